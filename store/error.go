@@ -26,17 +26,17 @@ const (
 	CodeUnsupported         Code = "UNSUPPORTED"
 	CodeTooManyRequests     Code = "TOOMANYREQUESTS"
 
-	CodeTagInvalid      Code = "TAG_INVALID"
-	CodeRangeInvalid    Code = "RANGE_INVALID"
-	CodeManifestTooBig  Code = "MANIFEST_TOO_BIG"
-	CodeMediaType       Code = "MEDIA_TYPE"
-	CodeMethod          Code = "METHOD"
-	CodeInvalid         Code = "INVALID"
-	CodeNotFound        Code = "NOT_FOUND"
-	CodeConflict        Code = "CONFLICT"
-	CodeStorageFull     Code = "STORAGE_FULL"
-	CodeUnavailable     Code = "UNAVAILABLE"
-	CodeInternal        Code = "INTERNAL"
+	CodeTagInvalid     Code = "TAG_INVALID"
+	CodeRangeInvalid   Code = "RANGE_INVALID"
+	CodeManifestTooBig Code = "MANIFEST_TOO_BIG"
+	CodeMediaType      Code = "MEDIA_TYPE"
+	CodeMethod         Code = "METHOD"
+	CodeInvalid        Code = "INVALID"
+	CodeNotFound       Code = "NOT_FOUND"
+	CodeConflict       Code = "CONFLICT"
+	CodeStorageFull    Code = "STORAGE_FULL"
+	CodeUnavailable    Code = "UNAVAILABLE"
+	CodeInternal       Code = "INTERNAL"
 )
 
 // row of the one mapping from code to HTTP status; wire is the code that the client sees.

@@ -1,0 +1,200 @@
+package policy
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify"
+)
+
+// Entry is an entry point of a policy.
+type Entry string
+
+// The entry points: semantics.md says what each may read.
+const (
+	EntryPush  Entry = "push"
+	EntryAdmit Entry = "admit"
+	EntryTag   Entry = "tag"
+)
+
+// Input is the document policy.input/v1: everything that a policy may know. Optional parts are absent, never null.
+type Input struct {
+	Schema       string             `json:"schema"` // "policy.input/v1"
+	Request      RequestInput       `json:"request"`
+	Actor        *ActorInput        `json:"actor,omitempty"` // push only
+	Subject      SubjectInput       `json:"subject"`
+	Manifest     *ManifestInput     `json:"manifest,omitempty"`
+	Index        *IndexInput        `json:"index,omitempty"`
+	Config       *ConfigInput       `json:"config,omitempty"`
+	Signatures   []SignatureInput   `json:"signatures"`
+	Attestations []AttestationInput `json:"attestations"`
+	SBOM         *SBOMInput         `json:"sbom,omitempty"`
+	Referrers    *ReferrersInput    `json:"referrers,omitempty"`
+	Tags         *TagsInput         `json:"tags,omitempty"`
+}
+
+// InputSchema is the version of the document.
+const InputSchema = "policy.input/v1"
+
+// RequestInput is how the question came up.
+type RequestInput struct {
+	ID       string    `json:"id"`
+	Entry    Entry     `json:"entry"`
+	Replay   bool      `json:"replay,omitempty"`
+	Time     time.Time `json:"time"`
+	Protocol string    `json:"protocol"` // oci, api
+}
+
+// ActorInput is who pushes.
+type ActorInput struct {
+	Kind  PrincipalKind `json:"kind"`
+	Name  string        `json:"name"`
+	Roles []string      `json:"roles"`
+}
+
+// SubjectInput is the manifest in question.
+type SubjectInput struct {
+	Repository   store.Name     `json:"repository"`
+	Tag          string         `json:"tag,omitempty"` // push and tag only
+	Digest       store.Digest   `json:"digest"`
+	MediaType    string         `json:"media_type"`
+	ArtifactType string         `json:"artifact_type,omitempty"`
+	Size         int64          `json:"size"`
+	Kind         store.Kind     `json:"kind"`
+	Platform     *Platform      `json:"platform,omitempty"`
+	Parents      []store.Digest `json:"parents,omitempty"`
+	State        State          `json:"state"`
+	FirstSeen    time.Time      `json:"first_seen,omitzero"`
+	Pushers      []string       `json:"pushers,omitempty"`
+}
+
+// Platform is an OCI platform.
+type Platform struct {
+	OS           string `json:"os,omitempty"`
+	Architecture string `json:"architecture,omitempty"`
+	Variant      string `json:"variant,omitempty"`
+}
+
+// DescriptorInput is the part of a descriptor that policies read.
+type DescriptorInput struct {
+	MediaType string       `json:"media_type"`
+	Digest    store.Digest `json:"digest"`
+	Size      int64        `json:"size"`
+}
+
+// ManifestInput is the manifest's own content.
+type ManifestInput struct {
+	Layers      []DescriptorInput `json:"layers"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+	Config      *DescriptorInput  `json:"config,omitempty"`
+}
+
+// IndexInput lists an index's children.
+type IndexInput struct {
+	Manifests []IndexEntryInput `json:"manifests"`
+}
+
+// IndexEntryInput is one child. State is empty where the child is absent.
+type IndexEntryInput struct {
+	Digest   store.Digest `json:"digest"`
+	Platform *Platform    `json:"platform,omitempty"`
+	State    State        `json:"state,omitempty"`
+}
+
+// ConfigInput is the part of an image config that policies read. Values of the environment never enter.
+type ConfigInput struct {
+	Created      string            `json:"created,omitempty"`
+	User         string            `json:"user"`
+	Entrypoint   []string          `json:"entrypoint,omitempty"`
+	Cmd          []string          `json:"cmd,omitempty"`
+	EnvNames     []string          `json:"env_names,omitempty"`
+	Labels       map[string]string `json:"labels,omitempty"`
+	ExposedPorts []string          `json:"exposed_ports,omitempty"`
+	Base         *BaseInput        `json:"base,omitempty"`
+}
+
+// BaseInput is the base image that the annotations org.opencontainers.image.base.* claim.
+type BaseInput struct {
+	Name   string       `json:"name,omitempty"`
+	Digest store.Digest `json:"digest,omitempty"`
+}
+
+// SignatureInput is a fact of kind signature.
+type SignatureInput struct {
+	Evidence         store.Digest      `json:"evidence"`
+	Scheme           verify.Scheme     `json:"scheme"`
+	Found            verify.Found      `json:"found"`
+	InheritedFrom    store.Digest      `json:"inherited_from,omitempty"`
+	Verified         bool              `json:"verified"`
+	Code             verify.Code       `json:"code,omitempty"`
+	Authority        string            `json:"authority,omitempty"`
+	KeyID            string            `json:"key_id,omitempty"`
+	Issuer           string            `json:"issuer,omitempty"`
+	Identity         string            `json:"identity,omitempty"`
+	Annotations      map[string]string `json:"annotations,omitempty"`
+	ClaimedReference string            `json:"claimed_reference,omitempty"`
+	SignedAt         time.Time         `json:"signed_at,omitzero"`
+	ValidUntil       time.Time         `json:"valid_until,omitzero"`
+}
+
+// AttestationInput is a fact of kind attestation.
+type AttestationInput struct {
+	Evidence      store.Digest   `json:"evidence"`
+	InheritedFrom store.Digest   `json:"inherited_from,omitempty"`
+	PredicateType string         `json:"predicate_type"`
+	Verified      bool           `json:"verified"`
+	Code          verify.Code    `json:"code,omitempty"`
+	Authority     string         `json:"authority,omitempty"`
+	KeyID         string         `json:"key_id,omitempty"`
+	Issuer        string         `json:"issuer,omitempty"`
+	Identity      string         `json:"identity,omitempty"`
+	ValidUntil    time.Time      `json:"valid_until,omitzero"`
+	Summary       map[string]any `json:"summary,omitempty"`
+}
+
+// SBOMInput is what is known of the contents.
+type SBOMInput struct {
+	Present   bool           `json:"present"`
+	Origin    string         `json:"origin,omitempty"` // attested, attached, generated
+	Verified  bool           `json:"verified"`
+	Digest    store.Digest   `json:"digest,omitempty"`
+	Format    string         `json:"format,omitempty"`
+	Generator string         `json:"generator,omitempty"`
+	Created   time.Time      `json:"created,omitzero"`
+	Distro    *DistroInput   `json:"distro,omitempty"`
+	Packages  *PackagesInput `json:"packages,omitempty"`
+	DiffIDs   string         `json:"diff_ids,omitempty"` // match, mismatch, unknown
+	Failed    string         `json:"failed,omitempty"`   // why generation failed for good
+}
+
+// DistroInput is the distribution inside an image.
+type DistroInput struct {
+	ID      string `json:"id"`
+	Version string `json:"version,omitempty"`
+}
+
+// PackagesInput summarises the packages: the list itself never enters the input.
+type PackagesInput struct {
+	Count      int            `json:"count"`
+	ByType     map[string]int `json:"by_type,omitempty"`
+	ByLicense  map[string]int `json:"by_license,omitempty"`
+	Unlicensed int            `json:"unlicensed"`
+}
+
+// ReferrersInput counts referrers.
+type ReferrersInput struct {
+	Count          int            `json:"count"`
+	ByArtifactType map[string]int `json:"by_artifact_type,omitempty"`
+}
+
+// TagsInput is what tags say: entry points push and tag only.
+type TagsInput struct {
+	Current        []string     `json:"current,omitempty"`
+	Visible        []string     `json:"visible,omitempty"`
+	PreviousDigest store.Digest `json:"previous_digest,omitempty"` // the tag's visible digest until now
+	Immutable      bool         `json:"immutable,omitempty"`
+}
+
+// JSON renders the input as the engine sees it.
+func (in *Input) JSON() ([]byte, error) { return json.Marshal(in) }
