@@ -1,0 +1,99 @@
+package policy
+
+import (
+	"time"
+
+	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify"
+)
+
+// Explanation answers "why may this (not) be pulled, and what would change it?".
+type Explanation struct {
+	Repository   store.Name    `json:"repository"`
+	Reference    string        `json:"reference"`
+	Digest       store.Digest  `json:"digest"`
+	Kind         store.Kind    `json:"kind"`
+	State        State         `json:"state"`
+	Readable     bool          `json:"readable"` // for a principal with the role pull alone
+	Reason       string        `json:"reason"`   // one sentence
+	Remedy       string        `json:"remedy,omitempty"`
+	Tag          *TagView      `json:"tag,omitempty"`
+	Decision     *Decision     `json:"decision,omitempty"`
+	Facts        []verify.Fact `json:"facts,omitempty"`
+	Authorities  []string      `json:"authorities"` // names of those that cover the repository
+	FirstSeen    time.Time     `json:"first_seen,omitzero"`
+	Pushers      []string      `json:"pushers,omitempty"`
+	ExpiresAt    time.Time     `json:"expires_at,omitzero"` // when quarantine ends
+	SBOM         *SBOMInput    `json:"sbom,omitempty"`
+	DecidedAt    time.Time     `json:"decided_at,omitzero"`
+	EvidenceKept int           `json:"evidence_kept"` // evidence manifests that are known for the digest
+}
+
+// TagView is both sides of a tag.
+type TagView struct {
+	Name    string       `json:"name"`
+	Current store.Digest `json:"current"`
+	Visible store.Digest `json:"visible,omitempty"`
+	Reason  string       `json:"reason,omitempty"` // why visible is not current
+}
+
+// DecisionRecord is a decision as it was made: what was asked, what was answered.
+type DecisionRecord struct {
+	ID         string       `json:"decision_id"`
+	Repository store.Name   `json:"repository"`
+	Digest     store.Digest `json:"digest"`
+	At         time.Time    `json:"at"`
+	State      State        `json:"state"`
+	Input      *Input       `json:"input,omitempty"`
+	Result     *Decision    `json:"result"`
+}
+
+// TreeNode is a manifest with what belongs to it.
+type TreeNode struct {
+	Digest       store.Digest `json:"digest"`
+	MediaType    string       `json:"media_type"`
+	ArtifactType string       `json:"artifact_type,omitempty"`
+	Kind         store.Kind   `json:"kind"`
+	State        State        `json:"state,omitempty"`
+	Platform     string       `json:"platform,omitempty"` // os/architecture[/variant]
+	Size         int64        `json:"size"`
+	Reason       string       `json:"reason,omitempty"` // why it is not admitted
+	Absent       bool         `json:"absent,omitempty"`
+	Facts        []string     `json:"facts,omitempty"` // of evidence: one line each
+	Children     []TreeNode   `json:"children,omitempty"`
+	Evidence     []TreeNode   `json:"evidence,omitempty"`
+}
+
+// Revocation withdraws a digest, whatever evidence there is, until it is lifted.
+type Revocation struct {
+	ID         string       `json:"id"`
+	Digest     store.Digest `json:"digest"`
+	Repository store.Glob   `json:"repository"` // "**" for all
+	Reason     string       `json:"reason"`
+	By         string       `json:"by"`
+	At         time.Time    `json:"at"`
+}
+
+// VerifyReport is what is known of one digest, for a person or a script: allowed, and every fact.
+type VerifyReport struct {
+	Repository store.Name    `json:"repository"`
+	Digest     store.Digest  `json:"digest"`
+	Allowed    bool          `json:"allowed"`
+	State      State         `json:"state"`
+	Reason     string        `json:"reason,omitempty"`
+	Facts      []verify.Fact `json:"facts"`
+}
+
+// AuditRecord is one state transition, or one write refused to a principal with a writing role.
+type AuditRecord struct {
+	At         time.Time    `json:"at"`
+	Actor      string       `json:"actor"`
+	Action     string       `json:"action"` // push, evidence, delete, revoke, lift, restore, expire, reevaluate, refuse, trust, user
+	Repository store.Name   `json:"repository,omitempty"`
+	Digest     store.Digest `json:"digest,omitempty"`
+	Tag        string       `json:"tag,omitempty"`
+	From       State        `json:"from,omitempty"`
+	To         State        `json:"to,omitempty"`
+	Decision   string       `json:"decision,omitempty"`
+	Reason     string       `json:"reason,omitempty"`
+}
