@@ -8,16 +8,17 @@ import (
 )
 
 // State is the state of (repository, digest).
-type State string
+type State = store.State
 
-// The states of semantics.md.
+// The states of semantics.md, as package store keeps them.
 const (
-	StateQuarantined State = "quarantined"
-	StatePending     State = "pending"
-	StateAdmitted    State = "admitted"
-	StateExpired     State = "expired"
-	StateRevoked     State = "revoked"
-	StateTombstoned  State = "tombstoned"
+	StateQuarantined = store.StateQuarantined
+	StatePending     = store.StatePending
+	StateAdmitted    = store.StateAdmitted
+	StateExpired     = store.StateExpired
+	StateRevoked     = store.StateRevoked
+	StateTombstoned  = store.StateTombstoned
+	StateEvidence    = store.StateEvidence
 )
 
 // Mode is how a policy takes effect.
@@ -79,6 +80,7 @@ type Traits struct {
 	AllChildren   bool // index: all-children
 	TagsStrict    bool // tags: strict
 	WantsSBOM     bool // some policy reads input.sbom
+	Open          bool // every policy that matches is builtin:open
 }
 
 // Engine decides. Implementations are immutable snapshots: a reload makes a new one.

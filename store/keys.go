@@ -1,0 +1,110 @@
+package store
+
+import (
+	"encoding/hex"
+	"strings"
+)
+
+// Schema is the version of the key schema. A store of another version is refused.
+//
+// One ordered key space; <r> is a repository name followed by NUL, <d> a binary digest (one byte of algorithm, then the raw sum, so that no digest is a prefix of another).
+//
+//	!schema                 version
+//	R<r>                    the repository exists
+//	m<r><d>                 manifest record (record.go)
+//	c<d>                    content: every manifest, and blobs of at most InlineLimit bytes
+//	b<r><d>                 the blob is linked into the repository
+//	g<d><kind><r>           reverse of m ('m') and b ('b'): while one is there, the content stays
+//	r<r><d of blob><d>      that manifest references the blob; value 'c' (config) or 'l'
+//	o<r><d of blob><d>      that manifest opens the blob to whoever may pull (it is admitted, or evidence)
+//	p<r><d of child><d>     that index lists the child
+//	t<r><tag>               tag record
+//	T<r><d><tag>            a tag whose current or visible digest it is
+//	h<r><tag>NUL<d>         manifests that stood under a reserved tag
+//	e<r><d of subject><d>   referrer edge: the descriptor as JSON
+//	x<r><d of subject><d>   what is known of that evidence: its facts
+//	q<r><d>                 to be decided again
+//	w<r><d>                 SBOM work
+//	s<r><d>                 SBOM record
+//	d<id>                   decision
+//	a<time><random>         audit record
+//	D<class>NUL<name>       document: users, authorities, revocations, the denial set
+const Schema = "1"
+
+const keySchema = "!schema"
+
+func digestKey(d Digest) []byte {
+	algorithm, encoded, _ := strings.Cut(string(d), ":")
+	k := make([]byte, 1, 65)
+	k[0] = 1
+	if algorithm == "sha512" {
+		k[0] = 2
+	}
+	k, err := hex.AppendDecode(k, []byte(encoded))
+	if err != nil {
+		panic("store: a digest that was never parsed") // every Digest went through ParseDigest
+	}
+	return k
+}
+
+// readDigest takes a binary digest off the front of k.
+func readDigest(k []byte) (d Digest, rest []byte, ok bool) {
+	if len(k) == 0 {
+		return "", nil, false
+	}
+	n, prefix := 33, "sha256:"
+	if k[0] == 2 {
+		n, prefix = 65, "sha512:"
+	}
+	if len(k) < n {
+		return "", nil, false
+	}
+	return Digest(prefix + hex.EncodeToString(k[1:n])), k[n:], true
+}
+
+func repoKey(prefix byte, repo Name, parts ...[]byte) []byte {
+	k := make([]byte, 0, 2+len(repo)+132)
+	k = append(k, prefix)
+	k = append(k, repo...)
+	k = append(k, 0)
+	for _, p := range parts {
+		k = append(k, p...)
+	}
+	return k
+}
+
+func repoOf(k []byte) (Name, []byte, bool) {
+	if len(k) < 2 {
+		return "", nil, false
+	}
+	for i, c := range k[1:] {
+		if c == 0 {
+			return Name(k[1 : 1+i]), k[2+i:], true
+		}
+	}
+	return "", nil, false
+}
+
+func contentKey(d Digest) []byte { return append([]byte{'c'}, digestKey(d)...) }
+
+func globalKey(d Digest, kind byte, repo Name) []byte {
+	k := append([]byte{'g'}, digestKey(d)...)
+	return append(append(k, kind), repo...)
+}
+
+func docKey(class, name string) []byte { return []byte("D" + class + "\x00" + name) }
+
+// after is the end of the range of all keys that begin with prefix.
+func after(prefix []byte) []byte {
+	end := append([]byte(nil), prefix...)
+	for i := len(end) - 1; i >= 0; i-- {
+		if end[i] < 0xff {
+			end[i]++
+			return end[:i+1]
+		}
+	}
+	return nil
+}
+
+// successor is the first key after k.
+func successor(k []byte) []byte { return append(append([]byte(nil), k...), 0) }

@@ -1,0 +1,250 @@
+package store
+
+import (
+	"encoding/json"
+)
+
+// scanAll bounds the ranges that belong to one manifest or one subject: more than any limit lets in.
+const scanAll = 1 << 20
+
+// Records reads typed records, from a snapshot or within a transaction. A missing record is nil without error.
+type Records struct{ r reader }
+
+func fromJSON[T any](b []byte, what string) (*T, error) {
+	if b == nil {
+		return nil, nil
+	}
+	v := new(T)
+	if err := json.Unmarshal(b, v); err != nil {
+		return nil, Errorf(CodeInternal, "a %s record is damaged; run assay check: %w", what, err)
+	}
+	return v, nil
+}
+
+// RepositoryExists reports whether anything was ever pushed to repo and is still there.
+func (r Records) RepositoryExists(repo Name) bool { return r.r.get(repoKey('R', repo)) != nil }
+
+// Manifest returns the record of a manifest.
+func (r Records) Manifest(repo Name, d Digest) (*ManifestRecord, error) {
+	b := r.r.get(repoKey('m', repo, digestKey(d)))
+	if b == nil {
+		return nil, nil
+	}
+	return decodeRecord(d, b)
+}
+
+// Content returns the bytes that the KV holds: every manifest, and small blobs. The caller does not change them.
+func (r Records) Content(d Digest) []byte {
+	b := r.r.get(contentKey(d))
+	if b == nil {
+		return nil
+	}
+	return append(make([]byte, 0, len(b)), b...)
+}
+
+// Blob returns the link of a blob into repo.
+func (r Records) Blob(repo Name, d Digest) (*BlobRecord, error) {
+	return fromJSON[BlobRecord](r.r.get(repoKey('b', repo, digestKey(d))), "blob")
+}
+
+// Tag returns the record of a tag.
+func (r Records) Tag(repo Name, tag string) (*TagRecord, error) {
+	return fromJSON[TagRecord](r.r.get(repoKey('t', repo, []byte(tag))), "tag")
+}
+
+// TagsOf lists the tags whose current or visible digest is d.
+func (r Records) TagsOf(repo Name, d Digest) []string {
+	prefix := repoKey('T', repo, digestKey(d))
+	var tags []string
+	for _, p := range r.r.scan(prefix, after(prefix), scanAll) {
+		tags = append(tags, string(p.Key[len(prefix):]))
+	}
+	return tags
+}
+
+func (r Records) digests(prefix []byte, limit int) []Digest {
+	var ds []Digest
+	for _, p := range r.r.scan(prefix, after(prefix), limit) {
+		if d, _, ok := readDigest(p.Key[len(prefix):]); ok {
+			ds = append(ds, d)
+		}
+	}
+	return ds
+}
+
+// Parents lists the indexes of repo that list d.
+func (r Records) Parents(repo Name, d Digest) []Digest {
+	return r.digests(repoKey('p', repo, digestKey(d)), scanAll)
+}
+
+// ReferencedBy lists at most limit manifests of repo that reference the blob.
+func (r Records) ReferencedBy(repo Name, blob Digest, limit int) []Digest {
+	return r.digests(repoKey('r', repo, digestKey(blob)), limit)
+}
+
+// OpenedBy lists at most limit manifests that open the blob to whoever may pull: the first is the witness.
+func (r Records) OpenedBy(repo Name, blob Digest, limit int) []Digest {
+	return r.digests(repoKey('o', repo, digestKey(blob)), limit)
+}
+
+// Opens reports whether anything in repo is open to pullers at all.
+func (r Records) Opens(repo Name) bool {
+	prefix := repoKey('o', repo)
+	return len(r.r.scan(prefix, after(prefix), 1)) > 0
+}
+
+// Repositories that hold content: at most limit names that link it, as blob ('b') or manifest ('m').
+func (r Records) RepositoriesOf(d Digest, kind byte, limit int) []Name {
+	prefix := globalKey(d, kind, "")
+	var names []Name
+	for _, p := range r.r.scan(prefix, after(prefix), limit) {
+		names = append(names, Name(p.Key[len(prefix):]))
+	}
+	return names
+}
+
+// Edge is one referrer of a subject.
+type Edge struct {
+	Evidence Digest
+	JSON     []byte // the descriptor as the referrers API shows it
+}
+
+// Edges lists at most limit referrers of subject after the given digest.
+func (r Records) Edges(repo Name, subject Digest, afterDigest Digest, limit int) []Edge {
+	prefix := repoKey('e', repo, digestKey(subject))
+	from := prefix
+	if afterDigest != "" {
+		from = successor(append(append([]byte{}, prefix...), digestKey(afterDigest)...))
+	}
+	var edges []Edge
+	for _, p := range r.r.scan(from, after(prefix), limit) {
+		if d, _, ok := readDigest(p.Key[len(prefix):]); ok {
+			edges = append(edges, Edge{d, p.Value})
+		}
+	}
+	return edges
+}
+
+// Facts lists what is known of a subject's evidence: values that policy wrote, by evidence manifest.
+func (r Records) Facts(repo Name, subject Digest) map[Digest][]byte {
+	prefix := repoKey('x', repo, digestKey(subject))
+	facts := map[Digest][]byte{}
+	for _, p := range r.r.scan(prefix, after(prefix), scanAll) {
+		if d, _, ok := readDigest(p.Key[len(prefix):]); ok {
+			facts[d] = p.Value
+		}
+	}
+	return facts
+}
+
+// StoodUnder lists the manifests that ever stood under a reserved tag and were not withdrawn.
+func (r Records) StoodUnder(repo Name, tag string) []Digest {
+	return r.digests(repoKey('h', repo, []byte(tag+"\x00")), scanAll)
+}
+
+// SBOM returns what policy keeps about a manifest's bill of materials, as JSON.
+func (r Records) SBOM(repo Name, d Digest) []byte { return r.r.get(repoKey('s', repo, digestKey(d))) }
+
+// Doc returns a document of a class, as JSON.
+func (r Records) Doc(class, name string) []byte { return r.r.get(docKey(class, name)) }
+
+// DocsOf returns all documents of a class by name.
+func (r Records) DocsOf(class string) map[string][]byte {
+	prefix := docKey(class, "")
+	docs := map[string][]byte{}
+	for _, p := range r.r.scan(prefix, after(prefix), scanAll) {
+		docs[string(p.Key[len(prefix):])] = p.Value
+	}
+	return docs
+}
+
+// Decision returns a decision record, as JSON.
+func (r Records) Decision(id string) []byte { return r.r.get([]byte("d" + id)) }
+
+// RepositoryPage lists at most limit names after the given one.
+func (r Records) RepositoryPage(afterName string, limit int) []Name {
+	from := []byte("R" + afterName)
+	if afterName != "" {
+		from = successor(repoKey('R', Name(afterName)))
+	}
+	var names []Name
+	for _, p := range r.r.scan(from, []byte("S"), limit) {
+		if n, _, ok := repoOf(p.Key); ok {
+			names = append(names, n)
+		}
+	}
+	return names
+}
+
+// TagItem is one tag with its name.
+type TagItem struct {
+	Name string
+	TagRecord
+}
+
+// TagPage lists at most limit tags after the given one, in byte order.
+func (r Records) TagPage(repo Name, afterTag string, limit int) ([]TagItem, error) {
+	prefix := repoKey('t', repo)
+	from := prefix
+	if afterTag != "" {
+		from = successor(repoKey('t', repo, []byte(afterTag)))
+	}
+	var items []TagItem
+	for _, p := range r.r.scan(from, after(prefix), limit) {
+		t, err := fromJSON[TagRecord](p.Value, "tag")
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, TagItem{string(p.Key[len(prefix):]), *t})
+	}
+	return items, nil
+}
+
+// Item names a manifest in a repository.
+type Item struct {
+	Repository Name
+	Digest     Digest
+}
+
+func (r Records) items(prefix byte, from *Item, limit int) []Item {
+	start := []byte{prefix}
+	if from != nil {
+		start = successor(repoKey(prefix, from.Repository, digestKey(from.Digest)))
+	}
+	var items []Item
+	for _, p := range r.r.scan(start, []byte{prefix + 1}, limit) {
+		if n, rest, ok := repoOf(p.Key); ok {
+			if d, _, ok := readDigest(rest); ok {
+				items = append(items, Item{n, d})
+			}
+		}
+	}
+	return items
+}
+
+// ManifestPage lists all manifests, page by page: after is the last item of the page before.
+func (r Records) ManifestPage(after *Item, limit int) []Item { return r.items('m', after, limit) }
+
+// QueuePage lists what is to be decided again.
+func (r Records) QueuePage(limit int) []Item { return r.items('q', nil, limit) }
+
+// SBOMWorkPage lists SBOM work.
+func (r Records) SBOMWorkPage(after *Item, limit int) []Item { return r.items('w', after, limit) }
+
+// SBOMWork returns the state of a piece of SBOM work, as JSON.
+func (r Records) SBOMWork(i Item) []byte {
+	return r.r.get(repoKey('w', i.Repository, digestKey(i.Digest)))
+}
+
+// AuditPage lists at most limit audit records after the given key, oldest first. Keys are opaque.
+func (r Records) AuditPage(afterKey string, limit int) []Pair {
+	from := []byte("a")
+	if afterKey != "" {
+		from = successor([]byte("a" + afterKey))
+	}
+	pairs := r.r.scan(from, []byte("b"), limit)
+	for i := range pairs {
+		pairs[i].Key = pairs[i].Key[1:]
+	}
+	return pairs
+}
