@@ -1,0 +1,50 @@
+# Assay. `make build` needs Go alone; `make test` also installs the real clients that the tests drive (see testdata/tools.sh).
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+GO          ?= go
+VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS     := -s -w -X main.version=$(VERSION)
+GOBUILD     := CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)"
+TOOLS       := $(CURDIR)/.cache/bin
+# One package's scripts start servers, dockerd and containerd: packages run one after the other beside them, tests within one in parallel.
+TESTFLAGS   ?= -timeout 20m
+export PATH := $(TOOLS):$(PATH)
+
+.DEFAULT_GOAL := build
+.PHONY: build run test test-long bench lint tools conformance clean
+
+build: ## stripped bin/assay and bin/assay-sbom
+	$(GOBUILD) -o bin/assay ./cmd/assay
+	$(GOBUILD) -o bin/assay-sbom ./cmd/assay-sbom
+
+run: build ## serves ./data on 127.0.0.1:5000
+	./bin/assay serve
+
+tools: ## installs what the tests drive: Debian packages (as root) and pinned programs in .cache/bin
+	testdata/tools.sh
+
+lint: tools ## format, vet, staticcheck
+	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
+	  if [ -n "$$unformatted" ]; then echo "gofmt -w these files:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	staticcheck ./...
+
+test: lint ## everything that a change must pass; the last pass is the race detector where no big library is linked
+	$(GO) test $(TESTFLAGS) ./...
+	ASSAY_TEST_RACE=1 $(GO) test $(TESTFLAGS) -count=1 -run '^TestScripts$$/^quickstart$$' ./cmd/assay
+	$(GO) test $(TESTFLAGS) -race $$(testdata/light.sh)
+
+test-long: lint ## the same with every long run: 1,000 kills, 60,000 operations, fuzzing for a minute each
+	ASSAY_TEST_LONG=1 $(GO) test -timeout 3h -count=1 ./...
+	testdata/fuzz.sh 60s
+
+bench: build ## Go benchmarks: six runs each, for benchstat
+	$(GO) test -run '^$$' -bench . -benchmem -count 6 $$(testdata/light.sh) ./policy/... ./server/...
+
+# The suite is no part of this repository: OCI_CONFORMANCE names the folder "conformance" of a checkout of opencontainers/distribution-spec.
+conformance: ## runs the OCI conformance suite, open and enforced, versions 1.1 and dev
+	@[ -n "$${OCI_CONFORMANCE:-}" ] || { echo "set OCI_CONFORMANCE to the folder 'conformance' of a checkout of opencontainers/distribution-spec"; exit 1; }
+	$(GO) test $(TESTFLAGS) -count=1 -v -run '^TestConformance$$' ./cmd/assay
+
+clean: ## removes what make build and make tools made
+	rm -rf bin .cache

@@ -1,0 +1,222 @@
+package assay_test
+
+import (
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/assay-registry/assay"
+
+// row says which packages of this module a package may import outside its tests, and why no more.
+type row struct {
+	pkg    string
+	may    []string
+	reason string
+}
+
+// directions is the one table of import directions: store <- referrers <- {verify, sbom} <- policy <- server <- cmd.
+var directions = []row{
+	{"store", nil, "vocabulary and core: everyone depends on it, so it depends on nobody"},
+	{"store/fs", []string{"store"}, "a content driver knows bytes and digests, no repositories"},
+	{"store/mem", []string{"store"}, "both drivers in memory, held to the same suites"},
+	{"store/bolt", []string{"store"}, "a metadata driver knows keys and values, no meaning"},
+	{"store/storetest", []string{"store"}, "the suites speak to interfaces alone, so that any driver or decorator can be put in"},
+	{"referrers", []string{"store"}, "edges are derived from stored bytes; what they prove is somebody else's question"},
+	{"verify", []string{"store", "referrers"}, "proves, never decides: it must not see policy"},
+	{"verify/sigstore", []string{"store", "referrers", "verify"}, "leaf that links the sigstore libraries"},
+	{"verify/trust", []string{"store", "referrers", "verify"}, "leaf that links go-tuf"},
+	{"sbom", []string{"store", "referrers"}, "documents and packages; verify and sbom do not know each other"},
+	{"policy", []string{"store", "referrers", "verify", "sbom"}, "decides on facts, through an Engine that it does not know"},
+	{"policy/engine", []string{"store", "referrers", "verify", "sbom", "policy", "policies"}, "leaf that links OPA"},
+	{"policies", nil, "embedded Rego and its data"},
+	{"server", []string{"store", "referrers", "verify", "sbom", "policy"}, "HTTP: a request becomes a call, an error becomes JSON"},
+	{"server/auth", []string{"store", "policy"}, "who asks; what that allows is decided in policy"},
+	{"cmd/assay", []string{"cmd/assay/config", "store", "store/fs", "store/bolt", "store/mem", "referrers", "verify", "verify/sigstore", "verify/trust", "sbom", "policy", "policy/engine", "policies",
+		"server", "server/auth"},
+		"the only place that wires drivers, core, admission and server"},
+	{"cmd/assay/config", []string{"store", "verify", "policy"}, "one struct, read strictly; it opens nothing and starts nothing"},
+	{"cmd/assay-sbom", []string{"store", "sbom"}, "the worker reads hostile layers: it holds no key, no store and no policy"},
+}
+
+// guarded says which packages alone may import a library directly. A prefix covers everything below it.
+var guarded = []row{
+	{"github.com/open-policy-agent/opa/", []string{"policy/engine"}, "one place holds the restrictions that Rego runs under"},
+	{"github.com/sigstore/", []string{"verify/sigstore"}, "one place calls the verifiers, behind its own strict parse"},
+	{"github.com/google/go-containerregistry/", []string{"verify/sigstore"}, "its value types are what cosign's functions take"},
+	{"github.com/theupdateframework/go-tuf/", []string{"verify/trust"}, "one place holds the TUF state machine"},
+	{"github.com/anchore/syft/", []string{"cmd/assay-sbom"}, "the catalogers run in a process of their own"},
+	{"modernc.org/sqlite", []string{"cmd/assay-sbom"}, "a cataloger's need (RPM databases), not ours"},
+	{"go.etcd.io/bbolt", []string{"store/bolt"}, "the core speaks KV"},
+	{"github.com/prometheus/", []string{"server", "cmd/assay"}, "packages report through small interfaces; metrics are HTTP's matter"},
+	{"github.com/spf13/", []string{"cmd/assay", "cmd/assay-sbom"}, "flags end where the command line ends"},
+	{"github.com/go-jose/", []string{"server/auth"}, "tokens are made and read in one place, with the algorithms forced"},
+	{"golang.org/x/crypto/bcrypt", []string{"server/auth", "cmd/assay"}, "passwords are compared in one place and made by one command"},
+	{"golang.org/x/term", []string{"cmd/assay"}, "terminals are the command line's matter"},
+	{"sigs.k8s.io/yaml", []string{"cmd/assay", "cmd/assay/config", "policy/engine", "policies"}, "configuration is read at the edge"},
+	{"go.yaml.in/yaml", []string{"cmd/assay/config", "policy/engine", "policies"}, "the lines of configuration errors"},
+	{"unsafe", nil, "nothing here needs it"},
+	{"math/rand", nil, "randomness is passed in"},
+	{"math/rand/v2", nil, "randomness is passed in, and is crypto/rand's reader where it matters"},
+	{"crypto/rand", []string{"cmd/assay", "server/auth"}, "randomness is passed in; the command hands it out"},
+	{"testing", []string{"store/storetest"}, "suites are for tests; nothing that ships links the test runner"},
+	{"net/http/httptest", nil, "fakes are for tests"},
+	{"net/http/pprof", nil, "its import registers routes on a global mux"},
+	{"expvar", nil, "its import registers routes on a global mux"},
+	{"log", nil, "the logger is passed in, and is a slog.Logger"},
+}
+
+// unlinked says what may not even be linked, however indirectly, into a package.
+var unlinked = []row{
+	{"cmd/assay", []string{
+		"github.com/anchore/syft/syft", "github.com/anchore/syft/syft/format/cyclonedxjson", "github.com/open-policy-agent/opa/v1/sdk", "k8s.io/client-go",
+		"github.com/sigstore/cosign/v2/pkg/signature", "github.com/sigstore/cosign/v2/pkg/policy", "github.com/sigstore/cosign/v2/cmd/",
+	}, "size, start and attack surface of the server: cloud SDKs, catalogers and cluster clients stay out"},
+	{"server", []string{"github.com/open-policy-agent/", "github.com/sigstore/", "github.com/anchore/", "go.etcd.io/bbolt"}, "the HTTP skin builds and is tested without the engines"},
+	{"policy", []string{"github.com/open-policy-agent/", "github.com/sigstore/", "github.com/anchore/", "go.etcd.io/bbolt"}, "decisions are tested without the engines"},
+	{"cmd/assay-sbom", []string{"github.com/sigstore/sigstore-go", "go.etcd.io/bbolt"}, "the worker proves nothing and stores nothing"},
+}
+
+// coreImports is all that store may import besides the standard library and golang.org/x.
+var coreImports = []string{"github.com/opencontainers/go-digest", "github.com/opencontainers/image-spec/specs-go"}
+
+// floors are the oldest versions without known holes; a lower one must never come back.
+var floors = map[string]string{
+	"github.com/sigstore/cosign/v2": "v2.6.3", "github.com/theupdateframework/go-tuf/v2": "v2.4.1", "github.com/sigstore/sigstore-go": "v1.2.1",
+	"github.com/open-policy-agent/opa": "v1.4.0", "github.com/anchore/syft": "v1.42.3", "github.com/go-jose/go-jose/v4": "v4.1.4", "go.etcd.io/bbolt": "v1.4.3",
+}
+
+type listed struct {
+	path          string // within the module: "store/fs"
+	imports, deps []string
+}
+
+func goList(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := exec.Command("go", append([]string{"list"}, args...)...).Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	return string(out)
+}
+
+func packages(t *testing.T) []listed {
+	t.Helper()
+	var all []listed
+	for line := range strings.Lines(goList(t, "-f", `{{.ImportPath}}|{{join .Imports " "}}|{{join .Deps " "}}`, "./...")) {
+		field := strings.Split(strings.TrimSpace(line), "|")
+		all = append(all, listed{strings.TrimPrefix(strings.TrimPrefix(field[0], module), "/"), strings.Fields(field[1]), strings.Fields(field[2])})
+	}
+	return all
+}
+
+// covers reports whether path is the package or, for a library from outside the standard one, below it.
+func covers(prefix, path string) bool {
+	return path == prefix || strings.Contains(prefix, ".") && strings.HasPrefix(path, strings.TrimSuffix(prefix, "/")+"/")
+}
+
+func TestImportDirections(t *testing.T) {
+	for _, p := range packages(t) {
+		if p.path == "" {
+			continue // these tests
+		}
+		i := slices.IndexFunc(directions, func(r row) bool { return r.pkg == p.path })
+		if i < 0 {
+			t.Errorf("%s is not in the table of directions: add a row with its reason", p.path)
+			continue
+		}
+		for _, imported := range p.imports {
+			inner, ours := strings.CutPrefix(imported, module+"/")
+			if ours && !slices.Contains(directions[i].may, inner) {
+				t.Errorf("%s imports %s: %s", p.path, inner, directions[i].reason)
+			}
+		}
+	}
+}
+
+func TestFolders(t *testing.T) {
+	for _, p := range packages(t) {
+		folders := strings.Split(p.path, "/")
+		if depth := len(folders); depth > 2 && folders[0] != "cmd" || depth > 3 {
+			t.Errorf("%s is too deep: two levels, and one more below a command", p.path)
+		}
+		for _, vague := range []string{"internal", "pkg", "util", "utils", "common", "types", "helpers", "base", "misc"} {
+			if slices.Contains(folders, vague) {
+				t.Errorf("%s: %q says nothing about what is inside", p.path, vague)
+			}
+		}
+	}
+}
+
+func TestGuardedLibraries(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, imported := range p.imports {
+			for _, r := range guarded {
+				if covers(r.pkg, imported) && !slices.Contains(r.may, p.path) {
+					t.Errorf("%s imports %s: %s", p.path, imported, r.reason)
+				}
+			}
+		}
+		if p.path != "store" {
+			continue
+		}
+		for _, imported := range p.imports {
+			outside := strings.Contains(imported, ".") && !strings.HasPrefix(imported, "golang.org/x/")
+			if outside && !slices.ContainsFunc(coreImports, func(allowed string) bool { return covers(allowed, imported) }) {
+				t.Errorf("store imports %s: the core is the standard library, go-digest and image-spec", imported)
+			}
+		}
+	}
+}
+
+func TestUnlinkedLibraries(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, r := range unlinked {
+			if r.pkg != p.path {
+				continue
+			}
+			for _, dep := range p.deps {
+				for _, banned := range r.may {
+					if dep == banned || strings.HasSuffix(banned, "/") && strings.HasPrefix(dep, banned) || banned == "k8s.io/client-go" && covers(banned, dep) {
+						t.Errorf("%s links %s: %s", p.path, dep, r.reason)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestSecurityFloors(t *testing.T) {
+	args := []string{"-m", "-f", "{{.Path}} {{.Version}} {{if .Replace}}replaced{{end}}"}
+	for path := range floors {
+		args = append(args, path)
+	}
+	for line := range strings.Lines(goList(t, args...)) {
+		field := strings.Fields(line)
+		if older(t, field[1], floors[field[0]]) {
+			t.Errorf("%s %s is older than %s, which fixed a hole", field[0], field[1], floors[field[0]])
+		}
+		if len(field) > 2 {
+			t.Errorf("%s is replaced: go install of a tagged version would refuse this module", field[0])
+		}
+	}
+}
+
+func older(t *testing.T, have, floor string) bool {
+	t.Helper()
+	number := func(v string) []int {
+		core, _, _ := strings.Cut(strings.TrimPrefix(v, "v"), "-")
+		var parts []int
+		for part := range strings.SplitSeq(core, ".") {
+			n, err := strconv.Atoi(part)
+			if err != nil {
+				t.Fatalf("version %q: %v", v, err)
+			}
+			parts = append(parts, n)
+		}
+		return parts
+	}
+	return slices.Compare(number(have), number(floor)) < 0
+}

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Installs what the tests drive, on a clean Debian machine, and does nothing (nor asks the network anything) where all of it is there.
+#
+#   Debian packages    only as root, only those that are missing
+#   pinned programs    through the Go module proxy into .cache/bin, one at a time
+#
+# govulncheck is not here: it needs a vulnerability database over the network. Run it by hand:
+#   go run golang.org/x/vuln/cmd/govulncheck@latest ./...
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bin=$PWD/.cache/bin
+mkdir -p "$bin"
+
+# command or file: package
+packages=(
+	skopeo:skopeo podman:podman buildah:buildah containerd:containerd ctr:containerd dockerd:docker.io docker:docker.io
+	umoci:umoci jq:jq newuidmap:uidmap fuse-overlayfs:fuse-overlayfs runc:runc crun:crun htpasswd:apache2-utils
+)
+missing=()
+for row in "${packages[@]}"; do
+	PATH=$PATH:/usr/sbin:/sbin command -v "${row%%:*}" >/dev/null || missing+=("${row#*:}")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+	if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+		echo "installing ${missing[*]}"
+		apt-get update -qq
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+	elif [ "${CI:-}" = true ]; then
+		echo "missing and not installable here: ${missing[*]}" >&2
+		exit 1
+	else
+		echo "not installed, tests that need them are skipped: ${missing[*]} (Debian packages; install them as root)"
+	fi
+fi
+
+# name: package@version. None of these modules has a replace directive, which "go install package@version" would refuse.
+programs=(
+	crane:github.com/google/go-containerregistry/cmd/crane@v0.22.1
+	staticcheck:honnef.co/go/tools/cmd/staticcheck@v0.8.2
+	regctl:github.com/regclient/regclient/cmd/regctl@v0.11.7
+	oras:oras.land/oras/cmd/oras@v1.3.2
+	cosign2:github.com/sigstore/cosign/v2/cmd/cosign@v2.6.5
+	cosign3:github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3
+)
+for row in "${programs[@]}"; do
+	name=${row%%:*}
+	source=${row#*:}
+	# What is installed says of itself from which package and module version it was built.
+	have=$(go version -m "$bin/$name" 2>/dev/null | awk '$1 == "path" { p = $2 } $1 == "mod" { v = $3 } END { if (p) print p "@" v }')
+	[ "$have" = "$source" ] && continue
+	echo "building $name from $source"
+	scratch=$(mktemp -d)
+	GOBIN=$scratch nice -n 10 go install -trimpath -ldflags '-s -w' "$source"
+	mv "$scratch/$(basename "${source%@*}")" "$bin/$name"
+	rmdir "$scratch"
+done
