@@ -12,9 +12,14 @@ import (
 // ParseDigest parses "sha256:<64 lower-case hex>" or "sha512:<128 lower-case hex>" (image-spec, descriptor.md "Digests").
 // Anything else is CodeDigestInvalid.
 func ParseDigest(s string) (Digest, error) {
-	algorithm, encoded, ok := strings.Cut(s, ":")
-	want := map[string]int{"sha256": 64, "sha512": 128}[algorithm]
-	if !ok || want == 0 {
+	algorithm, encoded, _ := strings.Cut(s, ":")
+	want := 0
+	switch algorithm {
+	case "sha256":
+		want = 2 * sha256.Size
+	case "sha512":
+		want = 2 * sha512.Size
+	default:
 		return "", Errorf(CodeDigestInvalid, "this is not a digest that the registry knows; use sha256:<64 hex> or sha512:<128 hex>")
 	}
 	if len(encoded) != want {
