@@ -19,3 +19,31 @@ const (
 	CodeUnsigned        Code = "signature.unsigned"     // content without a signature
 	CodeInternal        Code = "signature.internal"     // the library failed: refused, logged
 )
+
+// Codes lists the closed set, the most telling first. Where one layer was refused for several reasons (under several authorities, or by
+// several keys) the first of them in this order is told: that the answer could not be had; then what only a signature by a known key can
+// show, from the key to the content; then what is wrong with the bytes; then what is merely missing.
+func Codes() []Code {
+	return []Code{
+		CodeInternal,
+		CodeRevokedKey, CodeKeyExpired, CodeOtherRepository, CodeDigestMismatch,
+		CodeTooBig, CodePayloadType, CodeMalformed, CodeInvalid,
+		CodeUnsupported, CodeUntrustedKey, CodeUnsigned, CodeNoAuthority,
+	}
+}
+
+// Tells reports whether c says more than other, in the order of [Codes]. Any code says more than none; one outside the set says least.
+func (c Code) Tells(other Code) bool { return c.rank() < other.rank() }
+
+func (c Code) rank() int {
+	all := Codes()
+	for i, known := range all {
+		if c == known {
+			return i
+		}
+	}
+	if c == "" {
+		return len(all) + 1
+	}
+	return len(all)
+}

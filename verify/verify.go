@@ -59,6 +59,8 @@ const (
 	SchemeBundle Scheme = "bundle" // sigstore bundle
 	SchemeDSSE   Scheme = "dsse"   // bare DSSE envelope
 	SchemeNone   Scheme = "none"   // unsigned content: an SBOM as such
+
+	SchemeNotation Scheme = "notation" // JWS or COSE of the Notary Project: listed, not yet verified
 )
 
 // FactKind separates signatures from attestations: a bundle counts as a signature only with predicate type PredicateCosignSign.
@@ -75,7 +77,9 @@ const (
 const PredicateCosignSign = "https://sigstore.dev/cosign/sign/v1"
 
 // Fact is one layer of one evidence manifest, judged under one authority: proven, or refused with a code of the closed set in codes.go.
-// Evidence that no authority could verify yields exactly one fact per layer with the most telling code.
+// A layer yields one proven fact per authority that verified it; one that no authority could verify yields exactly one refused fact,
+// with the most telling code (see Code.Tells). Of an unproven fact, KeyID, Authority and ClaimedReference are set only where a trusted
+// or revoked key did make the signature; PredicateType is then what the layer claims.
 type Fact struct {
 	Evidence         store.Digest      `json:"evidence"`
 	Layer            store.Digest      `json:"layer"`
@@ -94,7 +98,8 @@ type Fact struct {
 	ClaimedReference string            `json:"claimed_reference,omitempty"` // docker-reference of simple signing
 	Annotations      map[string]string `json:"annotations,omitempty"`       // signed ones only
 	SignedAt         time.Time         `json:"signed_at,omitzero"`
-	ValidUntil       time.Time         `json:"valid_until,omitzero"` // zero: without end
+	ValidFrom        time.Time         `json:"valid_from,omitzero"`  // zero: always; see Fact.At
+	ValidUntil       time.Time         `json:"valid_until,omitzero"` // zero: without end; at this instant it no longer counts
 	Summary          map[string]any    `json:"summary,omitempty"`    // of a predicate
 }
 
@@ -106,7 +111,7 @@ type Report struct {
 // Authority is someone who is trusted for something: a name, keys, and the repositories for which they speak.
 type Authority struct {
 	Name         string      `json:"name"`
-	Kind         string      `json:"kind"` // "key"; later sigstore, x509, notation, tuf
+	Kind         string      `json:"kind"` // KindKey; later sigstore, x509, notation, tuf
 	Keys         []Key       `json:"keys,omitempty"`
 	Repositories store.Globs `json:"repositories"`
 	// Binding "repository" (the default) compares docker-reference by repository path; "none" does not.

@@ -1,0 +1,20 @@
+package verify
+
+// The limits of evidence, in bytes and counts. What exceeds one is refused with CodeTooBig, except where another code is named.
+const (
+	MaxLayers      = 64       // layers of one evidence manifest that are read; the next one yields a refused fact that stands for the rest
+	MaxPayload     = 1 << 20  // a simple signing payload
+	MaxAttestation = 16 << 20 // a DSSE envelope or a sigstore bundle
+	MaxDocument    = 40 << 20 // an SBOM
+
+	MaxSignatures     = 16      // signatures of one DSSE envelope; more is CodeMalformed
+	MaxSignatureBytes = 8 << 10 // one signature, encoded in base64; more is CodeInvalid
+	MaxSubjects       = 1024    // subjects of one statement; more is CodeMalformed
+	MaxDigests        = 32      // digests of one subject; more is CodeMalformed
+	MaxAnnotations    = 64      // signed annotations that a fact carries; more are left out, in the order of their keys
+	MaxText           = 1024    // bytes of a name, annotation or summary value in a fact; longer ones are cut
+
+	MaxKeyPEM = 64 << 10 // a public key file
+	MaxKeys   = 64       // keys of one authority
+	MaxGlobs  = 256      // repository patterns of one authority
+)

@@ -1,0 +1,127 @@
+package sigstore
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"strings"
+
+	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify"
+	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
+	"github.com/sigstore/sigstore-go/pkg/bundle"
+	"github.com/sigstore/sigstore-go/pkg/root"
+	engine "github.com/sigstore/sigstore-go/pkg/verify"
+)
+
+// readBundle reads a sigstore bundle (protobuf-specs, sigstore_bundle.proto). The engine is sigstore-go, once per key.
+func readBundle(subject verify.Subject, base verify.Fact, l *verify.Layer) (*claim, *verify.Fact) {
+	refused := func(code verify.Code, format string, args ...any) (*claim, *verify.Fact) {
+		f := refuse(base, code, format, args...)
+		return nil, &f
+	}
+	if err := store.StrictJSON(l.Bytes); err != nil {
+		return refused(verify.CodeMalformed, "The layer is no sigstore bundle: %s.", err)
+	}
+	var b bundle.Bundle
+	if err := b.UnmarshalJSON(l.Bytes); err != nil {
+		return refused(verify.CodeMalformed, "The layer is no sigstore bundle of version 0.1 to 0.3; make it with cosign sign or cosign attest.")
+	}
+	if b.VerificationMaterial.GetPublicKey() == nil {
+		return refused(verify.CodeUnsupported,
+			"The bundle was signed with a certificate, which an authority of kind %q cannot verify; sign with a trusted key (cosign sign --key).", verify.KindKey)
+	}
+	if message := b.GetMessageSignature(); message != nil {
+		return readMessageSignature(subject, base, &b, message)
+	}
+	envelope := b.GetDsseEnvelope()
+	if envelope == nil || len(envelope.GetSignatures()) != 1 || envelope.GetSignatures()[0] == nil {
+		return refused(verify.CodeMalformed, "The bundle has not exactly one signature; make it with cosign sign or cosign attest.")
+	}
+	signature := envelope.GetSignatures()[0]
+	hint := signature.GetKeyid()
+	signature.Keyid = "" // a hint that nobody signed: the library would pass over a good signature for it
+	c, notStatement := readStatement(subject, base, envelope.GetPayloadType(), envelope.GetPayload())
+	if notStatement != nil {
+		return nil, notStatement
+	}
+	if c.fact.PredicateType == verify.PredicateCosignSign {
+		c.fact.Kind = verify.KindSignature
+	}
+	c.signed = func(k *key) outcome {
+		// Whether the statement is about the subject is decided by readStatement, so that a good signature of something else is told from a bad one.
+		return verifyBundle(&b, k, engine.WithoutArtifactUnsafe(), signature.GetSig(), hint)
+	}
+	return c, nil
+}
+
+// readMessageSignature reads a bundle that signs the manifest's bytes themselves (cosign sign-blob): a signature, with no more content than that.
+func readMessageSignature(subject verify.Subject, base verify.Fact, b *bundle.Bundle, message *protocommon.MessageSignature) (*claim, *verify.Fact) {
+	base.Kind = verify.KindSignature
+	algorithm, sum := messageDigest(message)
+	if algorithm == "" {
+		f := refuse(base, verify.CodeMalformed, "The bundle's message digest is no SHA-256, SHA-384 or SHA-512; make it with cosign sign.")
+		return nil, &f
+	}
+	stated := prehashed(sum)
+	artifact := engine.WithArtifactDigest(algorithm, sum)
+	return &claim{
+		fact: base,
+		signed: func(k *key) outcome {
+			if !k.can(stated) {
+				return unable
+			}
+			return verifyBundle(b, k, artifact, message.GetSignature(), "")
+		},
+		names: subject.Is(store.Digest(algorithm + ":" + hex.EncodeToString(sum))),
+	}, nil
+}
+
+// messageDigest is the digest that a message signature is over; the algorithm is empty where it is not one of ours.
+func messageDigest(message *protocommon.MessageSignature) (string, []byte) {
+	sum := message.GetMessageDigest().GetDigest()
+	switch algorithm := message.GetMessageDigest().GetAlgorithm(); {
+	case algorithm == protocommon.HashAlgorithm_SHA2_256 && len(sum) == 32:
+		return "sha256", sum
+	case algorithm == protocommon.HashAlgorithm_SHA2_384 && len(sum) == 48:
+		return "sha384", sum
+	case algorithm == protocommon.HashAlgorithm_SHA2_512 && len(sum) == 64:
+		return "sha512", sum
+	}
+	return "", nil
+}
+
+// verifyBundle runs the engine with one key as all that is trusted: no log, no timestamp, no certificate.
+func verifyBundle(b *bundle.Bundle, k *key, artifact engine.ArtifactPolicyOption, sig []byte, keyid string) outcome {
+	tried := &adapter{key: k}
+	trusted := root.NewTrustedPublicKeyMaterial(func(string) (root.TimeConstrainedVerifier, error) {
+		return root.NewExpiringKey(tried, k.NotBefore, k.NotAfter), nil
+	})
+	v, err := engine.NewVerifier(trusted, engine.WithNoObserverTimestamps(), engine.WithoutStatementPredicate())
+	if err != nil {
+		return unable
+	}
+	_, err = v.Verify(b, engine.NewPolicy(artifact, engine.WithKey()))
+	switch {
+	case err == nil:
+		return made
+	case tried.made:
+		return malformed
+	case !wellFormed(sig), k.namedBy(keyid), k.namedBy(b.VerificationMaterial.GetPublicKey().GetHint()):
+		return broken
+	}
+	return otherKey
+}
+
+// hintOf is how sigstore's clients name a key in a bundle: base64 of the SHA-256 that its ID is.
+func hintOf(keyID string) string {
+	sum, err := hex.DecodeString(strings.TrimPrefix(keyID, "sha256:"))
+	if err != nil {
+		return ""
+	}
+	return base64.StdEncoding.EncodeToString(sum)
+}
+
+// namedBy reports whether an unsigned hint names the key.
+func (k *key) namedBy(hint string) bool {
+	return hint != "" && (hint == k.hint || hint == k.ID || "sha256:"+hint == k.ID)
+}
