@@ -18,7 +18,7 @@ func TestStrictJSON(t *testing.T) {
 		return b.String() + last + ":1}"
 	}
 	good := []string{
-		`{}`, `[]`, ` {"a": [1, -0, 0.5, 1e5, 1E+5, 2e-7, true, false, null, ""]} ` + "\n", `"é 😀"`, `"\ud83d\ude00"`, `"\u0001\/\b\f\n\r\t\\\""`,
+		`{}`, `[]`, ` {"a": [1, -0, 0.5, 1e5, 1E+5, 2e-7, true, false, null, ""]} ` + "\n", `"é 😀"`, `"\ud83d\ude00"`, `"\u0000\u0001\/\b\f\n\r\t\\\""`,
 		`{"a":{"a":{"a":1}},"b":{"a":1}}`, `{"a":1,"A":1}`, `0`, `null`, many(`"K0"`),
 		strings.Repeat("[", 100) + strings.Repeat("]", 100),
 	}
@@ -43,7 +43,7 @@ func TestStrictJSON(t *testing.T) {
 		many(`"k99"`):                            "twice",
 		"\"\xff\"":                               "not UTF-8",
 		"\"\xed\xa0\x80\"":                       "not UTF-8",
-		`"\u0000"`:                               "NUL",
+		`{"\u0000":1}`:                           "NUL",
 		`"\ud800"`:                               "no partner",
 		`"\ud800\u0041"`:                         "no partner",
 		`"\ude00\ud83d"`:                         "no partner",

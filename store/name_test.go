@@ -168,7 +168,7 @@ func FuzzGlob(f *testing.F) {
 	f.Fuzz(func(t *testing.T, pattern, name string) {
 		g, err := ParseGlob(pattern)
 		n, nameErr := ParseName(name)
-		if err != nil || nameErr != nil || len(pattern) > 40 || len(name) > 40 {
+		if err != nil || nameErr != nil || len(pattern) > 40 || len(name) > 40 || strings.Count(pattern, "*") > 8 {
 			return
 		}
 		if want := slowMatch(strings.Split(pattern, "/"), strings.Split(name, "/")); g.Match(n) != want {

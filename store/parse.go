@@ -289,8 +289,10 @@ func checkAnnotations(where string, a map[string]string) error {
 	if len(a) > MaxAnnotations {
 		return invalid("%s has %d entries, at most %d are taken; move them into a layer", where, len(a), MaxAnnotations)
 	}
-	if _, ok := a[""]; ok {
-		return invalid("%s has an empty key; name it, in reverse domain notation", where)
+	for k, v := range a {
+		if k == "" || strings.IndexByte(v, 0) >= 0 {
+			return invalid("%s has an empty key or a value with a NUL; name it, in reverse domain notation, and write text", where)
+		}
 	}
 	return nil
 }

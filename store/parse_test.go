@@ -273,6 +273,7 @@ func TestParseManifestLimits(t *testing.T) {
 	refused(t, "3.9 MB of annotations on a referrer", TypeImage, imageBody("", annotations(390, 10_000)+`,"subject":`+desc(TypeImage, "")), CodeManifestInvalid, "move them into a layer")
 	refused(t, "5,000 annotations", TypeImage, imageBody("", annotations(5000, 1)), CodeManifestInvalid, "at most 4096")
 	refused(t, "empty key", TypeImage, imageBody("", `,"annotations":{"":"x"}`), CodeManifestInvalid, "empty key")
+	refused(t, "NUL", TypeImage, imageBody("", `,"annotations":{"a":"b\u0000"}`), CodeManifestInvalid, "NUL")
 	refused(t, "platform", TypeIndex, strings.Replace(indexBody("", ""), "linux", strings.Repeat("l", 256), 1), CodeManifestInvalid, "platform of manifests[0]")
 	refused(t, "docker subject", TypeDockerImage, imageBody("", `,"subject":`+desc(TypeImage, "")), CodeManifestInvalid, "Docker manifest has no subject")
 	refused(t, "artifactType", TypeImage, imageBody("", `,"artifactType":"report"`), CodeManifestInvalid, "artifactType")
