@@ -1,0 +1,178 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify"
+)
+
+// Answer is what the administration API said: read into T, and as it was sent, so that nothing that a newer server adds is lost on the way.
+type Answer[T any] struct {
+	Value T
+	Raw   json.RawMessage
+}
+
+const apiRoot = "/api/v1/"
+
+func ask[T any](ctx context.Context, c *Client, method, path string, query url.Values, body any) (*Answer[T], error) {
+	r := request{method: method, path: apiRoot + path, query: query, accept: []string{"application/json"}}
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		r.body = text
+	}
+	a, err := c.do(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	answer := &Answer[T]{Raw: a.body}
+	if len(a.body) == 0 {
+		answer.Raw = nil
+		return answer, nil
+	}
+	if err := json.Unmarshal(a.body, &answer.Value); err != nil {
+		return nil, fmt.Errorf("%s answers %s in a form that this program does not understand; is it a registry of the same version?", c.server.Host, r.path)
+	}
+	return answer, nil
+}
+
+func image(r Ref) url.Values {
+	return url.Values{"repository": {string(r.Repository)}, "reference": {r.Reference.String()}}
+}
+
+// Explain asks why an image may or may not be pulled.
+func (c *Client) Explain(ctx context.Context, r Ref) (*Answer[policy.Explanation], error) {
+	return ask[policy.Explanation](ctx, c, http.MethodGet, "explain", image(r), nil)
+}
+
+// Decision asks for one decision as it was made.
+func (c *Client) Decision(ctx context.Context, id string) (*Answer[policy.DecisionRecord], error) {
+	return ask[policy.DecisionRecord](ctx, c, http.MethodGet, "decisions/"+id, nil, nil)
+}
+
+// Tree asks for an image with its platforms and evidence.
+func (c *Client) Tree(ctx context.Context, r Ref) (*Answer[policy.TreeNode], error) {
+	return ask[policy.TreeNode](ctx, c, http.MethodGet, "tree", image(r), nil)
+}
+
+// Verify asks what is proven about an image.
+func (c *Client) Verify(ctx context.Context, r Ref) (*Answer[policy.VerifyReport], error) {
+	return ask[policy.VerifyReport](ctx, c, http.MethodGet, "verify", image(r), nil)
+}
+
+// Authorities lists whom the registry trusts.
+func (c *Client) Authorities(ctx context.Context) (*Answer[[]verify.Authority], error) {
+	return ask[[]verify.Authority](ctx, c, http.MethodGet, "authorities", nil, nil)
+}
+
+// AddAuthority has the registry trust someone.
+func (c *Client) AddAuthority(ctx context.Context, a verify.Authority) (*Answer[json.RawMessage], error) {
+	return ask[json.RawMessage](ctx, c, http.MethodPost, "authorities", nil, a)
+}
+
+// RemoveAuthority ends that trust.
+func (c *Client) RemoveAuthority(ctx context.Context, name string) (*Answer[json.RawMessage], error) {
+	return ask[json.RawMessage](ctx, c, http.MethodDelete, "authorities/"+name, nil, nil)
+}
+
+// RevokeKey ends the trust in one key of an authority.
+func (c *Client) RevokeKey(ctx context.Context, authority, keyID string) (*Answer[json.RawMessage], error) {
+	return ask[json.RawMessage](ctx, c, http.MethodPost, "authorities/"+authority+"/revoke", nil, map[string]string{"key_id": keyID})
+}
+
+// Revocations lists the revocations in force.
+func (c *Client) Revocations(ctx context.Context) (*Answer[[]policy.Revocation], error) {
+	return ask[[]policy.Revocation](ctx, c, http.MethodGet, "revocations", nil, nil)
+}
+
+// NewRevocation is the request to withdraw a digest.
+type NewRevocation struct {
+	Repository store.Glob   `json:"repository"`
+	Digest     store.Digest `json:"digest"`
+	Reason     string       `json:"reason"`
+}
+
+// Revoke withdraws a digest.
+func (c *Client) Revoke(ctx context.Context, r NewRevocation) (*Answer[policy.Revocation], error) {
+	return ask[policy.Revocation](ctx, c, http.MethodPost, "revocations", nil, r)
+}
+
+// Lift ends a revocation.
+func (c *Client) Lift(ctx context.Context, id string) (*Answer[json.RawMessage], error) {
+	return ask[json.RawMessage](ctx, c, http.MethodDelete, "revocations/"+id, nil, nil)
+}
+
+// Restore brings expired content back into quarantine.
+func (c *Client) Restore(ctx context.Context, repo store.Name, d store.Digest) (*Answer[json.RawMessage], error) {
+	return ask[json.RawMessage](ctx, c, http.MethodPost, "restore", nil, map[string]string{"repository": string(repo), "digest": string(d)})
+}
+
+// Audit asks for one page of the audit log, oldest first; Next continues it.
+func (c *Client) Audit(ctx context.Context, after string, limit int) (*Answer[AuditPage], error) {
+	q := url.Values{"n": {strconv.Itoa(limit)}}
+	if after != "" {
+		q.Set("after", after)
+	}
+	return ask[AuditPage](ctx, c, http.MethodGet, "audit", q, nil)
+}
+
+// AuditPage is one page of the audit log.
+type AuditPage struct {
+	Items []policy.AuditRecord `json:"items"`
+	Next  string               `json:"next,omitempty"`
+}
+
+// User is an account as the registry shows it.
+type User struct {
+	Name   string      `json:"name"`
+	Origin string      `json:"origin,omitempty"` // htpasswd or runtime
+	Grants []UserGrant `json:"grants"`
+}
+
+// UserGrant is one grant of a user.
+type UserGrant struct {
+	Repositories store.Globs `json:"repositories"`
+	Roles        []string    `json:"roles"`
+}
+
+// NewUser is the request for an account; without a password the registry makes one.
+type NewUser struct {
+	Name     string      `json:"name"`
+	Password string      `json:"password,omitempty"`
+	Grants   []UserGrant `json:"grants"`
+}
+
+// CreatedUser is the answer: Secret is the password that the registry made, told this once.
+type CreatedUser struct {
+	Name   string `json:"name"`
+	Secret string `json:"secret,omitempty"`
+}
+
+// Users lists the accounts.
+func (c *Client) Users(ctx context.Context) (*Answer[[]User], error) {
+	return ask[[]User](ctx, c, http.MethodGet, "users", nil, nil)
+}
+
+// AddUser makes an account.
+func (c *Client) AddUser(ctx context.Context, u NewUser) (*Answer[CreatedUser], error) {
+	return ask[CreatedUser](ctx, c, http.MethodPost, "users", nil, u)
+}
+
+// RemoveUser deletes an account.
+func (c *Client) RemoveUser(ctx context.Context, name string) (*Answer[json.RawMessage], error) {
+	return ask[json.RawMessage](ctx, c, http.MethodDelete, "users/"+name, nil, nil)
+}
+
+// Check has the registry verify its own invariants.
+func (c *Client) Check(ctx context.Context) (*Answer[json.RawMessage], error) {
+	return ask[json.RawMessage](ctx, c, http.MethodGet, "check", nil, nil)
+}

@@ -1,0 +1,170 @@
+package config
+
+import (
+	"time"
+
+	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify"
+)
+
+// Config is the file, with the defaults filled in. The tags drive the reader and the schema: yaml is the key, doc its description,
+// enum its values, need marks a key that must be given.
+type Config struct {
+	Listen          string       `yaml:"listen" doc:"HOST:PORT to listen on. An empty host listens on every interface."`
+	ListenPlainHTTP string       `yaml:"listen_plain_http" enum:"refuse,unsafe" doc:"Write unsafe to serve plain HTTP beyond loopback, such as behind a proxy that ends TLS."`
+	Host            string       `yaml:"host" doc:"The registry's name as clients write it, such as registry.example.com. Default: the listening address."`
+	Data            string       `yaml:"data" doc:"Directory of everything that is stored. Created with mode 0700."`
+	TLS             TLS          `yaml:"tls" doc:"Certificate and key; both empty serves plain HTTP."`
+	Auth            Auth         `yaml:"auth" doc:"Who may ask."`
+	Grants          []Grant      `yaml:"grants" doc:"Roles by repository."`
+	Authorities     []Authority  `yaml:"authorities" doc:"Whom to trust, and for which repositories."`
+	Policies        []Policy     `yaml:"policies" doc:"What is admitted. Policies combine by AND; a repository that none matches is refused."`
+	Repositories    []Repository `yaml:"repositories" doc:"Rules for some repositories; the first match counts."`
+	Quarantine      Quarantine   `yaml:"quarantine" doc:"How long content waits for its evidence."`
+	Refusals        Refusals     `yaml:"refusals" doc:"How a refusal looks."`
+	SBOM            SBOM         `yaml:"sbom" doc:"Generated software bills of materials."`
+	Log             Log          `yaml:"log" doc:"The log on standard error."`
+
+	path      string
+	warnings  []Problem
+	advice    []Problem
+	trust     []verify.Authority
+	grants    []policy.Grant
+	anonymous policy.Roles
+}
+
+// TLS names the certificate's files.
+type TLS struct {
+	Cert string `yaml:"cert" doc:"PEM file with the certificate and its chain."`
+	Key  string `yaml:"key" doc:"PEM file with the private key."`
+}
+
+// Auth says how callers are recognised.
+type Auth struct {
+	HTPasswd  string   `yaml:"htpasswd" doc:"htpasswd file with bcrypt hashes; reloaded when it changes."`
+	Anonymous []string `yaml:"anonymous" enum:"pull,push,delete,sign,scan" doc:"Roles on every repository for callers without credentials, such as [pull]."`
+	TokenTTL  Duration `yaml:"token_ttl" doc:"How long an access token lives."`
+}
+
+// Grant gives roles on repositories to a user.
+type Grant struct {
+	Who          string   `yaml:"who" need:"yes" doc:"User name."`
+	Repositories []string `yaml:"repositories" need:"yes" doc:"Patterns: ** for any number of path components, * within one."`
+	Roles        []string `yaml:"roles" need:"yes" enum:"pull,push,delete,sign,scan,admin" doc:"What the user may do there."`
+}
+
+// Authority is someone who is trusted for something.
+type Authority struct {
+	Name         string    `yaml:"name" need:"yes" doc:"Name by which policies and explanations speak of it."`
+	Kind         string    `yaml:"kind" need:"yes" enum:"key" doc:"How it signs: key is a public key."`
+	Key          string    `yaml:"key" doc:"PEM file with public keys (SubjectPublicKeyInfo)."`
+	NotBefore    Date      `yaml:"not_before" doc:"The key counts from this time on."`
+	NotAfter     Date      `yaml:"not_after" doc:"The key counts until this time."`
+	Keys         []KeyFile `yaml:"keys" doc:"More keys, each with its own window."`
+	Repositories []string  `yaml:"repositories" need:"yes" doc:"Patterns of the repositories for which it speaks."`
+	Binding      string    `yaml:"binding" enum:"repository,none" doc:"repository compares the repository that a signature names with the one that holds it; none does not."`
+	PromoteFrom  []string  `yaml:"promote_from" doc:"Patterns of repositories whose signatures are accepted too, for content that is copied on."`
+}
+
+// KeyFile is one key file with its window.
+type KeyFile struct {
+	File      string `yaml:"file" need:"yes" doc:"PEM file with public keys."`
+	NotBefore Date   `yaml:"not_before" doc:"The key counts from this time on."`
+	NotAfter  Date   `yaml:"not_after" doc:"The key counts until this time."`
+}
+
+// Policy binds rules to repositories.
+type Policy struct {
+	Name         string   `yaml:"name" need:"yes" doc:"Name by which decisions speak of it."`
+	Repositories []string `yaml:"repositories" need:"yes" doc:"Patterns of the repositories for which it counts."`
+	Mode         string   `yaml:"mode" enum:"enforce,warn,shadow" doc:"enforce refuses, warn admits with a warning, shadow only records."`
+	Rego         string   `yaml:"rego" need:"yes" doc:"builtin:NAME (open, signed, baseline, sbom), or a file or directory of Rego."`
+	Params       Params   `yaml:"params" doc:"Parameters of the policy: input.params."`
+	Evidence     string   `yaml:"evidence" enum:"after,first" doc:"after quarantines what has no evidence yet; first refuses a push to a tag until evidence is there."`
+	Index        string   `yaml:"index" enum:"own,all-children" doc:"own demands evidence on a multi-platform index; all-children accepts it on each child."`
+	Tags         string   `yaml:"tags" enum:"promote,strict" doc:"promote serves what was admitted before until the new push is admitted; strict refuses meanwhile."`
+}
+
+// Repository is a rule for some repositories.
+type Repository struct {
+	Match     string   `yaml:"match" need:"yes" doc:"Pattern of the repositories."`
+	Sparse    Sparse   `yaml:"sparse" doc:"Which platforms of an index may be absent: all requires every one, any requires none, {platforms: [...]} requires those."`
+	Platforms []string `yaml:"platforms" doc:"Short for sparse: {platforms: [...]}."`
+}
+
+// Quarantine holds the two clocks of semantics.md.
+type Quarantine struct {
+	Max   Duration `yaml:"max" doc:"How long content may wait for admission before it expires."`
+	Grace Duration `yaml:"grace" doc:"How long expired and deleted content can be restored."`
+}
+
+// Refusals says how a refusal looks.
+type Refusals struct {
+	Head string `yaml:"head" enum:"allow,deny" doc:"allow answers HEAD of quarantined manifests truthfully, so that clients show the reason of the GET; deny is silent."`
+}
+
+// SBOM configures the generator.
+type SBOM struct {
+	Worker  string   `yaml:"worker" doc:"Path of assay-sbom. Default: beside this program, then on PATH."`
+	Formats []string `yaml:"formats" enum:"spdx-json,cyclonedx-json" doc:"Documents that are attached. An empty list generates nothing."`
+	Memory  Size     `yaml:"memory" doc:"Memory limit of the worker."`
+	Timeout Duration `yaml:"timeout" doc:"Time limit per image."`
+}
+
+// Log configures the log.
+type Log struct {
+	Level  string `yaml:"level" enum:"debug,info,warn,error" doc:"Least level that is written."`
+	Format string `yaml:"format" enum:"text,json" doc:"Form of a line."`
+}
+
+// Default is the configuration of a registry that was given none: loopback, and nothing is pulled that nobody trusted has signed.
+func Default() *Config {
+	return &Config{
+		Listen:          "127.0.0.1:5000",
+		ListenPlainHTTP: "refuse",
+		Data:            "./data",
+		Auth:            Auth{TokenTTL: Duration(5 * time.Minute)},
+		Policies:        []Policy{{Name: "signed", Repositories: []string{"**"}, Mode: "enforce", Rego: "builtin:signed", Evidence: "after", Index: "own", Tags: "promote"}},
+		Quarantine:      Quarantine{Max: Duration(168 * time.Hour), Grace: Duration(720 * time.Hour)},
+		Refusals:        Refusals{Head: "allow"},
+		SBOM:            SBOM{Formats: []string{"spdx-json"}, Memory: 512 << 20, Timeout: Duration(60 * time.Second)},
+		Log:             Log{Level: "info", Format: "text"},
+	}
+}
+
+// setDefaults is what a list's element starts from.
+func (p *Policy) setDefaults() {
+	p.Mode, p.Evidence, p.Index, p.Tags = "enforce", "after", "own", "promote"
+}
+
+func (a *Authority) setDefaults() { a.Binding = "repository" }
+
+func (r *Repository) setDefaults() { r.Sparse.Mode = SparseAll }
+
+// Path is the file that was read; empty if there was none.
+func (c *Config) Path() string { return c.path }
+
+// Warnings are what is allowed and probably not meant.
+func (c *Config) Warnings() []Problem { return c.warnings }
+
+// Advice is what a careful reader would want to know about a configuration that is well meant.
+func (c *Config) Advice() []Problem { return c.advice }
+
+// Trust is the authorities with their keys read: Origin is "config".
+func (c *Config) Trust() []verify.Authority { return c.trust }
+
+// PolicyGrants are the grants as the registry uses them.
+func (c *Config) PolicyGrants() []policy.Grant { return c.grants }
+
+// AnonymousRoles are the roles of callers without credentials.
+func (c *Config) AnonymousRoles() policy.Roles { return c.anonymous }
+
+// Globs converts patterns that were checked at load.
+func Globs(patterns []string) store.Globs {
+	globs := make(store.Globs, len(patterns))
+	for i, p := range patterns {
+		globs[i] = store.Glob(p)
+	}
+	return globs
+}

@@ -1,0 +1,365 @@
+package config
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"flag"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/store"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// tree is a file system for Options; paths are absolute.
+type tree fstest.MapFS
+
+func (t tree) options(path string) Options {
+	fsys := fstest.MapFS(t)
+	return Options{Path: path, Dir: "/etc/assay",
+		ReadFile: func(p string) ([]byte, error) { return fsys.ReadFile(strings.TrimPrefix(p, "/")) },
+		Stat:     func(p string) (fs.FileInfo, error) { return fsys.Stat(strings.TrimPrefix(p, "/")) },
+	}
+}
+
+// publicKey is the same key for the same seed, so that goldens can name it.
+func publicKey(t testing.TB, seed byte) []byte {
+	t.Helper()
+	return encode(t, ed25519.NewKeyFromSeed(bytes.Repeat([]byte{seed}, ed25519.SeedSize)).Public())
+}
+
+func encode(t testing.TB, public any) []byte {
+	t.Helper()
+	der, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+}
+
+// surroundings are the files that the goldens name.
+func surroundings(t testing.TB) tree {
+	return tree{
+		"etc/assay/cosign.pub":           {Data: publicKey(t, 1)},
+		"etc/assay/other.pub":            {Data: publicKey(t, 2)},
+		"etc/assay/cosign.key":           {Data: pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED SIGSTORE PRIVATE KEY", Bytes: []byte("x")})},
+		"etc/assay/leaf.crt":             {Data: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")})},
+		"etc/assay/empty.pub":            {Data: []byte("nothing here\n")},
+		"etc/assay/users.htpasswd":       {Data: []byte("ci:$2y$...\n")},
+		"etc/assay/tls.crt":              {Data: []byte("x")},
+		"etc/assay/tls.key":              {Data: []byte("x")},
+		"etc/assay/rules/team/team.rego": {Data: []byte("package team\n")},
+	}
+}
+
+// TestGoldens loads each testdata/config/*.yaml and compares what it says with the .golden beside it: the problems, or the effective
+// configuration and its warnings.
+func TestGoldens(t *testing.T) {
+	files, err := filepath.Glob("testdata/config/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no goldens: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".yaml"), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files := surroundings(t)
+			files["etc/assay/assay.yaml"] = &fstest.MapFile{Data: text}
+			var got bytes.Buffer
+			c, err := Load(files.options("assay.yaml"))
+			if err != nil {
+				got.WriteString(err.Error() + "\n")
+			} else {
+				for _, w := range c.Warnings() {
+					got.WriteString("# warning: " + w.String() + "\n")
+				}
+				for _, a := range c.Advice() {
+					got.WriteString("# advice: " + a.String() + "\n")
+				}
+				shown, err := c.YAML()
+				if err != nil {
+					t.Fatal(err)
+				}
+				got.Write(shown)
+			}
+			golden := strings.TrimSuffix(file, ".yaml") + ".golden"
+			if *update {
+				if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.String() != string(want) {
+				t.Errorf("got:\n%s\nwant:\n%s", got.String(), want)
+			}
+		})
+	}
+}
+
+func TestShownConfigurationLoadsToTheSame(t *testing.T) {
+	text, err := os.ReadFile("testdata/config/full.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := surroundings(t)
+	files["etc/assay/assay.yaml"] = &fstest.MapFile{Data: text}
+	first, err := Load(files.options("assay.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown, err := first.YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files["etc/assay/assay.yaml"] = &fstest.MapFile{Data: shown}
+	second, err := Load(files.options("assay.yaml"))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, shown)
+	}
+	again, err := second.YAML()
+	if err != nil || !bytes.Equal(shown, again) {
+		t.Errorf("shown twice, it differs (%v):\n%s\n%s", err, shown, again)
+	}
+	if !reflect.DeepEqual(first.Trust(), second.Trust()) || !reflect.DeepEqual(first.PolicyGrants(), second.PolicyGrants()) {
+		t.Error("trust or grants changed on the way")
+	}
+}
+
+func TestNoFileAtAll(t *testing.T) {
+	c, err := Load(tree{}.options(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Listen != "127.0.0.1:5000" || c.Data != "/etc/assay/data" || len(c.Policies) != 1 || c.Policies[0].Rego != "builtin:signed" ||
+		c.Policies[0].Mode != "enforce" || c.Policies[0].Repositories[0] != "**" || c.AnonymousRoles() != 0 || len(c.Warnings()) != 0 {
+		t.Errorf("defaults: %+v, warnings %v", c, c.Warnings())
+	}
+}
+
+func TestFlagsWinAndAreRelativeToTheWorkingDirectory(t *testing.T) {
+	o := tree{"srv/conf/assay.yaml": {Data: []byte("listen: 127.0.0.1:1\ndata: inner\n")}}.options("/srv/conf/assay.yaml")
+	c, err := Load(o)
+	if err != nil || c.Data != "/srv/conf/inner" {
+		t.Fatalf("%v, data %q", err, c.Data)
+	}
+	o.Data, o.Listen = "elsewhere", "127.0.0.1:2"
+	if c, err = Load(o); err != nil || c.Data != "/etc/assay/elsewhere" || c.Listen != "127.0.0.1:2" {
+		t.Errorf("%v, %+v", err, c)
+	}
+	o.Listen = "0.0.0.0:2"
+	if _, err = Load(o); err == nil {
+		t.Error("a flag lets plain HTTP out beyond loopback")
+	}
+}
+
+func TestTypedValues(t *testing.T) {
+	files := surroundings(t)
+	files["etc/assay/assay.yaml"] = &fstest.MapFile{Data: []byte(`
+auth: {anonymous: [pull]}
+grants:
+  - {who: ci, repositories: ["acme/**"], roles: [pull, push]}
+authorities:
+  - {name: release, kind: key, key: cosign.pub, not_after: 2030-01-01, repositories: [acme/app], keys: [{file: other.pub}]}
+`)}
+	c, err := Load(files.options("assay.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.AnonymousRoles() != policy.RolePull {
+		t.Errorf("anonymous %v", c.AnonymousRoles())
+	}
+	want := []policy.Grant{{Who: "ci", Repositories: store.Globs{"acme/**"}, Roles: policy.RolePull | policy.RolePush}}
+	if !reflect.DeepEqual(c.PolicyGrants(), want) {
+		t.Errorf("grants %+v", c.PolicyGrants())
+	}
+	a := c.Trust()[0]
+	if a.Name != "release" || a.Origin != "config" || a.Binding != "repository" || len(a.Keys) != 2 ||
+		!a.Keys[0].NotAfter.Equal(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)) || !a.Keys[1].NotAfter.IsZero() || !strings.HasPrefix(a.Keys[0].ID, "sha256:") {
+		t.Errorf("authority %+v", a)
+	}
+	if err := c.RefuseOwnKeys(map[string]string{a.Keys[1].ID: "sbom"}); err == nil || !strings.Contains(err.Error(), "own sbom key") {
+		t.Errorf("an authority with the registry's own key: %v", err)
+	}
+	if err := c.RefuseOwnKeys(map[string]string{"sha256:00": "sbom"}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestScalars(t *testing.T) {
+	for in, want := range map[string]int64{"0": 0, "17": 17, "512MiB": 512 << 20, "2 GiB": 2 << 30, "10MB": 1e7, "1kB": 1000, "5B": 5, "": -1, "MiB": -1, "-1": -1, "+1": -1, "1.5GiB": -1, "9223372036854775807KiB": -1, "0x10": -1, "1e3": -1} {
+		if got, err := ParseSize(in); err != nil && want >= 0 || err == nil && int64(got) != want {
+			t.Errorf("size %q: %d, %v", in, got, err)
+		}
+	}
+	for _, d := range []string{"168h", "5m", "1h30m", "90s", "1m30s", "0s", "250ms", "10h0m1s"} {
+		got, err := ParseDuration(d)
+		back, _ := ParseDuration(got.String())
+		if err != nil || back != got {
+			t.Errorf("duration %q: %v, %v", d, got, err)
+		}
+	}
+	for _, d := range []string{"-1s", "7d", "5", "", "five"} {
+		if got, err := ParseDuration(d); err == nil {
+			t.Errorf("duration %q: %v", d, got)
+		}
+	}
+	if s := Duration(168 * time.Hour).String(); s != "168h" {
+		t.Errorf("168h shown as %s", s)
+	}
+	if d, err := ParseDate("2027-01-31T12:00:00+02:00"); err != nil || d.text() != "2027-01-31T10:00:00Z" {
+		t.Errorf("%v %v", d, err)
+	}
+}
+
+func TestLoopback(t *testing.T) {
+	for host, want := range map[string]bool{"127.0.0.1": true, "127.9.9.9": true, "::1": true, "[::1]": true, "localhost": true, "::ffff:127.0.0.1": true,
+		"": false, "0.0.0.0": false, "::": false, "10.0.0.1": false, "localhost.example.com": false, "128.0.0.1": false, "2130706433": false} {
+		if Loopback(host) != want {
+			t.Errorf("%q: %v", host, !want)
+		}
+	}
+}
+
+func TestSchema(t *testing.T) {
+	text, err := Schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden := "testdata/schema.golden.json"
+	if *update {
+		if err := os.WriteFile(golden, append(text, '\n'), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil || string(want) != string(text)+"\n" {
+		t.Errorf("the schema differs from %s (%v)", golden, err)
+	}
+	var schema struct {
+		Properties map[string]struct{ Description string }
+	}
+	if err := json.Unmarshal(text, &schema); err != nil {
+		t.Fatal(err)
+	}
+	for name, p := range schema.Properties {
+		if p.Description == "" {
+			t.Errorf("%s has no description", name)
+		}
+	}
+}
+
+func TestC19_SecretsInParametersAreMasked(t *testing.T) {
+	files := tree{"etc/assay/assay.yaml": {Data: []byte("policies:\n  - {name: p, repositories: ['**'], rego: 'builtin:open', params: {api_token: canary, deep: [{Password: canary}], shown: yes-this}}\n")}}
+	c, err := Load(files.options("assay.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown, err := c.YAML()
+	if err != nil || bytes.Contains(shown, []byte("canary")) || !bytes.Contains(shown, []byte("yes-this")) {
+		t.Errorf("%v\n%s", err, shown)
+	}
+	if c.Policies[0].Params["api_token"] != "canary" {
+		t.Error("masking reached the configuration itself")
+	}
+}
+
+func TestNearest(t *testing.T) {
+	names := []string{"listen", "data", "grants", "policies", "quarantine"}
+	for in, want := range map[string]string{"lisen": "listen", "Listen": "listen", "polices": "policies", "grant": "grants", "quarntine": "quarantine", "xyzzy": "", "dtaa": "data", strings.Repeat("a", 500): ""} {
+		if got := nearest(in, names); got != want {
+			t.Errorf("%q: %q, want %q", clip(in), got, want)
+		}
+	}
+}
+
+func TestProblemsAreBounded(t *testing.T) {
+	var text strings.Builder
+	for i := range 500 {
+		text.WriteString("key" + strings.Repeat("x", i%7) + string(rune('a'+i%26)) + strings.Repeat("y", i/26) + ": 1\n")
+	}
+	_, err := Load(tree{"etc/assay/assay.yaml": {Data: []byte(text.String())}}.options("assay.yaml"))
+	var e *Error
+	if !errors.As(err, &e) || len(e.Problems) != maxProblems+1 {
+		t.Errorf("%v", err)
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	seeds, _ := filepath.Glob("testdata/config/*.yaml")
+	for _, s := range seeds {
+		if text, err := os.ReadFile(s); err == nil {
+			f.Add(text)
+		}
+	}
+	f.Add([]byte("a: &a [*a]\n"))
+	f.Add([]byte("? [x]\n: y\n"))
+	f.Add([]byte("<<: {listen: x}\n"))
+	f.Add([]byte("--- {}\n--- {}\n"))
+	f.Add([]byte("policies: [{name: a, repositories: ['**'], rego: 'builtin:open', params: {x: .nan, y: [[[]]]}}]"))
+	files := surroundings(f)
+	f.Fuzz(func(t *testing.T, text []byte) {
+		files := tree(fstest.MapFS(files))
+		o := files.options("assay.yaml")
+		read := o.ReadFile
+		o.ReadFile = func(p string) ([]byte, error) {
+			if p == "/etc/assay/assay.yaml" {
+				return text, nil
+			}
+			return read(p)
+		}
+		c, err := Load(o)
+		if err != nil {
+			return
+		}
+		shown, err := c.YAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = shown
+		if _, err := Load(o); err != nil && !bytes.Contains(shown, []byte(Masked)) {
+			t.Errorf("what is shown does not load: %v\n%s", err, shown)
+		}
+	})
+}
+
+func FuzzScalars(f *testing.F) {
+	f.Add("512MiB")
+	f.Add("168h")
+	f.Add("2027-01-31")
+	f.Fuzz(func(t *testing.T, s string) {
+		if v, err := ParseSize(s); err == nil {
+			if back, err := ParseSize(v.String()); err != nil || back != v {
+				t.Errorf("%q: %v, back %v %v", s, v, back, err)
+			}
+		}
+		if v, err := ParseDuration(s); err == nil {
+			if back, err := ParseDuration(v.String()); err != nil || back != v {
+				t.Errorf("%q: %v, back %v %v", s, v, back, err)
+			}
+		}
+		if v, err := ParseDate(s); err == nil && v.IsZero() {
+			return
+		} else if err == nil {
+			if back, err := ParseDate(v.text()); err != nil || back.Unix() != v.Unix() {
+				t.Errorf("%q: %v, back %v %v", s, v.text(), back, err)
+			}
+		}
+	})
+}

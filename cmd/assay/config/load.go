@@ -1,0 +1,129 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Options say what to load. Data and Listen come from the command line and win over the file; Data is then relative to Dir.
+type Options struct {
+	Path   string // the file; empty for none
+	Data   string
+	Listen string
+	Dir    string // the working directory, absolute
+	// ReadFile reads a file that the configuration names, and the configuration itself; Stat describes one.
+	ReadFile func(path string) ([]byte, error)
+	Stat     func(path string) (fs.FileInfo, error)
+}
+
+// MaxFile is the most bytes of a configuration, and of each key file.
+const MaxFile = 1 << 20
+
+// Load reads and checks the configuration. The error is an *[Error] with every problem, or says why the file cannot be read.
+func Load(o Options) (*Config, error) {
+	c := Default()
+	b := &binder{at: map[string]position{}}
+	base := o.Dir
+	if o.Path != "" {
+		path := absolute(o.Path, o.Dir)
+		text, err := o.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("the configuration cannot be read: %w", err)
+		}
+		c.path, base = path, filepath.Dir(path)
+		b.document(text, c)
+	}
+	c.Data = absolute(c.Data, base)
+	if o.Data != "" {
+		c.Data = absolute(o.Data, o.Dir)
+	}
+	if o.Listen != "" {
+		c.Listen = o.Listen
+	}
+	c.absolutePaths(base)
+	v := &validator{binder: b, c: c, o: o}
+	v.run()
+	if len(b.problems) > 0 {
+		return nil, &Error{File: o.Path, Problems: sortProblems(b.problems)}
+	}
+	c.warnings, c.advice = sortProblems(v.warnings), sortProblems(v.advice)
+	return c, nil
+}
+
+// document parses the one YAML document in text into c.
+func (b *binder) document(text []byte, c *Config) {
+	if len(text) > MaxFile {
+		b.problems = append(b.problems, Problem{Message: fmt.Sprintf("is larger than %s", Size(MaxFile))})
+		return
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	var doc, second yaml.Node
+	if err := decoder.Decode(&doc); errors.Is(err, io.EOF) {
+		return // empty, or comments only: the defaults
+	} else if err != nil {
+		b.problems = append(b.problems, syntax(err))
+		return
+	}
+	if len(doc.Content) == 1 && doc.Content[0].Tag != "!!null" {
+		b.structure(doc.Content[0], reflect.ValueOf(c).Elem(), "")
+	}
+	if err := decoder.Decode(&second); err == nil {
+		b.fail(&second, "", "keep one", "there is a second document in the file")
+	} else if !errors.Is(err, io.EOF) {
+		b.problems = append(b.problems, syntax(err))
+	}
+}
+
+// yamlLine finds the place in the YAML library's message.
+var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+
+func syntax(err error) Problem {
+	p := Problem{Message: "is not YAML: " + err.Error()}
+	if m := yamlLine.FindStringSubmatch(strings.SplitN(err.Error(), "\n", 2)[0]); m != nil {
+		p.Message = "is not YAML: " + m[2]
+		p.Line, _ = strconv.Atoi(m[1])
+	}
+	return p
+}
+
+// absolutePaths resolves every path of the file against its directory.
+func (c *Config) absolutePaths(base string) {
+	for _, p := range []*string{&c.TLS.Cert, &c.TLS.Key, &c.Auth.HTPasswd} {
+		*p = absolute(*p, base)
+	}
+	if strings.ContainsRune(c.SBOM.Worker, filepath.Separator) { // a bare name is looked up on PATH
+		c.SBOM.Worker = absolute(c.SBOM.Worker, base)
+	}
+	for i := range c.Authorities {
+		a := &c.Authorities[i]
+		a.Key = absolute(a.Key, base)
+		for j := range a.Keys {
+			a.Keys[j].File = absolute(a.Keys[j].File, base)
+		}
+	}
+	for i := range c.Policies {
+		if p := &c.Policies[i]; !strings.HasPrefix(p.Rego, Builtin) {
+			p.Rego = absolute(p.Rego, base)
+		}
+	}
+}
+
+// Builtin begins the name of a shipped policy.
+const Builtin = "builtin:"
+
+func absolute(path, base string) string {
+	if path == "" || filepath.IsAbs(path) || base == "" {
+		return path
+	}
+	return filepath.Join(base, path)
+}

@@ -1,0 +1,61 @@
+package config
+
+import (
+	"bytes"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// YAML writes the effective configuration: it loads again to the same. Parameters of policies whose names speak of a secret are masked.
+func (c *Config) YAML() ([]byte, error) {
+	shown := *c
+	shown.Policies = make([]Policy, len(c.Policies))
+	for i, p := range c.Policies {
+		p.Params, _ = mask(map[string]any(p.Params)).(map[string]any)
+		shown.Policies[i] = p
+	}
+	var b bytes.Buffer
+	e := yaml.NewEncoder(&b)
+	e.SetIndent(2)
+	if err := e.Encode(presentable(shown)); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), e.Close()
+}
+
+// Masked stands for a value that is not shown.
+const Masked = "********"
+
+func mask(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		masked := make(map[string]any, len(v))
+		for name, value := range v {
+			if secret(name) {
+				masked[name] = Masked
+			} else {
+				masked[name] = mask(value)
+			}
+		}
+		return masked
+	case []any:
+		masked := make([]any, len(v))
+		for i, value := range v {
+			masked[i] = mask(value)
+		}
+		return masked
+	default:
+		return v
+	}
+}
+
+func secret(name string) bool {
+	name = strings.ToLower(name)
+	for _, word := range []string{"secret", "password", "passwd", "token", "credential", "private"} {
+		if strings.Contains(name, word) {
+			return true
+		}
+	}
+	return false
+}

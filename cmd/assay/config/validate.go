@@ -1,0 +1,284 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/store"
+)
+
+// validator checks what the form alone cannot say.
+type validator struct {
+	*binder
+	c        *Config
+	o        Options
+	warnings []Problem
+	advice   []Problem
+}
+
+func (v *validator) problem(path, hint, format string, args ...any) Problem {
+	at := v.at[path]
+	for p := path; at.line == 0 && p != ""; { // a key that was not given: the place of what holds it
+		i := strings.LastIndexAny(p, ".[")
+		if i < 0 {
+			break
+		}
+		p = p[:i]
+		at = v.at[p]
+	}
+	return Problem{Line: at.line, Column: at.column, Path: path, Message: fmt.Sprintf(format, args...), Hint: hint}
+}
+
+// fail notes a problem, unless the value could not even be read.
+func (v *validator) fail(path, hint, format string, args ...any) {
+	if slices.ContainsFunc(v.problems, func(p Problem) bool { return p.Path == path && path != "" }) {
+		return
+	}
+	v.problems = append(v.problems, v.problem(path, hint, format, args...))
+}
+
+func (v *validator) warn(path, hint, format string, args ...any) {
+	v.warnings = append(v.warnings, v.problem(path, hint, format, args...))
+}
+
+func (v *validator) advise(path, hint, format string, args ...any) {
+	v.advice = append(v.advice, v.problem(path, hint, format, args...))
+}
+
+func (v *validator) run() {
+	v.listen()
+	v.auth()
+	v.grants()
+	v.authorities()
+	v.policies()
+	v.repositories()
+	v.clocks()
+	v.sbom()
+}
+
+func (v *validator) listen() {
+	c := v.c
+	v.tls()
+	host, port, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		v.fail("listen", "write HOST:PORT, such as 127.0.0.1:5000", "%q is not an address to listen on", clip(c.Listen))
+		return
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
+		v.fail("listen", "a port is 0 to 65535, 0 for any free one", "%q is not a port", clip(port))
+	}
+	plain := c.TLS.Cert == "" && c.TLS.Key == ""
+	switch {
+	case plain && !Loopback(host) && c.ListenPlainHTTP != "unsafe":
+		v.fail("listen", "set tls.cert and tls.key, or listen on 127.0.0.1; behind a proxy that ends TLS, ask for it by name: listen_plain_http: unsafe",
+			"plain HTTP beyond loopback would send passwords and images in the clear")
+	case plain && !Loopback(host):
+		v.warn("listen_plain_http", "", "plain HTTP is served on %s: only a proxy that ends TLS may reach it", c.Listen)
+	case c.ListenPlainHTTP == "unsafe":
+		v.warn("listen_plain_http", "remove it", "has no effect here")
+	}
+}
+
+func (v *validator) tls() {
+	c := v.c
+	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
+		v.fail("tls", "give both, or neither for plain HTTP on loopback", "cert and key go together")
+	}
+	v.readable("tls.cert", c.TLS.Cert)
+	v.readable("tls.key", c.TLS.Key)
+	if c.Host != "" && !hostPattern.MatchString(c.Host) {
+		v.fail("host", "write the name as in an image's reference, such as registry.example.com or localhost:5000", "%q is not a host", clip(c.Host))
+	}
+	if c.Data == "" {
+		v.fail("data", "", "is empty")
+	}
+}
+
+var hostPattern = regexp.MustCompile(`^(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*|\[[0-9a-fA-F:.]{2,45}\])(?::[0-9]{1,5})?$`)
+
+// Loopback reports whether host, without its port, is this machine itself.
+func Loopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	a, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && a.Unmap().IsLoopback()
+}
+
+// readable reports a file that is named and is not there.
+func (v *validator) readable(path, file string) bool {
+	if file == "" {
+		return true
+	}
+	info, err := v.o.Stat(file)
+	switch {
+	case err != nil:
+		v.fail(path, "", "%v", err)
+	case info.IsDir():
+		v.fail(path, "name a file", "%s is a directory", clip(file))
+	default:
+		return true
+	}
+	return false
+}
+
+func (v *validator) auth() {
+	a := v.c.Auth
+	v.readable("auth.htpasswd", a.HTPasswd)
+	v.c.anonymous = v.roles("auth.anonymous", a.Anonymous)
+	if v.c.anonymous.Has(policy.RolePush | policy.RoleDelete | policy.RoleSign | policy.RoleScan) {
+		v.warn("auth.anonymous", "grant pull at most", "callers without credentials hold %s on every repository", v.c.anonymous)
+	}
+	v.within("auth.token_ttl", a.TokenTTL, time.Minute, time.Hour)
+}
+
+func (v *validator) within(path string, d Duration, least, most time.Duration) {
+	if t := time.Duration(d); t < least || t > most {
+		v.fail(path, "", "%s is outside %s to %s", d, Duration(least), Duration(most))
+	}
+}
+
+func (v *validator) roles(path string, names []string) policy.Roles {
+	var roles policy.Roles
+	for i, n := range names {
+		role, _ := policy.ParseRole(n) // the words were checked when they were read
+		if roles.Has(role) && role != 0 {
+			v.fail(fmt.Sprintf("%s[%d]", path, i), "remove it", "the role %q is listed twice", n)
+		}
+		roles |= role
+	}
+	return roles
+}
+
+// namePattern is what users, authorities and policies may be called: it goes into logs, URLs and signed documents.
+var namePattern = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9._@-]{0,126}[A-Za-z0-9])?$`)
+
+// ValidName reports whether s may name a user, an authority or a policy.
+func ValidName(s string) bool { return namePattern.MatchString(s) }
+
+func (v *validator) name(path, s string) {
+	if s != "" && !ValidName(s) {
+		v.fail(path, "use letters, digits, '.', '_', '-' and '@', 128 at most, with a letter or digit at both ends", "%q is not a name", clip(s))
+	}
+}
+
+func (v *validator) globs(path string, patterns []string) {
+	if len(patterns) == 0 && v.at[path].line > 0 {
+		v.fail(path, `write ["**"] for every repository`, "is empty and would match nothing")
+	}
+	for i, p := range patterns {
+		if _, err := store.ParseGlob(p); err != nil {
+			v.fail(fmt.Sprintf("%s[%d]", path, i), `write one such as "acme/**" or "**"`, "%s", message(err))
+		}
+	}
+}
+
+func (v *validator) grants() {
+	for i, g := range v.c.Grants {
+		path := fmt.Sprintf("grants[%d]", i)
+		v.name(path+".who", g.Who)
+		v.globs(path+".repositories", g.Repositories)
+		if len(g.Roles) == 0 && v.at[path+".roles"].line > 0 {
+			v.fail(path+".roles", "", "is empty and would grant nothing")
+		}
+		v.c.grants = append(v.c.grants, policy.Grant{Who: g.Who, Repositories: Globs(g.Repositories), Roles: v.roles(path+".roles", g.Roles)})
+	}
+}
+
+func (v *validator) policies() {
+	seen := map[string]int{}
+	for i, p := range v.c.Policies {
+		path := fmt.Sprintf("policies[%d]", i)
+		v.name(path+".name", p.Name)
+		v.unique(path+".name", p.Name, seen, i)
+		v.globs(path+".repositories", p.Repositories)
+		if name, ok := strings.CutPrefix(p.Rego, Builtin); ok {
+			if !slices.Contains(Builtins(), name) {
+				hint := "shipped are: " + strings.Join(Builtins(), ", ")
+				if n := nearest(name, Builtins()); n != "" {
+					hint = fmt.Sprintf("did you mean %q?", Builtin+n)
+				}
+				v.fail(path+".rego", hint, "there is no shipped policy %q", clip(name))
+			}
+		} else if p.Rego != "" {
+			if _, err := v.o.Stat(p.Rego); err != nil {
+				v.fail(path+".rego", "name a shipped policy, such as builtin:signed, or a file or directory of Rego", "%v", err)
+			}
+		}
+		if p.Mode != "enforce" {
+			v.warn(path+".mode", "", "the policy %q refuses nothing in mode %s", p.Name, p.Mode)
+		}
+	}
+	if len(v.c.Policies) == 0 {
+		v.warn("policies", "name builtin:open to admit everything", "there is no policy, so that every repository is refused")
+	}
+}
+
+// Builtins are the shipped policies.
+func Builtins() []string { return []string{"open", "signed", "baseline", "sbom"} }
+
+func (v *validator) unique(path, name string, seen map[string]int, i int) {
+	if first, twice := seen[name]; twice && name != "" {
+		v.fail(path, "", "the name %q is already that of entry %d", clip(name), first)
+		return
+	}
+	seen[name] = i
+}
+
+func (v *validator) repositories() {
+	for i := range v.c.Repositories {
+		r := &v.c.Repositories[i]
+		path := fmt.Sprintf("repositories[%d]", i)
+		if r.Match != "" {
+			if _, err := store.ParseGlob(r.Match); err != nil {
+				v.fail(path+".match", `write one such as "mirror/**"`, "%s", message(err))
+			}
+		}
+		field := path + ".sparse.platforms"
+		if len(r.Platforms) > 0 || v.at[path+".platforms"].line > 0 {
+			if v.at[path+".sparse"].line > 0 {
+				v.fail(path+".platforms", "keep one of them", "sparse and platforms say the same thing twice")
+			}
+			field = path + ".platforms"
+			r.Sparse = Sparse{Mode: SparsePlatforms, Platforms: r.Platforms}
+			r.Platforms = nil
+		}
+		if r.Sparse.Mode == SparsePlatforms && len(r.Sparse.Platforms) == 0 {
+			v.fail(field, "list those that must be there, or write sparse: any", "is empty")
+		}
+		for j, p := range r.Sparse.Platforms {
+			if !platformPattern.MatchString(p) {
+				v.fail(fmt.Sprintf("%s[%d]", field, j), "write os/architecture, such as linux/amd64 or linux/arm/v7", "%q is not a platform", clip(p))
+			}
+		}
+	}
+}
+
+var platformPattern = regexp.MustCompile(`^[a-z0-9]{1,32}/[a-z0-9_]{1,32}(?:/[a-z0-9.]{1,32})?$`)
+
+const year = 365 * 24 * time.Hour
+
+func (v *validator) clocks() {
+	v.within("quarantine.max", v.c.Quarantine.Max, time.Minute, 10*year)
+	v.within("quarantine.grace", v.c.Quarantine.Grace, 0, 10*year)
+}
+
+func (v *validator) sbom() {
+	s := v.c.SBOM
+	if s.Memory < 64<<20 {
+		v.fail("sbom.memory", "512MiB suits most images", "%s is too little to read an image", s.Memory)
+	}
+	v.within("sbom.timeout", s.Timeout, time.Second, time.Hour)
+	for i, f := range s.Formats {
+		if slices.Contains(s.Formats[:i], f) {
+			v.fail(fmt.Sprintf("sbom.formats[%d]", i), "remove it", "%q is listed twice", f)
+		}
+	}
+}
