@@ -1,0 +1,220 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/topdown"
+	"github.com/open-policy-agent/opa/v1/types"
+)
+
+const (
+	boundedPrefix = "bounded."
+	maxOutput     = 1 << 20 // bytes that one call may make
+	maxDigits     = 4096    // of a factor
+	maxRange      = 100_000 // elements of a range
+	maxWidth      = 1024    // of a verb of sprintf
+)
+
+// errTooLarge ends an evaluation: a deadline cannot interrupt a single call, and a Go program cannot survive running out of memory.
+var errTooLarge = errors.New("the result would be larger than a policy may make")
+
+// bounded is a built-in whose one call can make far more than it was given, behind a check of what it would make.
+type bounded struct {
+	name  string // bounded.concat
+	inner string // concat
+	decl  *types.Function
+	fits  func(operands []*ast.Term) bool
+}
+
+// boundedBuiltins lists them. Modules are rewritten to call these before they are compiled (bound).
+func boundedBuiltins() []bounded {
+	list := []bounded{
+		{inner: "concat", fits: fitsConcat},
+		{inner: "replace", fits: fitsReplace},
+		{inner: "strings.replace_n", fits: fitsReplaceN},
+		{inner: "regex.replace", fits: func(o []*ast.Term) bool { return product(size(o[0])+1, size(o[2])+1) <= maxOutput }},
+		{inner: "sprintf", fits: fitsSprintf},
+		{inner: "internal.template_string", fits: func(o []*ast.Term) bool { return size(o[0]) <= maxOutput }},
+		{inner: "json.marshal", fits: func(o []*ast.Term) bool { return size(o[0]) <= maxOutput }},
+		{inner: "numbers.range", fits: fitsRange},
+		{inner: "numbers.range_step", fits: fitsRange},
+		{inner: "mul", fits: func(o []*ast.Term) bool { return size(o[0]) <= maxDigits && size(o[1]) <= maxDigits }},
+		{inner: "product", fits: func(o []*ast.Term) bool { return size(o[0]) <= maxDigits }},
+		{inner: "array.concat", fits: fitsUnion},
+		{inner: "object.union", fits: fitsUnion},
+		{inner: "object.union_n", fits: func(o []*ast.Term) bool { return size(o[0]) <= maxOutput }},
+	}
+	for i := range list {
+		list[i].name = boundedPrefix + strings.ReplaceAll(list[i].inner, ".", "_")
+		list[i].decl = ast.BuiltinMap[list[i].inner].Decl
+	}
+	return list
+}
+
+// option registers the implementation with a query.
+func (b bounded) option() func(*rego.Rego) {
+	inner := topdown.GetBuiltin(b.inner)
+	return rego.FunctionDyn(&rego.Function{Name: b.name, Decl: b.decl}, func(bctx rego.BuiltinContext, operands []*ast.Term) (out *ast.Term, err error) {
+		if !b.fits(operands) {
+			return nil, topdown.Halt{Err: fmt.Errorf("%s: %w", b.inner, errTooLarge)}
+		}
+		err = inner(bctx, operands, func(t *ast.Term) error { out = t; return nil })
+		return out, err
+	})
+}
+
+// bound makes the calls of a parsed module go to the bounded built-ins.
+func bound(m *ast.Module) {
+	names := map[string]string{}
+	for _, b := range boundedBuiltins() {
+		names[b.inner] = b.name
+	}
+	rename := func(operator *ast.Term) {
+		if ref, ok := operator.Value.(ast.Ref); ok {
+			if to, ok := names[ref.String()]; ok {
+				operator.Value = ast.MustParseRef(to)
+			}
+		}
+	}
+	ast.WalkExprs(m, func(e *ast.Expr) bool {
+		if terms, ok := e.Terms.([]*ast.Term); ok && len(terms) > 0 {
+			rename(terms[0])
+		}
+		return false
+	})
+	ast.WalkTerms(m, func(t *ast.Term) bool {
+		if call, ok := t.Value.(ast.Call); ok && len(call) > 0 {
+			rename(call[0])
+		}
+		return false
+	})
+}
+
+// size counts the bytes that a value would take as text, and stops at the limit: a value can be small in memory and endless as text, because its
+// parts may be shared.
+func size(t *ast.Term) int {
+	left := maxOutput + 1
+	measure(t, &left)
+	return maxOutput + 1 - left
+}
+
+func measure(t *ast.Term, left *int) {
+	if *left <= 0 {
+		return
+	}
+	switch v := t.Value.(type) {
+	case ast.String:
+		*left -= len(v)
+	case ast.Number:
+		*left -= len(v)
+	case *ast.Array:
+		for i := 0; i < v.Len() && *left > 0; i++ {
+			*left -= 2
+			measure(v.Elem(i), left)
+		}
+	case ast.Set:
+		_ = v.Iter(func(e *ast.Term) error {
+			*left -= 2
+			measure(e, left)
+			return stopAt(*left)
+		})
+	case ast.Object:
+		_ = v.Iter(func(k, e *ast.Term) error {
+			*left -= 4
+			measure(k, left)
+			measure(e, left)
+			return stopAt(*left)
+		})
+	default:
+		*left -= 5
+	}
+	*left = max(*left, 0)
+}
+
+func stopAt(left int) error {
+	if left <= 0 {
+		return errTooLarge
+	}
+	return nil
+}
+
+// product multiplies without overflow: both factors are at most maxOutput+2.
+func product(a, b int) int64 { return int64(a) * int64(b) }
+
+func text(t *ast.Term) string {
+	s, _ := t.Value.(ast.String)
+	return string(s)
+}
+
+func length(t *ast.Term) int {
+	switch v := t.Value.(type) {
+	case *ast.Array:
+		return v.Len()
+	case ast.Set:
+		return v.Len()
+	}
+	return 0
+}
+
+func fitsConcat(o []*ast.Term) bool {
+	return int64(size(o[1]))+product(len(text(o[0])), length(o[1])) <= maxOutput
+}
+
+func fitsReplace(o []*ast.Term) bool {
+	s, old, with := text(o[0]), text(o[1]), text(o[2])
+	return int64(len(s))+int64(strings.Count(s, old))*int64(len(with)) <= maxOutput
+}
+
+func fitsReplaceN(o []*ast.Term) bool {
+	patterns, ok := o[0].Value.(ast.Object)
+	if !ok {
+		return true // the built-in refuses it
+	}
+	longest := 1
+	_ = patterns.Iter(func(_, with *ast.Term) error { longest = max(longest, len(text(with))); return nil })
+	return int64(len(text(o[1]))+1)*int64(longest) <= maxOutput
+}
+
+func fitsUnion(o []*ast.Term) bool { return size(o[0])+size(o[1]) <= maxOutput }
+
+func fitsRange(o []*ast.Term) bool {
+	from, ok1 := o[0].Value.(ast.Number)
+	to, ok2 := o[1].Value.(ast.Number)
+	if !ok1 || !ok2 {
+		return true
+	}
+	a, okA := from.Int64()
+	b, okB := to.Int64()
+	const far = 1 << 40
+	return okA && okB && a > -far && a < far && b > -far && b < far && max(a-b, b-a) < maxRange
+}
+
+// fitsSprintf refuses a width or precision beyond maxWidth, and one that is an argument.
+func fitsSprintf(o []*ast.Term) bool {
+	format, width := text(o[0]), 0
+	for i := 0; i < len(format); i++ {
+		if format[i] != '%' {
+			continue
+		}
+		width = 0
+		for i++; i < len(format) && strings.IndexByte("0123456789.*+-# []", format[i]) >= 0; i++ {
+			switch c := format[i]; {
+			case c == '*':
+				return false
+			case c >= '0' && c <= '9':
+				width = width*10 + int(c-'0')
+			default:
+				width = 0
+			}
+			if width > maxWidth {
+				return false
+			}
+		}
+	}
+	// "%[1]s" may write one argument many times.
+	return product(strings.Count(format, "%")+1, size(o[1])+maxWidth) <= 16*maxOutput
+}

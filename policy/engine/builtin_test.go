@@ -1,0 +1,149 @@
+package engine
+
+import (
+	"flag"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/assay-registry/assay/policies"
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+var update = flag.Bool("update", false, "write the decisions that golden files get now")
+
+// shipped gathers a shipped policy with its Rego tests and golden decisions.
+func shipped(t *testing.T, name string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	for _, file := range []string{name + ".rego", name + "_test.rego"} {
+		b, err := policies.FS.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[file] = string(b)
+	}
+	golden, err := filepath.Glob(filepath.Join("testdata", "decision", name, "*.txtar"))
+	if err != nil || len(golden) == 0 {
+		t.Fatalf("no golden decisions for %s (%v)", name, err)
+	}
+	for _, file := range golden {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[file] = string(b)
+	}
+	return files
+}
+
+// TestShipped runs every Rego test and every golden decision of every shipped policy, as assay policy test does.
+func TestShipped(t *testing.T) {
+	for _, name := range policies.Names() {
+		t.Run(name, func(t *testing.T) {
+			files := shipped(t, name)
+			if *update {
+				rewrite(t, files)
+			}
+			results, err := Test(t.Context(), files)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rego := 0
+			for _, r := range results {
+				if !r.Pass {
+					t.Errorf("%s:%d: %s\n%s", r.File, r.Line, r.Name, r.Message)
+				}
+				if strings.HasSuffix(r.File, ".rego") {
+					rego++
+				}
+			}
+			if rego == 0 {
+				t.Error("no Rego test ran")
+			}
+		})
+	}
+}
+
+// rewrite puts the present decisions into golden files.
+func rewrite(t *testing.T, files map[string]string) {
+	for file := range files {
+		if filepath.Ext(file) != ".txtar" {
+			continue
+		}
+		got, _, err := goldenDecision(t.Context(), file, files)
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		a := txtar.Parse([]byte(files[file]))
+		a.Files = slices.DeleteFunc(a.Files, func(f txtar.File) bool { return f.Name == "decision.json" })
+		a.Files = append(a.Files, txtar.File{Name: "decision.json", Data: got})
+		files[file] = string(txtar.Format(a))
+		if err := os.WriteFile(file, []byte(files[file]), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestNames: every shipped file has a name, and every name its files.
+func TestNames(t *testing.T) {
+	var found []string
+	err := fs.WalkDir(policies.FS, ".", func(path string, _ fs.DirEntry, err error) error {
+		if filepath.Ext(path) == ".rego" && !strings.HasSuffix(path, "_test.rego") {
+			found = append(found, strings.TrimSuffix(path, ".rego"))
+		}
+		return err
+	})
+	want := slices.Sorted(slices.Values(policies.Names()))
+	if slices.Sort(found); err != nil || !slices.Equal(found, want) {
+		t.Errorf("files %v, names %v (%v)", found, want, err)
+	}
+	for _, name := range []string{"", "builtin:signed", "signed_test", "../signed", "nothing"} {
+		if _, ok := policies.Builtin(name); ok {
+			t.Errorf("Builtin(%q) is one", name)
+		}
+	}
+	if _, err := BuiltinSource("signed"); err == nil {
+		t.Error("BuiltinSource took a name without its prefix")
+	}
+}
+
+// TestCatalogue: whatever can be given as a code is in the catalogue, and the catalogue has nothing else.
+func TestCatalogue(t *testing.T) {
+	used := map[string]bool{}
+	code := regexp.MustCompile(`"((?:signature|sbom|base|config|tag|policy)\.[a-z_]+)"`)
+	collect := func(file string, text []byte) {
+		for _, m := range code.FindAllSubmatch(text, -1) {
+			used[string(m[1])] = true
+		}
+	}
+	for _, name := range policies.Names() {
+		source, _ := policies.Builtin(name)
+		collect(name, []byte(source))
+	}
+	for _, file := range []string{"result.go", filepath.Join("..", "..", "verify", "codes.go")} {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		collect(file, b)
+	}
+	previous := ""
+	for _, c := range policies.Catalogue() {
+		if !used[c.Name] {
+			t.Errorf("the catalogue has %s, which nothing gives", c.Name)
+		}
+		delete(used, c.Name)
+		if c.Name <= previous || !strings.HasSuffix(c.Meaning, ".") || c.Remedy == "" || !validCode(c.Name) {
+			t.Errorf("the entry %s is out of order or incomplete", c.Name)
+		}
+		previous = c.Name
+	}
+	for name := range used {
+		t.Errorf("the catalogue lacks %s", name)
+	}
+}

@@ -1,0 +1,196 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/assay-registry/assay/policies"
+	"github.com/assay-registry/assay/policy"
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/rego"
+)
+
+const (
+	maxModules = 64
+	maxSource  = 1 << 20 // bytes of one module
+)
+
+// BuiltinSource resolves "builtin:NAME" to the modules of a shipped policy.
+func BuiltinSource(name string) (map[string]string, error) {
+	short, ok := strings.CutPrefix(name, "builtin:")
+	source, found := policies.Builtin(short)
+	if !ok || !found {
+		return nil, fmt.Errorf("there is no shipped policy %q; there is builtin:%s", name, strings.Join(policies.Names(), ", builtin:"))
+	}
+	return map[string]string{short + ".rego": source}, nil
+}
+
+// program is one policy, compiled.
+type program struct {
+	Policy
+	revision string // sha256:<hex> of source and parameters
+	title    string
+	declared map[string]Parameter
+	params   *ast.Term
+	entries  map[policy.Entry]*entry
+}
+
+// entry is one entry point of one policy.
+type entry struct {
+	name     policy.Entry
+	reads    Reads
+	outputs  []string // of deny, warn, obligations, valid_until: those that are defined, in that order
+	evaluate evaluate
+}
+
+// parse reads a policy's modules, tests left out, and redirects calls to the bounded built-ins.
+func parse(p Policy, caps *ast.Capabilities) (map[string]*ast.Module, []Problem) {
+	if len(p.Source) > maxModules {
+		return nil, []Problem{problem(p.Name, "it has %d modules, and at most %d are allowed", len(p.Source), maxModules)}
+	}
+	var problems []Problem
+	modules := map[string]*ast.Module{}
+	for _, file := range slices.Sorted(maps.Keys(p.Source)) {
+		source := p.Source[file]
+		switch {
+		case path.Ext(file) != ".rego" || strings.HasSuffix(file, "_test.rego"):
+			continue
+		case len(source) > maxSource:
+			problems = append(problems, problem(p.Name, "the module %s has %d bytes, and at most %d are allowed", file, len(source), maxSource))
+			continue
+		}
+		m, err := ast.ParseModuleWithOpts(file, source, ast.ParserOptions{ProcessAnnotation: true, Capabilities: caps, RegoVersion: ast.RegoV1})
+		if err != nil {
+			problems = append(problems, problemsOf(p.Name, err)...)
+			continue
+		}
+		bound(m)
+		modules[file] = m
+	}
+	if len(modules) == 0 && len(problems) == 0 {
+		problems = append(problems, problem(p.Name, "it has no module: a policy is at least one file NAME.rego that is no test"))
+	}
+	return modules, problems
+}
+
+// annotations finds the package's METADATA: the title and the declared parameters.
+func annotations(p Policy, modules map[string]*ast.Module) (title string, declared map[string]Parameter, problems []Problem) {
+	for _, file := range slices.Sorted(maps.Keys(modules)) {
+		for _, a := range modules[file].Annotations {
+			if a.Scope != "package" && a.Scope != "subpackages" {
+				continue
+			}
+			if title == "" {
+				title = a.Title
+			}
+			more, err := declaredParams(a.Custom)
+			switch {
+			case err != nil:
+				problems = append(problems, problem(p.Name, "%v", err).at(a.Location))
+			case more != nil && declared != nil:
+				problems = append(problems, problem(p.Name, "the parameters are declared twice").at(a.Location))
+			case more != nil:
+				declared = more
+			}
+		}
+	}
+	return title, declared, problems
+}
+
+// inputSchema is the published schema with the policy's own parameters.
+func inputSchema(declared map[string]Parameter) (*ast.SchemaSet, error) {
+	var schema map[string]any
+	if err := json.Unmarshal(policies.InputSchema(), &schema); err != nil {
+		return nil, err
+	}
+	members := map[string]any{}
+	for name, p := range declared {
+		members[name] = p.schema()
+	}
+	params := map[string]any{"type": "object", "properties": members, "additionalProperties": false}
+	schema["properties"].(map[string]any)["params"] = params
+	set := ast.NewSchemaSet()
+	set.Put(ast.SchemaRootRef, schema)
+	return set, nil
+}
+
+// newCompiler is the one way to a compiler, for policies and for their tests.
+func newCompiler(caps *ast.Capabilities, declared map[string]Parameter) (*ast.Compiler, error) {
+	schema, err := inputSchema(declared)
+	if err != nil {
+		return nil, err
+	}
+	return ast.NewCompiler().WithCapabilities(caps).WithStrict(true).WithSchemas(schema).WithUseTypeCheckAnnotations(false).
+		WithDefaultRegoVersion(ast.RegoV1), nil
+}
+
+// compile makes a program of a policy, or says everything that is wrong with it.
+func compile(ctx context.Context, p Policy, caps *ast.Capabilities) (*program, []Problem) {
+	modules, problems := parse(p, caps)
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	title, declared, problems := annotations(p, modules)
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	params, err := resolveParams(declared, p.Params)
+	if err != nil {
+		return nil, []Problem{problem(p.Name, "%v", err)}
+	}
+	value, err := ast.InterfaceToValue(params)
+	if err != nil {
+		return nil, []Problem{problem(p.Name, "%v", err)}
+	}
+	c, err := newCompiler(caps, declared)
+	if err != nil {
+		return nil, []Problem{problem(p.Name, "%v", err)}
+	}
+	if c.Compile(modules); c.Failed() {
+		return nil, problemsOf(p.Name, c.Errors)
+	}
+	prog := &program{Policy: p, title: title, declared: declared, params: ast.NewTerm(value), entries: map[policy.Entry]*entry{}}
+	prog.revision = prog.fingerprint(params)
+	shapes, problems := shape(p.Name, c)
+	for _, name := range entryNames() {
+		outputs := shapes[name]
+		if len(outputs) == 0 {
+			continue
+		}
+		reads, more := analyse(p.Name, c, name)
+		problems = append(problems, more...)
+		prog.entries[name] = &entry{name: name, reads: reads, outputs: outputs}
+	}
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	for _, e := range prog.entries {
+		if e.evaluate, err = prepare(ctx, c, e); err != nil {
+			return nil, problemsOf(p.Name, err)
+		}
+	}
+	return prog, nil
+}
+
+// prepare compiles the query of one entry point: each output bound to a variable of its name. A conjunction, so that one undefined output
+// makes the whole undefined, which refuses.
+func prepare(ctx context.Context, c *ast.Compiler, e *entry) (evaluate, error) {
+	terms := make([]string, len(e.outputs))
+	for i, output := range e.outputs {
+		terms[i] = fmt.Sprintf("%s = data.%s.%s.%s", output, root, e.name, output)
+	}
+	options := []func(*rego.Rego){rego.Query(strings.Join(terms, "; ")), rego.Compiler(c), rego.StrictBuiltinErrors(true)}
+	for _, b := range boundedBuiltins() {
+		options = append(options, b.option())
+	}
+	query, err := rego.New(options...).PrepareForEval(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return evaluator(query), nil
+}

@@ -1,0 +1,112 @@
+package engine
+
+import (
+	"reflect"
+	"time"
+
+	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/verify"
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// document is one input on its way to several policies: each member is encoded once, when the first entry point that reads it is evaluated.
+type document struct {
+	encoder *encoder
+	in      policy.Input // a copy, with what is over by now no longer verified
+	value   reflect.Value
+	built   map[string][2]*ast.Term
+	ends    map[string]time.Time // per member: when the first of its verified facts ends
+}
+
+func newDocument(e *encoder, in *policy.Input) *document {
+	d := &document{encoder: e, in: *in, built: map[string][2]*ast.Term{}, ends: map[string]time.Time{}}
+	d.settle()
+	if in.Request.Entry == policy.EntryAdmit {
+		d.in.Subject.Tag = "" // unreadable there, and absent: one verdict for every reader
+	}
+	d.value = reflect.ValueOf(&d.in).Elem()
+	return d
+}
+
+// settle withdraws the facts whose time is over: a fact is stored with its end, and whether it still holds depends on when one asks.
+func (d *document) settle() {
+	now := d.in.Request.Time
+	copied := false
+	for i, s := range d.in.Signatures {
+		if !s.Verified || s.ValidUntil.IsZero() {
+			continue
+		}
+		if s.ValidUntil.After(now) {
+			d.ends["signatures"] = earliest(d.ends["signatures"], s.ValidUntil)
+			continue
+		}
+		if !copied {
+			d.in.Signatures, copied = append([]policy.SignatureInput(nil), d.in.Signatures...), true
+		}
+		d.in.Signatures[i].Verified, d.in.Signatures[i].Code = false, verify.CodeKeyExpired
+	}
+	copied = false
+	for i, a := range d.in.Attestations {
+		if !a.Verified || a.ValidUntil.IsZero() {
+			continue
+		}
+		if a.ValidUntil.After(now) {
+			d.ends["attestations"] = earliest(d.ends["attestations"], a.ValidUntil)
+			continue
+		}
+		if !copied {
+			d.in.Attestations, copied = append([]policy.AttestationInput(nil), d.in.Attestations...), true
+		}
+		d.in.Attestations[i].Verified, d.in.Attestations[i].Code = false, verify.CodeKeyExpired
+	}
+}
+
+// input is what one entry point of one policy is given: the members that it reads, and the policy's parameters.
+func (d *document) input(r Reads, params *ast.Term) (ast.Value, error) {
+	missing := false
+	for _, field := range r.Fields {
+		if _, ok := d.built[field]; !ok {
+			missing = true
+		}
+	}
+	if missing {
+		pairs, err := d.encoder.fields(d.value, 0, func(name string) bool {
+			_, done := d.built[name]
+			return !done && r.Has(name)
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, pair := range pairs {
+			d.built[string(pair[0].Value.(ast.String))] = pair
+		}
+	}
+	pairs := make([][2]*ast.Term, 0, len(r.Fields))
+	for _, field := range r.Fields {
+		if field == paramsField {
+			pairs = append(pairs, [2]*ast.Term{ast.StringTerm(paramsField), params})
+		} else if pair, ok := d.built[field]; ok {
+			pairs = append(pairs, pair)
+		}
+	}
+	return ast.NewObject(pairs...), nil
+}
+
+const paramsField = "params"
+
+// end is when the first fact that an entry point reads ends; zero if none does.
+func (d *document) end(r Reads) time.Time {
+	var end time.Time
+	for _, field := range r.Fields {
+		end = earliest(end, d.ends[field])
+	}
+	return end
+}
+
+// earliest is the earlier of two times, where zero is never.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,149 @@
+package engine
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/assay-registry/assay/policy"
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// Reads is what an entry point reads, found without running it. It decides what of the input is built for it, and what makes its verdict old.
+type Reads struct {
+	Fields []string `json:"fields"` // members of the input, ordered: signatures, subject, ...
+	Clock  bool     `json:"clock"`  // it can reach time.now_ns
+}
+
+// Has reports whether a member of the input is read.
+func (r Reads) Has(field string) bool { return slices.Contains(r.Fields, field) }
+
+// forbidden lists what an entry point may not read, each with its reason. One verdict holds for every reader of a digest, so admit may not know
+// who asks, how, or by which tag; a tag's verdict outlives the push that moved it; and a push is judged before any evidence can exist.
+func forbidden(e policy.Entry) map[string]string {
+	switch e {
+	case policy.EntryAdmit:
+		const why = "the verdict on a digest holds for everyone who asks, however they ask; use the entry point push or tag"
+		return map[string]string{"actor": why, "request": why, "tags": why, "k8s": why, "subject.tag": why, "subject.reference": why}
+	case policy.EntryTag:
+		const why = "the verdict on a tag is taken again long after the push, by nobody; use the entry point push"
+		return map[string]string{"actor": why, "request": why, "k8s": why}
+	default:
+		const why = "an image is signed and described after it was pushed; use the entry point admit"
+		return map[string]string{"signatures": why, "attestations": why, "sbom": why, "referrers": why, "k8s": why}
+	}
+}
+
+// analysis walks everything that an entry point can reach.
+type analysis struct {
+	policy   string
+	compiler *ast.Compiler
+	entry    policy.Entry
+	banned   map[string]string
+	fields   map[string]bool
+	clock    bool
+	seen     map[*ast.Rule]bool
+	queue    []*ast.Rule
+	problems []Problem
+}
+
+// analyse finds what an entry point reads. It is simpler and stricter than OPA's dependencies.Base: the input may be reached only by references
+// whose first name is a constant, so that no alias has to be followed, and over-approximates: a test holds that it finds all that Base finds.
+func analyse(name string, c *ast.Compiler, e policy.Entry) (Reads, []Problem) {
+	a := &analysis{policy: name, compiler: c, entry: e, banned: forbidden(e), fields: map[string]bool{}, seen: map[*ast.Rule]bool{}}
+	a.enqueue(c.GetRulesWithPrefix(entryRef(e)))
+	for len(a.queue) > 0 {
+		rule := a.queue[0]
+		a.queue = a.queue[1:]
+		a.rule(rule)
+	}
+	return Reads{Fields: slices.Sorted(maps.Keys(a.fields)), Clock: a.clock}, a.problems
+}
+
+func entryRef(e policy.Entry) ast.Ref {
+	return ast.Ref{ast.DefaultRootDocument, ast.StringTerm(root), ast.StringTerm(string(e))}
+}
+
+func (a *analysis) enqueue(rules []*ast.Rule) {
+	for _, r := range rules {
+		if !a.seen[r] {
+			a.seen[r] = true
+			a.queue = append(a.queue, r)
+		}
+	}
+}
+
+func (a *analysis) rule(rule *ast.Rule) {
+	ast.WalkRefs(rule, func(ref ast.Ref) bool {
+		loc := ref[0].Location
+		if loc == nil {
+			loc = rule.Loc()
+		}
+		switch {
+		case ref[0].Equal(ast.InputRootDocument):
+			a.input(rule, ref, loc)
+		case ref[0].Equal(ast.DefaultRootDocument):
+			rules := a.compiler.GetRulesDynamicWithOpts(ref, ast.RulesOptions{})
+			if len(rules) == 0 {
+				a.complain(rule, loc, "reads %s, which nothing defines: it would be undefined, and a denial that needs it would never come", ref)
+			}
+			a.enqueue(rules)
+		case ref.String() == clock:
+			a.clock = true
+		}
+		return false
+	})
+}
+
+// input judges one reference into the input.
+func (a *analysis) input(rule *ast.Rule, ref ast.Ref, loc *ast.Location) {
+	field, ok := constant(ref, 1)
+	if !ok {
+		a.complain(rule, loc, "reads %s, and which part of the input that is cannot be known before it runs; name the member, as in input.subject", ref)
+		return
+	}
+	a.fields[field] = true
+	if why, ok := a.banned[field]; ok {
+		a.complain(rule, loc, "reads input.%s, which the entry point %s may not: %s", field, a.entry, why)
+		return
+	}
+	if !a.partly(field) {
+		return
+	}
+	member, ok := constant(ref, 2)
+	if !ok {
+		a.complain(rule, loc, "reads %s, and which part of input.%s that is cannot be known before it runs; name the member", ref, field)
+	} else if why, ok := a.banned[field+"."+member]; ok {
+		a.complain(rule, loc, "reads input.%s.%s, which the entry point %s may not: %s", field, member, a.entry, why)
+	}
+}
+
+// partly reports whether some members of a field are banned.
+func (a *analysis) partly(field string) bool {
+	for name := range a.banned {
+		if strings.HasPrefix(name, field+".") {
+			return true
+		}
+	}
+	return false
+}
+
+func constant(ref ast.Ref, i int) (string, bool) {
+	if len(ref) <= i {
+		return "", false
+	}
+	s, ok := ref[i].Value.(ast.String)
+	return string(s), ok
+}
+
+func (a *analysis) complain(rule *ast.Rule, loc *ast.Location, format string, args ...any) {
+	p := problem(a.policy, "the rule %s "+format, append([]any{ruleName(rule)}, args...)...).at(loc)
+	if !slices.Contains(a.problems, p) {
+		a.problems = append(a.problems, p)
+	}
+}
+
+func ruleName(r *ast.Rule) string {
+	return strings.TrimPrefix(fmt.Sprint(r.Ref().GroundPrefix()), "data.")
+}

@@ -1,0 +1,235 @@
+package engine
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/store"
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// The codes that the engine itself gives. They are no answer of a policy: callers may treat a digest with one of them as pending.
+const (
+	CodeNone      = "policy.none"      // no policy matches the repository
+	CodeError     = "policy.error"     // the evaluation ended in an error
+	CodeMalformed = "policy.malformed" // the result is undefined or ill-typed
+	CodeTimeout   = "policy.timeout"   // there was no answer in time
+	CodePanic     = "policy.panic"     // the interpreter panicked
+)
+
+// Limits of a result. A reason as a whole stays below 4 KiB.
+const (
+	maxReasons  = 100
+	maxMessage  = 300  // characters of msg
+	maxRemedy   = 1024 // bytes
+	maxCode     = 64
+	maxEvidence = 16
+)
+
+// outcome is what one policy said at one entry point.
+type outcome struct {
+	deny        []policy.Reason
+	warn        []policy.Reason
+	obligations []policy.Obligation
+	validUntil  time.Time // the earliest time that the policy returned and that is still to come
+}
+
+// malformed says what is wrong with a result.
+type malformed string
+
+func (m malformed) Error() string { return string(m) }
+
+// decode judges the outputs of an evaluation, term by term: whatever is not exactly a reason, an obligation or a time is malformed.
+func decode(outputs map[string]*ast.Term, wanted []string, now time.Time) (*outcome, error) {
+	o := &outcome{}
+	for _, name := range wanted {
+		term, ok := outputs[name]
+		if !ok {
+			return nil, malformed(name + " is undefined")
+		}
+		set, ok := term.Value.(ast.Set)
+		if !ok {
+			return nil, malformed(fmt.Sprintf("%s is a %s and not a set", name, ast.ValueName(term.Value)))
+		}
+		for _, member := range set.Slice() {
+			if err := o.add(name, member, now); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return o, nil
+}
+
+func (o *outcome) add(name string, member *ast.Term, now time.Time) error {
+	switch name {
+	case outObligations:
+		f, err := members(name, member, "type")
+		if err != nil {
+			return err
+		}
+		if f["type"] != policy.ObligationSBOM {
+			return malformed(fmt.Sprintf("there is no obligation %.40q", f["type"]))
+		}
+		o.obligations = append(o.obligations, policy.Obligation{Type: policy.ObligationSBOM})
+		return nil
+	case outValidUntil:
+		s, ok := member.Value.(ast.String)
+		if !ok {
+			return malformed("a member of valid_until is a " + ast.ValueName(member.Value) + " and not a string")
+		}
+		t, err := time.Parse(time.RFC3339, string(s))
+		if err != nil {
+			return malformed("a member of valid_until is no time in RFC 3339")
+		}
+		// A time that has passed says "ask again": the least that a verdict can hold is until now.
+		o.returns(t, now)
+		return nil
+	}
+	reason, err := decodeReason(name, member)
+	if err != nil {
+		return err
+	}
+	if name == outDeny && !reason.EffectiveOn.After(now) {
+		if len(o.deny) < maxReasons { // what is beyond changes nothing: it is denied
+			o.deny = append(o.deny, reason)
+		}
+		return nil
+	}
+	if name == outDeny {
+		o.returns(reason.EffectiveOn, now)
+	}
+	if len(o.warn) < maxReasons {
+		o.warn = append(o.warn, reason)
+	}
+	return nil
+}
+
+// returns records a time that bounds the result, if it is still to come.
+func (o *outcome) returns(t, now time.Time) {
+	if t.After(now) {
+		o.validUntil = earliest(o.validUntil, t)
+	}
+}
+
+func decodeReason(name string, member *ast.Term) (policy.Reason, error) {
+	r := policy.Reason{}
+	evidence, err := evidenceOf(name, member)
+	if err != nil {
+		return r, err
+	}
+	f, err := members(name, member, "code", "msg", "subject", "remedy", "effective_on", "evidence")
+	if err != nil {
+		return r, err
+	}
+	switch code := f["code"]; {
+	case !validCode(code):
+		return r, malformed(fmt.Sprintf("a member of %s has the code %.80q, which is none: lower-case words joined by dots", name, code))
+	case strings.HasPrefix(code, "policy."):
+		return r, malformed(fmt.Sprintf("a member of %s has the code %s, and policy.* is the engine's own", name, code))
+	case f["msg"] == "":
+		return r, malformed(fmt.Sprintf("a member of %s has no msg", name))
+	}
+	r.Code, r.Message, r.Remedy, r.Evidence = f["code"], clean(f["msg"], maxMessage), clean(f["remedy"], maxRemedy), evidence
+	if s := f["subject"]; s != "" {
+		if r.Subject, err = store.ParseDigest(s); err != nil {
+			return r, malformed(fmt.Sprintf("a member of %s has a subject that is no digest", name))
+		}
+	}
+	if s := f["effective_on"]; s != "" {
+		if r.EffectiveOn, err = time.Parse(time.RFC3339, s); err != nil {
+			return r, malformed(fmt.Sprintf("a member of %s has an effective_on that is no time in RFC 3339", name))
+		}
+	}
+	return r, nil
+}
+
+// members reads an object of strings that has no other names than those known. The member evidence is read by evidenceOf.
+func members(name string, member *ast.Term, known ...string) (map[string]string, error) {
+	object, ok := member.Value.(ast.Object)
+	if !ok {
+		return nil, malformed(fmt.Sprintf("a member of %s is a %s and not an object", name, ast.ValueName(member.Value)))
+	}
+	found := make(map[string]string, object.Len())
+	err := object.Iter(func(k, v *ast.Term) error {
+		key, _ := k.Value.(ast.String)
+		for _, want := range known {
+			if string(key) != want {
+				continue
+			}
+			s, ok := v.Value.(ast.String)
+			if !ok && want != "evidence" {
+				return malformed(fmt.Sprintf("%s of a member of %s is a %s and not a string", want, name, ast.ValueName(v.Value)))
+			}
+			found[want] = string(s)
+			return nil
+		}
+		return malformed(fmt.Sprintf("a member of %s has %.40q, which is not known", name, string(key)))
+	})
+	return found, err
+}
+
+// evidenceOf reads the array or set of digests that a reason may have.
+func evidenceOf(name string, member *ast.Term) ([]store.Digest, error) {
+	object, ok := member.Value.(ast.Object)
+	if !ok {
+		return nil, nil // members says what is wrong
+	}
+	term := object.Get(ast.StringTerm("evidence"))
+	if term == nil {
+		return nil, nil
+	}
+	var terms []*ast.Term
+	switch v := term.Value.(type) {
+	case *ast.Array:
+		v.Foreach(func(t *ast.Term) { terms = append(terms, t) })
+	case ast.Set:
+		terms = v.Slice()
+	default:
+		return nil, malformed(fmt.Sprintf("evidence of a member of %s is a %s and not an array of digests", name, ast.ValueName(v)))
+	}
+	digests := make([]store.Digest, 0, min(len(terms), maxEvidence))
+	for _, t := range terms[:min(len(terms), maxEvidence)] {
+		s, _ := t.Value.(ast.String)
+		d, err := store.ParseDigest(string(s))
+		if err != nil {
+			return nil, malformed(fmt.Sprintf("evidence of a member of %s has a member that is no digest", name))
+		}
+		digests = append(digests, d)
+	}
+	return digests, nil
+}
+
+// validCode is [a-z0-9_]+(\.[a-z0-9_]+)+ of at most maxCode bytes.
+func validCode(s string) bool {
+	words := strings.Split(s, ".")
+	if len(s) > maxCode || len(words) < 2 {
+		return false
+	}
+	for _, w := range words {
+		if w == "" || strings.Trim(w, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// clean makes a text of a policy fit for a terminal, a header and a log: valid, of one line, without controls or marks that turn the direction of
+// writing, and no longer than limit characters.
+func clean(s string, limit int) string {
+	if len(s) > 4*limit {
+		s = s[:4*limit]
+	}
+	runes := []rune(strings.ToValidUTF8(s, "\ufffd"))
+	for i, r := range runes {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029' {
+			runes[i] = '\ufffd'
+		}
+	}
+	if len(runes) > limit {
+		return string(runes[:limit-1]) + "…"
+	}
+	return string(runes)
+}

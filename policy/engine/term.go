@@ -1,0 +1,171 @@
+package engine
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// maxDepth bounds nesting: what is deeper is no summary.
+const maxDepth = 64
+
+// encoder turns Go values into what Rego reads: exactly the value that their JSON has, without writing the JSON. Plans are made for the types of the
+// input once, when a set is compiled; afterwards an encoder is only read.
+type encoder struct{ plans map[reflect.Type][]member }
+
+// member is a struct's field with its name in JSON.
+type member struct {
+	index     int
+	name      string
+	key       *ast.Term
+	omitEmpty bool
+	omitZero  bool
+}
+
+func newEncoder(root reflect.Type) (*encoder, error) {
+	e := &encoder{plans: map[reflect.Type][]member{}}
+	return e, e.plan(root)
+}
+
+// plan prepares a type and all that it contains.
+func (e *encoder) plan(t reflect.Type) error {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map:
+		return e.plan(t.Elem())
+	case reflect.Struct:
+	default:
+		return nil
+	}
+	if _, done := e.plans[t]; done || t == reflect.TypeFor[time.Time]() {
+		return nil
+	}
+	e.plans[t] = nil // for types that contain themselves
+	var members []member
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if f.Anonymous || !f.IsExported() || name == "" || name == "-" {
+			return fmt.Errorf("the field %s.%s has no name in JSON", t, f.Name)
+		}
+		if err := e.plan(f.Type); err != nil {
+			return err
+		}
+		split := strings.Split(options, ",")
+		members = append(members, member{i, name, ast.StringTerm(name), slices.Contains(split, "omitempty"), slices.Contains(split, "omitzero")})
+	}
+	e.plans[t] = members
+	return nil
+}
+
+// fields encodes the members of a struct that keep accepts.
+func (e *encoder) fields(v reflect.Value, depth int, keep func(name string) bool) ([][2]*ast.Term, error) {
+	members := e.plans[v.Type()]
+	pairs := make([][2]*ast.Term, 0, len(members))
+	for i := range members {
+		m := &members[i]
+		f := v.Field(m.index)
+		if keep != nil && !keep(m.name) || m.omitEmpty && empty(f) || m.omitZero && f.IsZero() {
+			continue
+		}
+		term, err := e.term(f, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		pairs = append(pairs, [2]*ast.Term{m.key, term})
+	}
+	return pairs, nil
+}
+
+// empty is the omitempty of encoding/json.
+func empty(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.Slice, reflect.Map, reflect.String:
+		return v.Len() == 0
+	case reflect.Struct:
+		return false
+	default:
+		return v.IsZero()
+	}
+}
+
+func (e *encoder) term(v reflect.Value, depth int) (*ast.Term, error) {
+	if depth > maxDepth {
+		return nil, fmt.Errorf("the input is nested deeper than %d", maxDepth)
+	}
+	switch v.Kind() {
+	case reflect.String:
+		return ast.StringTerm(strings.ToValidUTF8(v.String(), "\ufffd")), nil
+	case reflect.Bool:
+		return ast.InternedTerm(v.Bool()), nil
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return ast.NumberTerm(json.Number(fmt.Sprint(v.Int()))), nil
+	case reflect.Pointer, reflect.Interface:
+		if v.IsNil() {
+			return ast.NullTerm(), nil
+		}
+		if v.Kind() == reflect.Interface {
+			return e.foreign(v.Interface(), depth)
+		}
+		return e.term(v.Elem(), depth)
+	case reflect.Slice:
+		return e.slice(v, depth)
+	case reflect.Map:
+		return e.mapping(v, depth)
+	case reflect.Struct:
+		if t, ok := v.Interface().(time.Time); ok {
+			return ast.StringTerm(t.Format(time.RFC3339Nano)), nil
+		}
+		pairs, err := e.fields(v, depth, nil)
+		if err != nil {
+			return nil, err
+		}
+		return ast.ObjectTerm(pairs...), nil
+	}
+	return nil, fmt.Errorf("a %s cannot be in the input", v.Type())
+}
+
+// slice encodes nil as an empty array: optional parts are absent, never null.
+func (e *encoder) slice(v reflect.Value, depth int) (*ast.Term, error) {
+	terms := make([]*ast.Term, v.Len())
+	for i := range terms {
+		var err error
+		if terms[i], err = e.term(v.Index(i), depth+1); err != nil {
+			return nil, err
+		}
+	}
+	return ast.ArrayTerm(terms...), nil
+}
+
+func (e *encoder) mapping(v reflect.Value, depth int) (*ast.Term, error) {
+	if v.Type().Key().Kind() != reflect.String {
+		return nil, fmt.Errorf("a %s cannot be in the input", v.Type())
+	}
+	pairs := make([][2]*ast.Term, 0, v.Len())
+	for it := v.MapRange(); it.Next(); {
+		value, err := e.term(it.Value(), depth+1)
+		if err != nil {
+			return nil, err
+		}
+		pairs = append(pairs, [2]*ast.Term{ast.StringTerm(strings.ToValidUTF8(it.Key().String(), "\ufffd")), value})
+	}
+	return ast.ObjectTerm(pairs...), nil
+}
+
+// foreign encodes what a summary holds: the types of encoding/json, or anything that it can write.
+func (e *encoder) foreign(x any, depth int) (*ast.Term, error) {
+	switch x := x.(type) {
+	case string, bool, []any, map[string]any, int, int64:
+		return e.term(reflect.ValueOf(x), depth)
+	default:
+		value, err := ast.InterfaceToValue(x)
+		if err != nil {
+			return nil, err
+		}
+		return ast.NewTerm(value), nil
+	}
+}

@@ -1,0 +1,126 @@
+package engine
+
+import (
+	"context"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/tester"
+)
+
+// TestResult is one test of a policy.
+type TestResult struct {
+	File     string        `json:"file"`
+	Line     int           `json:"line,omitempty"`
+	Name     string        `json:"name"` // assay_test.test_NAME, or the golden decision's file name
+	Pass     bool          `json:"pass"`
+	Skipped  bool          `json:"skipped,omitempty"` // its name begins with todo_test_
+	Message  string        `json:"message,omitempty"` // why it failed, and what it printed
+	Duration time.Duration `json:"duration"`          // nanoseconds
+}
+
+// testTimeout bounds one Rego test.
+const testTimeout = 5 * time.Second
+
+// Test runs the tests of one policy: every rule test_* of its *_test.rego files, and every golden decision *.txtar (see golden.go). The policy is
+// compiled as a server would, with the same built-ins. A problem of the policy or its tests is a *CompileError. Results are ordered by file and line.
+func Test(ctx context.Context, files map[string]string) ([]TestResult, error) {
+	results, err := regoTests(ctx, files)
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range slices.Sorted(maps.Keys(files)) {
+		if path.Ext(file) == ".txtar" {
+			results = append(results, goldenTest(ctx, file, files))
+		}
+	}
+	slices.SortStableFunc(results, func(a, b TestResult) int {
+		if c := strings.Compare(a.File, b.File); c != 0 {
+			return c
+		}
+		return a.Line - b.Line
+	})
+	return results, nil
+}
+
+func regoTests(ctx context.Context, files map[string]string) ([]TestResult, error) {
+	const name = "test"
+	caps := capabilities()
+	p := Policy{Name: name, Source: files}
+	modules, problems := parse(p, caps)
+	if len(problems) > 0 {
+		return nil, &CompileError{Problems: problems}
+	}
+	_, declared, problems := annotations(p, modules)
+	if len(problems) > 0 {
+		return nil, &CompileError{Problems: problems}
+	}
+	// The checks of a server that need no parameters: shape and reads.
+	policyCompiler, err := newCompiler(caps, declared)
+	if err != nil {
+		return nil, err
+	}
+	if policyCompiler.Compile(modules); policyCompiler.Failed() {
+		return nil, &CompileError{Problems: problemsOf(name, policyCompiler.Errors)}
+	}
+	shapes, problems := shape(name, policyCompiler)
+	for entry := range shapes {
+		_, more := analyse(name, policyCompiler, entry)
+		problems = append(problems, more...)
+	}
+	tests := map[string]string{}
+	for file, source := range files {
+		if strings.HasSuffix(file, "_test.rego") {
+			tests[strings.TrimSuffix(file, ".rego")+".tests.rego"] = source
+		}
+	}
+	if len(problems) > 0 {
+		return nil, &CompileError{Problems: problems}
+	}
+	if len(tests) == 0 {
+		return nil, nil
+	}
+	testModules, problems := parse(Policy{Name: name, Source: tests}, caps)
+	if len(problems) > 0 {
+		return nil, &CompileError{Problems: problems}
+	}
+	maps.Copy(modules, testModules)
+	return runTests(ctx, modules, caps, declared)
+}
+
+func runTests(ctx context.Context, modules map[string]*ast.Module, caps *ast.Capabilities, declared map[string]Parameter) ([]TestResult, error) {
+	c, err := newCompiler(caps, declared)
+	if err != nil {
+		return nil, err
+	}
+	c = c.WithEnablePrintStatements(true)
+	var extra []*tester.Builtin
+	for _, b := range boundedBuiltins() {
+		extra = append(extra, &tester.Builtin{Decl: &ast.Builtin{Name: b.name, Decl: b.decl}, Func: b.option()})
+	}
+	runner := tester.NewRunner().SetCompiler(c).AddCustomBuiltins(extra).RaiseBuiltinErrors(true).SetTimeout(testTimeout).SetParallel(1).
+		CapturePrintOutput(true).SetModules(modules)
+	ch, err := runner.RunTests(ctx, nil)
+	if err != nil {
+		return nil, &CompileError{Problems: problemsOf("test", err)}
+	}
+	var results []TestResult
+	for r := range ch {
+		result := TestResult{Name: strings.TrimPrefix(r.Package, "data.") + "." + r.Name, Pass: r.Pass(), Skipped: r.Skip, Duration: r.Duration}
+		if r.Location != nil {
+			result.File, result.Line = strings.Replace(r.Location.File, ".tests.rego", ".rego", 1), r.Location.Row
+		}
+		message := clean(string(r.Output), 4096)
+		if r.Error != nil {
+			message += r.Error.Error()
+		}
+		result.Message = strings.TrimSpace(message)
+		results = append(results, result)
+	}
+	return results, ctx.Err()
+}
+
