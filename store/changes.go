@@ -22,6 +22,16 @@ func (t *Txn) PutManifest(repo Name, rec *ManifestRecord) {
 	t.touchRepository(repo)
 }
 
+// PutAlternate indexes a manifest by its digest under the other algorithm.
+func (t *Txn) PutAlternate(repo Name, alternate, d Digest) {
+	t.put(append(append([]byte{'i'}, digestKey(alternate)...), repo...), digestKey(d))
+}
+
+// DropAlternate is the reverse of PutAlternate.
+func (t *Txn) DropAlternate(repo Name, alternate Digest) {
+	t.delete(append(append([]byte{'i'}, digestKey(alternate)...), repo...))
+}
+
 func (t *Txn) touchRepository(repo Name) {
 	if !t.RepositoryExists(repo) {
 		t.put(repoKey('R', repo), nil)

@@ -15,6 +15,7 @@ import (
 //	c<d>                    content: every manifest, and blobs of at most InlineLimit bytes
 //	b<r><d>                 the blob is linked into the repository
 //	g<d><kind><r>           reverse of m ('m') and b ('b'): while one is there, the content stays
+//	i<d of alternate><r name> the manifest whose bytes have that digest too: its binary digest
 //	r<r><d of blob><d>      that manifest references the blob; value 'c' (config) or 'l'
 //	o<r><d of blob><d>      that manifest opens the blob to whoever may pull (it is admitted, or evidence)
 //	p<r><d of child><d>     that index lists the child

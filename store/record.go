@@ -24,7 +24,9 @@ type ManifestRecord struct {
 type Detail struct {
 	Alternate    Digest    `json:"alternate,omitempty"` // the same bytes under the other algorithm
 	ArtifactType string    `json:"artifact_type,omitempty"`
-	Subject      Digest    `json:"subject,omitempty"`
+	Subject      Digest    `json:"subject,omitempty"` // the manifest's own
+	About        []Digest  `json:"about,omitempty"`   // of evidence: every subject under which its facts are kept
+	Stood        []string  `json:"stood,omitempty"`   // of evidence: reserved tags under which it stood
 	Pushers      []string  `json:"pushers,omitempty"`
 	FirstSeen    time.Time `json:"first_seen"`
 	Clock        time.Time `json:"clock"` // of quarantine: first seen, renewed by each push
@@ -103,6 +105,24 @@ func decodeRecord(d Digest, b []byte) (*ManifestRecord, error) {
 	return r, nil
 }
 
+// Verdict is the part of a record that a pull of a blob tests.
+type Verdict struct {
+	State      State
+	ValidUntil time.Time
+	Seq        uint64
+}
+
+func decodeVerdict(b []byte) Verdict {
+	if len(b) < recordFixed || b[0] != recordVersion {
+		return Verdict{}
+	}
+	v := Verdict{State: decode(stateCodes[:], b[1]), Seq: binary.BigEndian.Uint64(b[12:])}
+	if t := int64(binary.BigEndian.Uint64(b[4:])); t != 0 {
+		v.ValidUntil = time.Unix(0, t)
+	}
+	return v
+}
+
 // mediaType avoids an allocation for the common ones.
 func mediaType(b []byte) string {
 	switch string(b) {
@@ -138,4 +158,5 @@ type TagRecord struct {
 	VisibleAt time.Time `json:"visible_at,omitzero"`
 	Reason    string    `json:"reason,omitempty"` // why the tag entry point keeps visible where it is
 	Code      string    `json:"code,omitempty"`
+	Denied    bool      `json:"denied,omitempty"` // the tag entry point no longer allows the visible digest
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/hex"
 	"encoding/json"
 )
 
@@ -31,6 +32,41 @@ func (r Records) Manifest(repo Name, d Digest) (*ManifestRecord, error) {
 		return nil, nil
 	}
 	return decodeRecord(d, b)
+}
+
+// Verdict reads the state of a manifest without decoding the rest. The zero Verdict is no state.
+func (r Records) Verdict(repo Name, d Digest) Verdict {
+	return decodeVerdict(r.r.get(repoKey('m', repo, digestKey(d))))
+}
+
+// Alternates finds, in all repositories, the manifests whose bytes have the digest d under the algorithm that they are not stored by.
+func (r Records) Alternates(d Digest) []Item {
+	prefix := append([]byte{'i'}, digestKey(d)...)
+	var items []Item
+	for _, p := range r.r.scan(prefix, after(prefix), scanAll) {
+		primary, _, ok := readDigest(p.Value)
+		if ok {
+			items = append(items, Item{Name(p.Key[len(prefix):]), primary})
+		}
+	}
+	return items
+}
+
+// ManifestsWithPrefix lists the manifests of repo whose sha512 digest begins with the given hexadecimal digits (an even number).
+func (r Records) ManifestsWithPrefix(repo Name, hexadecimal string) []Digest {
+	sum, err := hex.DecodeString(hexadecimal)
+	if err != nil {
+		return nil
+	}
+	prefix := repoKey('m', repo, append([]byte{2}, sum...))
+	start := len(repoKey('m', repo))
+	var ds []Digest
+	for _, p := range r.r.scan(prefix, after(prefix), 16) {
+		if d, _, ok := readDigest(p.Key[start:]); ok {
+			ds = append(ds, d)
+		}
+	}
+	return ds
 }
 
 // Content returns the bytes that the KV holds: every manifest, and small blobs. The caller does not change them.

@@ -123,4 +123,3 @@ func runTests(ctx context.Context, modules map[string]*ast.Module, caps *ast.Cap
 	}
 	return results, ctx.Err()
 }
-

@@ -1,0 +1,276 @@
+package policy
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+
+	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify"
+)
+
+// administrator refuses whoever is not an administrator of every repository that the globs can reach. Only "**" reaches all.
+func (p Principal) administrator(globs ...store.Glob) error {
+	for _, g := range globs {
+		if !p.administers(g) {
+			if !p.Authenticated() && p.Challenge {
+				return store.Errorf(store.CodeUnauthorized, "this needs an administrator; log in")
+			}
+			return store.Errorf(store.CodeDenied, "this needs the role admin on %s", g)
+		}
+	}
+	return nil
+}
+
+// administers is conservative: the glob must be one of those that the role was granted for, or that grant is for everything.
+func (p Principal) administers(g store.Glob) bool {
+	if p.Token {
+		return false // tokens carry actions on repositories, none of which is administration
+	}
+	for _, grant := range p.Grants {
+		if grant.Roles.Has(RoleAdmin) && (slices.Contains(grant.Repositories, g) || slices.Contains(grant.Repositories, "**")) {
+			return true
+		}
+	}
+	return false
+}
+
+// Authorities lists who is trusted, from the configuration and from the store.
+func (a *Admission) Authorities(_ context.Context, p Principal) ([]verify.Authority, error) {
+	if err := p.administrator("**"); err != nil {
+		return nil, err
+	}
+	return slices.Clone(a.trust.Load().authorities), nil
+}
+
+// AddAuthority trusts someone. What waits for exactly that signature is decided again before its next pull.
+// Errors: CodeInvalid, CodeConflict when the name is taken.
+func (a *Admission) AddAuthority(ctx context.Context, p Principal, au verify.Authority) error {
+	if err := p.administrator(au.Repositories...); err != nil {
+		return err
+	}
+	au.Origin = "runtime"
+	if err := au.Validate(); err != nil {
+		return err
+	}
+	return a.change(ctx, func(tx *store.Txn, t *trust) error {
+		if find(t.config, au.Name) >= 0 || find(t.runtime, au.Name) >= 0 {
+			return store.Errorf(store.CodeConflict, "there is an authority %q already; remove it first or choose another name", au.Name)
+		}
+		t.runtime = append(slices.Clone(t.runtime), au)
+		t.deny(au.Repositories...)
+		return a.putAuthority(tx, p, au, "added")
+	})
+}
+
+func (a *Admission) putAuthority(tx *store.Txn, p Principal, au verify.Authority, what string) error {
+	b, err := json.Marshal(au)
+	if err != nil {
+		return store.Errorf(store.CodeInternal, "the authority could not be stored: %w", err)
+	}
+	tx.PutDoc(classAuthority, au.Name, b)
+	a.audit(tx, AuditRecord{Actor: p.Name, Action: "trust", Reason: "authority " + au.Name + " " + what})
+	return nil
+}
+
+// RemoveAuthority ends trust that was given at run time. Errors: CodeNotFound, CodeConflict when the configuration names it.
+func (a *Admission) RemoveAuthority(ctx context.Context, p Principal, name string) error {
+	return a.editAuthority(ctx, p, name, func(tx *store.Txn, t *trust, i int) error {
+		t.deny(t.runtime[i].Repositories...)
+		t.runtime = slices.Delete(slices.Clone(t.runtime), i, i+1)
+		tx.DeleteDoc(classAuthority, name)
+		a.audit(tx, AuditRecord{Actor: p.Name, Action: "trust", Reason: "authority " + name + " removed"})
+		return nil
+	})
+}
+
+// RevokeKey marks one key of an authority as revoked: whatever it signed counts no more, effective when this returns.
+func (a *Admission) RevokeKey(ctx context.Context, p Principal, authority, keyID string) error {
+	return a.editAuthority(ctx, p, authority, func(tx *store.Txn, t *trust, i int) error {
+		au := t.runtime[i]
+		au.Keys = slices.Clone(au.Keys)
+		k := slices.IndexFunc(au.Keys, func(k verify.Key) bool { return k.ID == keyID })
+		if k < 0 {
+			return store.Errorf(store.CodeNotFound, "the authority %q has no key %q; assay trust list shows them", authority, keyID)
+		}
+		au.Keys[k].Revoked = true
+		t.runtime = slices.Clone(t.runtime)
+		t.runtime[i] = au
+		t.deny(au.Repositories...)
+		return a.putAuthority(tx, p, au, "key "+keyID+" revoked")
+	})
+}
+
+func (a *Admission) editAuthority(ctx context.Context, p Principal, name string, edit func(*store.Txn, *trust, int) error) error {
+	if err := p.administrator(); err != nil {
+		return err
+	}
+	return a.change(ctx, func(tx *store.Txn, t *trust) error {
+		i := find(t.runtime, name)
+		if i < 0 {
+			if err := p.administrator("**"); err != nil {
+				return err
+			}
+			if find(t.config, name) >= 0 {
+				return store.Errorf(store.CodeConflict, "the authority %q is in the configuration file: change it there and reload", name)
+			}
+			return store.Errorf(store.CodeNotFound, "there is no authority %q; assay trust list shows them", name)
+		}
+		if err := p.administrator(t.runtime[i].Repositories...); err != nil {
+			return err
+		}
+		return edit(tx, t, i)
+	})
+}
+
+// Revocations lists the records in force.
+func (a *Admission) Revocations(_ context.Context, p Principal) ([]Revocation, error) {
+	if err := p.administrator("**"); err != nil {
+		return nil, err
+	}
+	return slices.Clone(a.trust.Load().revocations), nil
+}
+
+// Revoke withdraws a digest of a manifest or a blob, by either algorithm, whatever evidence there is. When it returns, no pull serves it.
+func (a *Admission) Revoke(ctx context.Context, p Principal, r Revocation) (*Revocation, error) {
+	if r.Repository == "" {
+		r.Repository = "**"
+	}
+	if _, err := store.ParseGlob(string(r.Repository)); err != nil {
+		return nil, err
+	}
+	if _, err := store.ParseDigest(string(r.Digest)); err != nil {
+		return nil, err
+	}
+	if len(r.Reason) > 300 {
+		return nil, store.Errorf(store.CodeInvalid, "the reason of a revocation has at most 300 characters")
+	}
+	if err := p.administrator(r.Repository); err != nil {
+		return nil, err
+	}
+	r.At, r.By = a.now(), p.Name
+	r.ID = "R-" + a.local.ID(r.At)
+	err := a.change(ctx, func(tx *store.Txn, t *trust) error {
+		t.addRevocation(r, tx)
+		b, err := json.Marshal(r)
+		if err != nil {
+			return store.Errorf(store.CodeInternal, "the revocation could not be stored: %w", err)
+		}
+		tx.PutDoc(classRevocation, r.ID, b)
+		a.audit(tx, AuditRecord{Actor: p.Name, Action: "revoke", Digest: r.Digest, Reason: r.Reason})
+		for _, i := range affected(tx, r) {
+			tx.Queue(i)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &r, a.drain(ctx)
+}
+
+// Lift ends a revocation; what it covered is decided anew. Errors: CodeNotFound.
+func (a *Admission) Lift(ctx context.Context, p Principal, id string) error {
+	if err := a.change(ctx, func(tx *store.Txn, t *trust) error {
+		i := slices.IndexFunc(t.revocations, func(r Revocation) bool { return r.ID == id })
+		if i < 0 {
+			return store.Errorf(store.CodeNotFound, "there is no revocation %q; assay revocation list shows them", id)
+		}
+		r := t.revocations[i]
+		if err := p.administrator(r.Repository); err != nil {
+			return err
+		}
+		t.revocations = slices.Delete(t.revocations, i, i+1)
+		for d, rs := range t.revoked {
+			if kept := slices.DeleteFunc(slices.Clone(rs), func(x Revocation) bool { return x.ID == id }); len(kept) == 0 {
+				delete(t.revoked, d)
+			} else {
+				t.revoked[d] = kept
+			}
+		}
+		tx.DeleteDoc(classRevocation, id)
+		a.audit(tx, AuditRecord{Actor: p.Name, Action: "lift", Digest: r.Digest, Reason: r.ID})
+		for _, i := range affected(tx, r) {
+			tx.Queue(i)
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	return a.drain(ctx)
+}
+
+// affected are the manifests whose state a revocation decides: those of that digest, and those that reference the blob.
+func affected(tx *store.Txn, r Revocation) []store.Item {
+	items := tx.Alternates(r.Digest)
+	for _, n := range tx.RepositoriesOf(r.Digest, 'm', scanLimit) {
+		items = append(items, store.Item{Repository: n, Digest: r.Digest})
+	}
+	for _, n := range tx.RepositoriesOf(r.Digest, 'b', scanLimit) {
+		for _, m := range tx.ReferencedBy(n, r.Digest, scanLimit) {
+			items = append(items, store.Item{Repository: n, Digest: m})
+		}
+	}
+	return slices.DeleteFunc(items, func(i store.Item) bool { return !r.Repository.Match(i.Repository) })
+}
+
+// Restore brings expired content back into quarantine, with a new clock. Errors: CodeManifestUnknown, CodeConflict.
+func (a *Admission) Restore(ctx context.Context, p Principal, repo store.Name, d store.Digest) error {
+	if !p.Roles(repo).Has(RoleAdmin) || p.Token {
+		return p.administrator(store.Glob(repo))
+	}
+	return a.local.Update(ctx, func(tx *store.Txn) error {
+		rec, err := tx.Manifest(repo, d)
+		if err != nil {
+			return err
+		}
+		if rec == nil {
+			return unknownManifest()
+		}
+		if rec.State != StateExpired {
+			return store.Errorf(store.CodeConflict, "the manifest is %s: only expired content is restored", rec.State)
+		}
+		det, err := rec.Detail()
+		if err != nil {
+			return err
+		}
+		det.Clock = a.now()
+		a.transition(tx, repo, rec, det, StateQuarantined, AuditRecord{Actor: p.Name, Action: "restore"})
+		rec.SetDetail(det)
+		tx.PutManifest(repo, rec)
+		return a.settle(ctx, tx, a.trusted(tx), []store.Item{{Repository: repo, Digest: d}}, cause{p.Name, "restore"})
+	})
+}
+
+// Audit lists audit records after the given key, oldest first.
+func (a *Admission) Audit(ctx context.Context, p Principal, after string, limit int) (store.Page[AuditRecord], error) {
+	var page store.Page[AuditRecord]
+	if err := p.administrator("**"); err != nil {
+		return page, err
+	}
+	limit = bounded(limit)
+	err := a.local.View(ctx, func(s store.Snapshot) error {
+		page = store.Page[AuditRecord]{}
+		for _, pair := range s.AuditPage(after, limit) {
+			var r AuditRecord
+			if err := json.Unmarshal(pair.Value, &r); err != nil {
+				return store.Errorf(store.CodeInternal, "an audit record is damaged; run assay check: %w", err)
+			}
+			page.Items, page.Next = append(page.Items, r), string(pair.Key)
+		}
+		return nil
+	})
+	if len(page.Items) < limit {
+		page.Next = ""
+	}
+	return page, err
+}
+
+func (a *Admission) audit(tx *store.Txn, r AuditRecord) {
+	r.At = a.now()
+	b, err := json.Marshal(r)
+	if err != nil {
+		panic("policy: an audit record that does not marshal") // strings and times
+	}
+	tx.Audit(r.At, b)
+}

@@ -1,0 +1,136 @@
+package policy
+
+import (
+	"context"
+	"crypto"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/assay-registry/assay/sbom"
+	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify"
+)
+
+// RepositoryRule says which platforms of an index may be absent in some repositories. The first that matches counts.
+type RepositoryRule struct {
+	Match store.Glob
+	// Sparse is "all" (every child is required: the default), "any" (none is; missing blobs are taken too) or "platforms".
+	Sparse string
+	// Platforms are the required ones, as os/architecture[/variant], where Sparse is "platforms".
+	Platforms []string
+}
+
+// Options are what an Admission is made of. Generator and SBOMKey may be nil: then no SBOM is made.
+type Options struct {
+	Local       *store.Local
+	Engine      Engine
+	Verifier    verify.Verifier
+	Authorities []verify.Authority // of the configuration; those of the store are added
+	Rules       []RepositoryRule
+	// QuarantineMax is how long content may wait for evidence, QuarantineGrace how long expired and deleted content is kept after.
+	QuarantineMax   time.Duration
+	QuarantineGrace time.Duration
+	HeadDeny        bool // a HEAD of a quarantined manifest answers 403 to pullers
+	Generator       sbom.Generator
+	Formats         []sbom.Format
+	SBOMKey         crypto.Signer
+	Host            string // how clients name this registry, for remedies; may be empty
+	Clock           func() time.Time
+	Rand            io.Reader
+	Log             *slog.Logger
+}
+
+// Admission decides what may come in and what may leave. It is made once; [Admission.As] gives each principal its registry.
+type Admission struct {
+	o     Options
+	local *store.Local
+	log   *slog.Logger
+
+	trustMu sync.Mutex // serializes changes of trust
+	trust   atomic.Pointer[trust]
+
+	uploads sessions
+	flights flights
+
+	manifests parsedCache
+
+	wakeReview chan struct{} // something is queued, or trust changed
+	wakeSBOM   chan struct{}
+}
+
+// New loads the trust that the store remembers, joins it with the options', and has everything decided again that this changes.
+func New(ctx context.Context, o Options) (*Admission, error) {
+	a := &Admission{o: o, local: o.Local, log: o.Log, wakeReview: make(chan struct{}, 1), wakeSBOM: make(chan struct{}, 1)}
+	a.uploads.clock = o.Clock
+	if err := a.loadTrust(ctx); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// As is the registry as one principal sees it.
+func (a *Admission) As(p Principal) store.Registry { return &view{a: a, p: p} }
+
+// view is a store.Registry for one principal: a value of one request.
+type view struct {
+	store.Unimplemented
+	a *Admission
+	p Principal
+}
+
+var _ store.Registry = (*view)(nil)
+
+func (a *Admission) now() time.Time { return a.o.Clock().UTC() }
+
+// rule is the first repository rule that matches.
+func (a *Admission) rule(repo store.Name) RepositoryRule {
+	for _, r := range a.o.Rules {
+		if r.Match.Match(repo) {
+			return r
+		}
+	}
+	return RepositoryRule{Sparse: "all"}
+}
+
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // already awake
+	}
+}
+
+// flights lets one caller decide while the others for the same manifest wait.
+type flights struct {
+	mu sync.Mutex
+	m  map[store.Item]chan struct{}
+}
+
+// do runs fn unless another caller is running it for the same item; then it waits for that one. leader tells which.
+func (f *flights) do(ctx context.Context, i store.Item, fn func() error) (leader bool, err error) {
+	f.mu.Lock()
+	if f.m == nil {
+		f.m = map[store.Item]chan struct{}{}
+	}
+	if done, ok := f.m[i]; ok {
+		f.mu.Unlock()
+		select {
+		case <-done:
+			return false, nil
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
+	done := make(chan struct{})
+	f.m[i] = done
+	f.mu.Unlock()
+	defer func() {
+		f.mu.Lock()
+		delete(f.m, i)
+		f.mu.Unlock()
+		close(done)
+	}()
+	return true, fn()
+}

@@ -1,0 +1,238 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/store"
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/topdown"
+)
+
+// B35: whatever is no answer refuses, within 2 s, with a code of its own.
+
+// TestB35_NoAnswer has the cases that an evaluation itself produces.
+func TestB35_NoAnswer(t *testing.T) {
+	digits := strings.Repeat("9", 60)
+	tests := []struct{ name, rules, code string }{
+		{"undefined", `admit.deny := {"x"} if input.subject.size < 0`, CodeMalformed},
+		{"undefined warn beside a good deny", "admit.deny := set()\nadmit.warn := set() if input.subject.size < 0", CodeMalformed},
+		{"true", `admit.deny := true`, CodeMalformed},
+		{"a string", `admit.deny := "no"`, CodeMalformed},
+		{"null", `admit.deny := null`, CodeMalformed},
+		{"an array", `admit.deny := []`, CodeMalformed},
+		{"a member that is no object", `admit.deny contains "unsigned"`, CodeMalformed},
+		{"a member without code", `admit.deny contains {"msg": "no"}`, CodeMalformed},
+		{"a member without msg", `admit.deny contains {"code": "a.b"}`, CodeMalformed},
+		{"a code that is none", `admit.deny contains {"code": "No Good", "msg": "no"}`, CodeMalformed},
+		{"a code of the engine", `admit.deny contains {"code": "policy.none", "msg": "no"}`, CodeMalformed},
+		{"a msg that is a number", `admit.deny contains {"code": "a.b", "msg": 7}`, CodeMalformed},
+		{"an unknown member", `admit.deny contains {"code": "a.b", "msg": "no", "allow": "yes"}`, CodeMalformed},
+		{"a subject that is no digest", `admit.deny contains {"code": "a.b", "msg": "no", "subject": "v1"}`, CodeMalformed},
+		{"evidence that is no digest", `admit.deny contains {"code": "a.b", "msg": "no", "evidence": ["v1"]}`, CodeMalformed},
+		{"evidence that is a string", `admit.deny contains {"code": "a.b", "msg": "no", "evidence": "v1"}`, CodeMalformed},
+		{"effective_on that is no time", `admit.deny contains {"code": "a.b", "msg": "no", "effective_on": "tomorrow"}`, CodeMalformed},
+		{"a malformed warning", `admit.warn contains 1`, CodeMalformed},
+		{"an unknown obligation", `admit.obligations contains {"type": "brew_coffee"}`, CodeMalformed},
+		{"a valid_until that is a number", `admit.valid_until contains 5`, CodeMalformed},
+		{"a built-in's error", `admit.deny contains {"code": "a.b", "msg": "no"} if to_number(input.subject.digest) > 1`, CodeError},
+		{"division by zero", `admit.deny contains {"code": "a.b", "msg": "no"} if 1 / (input.subject.size - input.subject.size) == 1`, CodeError},
+		{"conflicting values", "f(x) := 1 if x\nf(x) := 2 if x\nadmit.deny contains {\"code\": \"a.b\", \"msg\": \"no\"} if f(true) == 1", CodeError},
+		{"an endless product", `admit.deny contains {"code": "a.b", "msg": "no"} if {
+			r := numbers.range(1, 90000)
+			some a in r; some b in r; some c in r
+			a + b + c == -1 }`, CodeTimeout},
+		{"a comprehension bomb", `admit.deny contains {"code": "a.b", "msg": "no"} if {
+			r := numbers.range(1, 90000)
+			count([[a, b, c] | some a in r; some b in r; some c in r]) == 0 }`, CodeTimeout},
+		{"a range bomb", `admit.deny contains {"code": "a.b", "msg": "no"} if count(numbers.range(1, 1000000000)) == 0`, CodeError},
+		{"a string that doubles", doubling(`concat("", [x%d, x%d])`, `"xxxxxxxxxxxxxxxx"`, 40, `x40 == ""`), CodeError},
+		{"a string joined from a long separator", `admit.deny contains {"code": "a.b", "msg": "no"} if {
+			s := concat("x", [y | some _ in numbers.range(1, 90000); y := ""])
+			concat(s, [y | some _ in numbers.range(1, 90000); y := ""]) == "" }`, CodeError},
+		{"replace", `admit.deny contains {"code": "a.b", "msg": "no"} if {
+			s := concat("x", [y | some _ in numbers.range(1, 90000); y := ""])
+			replace(s, "x", s) == "" }`, CodeError},
+		{"replace_n", `admit.deny contains {"code": "a.b", "msg": "no"} if {
+			s := concat("x", [y | some _ in numbers.range(1, 90000); y := ""])
+			strings.replace_n({"x": s}, s) == "" }`, CodeError},
+		{"regex.replace", `admit.deny contains {"code": "a.b", "msg": "no"} if {
+			s := concat("x", [y | some _ in numbers.range(1, 90000); y := ""])
+			regex.replace(s, "x", s) == "" }`, CodeError},
+		{"sprintf width", `admit.deny contains {"code": "a.b", "msg": "no"} if sprintf("%900000d%900000d", [1, 2]) == ""`, CodeError},
+		{"sprintf width as an argument", `admit.deny contains {"code": "a.b", "msg": "no"} if sprintf("%[1]*[2]d", [900000, 2]) == ""`, CodeError},
+		{"text of shared arrays", doubling(`[x%d, x%d]`, `"x"`, 60, `json.marshal(x60) == ""`), CodeError},
+		{"sprintf of shared arrays", doubling(`[x%d, x%d]`, `"x"`, 60, `sprintf("%%v", [x60]) == ""`), CodeError},
+		{"template of shared arrays", doubling(`[x%d, x%d]`, `"x"`, 60, "$\"{x60}\" == \"\""), CodeError},
+		{"arrays that double", doubling(`array.concat(x%d, x%d)`, `["xxxxxxxx"]`, 40, `count(x40) == 1`), CodeError},
+		{"numbers that square", doubling(`x%d * x%d`, digits, 40, `x40 == 1`), CodeError},
+		{"product", `admit.deny contains {"code": "a.b", "msg": "no"} if product([` + digits + ` | some _ in numbers.range(1, 90000)]) == 1`, CodeError},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			for _, mode := range []policy.Mode{policy.ModeEnforce, policy.ModeWarn, policy.ModeShadow} {
+				s := set(t, Options{}, Policy{Name: "p", Mode: mode, Repositories: store.Globs{"**"}, Source: map[string]string{"p.rego": "package assay\n\n" + test.rules}})
+				var before, after runtime.MemStats
+				runtime.ReadMemStats(&before)
+				start := time.Now()
+				d := decide(t, s, ask(policy.EntryAdmit))
+				elapsed := time.Since(start)
+				runtime.ReadMemStats(&after)
+				if elapsed > 2*time.Second {
+					t.Errorf("it took %v", elapsed)
+				}
+				if grown := int64(after.HeapSys) - int64(before.HeapSys); grown > 128<<20 {
+					t.Errorf("the heap grew by %d MiB", grown>>20)
+				}
+				got := map[policy.Mode]string{policy.ModeEnforce: codes(d.Deny), policy.ModeWarn: codes(d.Warn), policy.ModeShadow: codes(d.Shadow)}[mode]
+				if got != test.code || d.Allow != (mode == policy.ModeWarn) {
+					t.Errorf("%s: got %q, allow %v; want %s", mode, got, d.Allow, test.code)
+				}
+			}
+		})
+	}
+}
+
+// doubling is a rule whose local variables x0, x1, ... each hold twice the one before.
+func doubling(step, seed string, times int, end string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "admit.deny contains {\"code\": \"a.b\", \"msg\": \"no\"} if {\n\tx0 := %s\n", seed)
+	for i := range times {
+		fmt.Fprintf(&b, "\tx%d := "+step+"\n", i+1, i, i)
+	}
+	return b.String() + "\t" + strings.ReplaceAll(end, "%%", "%") + "\n}"
+}
+
+// TestB35_Forbidden: what reaches outside does not load.
+func TestB35_Forbidden(t *testing.T) {
+	for _, call := range []string{
+		`http.send({"method": "get", "url": "http://127.0.0.1:1"})`, `net.lookup_ip_addr("localhost")`, `net.cidr_expand("10.0.0.0/8")`, `opa.runtime()`,
+		`rand.intn("x", 5)`, `uuid.rfc4122("x")`, `json.match_schema({}, {"$ref": "http://127.0.0.1:1"})`, `json.verify_schema({"$ref": "http://127.0.0.1:1"})`,
+		`io.jwt.decode_verify("x", {})`, `crypto.x509.parse_and_verify_certificates("x")`, `providers.aws.sign_req({}, {}, 1)`, `bits.lsh(1, 100000000000)`,
+		`strings.render_template("{{.}}", {})`, `graph.reachable_paths({}, [])`, `yaml.unmarshal("a: 1")`, `rego.parse_module("a", "package a")`, `trace("x")`,
+	} {
+		got := problems(t, Policy{Source: map[string]string{"p.rego": "package assay\n\nadmit.deny contains {\"code\": \"a.b\", \"msg\": \"no\"} if " + call}})
+		if !strings.Contains(got, "undefined function "+call[:strings.Index(call, "(")]) || !strings.Contains(got, "p.rego:3") {
+			t.Errorf("%s: %q", call, got)
+		}
+	}
+}
+
+// TestB35_RemoteSchema: neither an annotation nor a declaration makes the compiler fetch anything.
+func TestB35_RemoteSchema(t *testing.T) {
+	source := `# METADATA
+# schemas:
+#   - input: {"$ref": "http://127.0.0.1:1/schema.json"}
+package assay
+
+admit.deny := set()
+`
+	if got := problems(t, Policy{Source: map[string]string{"p.rego": source}}); strings.Contains(got, "127.0.0.1:1/schema.json\": dial") {
+		t.Errorf("it was fetched: %s", got)
+	}
+}
+
+// evaluatorOf replaces what a set's only policy evaluates at admit.
+func evaluatorOf(t *testing.T, s *Set, e evaluate) {
+	t.Helper()
+	s.programs[0].entries[policy.EntryAdmit].evaluate = e
+}
+
+const denyNothing = "package assay\n\nadmit.deny := set()\n"
+
+// TestB35_Panic: a panic of the interpreter is a denial, its stack is in the log, and the process lives.
+func TestB35_Panic(t *testing.T) {
+	var log bytes.Buffer
+	s := one(t, denyNothing, Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	evaluatorOf(t, s, func(topdown.Cancel, ast.Value, time.Time) (map[string]*ast.Term, error) {
+		panic("out of cheese\x1b[31m")
+	})
+	d := decide(t, s, ask(policy.EntryAdmit))
+	if codes(d.Deny) != CodePanic || d.Allow || strings.Contains(d.Deny[0].Message, "cheese") {
+		t.Errorf("%+v", d)
+	}
+	if !strings.Contains(log.String(), "out of cheese") || !strings.Contains(log.String(), "contain") || strings.Contains(log.String(), "\x1b") {
+		t.Errorf("the log says %s", log.String())
+	}
+}
+
+// TestB35_Uninterruptible: a call that cannot be stopped does not hold the decision, is counted while it runs, and stops further evaluations before
+// they fill the machine.
+func TestB35_Uninterruptible(t *testing.T) {
+	s := one(t, denyNothing, Options{})
+	s.runner.hard = 20 * time.Millisecond
+	release := make(chan struct{})
+	evaluatorOf(t, s, func(topdown.Cancel, ast.Value, time.Time) (map[string]*ast.Term, error) {
+		<-release
+		return nil, errors.New("late")
+	})
+	for range maxStrays + 2 {
+		if d := decide(t, s, ask(policy.EntryAdmit)); codes(d.Deny) != CodeTimeout || d.Allow {
+			t.Errorf("%+v", d)
+		} else if want := noon().Add(retryTTL); !d.ValidUntil.Equal(want) {
+			t.Errorf("valid until %v: a timeout is asked again at %v", d.ValidUntil, want)
+		}
+	}
+	if n := s.runner.strays.Load(); n != maxStrays {
+		t.Errorf("%d strays, want %d", n, maxStrays)
+	}
+	close(release)
+	for s.runner.strays.Load() != 0 {
+		runtime.Gosched()
+	}
+}
+
+// TestB35_Busy: an evaluation that was hardly let run by its deadline is no timeout.
+func TestB35_Busy(t *testing.T) {
+	s := one(t, denyNothing, Options{Deadline: time.Nanosecond})
+	evaluatorOf(t, s, func(cancel topdown.Cancel, _ ast.Value, _ time.Time) (map[string]*ast.Term, error) {
+		for !cancel.(*budget).late.Load() {
+			runtime.Gosched()
+		}
+		if cancel.Cancelled() {
+			return nil, errTimeout
+		}
+		return map[string]*ast.Term{outDeny: ast.SetTerm()}, nil
+	})
+	if d := decide(t, s, ask(policy.EntryAdmit)); !d.Allow {
+		t.Errorf("%+v", d)
+	}
+}
+
+// TestB35_CallerGone: a caller that leaves gets an error, never a verdict that would be kept.
+func TestB35_CallerGone(t *testing.T) {
+	s := one(t, "package assay\n\nadmit.deny contains {\"code\": \"a.b\", \"msg\": \"no\"} if {\n r := numbers.range(1, 90000)\n some a in r\n some b in r\n a + b == -1 }", Options{Deadline: time.Second})
+	for _, deadline := range []bool{false, true} {
+		ctx, cancel := context.WithCancel(t.Context())
+		if deadline {
+			ctx, cancel = context.WithTimeout(t.Context(), time.Millisecond)
+		} else {
+			cancel()
+		}
+		d, err := s.Decide(ctx, ask(policy.EntryAdmit))
+		if cancel(); d != nil || err == nil {
+			t.Errorf("got %+v, %v", d, err)
+		}
+	}
+}
+
+// TestB35_Source: hostile sources are problems, not crashes.
+func TestB35_Source(t *testing.T) {
+	for name, source := range map[string]string{
+		"empty": "", "no rego": "\x00\xff", "nested": "package assay\n\nadmit.deny := " + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000),
+		"recursive": "package assay\n\nadmit.deny contains x if { x := f(1) }\n\nf(x) := f(x)", "large": "package assay\n#" + strings.Repeat("x", maxSource),
+		"exponent": "package assay\n\nadmit.deny contains x if { x := ceil(1e999999999) }", "nothing": "package assay\n", "only tests": "package assay_test\n\ntest_x := true",
+	} {
+		if got := problems(t, Policy{Source: map[string]string{"p.rego": source}}); got == "" {
+			t.Errorf("%s: it loads", name)
+		}
+	}
+}

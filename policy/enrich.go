@@ -1,0 +1,276 @@
+package policy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/assay-registry/assay/sbom"
+	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify"
+)
+
+// Limits of the SBOM queue.
+const (
+	maxAttempts = 5
+	sbomBackoff = 10 * time.Second // times the attempts so far
+)
+
+// sbomWork is one piece of work in the queue.
+type sbomWork struct {
+	Attempts int       `json:"attempts,omitempty"`
+	Next     time.Time `json:"next,omitzero"`
+	Reason   string    `json:"reason,omitempty"` // of the last failure
+}
+
+// runSBOM works the queue off until ctx ends. The queue is in the store: a restart resumes it.
+func (a *Admission) runSBOM(ctx context.Context) {
+	if a.o.Generator == nil {
+		return
+	}
+	tick := time.NewTicker(sbomBackoff)
+	defer tick.Stop()
+	for {
+		if err := a.Enrich(ctx); err != nil && ctx.Err() == nil {
+			a.log.Error("the SBOM queue stopped and is tried again", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.wakeSBOM:
+		case <-tick.C:
+		}
+	}
+}
+
+// Enrich makes and attaches the SBOMs that are due.
+func (a *Admission) Enrich(ctx context.Context) error {
+	var after *store.Item
+	for ctx.Err() == nil {
+		var page []store.Item
+		work := map[store.Item]sbomWork{}
+		if err := a.local.View(ctx, func(s store.Snapshot) error {
+			page = s.SBOMWorkPage(after, batch)
+			for _, i := range page {
+				var w sbomWork
+				if err := json.Unmarshal(s.SBOMWork(i), &w); err != nil {
+					return store.Errorf(store.CodeInternal, "an SBOM work record is damaged; run assay check: %w", err)
+				}
+				work[i] = w
+			}
+			return nil
+		}); err != nil || len(page) == 0 {
+			return err
+		}
+		for _, i := range page {
+			if w := work[i]; !a.now().Before(w.Next) {
+				if err := a.enrich(ctx, i, w); err != nil {
+					return err
+				}
+			}
+		}
+		after = &page[len(page)-1]
+	}
+	return ctx.Err()
+}
+
+// enrich takes one image as far as it goes now: generated, and attached once it is admitted.
+func (a *Admission) enrich(ctx context.Context, i store.Item, w sbomWork) error {
+	s, record, err := a.sbomState(ctx, i)
+	if err != nil {
+		return err
+	}
+	if s == nil || s.rec.Kind != store.KindImage || s.rec.State == store.StateRevoked || s.rec.State == store.StateExpired || s.rec.State == store.StateTombstoned || record.Failed != "" {
+		return a.endSBOM(ctx, i, nil)
+	}
+	if len(record.Docs) == 0 {
+		if record, err = a.generate(ctx, s, i, w); err != nil || record == nil {
+			return err
+		}
+	}
+	if record.Failed != "" || s.rec.State != store.StateAdmitted && !a.admittedNow(ctx, i) {
+		return a.endSBOM(ctx, i, nil)
+	}
+	if record.Attached, err = a.attach(ctx, s, record); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return a.postpone(ctx, i, w, err)
+	}
+	return a.endSBOM(ctx, i, record)
+}
+
+func (a *Admission) sbomState(ctx context.Context, i store.Item) (*subjectManifest, *sbomRecord, error) {
+	var s *subjectManifest
+	record := &sbomRecord{}
+	err := a.local.Update(ctx, func(tx *store.Txn) error {
+		var err error
+		if s, err = a.subject(tx, i); err != nil {
+			return err
+		}
+		*record = sbomRecord{}
+		if b := tx.SBOM(i.Repository, i.Digest); b != nil {
+			return json.Unmarshal(b, record)
+		}
+		return nil
+	})
+	return s, record, err
+}
+
+func (a *Admission) admittedNow(ctx context.Context, i store.Item) bool {
+	state := store.State("")
+	err := a.local.View(ctx, func(s store.Snapshot) error {
+		state = s.Verdict(i.Repository, i.Digest).State
+		return nil
+	})
+	return err == nil && state == store.StateAdmitted
+}
+
+// generate asks the generator, stores what it made as blobs of the repository, and has the image decided again with it.
+// It returns nil if there is nothing yet: the work is postponed.
+func (a *Admission) generate(ctx context.Context, s *subjectManifest, i store.Item, w sbomWork) (*sbomRecord, error) {
+	manifest, err := a.local.ReadContent(ctx, i.Digest, store.MaxManifest)
+	if err != nil {
+		return nil, a.postpone(ctx, i, w, err)
+	}
+	result, err := a.o.Generator.Generate(ctx, sbom.Request{Repository: i.Repository, Subject: s.rec.Descriptor(), Manifest: manifest, Formats: a.formats(),
+		Open: func(ctx context.Context, d store.Digest) (*store.Blob, error) {
+			if !slices.ContainsFunc(blobsOf(s.parsed), func(b store.Descriptor) bool { return b.Digest == d }) {
+				return nil, unknownBlob()
+			}
+			return a.local.OpenContent(ctx, d)
+		}})
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.Is(err, sbom.ErrRetry) && w.Attempts+1 < maxAttempts:
+		return nil, a.postpone(ctx, i, w, err)
+	case err != nil:
+		a.log.Warn("no SBOM can be made", "repository", i.Repository, "digest", i.Digest, "reason", err.Error())
+		return a.record(ctx, i, &sbomRecord{Failed: clip(err.Error(), maxMessage), At: a.now()})
+	}
+	record := &sbomRecord{Summary: result.Summary, Docs: map[sbom.Format]store.Digest{}, At: a.now()}
+	for _, doc := range result.Documents {
+		d, err := a.local.PutBlob(ctx, i.Repository, doc.Bytes)
+		if err != nil {
+			return nil, a.postpone(ctx, i, w, err)
+		}
+		record.Docs[doc.Format] = d.Digest
+	}
+	return a.record(ctx, i, record)
+}
+
+// record keeps what is known of the contents, and decides again with it.
+func (a *Admission) record(ctx context.Context, i store.Item, r *sbomRecord) (*sbomRecord, error) {
+	err := a.local.Update(ctx, func(tx *store.Txn) error {
+		if tx.Verdict(i.Repository, i.Digest).State == "" {
+			return nil // deleted meanwhile
+		}
+		for _, d := range r.Docs {
+			tx.AddReference(i.Repository, d, i.Digest, store.RefLayer)
+		}
+		a.putSBOM(tx, i, r)
+		return a.settle(ctx, tx, a.trusted(tx), []store.Item{i}, cause{"system", "sbom"})
+	})
+	return r, err
+}
+
+func (a *Admission) putSBOM(tx *store.Txn, i store.Item, r *sbomRecord) {
+	b, err := json.Marshal(r)
+	if err != nil {
+		panic("policy: an SBOM record that does not marshal") // strings, numbers and times
+	}
+	tx.PutSBOM(i.Repository, i.Digest, b)
+}
+
+// postpone puts the work back with its reason.
+func (a *Admission) postpone(ctx context.Context, i store.Item, w sbomWork, cause error) error {
+	w.Attempts++
+	w.Next, w.Reason = a.now().Add(time.Duration(w.Attempts)*sbomBackoff), clip(cause.Error(), maxMessage)
+	a.log.Warn("an SBOM is tried again later", "repository", i.Repository, "digest", i.Digest, "attempt", w.Attempts, "reason", w.Reason)
+	b, err := json.Marshal(w)
+	if err != nil {
+		return err
+	}
+	return a.local.Update(ctx, func(tx *store.Txn) error {
+		if w.Attempts >= maxAttempts {
+			tx.DropSBOMWork(i)
+			a.putSBOM(tx, i, &sbomRecord{Failed: w.Reason, At: a.now()})
+			return nil
+		}
+		tx.PutSBOMWork(i, b)
+		return nil
+	})
+}
+
+// endSBOM takes the work off the queue; a record, if given, is kept with it. An image that was admitted meanwhile stays in the queue.
+func (a *Admission) endSBOM(ctx context.Context, i store.Item, r *sbomRecord) error {
+	return a.local.Update(ctx, func(tx *store.Txn) error {
+		if r != nil {
+			a.putSBOM(tx, i, r)
+		}
+		tx.DropSBOMWork(i)
+		return nil
+	})
+}
+
+// attach writes the referrers: documents, and the statement signed by the registry's key for SBOMs. They count as the registry's own only here.
+func (a *Admission) attach(ctx context.Context, s *subjectManifest, r *sbomRecord) ([]store.Digest, error) {
+	req := sbom.AttachRequest{Subject: s.rec.Descriptor(), Repository: s.repo, Created: r.Summary.Created, Signer: a.o.SBOMKey}
+	for _, f := range slices.Sorted(maps.Keys(r.Docs)) {
+		b, err := a.local.ReadContent(ctx, r.Docs[f], maxEvidence)
+		if err != nil {
+			return nil, err
+		}
+		req.Documents = append(req.Documents, sbom.Document{Format: f, Bytes: b})
+	}
+	attachments, err := sbom.Attach(req)
+	if err != nil {
+		return nil, err
+	}
+	var attached []store.Digest
+	for _, at := range attachments {
+		if err := a.attachOne(ctx, s, at); err != nil {
+			return nil, err
+		}
+		attached = append(attached, at.Descriptor.Digest)
+	}
+	return attached, nil
+}
+
+func (a *Admission) attachOne(ctx context.Context, s *subjectManifest, at sbom.Attachment) error {
+	for _, b := range at.Blobs {
+		if _, err := a.local.PutBlob(ctx, s.repo, b); err != nil {
+			return err
+		}
+	}
+	in, err := receive(System(), s.repo, []store.Reference{{Digest: at.Descriptor.Digest}}, &store.Manifest{Descriptor: at.Descriptor, Bytes: at.Manifest})
+	if err != nil {
+		return err
+	}
+	fact := verify.Fact{Evidence: in.digest, Found: verify.FoundReferrers, Kind: verify.KindDocument, Scheme: verify.SchemeNone, Verified: true, Authority: authorityRegistry}
+	if at.Descriptor.ArtifactType == sbom.MediaTypeInToto {
+		fact.Kind, fact.Scheme, fact.PredicateType = verify.KindAttestation, verify.SchemeDSSE, sbom.PredicateSPDX
+	}
+	in.registry = &known{Facts: []verify.Fact{fact}, Found: verify.FoundReferrers, Registry: true, At: a.now()}
+	_, err = a.put(ctx, in)
+	return err
+}
+
+// dropSBOM forgets a generated SBOM with its manifest. What was attached stays as evidence until its own clock ends.
+func (a *Admission) dropSBOM(tx *store.Txn, repo store.Name, d store.Digest) {
+	b := tx.SBOM(repo, d)
+	if b == nil {
+		return
+	}
+	var r sbomRecord
+	if err := json.Unmarshal(b, &r); err == nil {
+		for _, doc := range r.Docs {
+			tx.DropReference(repo, doc, d)
+		}
+	}
+	tx.DropSBOM(repo, d)
+}

@@ -1,0 +1,113 @@
+package policy
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+
+	"github.com/assay-registry/assay/referrers"
+	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify"
+)
+
+// evidence lists the manifest as a referrer of its subject and, if it is evidence, verifies it and has the subject decided again.
+func (w *writing) evidence(ctx context.Context, rec *store.ManifestRecord, det *store.Detail) error {
+	in := w.in
+	if s := in.parsed.Subject; s != nil {
+		w.tx.PutEdge(in.repo, s.Digest, in.digest, referrers.Descriptor(in.parsed, rec.Descriptor()))
+	}
+	if w.kind != store.KindEvidence {
+		return nil
+	}
+	about := map[store.Digest]verify.Found{}
+	for _, tag := range in.reserved {
+		w.tx.AddStood(in.repo, tag.String(), in.digest)
+		if !slices.Contains(det.Stood, tag.String()) {
+			det.Stood = append(det.Stood, tag.String())
+		}
+		for _, d := range w.subjects(tag) {
+			about[d] = verify.FoundTag
+		}
+	}
+	if in.parsed.Subject != nil {
+		about[in.parsed.Subject.Digest] = verify.FoundReferrers
+	}
+	if !in.parsed.Index() { // an index under a fallback tag is a hint: its entries speak for themselves
+		for d, found := range about {
+			if err := w.prove(ctx, d, found); err != nil {
+				return err
+			}
+			if !slices.Contains(det.About, d) {
+				det.About = append(det.About, d)
+			}
+		}
+	}
+	rec.SetDetail(det)
+	w.tx.PutManifest(in.repo, rec)
+	return nil
+}
+
+// subjects are the manifests that a reserved tag can mean: exactly one for sha256; for sha512, whose tag holds half the digest, those stored that begin so.
+func (w *writing) subjects(tag referrers.Tag) []store.Digest {
+	if d, ok := tag.Subject(); ok {
+		return []store.Digest{d}
+	}
+	return w.tx.ManifestsWithPrefix(w.in.repo, tag.Prefix)
+}
+
+// prove verifies the evidence for one subject and keeps the facts. Junk beyond the limit is stored, listed, and not looked at again.
+func (w *writing) prove(ctx context.Context, subject store.Digest, found verify.Found) error {
+	in := w.in
+	rec, err := w.tx.Manifest(in.repo, subject)
+	if err != nil {
+		return err
+	}
+	k := in.registry
+	if k == nil {
+		s := verify.Subject{Repository: in.repo, Descriptor: store.Descriptor{Digest: subject}}
+		if rec != nil {
+			s = subjectOf(in.repo, rec)
+		}
+		if k, err = w.a.verify(ctx, w.tx, w.t, s, in.digest, found); err != nil {
+			return err
+		}
+		if rec == nil {
+			k.Trust = "" // verified again when the subject comes, with all that is known of it then
+		}
+	}
+	stored := w.tx.Facts(in.repo, subject)
+	if !k.verified() && stored[in.digest] == nil && unverified(stored) >= maxUnverified {
+		return nil
+	}
+	if old := stored[in.digest]; old != nil {
+		var before known
+		if json.Unmarshal(old, &before) == nil {
+			k.At = before.At
+		}
+	}
+	putFacts(w.tx, in.repo, subject, in.digest, k)
+	if rec != nil && in.registry == nil {
+		w.seeds = append(w.seeds, store.Item{Repository: in.repo, Digest: subject})
+	}
+	return nil
+}
+
+func unverified(stored map[store.Digest][]byte) int {
+	n := 0
+	for _, b := range stored {
+		var k known
+		if json.Unmarshal(b, &k) != nil || !k.verified() {
+			n++
+		}
+	}
+	return n
+}
+
+// withdraw takes back what a manifest proved, and has its subjects decided again.
+func (w *writing) withdraw(det *store.Detail, evidence store.Digest, about []store.Digest) {
+	for _, subject := range about {
+		w.tx.DropFacts(w.in.repo, subject, evidence)
+		w.seeds = append(w.seeds, store.Item{Repository: w.in.repo, Digest: subject})
+	}
+	det.About = slices.DeleteFunc(det.About, func(d store.Digest) bool { return slices.Contains(about, d) })
+}

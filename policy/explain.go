@@ -1,0 +1,327 @@
+package policy
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify"
+)
+
+// mayExplain: whoever may read in a repository may know why.
+func (a *Admission) mayExplain(p Principal, repo store.Name) error {
+	v := &view{a: a, p: p}
+	return v.mayRead(repo, unknownManifest())
+}
+
+// resolve finds the digest behind a reference: the current one of a tag, which is what questions are about.
+func resolve(s store.Snapshot, repo store.Name, ref store.Reference) (store.Digest, *store.TagRecord, error) {
+	if ref.Tag == "" {
+		return ref.Digest, nil, nil
+	}
+	tag, err := s.Tag(repo, ref.Tag)
+	if err != nil {
+		return "", nil, err
+	}
+	if tag == nil {
+		return "", nil, unknownManifest()
+	}
+	return tag.Current, tag, nil
+}
+
+// Explain says why a manifest may, or may not, be pulled, on which evidence, and what would change it. Whoever may read in the repository may
+// ask; names of pushers are for writers.
+func (a *Admission) Explain(ctx context.Context, p Principal, repo store.Name, ref store.Reference) (*Explanation, error) {
+	if err := a.mayExplain(p, repo); err != nil {
+		return nil, err
+	}
+	a.refresh(ctx, repo, ref)
+	var e *Explanation
+	err := a.local.View(ctx, func(s store.Snapshot) error {
+		d, tag, err := resolve(s, repo, ref)
+		if err != nil {
+			return err
+		}
+		rec, err := s.Manifest(repo, d)
+		if err != nil {
+			return err
+		}
+		if rec == nil || !known404(p, repo, rec) {
+			return unknownManifest()
+		}
+		e, err = a.explain(s, p, repo, ref, rec, tag)
+		return err
+	})
+	return e, err
+}
+
+// known404 hides what the reads table answers 404 for.
+func known404(p Principal, repo store.Name, rec *store.ManifestRecord) bool {
+	q := question{roles: p.Roles(repo), state: rec.State, what: aManifest, byDigest: true}
+	return access(q) != absent || rec.State == store.StateTombstoned && q.roles.Has(RoleAdmin)
+}
+
+// refresh decides again what is out of date, so that the explanation is of now. A failure shows in the explanation itself.
+func (a *Admission) refresh(ctx context.Context, repo store.Name, ref store.Reference) {
+	var stale *store.Item
+	err := a.local.View(ctx, func(s store.Snapshot) error {
+		d, _, err := resolve(s, repo, ref)
+		if err != nil {
+			return err
+		}
+		v := s.Verdict(repo, d)
+		if judgedState(v.State) && !a.trust.Load().fresh(repo, v.Seq, v.ValidUntil, a.now()) {
+			stale = &store.Item{Repository: repo, Digest: d}
+		}
+		return nil
+	})
+	if err == nil && stale != nil {
+		if err := a.review(ctx, *stale); err != nil {
+			a.log.Warn("a verdict could not be renewed", "repository", repo, "digest", stale.Digest, "error", err)
+		}
+	}
+}
+
+func (a *Admission) explain(s store.Snapshot, p Principal, repo store.Name, ref store.Reference, rec *store.ManifestRecord, tag *store.TagRecord) (*Explanation, error) {
+	det, err := rec.Detail()
+	if err != nil {
+		return nil, err
+	}
+	t := a.trust.Load()
+	e := &Explanation{Repository: repo, Reference: ref.String(), Digest: rec.Digest, Kind: rec.Kind, State: rec.State, Remedy: det.Remedy,
+		FirstSeen: det.FirstSeen, DecidedAt: det.DecidedAt, Authorities: []string{}}
+	e.Readable = rec.State == store.StateAdmitted || rec.State == store.StateEvidence
+	e.Reason = explainReason(rec, det)
+	for _, au := range t.covering(repo) {
+		e.Authorities = append(e.Authorities, au.Name)
+	}
+	if p.Roles(repo).Has(rolesWriting) {
+		e.Pushers = det.Pushers
+	}
+	if (rec.State == store.StateQuarantined || rec.State == store.StatePending) && !det.EverAdmitted {
+		e.ExpiresAt = det.Clock.Add(a.o.QuarantineMax)
+	}
+	if tag != nil {
+		e.Tag = &TagView{Name: ref.Tag, Current: tag.Current, Visible: tag.Visible, Reason: tag.Reason}
+	}
+	stored := s.Facts(repo, rec.Digest)
+	e.EvidenceKept = len(stored)
+	if e.Facts, err = storedFacts(stored, a); err != nil {
+		return nil, err
+	}
+	if b := s.Decision(det.Decision); det.Decision != "" && b != nil {
+		var r DecisionRecord
+		if err := json.Unmarshal(b, &r); err == nil {
+			e.Decision = r.Result
+			if r.Input != nil {
+				e.SBOM = r.Input.SBOM
+			}
+		}
+	}
+	return e, nil
+}
+
+func storedFacts(stored map[store.Digest][]byte, a *Admission) ([]verify.Fact, error) {
+	all := map[store.Digest]*known{}
+	for d, b := range stored {
+		k := new(known)
+		if err := json.Unmarshal(b, k); err != nil {
+			return nil, store.Errorf(store.CodeInternal, "the facts of %s are damaged; run assay check: %w", d, err)
+		}
+		all[d] = k
+	}
+	return count(all, a.now()), nil
+}
+
+func explainReason(rec *store.ManifestRecord, det *store.Detail) string {
+	switch {
+	case det.Reason != "":
+		return det.Reason
+	case rec.State == store.StateAdmitted:
+		return "every policy that covers it is satisfied"
+	case rec.State == store.StateEvidence:
+		return "it is evidence about another manifest, readable by whoever may pull here"
+	}
+	return "it is " + string(rec.State)
+}
+
+// Decision returns a decision as it was made. Errors: CodeNotFound.
+func (a *Admission) Decision(ctx context.Context, p Principal, id string) (*DecisionRecord, error) {
+	notFound := store.Errorf(store.CodeNotFound, "there is no decision %.40q here, or you may not read it", id)
+	if len(id) > 64 {
+		return nil, notFound
+	}
+	var r *DecisionRecord
+	err := a.local.View(ctx, func(s store.Snapshot) error {
+		b := s.Decision(id)
+		if b == nil {
+			return notFound
+		}
+		r = new(DecisionRecord)
+		if err := json.Unmarshal(b, r); err != nil {
+			return store.Errorf(store.CodeInternal, "the decision is damaged; run assay check: %w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if a.mayExplain(p, r.Repository) != nil {
+		return nil, notFound
+	}
+	if !p.Roles(r.Repository).Has(rolesWriting) && r.Input != nil {
+		r.Input.Subject.Pushers = nil
+	}
+	return r, nil
+}
+
+// Verify says what is known of one digest. Allowed is for a principal that holds only the role pull.
+func (a *Admission) Verify(ctx context.Context, p Principal, repo store.Name, ref store.Reference) (*VerifyReport, error) {
+	e, err := a.Explain(ctx, p, repo, ref)
+	if err != nil {
+		return nil, err
+	}
+	facts := e.Facts
+	if e.Decision != nil {
+		if r, err := a.Decision(ctx, p, e.Decision.ID); err == nil && r.Input != nil {
+			facts = append(facts, inheritedFacts(r.Input)...)
+		}
+	}
+	if facts == nil {
+		facts = []verify.Fact{}
+	}
+	r := &VerifyReport{Repository: repo, Digest: e.Digest, Allowed: e.Readable, State: e.State, Facts: facts}
+	if !e.Readable {
+		r.Reason = e.Reason
+	}
+	return r, nil
+}
+
+// inheritedFacts are the signatures that counted and stand on an index above.
+func inheritedFacts(in *Input) []verify.Fact {
+	var facts []verify.Fact
+	for _, s := range in.Signatures {
+		if s.InheritedFrom != "" {
+			facts = append(facts, verify.Fact{Evidence: s.Evidence, Found: s.Found, InheritedFrom: s.InheritedFrom, Kind: verify.KindSignature, Scheme: s.Scheme,
+				Verified: s.Verified, Code: s.Code, Authority: s.Authority, KeyID: s.KeyID})
+		}
+	}
+	return facts
+}
+
+// Tree shows a manifest with its children and its evidence, each with its state, as far as the caller may know of them.
+func (a *Admission) Tree(ctx context.Context, p Principal, repo store.Name, ref store.Reference) (*TreeNode, error) {
+	if err := a.mayExplain(p, repo); err != nil {
+		return nil, err
+	}
+	a.refresh(ctx, repo, ref)
+	var n *TreeNode
+	err := a.local.View(ctx, func(s store.Snapshot) error {
+		d, _, err := resolve(s, repo, ref)
+		if err != nil {
+			return err
+		}
+		b := &treeBuilder{a: a, s: s, p: p, repo: repo, left: maxPage}
+		if n, err = b.node(d, 0); err == nil && n == nil {
+			err = unknownManifest()
+		}
+		return err
+	})
+	return n, err
+}
+
+type treeBuilder struct {
+	a    *Admission
+	s    store.Snapshot
+	p    Principal
+	repo store.Name
+	left int
+}
+
+func (b *treeBuilder) node(d store.Digest, depth int) (*TreeNode, error) {
+	rec, err := b.s.Manifest(b.repo, d)
+	if err != nil || rec == nil || b.left <= 0 || depth > maxDepth || !known404(b.p, b.repo, rec) {
+		return nil, err
+	}
+	b.left--
+	det, err := rec.Detail()
+	if err != nil {
+		return nil, err
+	}
+	n := &TreeNode{Digest: d, MediaType: rec.MediaType, ArtifactType: det.ArtifactType, Kind: rec.Kind, State: rec.State, Size: rec.Size}
+	if rec.State != store.StateAdmitted && rec.State != store.StateEvidence {
+		n.Reason = det.Reason
+	}
+	if p, err := store.ParseManifest(rec.MediaType, b.s.Content(d)); err == nil {
+		if err := b.children(n, p, depth); err != nil {
+			return nil, err
+		}
+	}
+	return n, b.evidence(n, d, depth)
+}
+
+func (b *treeBuilder) children(n *TreeNode, p *store.Parsed, depth int) error {
+	for _, m := range p.Manifests {
+		c, err := b.node(m.Digest, depth+1)
+		if err != nil {
+			return err
+		}
+		if c == nil {
+			c = &TreeNode{Digest: m.Digest, MediaType: m.MediaType, Size: m.Size, Absent: true}
+		}
+		if m.Platform != nil {
+			c.Platform = m.Platform.OS + "/" + m.Platform.Architecture
+			if m.Platform.Variant != "" {
+				c.Platform += "/" + m.Platform.Variant
+			}
+		}
+		n.Children = append(n.Children, *c)
+	}
+	return nil
+}
+
+// evidence lists what refers to a manifest, as referrer or under a reserved tag.
+func (b *treeBuilder) evidence(n *TreeNode, d store.Digest, depth int) error {
+	stored := b.s.Facts(b.repo, d)
+	var all []store.Digest
+	for _, e := range b.s.Edges(b.repo, d, "", maxPage) {
+		all = append(all, e.Evidence)
+	}
+	for e := range stored {
+		if !slices.Contains(all, e) {
+			all = append(all, e)
+		}
+	}
+	slices.Sort(all)
+	for _, e := range all {
+		c, err := b.node(e, depth+1)
+		if err != nil {
+			return err
+		}
+		if c == nil {
+			continue
+		}
+		var k known
+		if v := stored[e]; v != nil && json.Unmarshal(v, &k) == nil {
+			for _, f := range k.Facts {
+				c.Facts = append(c.Facts, factLine(f.At(b.a.now())))
+			}
+		}
+		n.Evidence = append(n.Evidence, *c)
+	}
+	return nil
+}
+
+// factLine is one fact for a person.
+func factLine(f verify.Fact) string {
+	what := string(f.Kind)
+	if f.PredicateType != "" && f.PredicateType != verify.PredicateCosignSign {
+		what += " " + f.PredicateType
+	}
+	if f.Verified {
+		return fmt.Sprintf("%s verified, authority %s", what, f.Authority)
+	}
+	return fmt.Sprintf("%s not verified: %s (%s)", what, f.Message, f.Code)
+}

@@ -1,0 +1,498 @@
+package policy
+
+import (
+	"context"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/assay-registry/assay/referrers"
+	"github.com/assay-registry/assay/store"
+)
+
+// cause is who or what a change is for, in the audit record.
+type cause struct{ actor, action string }
+
+// incoming is a manifest on its way in: parsed once, addressed by both algorithms.
+type incoming struct {
+	by        Principal
+	roles     Roles
+	repo      store.Name
+	bytes     []byte
+	parsed    *store.Parsed
+	digest    store.Digest
+	alternate store.Digest
+	tags      []string
+	reserved  []referrers.Tag
+	registry  *known // facts of the registry's own statement; nil for everybody else's
+}
+
+// PutManifest stores a manifest with its tags, edges and verdict in one commit, or nothing. What is not admitted waits in quarantine.
+func (v *view) PutManifest(ctx context.Context, repo store.Name, refs []store.Reference, m *store.Manifest) (*store.Receipt, error) {
+	if err := v.mayWrite(repo, rolesWriting); err != nil {
+		return nil, v.refusedWrite(ctx, repo, "", err)
+	}
+	in, err := receive(v.p, repo, refs, m)
+	if err != nil {
+		return nil, err
+	}
+	receipt, err := v.a.put(ctx, in)
+	if err != nil {
+		return nil, v.refusedWrite(ctx, repo, in.digest, err)
+	}
+	return receipt, nil
+}
+
+// refusedWrite leaves the one audit record of a write that was refused to someone with a writing role, and returns the error.
+func (v *view) refusedWrite(ctx context.Context, repo store.Name, d store.Digest, err error) error {
+	if store.CodeOf(err) != store.CodeDenied || !v.p.Authenticated() || !v.p.Roles(repo).Has(rolesWriting) {
+		return err
+	}
+	auditErr := v.a.local.Update(ctx, func(tx *store.Txn) error {
+		v.a.audit(tx, AuditRecord{Actor: v.p.Name, Action: "refuse", Repository: repo, Digest: d, Reason: clip(err.Error(), maxMessage)})
+		return nil
+	})
+	if auditErr != nil {
+		v.a.log.Error("a refusal could not be recorded", "repository", repo, "error", auditErr)
+	}
+	return err
+}
+
+// receive checks what needs no store: size, form, digests, tags.
+func receive(p Principal, repo store.Name, refs []store.Reference, m *store.Manifest) (*incoming, error) {
+	if len(m.Bytes) > store.MaxManifest {
+		return nil, store.Errorf(store.CodeManifestTooBig, "a manifest has at most %d bytes", store.MaxManifest)
+	}
+	in := &incoming{by: p, roles: p.Roles(repo), repo: repo, bytes: m.Bytes, digest: store.DigestOf(digest.SHA256, m.Bytes)}
+	in.alternate = store.DigestOf(digest.SHA512, m.Bytes)
+	for _, ref := range refs {
+		switch {
+		case ref.Digest == in.alternate && ref.Digest != "":
+			in.digest, in.alternate = in.alternate, in.digest
+		case ref.Digest != "" && ref.Digest != in.digest:
+			return nil, store.Errorf(store.CodeDigestInvalid, "the manifest's digest is %s, not the %s that it was pushed as", in.digest, ref.Digest)
+		case ref.Tag != "" && !slices.Contains(in.tags, ref.Tag):
+			in.tags = append(in.tags, ref.Tag)
+			if tag, ok := referrers.ParseTag(ref.Tag); ok {
+				in.reserved = append(in.reserved, tag)
+			}
+		}
+	}
+	var err error
+	in.parsed, err = store.ParseManifest(m.MediaType, m.Bytes)
+	return in, err
+}
+
+func (a *Admission) put(ctx context.Context, in *incoming) (*store.Receipt, error) {
+	var receipt *store.Receipt
+	queued := false
+	err := a.local.Update(ctx, func(tx *store.Txn) error {
+		w := &writing{a: a, tx: tx, t: a.trusted(tx), in: in, cause: cause{in.by.Name, "push"}}
+		var err error
+		if receipt, err = w.manifest(ctx); err != nil {
+			return err
+		}
+		queued = len(in.parsed.Manifests) > batch || w.kind == store.KindEvidence
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if queued {
+		if err := a.drain(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return receipt, nil
+}
+
+// writing is one manifest being written in one transaction.
+type writing struct {
+	a     *Admission
+	tx    *store.Txn
+	t     *trust
+	in    *incoming
+	cause cause
+	kind  store.Kind
+	class *referrers.Class
+	seeds []store.Item
+}
+
+func (w *writing) manifest(ctx context.Context) (*store.Receipt, error) {
+	in := w.in
+	if r := w.t.revocation(in.repo, in.digest, in.alternate); r != nil {
+		return nil, refuse(in.repo, string(in.digest), store.StateRevoked, "policy.revoked", r.Reason, "push a fixed version")
+	}
+	for _, b := range blobsOf(in.parsed) {
+		if r := w.t.revocation(in.repo, b.Digest); r != nil {
+			return nil, refuse(in.repo, string(b.Digest), store.StateRevoked, "policy.revoked", r.Reason, "replace this blob")
+		}
+	}
+	missing, err := w.references()
+	if err != nil {
+		return nil, err
+	}
+	if err := w.classify(ctx); err != nil {
+		return nil, err
+	}
+	if err := w.rights(); err != nil {
+		return nil, err
+	}
+	if err := w.pushGate(ctx); err != nil {
+		return nil, err
+	}
+	rec, det, err := w.record(missing)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.links(ctx); err != nil {
+		return nil, err
+	}
+	if err := w.evidence(ctx, rec, det); err != nil {
+		return nil, err
+	}
+	if err := w.tags(); err != nil {
+		return nil, err
+	}
+	w.seeds = append(w.seeds, store.Item{Repository: in.repo, Digest: in.digest})
+	if err := w.a.settle(ctx, w.tx, w.t, w.seeds, w.cause); err != nil {
+		return nil, err
+	}
+	return w.receipt()
+}
+
+// references checks that everything the manifest names is here with the size it says, and returns what may be absent and is.
+func (w *writing) references() ([]store.Digest, error) {
+	rule := w.a.rule(w.in.repo)
+	var missing []store.Digest
+	for _, b := range blobsOf(w.in.parsed) {
+		link, err := w.tx.Blob(w.in.repo, b.Digest)
+		switch {
+		case err != nil:
+			return nil, err
+		case link != nil && link.Size != b.Size:
+			return nil, store.Errorf(store.CodeManifestInvalid, "the blob %s has %d bytes, the manifest says %d; build the manifest again", b.Digest, link.Size, b.Size)
+		case link != nil || store.Foreign(b):
+		case rule.Sparse == "any":
+			missing = append(missing, b.Digest)
+		default:
+			return nil, store.Errorf(store.CodeManifestBlobUnknown, "the blob %s is not in %s; push it before the manifest", b.Digest, w.in.repo)
+		}
+	}
+	for _, m := range w.in.parsed.Manifests {
+		rec, err := w.tx.Manifest(w.in.repo, m.Digest)
+		switch here := rec != nil && rec.State != store.StateTombstoned; {
+		case err != nil:
+			return nil, err
+		case here && rec.Size != m.Size:
+			return nil, store.Errorf(store.CodeManifestInvalid, "the manifest %s has %d bytes, the index says %d; build the index again", m.Digest, rec.Size, m.Size)
+		case here || rule.optional(m):
+		default:
+			return nil, store.Errorf(store.CodeManifestBlobUnknown, "the manifest %s that the index lists is not in %s; push it before the index", m.Digest, w.in.repo)
+		}
+	}
+	return missing, nil
+}
+
+// optional reports whether an index may list this child without its being here.
+func (r RepositoryRule) optional(m store.Descriptor) bool {
+	switch r.Sparse {
+	case "any":
+		return true
+	case "platforms":
+		if m.Platform == nil {
+			return false
+		}
+		name := m.Platform.OS + "/" + m.Platform.Architecture
+		return !slices.Contains(r.Platforms, name) && !slices.Contains(r.Platforms, name+"/"+m.Platform.Variant)
+	}
+	return false
+}
+
+// source is what evidence is judged by: what is stored in this repository, and nothing else.
+func (w *writing) source() referrers.Source {
+	return referrers.Source{Open: w.open, Evidence: func(_ context.Context, d store.Digest) (bool, error) {
+		return w.tx.Verdict(w.in.repo, d).State == store.StateEvidence, nil
+	}}
+}
+
+// open opens a blob that is in the repository.
+func (w *writing) open(ctx context.Context, d store.Digest) (*store.Blob, error) {
+	link, err := w.tx.Blob(w.in.repo, d)
+	if err != nil {
+		return nil, err
+	}
+	if link == nil {
+		return nil, unknownBlob()
+	}
+	if b := w.tx.Content(d); b != nil {
+		return store.InlineBlob(d, b), nil
+	}
+	return w.a.local.OpenFile(ctx, d)
+}
+
+// classify decides by bytes what the manifest is.
+func (w *writing) classify(ctx context.Context) error {
+	in := w.in
+	old, err := w.tx.Manifest(in.repo, in.digest)
+	if err != nil {
+		return err
+	}
+	if in.parsed.Subject != nil || len(in.reserved) > 0 {
+		var reserved *referrers.Tag
+		if len(in.reserved) > 0 {
+			reserved = &in.reserved[0]
+		}
+		if w.class, err = referrers.Classify(ctx, in.parsed, reserved, w.source()); err != nil {
+			return err
+		}
+		if w.class.Evidence {
+			w.kind = store.KindEvidence
+			return nil
+		}
+	}
+	if old != nil && old.Kind == store.KindEvidence && old.State == store.StateEvidence {
+		w.kind = store.KindEvidence // the same bytes: what they proved, they still do
+		return nil
+	}
+	if old != nil && old.Kind == store.KindAttestation {
+		w.kind = store.KindAttestation
+		return nil
+	}
+	w.kind = in.parsed.Kind()
+	if w.kind == store.KindArtifact && in.parsed.Config != nil && in.parsed.Config.Size <= maxConfig {
+		if b, err := w.a.local.ReadContent(ctx, in.parsed.Config.Digest, maxConfig); err == nil {
+			w.kind = in.parsed.KindOf(b)
+		}
+	}
+	return nil
+}
+
+// rights holds signers and scanners to evidence.
+func (w *writing) rights() error {
+	in := w.in
+	switch {
+	case in.roles.Has(RolePush | RoleAdmin):
+		return nil
+	case w.kind != store.KindEvidence:
+		why := "it is about no other manifest"
+		if w.class != nil {
+			why = w.class.Why
+		}
+		return store.Errorf(store.CodeDenied, "your role in %s writes evidence only, and this is none: %s; ask for the role push", in.repo, why)
+	case in.roles.Has(RoleSign):
+		return nil
+	}
+	return w.scanOnly()
+}
+
+// scanOnly judges what a scanner pushes by predicate, looking only at layers that are not recorded under that tag yet: cosign rewrites all earlier ones.
+func (w *writing) scanOnly() error {
+	recorded := map[store.Digest]bool{}
+	for _, tag := range w.in.reserved {
+		for _, d := range w.tx.StoodUnder(w.in.repo, tag.String()) {
+			if p, err := w.a.parseIn(w.tx, w.in.repo, d); err == nil {
+				for _, l := range p.Layers {
+					recorded[l.Digest] = true
+				}
+			}
+		}
+	}
+	for i, l := range w.in.parsed.Layers {
+		if !recorded[l.Digest] && (w.class == nil || i >= len(w.class.Parts) || !w.class.Parts[i].Scan()) {
+			return store.Errorf(store.CodeDenied, "the role scan in %s writes scan results only (SPDX, CycloneDX, vulnerabilities, SARIF), and one layer is something else; ask for the role sign", w.in.repo)
+		}
+	}
+	return nil
+}
+
+// pushGate evaluates the push entry point: what the bytes and the caller can answer, before anything is stored.
+func (w *writing) pushGate(ctx context.Context) error {
+	in := w.in
+	if in.registry != nil {
+		return nil
+	}
+	doc := w.a.describe(ctx, in.repo, in.digest, int64(len(in.bytes)), in.parsed, w.kind, w.a.now())
+	doc.Request.Entry = EntryPush
+	doc.Actor = &ActorInput{Kind: in.by.Kind, Name: in.by.Name, Roles: in.roles.Names()}
+	tags := in.tags
+	if w.kind == store.KindEvidence || len(tags) == 0 {
+		tags = []string{""} // reserved tags are outside the rules for tags
+	}
+	for _, tag := range tags {
+		doc.Subject.Tag = tag
+		doc.Tags = &TagsInput{}
+		if old, err := w.tx.Tag(in.repo, tag); err != nil {
+			return err
+		} else if old != nil {
+			doc.Tags.PreviousDigest = old.Visible
+		}
+		d, err := w.t.engine.Decide(ctx, doc)
+		if err != nil {
+			return &store.Error{Code: store.CodeDenied, Message: "The push policies gave no answer, so nothing was stored; try again, or ask the operator to read the log.", Detail: "policy.no_answer", Cause: err}
+		}
+		if !d.Allow {
+			return denied("this push to "+string(in.repo), d)
+		}
+	}
+	return nil
+}
+
+// maxPushers bounds the list of those who pushed the same bytes.
+const maxPushers = 64
+
+// record writes the manifest's record and content. Bytes that are there keep their state, evidence and first-seen; the clock begins anew.
+func (w *writing) record(missing []store.Digest) (*store.ManifestRecord, *store.Detail, error) {
+	in, now := w.in, w.a.now()
+	rec, err := w.tx.Manifest(in.repo, in.digest)
+	if err != nil {
+		return nil, nil, err
+	}
+	det := &store.Detail{FirstSeen: now, ChangedAt: now}
+	if rec != nil && rec.State != store.StateTombstoned {
+		if det, err = rec.Detail(); err != nil {
+			return nil, nil, err
+		}
+	} else {
+		rec = &store.ManifestRecord{Digest: in.digest, Size: int64(len(in.bytes))}
+	}
+	rec.MediaType, rec.Kind = in.parsed.MediaType, w.kind
+	det.Alternate, det.ArtifactType, det.Clock, det.Missing, det.Registry = in.alternate, in.parsed.ArtifactType, now, missing, in.registry != nil
+	if in.parsed.Subject != nil {
+		det.Subject = in.parsed.Subject.Digest
+	}
+	if in.by.Authenticated() && in.roles.Has(RolePush) && in.registry == nil && !slices.Contains(det.Pushers, in.by.Name) && len(det.Pushers) < maxPushers {
+		det.Pushers = append(det.Pushers, in.by.Name)
+	}
+	if w.kind == store.KindEvidence && rec.State != store.StateEvidence {
+		w.a.transition(w.tx, in.repo, rec, det, store.StateEvidence, AuditRecord{Actor: w.cause.actor, Action: "evidence"})
+	}
+	if rec.State == store.StateExpired {
+		w.a.transition(w.tx, in.repo, rec, det, store.StateQuarantined, AuditRecord{Actor: w.cause.actor, Action: "push"})
+	}
+	rec.SetDetail(det)
+	w.tx.PutManifest(in.repo, rec)
+	w.tx.PutContent(in.repo, 'm', in.digest, in.bytes)
+	w.tx.PutAlternate(in.repo, in.alternate, in.digest)
+	return rec, det, nil
+}
+
+// links writes references, openings of evidence, parents, and the kinds of BuildKit attestations.
+func (w *writing) links(ctx context.Context) error {
+	in := w.in
+	for i, b := range blobsOf(in.parsed) {
+		if w.kind == store.KindEvidence {
+			ordinary, err := w.ordinary(b.Digest)
+			if err != nil {
+				return err
+			}
+			if !ordinary {
+				w.tx.Open(in.repo, b.Digest, in.digest)
+			}
+		}
+		kind := byte(store.RefLayer)
+		if i == 0 && in.parsed.Config != nil {
+			kind = store.RefConfig
+		}
+		if w.tx.ReferencedAs(in.repo, b.Digest, in.digest) != store.RefLayer {
+			w.tx.AddReference(in.repo, b.Digest, in.digest, kind)
+		}
+	}
+	for _, m := range in.parsed.Manifests {
+		w.tx.AddParent(in.repo, m.Digest, in.digest)
+		if err := w.attestation(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ordinary reports whether a manifest that is no evidence references the blob already: evidence does not open such a blob.
+func (w *writing) ordinary(blob store.Digest) (bool, error) {
+	if blob == emptyJSON {
+		return false, nil
+	}
+	for _, d := range w.tx.ReferencedBy(w.in.repo, blob, scanLimit) {
+		if d == w.in.digest {
+			continue
+		}
+		rec, err := w.tx.Manifest(w.in.repo, d)
+		if err != nil {
+			return false, err
+		}
+		if rec != nil && rec.Kind != store.KindEvidence {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// attestation marks a child that the index calls a BuildKit attestation, if its bytes are one.
+func (w *writing) attestation(ctx context.Context, m store.Descriptor) error {
+	rec, err := w.tx.Manifest(w.in.repo, m.Digest)
+	if err != nil || rec == nil || rec.Kind != store.KindArtifact && rec.Kind != store.KindImage {
+		return err
+	}
+	if m.Annotations[annotationReference] == "" && m.ArtifactType != referrers.TypeAttestation {
+		return nil
+	}
+	p, err := w.a.parse(w.tx, m.Digest, rec.MediaType)
+	if err != nil {
+		return err
+	}
+	if found, err := referrers.IsAttestation(ctx, &m, p, w.source()); err != nil || !found.Is {
+		return err
+	}
+	rec.Kind = store.KindAttestation
+	w.tx.PutManifest(w.in.repo, rec)
+	w.seeds = append(w.seeds, store.Item{Repository: w.in.repo, Digest: m.Digest})
+	return nil
+}
+
+// tags moves the current side of each tag; the visible side follows the verdict.
+func (w *writing) tags() error {
+	in, now := w.in, w.a.now()
+	for _, name := range in.tags {
+		old, err := w.tx.Tag(in.repo, name)
+		if err != nil {
+			return err
+		}
+		tag := store.TagRecord{Current: in.digest, CurrentAt: now}
+		if old != nil {
+			tag = *old
+			if old.Current != in.digest {
+				tag.Current, tag.CurrentAt, tag.Reason, tag.Code = in.digest, now, "", ""
+			}
+		}
+		if w.kind == store.KindEvidence {
+			tag.Visible, tag.VisibleAt, tag.Denied = in.digest, now, false
+		}
+		w.tx.PutTag(in.repo, name, old, &tag)
+	}
+	return nil
+}
+
+func (w *writing) receipt() (*store.Receipt, error) {
+	in := w.in
+	rec, err := w.tx.Manifest(in.repo, in.digest)
+	if err != nil {
+		return nil, err
+	}
+	det, err := rec.Detail()
+	if err != nil {
+		return nil, err
+	}
+	r := &store.Receipt{Descriptor: rec.Descriptor(), Tags: in.tags}
+	if in.parsed.Subject != nil {
+		r.Subject = in.parsed.Subject.Digest
+	}
+	if rec.State == store.StateQuarantined || rec.State == store.StatePending {
+		if len(in.tags) > 0 && w.t.engine.Traits(in.repo).EvidenceFirst {
+			return nil, &store.Error{Code: store.CodeDenied, Detail: clip(det.Code+": "+det.Reason, maxMessage),
+				Message: sentence("tags of "+string(in.repo)+" take admitted images only", det.Reason, "push by digest, sign, then push the tag")}
+		}
+		r.Warnings = append(r.Warnings, sentence("accepted into quarantine", det.Reason, det.Remedy))
+	}
+	r.Warnings = append(r.Warnings, det.Warnings...)
+	return r, nil
+}

@@ -1,0 +1,78 @@
+package policy
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/assay-registry/assay/store"
+)
+
+// maxMessage is the most characters of what a client shows.
+const maxMessage = 300
+
+// clip keeps s within n bytes, at a character's border.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	cut := n - len("...")
+	for cut > 0 && s[cut]&0xc0 == 0x80 {
+		cut--
+	}
+	return s[:cut] + "..."
+}
+
+// sentence joins what, why and remedy, and drops the remedy's tail first when there is too much.
+func sentence(what, why, remedy string) string {
+	s := what
+	if why != "" {
+		s += ": " + strings.TrimSuffix(why, ".")
+	}
+	if remedy != "" {
+		s += ". To fix: " + strings.TrimSuffix(remedy, ".")
+	}
+	return clip(s, maxMessage-1) + "."
+}
+
+// refusal is the error of a pull that the gate refuses: one sentence, a short string, and where to read more.
+func refusal(repo store.Name, rec *store.ManifestRecord, ref store.Reference) error {
+	det, err := rec.Detail()
+	if err != nil {
+		return err
+	}
+	return refuse(repo, ref.String(), rec.State, det.Code, det.Reason, det.Remedy)
+}
+
+func refuse(repo store.Name, ref string, state store.State, code, reason, remedy string) error {
+	name := string(repo)
+	if ref != "" && !strings.Contains(ref, ":") {
+		name += ":" + ref
+	}
+	if code == "" {
+		code = "state." + string(state)
+	}
+	return &store.Error{
+		Code:    store.CodeDenied,
+		Message: sentence(fmt.Sprintf("%s is %s", name, state), reason, remedy),
+		Detail:  clip(code+": "+reason, maxMessage),
+		Explain: explainPath(repo, ref),
+	}
+}
+
+func explainPath(repo store.Name, ref string) string {
+	return "/api/v1/explain?" + url.Values{"repository": {string(repo)}, "reference": {ref}}.Encode()
+}
+
+// denied renders the denials of a decision for an error at push.
+func denied(what string, d *Decision) error {
+	if len(d.Deny) == 0 {
+		return store.Errorf(store.CodeDenied, "%s is refused", what)
+	}
+	r := d.Deny[0]
+	return &store.Error{
+		Code:    store.CodeDenied,
+		Message: sentence(fmt.Sprintf("%s is refused by the policy %s", what, r.Policy), r.Message, r.Remedy),
+		Detail:  clip(r.Code+": "+r.Message, maxMessage),
+	}
+}

@@ -1,0 +1,255 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/assay-registry/assay/store"
+)
+
+// period is how often time itself is looked at: retries, expiry, collection.
+const period = time.Minute
+
+// Run does what nobody waits for, until ctx ends: verdicts that a change of trust put in doubt, retries of pending ones, SBOMs, the clocks of
+// quarantine, and the collection of what nothing needs. Everything it does is recorded as work first, so that a restart resumes.
+func (a *Admission) Run(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		a.runSBOM(ctx)
+	}()
+	tick := time.NewTicker(period)
+	defer tick.Stop()
+	for {
+		if err := a.Catchup(ctx); err != nil && ctx.Err() == nil {
+			a.log.Error("the review of verdicts failed and is tried again", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			<-done
+			return nil
+		case <-a.wakeReview:
+		case <-tick.C:
+			if err := a.Housekeep(ctx); err != nil && ctx.Err() == nil {
+				a.log.Error("housekeeping failed and is tried again", "error", err)
+			}
+		}
+	}
+}
+
+// Catchup decides everything that is queued, then every verdict that a change of trust put in doubt, and ends the denials that this makes superfluous.
+func (a *Admission) Catchup(ctx context.Context) error {
+	if err := a.drain(ctx); err != nil {
+		return err
+	}
+	for {
+		t := a.trust.Load()
+		if len(t.denials) == 0 {
+			return nil
+		}
+		if err := a.eachManifest(ctx, func(i store.Item, v store.Verdict) bool {
+			return judgedState(v.State) && !t.fresh(i.Repository, v.Seq, time.Time{}, a.now())
+		}, a.reviewBatch); err != nil {
+			return err
+		}
+		if ended, err := a.endDenials(ctx, t.seq); err != nil || ended {
+			return err
+		}
+	}
+}
+
+// eachManifest pages through all manifests and gives do those that pick chooses, in batches.
+func (a *Admission) eachManifest(ctx context.Context, pick func(store.Item, store.Verdict) bool, do func(context.Context, []store.Item) error) error {
+	var after *store.Item
+	for ctx.Err() == nil {
+		var page, picked []store.Item
+		if err := a.local.View(ctx, func(s store.Snapshot) error {
+			page, picked = s.ManifestPage(after, batch), nil
+			for _, i := range page {
+				if pick(i, s.Verdict(i.Repository, i.Digest)) {
+					picked = append(picked, i)
+				}
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+		if len(picked) > 0 {
+			if err := do(ctx, picked); err != nil {
+				return err
+			}
+		}
+		if len(page) < batch {
+			return nil
+		}
+		after = &page[len(page)-1]
+	}
+	return ctx.Err()
+}
+
+func (a *Admission) reviewBatch(ctx context.Context, items []store.Item) error {
+	if err := a.local.Update(ctx, func(tx *store.Txn) error {
+		var seeds []store.Item
+		for _, i := range items {
+			seeds = append(seeds, a.withParents(tx, i)...)
+		}
+		return a.settle(ctx, tx, a.trusted(tx), seeds, cause{"system", "reevaluate"})
+	}); err != nil {
+		return err
+	}
+	return a.drain(ctx)
+}
+
+// endDenials drops the denials that every verdict has outlived, unless trust changed again meanwhile.
+func (a *Admission) endDenials(ctx context.Context, seq uint64) (bool, error) {
+	ended := false
+	a.trustMu.Lock()
+	defer a.trustMu.Unlock()
+	err := a.local.Update(ctx, func(tx *store.Txn) error {
+		t := a.trust.Load().clone()
+		if ended = t.seq == seq; !ended {
+			return nil
+		}
+		t.denials = nil
+		t.seal(tx)
+		tx.AfterCommit(func() { a.trust.Store(t) })
+		return nil
+	})
+	return ended, err
+}
+
+// Housekeep looks at the clocks: pending verdicts are retried, quarantine expires, what expired or was deleted is collected after its grace.
+func (a *Admission) Housekeep(ctx context.Context) error {
+	var expired, forgotten []store.Item
+	err := a.eachManifest(ctx, func(_ store.Item, v store.Verdict) bool { return v.State != store.StateAdmitted }, func(ctx context.Context, items []store.Item) error {
+		retry, e, f := a.due(ctx, items)
+		expired, forgotten = append(expired, e...), append(forgotten, f...)
+		if len(retry) > 0 {
+			return a.reviewBatch(ctx, retry)
+		}
+		return nil
+	})
+	for _, i := range expired {
+		err = errors.Join(err, a.expire(ctx, i))
+	}
+	for _, i := range forgotten {
+		err = errors.Join(err, a.forget(ctx, i))
+	}
+	collected, collectErr := a.local.Collect(ctx, store.DefaultCollect())
+	if collected != (store.Collected{}) {
+		a.log.Info("collected", "links", collected.Links, "contents", collected.Contents, "sessions", collected.Sessions)
+	}
+	return errors.Join(err, collectErr)
+}
+
+// due sorts manifests by what their clock asks for.
+func (a *Admission) due(ctx context.Context, items []store.Item) (retry, expired, forgotten []store.Item) {
+	now := a.now()
+	err := a.local.View(ctx, func(s store.Snapshot) error {
+		for _, i := range items {
+			rec, err := s.Manifest(i.Repository, i.Digest)
+			if err != nil || rec == nil {
+				continue
+			}
+			det, err := rec.Detail()
+			if err != nil {
+				continue
+			}
+			switch {
+			case rec.State == store.StatePending && !now.Before(det.NextAttempt):
+				retry = append(retry, i)
+			case a.mayExpire(s.Records, i, rec, det, now):
+				expired = append(expired, i)
+			case a.mayForget(rec, det, now):
+				forgotten = append(forgotten, i)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		a.log.Warn("clocks could not be read", "error", err)
+	}
+	return retry, expired, forgotten
+}
+
+// mayExpire: never admitted, in no admitted index, no tag's visible digest, no evidence of something that is here, and waiting too long.
+func (a *Admission) mayExpire(r store.Records, i store.Item, rec *store.ManifestRecord, det *store.Detail, now time.Time) bool {
+	waiting := rec.State == store.StateQuarantined || rec.State == store.StatePending || rec.State == store.StateEvidence
+	if !waiting || det.EverAdmitted || now.Before(det.Clock.Add(a.o.QuarantineMax)) {
+		return false
+	}
+	for _, subject := range append([]store.Digest{det.Subject}, det.About...) {
+		if subject == "" {
+			continue
+		}
+		if s := r.Verdict(i.Repository, subject).State; s != "" && s != store.StateTombstoned && s != store.StateExpired {
+			return false
+		}
+	}
+	for _, parent := range r.Parents(i.Repository, i.Digest) {
+		if r.Verdict(i.Repository, parent).State == store.StateAdmitted {
+			return false
+		}
+	}
+	for _, name := range r.TagsOf(i.Repository, i.Digest) {
+		if tag, err := r.Tag(i.Repository, name); err != nil || tag != nil && tag.Visible == i.Digest && rec.State != store.StateEvidence {
+			return false
+		}
+	}
+	return true
+}
+
+// tombstoneReason is how long the reason of a deletion is kept.
+const tombstoneReason = 90 * 24 * time.Hour
+
+func (a *Admission) mayForget(rec *store.ManifestRecord, det *store.Detail, now time.Time) bool {
+	switch rec.State {
+	case store.StateExpired:
+		return !now.Before(det.ChangedAt.Add(a.o.QuarantineGrace))
+	case store.StateTombstoned:
+		return !now.Before(det.ChangedAt.Add(max(a.o.QuarantineGrace, tombstoneReason)))
+	}
+	return false
+}
+
+// expire withdraws a manifest that waited too long. Its tags fall back to what is visible.
+func (a *Admission) expire(ctx context.Context, i store.Item) error {
+	return a.local.Update(ctx, func(tx *store.Txn) error {
+		s, err := a.subject(tx, i)
+		if err != nil || s == nil || !a.mayExpire(tx.Records, i, s.rec, s.det, a.now()) {
+			return err
+		}
+		w := &writing{a: a, tx: tx, t: a.trusted(tx), in: &incoming{by: System(), repo: i.Repository}, cause: cause{"system", "expire"}}
+		before := s.rec.State
+		if err := w.untag(i.Digest); err != nil {
+			return err
+		}
+		w.withdraw(s.det, i.Digest, append([]store.Digest{}, s.det.About...))
+		for _, b := range blobsOf(s.parsed) {
+			tx.Shut(i.Repository, b.Digest, i.Digest)
+		}
+		a.transition(tx, i.Repository, s.rec, s.det, store.StateExpired, AuditRecord{Actor: "system", Action: "expire", Reason: "nothing admitted it in time"})
+		s.rec.SetDetail(s.det)
+		tx.PutManifest(i.Repository, s.rec)
+		return a.settle(ctx, tx, w.t, a.dependents(tx, w.t, s, before), w.cause)
+	})
+}
+
+// forget removes the last trace of a manifest; its blobs follow when nothing else references them.
+func (a *Admission) forget(ctx context.Context, i store.Item) error {
+	return a.local.Update(ctx, func(tx *store.Txn) error {
+		s, err := a.subject(tx, i)
+		if err != nil || s == nil || !a.mayForget(s.rec, s.det, a.now()) {
+			return err
+		}
+		w := &writing{a: a, tx: tx, t: a.trusted(tx), in: &incoming{by: System(), repo: i.Repository}, cause: cause{"system", "forget"}}
+		if s.rec.State == store.StateExpired {
+			w.detach(s)
+		}
+		tx.DropAlternate(i.Repository, s.det.Alternate)
+		tx.DropManifest(i.Repository, i.Digest)
+		tx.DropUnused(i.Digest)
+		return nil
+	})
+}
