@@ -51,6 +51,7 @@ for row in "${programs[@]}"; do
 	echo "building $name from $module/$package $version"
 	scratch=$(mktemp -d)
 	printf 'module scratch\n\ngo 1.26\n\nrequire %s %s\n' "$module" "$version" >"$scratch/go.mod"
-	(cd "$scratch" && GOFLAGS=-mod=mod CGO_ENABLED=0 nice -n 10 go build -trimpath -buildvcs=false -ldflags '-s -w' -o "$bin/$name" "$module/$package")
+	(cd "$scratch" && GOFLAGS="-mod=mod -trimpath" CGO_ENABLED=0 nice -n 10 go build -buildvcs=false -ldflags '-s -w' -o "$bin/$name" "$module/$package")
 	rm -r "$scratch"
 done
+ln -sf cosign3 "$bin/cosign"

@@ -132,7 +132,7 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func cmdStop(ts *testscript.TestScript, neg bool, _ []string) {
+func cmdShutdown(ts *testscript.TestScript, neg bool, _ []string) {
 	s := serverOf(ts)
 	ts.Check(s.signal(syscall.SIGTERM))
 	if s.err != nil != neg {

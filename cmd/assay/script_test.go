@@ -29,8 +29,8 @@ type lab struct {
 //
 // Besides testscript's own commands they have
 //
-//	serve [-config FILE] [arg...]  starts the server on $REGISTRY and waits until it is ready; also after stop and kill9, on the same data
-//	stop, kill9                    end it with SIGTERM (and demand a clean exit) or SIGKILL
+//	serve [-config FILE] [arg...]  starts the server on $REGISTRY and waits until it is ready; also after shutdown and kill9, on the same data
+//	shutdown, kill9                    end it with SIGTERM (and demand a clean exit) or SIGKILL
 //	as USER command [arg...]       runs a command with that person's credentials
 //	http [-u USER] [-H 'K: V'] [-f FILE] METHOD PATH    one request; status line, headers and body go to stdout
 //	mkimage [flags] NAME           writes an image (see script_image_test.go)
@@ -111,7 +111,7 @@ func (l *lab) params(dir string) testscript.Params {
 			}
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": cmdServe, "stop": cmdStop, "kill9": cmdKill,
+			"serve": cmdServe, "shutdown": cmdShutdown, "kill9": cmdKill,
 			"as": cmdAs, "http": cmdHTTP, "blob": cmdBlob, "manifest": cmdManifest, "referrer": cmdReferrer,
 			"mkimage": cmdImage, "smuggle": cmdSmuggle,
 			"dockerd": cmdDockerd, "containerd": cmdContainerd,
