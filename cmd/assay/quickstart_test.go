@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 const readme = "../../README.md"
@@ -79,11 +80,7 @@ func quickstart(t *testing.T, l *lab, generation string, blocks []string) {
 		log, _ := os.ReadFile(filepath.Join(work, "server.log"))
 		t.Fatalf("%v\n%s", err, log)
 	}
-	log, err := os.ReadFile(filepath.Join(work, "server.log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	script := pasted(t, strings.Join(blocks, "\n"), address, printedSecret(t, string(log)))
+	script := pasted(t, strings.Join(blocks, "\n"), address, printedSecret(t, filepath.Join(work, "server.log")))
 	cmd := exec.Command("bash", "-euo", "pipefail", "-c", script)
 	cmd.Dir, cmd.Env = work, env
 	var out bytes.Buffer
@@ -96,14 +93,27 @@ func quickstart(t *testing.T, l *lab, generation string, blocks []string) {
 	}
 }
 
-// printedSecret finds the administrator's secret in what the server printed.
-func printedSecret(t *testing.T, log string) string {
+// printedSecret waits until the server has printed the administrator's secret; it is ready a moment before it says so.
+func printedSecret(t *testing.T, path string) string {
 	t.Helper()
-	found := regexp.MustCompile(`(?i)secret:?\s+(\S{20,})`).FindStringSubmatch(log)
-	if found == nil {
-		t.Fatalf("the server printed no administrator's secret:\n%s", log)
+	pattern := regexp.MustCompile(`secret:\s+(\S{20,})\s`)
+	deadline := time.After(ready)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		log, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := pattern.FindSubmatch(log); found != nil {
+			return string(found[1])
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("the server printed no administrator's secret:\n%s", log)
+		}
 	}
-	return found[1]
 }
 
 // pasted makes the script of the blocks.
