@@ -73,7 +73,7 @@ func (kv *KV) commit(batch []*call) {
 	case err == nil:
 		answer(batch, nil)
 	case kv.unchanged(id, err):
-		answer(batch, store.Errorf(store.CodeStorageFull, "the disk that holds the registry's metadata is full, so nothing was changed; free space and try again: %w", err))
+		answer(batch, caused(store.CodeStorageFull, err, "the disk that holds the registry's metadata is full, so nothing was changed; free space and try again"))
 	default:
 		kv.fail(batch, err)
 	}
@@ -144,7 +144,7 @@ func (kv *KV) unchanged(id int, err error) bool {
 
 // fail refuses everything from now on, the batch first, and tells the process.
 func (kv *KV) fail(batch []*call, cause error) {
-	err := store.Errorf(store.CodeUnavailable, "the registry's metadata could not be written and the server stops; look at its log: %w", cause)
+	err := caused(store.CodeUnavailable, cause, "the registry's metadata could not be written, so the server stops; look at its log")
 	kv.failed.Store(err)
 	for _, c := range batch {
 		c.certain = false

@@ -11,6 +11,11 @@ import (
 	berrors "go.etcd.io/bbolt/errors"
 )
 
+// caused keeps the cause, which names paths, out of the message, which clients see.
+func caused(code store.Code, cause error, message string) *store.Error {
+	return &store.Error{Code: code, Message: message, Cause: cause}
+}
+
 func errClosed() error {
 	return store.Errorf(store.CodeUnavailable, "the metadata store is closed; the server is stopping, try again shortly")
 }
@@ -35,7 +40,7 @@ func (kv *KV) View(ctx context.Context, fn func(store.ReadTx) error) error {
 	case errors.Is(err, berrors.ErrDatabaseNotOpen):
 		return errClosed()
 	}
-	return store.Errorf(store.CodeUnavailable, "the metadata store cannot be read; look at the server's log: %w", err)
+	return caused(store.CodeUnavailable, err, "the metadata store cannot be read; look at the server's log")
 }
 
 // Update hands check and apply to the next commit and waits until it is on disk. Either may be nil. A panic of check reaches the caller; a panic of

@@ -62,7 +62,7 @@ func (b *Blobs) Ingest(ctx context.Context, o store.IngestOptions) (store.Ingest
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if _, err := io.ReadFull(b.rand, raw[:]); err != nil {
-		return nil, store.Errorf(store.CodeUnavailable, "the source of randomness failed, so no upload can start: %w", err)
+		return nil, &store.Error{Code: store.CodeUnavailable, Message: "the source of randomness failed, so no upload can start; look at the server's log", Cause: err}
 	}
 	id := hex.EncodeToString(raw[:])
 	if b.sessions[id] != nil {
