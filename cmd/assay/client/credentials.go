@@ -179,9 +179,9 @@ func runHelper(ctx context.Context, program, verb, input string) ([]byte, error)
 	case out.over:
 		return nil, fmt.Errorf("%s answered more than %d KiB", program, maxHelperOutput>>10)
 	case err != nil:
-		return nil, fmt.Errorf("%s %s: %s", program, verb, firstLine(out.Bytes(), err))
+		return nil, fmt.Errorf("%s %s: %s", program, verb, firstLine(out.kept.Bytes(), err))
 	}
-	return out.Bytes(), nil
+	return out.kept.Bytes(), nil
 }
 
 // firstLine is what a failed helper printed: the protocol puts its message on standard output.
@@ -193,17 +193,18 @@ func firstLine(out []byte, err error) string {
 	return string(line)
 }
 
+// bounded keeps at most maxHelperOutput bytes. The buffer is a field, not embedded: its ReadFrom would pass the limit by.
 type bounded struct {
-	bytes.Buffer
+	kept bytes.Buffer
 	over bool
 }
 
 func (b *bounded) Write(p []byte) (int, error) {
-	if b.Len()+len(p) > maxHelperOutput {
+	if b.kept.Len()+len(p) > maxHelperOutput {
 		b.over = true
 		return 0, io.ErrShortBuffer
 	}
-	return b.Buffer.Write(p)
+	return b.kept.Write(p)
 }
 
 // Store keeps credentials for host where docker would: with the helper in charge, else in the file (mode 0600, replaced as a whole).

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"net/netip"
+	"net/url"
 	"time"
 
 	"github.com/assay-registry/assay/policy"
@@ -13,7 +15,8 @@ import (
 type Config struct {
 	Listen          string       `yaml:"listen" doc:"HOST:PORT to listen on. An empty host listens on every interface."`
 	ListenPlainHTTP string       `yaml:"listen_plain_http" enum:"refuse,unsafe" doc:"Write unsafe to serve plain HTTP beyond loopback, such as behind a proxy that ends TLS."`
-	Host            string       `yaml:"host" doc:"The registry's name as clients write it, such as registry.example.com. Default: the listening address."`
+	ExternalURL     string       `yaml:"external_url" doc:"Where clients reach the registry, such as https://registry.example.com. Default: as each request came."`
+	TrustedProxies  []string     `yaml:"trusted_proxies" doc:"Networks of the proxies whose X-Forwarded-For counts, such as 10.0.0.0/8."`
 	Data            string       `yaml:"data" doc:"Directory of everything that is stored. Created with mode 0700."`
 	TLS             TLS          `yaml:"tls" doc:"Certificate and key; both empty serves plain HTTP."`
 	Auth            Auth         `yaml:"auth" doc:"Who may ask."`
@@ -24,6 +27,7 @@ type Config struct {
 	Quarantine      Quarantine   `yaml:"quarantine" doc:"How long content waits for its evidence."`
 	Refusals        Refusals     `yaml:"refusals" doc:"How a refusal looks."`
 	SBOM            SBOM         `yaml:"sbom" doc:"Generated software bills of materials."`
+	Metrics         Metrics      `yaml:"metrics" doc:"The metrics at /metrics, in Prometheus' form."`
 	Log             Log          `yaml:"log" doc:"The log on standard error."`
 
 	path      string
@@ -32,6 +36,7 @@ type Config struct {
 	trust     []verify.Authority
 	grants    []policy.Grant
 	anonymous policy.Roles
+	proxies   []netip.Prefix
 }
 
 // TLS names the certificate's files.
@@ -118,6 +123,11 @@ type Log struct {
 	Format string `yaml:"format" enum:"text,json" doc:"Form of a line."`
 }
 
+// Metrics says who sees the metrics.
+type Metrics struct {
+	Access string `yaml:"access" enum:"restricted,public" doc:"restricted is for administrators and direct callers on this machine; public is for everybody."`
+}
+
 // Default is the configuration of a registry that was given none: loopback, and nothing is pulled that nobody trusted has signed.
 func Default() *Config {
 	return &Config{
@@ -129,6 +139,7 @@ func Default() *Config {
 		Quarantine:      Quarantine{Max: Duration(168 * time.Hour), Grace: Duration(720 * time.Hour)},
 		Refusals:        Refusals{Head: "allow"},
 		SBOM:            SBOM{Formats: []string{"spdx-json"}, Memory: 512 << 20, Timeout: Duration(60 * time.Second)},
+		Metrics:         Metrics{Access: "restricted"},
 		Log:             Log{Level: "info", Format: "text"},
 	}
 }
@@ -159,6 +170,18 @@ func (c *Config) PolicyGrants() []policy.Grant { return c.grants }
 
 // AnonymousRoles are the roles of callers without credentials.
 func (c *Config) AnonymousRoles() policy.Roles { return c.anonymous }
+
+// Proxies are the networks of trusted_proxies.
+func (c *Config) Proxies() []netip.Prefix { return c.proxies }
+
+// Host is the host of external_url, as it stands in image references; empty without one.
+func (c *Config) Host() string {
+	u, err := url.Parse(c.ExternalURL)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}
 
 // Globs converts patterns that were checked at load.
 func Globs(patterns []string) store.Globs {

@@ -85,10 +85,10 @@ func TestGoldens(t *testing.T) {
 				got.WriteString(err.Error() + "\n")
 			} else {
 				for _, w := range c.Warnings() {
-					got.WriteString("# warning: " + w.String() + "\n")
+					got.WriteString("# warning: " + w.In("assay.yaml") + "\n")
 				}
 				for _, a := range c.Advice() {
-					got.WriteString("# advice: " + a.String() + "\n")
+					got.WriteString("# advice: " + a.In("assay.yaml") + "\n")
 				}
 				shown, err := c.YAML()
 				if err != nil {

@@ -98,11 +98,8 @@ func syntax(err error) Problem {
 
 // absolutePaths resolves every path of the file against its directory.
 func (c *Config) absolutePaths(base string) {
-	for _, p := range []*string{&c.TLS.Cert, &c.TLS.Key, &c.Auth.HTPasswd} {
+	for _, p := range []*string{&c.TLS.Cert, &c.TLS.Key, &c.Auth.HTPasswd, &c.SBOM.Worker} {
 		*p = absolute(*p, base)
-	}
-	if strings.ContainsRune(c.SBOM.Worker, filepath.Separator) { // a bare name is looked up on PATH
-		c.SBOM.Worker = absolute(c.SBOM.Worker, base)
 	}
 	for i := range c.Authorities {
 		a := &c.Authorities[i]

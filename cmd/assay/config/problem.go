@@ -16,20 +16,24 @@ type Problem struct {
 	Hint    string `json:"hint,omitempty"` // what to do
 }
 
-// String is "line 3: grants[0].roles: message (hint)".
-func (p Problem) String() string {
-	var b strings.Builder
+// In is "assay.yaml:3: grants[0].roles: message; hint": what editors and terminals make a link of.
+func (p Problem) In(file string) string {
+	where := file
+	if where == "" {
+		where = "the configuration"
+	}
 	if p.Line > 0 {
-		fmt.Fprintf(&b, "line %d: ", p.Line)
+		where += fmt.Sprintf(":%d", p.Line)
 	}
-	if p.Path != "" {
-		b.WriteString(p.Path + ": ")
+	for _, s := range []string{p.Path, p.Message} {
+		if s != "" {
+			where += ": " + s
+		}
 	}
-	b.WriteString(p.Message)
 	if p.Hint != "" {
-		b.WriteString("; " + p.Hint)
+		where += "; " + p.Hint
 	}
-	return b.String()
+	return where
 }
 
 // Error is everything that is wrong with a configuration.
@@ -40,17 +44,9 @@ type Error struct {
 
 // Error lists the problems, a line each.
 func (e *Error) Error() string {
-	name := e.File
-	if name == "" {
-		name = "the configuration"
-	}
-	lines := make([]string, 0, len(e.Problems)+1)
-	if len(e.Problems) == 1 {
-		return name + ": " + e.Problems[0].String()
-	}
-	lines = append(lines, fmt.Sprintf("%s has %d problems:", name, len(e.Problems)))
-	for _, p := range e.Problems {
-		lines = append(lines, "  "+p.String())
+	lines := make([]string, len(e.Problems))
+	for i, p := range e.Problems {
+		lines[i] = p.In(e.File)
 	}
 	return strings.Join(lines, "\n")
 }

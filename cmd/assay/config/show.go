@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"encoding/json"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -22,6 +23,19 @@ func (c *Config) YAML() ([]byte, error) {
 		return nil, err
 	}
 	return b.Bytes(), e.Close()
+}
+
+// JSON is the same as one JSON object.
+func (c *Config) JSON() ([]byte, error) {
+	text, err := c.YAML()
+	if err != nil {
+		return nil, err
+	}
+	var value map[string]any
+	if err := yaml.Unmarshal(text, &value); err != nil {
+		return nil, err
+	}
+	return json.Marshal(value)
 }
 
 // Masked stands for a value that is not shown.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -93,12 +94,29 @@ func (v *validator) tls() {
 	}
 	v.readable("tls.cert", c.TLS.Cert)
 	v.readable("tls.key", c.TLS.Key)
-	if c.Host != "" && !hostPattern.MatchString(c.Host) {
-		v.fail("host", "write the name as in an image's reference, such as registry.example.com or localhost:5000", "%q is not a host", clip(c.Host))
+	if c.ExternalURL != "" && !validURL(c.ExternalURL) {
+		v.fail("external_url", "write scheme and host and nothing behind them, such as https://registry.example.com", "%q is not such a URL", clip(c.ExternalURL))
+	}
+	for i, p := range c.TrustedProxies {
+		prefix, err := netip.ParsePrefix(p)
+		if err != nil {
+			v.fail(fmt.Sprintf("trusted_proxies[%d]", i), "write a network such as 10.0.0.0/8, or one address as 10.0.0.7/32", "%q is not a network", clip(p))
+			continue
+		}
+		if prefix.Bits() == 0 {
+			v.fail(fmt.Sprintf("trusted_proxies[%d]", i), "name the proxies' own network", "%q would let everybody claim any address", p)
+		}
+		c.proxies = append(c.proxies, prefix.Masked())
 	}
 	if c.Data == "" {
 		v.fail("data", "", "is empty")
 	}
+}
+
+// validURL reports whether s is http(s)://host[:port].
+func validURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && hostPattern.MatchString(u.Host) && s == u.Scheme+"://"+u.Host
 }
 
 var hostPattern = regexp.MustCompile(`^(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*|\[[0-9a-fA-F:.]{2,45}\])(?::[0-9]{1,5})?$`)
