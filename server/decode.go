@@ -1,0 +1,54 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+
+	"github.com/assay-registry/assay/store"
+)
+
+// maxDocument is the most bytes of a document of administration.
+const maxDocument = 1 << 20
+
+// decode reads exactly one JSON document of known fields. The type is required because a browser sends others across origins unasked.
+func (c *call) decode(v any) error {
+	if t, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type")); err != nil || t != "application/json" {
+		return &store.Error{Code: store.CodeMediaType, Message: "the document's Content-Type must be application/json"}
+	}
+	if err := c.identityOnly(); err != nil {
+		return err
+	}
+	content, err := io.ReadAll(io.LimitReader(c.r.Body, maxDocument+1))
+	if err != nil {
+		return store.Errorf(store.CodeInvalid, "the document could not be read: %w", err)
+	}
+	if len(content) > maxDocument {
+		return store.Errorf(store.CodeManifestTooBig, "a document of administration has at most %d bytes", maxDocument)
+	}
+	d := json.NewDecoder(bytes.NewReader(content))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return store.Errorf(store.CodeInvalid, "the document is not what is expected here: %s", explainJSON(err))
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return store.Errorf(store.CodeInvalid, "the document is followed by something else")
+	}
+	return nil
+}
+
+// explainJSON names what is wrong, never a value: it could be a secret.
+func explainJSON(err error) string {
+	if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return "the field " + t.Field + " has another type"
+	}
+	if _, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return "it is not JSON"
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return "it ends too early"
+	}
+	return "it has a field that is not known, or a value of the wrong form"
+}

@@ -1,0 +1,295 @@
+package server
+
+import (
+	"strings"
+
+	"github.com/assay-registry/assay/store"
+)
+
+// Endpoint names a kind of resource. The names are the values of the metrics' label "route".
+type Endpoint string
+
+// The endpoints of the distribution specification, of operation and of administration.
+const (
+	EndpointNone Endpoint = "none" // no route
+
+	EndpointBase      Endpoint = "base"      // /v2/
+	EndpointCatalog   Endpoint = "catalog"   // /v2/_catalog
+	EndpointTags      Endpoint = "tags"      // /v2/<name>/tags/list
+	EndpointReferrers Endpoint = "referrers" // /v2/<name>/referrers/<digest>
+	EndpointManifest  Endpoint = "manifest"  // /v2/<name>/manifests/<reference>
+	EndpointBlob      Endpoint = "blob"      // /v2/<name>/blobs/<digest>
+	EndpointUploads   Endpoint = "uploads"   // /v2/<name>/blobs/uploads/
+	EndpointUpload    Endpoint = "upload"    // /v2/<name>/blobs/uploads/<id>
+
+	EndpointToken   Endpoint = "token"   // /auth/token
+	EndpointHealth  Endpoint = "healthz" // /healthz
+	EndpointReady   Endpoint = "readyz"  // /readyz
+	EndpointMetrics Endpoint = "metrics" // /metrics
+
+	EndpointExplain     Endpoint = "explain"     // /api/v1/explain
+	EndpointDecision    Endpoint = "decision"    // /api/v1/decisions/<id>
+	EndpointTree        Endpoint = "tree"        // /api/v1/tree
+	EndpointVerify      Endpoint = "verify"      // /api/v1/verify
+	EndpointAuthorities Endpoint = "authorities" // /api/v1/authorities
+	EndpointAuthority   Endpoint = "authority"   // /api/v1/authorities/<name>
+	EndpointRevokeKey   Endpoint = "revoke_key"  // /api/v1/authorities/<name>/revoke
+	EndpointRevocations Endpoint = "revocations" // /api/v1/revocations
+	EndpointRevocation  Endpoint = "revocation"  // /api/v1/revocations/<id>
+	EndpointRestore     Endpoint = "restore"     // /api/v1/restore
+	EndpointAudit       Endpoint = "audit"       // /api/v1/audit
+	EndpointUsers       Endpoint = "users"       // /api/v1/users
+	EndpointUser        Endpoint = "user"        // /api/v1/users/<name>
+	EndpointCheck       Endpoint = "check"       // /api/v1/check
+)
+
+// methods is what each endpoint takes, as the Allow header says it.
+var methods = map[Endpoint]string{
+	EndpointBase:        "GET, HEAD",
+	EndpointCatalog:     "GET",
+	EndpointTags:        "GET",
+	EndpointReferrers:   "GET",
+	EndpointManifest:    "GET, HEAD, PUT, DELETE",
+	EndpointBlob:        "GET, HEAD, DELETE",
+	EndpointUploads:     "POST",
+	EndpointUpload:      "GET, PATCH, PUT, DELETE",
+	EndpointToken:       "GET, POST",
+	EndpointHealth:      "GET, HEAD",
+	EndpointReady:       "GET, HEAD",
+	EndpointMetrics:     "GET",
+	EndpointExplain:     "GET",
+	EndpointDecision:    "GET",
+	EndpointTree:        "GET",
+	EndpointVerify:      "GET",
+	EndpointAuthorities: "GET, POST",
+	EndpointAuthority:   "DELETE",
+	EndpointRevokeKey:   "POST",
+	EndpointRevocations: "GET, POST",
+	EndpointRevocation:  "DELETE",
+	EndpointRestore:     "POST",
+	EndpointAudit:       "GET",
+	EndpointUsers:       "GET, POST",
+	EndpointUser:        "DELETE",
+	EndpointCheck:       "GET",
+}
+
+// fixed are the paths without parts.
+var fixed = map[string]Endpoint{
+	"/v2/":                EndpointBase,
+	"/v2/_catalog":        EndpointCatalog,
+	"/auth/token":         EndpointToken,
+	"/healthz":            EndpointHealth,
+	"/readyz":             EndpointReady,
+	"/metrics":            EndpointMetrics,
+	"/api/v1/explain":     EndpointExplain,
+	"/api/v1/tree":        EndpointTree,
+	"/api/v1/verify":      EndpointVerify,
+	"/api/v1/authorities": EndpointAuthorities,
+	"/api/v1/revocations": EndpointRevocations,
+	"/api/v1/restore":     EndpointRestore,
+	"/api/v1/audit":       EndpointAudit,
+	"/api/v1/users":       EndpointUsers,
+	"/api/v1/check":       EndpointCheck,
+}
+
+// Route is what a method and a path mean. Which fields are set follows from the endpoint.
+type Route struct {
+	Method    string
+	Endpoint  Endpoint
+	Repo      store.Name
+	Reference store.Reference // of a manifest
+	Digest    store.Digest    // of a blob, or the subject of referrers
+	Upload    string          // the session's ID
+	Arg       string          // the last part of a path of administration
+}
+
+// Path is the inverse of [ParseRoute]: the one spelling of the route's path.
+func (r Route) Path() string {
+	base := "/v2/" + string(r.Repo)
+	switch r.Endpoint {
+	case EndpointTags:
+		return base + "/tags/list"
+	case EndpointReferrers:
+		return base + "/referrers/" + string(r.Digest)
+	case EndpointManifest:
+		return base + "/manifests/" + r.Reference.String()
+	case EndpointBlob:
+		return base + "/blobs/" + string(r.Digest)
+	case EndpointUploads, EndpointUpload:
+		return base + "/blobs/uploads/" + r.Upload
+	case EndpointDecision:
+		return "/api/v1/decisions/" + r.Arg
+	case EndpointAuthority:
+		return "/api/v1/authorities/" + r.Arg
+	case EndpointRevokeKey:
+		return "/api/v1/authorities/" + r.Arg + "/revoke"
+	case EndpointRevocation:
+		return "/api/v1/revocations/" + r.Arg
+	case EndpointUser:
+		return "/api/v1/users/" + r.Arg
+	}
+	for path, e := range fixed {
+		if e == r.Endpoint {
+			return path
+		}
+	}
+	return ""
+}
+
+// api reports whether the route is one of administration.
+func (r Route) api() bool {
+	switch r.Endpoint {
+	case EndpointExplain, EndpointDecision, EndpointTree, EndpointVerify, EndpointAuthorities, EndpointAuthority, EndpointRevokeKey,
+		EndpointRevocations, EndpointRevocation, EndpointRestore, EndpointAudit, EndpointUsers, EndpointUser, EndpointCheck:
+		return true
+	}
+	return false
+}
+
+// ParseRoute reads a method and an escaped path (the path as it came, [net/url.URL.EscapedPath]). It is pure and strict: a route has one
+// spelling, and a path that needs decoding or cleaning ("%", "//", "/../", another case, a trailing slash) has none.
+// Errors: CodeNotFound where there is no such route; CodeNameInvalid, CodeDigestInvalid, CodeTagInvalid, CodeBlobUploadUnknown for a part that
+// is malformed; CodeMethod for a method that the endpoint does not take. With an error, Endpoint is set as far as it is known.
+func ParseRoute(method, rawPath string) (Route, error) {
+	r, err := parsePath(rawPath)
+	r.Method = method
+	if err != nil {
+		return r, err
+	}
+	for m := range strings.SplitSeq(methods[r.Endpoint], ", ") {
+		if m == method {
+			return r, nil
+		}
+	}
+	return r, store.Errorf(store.CodeMethod, "this resource takes %s only", methods[r.Endpoint])
+}
+
+func parsePath(path string) (Route, error) {
+	if e, ok := fixed[path]; ok {
+		return Route{Endpoint: e}, nil
+	}
+	if strings.IndexByte(path, '%') < 0 {
+		if rest, ok := strings.CutPrefix(path, "/v2/"); ok {
+			return parseContent(rest)
+		}
+		if rest, ok := strings.CutPrefix(path, "/api/v1/"); ok {
+			return parseAPI(rest)
+		}
+	}
+	return nowhere()
+}
+
+func nowhere() (Route, error) {
+	return Route{Endpoint: EndpointNone}, store.Errorf(store.CodeNotFound,
+		"there is nothing at this path; paths are spelled exactly as the specification does, without escapes")
+}
+
+// parseContent reads <name>/tags/list, <name>/manifests/<reference> and the like from their end: a repository's name may contain any of the
+// words, what follows it cannot.
+func parseContent(rest string) (Route, error) {
+	head, last, ok := cutLast(rest)
+	if !ok {
+		return nowhere()
+	}
+	name, kind, ok := cutLast(head)
+	if !ok {
+		return nowhere()
+	}
+	var r Route
+	var err error
+	switch kind {
+	case "tags":
+		if last != "list" {
+			return nowhere()
+		}
+		r.Endpoint = EndpointTags
+	case "manifests":
+		r.Endpoint = EndpointManifest
+		r.Reference, err = store.ParseReference(last)
+	case "blobs":
+		r.Endpoint = EndpointBlob
+		r.Digest, err = store.ParseDigest(last)
+	case "referrers":
+		r.Endpoint = EndpointReferrers
+		r.Digest, err = store.ParseDigest(last)
+	case "uploads":
+		if name, ok = strings.CutSuffix(name, "/blobs"); !ok {
+			return nowhere()
+		}
+		r.Endpoint, r.Upload = EndpointUploads, last
+		if last != "" {
+			r.Endpoint, err = EndpointUpload, checkUpload(last)
+		}
+	default:
+		return nowhere()
+	}
+	repo, nameErr := store.ParseName(name)
+	if nameErr != nil {
+		return Route{Endpoint: r.Endpoint}, nameErr
+	}
+	if err != nil {
+		return Route{Endpoint: r.Endpoint, Repo: repo}, err
+	}
+	r.Repo = repo
+	return r, nil
+}
+
+func cutLast(s string) (before, after string, ok bool) {
+	i := strings.LastIndexByte(s, '/')
+	if i < 0 {
+		return "", "", false
+	}
+	return s[:i], s[i+1:], true
+}
+
+// checkUpload: 128 bits in lower-case hexadecimal. Anything else names no session.
+func checkUpload(id string) error {
+	ok := len(id) == 32
+	for i := 0; ok && i < len(id); i++ {
+		ok = id[i] >= '0' && id[i] <= '9' || id[i] >= 'a' && id[i] <= 'f'
+	}
+	if !ok {
+		return store.Errorf(store.CodeBlobUploadUnknown, "there is no such upload; start one with POST to blobs/uploads/")
+	}
+	return nil
+}
+
+func parseAPI(rest string) (Route, error) {
+	kind, arg, ok := strings.Cut(rest, "/")
+	if !ok {
+		return nowhere()
+	}
+	r := Route{Arg: arg}
+	switch kind {
+	case "decisions":
+		r.Endpoint = EndpointDecision
+	case "authorities":
+		r.Endpoint = EndpointAuthority
+		if name, ok := strings.CutSuffix(arg, "/revoke"); ok {
+			r.Endpoint, r.Arg = EndpointRevokeKey, name
+		}
+	case "revocations":
+		r.Endpoint = EndpointRevocation
+	case "users":
+		r.Endpoint = EndpointUser
+	}
+	if r.Endpoint == "" || !validArg(r.Arg) {
+		return nowhere()
+	}
+	return r, nil
+}
+
+// validArg: a name or an ID as administration gives them out; it begins with a letter or digit, so that "." and ".." are none.
+func validArg(s string) bool {
+	if s == "" || len(s) > 255 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && (i == 0 || strings.IndexByte("._@+-", c) < 0) {
+			return false
+		}
+	}
+	return true
+}
