@@ -2,6 +2,7 @@ package sbom
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/assay-registry/assay/store"
@@ -15,6 +16,10 @@ const (
 	SPDX      Format = "spdx-json"      // SPDX 2.3
 	CycloneDX Format = "cyclonedx-json" // CycloneDX 1.6
 )
+
+// ErrRetry marks a failure that another try may not meet: the worker was killed, ran out of memory or time, or the storage failed.
+// The caller counts the tries.
+var ErrRetry = errors.New("the SBOM generator did not finish")
 
 // Request asks for the SBOM of one platform manifest.
 type Request struct {

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/anchore/syft/syft"
+	"github.com/anchore/syft/syft/cataloging"
+	syftsbom "github.com/anchore/syft/syft/sbom"
+	"github.com/anchore/syft/syft/source"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	_ "modernc.org/sqlite" // the driver by which syft reads RPM and Nix databases; without one every image fails
+
+	"github.com/assay-registry/assay/sbom"
+	"github.com/assay-registry/assay/store"
+)
+
+// imageConfig is what is read of an image's configuration (image-spec, config.md).
+type imageConfig struct {
+	Created      *time.Time `json:"created"`
+	Architecture string     `json:"architecture"`
+	Variant      string     `json:"variant"`
+	OS           string     `json:"os"`
+	Config       struct {
+		Labels map[string]string
+	} `json:"config"`
+	RootFS struct {
+		DiffIDs []store.Digest `json:"diff_ids"`
+	} `json:"rootfs"`
+}
+
+// job is one image to describe.
+type job struct {
+	repository string
+	subject    store.Descriptor
+	manifest   []byte
+	config     []byte
+	layers     []io.ReaderAt // in the manifest's order
+	formats    []sbom.Format
+	limits     limits
+}
+
+// output is what was made of it.
+type output struct {
+	documents [][]byte
+	summary   sbom.Summary
+	again     int // how often layers were read again
+}
+
+func digestOf(b []byte) string { return string(store.DigestOf(digest.SHA256, b)) }
+
+// newImage checks the parts of a job against each other.
+func newImage(j job) (*image, *imageConfig, error) {
+	var m ocispec.Manifest
+	if err := json.Unmarshal(j.manifest, &m); err != nil {
+		return nil, nil, refuse("the manifest is not readable: %v", err)
+	}
+	switch m.Config.MediaType {
+	case ocispec.MediaTypeImageConfig, "application/vnd.docker.container.image.v1+json":
+	default:
+		return nil, nil, refuse("this is no container image: its config has the type %.100q", m.Config.MediaType)
+	}
+	if len(j.layers) != len(m.Layers) {
+		return nil, nil, refuse("the manifest has %d layers, %d were given", len(m.Layers), len(j.layers))
+	}
+	if int64(len(j.config)) > j.limits.config {
+		return nil, nil, refuse("the configuration has more than %d bytes", j.limits.config)
+	}
+	var c imageConfig
+	if err := json.Unmarshal(j.config, &c); err != nil {
+		return nil, nil, refuse("the configuration is not readable: %v", err)
+	}
+	im := &image{
+		repository: j.repository, subject: string(j.subject.Digest), mediaType: j.subject.MediaType, manifest: j.manifest, config: j.config,
+		limits: j.limits,
+	}
+	for i, l := range m.Layers {
+		im.blobs = append(im.blobs, blob{digest: string(l.Digest), mediaType: l.MediaType, size: l.Size, content: j.layers[i]})
+	}
+	return im, &c, nil
+}
+
+// settings are how syft is run: as it is by default, but for files (their list is twice the size of everything else), one thing at a time
+// (the order of what is found must not depend on chance), and no network, which is its default and is written out to stay so.
+func settings() *syft.CreateSBOMConfig {
+	c := syft.DefaultCreateSBOMConfig().WithoutFiles().WithParallelism(1).
+		WithRelationshipsConfig(cataloging.DefaultRelationshipsConfig().WithPackageFileOwnership(false))
+	c.Packages.Golang.SearchRemoteLicenses = false
+	c.Packages.Golang.SearchLocalModCacheLicenses = false
+	c.Packages.Golang.SearchLocalVendorLicenses = false
+	c.Packages.JavaArchive.UseNetwork = false
+	c.Packages.JavaArchive.UseMavenLocalRepository = false
+	c.Packages.JavaScript.SearchRemoteLicenses = false
+	c.Packages.Python.SearchRemoteLicenses = false
+	return c
+}
+
+// learn runs the cataloguers on an empty image and returns the patterns they look for.
+func learn(ctx context.Context) ([]string, []string, error) {
+	r := &recorder{}
+	_, err := syft.CreateSBOM(ctx, &imageSource{resolver: r, name: "empty"}, settings())
+	return r.globs, r.types, err
+}
+
+// generate makes the documents of one image.
+func generate(ctx context.Context, j job) (*output, error) {
+	im, config, err := newImage(j)
+	if err != nil {
+		return nil, err
+	}
+	// One licence scanner serves everything: building it takes as long as reading a small image.
+	ctx, err = syft.SetContextLicenseScanner(ctx, settings().Licenses)
+	if err != nil {
+		return nil, err
+	}
+	globs, _, err := learn(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("asking the cataloguers what they want: %w", err)
+	}
+	im.plan = newPlan(append(globs, related[:]...))
+	if err := im.open(ctx); err != nil {
+		return nil, err
+	}
+	s, err := catalog(ctx, newSource(im, config))
+	if err != nil {
+		return nil, err
+	}
+	return describe(j, im, config, s)
+}
+
+// catalog runs syft. A panic in a cataloguer is a property of the image: it would come again.
+func catalog(ctx context.Context, src source.Source) (s *syftsbom.SBOM, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s, err = nil, refuse("a cataloguer failed on this content: %.200s", fmt.Sprint(p))
+		}
+	}()
+	s, err = syft.CreateSBOM(ctx, src, settings())
+	if err != nil && ctx.Err() == nil {
+		first, _, _ := strings.Cut(err.Error(), "\n")
+		return nil, refuse("a cataloguer failed on this content: %.200s", first)
+	}
+	return s, err
+}
+
+// describe writes the documents and their summary.
+func describe(j job, im *image, config *imageConfig, s *syftsbom.SBOM) (*output, error) {
+	id := identity{repository: j.repository, subject: im.subject, created: time.Unix(0, 0).UTC()}
+	if config.Created != nil && config.Created.Year() > 1970 && config.Created.Year() < 2200 {
+		id.created = config.Created.UTC().Truncate(time.Second)
+	}
+	spdx, err := encode(j.limits.document, func(w io.Writer) error { return writeSPDX(w, s, id) })
+	if err != nil {
+		return nil, err
+	}
+	out := &output{again: im.again}
+	for _, f := range j.formats {
+		switch f {
+		case sbom.SPDX:
+			out.documents = append(out.documents, spdx)
+		case sbom.CycloneDX:
+			b, err := encode(j.limits.document, func(w io.Writer) error { return writeCycloneDX(w, s, id) })
+			if err != nil {
+				return nil, err
+			}
+			out.documents = append(out.documents, b)
+		default:
+			return nil, refuse("the format %.40q is not written; use %s or %s", f, sbom.SPDX, sbom.CycloneDX)
+		}
+	}
+	// The summary is read from the document, so that what policies see and what is attached cannot differ.
+	if out.summary, err = sbom.Summarize(sbom.MediaTypeSPDX, spdx); err != nil {
+		return nil, err
+	}
+	out.summary.Generator = generator()
+	if d := s.Artifacts.LinuxDistribution; d != nil {
+		out.summary.Distro, out.summary.DistroVer = d.ID, d.VersionID
+	}
+	out.summary.DiffIDs = im.matches(config.RootFS.DiffIDs)
+	return out, nil
+}
+
+// encode collects a document of at most max bytes.
+func encode(max int64, write func(io.Writer) error) ([]byte, error) {
+	w := &bounded{max: max}
+	if err := write(w); err != nil {
+		return nil, err
+	}
+	return w.Bytes(), nil
+}
+
+type bounded struct {
+	bytes.Buffer
+	max int64
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
+	if int64(b.Len()+len(p)) > b.max {
+		return 0, refuse("the document has more than %d bytes", b.max)
+	}
+	return b.Buffer.Write(p)
+}
+
+// layout is the version of what this program adds to syft: it changes whenever the same image gives other bytes.
+const layout = "1"
+
+// generator names what makes the documents; it is part of their identity.
+func generator() string { return "assay-sbom-" + layout + "+syft-" + syftVersion() }
+
+func syftVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, d := range info.Deps {
+			if d.Path == "github.com/anchore/syft" {
+				return d.Version
+			}
+		}
+	}
+	return "unknown"
+}

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"archive/tar"
+	"bufio"
+	"context"
+	"io"
+	"sync"
+
+	"github.com/assay-registry/assay/store"
+)
+
+// image is one container image, read from its stored layers.
+type image struct {
+	repository string
+	subject    string // digest of the manifest
+	mediaType  string
+	manifest   []byte
+	config     []byte
+	blobs      []blob
+
+	limits  limits
+	plan    *plan
+	tree    *tree
+	diffIDs []string
+	left    int64 // uncompressed bytes that may still come
+	entries int
+	kept    int64
+	scratch []byte
+	head    [4]byte
+
+	mu     sync.Mutex // guards node.data, kept, again and last after open
+	again  int        // how often a layer was read again
+	last   content
+	loaded []byte // the file loaded last, when it is too large to be kept
+}
+
+// open reads every layer once, lowest first.
+func (im *image) open(ctx context.Context) error {
+	im.tree = newTree(im.limits.entries)
+	im.diffIDs = make([]string, len(im.blobs))
+	im.left = im.limits.uncompressed
+	for i := range im.blobs {
+		if err := im.scan(ctx, i); err != nil {
+			return err
+		}
+		im.recount()
+	}
+	im.scratch = nil
+	return nil
+}
+
+// recount drops from the account what upper layers replaced or deleted.
+func (im *image) recount() {
+	if im.kept < im.limits.kept/2 {
+		return
+	}
+	seen := map[content]bool{}
+	im.kept = 0
+	for i := range im.tree.nodes {
+		n := &im.tree.nodes[i]
+		if n.data != nil && !seen[n.content()] {
+			seen[n.content()] = true
+			im.kept += int64(len(n.data))
+		}
+	}
+}
+
+// reopen positions a new reader of a layer at an entry. The bytes count against the same limits as at first: a hostile layer cannot make
+// reading again cost more than reading did.
+func (im *image) reopen(c content) (io.Reader, func(), error) {
+	left := im.limits.uncompressed
+	s, err := openLayer(im.blobs[c.layer], &left, im.limits, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	archive := tar.NewReader(bufio.NewReaderSize(s, 256<<10))
+	for ordinal := int32(0); ordinal <= c.ordinal; ordinal++ {
+		if _, err := archive.Next(); err != nil {
+			s.close()
+			return nil, nil, s.explain(err)
+		}
+	}
+	return archive, s.close, nil
+}
+
+// load reads node i and, in the same pass over the layer, those of its group that are small: one more pass serves a whole glob.
+func (im *image) load(i int32, group []int32) ([]byte, error) {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	n := &im.tree.nodes[i]
+	if n.data != nil {
+		return n.data, nil
+	}
+	if im.loaded != nil && im.last == n.content() {
+		return im.loaded, nil
+	}
+	if n.size > im.limits.keptFile {
+		return nil, refuse("%.200q is too large to be read at random (%d bytes)", n.path, n.size)
+	}
+	im.loaded = nil
+	wanted := map[int32][]int32{n.ordinal: {i}}
+	room := im.kept
+	for _, g := range group {
+		m := &im.tree.nodes[g]
+		if g != i && m.kind == kindRegular && m.data == nil && m.layer == n.layer && m.size > 0 && m.size <= 4<<20 && room+m.size <= im.limits.kept {
+			wanted[m.ordinal] = append(wanted[m.ordinal], g)
+			room += m.size
+		}
+	}
+	return im.collect(n, wanted)
+}
+
+// collect makes one pass over the layer of n and fills the wanted nodes.
+func (im *image) collect(n *node, wanted map[int32][]int32) ([]byte, error) {
+	im.again++
+	left := im.limits.uncompressed
+	s, err := openLayer(im.blobs[n.layer], &left, im.limits, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	archive := tar.NewReader(bufio.NewReaderSize(s, 256<<10))
+	var asked []byte
+	for ordinal := int32(0); len(wanted) > 0; ordinal++ {
+		if _, err := archive.Next(); err != nil {
+			return nil, s.explain(err)
+		}
+		nodes := wanted[ordinal]
+		if nodes == nil {
+			continue
+		}
+		delete(wanted, ordinal)
+		data := make([]byte, im.tree.nodes[nodes[0]].size)
+		if _, err := io.ReadFull(archive, data); err != nil {
+			return nil, s.explain(err)
+		}
+		if ordinal == n.ordinal {
+			asked = data
+			if !im.fits(n.size) {
+				im.last, im.loaded = n.content(), data
+				continue
+			}
+		}
+		im.kept += int64(len(data))
+		for _, g := range nodes {
+			im.tree.nodes[g].data = data
+		}
+	}
+	return asked, nil
+}
+
+// matches compares the layers' uncompressed digests with what the configuration promises: "match", "mismatch", or "unknown".
+func (im *image) matches(promised []store.Digest) string {
+	if len(promised) == 0 || len(promised) != len(im.diffIDs) {
+		if len(promised) == 0 {
+			return "unknown"
+		}
+		return "mismatch"
+	}
+	for i, d := range promised {
+		if d.Algorithm() != "sha256" {
+			return "unknown"
+		}
+		if string(d) != im.diffIDs[i] {
+			return "mismatch"
+		}
+	}
+	return "match"
+}

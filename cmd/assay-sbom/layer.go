@@ -1,0 +1,279 @@
+package main
+
+import (
+	"archive/tar"
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"path"
+	"strings"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+// blob is one stored layer. content must serve any number of readers: a layer may be read again.
+type blob struct {
+	digest    string
+	mediaType string
+	size      int64
+	content   io.ReaderAt
+}
+
+// stored remembers an error of the storage, which is worth another try, apart from errors of the content, which are not.
+type stored struct {
+	r   io.Reader
+	n   int64
+	err error
+}
+
+func (s *stored) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	s.n += int64(n)
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
+	return n, err
+}
+
+// stream is an uncompressed layer with its limits: bytes are hashed and counted as they pass.
+type stream struct {
+	in    *stored
+	r     io.Reader
+	close func()
+	sum   hash.Hash // nil when the layer is read again
+	n     int64
+	left  *int64 // what the image may still expand to
+	ratio int64
+}
+
+// openLayer starts reading a layer; the compression is told by its first bytes, as container runtimes do.
+func openLayer(b blob, left *int64, l limits, sum hash.Hash) (*stream, error) {
+	in := &stored{r: io.NewSectionReader(b.content, 0, b.size)}
+	buffered := bufio.NewReaderSize(in, 128<<10)
+	s := &stream{in: in, sum: sum, left: left, ratio: l.ratio, close: func() {}}
+	magic, err := buffered.Peek(4)
+	switch {
+	case err != nil && in.err != nil:
+		return nil, in.err
+	case len(magic) >= 2 && magic[0] == 0x1f && magic[1] == 0x8b:
+		z, err := gzip.NewReader(buffered)
+		if err != nil {
+			return nil, s.explain(err)
+		}
+		s.r = z
+	case string(magic) == "\x28\xb5\x2f\xfd" || (len(magic) == 4 && magic[0]&0xf0 == 0x50 && string(magic[1:]) == "\x2a\x4d\x18"):
+		z, err := zstd.NewReader(buffered, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(64<<20))
+		if err != nil {
+			return nil, s.explain(err)
+		}
+		s.r, s.close = z, z.Close
+	default:
+		s.r = buffered
+	}
+	return s, nil
+}
+
+func (s *stream) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	s.n += int64(n)
+	*s.left -= int64(n)
+	if s.sum != nil {
+		s.sum.Write(p[:n])
+	}
+	if *s.left < 0 {
+		return n, refuse("the image expands to more than the limit on uncompressed bytes")
+	}
+	if s.n > ratioFree && s.n > s.in.n*s.ratio {
+		return n, refuse("a layer expands to more than %d times its size", s.ratio)
+	}
+	return n, err
+}
+
+// explain turns an error of reading content into a refusal, unless the storage itself failed.
+func (s *stream) explain(err error) error {
+	if s.in.err != nil {
+		return s.in.err
+	}
+	if _, ok := asRefusal(err); ok || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return refuse("it is not a readable tar archive (%v)", err)
+}
+
+// scan reads layer i once: every entry goes into the tree, wanted content is kept, the uncompressed digest is taken.
+func (im *image) scan(ctx context.Context, i int) error {
+	b := im.blobs[i]
+	sum := sha256.New()
+	s, err := openLayer(b, &im.left, im.limits, sum)
+	if err != nil {
+		return layerError(i, b, err)
+	}
+	defer s.close()
+	im.tree.nextLayer(i)
+	buffered := bufio.NewReaderSize(s, 256<<10)
+	archive := tar.NewReader(buffered)
+	for ordinal := int32(0); ; ordinal++ {
+		h, err := archive.Next()
+		if err == io.EOF {
+			break
+		}
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err == nil {
+			err = im.entry(h, archive, ordinal)
+		}
+		if err != nil {
+			return layerError(i, b, s.explain(err))
+		}
+	}
+	// The archive's padding belongs to the digest.
+	if _, err := io.Copy(io.Discard, buffered); err != nil {
+		return layerError(i, b, s.explain(err))
+	}
+	im.diffIDs[i] = "sha256:" + hex.EncodeToString(sum.Sum(nil))
+	return nil
+}
+
+func layerError(i int, b blob, err error) error {
+	if r, ok := asRefusal(err); ok {
+		return refuse("layer %d (%.19s): %s", i+1, b.digest, r.reason)
+	}
+	return fmt.Errorf("layer %d (%.19s): %w", i+1, b.digest, err)
+}
+
+// entry adds one tar entry to the tree.
+func (im *image) entry(h *tar.Header, content io.Reader, ordinal int32) error {
+	if im.entries++; im.entries > im.limits.entries {
+		return refuse("the image has more than %d entries", im.limits.entries)
+	}
+	if len(h.Name) > im.limits.name || len(h.Linkname) > im.limits.name {
+		return refuse("a name is longer than %d bytes", im.limits.name)
+	}
+	if h.Size < 0 || h.Size > im.limits.file {
+		return refuse("a file claims %d bytes, more than the limit of %d", h.Size, im.limits.file)
+	}
+	if h.Typeflag == tar.TypeXGlobalHeader || strings.ContainsRune(h.Name, 0) {
+		return nil
+	}
+	p := path.Clean("/" + h.Name)
+	if done, err := im.tree.whiteout(p); done || err != nil {
+		return err
+	}
+	if h.Typeflag == tar.TypeLink {
+		return im.hardLink(p, h, ordinal)
+	}
+	i, err := im.tree.add(p, kindOf(h.Typeflag))
+	if err != nil || i == 0 {
+		return err
+	}
+	n := &im.tree.nodes[i]
+	n.mode, n.ordinal = h.Mode, ordinal
+	switch n.kind {
+	case kindSymlink:
+		n.link = h.Linkname
+	case kindRegular:
+		n.size = h.Size
+		return im.keep(n, content)
+	}
+	return nil
+}
+
+func kindOf(flag byte) kind {
+	switch flag {
+	case tar.TypeReg, 0, tar.TypeGNUSparse, tar.TypeCont: // 0 is the flag of old archives
+		return kindRegular
+	case tar.TypeDir:
+		return kindDirectory
+	case tar.TypeSymlink:
+		return kindSymlink
+	}
+	return kindOther
+}
+
+// hardLink gives p the content of its target, which an archive always names before. A target outside this layer is followed by path.
+func (im *image) hardLink(p string, h *tar.Header, ordinal int32) error {
+	t := im.tree
+	at := t.lookup(path.Clean("/" + h.Linkname))
+	if at == none || t.nodes[at].layer != t.layer || t.nodes[at].kind == kindDirectory {
+		i, err := t.add(p, kindHardLink)
+		if err == nil && i != 0 {
+			t.nodes[i].link, t.nodes[i].ordinal = h.Linkname, ordinal
+		}
+		return err
+	}
+	target := t.nodes[at]
+	i, err := t.add(p, target.kind)
+	if err != nil || i == 0 {
+		return err
+	}
+	n := &t.nodes[i]
+	n.link, n.data, n.size, n.mode, n.ordinal, n.exec = target.link, target.data, target.size, target.mode, target.ordinal, target.exec
+	return nil
+}
+
+// keep decides about the content of a regular file while it streams by.
+func (im *image) keep(n *node, content io.Reader) error {
+	if n.size == 0 {
+		return nil
+	}
+	head := im.head[:min(n.size, 4)]
+	if _, err := io.ReadFull(content, head); err != nil {
+		return err
+	}
+	wanted := im.plan.wants(n.path)
+	if mayExecute(head) {
+		return im.keepProgram(n, content, wanted)
+	}
+	if !wanted || !im.fits(n.size) {
+		return nil
+	}
+	data := make([]byte, n.size)
+	copy(data, head)
+	if _, err := io.ReadFull(content, data[len(head):]); err != nil {
+		return err
+	}
+	n.data = data
+	im.kept += n.size
+	return nil
+}
+
+// keepProgram reads a program into a buffer that is used again and again, and keeps it only if it can tell of packages.
+func (im *image) keepProgram(n *node, content io.Reader, wanted bool) error {
+	whole := n.size <= im.limits.keptFile/2
+	size := min(n.size, headBytes)
+	if whole {
+		size = n.size
+	}
+	if int64(cap(im.scratch)) < size {
+		im.scratch = make([]byte, size, max(size, 1<<20))
+	}
+	b := im.scratch[:size]
+	copy(b, im.head[:4])
+	if _, err := io.ReadFull(content, b[4:]); err != nil {
+		return err
+	}
+	if n.exec = executableType(b); n.exec != 0 && whole && !carriesPackages(b) {
+		n.exec = 0
+	}
+	if whole && (wanted || n.exec != 0) && im.fits(n.size) {
+		n.data = append(make([]byte, 0, n.size), b...)
+		im.kept += n.size
+	}
+	return nil
+}
+
+// fits reports whether size more bytes may be kept. Large files leave a quarter to the small ones, which are what most cataloguers read.
+func (im *image) fits(size int64) bool {
+	budget := im.limits.kept
+	if size > 4<<20 {
+		budget -= budget / 4
+	}
+	return size <= im.limits.keptFile && im.kept+size <= budget
+}

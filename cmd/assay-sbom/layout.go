@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/assay-registry/assay/sbom"
+	"github.com/assay-registry/assay/store"
+)
+
+type layoutRequest struct {
+	dir, ref, platform string
+	format             sbom.Format
+	summary            bool
+	options
+}
+
+// maxManifest is the size of the largest manifest that is read.
+const maxManifest = 4 << 20
+
+// describeLayout describes one image of an OCI image layout (image-spec, image-layout.md).
+func describeLayout(ctx context.Context, r layoutRequest, out io.Writer) error {
+	root, err := os.OpenRoot(r.dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	d, manifest, err := findManifest(root, r.ref, r.platform)
+	if err != nil {
+		return err
+	}
+	var m ocispec.Manifest
+	if err := json.Unmarshal(manifest, &m); err != nil {
+		return refuse("the manifest is not readable: %v", err)
+	}
+	name := r.ref
+	if name == "" || strings.Contains(name, ":") {
+		name = filepath.Base(filepath.Clean(r.dir))
+	}
+	j := job{repository: name, subject: d, manifest: manifest, formats: []sbom.Format{r.format}, limits: defaultLimits(r.memory)}
+	if j.config, err = readBlob(root, m.Config, j.limits.config); err != nil {
+		return err
+	}
+	for _, l := range m.Layers {
+		f, err := openBlob(root, l.Digest)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		j.layers = append(j.layers, f)
+	}
+	result, err := generate(ctx, j)
+	if err != nil {
+		return err
+	}
+	if r.summary {
+		return json.NewEncoder(out).Encode(result.summary)
+	}
+	_, err = out.Write(result.documents[0])
+	return err
+}
+
+// findManifest resolves a reference (a digest, or the name in an annotation; empty: the only image) and a platform to a manifest.
+func findManifest(root *os.Root, ref, platform string) (store.Descriptor, []byte, error) {
+	f, err := root.Open("index.json")
+	if err != nil {
+		return store.Descriptor{}, nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxManifest))
+	if err != nil {
+		return store.Descriptor{}, nil, err
+	}
+	d, err := choose(b, func(d store.Descriptor) bool {
+		name := d.Annotations[ocispec.AnnotationRefName]
+		return ref == "" || string(d.Digest) == ref || name == ref || strings.HasSuffix(name, ":"+ref)
+	}, "named "+ref)
+	if err != nil && strings.HasPrefix(ref, "sha256:") {
+		d, err = store.Descriptor{Digest: store.Digest(ref), Size: maxManifest}, nil
+	}
+	for hop := 0; err == nil && hop < 4; hop++ {
+		if b, err = readBlob(root, d, maxManifest); err != nil {
+			break
+		}
+		var probe struct {
+			MediaType string            `json:"mediaType"`
+			Manifests []json.RawMessage `json:"manifests"`
+		}
+		if err := json.Unmarshal(b, &probe); err != nil {
+			return d, nil, refuse("the manifest is not readable: %v", err)
+		}
+		if len(probe.Manifests) == 0 {
+			if d.MediaType == "" {
+				d.MediaType = probe.MediaType
+			}
+			return d, b, nil
+		}
+		want := platform
+		if want == "" {
+			want = runtime.GOOS + "/" + runtime.GOARCH
+		}
+		d, err = choose(b, func(d store.Descriptor) bool {
+			return d.Platform != nil && d.Platform.OS+"/"+d.Platform.Architecture == want ||
+				platform == "" && len(probe.Manifests) == 1
+		}, "for "+want)
+	}
+	if err == nil {
+		err = refuse("indexes are nested too deeply")
+	}
+	return store.Descriptor{}, nil, err
+}
+
+func choose(index []byte, match func(store.Descriptor) bool, what string) (store.Descriptor, error) {
+	var ix ocispec.Index
+	if err := json.Unmarshal(index, &ix); err != nil {
+		return store.Descriptor{}, refuse("the index is not readable: %v", err)
+	}
+	for _, d := range ix.Manifests {
+		if match(d) {
+			return d, nil
+		}
+	}
+	return store.Descriptor{}, fmt.Errorf("there is no image %s among %d", what, len(ix.Manifests))
+}
+
+func openBlob(root *os.Root, d store.Digest) (*os.File, error) {
+	if _, err := store.ParseDigest(string(d)); err != nil {
+		return nil, err
+	}
+	return root.Open(filepath.Join("blobs", string(d.Algorithm()), d.Encoded()))
+}
+
+// readBlob reads a small blob and checks its digest: a layout may have been edited.
+func readBlob(root *os.Root, d store.Descriptor, max int64) ([]byte, error) {
+	f, err := openBlob(root, d.Digest)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, max+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(b)) > max {
+		return nil, refuse("the blob %.19s has more than %d bytes", d.Digest, max)
+	}
+	if store.DigestOf(d.Digest.Algorithm(), b) != d.Digest {
+		return nil, refuse("the blob %.19s has other content than its name says", d.Digest)
+	}
+	return b, nil
+}

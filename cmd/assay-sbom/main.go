@@ -1,0 +1,96 @@
+// Command assay-sbom makes software bills of materials of container images, from their stored layers.
+//
+// The registry starts it as a child for each image ("assay-sbom worker", see package sbom). By hand it reads an OCI image layout:
+//
+//	assay-sbom --layout DIR [REF] [-o spdx-json|cyclonedx-json] [--platform os/arch]
+//
+// It opens no network connection and starts no program. Two runs on one image give the same bytes.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/assay-registry/assay/sbom"
+)
+
+// Exit codes. The Go runtime ends a process that ran out of memory with 2.
+const (
+	exitOK       = 0
+	exitRefused  = 3  // the image cannot be described; another try would end the same way
+	exitUsage    = 64 // the command line is wrong
+	exitInternal = 70 // anything else: worth another try
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+func run(args []string, in io.Reader, out, errors io.Writer) int {
+	if len(args) > 0 && args[0] == "worker" {
+		return work(args[1:], in, out)
+	}
+	return byHand(args, out, errors)
+}
+
+// options are the flags that both ways of running share.
+type options struct {
+	memory  int64
+	timeout time.Duration
+}
+
+func (o *options) register(f *flag.FlagSet) {
+	f.Int64Var(&o.memory, "memory", 512<<20, "bytes of memory to use at most")
+	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "time to use at most")
+}
+
+func byHand(args []string, out, errs io.Writer) int {
+	f := flag.NewFlagSet("assay-sbom", flag.ContinueOnError)
+	f.SetOutput(errs)
+	var o options
+	o.register(f)
+	dir := f.String("layout", "", "OCI image layout to read: a directory")
+	format := f.String("o", string(sbom.SPDX), "format: spdx-json or cyclonedx-json")
+	platform := f.String("platform", "", "os/arch of an index's entry; the default is the only one, or this machine's")
+	summary := f.Bool("summary", false, "print a summary (JSON) instead of the document")
+	f.Usage = func() {
+		fmt.Fprintln(errs, "usage: assay-sbom --layout DIR [REF] [-o spdx-json|cyclonedx-json] [--platform os/arch]")
+		f.PrintDefaults()
+	}
+	// Flags may stand on both sides of the reference.
+	err := f.Parse(args)
+	ref := f.Arg(0)
+	if err == nil && f.NArg() > 1 {
+		err = f.Parse(f.Args()[1:])
+	}
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case err != nil:
+		return exitUsage
+	case *dir == "" || f.NArg() > 0 && ref != f.Arg(0):
+		f.Usage()
+		return exitUsage
+	case *format != string(sbom.SPDX) && *format != string(sbom.CycloneDX):
+		fmt.Fprintf(errs, "assay-sbom: the format %q is not written; use %s or %s\n", *format, sbom.SPDX, sbom.CycloneDX)
+		return exitUsage
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	restrainMemory(o.memory)
+	if err := describeLayout(ctx, layoutRequest{*dir, ref, *platform, sbom.Format(*format), *summary, o}, out); err != nil {
+		fmt.Fprintln(errs, "assay-sbom:", err)
+		if _, ok := asRefusal(err); ok {
+			return exitRefused
+		}
+		return exitInternal
+	}
+	return exitOK
+}

@@ -1,0 +1,203 @@
+package sbom
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/assay-registry/assay/store"
+)
+
+// Types of the attestation (in-toto attestation framework v1, DSSE v1).
+const (
+	MediaTypeInToto = "application/vnd.in-toto+json"
+	MediaTypeDSSE   = "application/vnd.dsse.envelope.v1+json"
+	StatementType   = "https://in-toto.io/Statement/v1"
+	PredicateSPDX   = "https://spdx.dev/Document"
+	PredicateCDX    = "https://cyclonedx.org/bom"
+	// PredicateAnnotation tells the predicate's type on a layer and on its manifest, as cosign writes it.
+	PredicateAnnotation = "predicateType"
+)
+
+// MaxAttestation is the size of the largest attestation that readers accept: 16 MiB. A document that would exceed it is attached unsigned.
+const MaxAttestation = 16 << 20
+
+// AttachRequest says what is attached to what.
+type AttachRequest struct {
+	Subject    store.Descriptor // the platform manifest; only media type, digest and size are used
+	Repository store.Name       // named in the signed part: the statement holds there and nowhere else
+	Documents  []Document
+	Created    time.Time     // of the subject (Summary.Created): the same image has the same bytes for ever
+	Signer     crypto.Signer // the registry's sbom key, see NewKey; nil attaches no attestation
+}
+
+// Attachment is one referrer, ready to be stored: blobs first, then the manifest.
+type Attachment struct {
+	Descriptor store.Descriptor // of the manifest, with its artifact type
+	Manifest   []byte
+	Blobs      map[store.Digest][]byte
+}
+
+// Attach makes the referrers for a subject: one per document, and a signed in-toto statement of the SPDX document (of the CycloneDX document
+// where there is no other). Equal requests give equal bytes: Ed25519 signatures are deterministic. None of them is a signature on the image
+// in any form that cosign or notation look for.
+func Attach(r AttachRequest) ([]Attachment, error) {
+	if len(r.Documents) == 0 {
+		return nil, errors.New("there is no document to attach")
+	}
+	if _, err := store.ParseDigest(string(r.Subject.Digest)); err != nil {
+		return nil, err
+	}
+	var out []Attachment
+	var signed *Document
+	for i := range r.Documents {
+		d := &r.Documents[i]
+		mediaType, _, err := d.Format.types()
+		if err != nil {
+			return nil, err
+		}
+		if len(d.Bytes) > MaxDocument {
+			return nil, fmt.Errorf("the document has %d bytes; at most %d are attached", len(d.Bytes), MaxDocument)
+		}
+		a, err := r.referrer(mediaType, mediaType, d.Bytes, nil)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, a)
+		if signed == nil || d.Format == SPDX {
+			signed = d
+		}
+	}
+	if r.Signer == nil {
+		return out, nil
+	}
+	_, predicate, err := signed.Format.types()
+	if err != nil {
+		return nil, err
+	}
+	envelope, err := r.attest(predicate, signed.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	if len(envelope) > MaxAttestation {
+		return out, nil
+	}
+	a, err := r.referrer(MediaTypeInToto, MediaTypeDSSE, envelope, map[string]string{PredicateAnnotation: predicate})
+	if err != nil {
+		return nil, err
+	}
+	return append(out, a), nil
+}
+
+// types are the media type of a document and the predicate type of a statement about it.
+func (f Format) types() (mediaType, predicate string, err error) {
+	switch f {
+	case SPDX:
+		return MediaTypeSPDX, PredicateSPDX, nil
+	case CycloneDX:
+		return MediaTypeCycloneDX, PredicateCDX, nil
+	}
+	return "", "", fmt.Errorf("the format %.40q cannot be attached", f)
+}
+
+// referrer makes a manifest with one layer and an empty config (image-spec 1.1, manifest.md "Guidelines for Artifact Usage").
+func (r AttachRequest) referrer(artifactType, layerType string, content []byte, annotations map[string]string) (Attachment, error) {
+	layer := store.Descriptor{MediaType: layerType, Digest: store.DigestOf(digest.SHA256, content), Size: int64(len(content)), Annotations: annotations}
+	all := map[string]string{ocispec.AnnotationCreated: r.Created.UTC().Format(time.RFC3339)}
+	for k, v := range annotations {
+		all[k] = v
+	}
+	m := ocispec.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: artifactType,
+		Config: ocispec.DescriptorEmptyJSON, Layers: []store.Descriptor{layer},
+		Subject:     &store.Descriptor{MediaType: r.Subject.MediaType, Digest: r.Subject.Digest, Size: r.Subject.Size},
+		Annotations: all,
+	}
+	b, err := json.Marshal(m)
+	if err != nil {
+		return Attachment{}, err
+	}
+	return Attachment{
+		Descriptor: store.Descriptor{
+			MediaType: m.MediaType, Digest: store.DigestOf(digest.SHA256, b), Size: int64(len(b)), ArtifactType: artifactType, Annotations: all,
+		},
+		Manifest: b,
+		Blobs:    map[store.Digest][]byte{layer.Digest: content, ocispec.DescriptorEmptyJSON.Digest: []byte("{}")},
+	}, nil
+}
+
+// statement is an in-toto statement (attestation framework v1, spec/v1/statement.md).
+type statement struct {
+	Type          string             `json:"_type"`
+	Subject       []statementSubject `json:"subject"`
+	PredicateType string             `json:"predicateType"`
+	Predicate     json.RawMessage    `json:"predicate"`
+}
+
+type statementSubject struct {
+	Name   string            `json:"name"`
+	Digest map[string]string `json:"digest"`
+}
+
+// envelope is a DSSE envelope (dsse, envelope.md).
+type envelope struct {
+	PayloadType string              `json:"payloadType"`
+	Payload     string              `json:"payload"`
+	Signatures  []envelopeSignature `json:"signatures"`
+}
+
+// envelopeSignature leaves the key's name empty, as cosign does: verifiers compare names in a form of their own and skip what differs.
+type envelopeSignature struct {
+	KeyID string `json:"keyid"`
+	Sig   string `json:"sig"`
+}
+
+// attest makes a signed envelope around a statement about the subject.
+func (r AttachRequest) attest(predicateType string, predicate []byte) ([]byte, error) {
+	payload, err := marshal(statement{
+		Type: StatementType,
+		Subject: []statementSubject{{
+			Name: string(r.Repository), Digest: map[string]string{string(r.Subject.Digest.Algorithm()): r.Subject.Digest.Encoded()},
+		}},
+		PredicateType: predicateType, Predicate: predicate,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("the document is not JSON: %w", err)
+	}
+	if _, ok := r.Signer.Public().(ed25519.PublicKey); !ok {
+		return nil, errors.New("statements are signed with Ed25519 keys only")
+	}
+	signature, err := r.Signer.Sign(nil, preAuth(MediaTypeInToto, payload), crypto.Hash(0))
+	if err != nil {
+		return nil, fmt.Errorf("the statement could not be signed: %w", err)
+	}
+	return marshal(envelope{
+		PayloadType: MediaTypeInToto, Payload: base64.StdEncoding.EncodeToString(payload),
+		Signatures: []envelopeSignature{{Sig: base64.StdEncoding.EncodeToString(signature)}},
+	})
+}
+
+// preAuth is what a DSSE signature covers (dsse, protocol.md "PAE").
+func preAuth(payloadType string, payload []byte) []byte {
+	return fmt.Appendf(nil, "DSSEv1 %d %s %d %s", len(payloadType), payloadType, len(payload), payload)
+}
+
+// marshal writes compact JSON without escaping what HTML would need, and without a line end.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}

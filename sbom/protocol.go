@@ -1,0 +1,89 @@
+package sbom
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+
+	"github.com/assay-registry/assay/store"
+)
+
+// ProtocolVersion is what Worker and cmd/assay-sbom must agree on; a worker of another version refuses.
+const ProtocolVersion = 1
+
+// FrameKind says what a frame between Worker and cmd/assay-sbom carries.
+type FrameKind byte
+
+// The frames. A request goes to the worker's standard input, the others come from its standard output: either one failure, or one result
+// followed by a document for each format, in the order asked for.
+const (
+	FrameRequest  FrameKind = 'q' // JSON: WorkerRequest
+	FrameResult   FrameKind = 'r' // JSON: WorkerResult
+	FrameDocument FrameKind = 'd' // bytes of one document
+	FrameFailure  FrameKind = 'f' // JSON: WorkerFailure
+)
+
+// WorkerRequest is what the worker is told. Content of files comes by inherited descriptors, never by name: the worker opens nothing.
+type WorkerRequest struct {
+	Version    int              `json:"version"`
+	Repository store.Name       `json:"repository"`
+	Subject    store.Descriptor `json:"subject"`
+	Manifest   []byte           `json:"manifest"`
+	Config     []byte           `json:"config"`
+	Layers     []WorkerLayer    `json:"layers"` // in the manifest's order
+	Formats    []Format         `json:"formats"`
+}
+
+// WorkerLayer is one layer: inline bytes, or the number of an inherited file descriptor.
+type WorkerLayer struct {
+	FD     int    `json:"fd,omitempty"`
+	Inline []byte `json:"inline,omitempty"`
+}
+
+// WorkerResult announces documents.
+type WorkerResult struct {
+	Summary Summary  `json:"summary"`
+	Formats []Format `json:"formats"`
+}
+
+// WorkerFailure is why there are none. Final failures are of the image, others of the moment.
+type WorkerFailure struct {
+	Reason string `json:"reason"`
+	Final  bool   `json:"final"`
+}
+
+// WriteFrame writes one frame: kind, length as four bytes (big endian), payload.
+func WriteFrame(w io.Writer, kind FrameKind, payload []byte) error {
+	head := make([]byte, 5)
+	head[0] = byte(kind)
+	binary.BigEndian.PutUint32(head[1:], uint32(len(payload)))
+	if _, err := w.Write(head); err != nil {
+		return err
+	}
+	_, err := w.Write(payload)
+	return err
+}
+
+// ReadFrame reads one frame of at most max bytes. The end of the stream before a frame is io.EOF.
+func ReadFrame(r io.Reader, max int64) (FrameKind, []byte, error) {
+	head := make([]byte, 5)
+	if _, err := io.ReadFull(r, head); err != nil {
+		return 0, nil, err
+	}
+	n := int64(binary.BigEndian.Uint32(head[1:]))
+	if n > max {
+		return 0, nil, fmt.Errorf("a frame of %d bytes is more than the %d that are allowed", n, max)
+	}
+	payload := make([]byte, 0, min(n, 1<<20))
+	for int64(len(payload)) < n {
+		chunk := make([]byte, min(n-int64(len(payload)), 1<<20))
+		if _, err := io.ReadFull(r, chunk); err != nil {
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return 0, nil, err
+		}
+		payload = append(payload, chunk...)
+	}
+	return FrameKind(head[0]), payload, nil
+}
