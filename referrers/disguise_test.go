@@ -272,6 +272,7 @@ func FuzzDisguise(f *testing.F) {
 			sum = s
 		}
 		formats := [...]string{"%06o\x00 ", "%07o\x00", "%08o", "%7o ", " %06o\x00"}
+		b = bytes.Clone(b)
 		copy(b[148:156], fmt.Sprintf(formats[int(style>>1)%len(formats)], sum))
 		if Disguise(b) == "" {
 			t.Fatalf("a header is missed: %q", b[:512])
