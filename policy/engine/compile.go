@@ -108,12 +108,14 @@ func inputSchema(declared map[string]Parameter) (*ast.SchemaSet, error) {
 	if err := json.Unmarshal(policies.InputSchema(), &schema); err != nil {
 		return nil, err
 	}
-	members := map[string]any{}
-	for name, p := range declared {
-		members[name] = p.schema()
+	if len(declared) > 0 { // without a declaration there is no input.params: OPA would take an empty object for one of any members
+		members := map[string]any{}
+		for name, p := range declared {
+			members[name] = p.schema()
+		}
+		params := map[string]any{"type": "object", "properties": members, "additionalProperties": false}
+		schema["properties"].(map[string]any)["params"] = params
 	}
-	params := map[string]any{"type": "object", "properties": members, "additionalProperties": false}
-	schema["properties"].(map[string]any)["params"] = params
 	set := ast.NewSchemaSet()
 	set.Put(ast.SchemaRootRef, schema)
 	return set, nil
@@ -157,6 +159,7 @@ func compile(ctx context.Context, p Policy, caps *ast.Capabilities) (*program, [
 	prog := &program{Policy: p, title: title, declared: declared, params: ast.NewTerm(value), entries: map[policy.Entry]*entry{}}
 	prog.revision = prog.fingerprint(params)
 	shapes, problems := shape(p.Name, c)
+	problems = append(problems, overweight(p.Name, c)...)
 	for _, name := range entryNames() {
 		outputs := shapes[name]
 		if len(outputs) == 0 {

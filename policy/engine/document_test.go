@@ -1,0 +1,215 @@
+package engine
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/assay-registry/assay/policies"
+	"github.com/assay-registry/assay/policy"
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// fill sets every field of a value to something, so that whatever is added to the input later is in the tests at once.
+func fill(v reflect.Value, n *int) {
+	*n++
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(fmt.Sprintf("text %d <&> \u2028 ü", *n))
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int, reflect.Int64:
+		v.SetInt(int64(*n) << 33)
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem(), n)
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		fill(v.Index(0), n)
+		fill(v.Index(1), n)
+	case reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		for range 2 {
+			key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+			fill(key, n)
+			fill(value, n)
+			v.SetMapIndex(key, value)
+		}
+	case reflect.Interface:
+		v.Set(reflect.ValueOf(map[string]any{"a": []any{1, 2.5, "x", nil, true}, "b": map[string]string{"c": "d"}}))
+	case reflect.Struct:
+		if v.Type() == reflect.TypeFor[time.Time]() {
+			v.Set(reflect.ValueOf(time.Date(2026, 11, 21, 12, 0, *n%60, *n, time.UTC)))
+			return
+		}
+		for i := range v.NumField() {
+			fill(v.Field(i), n)
+		}
+	}
+}
+
+// TestDocument: what Rego reads is exactly the JSON of the input.
+func TestDocument(t *testing.T) {
+	enc, err := newEncoder(reflect.TypeFor[policy.Input]())
+	if err != nil {
+		t.Fatal(err)
+	}
+	full, n := policy.Input{}, 0
+	fill(reflect.ValueOf(&full).Elem(), &n)
+	full.Request.Time = noon()
+	sparse := *ask(policy.EntryPush)
+	sparse.Signatures, sparse.Attestations = []policy.SignatureInput{}, []policy.AttestationInput{}
+	everything := Reads{Fields: slices.Sorted(maps.Keys(schemaOf(t, policies.InputSchema())["properties"].(map[string]any)))}
+	for name, in := range map[string]policy.Input{"full": full, "sparse": sparse} {
+		in.Request.Entry = policy.EntryPush
+		got, err := newDocument(enc, &in).input(everything, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := in.JSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := ast.ValueFromReader(strings.NewReader(string(b)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Compare(want) != 0 {
+			t.Errorf("%s:\ngot  %v\nwant %v", name, got, want)
+		}
+	}
+}
+
+// TestDocument_Absent: nil lists are empty and never null, and admit has no tag.
+func TestDocument_Absent(t *testing.T) {
+	source := `package assay
+
+admit.deny contains {"code": "a.b", "msg": "null"} if {
+	some list in [input.signatures, input.attestations]
+	not is_array(list)
+}
+`
+	in := ask(policy.EntryAdmit)
+	in.Subject.Tag = "only-a-tag"
+	if d := decide(t, one(t, source, Options{}), in); !d.Allow || in.Subject.Tag != "only-a-tag" {
+		t.Errorf("%+v", d.Deny)
+	}
+	enc, err := newEncoder(reflect.TypeFor[policy.Input]())
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := newDocument(enc, in).input(Reads{Fields: []string{"subject"}}, nil)
+	if err != nil || strings.Contains(v.String(), "only-a-tag") || strings.Contains(v.String(), "null") {
+		t.Errorf("%v, %v", v, err)
+	}
+}
+
+// TestDocument_Depth: a summary cannot be nested without end.
+func TestDocument_Depth(t *testing.T) {
+	deep := map[string]any{}
+	for range 2 * maxDepth {
+		deep = map[string]any{"a": deep}
+	}
+	in := ask(policy.EntryAdmit)
+	in.Attestations = []policy.AttestationInput{{Summary: deep}}
+	s := one(t, "package assay\n\nadmit.deny contains {\"code\": \"a.b\", \"msg\": \"no\"} if input.attestations[0].verified\n", Options{})
+	if d := decide(t, s, in); codes(d.Deny) != CodeError {
+		t.Errorf("%+v", d)
+	}
+}
+
+func schemaOf(t *testing.T, b []byte) map[string]any {
+	t.Helper()
+	var schema map[string]any
+	if err := json.Unmarshal(b, &schema); err != nil {
+		t.Fatal(err)
+	}
+	return schema
+}
+
+// TestSchemas: the published schemas have exactly the members that the Go types have, all the way down.
+func TestSchemas(t *testing.T) {
+	compareSchema(t, "input", schemaOf(t, policies.InputSchema()), reflect.TypeFor[policy.Input]())
+	compareSchema(t, "result", schemaOf(t, policies.ResultSchema()), reflect.TypeFor[policy.Decision]())
+}
+
+func compareSchema(t *testing.T, path string, schema map[string]any, typ reflect.Type) {
+	t.Helper()
+	want := func(kind string) {
+		if schema["type"] != kind {
+			t.Errorf("%s has the type %v, want %s", path, schema["type"], kind)
+		}
+	}
+	switch typ.Kind() {
+	case reflect.Pointer:
+		compareSchema(t, path, schema, typ.Elem())
+	case reflect.String:
+		want("string")
+	case reflect.Bool:
+		want("boolean")
+	case reflect.Int, reflect.Int64:
+		want("integer")
+	case reflect.Slice:
+		want("array")
+		compareSchema(t, path+"[]", schema["items"].(map[string]any), typ.Elem())
+	case reflect.Map:
+		want("object")
+		if sub, ok := schema["additionalProperties"].(map[string]any); ok {
+			compareSchema(t, path+".*", sub, typ.Elem())
+		} else if typ.Elem().Kind() != reflect.Interface {
+			t.Errorf("%s does not say what its members are", path)
+		}
+	case reflect.Struct:
+		if typ == reflect.TypeFor[time.Time]() {
+			want("string")
+			return
+		}
+		want("object")
+		compareMembers(t, path, schema, typ)
+	}
+}
+
+func compareMembers(t *testing.T, path string, schema map[string]any, typ reflect.Type) {
+	t.Helper()
+	properties := schema["properties"].(map[string]any)
+	seen := map[string]bool{}
+	var required []string
+	for i := range typ.NumField() {
+		name, options, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
+		seen[name] = true
+		if !strings.Contains(options, "omit") {
+			required = append(required, name)
+		}
+		if sub, ok := properties[name].(map[string]any); ok {
+			compareSchema(t, path+"."+name, sub, typ.Field(i).Type)
+		} else {
+			t.Errorf("the schema lacks %s.%s", path, name)
+		}
+	}
+	for name := range properties {
+		if !seen[name] {
+			t.Errorf("the schema has %s.%s, which does not exist", path, name)
+		}
+	}
+	var listed []string
+	for _, name := range asList(schema["required"]) {
+		listed = append(listed, name.(string))
+	}
+	slices.Sort(required)
+	if slices.Sort(listed); !slices.Equal(required, listed) {
+		t.Errorf("%s requires %v, and the schema says %v", path, required, listed)
+	}
+	if schema["additionalProperties"] != false {
+		t.Errorf("%s permits other members: a misspelt one would not be found", path)
+	}
+}
+
+func asList(x any) []any {
+	list, _ := x.([]any)
+	return list
+}
