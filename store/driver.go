@@ -78,7 +78,7 @@ type ReadTx interface {
 	Scan(from, to []byte) iter.Seq2[[]byte, []byte]
 }
 
-// Tx writes. It sees its own writes. Keys and values are copied before it returns.
+// Tx writes. It sees its own writes, a running Scan those that lie ahead of it. Keys and values are copied before it returns; a key is not empty.
 type Tx interface {
 	ReadTx
 	Put(key, value []byte)
