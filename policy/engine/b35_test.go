@@ -69,7 +69,13 @@ func TestB35_NoAnswer(t *testing.T) {
 			regex.replace(s, "x", s) == "" }`, CodeError},
 		{"sprintf width", `admit.deny contains {"code": "a.b", "msg": "no"} if sprintf("%900000d%900000d", [1, 2]) == ""`, CodeError},
 		{"sprintf width as an argument", `admit.deny contains {"code": "a.b", "msg": "no"} if sprintf("%[1]*[2]d", [900000, 2]) == ""`, CodeError},
-		{"arrays that double", doubling(`array.concat(x%d, x%d)`, `["xxxxxxxx"]`, 40, `count(x40) == 1`), CodeError},
+		{"arrays that double", `admit.deny contains {"code": "a.b", "msg": "no"} if {
+			s := concat("x", [y | some _ in numbers.range(1, 5000); y := ""])
+			a := [s | some _ in numbers.range(1, 150)]
+			count(array.concat(a, a)) == 1 }`, CodeError},
+		{"text of shared arrays", shared(15, `json.marshal(x15) == ""`), CodeError},
+		{"sprintf of shared arrays", shared(15, `sprintf("%v", [x15]) == ""`), CodeError},
+		{"template of shared arrays", shared(15, "$\"{x15}\" == \"\""), CodeError},
 		{"numbers that square", doubling(`x%d * x%d`, digits, 40, `x40 == 1`), CodeError},
 		{"product", `admit.deny contains {"code": "a.b", "msg": "no"} if product([` + digits + ` | some _ in numbers.range(1, 500)]) == 1`, CodeError},
 	}
@@ -113,10 +119,10 @@ func doubling(step, seed string, times int, end string) string {
 }
 
 // shared is a chain of rules, each an array of the one before twice: small in memory, endless as text.
-func shared(end string) string {
+func shared(times int, end string) string {
 	var b strings.Builder
-	b.WriteString("x0 := [input.subject.size]\n\n")
-	for i := range 60 {
+	b.WriteString("x0 := concat(\"x\", [y | some _ in numbers.range(1, 5000); y := \"\"])\n\n")
+	for i := range times {
 		fmt.Fprintf(&b, "x%d := [x%d, x%d]\n\n", i+1, i, i)
 	}
 	return b.String() + "admit.deny contains {\"code\": \"a.b\", \"msg\": \"no\"} if " + end
@@ -133,13 +139,13 @@ func TestB35_Weight(t *testing.T) {
 		}
 		return b.String() + "\t" + end + "\n}\n"
 	}
-	rules := "package assay\n\n" + shared(`sprintf("%v", [x60]) == ""`)
+	rules := "package assay\n\n" + shared(60, `sprintf("%v", [x60]) == ""`)
 	for name, source := range map[string]string{
 		"arrays": chain("x%d := [x%d, x%d]", "x30"), "objects": chain("x%d := {\"a\": x%d, \"b\": x%d}", "x30"), "sets": chain("x%d := {[1, x%d], [2, x%d]}", "x30"),
 		"a function": chain("x%d := [f(x%d), x%d]", "x30"), "a function within": chain("x%d := g([x%d, x%d])", "x30"), "unification": chain("[x%d, _] = [[x%d, x%d], 1]", "x30"),
 		"comprehensions": chain("x%d := [y | some _ in [1, 2]; y := [x%d, x%d]]", "x30"), "backwards": chain("x%[1]d = [x%[2]d, x%[3]d]", "x30"), "rules": rules,
-		"object.union": chain("x%d := object.union({\"a\": x%d}, {\"b\": x%d})", "x30"), "templates": "package assay\n\n" + shared("$\"{x60}\" == \"\""),
-		"nested in one": "package assay\n\n" + doubling(`[x%d, x%d]`, `"x"`, 60, `json.marshal(x60) == ""`),
+		"object.union": chain("x%d := object.union({\"a\": x%d}, {\"b\": x%d})", "x30"), "templates": "package assay\n\n" + shared(60, "$\"{x60}\" == \"\""),
+		"array.concat": "package assay\n\n" + doubling(`array.concat(x%d, x%d)`, `["xxxxxxxx"]`, 40, `count(x40) == 1`), "in one body": "package assay\n\n" + doubling(`[x%d, x%d]`, `"x"`, 60, `json.marshal(x60) == ""`),
 	} {
 		if got := problems(t, Policy{Source: map[string]string{"p.rego": source}}); !strings.Contains(got, "larger than a policy may make") || !strings.Contains(got, "p.rego:") {
 			t.Errorf("%s: %.300q", name, got)

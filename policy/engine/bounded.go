@@ -30,7 +30,7 @@ type bounded struct {
 	fits  func(operands []*ast.Term) bool
 }
 
-// boundedBuiltins lists them. Modules are rewritten to call these before they are compiled (bound).
+// boundedBuiltins lists them. Calls are rewritten to go to these while a policy is compiled (bound).
 func boundedBuiltins() []bounded {
 	list := []bounded{
 		{inner: "concat", fits: fitsConcat},
@@ -67,31 +67,38 @@ func (b bounded) option() func(*rego.Rego) {
 	})
 }
 
-// bound makes the calls of a parsed module go to the bounded built-ins.
-func bound(m *ast.Module) {
-	names := map[string]string{}
+// bound makes the calls of a compiler's modules go to the bounded built-ins. It is a stage of the compiler: names are resolved by then, so that a
+// policy's own function of the same name is left alone, and templates have become calls.
+func bound(c *ast.Compiler) *ast.Error {
+	names := map[string]ast.Ref{}
 	for _, b := range boundedBuiltins() {
-		names[b.inner] = b.name
+		names[b.inner] = ast.MustParseRef(b.name)
 	}
-	rename := func(operator *ast.Term) {
-		if ref, ok := operator.Value.(ast.Ref); ok {
-			if to, ok := names[ref.String()]; ok {
-				operator.Value = ast.MustParseRef(to)
+	rename := func(terms []*ast.Term) {
+		if len(terms) == 0 {
+			return
+		}
+		if ref, ok := terms[0].Value.(ast.Ref); ok {
+			if to, ok := names[ref.String()]; ok { // a new term: the operator may be one that OPA shares
+				terms[0] = ast.NewTerm(to.Copy()).SetLocation(terms[0].Location)
 			}
 		}
 	}
-	ast.WalkExprs(m, func(e *ast.Expr) bool {
-		if terms, ok := e.Terms.([]*ast.Term); ok && len(terms) > 0 {
-			rename(terms[0])
-		}
-		return false
-	})
-	ast.WalkTerms(m, func(t *ast.Term) bool {
-		if call, ok := t.Value.(ast.Call); ok && len(call) > 0 {
-			rename(call[0])
-		}
-		return false
-	})
+	for _, m := range c.Modules {
+		ast.WalkExprs(m, func(e *ast.Expr) bool {
+			if terms, ok := e.Terms.([]*ast.Term); ok {
+				rename(terms)
+			}
+			return false
+		})
+		ast.WalkTerms(m, func(t *ast.Term) bool {
+			if call, ok := t.Value.(ast.Call); ok {
+				rename(call)
+			}
+			return false
+		})
+	}
+	return nil
 }
 
 // size counts the bytes that a value would take as text, and stops at the limit: a value can be small in memory and endless as text, because its
@@ -216,5 +223,6 @@ func fitsSprintf(o []*ast.Term) bool {
 		}
 	}
 	// "%[1]s" may write one argument many times.
-	return product(strings.Count(format, "%")+1, size(o[1])+maxWidth) <= 16*maxOutput
+	arguments := size(o[1])
+	return arguments <= maxOutput && product(strings.Count(format, "%")+1, arguments+maxWidth) <= 16*maxOutput
 }

@@ -48,7 +48,7 @@ type entry struct {
 	evaluate evaluate
 }
 
-// parse reads a policy's modules, tests left out, and redirects calls to the bounded built-ins.
+// parse reads a policy's modules, tests left out.
 func parse(p Policy, caps *ast.Capabilities) (map[string]*ast.Module, []Problem) {
 	if len(p.Source) > maxModules {
 		return nil, []Problem{problem(p.Name, "it has %d modules, and at most %d are allowed", len(p.Source), maxModules)}
@@ -69,7 +69,6 @@ func parse(p Policy, caps *ast.Capabilities) (map[string]*ast.Module, []Problem)
 			problems = append(problems, problemsOf(p.Name, err)...)
 			continue
 		}
-		bound(m)
 		modules[file] = m
 	}
 	if len(modules) == 0 && len(problems) == 0 {
@@ -128,7 +127,8 @@ func newCompiler(caps *ast.Capabilities, declared map[string]Parameter) (*ast.Co
 		return nil, err
 	}
 	return ast.NewCompiler().WithCapabilities(caps).WithStrict(true).WithSchemas(schema).WithUseTypeCheckAnnotations(false).
-		WithDefaultRegoVersion(ast.RegoV1), nil
+		WithDefaultRegoVersion(ast.RegoV1).
+		WithStageAfterID(ast.StageRewriteTemplateStrings, ast.CompilerStageDefinition{Name: "BoundBuiltins", MetricName: "assay_bound_builtins", Stage: bound}), nil
 }
 
 // compile makes a program of a policy, or says everything that is wrong with it.

@@ -116,7 +116,7 @@ d := "`+evidenceA+`"
 long := concat("\u001b[31m\r\n\u202e", [x | some _ in numbers.range(1, 2000); x := "ü"])`, ""))
 	d := decide(t, s, ask(policy.EntryAdmit))
 	if d.Allow || len(d.Deny) != maxReasons || d.Policies[0].Deny != maxReasons {
-		t.Fatalf("%d denials", len(d.Deny))
+		t.Fatalf("%d denials, the first is %+v", len(d.Deny), d.Deny[:1])
 	}
 	for _, r := range d.Deny {
 		b, err := json.Marshal(r)

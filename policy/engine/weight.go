@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"maps"
+
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/types"
 )
@@ -33,27 +35,32 @@ func overweight(name string, c *ast.Compiler) []Problem {
 	return problems
 }
 
-// env is the weight of each local variable; a variable that is not there weighs one.
-type env map[ast.Var]int
+// env is the weight of each local variable that is bound, and of the heaviest value on the way.
+type env struct {
+	bound    map[ast.Var]int
+	heaviest int
+}
 
-// rule is the weight of what a rule yields, or of the heaviest variable on the way if that is too heavy.
-func (w *weigher) rule(r *ast.Rule) int {
-	if known, ok := w.rules[r]; ok {
+// rule is the weight of what a rule yields, or of the heaviest value on the way if that is too heavy.
+func (w *weigher) rule(first *ast.Rule) int {
+	if known, ok := w.rules[first]; ok {
 		return known
 	}
-	first, heaviest := r, 1
-	w.rules[first] = 1
-	for ; r != nil; r = r.Else {
-		vars := env{}
-		inner := w.body(r.Body, vars)
+	heaviest := 1
+	for r := first; r != nil; r = r.Else {
+		vars := &env{bound: map[ast.Var]int{}, heaviest: 1}
+		for _, arg := range r.Head.Args {
+			vars.bind(arg, 1)
+		}
+		w.body(r.Body, vars)
 		value := 0
 		for _, t := range append([]*ast.Term{r.Head.Key, r.Head.Value}, r.Head.Reference[1:]...) {
 			if t != nil {
 				value = add(value, w.term(t, vars))
 			}
 		}
-		if inner > maxWeight {
-			value = inner
+		if vars.heaviest > maxWeight {
+			value = vars.heaviest
 		}
 		heaviest = max(heaviest, value)
 	}
@@ -61,69 +68,62 @@ func (w *weigher) rule(r *ast.Rule) int {
 	return heaviest
 }
 
-// body weighs the variables of a body until nothing changes, and returns the heaviest.
-func (w *weigher) body(body ast.Body, vars env) int {
-	heaviest := 1
-	for range len(body) + 2 {
-		before := len(vars) + heaviest
-		changed := false
-		for _, e := range body {
-			changed = w.expr(e, vars) || changed
+// body weighs what a body binds. The compiler has ordered it, so that what an expression needs is bound before it.
+func (w *weigher) body(body ast.Body, vars *env) {
+	for _, e := range body {
+		for _, with := range e.With {
+			w.term(with.Value, vars)
 		}
-		for _, weight := range vars {
-			heaviest = max(heaviest, weight)
-		}
-		if !changed && before == len(vars)+heaviest {
-			break
+		switch terms := e.Terms.(type) {
+		case *ast.Term:
+			w.term(terms, vars)
+		case *ast.Every:
+			weight := w.term(terms.Domain, vars)
+			inner := vars.within()
+			for _, v := range []*ast.Term{terms.Key, terms.Value} {
+				if v != nil {
+					inner.bind(v, weight)
+				}
+			}
+			w.body(terms.Body, inner)
+			vars.heaviest = max(vars.heaviest, inner.heaviest)
+		case []*ast.Term:
+			if e.IsEquality() {
+				a, b := w.term(terms[1], vars), w.term(terms[2], vars)
+				left := unbound(terms[1], vars)
+				vars.bind(terms[2], a)
+				vars.assign(left, b)
+			} else {
+				w.call(terms[0], terms[1:], vars)
+			}
 		}
 	}
-	return heaviest
-}
-
-// expr weighs what one expression binds.
-func (w *weigher) expr(e *ast.Expr, vars env) bool {
-	switch terms := e.Terms.(type) {
-	case *ast.Term:
-		return vars.bind(ast.Var("__value__"), w.term(terms, vars))
-	case *ast.Every:
-		return vars.bind(ast.Var("__every__"), max(w.term(terms.Domain, vars), w.body(terms.Body, vars)))
-	case []*ast.Term:
-		operands := terms[1:]
-		if e.IsEquality() {
-			a, b := w.term(operands[0], vars), w.term(operands[1], vars)
-			// Each side's variables may come to hold what the other side is.
-			changed := vars.bindAll(operands[0], b)
-			return vars.bindAll(operands[1], a) || changed
-		}
-		return w.call(terms[0], operands, vars)
-	}
-	return false
 }
 
 // call weighs the output of a function, which is linear in its arguments, or of a built-in.
-func (w *weigher) call(operator *ast.Term, operands []*ast.Term, vars env) bool {
+func (w *weigher) call(operator *ast.Term, operands []*ast.Term, vars *env) {
 	sum := 0
 	for _, o := range operands {
 		sum = add(sum, w.term(o, vars))
 	}
 	ref, ok := operator.Value.(ast.Ref)
 	if !ok || len(operands) == 0 {
-		return false
+		return
 	}
+	vars.heaviest = max(vars.heaviest, sum)
 	out := operands[len(operands)-1]
 	if ref[0].Equal(ast.DefaultRootDocument) {
+		weight := sum
 		for _, rule := range w.compiler.GetRulesDynamicWithOpts(ref, ast.RulesOptions{}) {
-			if len(operands) > len(rule.Head.Args) {
-				vars.bindAll(out, mul(w.rule(rule), sum))
-			}
+			weight = max(weight, mul(w.rule(rule), sum))
 		}
-		return false
+		vars.bind(out, weight)
+		return
 	}
-	changed := vars.bind(ast.Var("__arguments__"), sum)
-	if b, ok := w.compiler.TypeEnv.Get(ref).(*types.Function); ok && len(operands) > b.Arity() && !scalar(b.Result()) {
-		changed = vars.bindAll(out, sum) || changed
+	if b, ok := w.compiler.TypeEnv.Get(ref).(*types.Function); ok && scalar(b.Result()) {
+		sum = 1
 	}
-	return changed
+	vars.bind(out, sum)
 }
 
 // scalar reports whether a type is one value, however large what it was made of.
@@ -136,10 +136,10 @@ func scalar(t types.Type) bool {
 }
 
 // term is the number of leaves that a term multiplies one value to.
-func (w *weigher) term(t *ast.Term, vars env) int {
+func (w *weigher) term(t *ast.Term, vars *env) int {
 	switch v := t.Value.(type) {
 	case ast.Var:
-		return max(1, vars[v])
+		return max(1, vars.bound[v])
 	case ast.Ref:
 		return w.ref(v, vars)
 	case *ast.Array:
@@ -165,9 +165,9 @@ func (w *weigher) term(t *ast.Term, vars env) int {
 }
 
 // ref is the weight of what a reference leads to: at most the whole.
-func (w *weigher) ref(ref ast.Ref, vars env) int {
+func (w *weigher) ref(ref ast.Ref, vars *env) int {
 	if head, ok := ref[0].Value.(ast.Var); ok && !ref[0].Equal(ast.DefaultRootDocument) {
-		return max(1, vars[head])
+		return max(1, vars.bound[head])
 	}
 	heaviest := 1
 	if ref[0].Equal(ast.DefaultRootDocument) {
@@ -181,42 +181,43 @@ func (w *weigher) ref(ref ast.Ref, vars env) int {
 }
 
 // comprehension weighs its members twice: how many there are depends on the input, and more than one is what multiplies.
-func (w *weigher) comprehension(body ast.Body, outer env, heads ...*ast.Term) int {
-	vars := env{}
-	for v, weight := range outer {
-		vars[v] = weight
-	}
-	heaviest, sum := w.body(body, vars), 0
+func (w *weigher) comprehension(body ast.Body, outer *env, heads ...*ast.Term) int {
+	inner, sum := outer.within(), 0
+	w.body(body, inner)
 	for _, h := range heads {
-		sum = add(sum, w.term(h, vars))
+		sum = add(sum, w.term(h, inner))
 	}
-	if heaviest > maxWeight {
-		return heaviest
-	}
+	outer.heaviest = max(outer.heaviest, inner.heaviest, mul(2, sum))
 	return mul(2, sum)
 }
 
-// bind raises a variable's weight and says whether it changed.
-func (e env) bind(v ast.Var, weight int) bool {
-	if weight <= max(1, e[v]) {
-		return false
+// within is an env for a body inside another.
+func (e *env) within() *env { return &env{bound: maps.Clone(e.bound), heaviest: 1} }
+
+// bind gives every variable of a pattern that is not bound yet a weight.
+func (e *env) bind(pattern *ast.Term, weight int) { e.assign(unbound(pattern, e), weight) }
+
+func (e *env) assign(vars []ast.Var, weight int) {
+	e.heaviest = max(e.heaviest, weight)
+	for _, v := range vars {
+		e.bound[v] = max(weight, 1)
 	}
-	e[v] = weight
-	return true
 }
 
-// bindAll raises every variable of a pattern.
-func (e env) bindAll(pattern *ast.Term, weight int) bool {
-	changed := false
+// unbound lists the variables of a pattern that are not bound yet.
+func unbound(pattern *ast.Term, e *env) (vars []ast.Var) {
+	visit := func(x *ast.Term) { vars = append(vars, unbound(x, e)...) }
 	switch v := pattern.Value.(type) {
 	case ast.Var:
-		changed = e.bind(v, weight)
+		if _, ok := e.bound[v]; !ok {
+			vars = append(vars, v)
+		}
 	case *ast.Array:
-		v.Foreach(func(x *ast.Term) { changed = e.bindAll(x, weight) || changed })
+		v.Foreach(visit)
 	case ast.Object:
-		v.Foreach(func(_, x *ast.Term) { changed = e.bindAll(x, weight) || changed })
+		v.Foreach(func(_, x *ast.Term) { visit(x) })
 	}
-	return changed
+	return vars
 }
 
 // add and mul stop growing once a weight is too heavy in any case.
