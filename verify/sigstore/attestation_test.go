@@ -214,8 +214,14 @@ func TestTwoKeysOfOneAuthority(t *testing.T) {
 	l := layer(verify.TypeDSSE, envelope(verify.TypeInToto, statement(vulnerability, `{"a":1}`, app().Descriptor.Digest), first, second), nil)
 	limited := first.key
 	limited.NotAfter = time.Date(2031, 1, 1, 0, 0, 0, 0, time.UTC)
-	if f := one(t, app(), l, release(limited, second.key)); f.KeyID != second.key.ID || !f.ValidUntil.IsZero() {
-		t.Errorf("got %+v", f)
+	later := first.key
+	later.NotBefore = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, worse := range []verify.Key{limited, later} {
+		for _, keys := range [][]verify.Key{{worse, second.key}, {second.key, worse}} {
+			if f := one(t, app(), l, release(keys...)); f.KeyID != second.key.ID || !f.ValidUntil.IsZero() || !f.ValidFrom.IsZero() {
+				t.Errorf("got %+v", f)
+			}
+		}
 	}
 	limited.Revoked = true
 	for _, keys := range [][]verify.Key{{limited, second.key}, {second.key, limited}} {
@@ -281,6 +287,8 @@ func TestBundles(t *testing.T) {
 		{"empty object", raw("{}"), verify.CodeMalformed},
 		{"garbage signature", raw(string(s.bundleJSON(verify.TypeBundle, fmt.Sprintf(`"dsseEnvelope":{"payloadType":"application/vnd.in-toto+json","payload":%q,"signatures":[{"sig":"AAAA"}]}`, base64.StdEncoding.EncodeToString(st))))), verify.CodeInvalid},
 		{"message signature", s.messageBundle("SHA2_256", sum256[:], image), ""},
+		{"message signature, endless number", raw(strings.Replace(string(s.messageBundle("SHA2_256", sum256[:], image).Bytes), `"SHA2_256"`, "1."+strings.Repeat("0", 200), 1)), verify.CodeMalformed},
+		{"message signature, algorithm by number", raw(strings.Replace(string(s.messageBundle("SHA2_256", sum256[:], image).Bytes), `"SHA2_256"`, "1.0", 1)), ""},
 		{"message signature of another image", s.messageBundle("SHA2_256", foreign[:], []byte("another image")), verify.CodeDigestMismatch},
 		{"message signature by a stranger", other.messageBundle("SHA2_256", sum256[:], image), verify.CodeUntrustedKey},
 		{"message signature with another message's digest", s.messageBundle("SHA2_256", sum256[:], []byte("another image")), verify.CodeInvalid},

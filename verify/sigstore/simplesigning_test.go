@@ -88,6 +88,8 @@ func TestSimpleSigning(t *testing.T) {
 		{"empty signature", garbage(""), verify.CodeMalformed},
 		{"one byte", garbage("AA=="), verify.CodeInvalid},
 		{"signature of 1 MiB", garbage(strings.Repeat("AAAA", 1<<18)), verify.CodeInvalid},
+		{"signature in lines", with(good(s), verify.AnnotationSignature, base64.StdEncoding.EncodeToString(s.sign(good(s).Bytes))+"\n"), ""},
+		{"signature in 9,000 lines", with(good(s), verify.AnnotationSignature, base64.StdEncoding.EncodeToString(s.sign(good(s).Bytes))+strings.Repeat("\n", 9000)), verify.CodeInvalid},
 		{"signature over another payload", with(good(s), verify.AnnotationSignature, base64.StdEncoding.EncodeToString(s.sign([]byte("x")))), verify.CodeUntrustedKey},
 		{"no annotation", layer(verify.TypeSimpleSigning, payload(ref, own, "null"), nil), verify.CodeMalformed},
 		{"empty payload (B5)", signed(``), verify.CodeMalformed},
