@@ -41,6 +41,9 @@ func (c *call) administer(routeErr error) error {
 	if err := c.identify(); err != nil {
 		return err
 	}
+	if p := c.principal; !p.Authenticated() && p.Challenge && len(p.Grants) == 0 {
+		return store.Errorf(store.CodeUnauthorized, "authentication is required; log in")
+	}
 	if routeErr != nil {
 		return routeErr
 	}

@@ -23,7 +23,7 @@ func (c *call) decode(v any) error {
 	}
 	content, err := io.ReadAll(io.LimitReader(c.r.Body, maxDocument+1))
 	if err != nil {
-		return store.Errorf(store.CodeInvalid, "the document could not be read: %w", err)
+		return &store.Error{Code: store.CodeInvalid, Message: "the document could not be read to its end", Cause: err}
 	}
 	if len(content) > maxDocument {
 		return store.Errorf(store.CodeManifestTooBig, "a document of administration has at most %d bytes", maxDocument)

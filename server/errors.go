@@ -60,14 +60,17 @@ func (c *call) fail(err error) {
 		c.h.options.Log.LogAttrs(c.r.Context(), slog.LevelError, "request failed",
 			slog.String("id", c.id), slog.String("code", string(e.Code)), slog.String("message", e.Message), slog.Any("cause", e.Cause))
 	}
+	if status >= 500 {
+		item.Message = withoutCause(e)
+	}
 	if status == http.StatusInternalServerError {
 		item.Message = "the registry failed at this; its log has the reason under the id " + c.id
 		item.Detail = c.id
 	}
-	for _, stale := range []string{"Content-Length", "Etag", "Cache-Control", "Content-Disposition", "Docker-Content-Digest"} {
+	for _, stale := range []string{"Content-Length", "Etag", "Content-Disposition", "Docker-Content-Digest"} {
 		h.Del(stale)
 	}
-	h.Set("Content-Type", "application/json")
+	h["Cache-Control"], h["Content-Type"] = headerNoStore, headerJSON // the next answer may be another
 	c.w.WriteHeader(status)
 	if c.r.Method == http.MethodHead {
 		return
@@ -83,7 +86,7 @@ func (c *call) fail(err error) {
 func (c *call) understand(err error) *store.Error {
 	e, known := errors.AsType[*store.Error](err)
 	switch {
-	case c.body != nil && c.body.err != nil && (!known || e.Status() >= 500):
+	case c.body != nil && c.body.err != nil && (!known || e.Status() >= 500 || errors.Is(err, c.body.err)):
 		if c.body.slow() {
 			c.w.Header().Set("Connection", "close")
 			return store.Errorf(c.bodyCode(), "the body came too slowly; continue, or send it again")
@@ -94,7 +97,7 @@ func (c *call) understand(err error) *store.Error {
 	case known:
 		return e
 	}
-	return store.Errorf(store.CodeInternal, "%w", err)
+	return &store.Error{Code: store.CodeInternal, Message: "unexpected error", Cause: err}
 }
 
 func (c *call) bodyCode() store.Code {
@@ -102,6 +105,18 @@ func (c *call) bodyCode() store.Code {
 		return store.CodeManifestInvalid
 	}
 	return store.CodeBlobUploadInvalid
+}
+
+// withoutCause is the message of a failure of the registry itself. A formatted error carries the text of its cause: paths and addresses
+// that are the log's alone.
+func withoutCause(e *store.Error) string {
+	if e.Cause == nil || !strings.Contains(e.Message, e.Cause.Error()) {
+		return visible(e.Message)
+	}
+	if message, ok := strings.CutSuffix(e.Message, ": "+e.Cause.Error()); ok {
+		return visible(message)
+	}
+	return "the registry cannot do this at the moment; its log has the reason"
 }
 
 // retryAfter is how many seconds to wait: as the cause says, or 5.

@@ -164,7 +164,7 @@ func (c *call) readManifest() ([]byte, error) {
 	}
 	n, err := buf.ReadFrom(io.LimitReader(c.r.Body, store.MaxManifest+1))
 	if err != nil {
-		return nil, store.Errorf(store.CodeManifestInvalid, "the manifest could not be read: %w", err)
+		return nil, &store.Error{Code: store.CodeManifestInvalid, Message: "the manifest could not be read to its end", Cause: err}
 	}
 	if n > store.MaxManifest {
 		return nil, tooBig()

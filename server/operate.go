@@ -17,7 +17,7 @@ import (
 func (c *call) json(status int, v any) error {
 	document, err := json.Marshal(v)
 	if err != nil {
-		return store.Errorf(store.CodeInternal, "the answer could not be written: %w", err)
+		return &store.Error{Code: store.CodeInternal, Message: "the answer could not be written", Cause: err}
 	}
 	return c.document(status, headerJSON, document)
 }
@@ -58,7 +58,7 @@ func (c *call) health() error {
 			ctx, cancel := context.WithTimeout(c.r.Context(), readyTimeout)
 			defer cancel()
 			if err := c.h.options.Ready(ctx); err != nil {
-				return store.Errorf(store.CodeUnavailable, "the registry is not ready; its log has the reason: %w", err)
+				return &store.Error{Code: store.CodeUnavailable, Message: "the registry is not ready; its log has the reason", Cause: err}
 			}
 		}
 	}

@@ -240,7 +240,7 @@ func form(r *http.Request) (url.Values, error) {
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxForm+1))
 	if err != nil {
-		return nil, store.Errorf(store.CodeInvalid, "the form could not be read: %w", err)
+		return nil, &store.Error{Code: store.CodeInvalid, Message: "the form could not be read to its end", Cause: err}
 	}
 	if len(body) > maxForm {
 		return nil, store.Errorf(store.CodeManifestTooBig, "the form is longer than %d bytes", maxForm)
@@ -258,7 +258,7 @@ func form(r *http.Request) (url.Values, error) {
 func (a *Authenticator) issue(s *snapshot, p policy.Principal, scopes []policy.Scope) ([]byte, error) {
 	var id [16]byte
 	if _, err := io.ReadFull(a.options.Rand, id[:]); err != nil {
-		return nil, store.Errorf(store.CodeInternal, "a token could not be made: %w", err)
+		return nil, &store.Error{Code: store.CodeInternal, Message: "a token could not be made", Cause: err}
 	}
 	now := a.options.Clock().UTC().Truncate(time.Second)
 	c := claims{

@@ -56,7 +56,7 @@ func (l *logins) login(ctx context.Context, s *snapshot, name, password string, 
 	case l.slots <- struct{}{}:
 		defer func() { <-l.slots }()
 	case <-ctx.Done():
-		return nil, store.Errorf(store.CodeUnavailable, "the login was given up: %w", ctx.Err())
+		return nil, &store.Error{Code: store.CodeUnavailable, Message: "the login was given up", Cause: ctx.Err()}
 	}
 	if !l.known(key, acct) { // another request with the same credentials may have come first
 		if !l.matches(s, acct, password) {

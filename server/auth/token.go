@@ -70,7 +70,7 @@ func newTokens(key Key, issuer, audience string, clock func() time.Time) *tokens
 func (t *tokens) sign(c claims) (string, error) {
 	payload, err := json.Marshal(c)
 	if err != nil {
-		return "", store.Errorf(store.CodeInternal, "the token could not be made: %w", err)
+		return "", &store.Error{Code: store.CodeInternal, Message: "the token could not be made", Cause: err}
 	}
 	signed := t.header + "." + base64.RawURLEncoding.EncodeToString(payload)
 	return signed + "." + base64.RawURLEncoding.EncodeToString(ed25519.Sign(t.key.private, []byte(signed))), nil

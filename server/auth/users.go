@@ -50,7 +50,7 @@ func (d *directory) documents(ctx context.Context) ([]*account, error) {
 	}
 	docs, err := d.docs.Docs(ctx, ClassUser)
 	if err != nil {
-		return nil, store.Errorf(store.CodeUnavailable, "the users cannot be read at the moment: %w", err)
+		return nil, &store.Error{Code: store.CodeUnavailable, Message: "the users cannot be read at the moment", Cause: err}
 	}
 	accounts := make([]*account, 0, len(docs))
 	for name, value := range docs {
@@ -144,14 +144,14 @@ func (a *Authenticator) create(ctx context.Context, by, name, password string, g
 	if password == "" {
 		random := make([]byte, 32)
 		if _, err := io.ReadFull(a.options.Rand, random); err != nil {
-			return "", store.Errorf(store.CodeInternal, "a secret could not be made: %w", err)
+			return "", &store.Error{Code: store.CodeInternal, Message: "a secret could not be made", Cause: err}
 		}
 		secret = base64.RawURLEncoding.EncodeToString(random)
 		password = secret
 	}
 	hash, err := bcrypt.GenerateFromPassword([]byte(password), a.options.Cost)
 	if err != nil {
-		return "", store.Errorf(store.CodeInternal, "the password could not be hashed: %w", err)
+		return "", &store.Error{Code: store.CodeInternal, Message: "the password could not be hashed", Cause: err}
 	}
 	doc := document{Hash: string(hash), Created: a.options.Clock().UTC(), By: by, Grants: []documentGrant{}}
 	for _, g := range grants {
@@ -159,7 +159,7 @@ func (a *Authenticator) create(ctx context.Context, by, name, password string, g
 	}
 	value, err := json.Marshal(doc)
 	if err != nil {
-		return "", store.Errorf(store.CodeInternal, "the user could not be written: %w", err)
+		return "", &store.Error{Code: store.CodeInternal, Message: "the user could not be written", Cause: err}
 	}
 	if err := a.audit(ctx, by, "created user "+name); err != nil {
 		return "", err
