@@ -131,7 +131,7 @@ func TestSimpleSigning(t *testing.T) {
 func TestDescriptorMustNameTheBytes(t *testing.T) {
 	s := p256(t, "signer")
 	otherBytes, size, noDigest := good(s), good(s), good(s)
-	otherBytes.Bytes = slices.Concat(otherBytes.Bytes, []byte(" "))
+	otherBytes.Bytes = s.simple(payload("registry.example:5000/acme/apq", app().Descriptor.Digest, "null")).Bytes
 	size.Size++
 	noDigest.Digest = ""
 	for name, l := range map[string]verify.Layer{"bytes": otherBytes, "size": size, "no digest": noDigest} {
