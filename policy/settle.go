@@ -222,6 +222,9 @@ func (a *Admission) advanceTag(ctx context.Context, tx *store.Txn, t *trust, s *
 	}
 	now := *tag
 	now.Denied, now.Reason, now.Code = false, "", ""
+	if planted == 2 && tag.Visible != "" {
+		return nil // the visible side moves only once
+	}
 	if d.Allow {
 		now.Visible = s.rec.Digest
 		if tag.Visible != now.Visible {

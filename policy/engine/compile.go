@@ -131,8 +131,14 @@ func newCompiler(caps *ast.Capabilities, declared map[string]Parameter) (*ast.Co
 		WithStageAfterID(ast.StageRewriteTemplateStrings, ast.CompilerStageDefinition{Name: "BoundBuiltins", MetricName: "assay_bound_builtins", Stage: bound}), nil
 }
 
-// compile makes a program of a policy, or says everything that is wrong with it.
-func compile(ctx context.Context, p Policy, caps *ast.Capabilities) (*program, []Problem) {
+// compile makes a program of a policy, or says everything that is wrong with it. A panic of OPA's compiler is wrong with it too: a policy that is
+// loaded into a running server must not end it.
+func compile(ctx context.Context, p Policy, caps *ast.Capabilities) (prog *program, problems []Problem) {
+	defer func() {
+		if v := recover(); v != nil {
+			prog, problems = nil, []Problem{problem(p.Name, "the compiler failed on it: %.200v", v)}
+		}
+	}()
 	modules, problems := parse(p, caps)
 	if len(problems) > 0 {
 		return nil, problems
@@ -156,7 +162,7 @@ func compile(ctx context.Context, p Policy, caps *ast.Capabilities) (*program, [
 	if c.Compile(modules); c.Failed() {
 		return nil, problemsOf(p.Name, c.Errors)
 	}
-	prog := &program{Policy: p, title: title, declared: declared, params: ast.NewTerm(value), entries: map[policy.Entry]*entry{}}
+	prog = &program{Policy: p, title: title, declared: declared, params: ast.NewTerm(value), entries: map[policy.Entry]*entry{}}
 	prog.revision = prog.fingerprint(params)
 	shapes, problems := shape(p.Name, c)
 	problems = append(problems, overweight(p.Name, c)...)

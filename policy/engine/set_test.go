@@ -107,7 +107,7 @@ func TestDecide_Time(t *testing.T) {
 
 // TestDecide_Limits: a hundred reasons of at most 4 KiB, fit for a terminal.
 func TestDecide_Limits(t *testing.T) {
-	s := set(t, Options{}, bind("p", `admit.deny contains {"code": "a.b", "msg": sprintf("%d%s", [i, long]), "remedy": long, "evidence": [d | some _ in numbers.range(1, 50)]} if {
+	s := set(t, Options{Deadline: time.Second}, bind("p", `admit.deny contains {"code": "a.b", "msg": sprintf("%d%s", [i, long]), "remedy": long, "evidence": [d | some _ in numbers.range(1, 50)]} if {
 	some i in numbers.range(1, 150)
 }
 

@@ -1,0 +1,4 @@
+package policy
+
+// Planted tells the model test whether it has to find a bug.
+const Planted = planted

@@ -1,0 +1,5 @@
+//go:build planted1
+
+package policy
+
+const planted = 1

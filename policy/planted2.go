@@ -1,0 +1,5 @@
+//go:build planted2
+
+package policy
+
+const planted = 2

@@ -1,0 +1,5 @@
+//go:build planted3
+
+package policy
+
+const planted = 3
