@@ -73,5 +73,17 @@ func Eval(ctx context.Context, s *Set, document []byte) (*policy.Decision, error
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return nil, store.Errorf(store.CodeInvalid, "the input has something after its document")
 	}
+	digests := []store.Digest{in.Subject.Digest}
+	for _, f := range in.Signatures {
+		digests = append(digests, f.Evidence)
+	}
+	for _, f := range in.Attestations {
+		digests = append(digests, f.Evidence)
+	}
+	for _, d := range digests {
+		if _, err := store.ParseDigest(string(d)); err != nil {
+			return nil, store.Errorf(store.CodeInvalid, "the input has %.80q where a digest is wanted", string(d))
+		}
+	}
 	return s.Decide(ctx, &in)
 }

@@ -109,7 +109,8 @@ func TestEval(t *testing.T) {
 	if d, err := Eval(t.Context(), s, []byte(good)); err != nil || !d.Allow {
 		t.Errorf("%+v, %v", d, err)
 	}
-	for _, bad := range []string{"", "[]", "null", good + "{}", strings.Replace(good, `"size"`, `"sise"`, 1), strings.Replace(good, "input/v1", "input/v9", 1), strings.Repeat(" ", maxInput+1)} {
+	for _, bad := range []string{"", "[]", "null", good + "{}", strings.Replace(good, `"size"`, `"sise"`, 1), strings.Replace(good, "input/v1", "input/v9", 1),
+		strings.Replace(good, "sha256:0", "sha256:_", 1), strings.Replace(good, `"signatures":null`, `"signatures":[{"evidence":"v1"}]`, 1), strings.Repeat(" ", maxInput+1)} {
 		if d, err := Eval(t.Context(), s, []byte(bad)); err == nil || store.CodeOf(err) != store.CodeInvalid {
 			t.Errorf("%.80q: %+v, %v", bad, d, err)
 		}
