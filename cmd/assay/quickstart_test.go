@@ -80,7 +80,11 @@ func quickstart(t *testing.T, l *lab, generation string, blocks []string) {
 		log, _ := os.ReadFile(filepath.Join(work, "server.log"))
 		t.Fatalf("%v\n%s", err, log)
 	}
-	script := pasted(t, strings.Join(blocks, "\n"), address, printedSecret(t, filepath.Join(work, "server.log")))
+	text := strings.Join(blocks, "\n")
+	if generation == "cosign2" {
+		text = strings.ReplaceAll(text, "cosign tree ", "cosign tree --experimental-oci11 ") // as the README says
+	}
+	script := pasted(t, text, address, printedSecret(t, filepath.Join(work, "server.log")))
 	cmd := exec.Command("bash", "-euo", "pipefail", "-c", script)
 	cmd.Dir, cmd.Env = work, env
 	var out bytes.Buffer
@@ -130,7 +134,7 @@ func pasted(t *testing.T, text, address, secret string) string {
 refused() { if out=$("$@" 2>&1); then echo "not refused: $*"; exit 1; fi; echo "$out"; grep -q DENIED <<<"$out" && grep -qi sign <<<"$out"; }
 later() { want=$1; shift; for i in $(seq 300); do if out=$("$@" 2>&1) && grep -qF "$want" <<<"$out"; then echo "$out"; return; fi; sleep 0.2; done; echo "never: $want in $out"; exit 1; }
 `)
-	moment := regexp.MustCompile(`# a moment later.*"(.*)"`)
+	moment := regexp.MustCompile(`# a moment later[^"]*"([^"]*)"`)
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
 		command, _, _ := strings.Cut(line, "  # ")
