@@ -23,7 +23,7 @@ var directions = []row{
 	{"store/fs", []string{"store"}, "a content driver knows bytes and digests, no repositories"},
 	{"store/mem", []string{"store"}, "both drivers in memory, held to the same suites"},
 	{"store/bolt", []string{"store"}, "a metadata driver knows keys and values, no meaning"},
-	{"store/storetest", []string{"store"}, "the suites speak to interfaces alone, so that any driver or decorator can be put in"},
+	{"store/storetest", []string{"store", "store/fs"}, "the suites speak to interfaces alone, so that any driver or decorator can be put in; the disk that crashes is a file system of store/fs"},
 	{"referrers", []string{"store"}, "edges are derived from stored bytes; what they prove is somebody else's question"},
 	{"verify", []string{"store", "referrers"}, "proves, never decides: it must not see policy"},
 	{"verify/sigstore", []string{"store", "referrers", "verify"}, "leaf that links the sigstore libraries"},

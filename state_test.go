@@ -22,7 +22,7 @@ var outward = []struct {
 	{"time.Since", nil, []string{"cmd"}, "it reads the clock, which is passed in"},
 	{"time.Until", nil, []string{"cmd"}, "it reads the clock, which is passed in"},
 	{"time.Sleep", nil, nil, "wait for an event or a timer that a context can end"},
-	{"os.*", []string{"File", "FileInfo", "FileMode", "Signal", "ErrNotExist", "ErrExist", "ErrPermission", "ErrClosed", "ErrDeadlineExceeded", "IsNotExist"}, []string{"cmd", "store/fs", "store/bolt", "sbom"},
+	{"os.*", []string{"File", "FileInfo", "FileMode", "Signal", "ErrNotExist", "ErrExist", "ErrPermission", "ErrClosed", "ErrDeadlineExceeded", "IsNotExist"}, []string{"cmd", "store/fs", "store/bolt", "store/storetest", "sbom"},
 		"files belong to the drivers, to the command, and to what runs the worker in a scratch folder"},
 	{"net.Dial", nil, nil, "the dialer is passed in"},
 	{"http.Get", nil, nil, "the client is passed in"},
