@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/binary"
+	"io"
 	"strings"
 
 	"github.com/gabriel-vasile/mimetype"
@@ -46,26 +47,82 @@ func executableType(head []byte) executable {
 	return 0
 }
 
-// Marks of programs that carry a list of packages.
-var (
-	sectionMarks = [...]string{".go.buildinfo", ".note.package", ".dep-v0", ".rust-deps-v0"}
-	nativeImage  = []byte("sbom_length")                                  // GraalVM: symbol
-	dotnetBundle = []byte{0x13, 0xf5, 0xb9, 0xe6, 0xef, 0xae, 0x33, 0x18} // .NET single file: inside its 32-byte signature
+// marks say which lists of packages a program may carry; 0: none.
+type marks uint8
+
+const (
+	markGo         marks                            = 1 << iota // Go build information
+	markRust                                                    // cargo auditable
+	markNote                                                    // ELF package note
+	markNative                                                  // GraalVM native image with an SBOM inside
+	markDotnet                                                  // .NET single-file bundle
+	marksElsewhere = markGo | markRust | markNative             // what a Mach-O or PE file may carry
+	allMarks       = marksElsewhere | markNote | markDotnet
 )
 
-// carriesPackages is the cheap filter: most programs and libraries of a distribution say nothing about packages, and five cataloguers would
-// each open every one of them. A file that is no well-formed ELF file passes, so that nothing is lost by being unusual.
-func carriesPackages(b []byte) bool {
+// signs are byte strings without which a program has not the mark. Names of sections are in the table of section names, the others anywhere.
+var signs = [...]struct {
+	mark    marks
+	section bool
+	text    string
+}{
+	{markGo, true, ".go.buildinfo"}, {markRust, true, ".dep-v0"}, {markRust, true, ".rust-deps-v0"}, {markNote, true, ".note.package"},
+	{markNative, false, "sbom_length"},
+	{markDotnet, false, "\x13\xf5\xb9\xe6\xef\xae\x33\x18"}, // from the middle of the bundle's 32-byte signature
+}
+
+// longestSign is more than the length of any sign.
+const longestSign = 32
+
+// marksOf is the cheap filter: most programs and libraries of a distribution say nothing about packages, and five cataloguers would each
+// open every one of them. An ELF file without a table of section names has every mark (packers remove the table), so that nothing is lost
+// by being unusual.
+func marksOf(b []byte) marks {
+	if len(b) < 4 || string(b[:4]) != "\x7fELF" {
+		return marksElsewhere
+	}
 	names, ok := sectionNames(b)
 	if !ok {
-		return true
+		return allMarks
 	}
-	for _, m := range sectionMarks {
-		if bytes.Contains(names, []byte(m)) {
-			return true
+	var m marks
+	for _, s := range signs {
+		in := b
+		if s.section {
+			in = names
+		}
+		if m&s.mark == 0 && bytes.Contains(in, []byte(s.text)) {
+			m |= s.mark
 		}
 	}
-	return bytes.Contains(b, nativeImage) || bytes.Contains(b, dotnetBundle)
+	return m
+}
+
+// streamMarks is marksOf for a program that is too large for the buffer: it looks for every sign everywhere, which finds no fewer.
+func streamMarks(head []byte, r io.Reader, buffer []byte) (marks, error) {
+	if string(head[:4]) != "\x7fELF" {
+		return marksElsewhere, nil
+	}
+	var m marks
+	n := copy(buffer, head)
+	for {
+		k, err := r.Read(buffer[n:])
+		n += k
+		if n == len(buffer) || err == io.EOF {
+			for _, s := range signs {
+				if bytes.Contains(buffer[:n], []byte(s.text)) {
+					m |= s.mark
+				}
+			}
+			n = copy(buffer, buffer[max(0, n-longestSign):n])
+		}
+		if err == io.EOF {
+			return m, nil
+		}
+		if err != nil {
+			return m, err
+		}
+	}
 }
 
 // sectionNames returns an ELF file's table of section names (System V ABI, chapter 4). False: it is not ELF, or has none.

@@ -99,13 +99,13 @@ func settings() *syft.CreateSBOMConfig {
 	c.Packages.JavaArchive.UseMavenLocalRepository = false
 	c.Packages.JavaScript.SearchRemoteLicenses = false
 	c.Packages.Python.SearchRemoteLicenses = false
-	return c
+	return programsOnly(c)
 }
 
-// learn runs the cataloguers on an empty image and returns the patterns they look for.
-func learn(ctx context.Context) ([]string, []string, error) {
+// learn runs the cataloguers on an empty image and returns the patterns and the types they look for.
+func learn(ctx context.Context) (globs, types []string, err error) {
 	r := &recorder{}
-	_, err := syft.CreateSBOM(ctx, &imageSource{resolver: r, name: "empty"}, settings())
+	_, err = syft.CreateSBOM(ctx, &imageSource{resolver: r, name: "empty"}, settings())
 	return r.globs, r.types, err
 }
 

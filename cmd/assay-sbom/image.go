@@ -5,6 +5,8 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/assay-registry/assay/store"
@@ -29,8 +31,9 @@ type image struct {
 	scratch []byte
 	head    [4]byte
 
-	mu     sync.Mutex // guards node.data, kept, again and last after open
-	again  int        // how often a layer was read again
+	mu     sync.Mutex // guards node.data, kept, cursor and what follows, after open
+	again  int        // passes over layers beyond the first
+	cursor *cursor
 	last   content
 	loaded []byte // the file loaded last, when it is too large to be kept
 }
@@ -66,22 +69,58 @@ func (im *image) recount() {
 	}
 }
 
-// reopen positions a new reader of a layer at an entry. The bytes count against the same limits as at first: a hostile layer cannot make
-// reading again cost more than reading did.
+// cursor is a layer that is being read again. Cataloguers take files in the order in which the layer has them (see FilesByMIMEType), so one
+// pass serves many.
+type cursor struct {
+	s       *stream
+	archive *tar.Reader
+	layer   int16
+	next    int32 // ordinal of the entry that Next gives
+	left    int64
+}
+
+// seek positions the cursor at an entry, starting over only to go back. The bytes of each pass count against the same limits as at first:
+// reading again never costs more than reading did.
+func (im *image) seek(c content) (*cursor, error) {
+	k := im.cursor
+	if k == nil || k.layer != c.layer || k.next > c.ordinal {
+		im.rewind()
+		im.again++
+		k = &cursor{layer: c.layer, left: im.limits.uncompressed}
+		s, err := openLayer(im.blobs[c.layer], &k.left, im.limits, nil)
+		if err != nil {
+			return nil, err
+		}
+		k.s, k.archive = s, tar.NewReader(bufio.NewReaderSize(s, 256<<10))
+		im.cursor = k
+	}
+	for ; k.next <= c.ordinal; k.next++ {
+		if _, err := k.archive.Next(); err != nil {
+			im.rewind()
+			return nil, k.s.explain(err)
+		}
+	}
+	return k, nil
+}
+
+// rewind drops the cursor.
+func (im *image) rewind() {
+	if im.cursor != nil {
+		im.cursor.s.close()
+		im.cursor = nil
+	}
+}
+
+// reopen returns a reader of its own, for a file that is read as a stream.
 func (im *image) reopen(c content) (io.Reader, func(), error) {
-	left := im.limits.uncompressed
-	s, err := openLayer(im.blobs[c.layer], &left, im.limits, nil)
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	k, err := im.seek(c)
 	if err != nil {
 		return nil, nil, err
 	}
-	archive := tar.NewReader(bufio.NewReaderSize(s, 256<<10))
-	for ordinal := int32(0); ordinal <= c.ordinal; ordinal++ {
-		if _, err := archive.Next(); err != nil {
-			s.close()
-			return nil, nil, s.explain(err)
-		}
-	}
-	return archive, s.close, nil
+	im.cursor = nil
+	return k.archive, k.s.close, nil
 }
 
 // load reads node i and, in the same pass over the layer, those of its group that are small: one more pass serves a whole glob.
@@ -95,7 +134,7 @@ func (im *image) load(i int32, group []int32) ([]byte, error) {
 	if im.loaded != nil && im.last == n.content() {
 		return im.loaded, nil
 	}
-	if n.size > im.limits.keptFile {
+	if n.size > im.limits.random {
 		return nil, refuse("%.200q is too large to be read at random (%d bytes)", n.path, n.size)
 	}
 	im.loaded = nil
@@ -111,29 +150,19 @@ func (im *image) load(i int32, group []int32) ([]byte, error) {
 	return im.collect(n, wanted)
 }
 
-// collect makes one pass over the layer of n and fills the wanted nodes.
+// collect fills the wanted nodes in one pass over the layer of n.
 func (im *image) collect(n *node, wanted map[int32][]int32) ([]byte, error) {
-	im.again++
-	left := im.limits.uncompressed
-	s, err := openLayer(im.blobs[n.layer], &left, im.limits, nil)
-	if err != nil {
-		return nil, err
-	}
-	defer s.close()
-	archive := tar.NewReader(bufio.NewReaderSize(s, 256<<10))
 	var asked []byte
-	for ordinal := int32(0); len(wanted) > 0; ordinal++ {
-		if _, err := archive.Next(); err != nil {
-			return nil, s.explain(err)
+	for _, ordinal := range slices.Sorted(maps.Keys(wanted)) {
+		k, err := im.seek(content{n.layer, ordinal})
+		if err != nil {
+			return nil, err
 		}
 		nodes := wanted[ordinal]
-		if nodes == nil {
-			continue
-		}
-		delete(wanted, ordinal)
 		data := make([]byte, im.tree.nodes[nodes[0]].size)
-		if _, err := io.ReadFull(archive, data); err != nil {
-			return nil, s.explain(err)
+		if _, err := io.ReadFull(k.archive, data); err != nil {
+			im.rewind()
+			return nil, k.s.explain(err)
 		}
 		if ordinal == n.ordinal {
 			asked = data

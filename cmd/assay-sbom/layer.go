@@ -3,6 +3,7 @@ package main
 import (
 	"archive/tar"
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -214,7 +215,8 @@ func (im *image) hardLink(p string, h *tar.Header, ordinal int32) error {
 		return err
 	}
 	n := &t.nodes[i]
-	n.link, n.data, n.size, n.mode, n.ordinal, n.exec = target.link, target.data, target.size, target.mode, target.ordinal, target.exec
+	n.link, n.data, n.size, n.mode, n.ordinal = target.link, target.data, target.size, target.mode, target.ordinal
+	n.exec, n.marks = target.exec, target.marks
 	return nil
 }
 
@@ -244,25 +246,32 @@ func (im *image) keep(n *node, content io.Reader) error {
 	return nil
 }
 
-// keepProgram reads a program into a buffer that is used again and again, and keeps it only if it can tell of packages.
+// keepProgram reads a program into a buffer that is used again and again, and keeps it only if it may tell of packages.
 func (im *image) keepProgram(n *node, content io.Reader, wanted bool) error {
-	whole := n.size <= im.limits.keptFile/2
-	size := min(n.size, headBytes)
-	if whole {
-		size = n.size
-	}
+	whole := n.size <= im.limits.buffer
+	size := min(n.size, im.limits.buffer)
 	if int64(cap(im.scratch)) < size {
 		im.scratch = make([]byte, size, max(size, 1<<20))
 	}
 	b := im.scratch[:size]
 	copy(b, im.head[:4])
+	if !whole {
+		b = b[:headBytes]
+	}
 	if _, err := io.ReadFull(content, b[4:]); err != nil {
 		return err
 	}
-	if n.exec = executableType(b); n.exec != 0 && whole && !carriesPackages(b) {
-		n.exec = 0
+	if n.exec = executableType(b); n.exec != 0 {
+		n.marks = marksOf(b)
+		if !whole {
+			var err error
+			if n.marks, err = streamMarks(bytes.Clone(b), content, im.scratch[:size]); err != nil {
+				return err
+			}
+			return nil
+		}
 	}
-	if whole && (wanted || n.exec != 0) && im.fits(n.size) {
+	if whole && (wanted || n.marks != 0) && im.fits(n.size) {
 		n.data = append(make([]byte, 0, n.size), b...)
 		im.kept += n.size
 	}
@@ -275,5 +284,5 @@ func (im *image) fits(size int64) bool {
 	if size > 4<<20 {
 		budget -= budget / 4
 	}
-	return size <= im.limits.keptFile && im.kept+size <= budget
+	return im.kept+size <= budget
 }

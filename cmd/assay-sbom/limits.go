@@ -23,7 +23,8 @@ type limits struct {
 	file         int64 // size that one file may claim
 	ratio        int64 // uncompressed bytes for a compressed one, once a layer exceeds ratioFree
 	kept         int64 // bytes of content held in memory
-	keptFile     int64 // bytes of one file held in memory for random access
+	buffer       int64 // bytes of one program that are looked at in memory while it streams by
+	random       int64 // bytes of one file that is read again from its layer for random access
 	document     int64 // bytes of one document
 	config       int64 // bytes of the image's configuration
 }
@@ -35,6 +36,6 @@ const ratioFree = 256 << 20
 func defaultLimits(memory int64) limits {
 	return limits{
 		uncompressed: 64 << 30, entries: 600_000, name: 4096, file: 32 << 30, ratio: 300,
-		kept: memory * 5 / 16, keptFile: memory / 4, document: 40 << 20, config: 8 << 20,
+		kept: memory * 5 / 16, buffer: memory / 16, random: memory * 3 / 8, document: 40 << 20, config: 8 << 20,
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -133,8 +134,13 @@ func (r *resolver) remember(group []int32) {
 	}
 }
 
-// FilesByMIMEType finds programs. Only those that may carry a list of packages are found (see carriesPackages); other types are not known.
+// FilesByMIMEType finds programs that may carry a list of packages (see marksOf); other types are not known.
 func (r *resolver) FilesByMIMEType(types ...string) ([]file.Location, error) {
+	return r.programs(allMarks, types)
+}
+
+// programs finds programs of some types with one of the marks, in the order in which the layers have them.
+func (r *resolver) programs(m marks, types []string) ([]file.Location, error) {
 	wanted := map[executable]bool{}
 	for _, t := range types {
 		at := slices.Index(executableTypes[:], t)
@@ -145,11 +151,14 @@ func (r *resolver) FilesByMIMEType(types ...string) ([]file.Location, error) {
 	}
 	var found []int32
 	for _, i := range r.names {
-		if n := r.node(i); n.kind == kindRegular && n.exec != 0 && wanted[n.exec] {
+		if n := r.node(i); n.kind == kindRegular && n.marks&m != 0 && wanted[n.exec] {
 			found = append(found, i)
 		}
 	}
-	slices.SortFunc(found, func(a, b int32) int { return strings.Compare(r.node(a).path, r.node(b).path) })
+	slices.SortFunc(found, func(a, b int32) int {
+		x, y := r.node(a), r.node(b)
+		return cmp.Or(cmp.Compare(x.layer, y.layer), cmp.Compare(x.ordinal, y.ordinal), strings.Compare(x.path, y.path))
+	})
 	out := []file.Location{}
 	for _, i := range found {
 		out = append(out, r.location(i, r.node(i).path))

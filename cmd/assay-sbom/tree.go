@@ -40,6 +40,7 @@ type node struct {
 	layer   int16 // the layer that wrote it last
 	kind    kind
 	exec    executable
+	marks   marks
 	dead    bool
 }
 
@@ -112,7 +113,7 @@ func (t *tree) directory(p string) (int32, error) {
 // reset makes node i a fresh entry of the current layer.
 func (t *tree) reset(i int32, k kind) {
 	n := &t.nodes[i]
-	n.kind, n.layer, n.link, n.data, n.size, n.mode, n.ordinal, n.exec = k, t.layer, "", nil, 0, 0, none, 0
+	n.kind, n.layer, n.link, n.data, n.size, n.mode, n.ordinal, n.exec, n.marks = k, t.layer, "", nil, 0, 0, none, 0, 0
 }
 
 // add returns the node for an entry of the current layer at p, emptied of what lay there.

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+
+	"github.com/anchore/syft/syft"
+	"github.com/anchore/syft/syft/artifact"
+	"github.com/anchore/syft/syft/cataloging"
+	"github.com/anchore/syft/syft/cataloging/pkgcataloging"
+	"github.com/anchore/syft/syft/file"
+	"github.com/anchore/syft/syft/pkg"
+	"github.com/anchore/syft/syft/pkg/cataloger/binary"
+	"github.com/anchore/syft/syft/pkg/cataloger/dotnet"
+	"github.com/anchore/syft/syft/pkg/cataloger/golang"
+	"github.com/anchore/syft/syft/pkg/cataloger/java"
+	"github.com/anchore/syft/syft/pkg/cataloger/rust"
+)
+
+// programCataloger is a cataloguer of syft that opens every program of an image, shown only those that may carry what it looks for.
+// What it finds is the same; what it costs is not.
+type programCataloger struct {
+	pkg.Cataloger
+	marks marks
+}
+
+// Catalog runs the cataloguer on a view of the image with fewer programs.
+func (c programCataloger) Catalog(ctx context.Context, r file.Resolver) ([]pkg.Package, []artifact.Relationship, error) {
+	if image, ok := r.(*resolver); ok {
+		r = &programView{image, c.marks}
+	}
+	return c.Cataloger.Catalog(ctx, r)
+}
+
+// programView is an image with only the programs that have one of the marks.
+type programView struct {
+	*resolver
+	marks marks
+}
+
+// FilesByMIMEType finds those programs.
+func (v *programView) FilesByMIMEType(types ...string) ([]file.Location, error) {
+	return v.programs(v.marks, types)
+}
+
+// programsOnly replaces the cataloguers that open every program by ones that do not.
+func programsOnly(c *syft.CreateSBOMConfig) *syft.CreateSBOMConfig {
+	selection := cataloging.NewSelectionRequest()
+	for _, p := range []programCataloger{
+		{golang.NewGoModuleBinaryCataloger(c.Packages.Golang), markGo},
+		{rust.NewAuditBinaryCataloger(), markRust},
+		{binary.NewELFPackageCataloger(), markNote},
+		{java.NewNativeImageCataloger(), markNative},
+		{dotnet.NewDotnetDepsBinaryCataloger(c.Packages.Dotnet), markDotnet},
+	} {
+		selection = selection.WithRemovals(p.Name())
+		c = c.WithCatalogers(pkgcataloging.NewAlwaysEnabledCatalogerReference(p))
+	}
+	return c.WithCatalogerSelection(selection)
+}
