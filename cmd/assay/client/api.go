@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"github.com/assay-registry/assay/policy"
@@ -69,13 +70,22 @@ func (c *Client) Verify(ctx context.Context, r Ref) (*Answer[policy.VerifyReport
 	return ask[policy.VerifyReport](ctx, c, http.MethodGet, "verify", image(r), nil)
 }
 
-// Authorities lists whom the registry trusts.
-func (c *Client) Authorities(ctx context.Context) (*Answer[[]verify.Authority], error) {
-	return ask[[]verify.Authority](ctx, c, http.MethodGet, "authorities", nil, nil)
+// Authorities is whom the registry trusts.
+type Authorities struct {
+	Authorities []verify.Authority `json:"authorities"`
 }
 
-// AddAuthority has the registry trust someone.
+// Authorities lists whom the registry trusts.
+func (c *Client) Authorities(ctx context.Context) (*Answer[Authorities], error) {
+	return ask[Authorities](ctx, c, http.MethodGet, "authorities", nil, nil)
+}
+
+// AddAuthority has the registry trust someone. The registry names the keys itself.
 func (c *Client) AddAuthority(ctx context.Context, a verify.Authority) (*Answer[json.RawMessage], error) {
+	a.Keys = slices.Clone(a.Keys)
+	for i := range a.Keys {
+		a.Keys[i].ID = ""
+	}
 	return ask[json.RawMessage](ctx, c, http.MethodPost, "authorities", nil, a)
 }
 
@@ -89,9 +99,14 @@ func (c *Client) RevokeKey(ctx context.Context, authority, keyID string) (*Answe
 	return ask[json.RawMessage](ctx, c, http.MethodPost, "authorities/"+authority+"/revoke", nil, map[string]string{"key_id": keyID})
 }
 
+// Revocations are the revocations in force.
+type Revocations struct {
+	Revocations []policy.Revocation `json:"revocations"`
+}
+
 // Revocations lists the revocations in force.
-func (c *Client) Revocations(ctx context.Context) (*Answer[[]policy.Revocation], error) {
-	return ask[[]policy.Revocation](ctx, c, http.MethodGet, "revocations", nil, nil)
+func (c *Client) Revocations(ctx context.Context) (*Answer[Revocations], error) {
+	return ask[Revocations](ctx, c, http.MethodGet, "revocations", nil, nil)
 }
 
 // NewRevocation is the request to withdraw a digest.
@@ -127,8 +142,8 @@ func (c *Client) Audit(ctx context.Context, after string, limit int) (*Answer[Au
 
 // AuditPage is one page of the audit log.
 type AuditPage struct {
-	Items []policy.AuditRecord `json:"items"`
-	Next  string               `json:"next,omitempty"`
+	Records []policy.AuditRecord `json:"records"`
+	Next    string               `json:"next,omitempty"`
 }
 
 // User is an account as the registry shows it.
@@ -157,9 +172,14 @@ type CreatedUser struct {
 	Secret string `json:"secret,omitempty"`
 }
 
+// Users are the accounts.
+type Users struct {
+	Users []User `json:"users"`
+}
+
 // Users lists the accounts.
-func (c *Client) Users(ctx context.Context) (*Answer[[]User], error) {
-	return ask[[]User](ctx, c, http.MethodGet, "users", nil, nil)
+func (c *Client) Users(ctx context.Context) (*Answer[Users], error) {
+	return ask[Users](ctx, c, http.MethodGet, "users", nil, nil)
 }
 
 // AddUser makes an account.
@@ -172,7 +192,12 @@ func (c *Client) RemoveUser(ctx context.Context, name string) (*Answer[json.RawM
 	return ask[json.RawMessage](ctx, c, http.MethodDelete, "users/"+name, nil, nil)
 }
 
+// Problems are the invariants that are broken, a sentence each.
+type Problems struct {
+	Problems []string `json:"problems"`
+}
+
 // Check has the registry verify its own invariants.
-func (c *Client) Check(ctx context.Context) (*Answer[json.RawMessage], error) {
-	return ask[json.RawMessage](ctx, c, http.MethodGet, "check", nil, nil)
+func (c *Client) Check(ctx context.Context) (*Answer[Problems], error) {
+	return ask[Problems](ctx, c, http.MethodGet, "check", nil, nil)
 }

@@ -70,7 +70,7 @@ func TestRequestsOfTheAPI(t *testing.T) {
 	check(c.Tree(ctx, ref))
 	check(c.Verify(ctx, ref))
 	check(c.Decision(ctx, "D-1"))
-	check(c.AddAuthority(ctx, verify.Authority{Name: "n", Kind: "key", Repositories: store.Globs{"**"}}))
+	check(c.AddAuthority(ctx, verify.Authority{Name: "n", Kind: "key", Keys: []verify.Key{{ID: "sha256:00", PEM: "P"}}, Repositories: store.Globs{"**"}}))
 	check(c.RemoveAuthority(ctx, "n"))
 	check(c.RevokeKey(ctx, "n", "sha256:00"))
 	check(c.Revoke(ctx, NewRevocation{"acme/**", d, "why"}))
@@ -86,7 +86,7 @@ func TestRequestsOfTheAPI(t *testing.T) {
 		"GET /api/v1/tree?reference=v1&repository=acme%2Fapp u:p ",
 		"GET /api/v1/verify?reference=v1&repository=acme%2Fapp u:p ",
 		"GET /api/v1/decisions/D-1 u:p ",
-		`POST /api/v1/authorities u:p {"name":"n","kind":"key","repositories":["**"]}`,
+		`POST /api/v1/authorities u:p {"name":"n","kind":"key","keys":[{"id":"","pem":"P"}],"repositories":["**"]}`,
 		"DELETE /api/v1/authorities/n u:p ",
 		`POST /api/v1/authorities/n/revoke u:p {"key_id":"sha256:00"}`,
 		`POST /api/v1/revocations u:p {"repository":"acme/**","digest":"` + string(d) + `","reason":"why"}`,

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"encoding/json"
+
+	"github.com/assay-registry/assay/policy"
+	"github.com/spf13/cobra"
+)
+
+// auditPage is how many records are asked for at a time.
+const auditPage = 500
+
+func (a *app) audit() *cobra.Command {
+	after, most := "", 0
+	c := &cobra.Command{
+		Use: "audit", Short: "List who changed what, oldest first", Args: exactly(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if most < 0 {
+				return usage("--limit is a number of records, 0 for all")
+			}
+			server, err := a.connect(c.Context(), "")
+			if err != nil {
+				return err
+			}
+			records := []policy.AuditRecord{}
+			for most == 0 || len(records) < most {
+				n := auditPage
+				if most > 0 {
+					n = min(n, most-len(records))
+				}
+				page, err := server.Audit(c.Context(), after, n)
+				if err != nil {
+					return err
+				}
+				records = append(records, page.Value.Records...)
+				if page.Value.Next == "" || page.Value.Next == after {
+					break
+				}
+				after = page.Value.Next
+			}
+			return a.audited(records, after)
+		},
+	}
+	c.Flags().StringVar(&after, "after", "", "continue after this place, as -o json shows it in next")
+	c.Flags().IntVar(&most, "limit", 0, "at most this many records; 0 for all")
+	return a.withServer(a.withOutput(c))
+}
+
+func (a *app) audited(records []policy.AuditRecord, next string) error {
+	raw, err := json.Marshal(struct {
+		Records []policy.AuditRecord `json:"records"`
+		Next    string               `json:"next"`
+	}{records, next})
+	if err != nil {
+		return err
+	}
+	return a.print(raw, func() error {
+		var rows [][]string
+		for _, r := range records {
+			what := string(r.Repository)
+			if r.Tag != "" {
+				what += ":" + r.Tag
+			}
+			if r.Digest != "" {
+				what += "@" + short(string(r.Digest))
+			}
+			change := string(r.To)
+			if r.From != "" {
+				change = string(r.From) + " to " + change
+			}
+			rows = append(rows, []string{moment(r.At), r.Actor, r.Action, what, change, r.Reason})
+		}
+		return table(a.stdout, []string{"AT", "WHO", "DID", "TO", "STATE", "WHY"}, rows)
+	})
+}

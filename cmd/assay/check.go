@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/assay-registry/assay/cmd/assay/client"
+	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/store/bolt"
+	"github.com/assay-registry/assay/store/fs"
+	"github.com/spf13/cobra"
+)
+
+// maxFound is how many problems a check reports.
+const maxFound = 1000
+
+func (a *app) check() *cobra.Command {
+	data, quick := "", false
+	c := &cobra.Command{
+		Use: "check [--data DIR]", Short: "Verify every invariant of what is stored", Args: exactly(),
+		Long: `Verify every invariant of what is stored. With --data the directory of a registry that
+is not running is read and nothing in it changes; otherwise the server is asked to check
+itself while it runs. The exit code is 1 where something is wrong.`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if data != "" && a.remote.server != "" {
+				return usage("--data reads a directory and --server asks a server; leave one of them out")
+			}
+			problems, err := a.checked(c.Context(), data, !quick)
+			if err != nil {
+				return err
+			}
+			if err := a.printValue(client.Problems{Problems: problems}, func() error {
+				for _, p := range problems {
+					if err := a.say("%s", printable(p)); err != nil {
+						return err
+					}
+				}
+				if len(problems) == 0 {
+					return a.say("nothing is wrong")
+				}
+				return a.say("%d problems", len(problems))
+			}); err != nil {
+				return err
+			}
+			if len(problems) > 0 {
+				return &failure{code: exitError}
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&data, "data", "", "directory of a registry that is not running")
+	c.Flags().BoolVar(&quick, "quick", false, "do not read and hash the content itself (with --data)")
+	_ = c.MarkFlagDirname("data")
+	return a.withServer(a.withOutput(c))
+}
+
+func (a *app) checked(ctx context.Context, data string, deep bool) ([]string, error) {
+	if data == "" {
+		server, err := a.connect(ctx, "")
+		if err != nil {
+			return nil, err
+		}
+		answer, err := server.Check(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return append([]string{}, answer.Value.Problems...), nil
+	}
+	problems, err := a.checkDirectory(ctx, a.path(data), deep)
+	return sentences(problems), err
+}
+
+func sentences(problems []store.Problem) []string {
+	list := make([]string, len(problems))
+	for i, p := range problems {
+		list[i] = p.String()
+	}
+	return list
+}
+
+// checkDirectory opens the drivers for reading alone.
+func (a *app) checkDirectory(ctx context.Context, path string, deep bool) (problems []store.Problem, err error) {
+	d, err := openDirectory(path, false)
+	if err != nil {
+		return nil, fmt.Errorf("%w (a running server checks itself: assay check --server URL)", err)
+	}
+	defer func() { err = errors.Join(err, d.release()) }()
+	blobs, err := fs.Open(d.blobs(), fs.Options{ReadOnly: true, Rand: a.rand, Now: a.clock})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, blobs.Close()) }()
+	kv, err := bolt.Open(d.meta(), bolt.Options{ReadOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, kv.Close()) }()
+	local, err := store.NewLocal(ctx, store.LocalOptions{Blobs: blobs, KV: kv, Clock: a.clock, Rand: a.rand, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return nil, err
+	}
+	return local.Check(ctx, deep, maxFound)
+}

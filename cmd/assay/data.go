@@ -1,0 +1,90 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// directory is a data directory that this process holds: no other server or check can open it until release.
+//
+//	lock      held while somebody works on the directory; names the process
+//	keys/     the registry's own keys (see keyring)
+//	blobs/    content (store/fs)
+//	meta.db   metadata (store/bolt)
+type directory struct {
+	path string
+	lock *os.File
+}
+
+func (d *directory) keys() string  { return filepath.Join(d.path, "keys") }
+func (d *directory) blobs() string { return filepath.Join(d.path, "blobs") }
+func (d *directory) meta() string  { return filepath.Join(d.path, "meta.db") }
+
+// openDirectory takes the lock of a data directory. create makes what is missing, with mode 0700; without it a directory that no server has
+// used is an error.
+func openDirectory(path string, create bool) (*directory, error) {
+	if create {
+		if err := makeDirectory(path); err != nil {
+			return nil, err
+		}
+	} else if _, err := os.Stat(filepath.Join(path, "meta.db")); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s is no data directory of a registry: there is no meta.db in it; name one with --data", path)
+	}
+	name := filepath.Join(path, "lock")
+	lock, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("the data directory %s cannot be used: %w", path, err)
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		defer lock.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("the data directory %s is in use by another process%s; stop it, or choose another directory with --data", path, holder(name))
+		}
+		return nil, fmt.Errorf("the data directory %s cannot be locked: %w", path, err)
+	}
+	if err := errors.Join(lock.Truncate(0), writeAt(lock, strconv.Itoa(os.Getpid())+"\n")); err != nil {
+		return nil, errors.Join(fmt.Errorf("the data directory %s cannot be written: %w", path, err), lock.Close())
+	}
+	return &directory{path: path, lock: lock}, nil
+}
+
+func writeAt(f *os.File, s string) error {
+	_, err := f.WriteAt([]byte(s), 0)
+	return err
+}
+
+// holder names the process that holds the lock, if it wrote its number.
+func holder(name string) string {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return ""
+	}
+	if n, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil && n > 0 {
+		return fmt.Sprintf(" (number %d)", n)
+	}
+	return ""
+}
+
+// makeDirectory creates path and what leads to it, durably.
+func makeDirectory(path string) error {
+	if info, err := os.Stat(path); err == nil {
+		if !info.IsDir() {
+			return fmt.Errorf("the data directory %s is a file; choose another with --data", path)
+		}
+		return nil
+	}
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return fmt.Errorf("the data directory cannot be made: %w", err)
+	}
+	return syncDirectory(filepath.Dir(path))
+}
+
+// release gives the directory to the next process.
+func (d *directory) release() error { return d.lock.Close() }

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/server"
+	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify"
+)
+
+// handle makes the HTTP side of the registry.
+func (a *app) handle(r *registry, cfg *config.Config, log *slog.Logger) (err error) {
+	r.handler, err = server.New(server.Options{
+		Registry: r.admission.As, Auth: r.auth, Admin: administration{r.admission, r.keys.uses}, Users: r.auth,
+		Check: r.check, Ready: r.ready,
+		PublicMetrics: cfg.Metrics.Access == "public", ExternalURL: cfg.ExternalURL, TrustedProxies: cfg.Proxies(),
+		Log: log, Clock: a.clock, Rand: a.rand,
+	})
+	if err != nil {
+		return err
+	}
+	r.http = server.HTTPServer(r.handler, r.certificate.config())
+	return nil
+}
+
+// check verifies the metadata, and that content is there, beside the running server. Reading all content is for a check of the directory.
+func (r *registry) check(ctx context.Context) ([]string, error) {
+	problems, err := r.local.Check(ctx, false, maxFound)
+	return sentences(problems), err
+}
+
+// ready says whether the store answers, and whoever started the registry can use it.
+func (r *registry) ready(ctx context.Context) error {
+	if !r.greeted.Load() {
+		return errors.New("the first administrator is being made")
+	}
+	return r.local.View(ctx, func(store.Snapshot) error { return nil })
+}
+
+// administration is the admission's, with what only the command knows: the registry's own keys, which nobody may trust at run time either.
+type administration struct {
+	*policy.Admission
+	own map[string]string // key ID to its use
+}
+
+var _ server.Admin = administration{}
+
+// AddAuthority names the keys, and refuses the registry's own.
+func (a administration) AddAuthority(ctx context.Context, p policy.Principal, au verify.Authority) error {
+	keys := make([]verify.Key, len(au.Keys))
+	for i, k := range au.Keys {
+		parsed, err := verify.ParseKeyPEM([]byte(k.PEM))
+		if err != nil {
+			return err
+		}
+		if use, ok := a.own[parsed.ID]; ok {
+			return store.Errorf(store.CodeInvalid, "this is the registry's own %s key, which never speaks for images; trust the key of whoever signs", use)
+		}
+		k.ID, k.PEM = parsed.ID, parsed.PEM
+		keys[i] = k
+	}
+	au.Keys = keys
+	return a.Admission.AddAuthority(ctx, p, au)
+}

@@ -1,0 +1,244 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/policy/engine"
+	"github.com/assay-registry/assay/store"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) policy() *cobra.Command {
+	c := group(&cobra.Command{Use: "policy", Short: "Check, test and try policies, with the engine of the server"})
+	c.AddCommand(a.policyCheck(), a.policyTest(), a.policyEval())
+	return c
+}
+
+// chosen are the policies that a command works on: those named as arguments, else those of the configuration.
+func (a *app) chosen(p place, args []string, params string) ([]engine.Policy, error) {
+	if len(args) == 0 {
+		cfg, err := a.load(p)
+		if err != nil {
+			return nil, err
+		}
+		return bindings(cfg)
+	}
+	given := map[string]any{}
+	if params != "" {
+		if err := json.Unmarshal([]byte(params), &given); err != nil {
+			return nil, usage("--params is not a JSON object: %w", err)
+		}
+	}
+	var list []engine.Policy
+	for _, arg := range args {
+		where, name := arg, strings.TrimPrefix(arg, config.Builtin)
+		if name == arg {
+			where = a.path(arg)
+			name = strings.TrimSuffix(filepath.Base(where), ".rego")
+		}
+		source, err := modules(where)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, engine.Policy{Name: name, Repositories: store.Globs{"**"}, Source: source, Params: given})
+	}
+	return list, nil
+}
+
+func (a *app) policyCheck() *cobra.Command {
+	var p place
+	params := ""
+	c := &cobra.Command{
+		Use: "check [FILE|DIRECTORY|builtin:NAME]...", Short: "Compile policies as the server would", Args: cobra.ArbitraryArgs,
+		Long: "Compile policies as the server would: those named, else those of the configuration.\nWhat they may read, and what they read, is part of the check.",
+		RunE: func(c *cobra.Command, args []string) error {
+			list, err := a.chosen(p, args, params)
+			if err != nil {
+				return err
+			}
+			found, problems, err := engine.Check(c.Context(), list)
+			if err != nil {
+				return err
+			}
+			if problems == nil {
+				problems = []engine.Problem{}
+			}
+			report := struct {
+				OK       bool                 `json:"ok"`
+				Problems []engine.Problem     `json:"problems"`
+				Policies []engine.Description `json:"policies"`
+			}{len(problems) == 0, problems, found}
+			if err := a.printValue(report, func() error { return a.described(found, problems) }); err != nil {
+				return err
+			}
+			if !report.OK {
+				return &failure{code: exitError}
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&params, "params", "", "parameters of the named policies, as a JSON object")
+	return a.withConfig(a.withOutput(c), &p)
+}
+
+func (a *app) described(found []engine.Description, problems []engine.Problem) error {
+	for _, p := range problems {
+		if _, err := fmt.Fprintln(a.stderr, printable(p.String())); err != nil {
+			return err
+		}
+	}
+	if len(problems) > 0 {
+		return nil
+	}
+	var rows [][]string
+	for _, d := range found {
+		var entries []string
+		for _, e := range []string{"push", "admit", "tag"} {
+			for name := range d.Entries {
+				if string(name) == e {
+					entries = append(entries, e)
+				}
+			}
+		}
+		rows = append(rows, []string{d.Name, string(d.Mode), patterns(d.Repositories), strings.Join(entries, ","), short(d.Revision), d.Title})
+	}
+	return table(a.stdout, []string{"NAME", "MODE", "REPOSITORIES", "ENTRIES", "REVISION", "TITLE"}, rows)
+}
+
+func (a *app) policyTest() *cobra.Command {
+	return a.withOutput(&cobra.Command{
+		Use: "test DIRECTORY...", Short: "Run the tests of policies", Args: cobra.MinimumNArgs(1),
+		Long: "Run the tests of policies: the rules test_* of the files *_test.rego, and the recorded\ndecisions *.txtar, with the built-ins of the server.",
+		RunE: func(c *cobra.Command, args []string) error {
+			results := []engine.TestResult{}
+			for _, arg := range args {
+				files, err := sources(a.path(arg), ".rego", ".txtar")
+				if err != nil {
+					return err
+				}
+				some, err := engine.Test(c.Context(), files)
+				if err != nil {
+					return err
+				}
+				results = append(results, some...)
+			}
+			failed := 0
+			for _, r := range results {
+				if !r.Pass && !r.Skipped {
+					failed++
+				}
+			}
+			if err := a.printValue(results, func() error { return a.tested(results, failed) }); err != nil {
+				return err
+			}
+			switch {
+			case len(results) == 0:
+				return errors.New("there is no test: they are rules test_* in files *_test.rego")
+			case failed > 0:
+				return &failure{code: exitError}
+			}
+			return nil
+		},
+	})
+}
+
+func (a *app) tested(results []engine.TestResult, failed int) error {
+	for _, r := range results {
+		if r.Pass && r.Message == "" {
+			continue
+		}
+		word := "FAIL"
+		switch {
+		case r.Pass:
+			word = "ok"
+		case r.Skipped:
+			word = "skipped"
+		}
+		if err := a.say("%s  %s:%d  %s\n%s", word, printable(r.File), r.Line, printable(r.Name), r.Message); err != nil {
+			return err
+		}
+	}
+	return a.say("%d tests, %d failed", len(results), failed)
+}
+
+// maxInput bounds what policy eval reads.
+const maxInput = 16 << 20
+
+func (a *app) policyEval() *cobra.Command {
+	var p place
+	input, params := "", ""
+	c := &cobra.Command{
+		Use: "eval [FILE|DIRECTORY|builtin:NAME]... --input FILE", Short: "Decide on an input document (policy.input/v1)", Args: cobra.ArbitraryArgs,
+		Long: `Decide on an input document (policy.input/v1) with the policies named, else with those
+of the configuration. assay decision ID -o json shows the input of a past decision.
+The exit code is 3 where the decision is a refusal.`,
+		Example: "  assay decision D-123 | jq .input > input.json\n  assay policy eval builtin:signed --input input.json",
+		RunE: func(c *cobra.Command, args []string) error {
+			document, err := a.document(input)
+			if err != nil {
+				return err
+			}
+			list, err := a.chosen(p, args, params)
+			if err != nil {
+				return err
+			}
+			return a.evaluate(c.Context(), list, document)
+		},
+	}
+	c.Flags().StringVar(&input, "input", "", "the document; - is standard input")
+	c.Flags().StringVar(&params, "params", "", "parameters of the named policies, as a JSON object")
+	return a.withConfig(a.withOutput(c), &p)
+}
+
+func (a *app) document(file string) ([]byte, error) {
+	switch file {
+	case "":
+		return nil, usage("--input is missing: name the document, or - for standard input")
+	case "-":
+		return io.ReadAll(io.LimitReader(a.stdin, maxInput))
+	default:
+		text, err := readBounded(a.path(file))
+		return []byte(text), err
+	}
+}
+
+func (a *app) evaluate(ctx context.Context, list []engine.Policy, document []byte) error {
+	set, err := engine.Compile(ctx, list, engine.Options{})
+	if err != nil {
+		return err
+	}
+	d, err := engine.Eval(ctx, set, document)
+	if err != nil {
+		return err
+	}
+	if err := a.printValue(d, func() error {
+		var b strings.Builder
+		field := func(name, format string, args ...any) {
+			if value := printable(fmt.Sprintf(format, args...)); value != "" {
+				fmt.Fprintf(&b, "%-10s %s\n", name, value)
+			}
+		}
+		field("allow", "%t", d.Allow)
+		reasons(field, "deny", d.Deny)
+		reasons(field, "warn", d.Warn)
+		reasons(field, "shadow", d.Shadow)
+		for _, o := range d.Obligations {
+			field("asks for", "%s", o.Type)
+		}
+		field("until", "%s", moment(d.ValidUntil))
+		return a.say("%s", strings.TrimRight(b.String(), "\n"))
+	}); err != nil {
+		return err
+	}
+	if !d.Allow {
+		return &failure{code: exitRefused}
+	}
+	return nil
+}

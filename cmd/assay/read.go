@@ -1,0 +1,302 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/verify"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) repo() *cobra.Command {
+	c := group(&cobra.Command{Use: "repo", Short: "Look at repositories"})
+	c.AddCommand(a.withServer(a.withOutput(&cobra.Command{
+		Use: "list", Short: "List the repositories that you may see", Args: exactly(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			server, err := a.connect(c.Context(), "")
+			if err != nil {
+				return err
+			}
+			names, err := server.Repositories(c.Context())
+			if err != nil {
+				return err
+			}
+			return a.printValue(names, func() error {
+				for _, n := range names {
+					if err := a.say("%s", printable(n)); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		},
+	})))
+	return c
+}
+
+func (a *app) tree() *cobra.Command {
+	return a.withServer(a.withOutput(&cobra.Command{
+		Use: "tree REF", Short: "Show an image with its platforms, evidence and verdicts", Args: exactly("REF"),
+		RunE: func(c *cobra.Command, args []string) error {
+			ref, server, err := a.image(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			t, err := server.Tree(c.Context(), ref)
+			if err != nil {
+				return err
+			}
+			return a.print(t.Raw, func() error {
+				if err := a.say("%s", withHost(server, string(ref.Repository))); err != nil {
+					return err
+				}
+				return a.node(&t.Value, "", "", 0)
+			})
+		},
+	}))
+}
+
+// maxTree bounds the depth of what is drawn: the registry's is 4.
+const maxTree = 16
+
+// node draws a manifest and what hangs from it.
+func (a *app) node(n *policy.TreeNode, first, rest string, depth int) error {
+	line := []string{string(n.Kind)}
+	if n.Platform != "" {
+		line = append(line, n.Platform)
+	}
+	line = append(line, string(n.Digest))
+	switch {
+	case n.Absent:
+		line = append(line, "absent")
+	case n.State != "":
+		line = append(line, string(n.State))
+	}
+	if n.ArtifactType != "" && n.Kind != "image" && n.Kind != "index" {
+		line = append(line, n.ArtifactType)
+	}
+	if err := a.say("%s", first+printable(strings.Join(line, "  "))); err != nil {
+		return err
+	}
+	hanging := make([]func(first, rest string) error, 0, len(n.Facts)+len(n.Evidence)+len(n.Children)+1)
+	text := func(s string) {
+		hanging = append(hanging, func(first, _ string) error { return a.say("%s", first+printable(s)) })
+	}
+	if n.Reason != "" {
+		text("why: " + n.Reason)
+	}
+	for _, f := range n.Facts {
+		text(f)
+	}
+	if depth == maxTree {
+		text("...")
+	} else {
+		for _, list := range [][]policy.TreeNode{n.Evidence, n.Children} {
+			for i := range list {
+				hanging = append(hanging, func(first, rest string) error { return a.node(&list[i], first, rest, depth+1) })
+			}
+		}
+	}
+	for i, h := range hanging {
+		branch, below := "├─ ", "│  "
+		if i == len(hanging)-1 {
+			branch, below = "└─ ", "   "
+		}
+		if err := h(rest+branch, rest+below); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *app) verify() *cobra.Command {
+	return a.withServer(a.withOutput(&cobra.Command{
+		Use: "verify REF", Short: "Say whether an image may be pulled, and what is proven about it", Args: exactly("REF"),
+		Long: "Say whether an image may be pulled, and what is proven about it.\nThe exit code is 3 where it may not.",
+		RunE: func(c *cobra.Command, args []string) error {
+			ref, server, err := a.image(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			v, err := server.Verify(c.Context(), ref)
+			if err != nil {
+				return err
+			}
+			if err := a.print(v.Raw, func() error { return a.verified(withHost(server, string(ref.Repository)), &v.Value) }); err != nil {
+				return err
+			}
+			if !v.Value.Allowed {
+				return &failure{code: exitRefused}
+			}
+			return nil
+		},
+	}))
+}
+
+func (a *app) verified(repository string, v *policy.VerifyReport) error {
+	word := "refused"
+	if v.Allowed {
+		word = "allowed"
+	}
+	if err := a.say("%s: %s@%s (%s)", word, repository, printable(string(v.Digest)), printable(string(v.State))); err != nil {
+		return err
+	}
+	if v.Reason != "" {
+		if err := a.say("%s", printable(v.Reason)); err != nil {
+			return err
+		}
+	}
+	return a.facts(v.Facts)
+}
+
+// facts prints evidence, a row each.
+func (a *app) facts(facts []verify.Fact) error {
+	if len(facts) == 0 {
+		return nil
+	}
+	var rows [][]string
+	for _, f := range facts {
+		by, what := f.Authority, string(f.Kind)
+		if f.Identity != "" {
+			by = strings.TrimSpace(by + " " + f.Identity)
+		}
+		if f.PredicateType != "" {
+			what = f.PredicateType
+		}
+		state := "verified"
+		switch {
+		case f.Verified:
+		case f.Code != "":
+			state = string(f.Code)
+		default:
+			state = "not verified"
+		}
+		rows = append(rows, []string{state, what, by, short(string(f.Evidence)), f.Message})
+	}
+	if err := a.say(""); err != nil {
+		return err
+	}
+	return table(a.stdout, []string{"STATE", "EVIDENCE", "BY", "MANIFEST", "WHY"}, rows)
+}
+
+func (a *app) explain() *cobra.Command {
+	return a.withServer(a.withOutput(&cobra.Command{
+		Use: "explain REF", Short: "Say why an image may be pulled or not, and what would change it", Args: exactly("REF"),
+		RunE: func(c *cobra.Command, args []string) error {
+			ref, server, err := a.image(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			e, err := server.Explain(c.Context(), ref)
+			if err != nil {
+				return err
+			}
+			return a.print(e.Raw, func() error { return a.explained(withHost(server, string(ref.Repository)), &e.Value) })
+		},
+	}))
+}
+
+func (a *app) explained(repository string, e *policy.Explanation) error {
+	var b strings.Builder
+	field := func(name, format string, args ...any) {
+		if value := printable(fmt.Sprintf(format, args...)); value != "" {
+			fmt.Fprintf(&b, "%-12s %s\n", name, value)
+		}
+	}
+	field("image", "%s@%s", repository, e.Digest)
+	if t := e.Tag; t != nil {
+		field("tag", "%s", t.Name)
+		if t.Visible != t.Current {
+			field("  current", "%s", t.Current)
+			field("  visible", "%s", orNone(string(t.Visible)))
+			field("  because", "%s", t.Reason)
+		}
+	}
+	field("kind", "%s", e.Kind)
+	field("state", "%s", e.State)
+	if e.Readable {
+		field("pull", "yes")
+	} else {
+		field("pull", "no")
+	}
+	field("why", "%s", e.Reason)
+	field("remedy", "%s", e.Remedy)
+	field("trusted here", "%s", orNone(strings.Join(e.Authorities, ", ")))
+	field("pushed by", "%s", strings.Join(e.Pushers, ", "))
+	field("first seen", "%s", moment(e.FirstSeen))
+	field("expires", "%s", moment(e.ExpiresAt))
+	field("decided", "%s", moment(e.DecidedAt))
+	if s := e.SBOM; s != nil {
+		field("sbom", "%s", sbomLine(s))
+	}
+	if d := e.Decision; d != nil {
+		field("decision", "%s", d.ID)
+		for _, p := range d.Policies {
+			field("policy", "%s (%s), %d denials", p.Name, p.Mode, p.Deny)
+		}
+		reasons(field, "deny", d.Deny)
+		reasons(field, "warn", d.Warn)
+		reasons(field, "shadow", d.Shadow)
+	}
+	if err := a.say("%s", strings.TrimRight(b.String(), "\n")); err != nil {
+		return err
+	}
+	return a.facts(e.Facts)
+}
+
+func reasons(field func(name, format string, args ...any), name string, list []policy.Reason) {
+	for _, r := range list {
+		field(name, "[%s] %s", r.Code, r.Message)
+		field("  remedy", "%s", r.Remedy)
+	}
+}
+
+func sbomLine(s *policy.SBOMInput) string {
+	switch {
+	case s.Failed != "":
+		return "failed: " + s.Failed
+	case !s.Present:
+		return "none yet"
+	case s.Packages != nil:
+		return fmt.Sprintf("%s, %d packages", s.Origin, s.Packages.Count)
+	default:
+		return s.Origin
+	}
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}
+
+func moment(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+func (a *app) decision() *cobra.Command {
+	return a.withServer(a.withOutput(&cobra.Command{
+		Use: "decision ID", Short: "Show a decision as it was made: what was asked, what was answered", Args: exactly("ID"),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := pathWord("the ID of a decision", args[0]); err != nil {
+				return err
+			}
+			server, err := a.connect(c.Context(), "")
+			if err != nil {
+				return err
+			}
+			d, err := server.Decision(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return writeJSON(a.stdout, json.RawMessage(d.Raw))
+		},
+	}))
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"os"
+	"reflect"
+	"sync/atomic"
+
+	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/server"
+)
+
+// reload puts a changed configuration into force: policies, authorities, grants, users, certificates. Everything is read and checked before
+// anything changes.
+func (a *app) reload(ctx context.Context, p place, r *registry, log *slog.Logger) error {
+	cfg, err := a.load(p)
+	if err != nil {
+		return err
+	}
+	if err := cfg.RefuseOwnKeys(r.keys.uses); err != nil {
+		return err
+	}
+	set, err := a.compile(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	if _, err := loadCertificate(cfg.TLS); err != nil {
+		return err
+	}
+	if err := r.auth.Reload(ctx); err != nil {
+		return err
+	}
+	if err := r.admission.SetAuthorities(ctx, cfg.Trust()); err != nil {
+		return err
+	}
+	if err := r.admission.SetEngine(ctx, set); err != nil {
+		return err
+	}
+	if err := r.auth.Configure(ctx, cfg.PolicyGrants(), cfg.AnonymousRoles()); err != nil {
+		return err
+	}
+	r.engine.Store(set)
+	if err := r.certificate.replace(cfg.TLS); err != nil {
+		return err
+	}
+	if kept := restartNeeded(r.config, cfg); len(kept) > 0 {
+		log.Warn("changed, and in force only after a restart", "keys", kept)
+	}
+	for _, w := range cfg.Warnings() {
+		log.Warn("configuration", "warning", w.In(cfg.Path()))
+	}
+	return nil
+}
+
+// restartNeeded names the keys that changed and that a running server cannot change.
+func restartNeeded(was, is *config.Config) []string {
+	var keys []string
+	for _, k := range []struct {
+		name    string
+		was, is any
+	}{
+		{"listen", was.Listen, is.Listen}, {"external_url", was.ExternalURL, is.ExternalURL}, {"trusted_proxies", was.TrustedProxies, is.TrustedProxies}, {"metrics", was.Metrics, is.Metrics}, {"data", was.Data, is.Data},
+		{"tls", was.TLS.Cert == "", is.TLS.Cert == ""},
+		{"auth.htpasswd", was.Auth.HTPasswd, is.Auth.HTPasswd}, {"auth.token_ttl", was.Auth.TokenTTL, is.Auth.TokenTTL},
+		{"repositories", was.Repositories, is.Repositories}, {"quarantine", was.Quarantine, is.Quarantine}, {"refusals", was.Refusals, is.Refusals},
+		{"sbom", was.SBOM, is.SBOM}, {"log", was.Log, is.Log},
+	} {
+		if !reflect.DeepEqual(k.was, k.is) {
+			keys = append(keys, k.name)
+		}
+	}
+	return keys
+}
+
+// certificate is the server's certificate, of the files that the configuration names at the moment. A nil one is plain HTTP.
+type certificate struct {
+	*server.Certificate
+	files atomic.Pointer[config.TLS]
+}
+
+func loadCertificate(files config.TLS) (*certificate, error) {
+	if files.Cert == "" {
+		return nil, nil
+	}
+	c := &certificate{}
+	c.files.Store(&files)
+	var err error
+	c.Certificate, err = server.NewCertificate(func() (cert, key []byte, err error) {
+		now := c.files.Load()
+		if cert, err = os.ReadFile(now.Cert); err == nil {
+			key, err = os.ReadFile(now.Key)
+		}
+		return cert, key, err
+	})
+	return c, err
+}
+
+// replace reads the files of another configuration. Turning TLS on or off takes a restart.
+func (c *certificate) replace(files config.TLS) error {
+	if c == nil || files.Cert == "" {
+		return nil
+	}
+	c.files.Store(&files)
+	return c.Reload()
+}
+
+func (c *certificate) config() *tls.Config {
+	if c == nil {
+		return nil
+	}
+	return server.TLSConfig(c.Certificate)
+}

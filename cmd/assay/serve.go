@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"syscall"
+
+	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/server"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) serve() *cobra.Command {
+	var p place
+	c := &cobra.Command{
+		Use: "serve", Short: "Run the registry", Args: exactly(),
+		Long: `Run the registry. Without any configuration it keeps ./data, listens on 127.0.0.1:5000
+and serves only what somebody trusted has signed; the first start makes an administrator.
+
+SIGTERM and SIGINT end it after the requests in flight, within 30 seconds.
+SIGHUP reloads keys, grants, users, policies and certificates; a configuration that is
+wrong changes nothing and is reported.`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := a.load(p)
+			if err != nil {
+				return err
+			}
+			if cfg.Path() == "" {
+				if _, err := os.Stat(filepath.Join(a.dir, "assay.yaml")); err == nil {
+					fmt.Fprintln(a.stderr, "assay: there is an assay.yaml here, which is not read without --config assay.yaml")
+				}
+			}
+			return a.run(c.Context(), p, cfg)
+		},
+	}
+	c.Flags().StringVar(&p.data, "data", "", "directory of everything that is stored (ASSAY_DATA; default ./data)")
+	c.Flags().StringVar(&p.listen, "listen", "", "HOST:PORT to listen on (ASSAY_LISTEN; default 127.0.0.1:5000)")
+	_ = c.MarkFlagDirname("data")
+	return a.withConfig(c, &p)
+}
+
+// run starts the registry and returns when it has ended.
+func (a *app) run(ctx context.Context, p place, cfg *config.Config) (err error) {
+	began := a.clock()
+	log := a.logger(cfg.Log)
+	for _, w := range cfg.Warnings() {
+		log.Warn("configuration", "warning", w.In(cfg.Path()))
+	}
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+
+	r, err := a.open(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.close()) }()
+	if err := a.handle(r, cfg, log); err != nil {
+		return err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("cannot listen on %s: %w", cfg.Listen, err)
+	}
+	at := baseURL(cfg, listener.Addr())
+	fmt.Fprintf(a.stderr, "listening on %s\n", at)
+	log.Info("listening", "url", at, "data", cfg.Data, "version", versionText(), "took", a.clock().Sub(began).String())
+
+	serving, stopServing := context.WithCancel(ctx)
+	defer stopServing()
+	background, stopLoops := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopLoops()
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(serving, r.http, r.handler, listener, server.Grace) }()
+	var loops sync.WaitGroup
+	loops.Go(func() {
+		if err := r.admission.Run(background); err != nil {
+			log.Error("background work ended", "error", err)
+		}
+	})
+	err = a.greet(ctx, cfg, r, listener.Addr())
+	if err == nil {
+		err = a.attend(ctx, p, r, log, hangup, ended)
+	}
+	log.Info("draining", "within", server.Grace.String())
+	stopServing()
+	err = errors.Join(err, drained(<-ended))
+	stopLoops()
+	loops.Wait()
+	log.Info("stopped")
+	return err
+}
+
+// drained forgives requests that had to be cut off: the server logged it, and the end was asked for.
+func drained(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil
+	}
+	return err
+}
+
+// attend waits for the end, and reloads when asked. It gives back to ended what it takes.
+func (a *app) attend(ctx context.Context, p place, r *registry, log *slog.Logger, hangup <-chan os.Signal, ended chan error) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-ended:
+			ended <- nil
+			return err
+		case <-hangup:
+			if err := a.reload(ctx, p, r, log); err != nil {
+				log.Error("the configuration was not reloaded; the one before stays in force", "error", err)
+			} else {
+				log.Info("reloaded", "policies", r.revision())
+			}
+		}
+	}
+}
+
+// logger writes to standard error. Both forms escape control characters.
+func (a *app) logger(c config.Log) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(c.Level)) // the words were checked
+	o := &slog.HandlerOptions{Level: level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(a.stderr, o))
+	}
+	return slog.New(slog.NewTextHandler(a.stderr, o))
+}
+
+func baseURL(cfg *config.Config, at net.Addr) string {
+	if cfg.TLS.Cert != "" {
+		return "https://" + at.String()
+	}
+	return "http://" + at.String()
+}
+
+// greet makes the administrator of a new registry and tells whoever started the server what to do next; only then is the registry ready. The
+// password is never shown again.
+func (a *app) greet(ctx context.Context, cfg *config.Config, r *registry, at net.Addr) error {
+	name, secret, err := r.auth.Bootstrap(ctx)
+	if err != nil {
+		return fmt.Errorf("the first administrator could not be made: %w", err)
+	}
+	defer r.greeted.Store(true)
+	if secret == "" {
+		return nil
+	}
+	host := cfg.Host()
+	if host == "" {
+		host = at.String()
+	}
+	_, err = fmt.Fprintf(a.stderr, `
+This registry is new. It made an administrator, whose password is shown this once:
+
+  name:   %[1]s
+  secret: %[2]s
+
+Next, from another terminal:
+
+  log in         assay login --username %[1]s %[3]s
+  trust a key    assay trust add release --key cosign.pub --repositories 'acme/**'
+  push           crane push app.tar %[3]s/acme/app:v1     it waits until it is signed
+  sign           cosign sign --key cosign.key %[3]s/acme/app@sha256:...
+  see why        assay explain %[3]s/acme/app:v1
+
+`, name, secret, host)
+	return err
+}

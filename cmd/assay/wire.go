@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/engine"
+	"github.com/assay-registry/assay/sbom"
+	"github.com/assay-registry/assay/server"
+	"github.com/assay-registry/assay/server/auth"
+	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/store/bolt"
+	"github.com/assay-registry/assay/store/fs"
+	"github.com/assay-registry/assay/verify/sigstore"
+)
+
+// registry is everything that a running server is made of, from the drivers up.
+type registry struct {
+	directory   *directory
+	keys        *keyring
+	config      *config.Config // as it was at the start
+	blobs       *fs.Blobs
+	kv          *bolt.KV
+	local       *store.Local
+	engine      atomic.Pointer[engine.Set]
+	admission   *policy.Admission
+	auth        *auth.Authenticator
+	certificate *certificate
+	handler     *server.Handler
+	http        *http.Server
+	greeted     atomic.Bool // the administrator's password, if there was one to tell, has been told
+}
+
+// open puts the registry together: drivers, core, admission, who asks. Nothing listens yet.
+func (a *app) open(ctx context.Context, cfg *config.Config, log *slog.Logger) (r *registry, err error) {
+	r = &registry{config: cfg}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.close())
+		}
+	}()
+	if r.directory, err = openDirectory(cfg.Data, true); err != nil {
+		return r, err
+	}
+	if r.keys, err = openKeys(r.directory.keys(), a.rand); err != nil {
+		return r, err
+	}
+	if err = cfg.RefuseOwnKeys(r.keys.uses); err != nil {
+		return r, err
+	}
+	if r.certificate, err = loadCertificate(cfg.TLS); err != nil {
+		return r, err
+	}
+	set, err := a.compile(ctx, cfg, log)
+	if err != nil {
+		return r, err
+	}
+	r.engine.Store(set)
+	if err = a.openStore(ctx, r, log); err != nil {
+		return r, err
+	}
+	generator, err := a.generator(cfg, log)
+	if err != nil {
+		return r, err
+	}
+	o := policy.Options{
+		Local: r.local, Engine: set, Verifier: sigstore.New(log), Authorities: cfg.Trust(), Rules: rules(cfg),
+		QuarantineMax: time.Duration(cfg.Quarantine.Max), QuarantineGrace: time.Duration(cfg.Quarantine.Grace),
+		HeadDeny: cfg.Refusals.Head == "deny", Generator: generator, Formats: formats(cfg), SBOMKey: r.keys.sbom, Host: publicHost(cfg),
+		Clock: a.clock, Rand: a.rand, Log: log,
+	}
+	if r.admission, err = policy.New(ctx, o); err != nil {
+		return r, err
+	}
+	r.auth, err = auth.New(ctx, auth.Options{
+		Files: os.DirFS(filepath.Dir(cfg.Auth.HTPasswd)), Htpasswd: base(cfg.Auth.HTPasswd), Docs: r.local,
+		Grants: cfg.PolicyGrants(), Anonymous: cfg.AnonymousRoles(), Key: r.keys.token, TTL: time.Duration(cfg.Auth.TokenTTL),
+		Clock: a.clock, Rand: a.rand, Log: log, Audit: auditor(r.local),
+	})
+	return r, err
+}
+
+func base(path string) string {
+	if path == "" {
+		return ""
+	}
+	return filepath.Base(path)
+}
+
+// openStore opens the drivers and the core. What they cannot survive ends the process: an unknown state must not be served.
+func (a *app) openStore(ctx context.Context, r *registry, log *slog.Logger) (err error) {
+	fatal := func(err error) {
+		log.Error("the storage failed in a way that leaves unknown what it holds; the server stops rather than guess", "error", err)
+		fmt.Fprintln(a.stderr, "assay: "+printableLines(sentence(err)))
+		a.exit(exitError)
+	}
+	r.blobs, err = fs.Open(r.directory.blobs(), fs.Options{Fatal: fatal, Rand: a.rand, Now: a.clock})
+	if err != nil {
+		return err
+	}
+	if r.kv, err = bolt.Open(r.directory.meta(), bolt.Options{Fatal: fatal}); err != nil {
+		return err
+	}
+	r.local, err = store.NewLocal(ctx, store.LocalOptions{Blobs: r.blobs, KV: r.kv, Clock: a.clock, Rand: a.rand, Log: log})
+	return err
+}
+
+// generator finds the SBOM worker. None at all is a warning: a registry without it still gates.
+func (a *app) generator(cfg *config.Config, log *slog.Logger) (sbom.Generator, error) {
+	if len(cfg.SBOM.Formats) == 0 {
+		return nil, nil
+	}
+	w, err := sbom.NewWorker(sbom.WorkerOptions{
+		Path: cfg.SBOM.Worker, Memory: int64(cfg.SBOM.Memory), Timeout: time.Duration(cfg.SBOM.Timeout), Log: log,
+	})
+	switch {
+	case err == nil:
+		return w, nil
+	case cfg.SBOM.Worker != "":
+		return nil, err
+	default:
+		log.Warn("no SBOMs are made", "reason", err.Error())
+		return nil, nil
+	}
+}
+
+func formats(cfg *config.Config) []sbom.Format {
+	list := make([]sbom.Format, len(cfg.SBOM.Formats))
+	for i, f := range cfg.SBOM.Formats {
+		list[i] = sbom.Format(f)
+	}
+	return list
+}
+
+func rules(cfg *config.Config) []policy.RepositoryRule {
+	list := make([]policy.RepositoryRule, len(cfg.Repositories))
+	for i, r := range cfg.Repositories {
+		list[i] = policy.RepositoryRule{Match: store.Glob(r.Match), Sparse: r.Sparse.Mode, Platforms: r.Sparse.Platforms}
+	}
+	return list
+}
+
+// publicHost is how clients name the registry; empty where only they can know.
+func publicHost(cfg *config.Config) string {
+	if host := cfg.Host(); host != "" {
+		return host
+	}
+	if host, port, err := net.SplitHostPort(cfg.Listen); err == nil && config.Loopback(host) && port != "0" {
+		return cfg.Listen
+	}
+	return ""
+}
+
+// auditor records changes of users.
+func auditor(local *store.Local) func(context.Context, policy.AuditRecord) error {
+	return func(ctx context.Context, record policy.AuditRecord) error {
+		text, err := json.Marshal(record)
+		if err != nil {
+			return err
+		}
+		return local.Update(ctx, func(tx *store.Txn) error {
+			tx.Audit(record.At, text)
+			return nil
+		})
+	}
+}
+
+// revision names the policies in force.
+func (r *registry) revision() string { return r.engine.Load().Revision() }
+
+// close gives everything back. It may be called on a registry that was opened half.
+func (r *registry) close() error {
+	var errs []error
+	if r.blobs != nil {
+		errs = append(errs, r.blobs.Close())
+	}
+	if r.kv != nil {
+		errs = append(errs, r.kv.Close())
+	}
+	if r.directory != nil {
+		errs = append(errs, r.directory.release())
+	}
+	return errors.Join(errs...)
+}
