@@ -43,7 +43,7 @@ func (b *syncBuffer) String() string {
 
 // house is a handler with real users over the registry in memory.
 type house struct {
-	t        *testing.T
+	t        testing.TB
 	registry *memory
 	auth     *auth.Authenticator
 	handler  *Handler
@@ -65,7 +65,7 @@ const password = "correct horse battery"
 
 // users of every house: dev (pull, push on acme/**), remover (all but admin on acme/**), reader (pull on acme/**), other (pull, push on
 // other/**), root (admin on everything). They share one password.
-func newHouse(t *testing.T, change func(*Options, *auth.Options)) *house {
+func newHouse(t testing.TB, change func(*Options, *auth.Options)) *house {
 	t.Helper()
 	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
 	if err != nil {
@@ -145,7 +145,7 @@ func (h *house) want(status int, user, method, target string, body []byte, heade
 }
 
 // checkAnswer holds what is true of every answer.
-func checkAnswer(t *testing.T, what string, w *httptest.ResponseRecorder) {
+func checkAnswer(t testing.TB, what string, w *httptest.ResponseRecorder) {
 	t.Helper()
 	h := w.Header()
 	if h.Get("X-Content-Type-Options") != "nosniff" || !strings.Contains(h.Get("Content-Security-Policy"), "default-src 'none'") {
@@ -164,7 +164,7 @@ func checkAnswer(t *testing.T, what string, w *httptest.ResponseRecorder) {
 }
 
 // problem reads the one error of an answer.
-func problem(t *testing.T, what string, w *httptest.ResponseRecorder) errorItem {
+func problem(t testing.TB, what string, w *httptest.ResponseRecorder) errorItem {
 	t.Helper()
 	var body struct {
 		Errors []errorItem `json:"errors"`

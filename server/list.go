@@ -2,7 +2,6 @@ package server
 
 import (
 	"encoding/json"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -66,7 +65,8 @@ func (c *call) referrers(registry store.Registry) error {
 		extra.Set("artifactType", artifactType)
 		c.w.Header().Set("OCI-Filters-Applied", "artifactType")
 	}
-	b := []byte(`{"schemaVersion":2,"mediaType":"` + store.TypeIndex + `","manifests":[`)
+	b := make([]byte, 0, 128+400*len(page.Items))
+	b = append(b, `{"schemaVersion":2,"mediaType":"`+store.TypeIndex+`","manifests":[`...)
 	next, listed := page.Next, 0
 	for i, d := range trim(page.Items, w.n) {
 		if filtered && d.ArtifactType != artifactType { // an empty filter, which the registry takes for none
@@ -128,19 +128,33 @@ func appendText(b []byte, s string) []byte {
 			return append(b, quoted...)
 		}
 	}
+	return appendPlain(b, s)
+}
+
+// appendPlain appends a JSON string that is known to have nothing to escape: a digest.
+func appendPlain(b []byte, s string) []byte {
 	b = append(b, '"')
 	b = append(b, s...)
 	return append(b, '"')
 }
 
+func sorted(keys []string, m map[string]string) []string {
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
 // appendDescriptor appends what the referrers API tells of a manifest.
 func appendDescriptor(b []byte, d store.Descriptor) []byte {
 	b = appendText(append(b, `{"mediaType":`...), d.MediaType)
-	b = appendText(append(b, `,"digest":`...), string(d.Digest))
+	b = appendPlain(append(b, `,"digest":`...), string(d.Digest))
 	b = strconv.AppendInt(append(b, `,"size":`...), d.Size, 10)
 	if len(d.Annotations) > 0 {
 		b = append(b, `,"annotations":{`...)
-		for i, k := range slices.Sorted(maps.Keys(d.Annotations)) {
+		var few [8]string // on the stack
+		for i, k := range sorted(few[:0], d.Annotations) {
 			if i > 0 {
 				b = append(b, ',')
 			}

@@ -14,7 +14,7 @@ import (
 )
 
 // next reads the target of a Link header.
-func next(t *testing.T, h http.Header) string {
+func next(t testing.TB, h http.Header) string {
 	t.Helper()
 	link := h.Get("Link")
 	if link == "" {
@@ -172,7 +172,7 @@ func TestD17_AReferrersPageIsBounded(t *testing.T) {
 
 func TestDescriptorsAreEncodedAsTheLibraryDoes(t *testing.T) {
 	for _, d := range []store.Descriptor{
-		{},
+		{Digest: sha512},
 		{MediaType: store.TypeImage, Digest: sha256, Size: 1234, ArtifactType: "application/x"},
 		{MediaType: "a\"b\\c", Digest: sha256, Size: -1, Annotations: map[string]string{"b": "<script>\u2028\x00\xff", "a": "ü", "": ""}},
 	} {

@@ -38,7 +38,7 @@ type memoryRepo struct {
 	tags      map[string]store.Digest
 }
 
-func newMemory(t *testing.T) *memory {
+func newMemory(t testing.TB) *memory {
 	return &memory{dir: t.TempDir(), repos: map[store.Name]*memoryRepo{}, uploads: map[string]*memoryUpload{}}
 }
 
