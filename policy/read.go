@@ -204,8 +204,12 @@ func (v *view) StatBlob(ctx context.Context, repo store.Name, d store.Digest) (s
 	if err != nil {
 		return store.Descriptor{}, err
 	}
-	if v.p.Roles(repo).Has(rolesWriting) {
-		v.a.local.Tell(repo, d)
+	if v.p.Roles(repo).Has(rolesWriting) { // who is told that it is there does not upload it
+		if here, err := v.a.local.Tell(ctx, repo, d); err != nil {
+			return store.Descriptor{}, err
+		} else if !here {
+			return store.Descriptor{}, unknownBlob()
+		}
 	}
 	return store.Descriptor{MediaType: "application/octet-stream", Digest: d, Size: found.size}, nil
 }

@@ -49,6 +49,7 @@ func (t *Txn) LinkBlob(repo Name, d Digest, b BlobRecord) {
 	t.put(repoKey('b', repo, digestKey(d)), toJSON(b))
 	t.put(globalKey(d, 'b', repo), nil)
 	t.touchRepository(repo)
+	t.AfterCommit(func() { t.local.told.add(Item{repo, d}, t.local.clock()) })
 }
 
 // UnlinkBlob takes a blob out of repo.

@@ -28,13 +28,13 @@ type Collected struct {
 const collectPage = 1000
 
 // Collect removes, online, what nothing needs: blob links without reference after their grace, content without link, abandoned sessions.
-// It takes nothing that a client was told exists: a link's time and the leases hold it for the grace period, and as leases
-// do not survive a restart, nothing is collected by lease within one grace period of the start.
+// It takes nothing that a client was told exists: a link's time and the leases hold it for the grace period, and as leases do not survive a
+// restart, no link is taken within one grace period of the start. A clock that is set neither shortens a lease nor the time since the start.
 func (l *Local) Collect(ctx context.Context, o CollectOptions) (Collected, error) {
 	var c Collected
 	now := l.clock()
 	usable := l.told.prune(now.Add(-o.Grace))
-	var from []byte = []byte("b")
+	from := []byte("b")
 	for usable {
 		var candidates []Item
 		var last []byte

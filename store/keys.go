@@ -57,7 +57,7 @@ func readDigest(k []byte) (d Digest, rest []byte, ok bool) {
 	if k[0] == 2 {
 		n, prefix = 65, "sha512:"
 	}
-	if len(k) < n {
+	if k[0] < 1 || k[0] > 2 || len(k) < n {
 		return "", nil, false
 	}
 	return Digest(prefix + hex.EncodeToString(k[1:n])), k[n:], true

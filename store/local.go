@@ -37,19 +37,26 @@ type Local struct {
 	told   leases
 }
 
-// NewLocal opens the core and checks the schema version. Errors: CodeUnavailable when the store is of another version.
+// NewLocal opens the core and checks the schema version. Errors: CodeUnavailable when the store is of another version, or has records and none.
 func NewLocal(ctx context.Context, o LocalOptions) (*Local, error) {
 	l := &Local{blobs: o.Blobs, kv: o.KV, clock: o.Clock, rand: o.Rand, log: o.Log, seed: maphash.MakeSeed(), started: o.Clock()}
 	var found []byte
+	empty := true
 	if err := l.kv.View(ctx, func(tx ReadTx) error {
 		found = bytes.Clone(tx.Get([]byte(keySchema)))
+		for range tx.Scan(nil, nil) {
+			empty = false
+			break
+		}
 		return nil
 	}); err != nil {
 		return nil, err
 	}
 	switch {
-	case found == nil:
+	case found == nil && empty:
 		return l, l.kv.Update(ctx, func(ReadTx) error { return nil }, func(tx Tx) { tx.Put([]byte(keySchema), []byte(Schema)) })
+	case found == nil:
+		return nil, Errorf(CodeUnavailable, "the data directory has records and no schema version, so it is damaged or not one of a registry; restore a backup")
 	case string(found) != Schema:
 		return nil, Errorf(CodeUnavailable, "the data directory has schema version %q and this program reads %s; use the program that wrote it, or restore a backup", found, Schema)
 	}

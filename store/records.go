@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 )
@@ -179,10 +180,10 @@ func (r Records) StoodUnder(repo Name, tag string) []Digest {
 }
 
 // SBOM returns what policy keeps about a manifest's bill of materials, as JSON.
-func (r Records) SBOM(repo Name, d Digest) []byte { return r.r.get(repoKey('s', repo, digestKey(d))) }
+func (r Records) SBOM(repo Name, d Digest) []byte { return bytes.Clone(r.r.get(repoKey('s', repo, digestKey(d)))) }
 
 // Doc returns a document of a class, as JSON.
-func (r Records) Doc(class, name string) []byte { return r.r.get(docKey(class, name)) }
+func (r Records) Doc(class, name string) []byte { return bytes.Clone(r.r.get(docKey(class, name))) }
 
 // DocsOf returns all documents of a class by name.
 func (r Records) DocsOf(class string) map[string][]byte {
@@ -195,7 +196,7 @@ func (r Records) DocsOf(class string) map[string][]byte {
 }
 
 // Decision returns a decision record, as JSON.
-func (r Records) Decision(id string) []byte { return r.r.get([]byte("d" + id)) }
+func (r Records) Decision(id string) []byte { return bytes.Clone(r.r.get([]byte("d" + id))) }
 
 // RepositoryPage lists at most limit names after the given one.
 func (r Records) RepositoryPage(afterName string, limit int) []Name {
@@ -269,7 +270,7 @@ func (r Records) SBOMWorkPage(after *Item, limit int) []Item { return r.items('w
 
 // SBOMWork returns the state of a piece of SBOM work, as JSON.
 func (r Records) SBOMWork(i Item) []byte {
-	return r.r.get(repoKey('w', i.Repository, digestKey(i.Digest)))
+	return bytes.Clone(r.r.get(repoKey('w', i.Repository, digestKey(i.Digest))))
 }
 
 // AuditPage lists at most limit audit records after the given key, oldest first. Keys are opaque.

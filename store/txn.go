@@ -85,25 +85,29 @@ func (t *Txn) get(key []byte) []byte {
 	return v
 }
 
-// scan reads a range and remembers its sum.
+// scan reads a range and remembers its sum. What the transaction itself deleted does not count towards limit: as many pairs more are read.
 func (t *Txn) scan(from, to []byte, limit int) []Pair {
+	own, wanted := map[string][]byte{}, limit
+	for k, v := range t.writes {
+		if k >= string(from) && (to == nil || k < string(to)) {
+			own[k] = v
+			if v == nil {
+				wanted++
+			}
+		}
+	}
 	var pairs []Pair
 	t.fail(t.local.kv.View(t.ctx, func(tx ReadTx) error {
-		pairs = snapshotReader{tx}.scan(from, to, limit)
+		pairs = snapshotReader{tx}.scan(from, to, wanted)
 		return nil
 	}))
-	t.scans = append(t.scans, scanned{bytes.Clone(from), bytes.Clone(to), limit, t.local.sum(pairs)})
-	return t.overlay(pairs, from, to, limit)
+	t.scans = append(t.scans, scanned{bytes.Clone(from), bytes.Clone(to), wanted, t.local.sum(pairs)})
+	return overlay(pairs, own, limit)
 }
 
-// overlay merges the transaction's own writes into what it scanned. A page cut by limit stays correct as long as the
-// transaction did not delete from it; callers that delete use a limit beyond the range.
-func (t *Txn) overlay(pairs []Pair, from, to []byte, limit int) []Pair {
-	changed := false
-	for k, v := range t.writes {
-		if k < string(from) || to != nil && k >= string(to) {
-			continue
-		}
+// overlay merges the transaction's own writes into what it scanned.
+func overlay(pairs []Pair, own map[string][]byte, limit int) []Pair {
+	for k, v := range own {
 		i, found := slices.BinarySearchFunc(pairs, k, func(p Pair, k string) int { return strings.Compare(string(p.Key), k) })
 		switch {
 		case found && v == nil:
@@ -112,13 +116,9 @@ func (t *Txn) overlay(pairs []Pair, from, to []byte, limit int) []Pair {
 			pairs[i].Value = v
 		case v != nil:
 			pairs = slices.Insert(pairs, i, Pair{[]byte(k), v})
-			changed = true
 		}
 	}
-	if changed && len(pairs) > limit {
-		pairs = pairs[:limit]
-	}
-	return pairs
+	return pairs[:min(len(pairs), limit)]
 }
 
 func (t *Txn) fail(err error) {
