@@ -219,7 +219,7 @@ func TestC13_MetricsAreForThisMachine(t *testing.T) {
 }
 
 func TestC15_TooManyLogins(t *testing.T) {
-	h := newHouse(t, nil)
+	h := newHouse(t, func(_ *Options, a *auth.Options) { a.Clock = func() time.Time { return testTime } })
 	wrong := "Authorization: Basic ZGV2Ondyb25n"
 	var w *httptest.ResponseRecorder
 	for range 30 {
