@@ -13,7 +13,7 @@ import (
 func (a *app) login() *cobra.Command {
 	user, fromStdin := "", false
 	c := &cobra.Command{
-		Use: "login [SERVER]", Short: "Keep credentials where docker, crane and cosign find them", Args: cobra.MaximumNArgs(1),
+		Use: "login [SERVER]", Short: "Keep credentials where docker, crane and cosign find them", Args: atMost(1),
 		Long: `Check credentials against a server and keep them where docker keeps them: with the
 credential helper that its configuration names, else in config.json (mode 0600).
 docker, podman, crane, cosign, regctl and this program then find them there.`,
@@ -110,7 +110,7 @@ func (a *app) connectAs(creds client.Credentials) (*client.Client, error) {
 
 func (a *app) logout() *cobra.Command {
 	return a.withServer(a.withOutput(&cobra.Command{
-		Use: "logout [SERVER]", Short: "Forget credentials", Args: cobra.MaximumNArgs(1),
+		Use: "logout [SERVER]", Short: "Forget credentials", Args: atMost(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				a.remote.server = args[0]

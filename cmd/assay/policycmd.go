@@ -114,7 +114,7 @@ func (a *app) described(found []engine.Description, problems []engine.Problem) e
 
 func (a *app) policyTest() *cobra.Command {
 	return a.withOutput(&cobra.Command{
-		Use: "test DIRECTORY...", Short: "Run the tests of policies", Args: cobra.MinimumNArgs(1),
+		Use: "test DIRECTORY...", Short: "Run the tests of policies", Args: atLeast("DIRECTORY"),
 		Long: "Run the tests of policies: the rules test_* of the files *_test.rego, and the recorded\ndecisions *.txtar, with the built-ins of the server.",
 		RunE: func(c *cobra.Command, args []string) error {
 			results := []engine.TestResult{}

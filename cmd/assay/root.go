@@ -98,6 +98,25 @@ func exactly(names ...string) cobra.PositionalArgs {
 	}
 }
 
+// atLeast takes one argument or more, atMost up to n.
+func atLeast(name string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return usage("%s is missing; usage: %s", name, c.UseLine())
+		}
+		return nil
+	}
+}
+
+func atMost(n int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) > n {
+			return usage("%q is one argument too many; usage: %s", args[n], c.UseLine())
+		}
+		return nil
+	}
+}
+
 // withOutput gives a command the flag -o.
 func (a *app) withOutput(c *cobra.Command) *cobra.Command {
 	c.Flags().StringVarP(&a.output, "output", "o", "table", "how to print: table or json")
