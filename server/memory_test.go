@@ -178,7 +178,7 @@ func (v *memoryView) PutManifest(_ context.Context, repo store.Name, refs []stor
 	}
 	r := v.write(repo)
 	for _, l := range parsed.Layers {
-		if _, ok := r.blobs[l.Digest]; !ok {
+		if _, ok := r.blobs[l.Digest]; !ok && !strings.Contains(l.MediaType, "nondistributable") {
 			return nil, store.Errorf(store.CodeManifestBlobUnknown, "the blob %s is not in this repository; push it first", l.Digest)
 		}
 	}
