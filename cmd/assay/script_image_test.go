@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"flag"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -136,8 +135,4 @@ func tarOf(files map[string]string) ([]byte, error) {
 	}
 	err := w.Close()
 	return b.Bytes(), err
-}
-
-func write(ts *testscript.TestScript, path string, content []byte) {
-	ts.Check(os.WriteFile(ts.MkAbs(path), content, 0o600))
 }
