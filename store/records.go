@@ -180,7 +180,9 @@ func (r Records) StoodUnder(repo Name, tag string) []Digest {
 }
 
 // SBOM returns what policy keeps about a manifest's bill of materials, as JSON.
-func (r Records) SBOM(repo Name, d Digest) []byte { return bytes.Clone(r.r.get(repoKey('s', repo, digestKey(d)))) }
+func (r Records) SBOM(repo Name, d Digest) []byte {
+	return bytes.Clone(r.r.get(repoKey('s', repo, digestKey(d))))
+}
 
 // Doc returns a document of a class, as JSON.
 func (r Records) Doc(class, name string) []byte { return bytes.Clone(r.r.get(docKey(class, name))) }
