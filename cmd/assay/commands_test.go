@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -44,9 +45,9 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func digestOf(s string) string { return string(store.DigestOf(digest.SHA256, []byte(s))) }
 
-func TestCommands(t *testing.T) {
-	d := digestOf("x")
-	a := &api{answers: map[string]string{
+// fixed is what the server answers in TestCommands.
+func fixed(d string) *api {
+	return &api{answers: map[string]string{
 		"GET /api/v1/authorities":                 `{"authorities":[{"name":"release","kind":"key","keys":[{"id":"sha256:0123456789abcdef0123","pem":"","revoked":true}],"repositories":["acme/**"],"origin":"config"}]}`,
 		"POST /api/v1/authorities":                `201 {"name":"release"}`,
 		"DELETE /api/v1/authorities/release":      `204 `,
@@ -66,21 +67,19 @@ func TestCommands(t *testing.T) {
 		"GET /api/v1/audit":                       `{"records":[{"at":"2026-01-02T03:04:05Z","actor":"ci","action":"push","repository":"acme/app","tag":"v1","digest":"` + d + `","to":"quarantined"}]}`,
 		"GET /api/v1/check":                       `{"problems":["m acme/app: it is wrong"]}`,
 	}}
-	c := newConsole(t, a)
-	key := "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n"
-	if err := os.WriteFile(filepath.Join(c.dir, "cosign.pub"), []byte(key), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(c.dir, "cosign.key"), []byte("-----BEGIN PRIVATE KEY-----\nYQ==\n-----END PRIVATE KEY-----\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, test := range []struct {
-		args string // split at spaces
-		code int
-		out  string // a part of standard output
-		errs string // a part of standard error
-		sent string // a part of the last request
-	}{
+}
+
+// commandCase is one command line and what it must do.
+type commandCase struct {
+	args string // split at spaces
+	code int
+	out  string // a part of standard output
+	errs string // a part of standard error
+	sent string // a part of the last request
+}
+
+func administrationCases(d string) []commandCase {
+	return []commandCase{
 		{"trust list", 0, "release  key   acme/**       sha256:0123456789ab (revoked)  config", "", "GET /api/v1/authorities"},
 		{"trust list --wide", 0, "sha256:0123456789abcdef0123 revoked", "", ""},
 		{"trust list -o json", 0, `"release"`, "", ""},
@@ -112,6 +111,11 @@ func TestCommands(t *testing.T) {
 		{"revocation lift R-1", 0, "lifted: R-1", "", "DELETE"},
 		{"restore acme/app@" + d, 0, "restored", "", `"digest":"` + d},
 		{"restore acme/app:v1", 2, "", "names no digest", ""},
+	}
+}
+
+func readingCases() []commandCase {
+	return []commandCase{
 		{"repo list", 0, "acme/app\nacme/web\n", "", ""},
 		{"repo list -o json", 0, `"acme/web"`, "", ""},
 		{"explain acme/app:v1", 0, "[signature.missing] no signature", "", "reference=v1&repository=acme%2Fapp"},
@@ -142,7 +146,21 @@ func TestCommands(t *testing.T) {
 		{"config schema", 0, `"$schema"`, "", ""},
 		{"completion bash", 0, "bash completion", "", ""},
 		{"", 0, "Exit codes", "", ""},
-	} {
+	}
+}
+
+func TestCommands(t *testing.T) {
+	d := digestOf("x")
+	a := fixed(d)
+	c := newConsole(t, a)
+	key := "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n"
+	if err := os.WriteFile(filepath.Join(c.dir, "cosign.pub"), []byte(key), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(c.dir, "cosign.key"), []byte("-----BEGIN PRIVATE KEY-----\nYQ==\n-----END PRIVATE KEY-----\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range slices.Concat(administrationCases(d), readingCases()) {
 		t.Run(test.args, func(t *testing.T) {
 			a.got = nil
 			code, out, errs := c.run(strings.Fields(test.args)...)
