@@ -14,7 +14,7 @@ import (
 
 // Problem is one broken invariant.
 type Problem struct {
-	Key  string `json:"key"`  // the record, printable
+	Key  string `json:"key"`  // the record, printable; the digest where a file is wrong
 	What string `json:"what"` // a sentence
 }
 
@@ -56,8 +56,12 @@ type checker struct {
 }
 
 func (c *checker) report(key []byte, format string, args ...any) {
+	c.add(printable(key), fmt.Sprintf(format, args...))
+}
+
+func (c *checker) add(key, what string) {
 	if len(c.problems) < c.limit {
-		c.problems = append(c.problems, Problem{printable(key), fmt.Sprintf(format, args...)})
+		c.problems = append(c.problems, Problem{key, what})
 	}
 }
 
@@ -110,7 +114,7 @@ func (c *checker) content(ctx context.Context, deep bool) error {
 		}
 		seen[f.Digest] = f.Size
 		if what := c.file(ctx, f, deep && !again); what != "" && c.stillHeld(ctx, f.Digest) {
-			c.report([]byte(f.Digest), "%s", what)
+			c.add(string(f.Digest), what)
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -130,8 +134,10 @@ func (c *checker) stillHeld(ctx context.Context, d Digest) bool {
 
 func (c *checker) file(ctx context.Context, f Descriptor, deep bool) string {
 	b, err := c.l.blobs.Open(ctx, f.Digest)
-	if err != nil {
-		return "the content is missing: " + err.Error()
+	if CodeOf(err) == CodeBlobUnknown {
+		return "the content is missing"
+	} else if err != nil {
+		return "the content cannot be read: " + err.Error()
 	}
 	defer func() { _ = b.Close() }()
 	if b.Size != f.Size {

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/big"
 	"os"
@@ -313,16 +312,4 @@ func readFile(t testing.TB, name string) []byte {
 		t.Fatal(err)
 	}
 	return b
-}
-
-// gate is a reader that says when it is read and waits for leave.
-type gate struct {
-	io.Reader
-	reached, open chan struct{}
-	once          sync.Once
-}
-
-func (g *gate) Read(p []byte) (int, error) {
-	g.once.Do(func() { close(g.reached); <-g.open })
-	return g.Reader.Read(p)
 }

@@ -22,7 +22,6 @@ const ociImage, ociIndex = ocispec.MediaTypeImageManifest, ocispec.MediaTypeImag
 type event struct {
 	id          string
 	saw, wrote  map[string]string // "" is absent
-	wholeScan   bool              // it scanned: what it did not see was absent
 	overwritten map[string]string // what each write replaced
 }
 
