@@ -109,22 +109,27 @@ func learn(ctx context.Context) (globs, types []string, err error) {
 	return r.globs, r.types, err
 }
 
-// generate makes the documents of one image.
-func generate(ctx context.Context, j job) (*output, error) {
+// prepare builds what one process needs once, however many images it describes: syft's licence scanner, which rides on the context and takes as
+// long as reading a small image, and the plan of which files are worth keeping.
+func prepare(ctx context.Context) (context.Context, *plan, error) {
+	ctx, err := syft.SetContextLicenseScanner(ctx, settings().Licenses)
+	if err != nil {
+		return nil, nil, err
+	}
+	globs, _, err := learn(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("asking the cataloguers what they want: %w", err)
+	}
+	return ctx, newPlan(append(globs, related[:]...)), nil
+}
+
+// generate makes the documents of one image. ctx and p come from prepare.
+func generate(ctx context.Context, p *plan, j job) (*output, error) {
 	im, config, err := newImage(j)
 	if err != nil {
 		return nil, err
 	}
-	// One licence scanner serves everything: building it takes as long as reading a small image.
-	ctx, err = syft.SetContextLicenseScanner(ctx, settings().Licenses)
-	if err != nil {
-		return nil, err
-	}
-	globs, _, err := learn(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("asking the cataloguers what they want: %w", err)
-	}
-	im.plan = newPlan(append(globs, related[:]...))
+	im.plan = p
 	if err := im.open(ctx); err != nil {
 		return nil, err
 	}

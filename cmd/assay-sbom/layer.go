@@ -271,7 +271,7 @@ func (im *image) keepProgram(n *node, content io.Reader, wanted bool) error {
 			return nil
 		}
 	}
-	if whole && (wanted || n.marks != 0) && im.fits(n.size) {
+	if whole && (wanted && im.fits(n.size) || n.marks != 0 && im.fitsOnce(n.size)) {
 		n.data = append(make([]byte, 0, n.size), b...)
 		im.kept += n.size
 	}
@@ -286,3 +286,6 @@ func (im *image) fits(size int64) bool {
 	}
 	return im.kept+size <= budget
 }
+
+// fitsOnce is fits for a program that is opened by one cataloguer, once and in order: reading it again costs little, keeping it costs others.
+func (im *image) fitsOnce(size int64) bool { return im.kept+size <= im.limits.kept/4 }

@@ -57,7 +57,11 @@ func describeLayout(ctx context.Context, r layoutRequest, out io.Writer) error {
 		defer f.Close()
 		j.layers = append(j.layers, f)
 	}
-	result, err := generate(ctx, j)
+	ctx, p, err := prepare(ctx)
+	if err != nil {
+		return err
+	}
+	result, err := generate(ctx, p, j)
 	if err != nil {
 		return err
 	}

@@ -234,8 +234,8 @@ func inMemory(b []byte) memory { return memory{bytes.NewReader(b)} }
 // Close does nothing.
 func (memory) Close() error { return nil }
 
-// rereader reads a file from its layer again: small ones together with what was found with them, large ones as a stream, and into memory
-// only when somebody seeks in one.
+// rereader reads a file from its layer again, into memory: small ones together with what was found with them, others one at a time, because
+// cataloguers open the same one several times in a row. What is too large for that is a stream.
 type rereader struct {
 	r      *resolver
 	i      int32
@@ -248,7 +248,7 @@ type rereader struct {
 func (f *rereader) Read(p []byte) (int, error) {
 	n := f.r.node(f.i)
 	if f.mem == nil && f.stream == nil {
-		if n.size <= 4<<20 {
+		if n.size <= f.r.im.limits.random {
 			if err := f.load(); err != nil {
 				return 0, err
 			}

@@ -81,7 +81,11 @@ func answer(ctx context.Context, in io.Reader, memory int64) (result *output, fo
 			j.layers = append(j.layers, bytes.NewReader(l.Inline))
 		}
 	}
-	result, err = generate(ctx, j)
+	ctx, p, err := prepare(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	result, err = generate(ctx, p, j)
 	return result, r.Formats, err
 }
 

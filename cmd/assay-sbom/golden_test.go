@@ -1,0 +1,289 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/anchore/syft/syft"
+	"github.com/anchore/syft/syft/artifact"
+	"github.com/anchore/syft/syft/cataloging"
+	"github.com/anchore/syft/syft/pkg"
+	syftsbom "github.com/anchore/syft/syft/sbom"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/assay-registry/assay/sbom"
+	"github.com/assay-registry/assay/store"
+)
+
+// corpus are images that this program and stock syft must describe alike.
+func corpus(t *testing.T) map[string]*picture {
+	hello, err := goProgram()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rpm, err := os.ReadFile(filepath.Join(syftModule(t), "syft", "pkg", "cataloger", "redhat", "testdata", "Packages"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	zstdLayer := pack(t, languages(t)...)
+	return map[string]*picture{
+		"debian":    newPicture().layer(t, debian(25)...).layer(t, languages(t)...),
+		"alpine":    newPicture().layer(t, alpine()...),
+		"rpm":       newPicture().layer(t, regular("etc/os-release", "ID=fedora\nVERSION_ID=40\n"), regular("var/lib/rpm/Packages", string(rpm))),
+		"go":        newPicture().layer(t, program("usr/bin/hello", hello), hard("usr/bin/again", "usr/bin/hello"), link("usr/bin/linked", "hello")),
+		"zstd":      newPicture().add(ocispec.MediaTypeImageLayerZstd, zstandard(t, zstdLayer), zstdLayer),
+		"deleted":   newPicture().layer(t, languages(t)...).layer(t, gone("app/node_modules/left-pad"), gone("opt/app.jar")),
+		"opaque":    newPicture().layer(t, languages(t)...).layer(t, dir("app/node_modules"), regular("app/node_modules/.wh..wh..opq", ""), regular("app/node_modules/fresh/package.json", `{"name":"fresh","version":"1.0.0","license":"MIT"}`)),
+		"upgraded":  newPicture().layer(t, debian(5)...).layer(t, debian(7)...),
+		"linked":    newPicture().layer(t, dir("data/dpkg"), link("var/lib", "/data"), regular("data/dpkg/status", "Package: odd\nStatus: install ok installed\nVersion: 1\nArchitecture: all\n\n"), link("srv/loop", "loop"), link("srv/a", "b"), link("srv/b", "a")),
+		"scattered": newPicture().layer(t, debian(3)...).layer(t, alpine()...).layer(t, program("opt/go", hello)),
+	}
+}
+
+func syftModule(t *testing.T) string {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/anchore/syft").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// TestEqualsStockSyft compares with syft reading an image layout its own way: every package with every field, every relationship.
+func TestEqualsStockSyft(t *testing.T) {
+	ctx, plan := prepared(t)
+	for name, p := range corpus(t) {
+		t.Run(name, func(t *testing.T) {
+			j := p.finish(t)
+			want := stock(t, ctx, p.save(t, j))
+			got := ours(t, ctx, plan, j)
+			if len(want) == 0 {
+				t.Fatal("stock syft found nothing: the image proves nothing")
+			}
+			if diff := difference(want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func stock(t *testing.T, ctx context.Context, layout string) []string {
+	t.Helper()
+	src, err := syft.GetSource(ctx, layout, syft.DefaultGetSourceConfig().WithSources("oci-dir"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	c := syft.DefaultCreateSBOMConfig().WithoutFiles().
+		WithRelationshipsConfig(cataloging.DefaultRelationshipsConfig().WithPackageFileOwnership(false))
+	s, err := syft.CreateSBOM(ctx, src, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return facts(t, s)
+}
+
+func ours(t *testing.T, ctx context.Context, p *plan, j job) []string {
+	t.Helper()
+	im, config, err := newImage(j)
+	if err != nil {
+		t.Fatal(err)
+	}
+	im.plan = p
+	if err := im.open(ctx); err != nil {
+		t.Fatal(err)
+	}
+	s, err := catalog(ctx, newSource(im, config))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// One pass for files that lie behind a linked directory is what they cost.
+	if im.again > 1 {
+		t.Errorf("layers were read again %d times: the plan does not know what the cataloguers want", im.again)
+	}
+	return facts(t, s)
+}
+
+// facts writes out all that is known about packages and how they relate, one line each. A package's id is a hash of all its fields.
+func facts(t *testing.T, s *syftsbom.SBOM) []string {
+	t.Helper()
+	var out []string
+	name := func(i artifact.Identifiable) string {
+		if p, ok := i.(pkg.Package); ok {
+			return p.Name + " " + string(p.ID())
+		}
+		return fmt.Sprintf("%T", i)
+	}
+	for p := range s.Artifacts.Packages.Enumerate() {
+		metadata, err := json.Marshal(p.Metadata)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var where, cpes, licenses []string
+		for _, l := range p.Locations.ToSlice() {
+			where = append(where, plain(l.String()))
+		}
+		for _, c := range p.CPEs {
+			cpes = append(cpes, c.Attributes.BindToFmtString())
+		}
+		for _, l := range p.Licenses.ToSlice() {
+			licenses = append(licenses, l.Value+"|"+l.SPDXExpression+"|"+l.Contents)
+		}
+		slices.Sort(where)
+		slices.Sort(cpes)
+		slices.Sort(licenses)
+		out = append(out, fmt.Sprintf("package %s %s %s %s %s found by %s at %v cpes %v licences %v metadata %s",
+			name(p), p.Version, p.Type, p.PURL, p.Language, p.FoundBy, where, cpes, licenses, metadata))
+	}
+	for _, r := range s.Relationships {
+		out = append(out, fmt.Sprintf("relationship %s %s %s", name(r.From), r.Type, name(r.To)))
+	}
+	if d := s.Artifacts.LinuxDistribution; d != nil {
+		out = append(out, fmt.Sprintf("distribution %+v", *d))
+	}
+	slices.Sort(out)
+	return out
+}
+
+// difference lists lines that only one side has. Stock syft numbers its files; numbers are no facts.
+func difference(want, got []string) string {
+	var b strings.Builder
+	for _, side := range []struct {
+		sign string
+		a, b []string
+	}{{"stock syft only", want, got}, {"ours only", got, want}} {
+		have := map[string]int{}
+		for _, l := range side.b {
+			have[plain(l)]++
+		}
+		for _, l := range side.a {
+			if have[plain(l)]--; have[plain(l)] < 0 {
+				fmt.Fprintf(&b, "%s: %.400s\n", side.sign, plain(l))
+			}
+		}
+	}
+	return b.String()
+}
+
+// plain removes stereoscope's running numbers ("Location<id=12 RealPath=...") from a fact.
+func plain(l string) string {
+	parts := strings.Split(l, "Location<id=")
+	for i := 1; i < len(parts); i++ {
+		_, parts[i], _ = strings.Cut(parts[i], " ")
+	}
+	return strings.Join(parts, "Location<")
+}
+
+// TestTwoRunsGiveTheSameBytes also checks what the documents say about themselves and the layers' digests.
+func TestTwoRunsGiveTheSameBytes(t *testing.T) {
+	p := newPicture().layer(t, debian(12)...).layer(t, languages(t)...)
+	var first *output
+	for range 3 {
+		out, err := generateOne(t, p.finish(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first == nil {
+			first = out
+			continue
+		}
+		for i := range out.documents {
+			if !bytes.Equal(first.documents[i], out.documents[i]) {
+				t.Errorf("document %d differs between two runs: %s", i, firstDifference(first.documents[i], out.documents[i]))
+			}
+		}
+	}
+	if first.summary.DiffIDs != "match" || first.summary.Packages < 20 || first.summary.ByType["deb"] != 12 || first.summary.Generator != generator() {
+		t.Errorf("summary %+v", first.summary)
+	}
+	if got := first.summary.Created.Format("2006-01-02T15:04:05Z"); got != "2024-05-06T07:08:09Z" {
+		t.Errorf("created %s", got)
+	}
+	cdx, err := sbom.Summarize(sbom.MediaTypeCycloneDX, first.documents[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cdx.Packages != first.summary.Packages || !bytes.Contains(first.documents[1], []byte(`"specVersion":"1.6"`)) {
+		t.Errorf("CycloneDX has %d packages, SPDX %d", cdx.Packages, first.summary.Packages)
+	}
+	for _, leak := range []string{os.TempDir(), "syft-cataloger", "localhost"} {
+		if bytes.Contains(first.documents[0], []byte(leak)) || bytes.Contains(first.documents[1], []byte(leak)) {
+			t.Errorf("a document tells of this machine: %q", leak)
+		}
+	}
+}
+
+func firstDifference(a, b []byte) string {
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return fmt.Sprintf("%s / %s", a[max(0, i-80):min(len(a), i+80)], b[max(0, i-80):min(len(b), i+80)])
+		}
+	}
+	return "one is longer"
+}
+
+// TestDiffIDs checks the fact that no registry checks.
+func TestDiffIDs(t *testing.T) {
+	for want, change := range map[string]func(*picture){
+		"match":    func(*picture) {},
+		"mismatch": func(p *picture) { p.diffIDs[0] = store.DigestOf(digest.SHA256, nil) },
+		"unknown":  func(p *picture) { p.diffIDs = nil },
+	} {
+		p := newPicture().layer(t, alpine()...)
+		change(p)
+		out, err := generateOne(t, p.finish(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out.summary.DiffIDs != want {
+			t.Errorf("%q, want %q", out.summary.DiffIDs, want)
+		}
+	}
+}
+
+// TestCataloguersAskForKnownTypes fails when a new version of syft asks for files in a way that is not indexed.
+func TestCataloguersAskForKnownTypes(t *testing.T) {
+	ctx, _ := prepared(t)
+	globs, types, err := learn(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(globs) < 100 || len(types) < 5 {
+		t.Errorf("only %d patterns and %d types were learned", len(globs), len(types))
+	}
+	for _, name := range types {
+		if slices.Index(executableTypes[:], name) < 1 {
+			t.Errorf("files of type %q are asked for and not indexed", name)
+		}
+	}
+}
+
+// TestSmallBudgetReadsAgain gives the kept content no room: the result is the same, only slower.
+func TestSmallBudgetReadsAgain(t *testing.T) {
+	p := newPicture().layer(t, debian(6)...).layer(t, languages(t)...)
+	whole, err := generateOne(t, p.finish(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := p.finish(t)
+	j.limits.kept = 0
+	out, err := generateOne(t, j)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out.again == 0 || !bytes.Equal(whole.documents[0], out.documents[0]) {
+		t.Errorf("layers were read again %d times; %s", out.again, firstDifference(whole.documents[0], out.documents[0]))
+	}
+	if whole.again != 0 {
+		t.Errorf("with room, layers were read again %d times", whole.again)
+	}
+}
