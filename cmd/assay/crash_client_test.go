@@ -28,6 +28,15 @@ const (
 // errGone: the server went away before it answered, so nobody knows whether it did what was asked.
 var errGone = errors.New("no answer")
 
+// refusal is an answer of another status than the wanted one.
+type refusal struct {
+	status int
+	text   string
+}
+
+// Error has the request and the answer.
+func (r *refusal) Error() string { return r.text }
+
 // writer is a client that remembers what was acknowledged. What it names is its own, so that its memory is the whole truth about it.
 type writer struct {
 	site *site
@@ -150,7 +159,7 @@ func (w *writer) write(ctx context.Context, want int, method, path string, heade
 	}
 	w.pending = nil
 	if resp.StatusCode != want {
-		return resp, fmt.Errorf("%s %s: %s, want %d\n%s", method, path, resp.Status, want, answer)
+		return resp, &refusal{resp.StatusCode, fmt.Sprintf("%s %s: %s, want %d\n%s", method, path, resp.Status, want, answer)}
 	}
 	w.now = next
 	return resp, nil
