@@ -87,20 +87,19 @@ type corruption struct {
 	want  []string
 }
 
-func (e *estate) corruptions() []corruption {
-	tagged := func(r store.TagRecord) func(store.Tx) {
-		return func(tx store.Tx) { tx.Put(key("t", app, "v1"), toJSON(r)) }
-	}
-	put := func(k []byte, v string) func(store.Tx) { return func(tx store.Tx) { tx.Put(k, []byte(v)) } }
-	del := func(k []byte) func(store.Tx) { return func(tx store.Tx) { tx.Delete(k) } }
+func set(k []byte, v string) func(store.Tx) { return func(tx store.Tx) { tx.Put(k, []byte(v)) } }
+func del(k []byte) func(store.Tx)           { return func(tx store.Tx) { tx.Delete(k) } }
+
+// corruptionsOfContent break manifests, blobs and what holds them.
+func (e *estate) corruptionsOfContent() []corruption {
 	absent := sha256Of([]byte("absent"))
-	m, i, ev, dead := "m acme/app "+string(e.image), "m acme/app "+string(e.index), "m acme/app "+string(e.evidence), "m acme/app "+string(e.dead)
+	m, i, dead := "m acme/app "+string(e.image), "m acme/app "+string(e.index), "m acme/app "+string(e.dead)
 	return []corruption{
-		{"! another record", put([]byte("!lock"), ""), []string{"!lock: schema version 1 has no such record"}},
-		{"an unknown class", put(key("z", app, absent), ""), []string{"z"}},
+		{"! another record", set([]byte("!lock"), ""), []string{"!lock: schema version 1 has no such record"}},
+		{"an unknown class", set(key("z", app, absent), ""), []string{"z"}},
 		{"a repository that is not listed", del(key("R", store.Name("acme/other"))), []string{"b acme/other " + string(e.big.Digest) + ": the repository is not in the list"}},
 
-		{"m damaged", put(key("m", app, e.dead), "?"), []string{dead + ": the manifest's record is damaged"}},
+		{"m damaged", set(key("m", app, e.dead), "?"), []string{dead + ": the manifest's record is damaged"}},
 		{"m of an unknown state", e.poke(key("m", app, e.dead), 1, 99), []string{dead + ": the manifest's record is damaged"}},
 		{"m with damaged detail", func(tx store.Tx) {
 			tx.Put(key("m", app, e.dead), bytes.Clone(tx.Get(key("m", app, e.dead)))[:40])
@@ -112,12 +111,12 @@ func (e *estate) corruptions() []corruption {
 			rec := bytes.Replace(tx.Get(key("m", app, e.index)), []byte(ociIndex), []byte(strings.Repeat("x", len(ociIndex))), 1)
 			tx.Put(key("m", app, e.index), rec)
 		}, []string{i + ": the manifest does not parse"}},
-		{"m with a short key", put(key("m", app, "\x01abc"), ""), []string{"m acme/app"}},
+		{"m with a short key", set(key("m", app, "\x01abc"), ""), []string{"m acme/app"}},
 
 		{"c with another byte", e.poke(key("c", e.layer.Digest), 0, 'L'), []string{"c " + string(e.layer.Digest) + ": the content " + string(e.layer.Digest) + " does not have that digest"}},
-		{"c cut off", put(key("c", e.layer.Digest), "lay"), []string{"c " + string(e.layer.Digest) + ": the content", "b acme/app " + string(e.layer.Digest) + ": the content has 3 bytes, the record says 5"}},
-		{"c that nobody holds", put(key("c", absent), "absent"), []string{"c " + string(absent) + ": no repository holds the content"}},
-		{"c with a short key", put([]byte("c\x01abc"), ""), []string{`the key is malformed`}},
+		{"c cut off", set(key("c", e.layer.Digest), "lay"), []string{"c " + string(e.layer.Digest) + ": the content", "b acme/app " + string(e.layer.Digest) + ": the content has 3 bytes, the record says 5"}},
+		{"c that nobody holds", set(key("c", absent), "absent"), []string{"c " + string(absent) + ": no repository holds the content"}},
+		{"c with a short key", set([]byte("c\x01abc"), ""), []string{`the key is malformed`}},
 		{"c of an inline blob missing", del(key("c", e.layer.Digest)), []string{string(e.layer.Digest) + ": the content is missing"}},
 
 		{"b missing", func(tx store.Tx) {
@@ -125,72 +124,87 @@ func (e *estate) corruptions() []corruption {
 			tx.Delete(key("g", e.big.Digest, "bacme/app"))
 		},
 			[]string{m + ": the blob " + string(e.big.Digest) + " that it references is not in the repository"}},
-		{"b damaged", put(key("b", store.Name("acme/other"), e.big.Digest), "?"), []string{"b acme/other " + string(e.big.Digest) + ": the blob's record is damaged"}},
-		{"b of another size", put(key("b", store.Name("acme/other"), e.big.Digest), `{"size":7}`), []string{string(e.big.Digest) + ": the content has 196608 bytes, the record says 7"}},
+		{"b damaged", set(key("b", store.Name("acme/other"), e.big.Digest), "?"), []string{"b acme/other " + string(e.big.Digest) + ": the blob's record is damaged"}},
+		{"b of another size", set(key("b", store.Name("acme/other"), e.big.Digest), `{"size":7}`), []string{string(e.big.Digest) + ": the content has 196608 bytes, the record says 7"}},
 		{"b that nothing holds", del(key("g", e.big.Digest, "bacme/other")), []string{"b acme/other " + string(e.big.Digest) + ": the content is not held for this repository"}},
-		{"b with more behind its key", put(key("b", app, absent, "x"), `{}`), []string{"b acme/app " + string(absent) + " x: the key is malformed"}},
+		{"b with more behind its key", set(key("b", app, absent, "x"), `{}`), []string{"b acme/app " + string(absent) + " x: the key is malformed"}},
 
-		{"g for who does not have it", put(key("g", e.big.Digest, "bacme/thief"), ""), []string{"g " + string(e.big.Digest) + " bacme/thief: " + string(e.big.Digest) + " is held for acme/thief, which does not have it"}},
-		{"g of another kind", put(key("g", e.big.Digest, "tv1"), ""), []string{"g " + string(e.big.Digest) + " tv1: the key is malformed"}},
-		{"g without a repository", put(key("g", e.big.Digest, "b"), ""), []string{"g " + string(e.big.Digest) + " b: the key is malformed"}},
+		{"g for who does not have it", set(key("g", e.big.Digest, "bacme/thief"), ""), []string{"g " + string(e.big.Digest) + " bacme/thief: " + string(e.big.Digest) + " is held for acme/thief, which does not have it"}},
+		{"g of another kind", set(key("g", e.big.Digest, "tv1"), ""), []string{"g " + string(e.big.Digest) + " tv1: the key is malformed"}},
+		{"g without a repository", set(key("g", e.big.Digest, "b"), ""), []string{"g " + string(e.big.Digest) + " b: the key is malformed"}},
+	}
+}
 
+// corruptionsOfRelations break what joins manifests, blobs and tags.
+func (e *estate) corruptionsOfRelations() []corruption {
+	absent := sha256Of([]byte("absent"))
+	m, i, ev := "m acme/app "+string(e.image), "m acme/app "+string(e.index), "m acme/app "+string(e.evidence)
+	tagged := func(r store.TagRecord) func(store.Tx) { return set(key("t", app, "v1"), string(toJSON(r))) }
+	return []corruption{
 		{"i missing", del(key("i", e.alternate, string(app))), []string{m + ": its digest under the other algorithm is not recorded"}},
-		{"i to nothing", put(key("i", absent, string(app)), string(key("", absent))), []string{"i " + string(absent) + " acme/app: the alternate digest " + string(absent) + " has no manifest in acme/app"}},
-		{"i to another manifest", put(key("i", e.alternate, string(app)), string(key("", e.index))), []string{"i " + string(e.alternate) + " acme/app: " + string(e.alternate) + " is not the alternate digest of " + string(e.index)}},
-		{"i damaged", put(key("i", e.alternate, string(app)), "?"), []string{"has no manifest in acme/app"}},
-		{"i with a short key", put([]byte("i\x02abc"), ""), []string{"the key is malformed"}},
+		{"i to nothing", set(key("i", absent, string(app)), string(key("", absent))), []string{"i " + string(absent) + " acme/app: the alternate digest " + string(absent) + " has no manifest in acme/app"}},
+		{"i to another manifest", set(key("i", e.alternate, string(app)), string(key("", e.index))), []string{"i " + string(e.alternate) + " acme/app: " + string(e.alternate) + " is not the alternate digest of " + string(e.index)}},
+		{"i damaged", set(key("i", e.alternate, string(app)), "?"), []string{"has no manifest in acme/app"}},
+		{"i with a short key", set([]byte("i\x02abc"), ""), []string{"the key is malformed"}},
 
 		{"r missing", func(tx store.Tx) {
 			tx.Delete(key("r", app, e.layer.Digest, e.evidence))
 			tx.Delete(key("o", app, e.layer.Digest, e.evidence))
 		}, []string{ev + ": its reference to " + string(e.layer.Digest) + " is not recorded"}},
-		{"r from nothing", put(key("r", app, e.layer.Digest, absent), "l"), []string{": the manifest " + string(absent) + " is not in the repository"}},
-		{"r from a tombstone", put(key("r", app, e.config.Digest, e.dead), "c"), []string{": the manifest " + string(e.dead) + " is not in the repository"}},
-		{"r to what the manifest does not name", put(key("r", app, absent, e.image), "l"), []string{": the manifest " + string(e.image) + " does not reference " + string(absent)}},
-		{"r of another kind", put(key("r", app, e.layer.Digest, e.image), "x"), []string{"the record is damaged"}},
+		{"r from nothing", set(key("r", app, e.layer.Digest, absent), "l"), []string{": the manifest " + string(absent) + " is not in the repository"}},
+		{"r from a tombstone", set(key("r", app, e.config.Digest, e.dead), "c"), []string{": the manifest " + string(e.dead) + " is not in the repository"}},
+		{"r to what the manifest does not name", set(key("r", app, absent, e.image), "l"), []string{": the manifest " + string(e.image) + " does not reference " + string(absent)}},
+		{"r of another kind", set(key("r", app, e.layer.Digest, e.image), "x"), []string{"the record is damaged"}},
 
 		{"o missing", del(key("o", app, e.layer.Digest, e.image)), []string{m + ": it is admitted and does not open " + string(e.layer.Digest)}},
-		{"o by nothing", put(key("o", app, e.layer.Digest, absent), ""), []string{": the manifest " + string(absent) + " is not in the repository"}},
+		{"o by nothing", set(key("o", app, e.layer.Digest, absent), ""), []string{": the manifest " + string(absent) + " is not in the repository"}},
 		{"o by what is not admitted", func(tx store.Tx) {
 			tx.Put(key("o", app, e.image, e.index), nil)
 			tx.Put(key("r", app, e.image, e.index), []byte("l"))
 		},
 			[]string{": the blob " + string(e.image) + " is open by " + string(e.index) + ", which is quarantined"}},
-		{"o of what is not referenced", put(key("o", app, absent, e.image), ""), []string{": the blob " + string(absent) + " is open by " + string(e.image) + ", which does not reference it"}},
+		{"o of what is not referenced", set(key("o", app, absent, e.image), ""), []string{": the blob " + string(absent) + " is open by " + string(e.image) + ", which does not reference it"}},
 
 		{"p missing", del(key("p", app, e.image, e.index)), []string{i + ": its child " + string(e.image) + " is not recorded"}},
-		{"p by nothing", put(key("p", app, e.image, absent), ""), []string{": the manifest " + string(absent) + " is not in the repository"}},
-		{"p of no child", put(key("p", app, absent, e.index), ""), []string{": the index " + string(e.index) + " does not list " + string(absent)}},
+		{"p by nothing", set(key("p", app, e.image, absent), ""), []string{": the manifest " + string(absent) + " is not in the repository"}},
+		{"p of no child", set(key("p", app, absent, e.index), ""), []string{": the index " + string(e.index) + " does not list " + string(absent)}},
 
 		{"t to nothing", tagged(store.TagRecord{Current: e.index, Visible: absent}), []string{
 			"t acme/app v1: the tag points to " + string(absent) + ", which is not in the repository", "t acme/app v1: the index of tags by digest lacks it", "T acme/app " + string(e.image) + " v1: the tag does not point there"}},
 		{"t to a tombstone", func(tx store.Tx) { tagged(store.TagRecord{Current: e.dead})(tx); retag(tx, e, e.dead) }, []string{"t acme/app v1: the tag points to " + string(e.dead)}},
-		{"t damaged", func(tx store.Tx) { put(key("t", app, "v1"), "?")(tx); retag(tx, e) }, []string{"t acme/app v1: the tag's record is damaged"}},
+		{"t damaged", func(tx store.Tx) { set(key("t", app, "v1"), "?")(tx); retag(tx, e) }, []string{"t acme/app v1: the tag's record is damaged"}},
 		{"t missing", func(tx store.Tx) { tx.Delete(key("t", app, "v1")); tx.Delete(key("T", app, e.index, "v1")) }, []string{"T acme/app " + string(e.image) + " v1: the tag does not point there"}},
 		{"T missing", del(key("T", app, e.image, "v1")), []string{"t acme/app v1: the index of tags by digest lacks it"}},
-		{"T of no tag", put(key("T", app, e.image, "v2"), ""), []string{"T acme/app " + string(e.image) + " v2: the tag does not point there"}},
+		{"T of no tag", set(key("T", app, e.image, "v2"), ""), []string{"T acme/app " + string(e.image) + " v2: the tag does not point there"}},
+	}
+}
 
-		{"h of nothing", put(key("h", app, reserved+"\x00", absent), ""), []string{"h acme/app " + reserved + " " + string(absent) + ": the manifest " + string(absent) + " is not in the repository"}},
-		{"h with a short key", put(key("h", app, reserved), ""), []string{"h acme/app " + reserved + ": the key is malformed"}},
+// corruptionsOfTheRest break evidence, work and documents.
+func (e *estate) corruptionsOfTheRest() []corruption {
+	absent := sha256Of([]byte("absent"))
+	ev := "m acme/app " + string(e.evidence)
+	return []corruption{
+		{"h of nothing", set(key("h", app, reserved+"\x00", absent), ""), []string{"h acme/app " + reserved + " " + string(absent) + ": the manifest " + string(absent) + " is not in the repository"}},
+		{"h with a short key", set(key("h", app, reserved), ""), []string{"h acme/app " + reserved + ": the key is malformed"}},
 
 		{"e missing", del(key("e", app, e.image, e.evidence)), []string{ev + ": it is not listed as a referrer of its subject"}},
-		{"e of nothing", put(key("e", app, e.image, absent), fmt.Sprintf(`{"digest":%q}`, absent)), []string{": the manifest " + string(absent) + " is not in the repository"}},
-		{"e of what is about something else", put(key("e", app, absent, e.evidence), fmt.Sprintf(`{"digest":%q}`, e.evidence)), []string{": the manifest " + string(e.evidence) + " is not about " + string(absent)}},
-		{"e damaged", put(key("e", app, e.image, e.evidence), "?"), []string{"the record is damaged"}},
-		{"e that shows another manifest", put(key("e", app, e.image, e.evidence), fmt.Sprintf(`{"digest":%q}`, e.image)), []string{"the record is damaged"}},
+		{"e of nothing", set(key("e", app, e.image, absent), fmt.Sprintf(`{"digest":%q}`, absent)), []string{": the manifest " + string(absent) + " is not in the repository"}},
+		{"e of what is about something else", set(key("e", app, absent, e.evidence), fmt.Sprintf(`{"digest":%q}`, e.evidence)), []string{": the manifest " + string(e.evidence) + " is not about " + string(absent)}},
+		{"e damaged", set(key("e", app, e.image, e.evidence), "?"), []string{"the record is damaged"}},
+		{"e that shows another manifest", set(key("e", app, e.image, e.evidence), fmt.Sprintf(`{"digest":%q}`, e.image)), []string{"the record is damaged"}},
 
-		{"x of nothing", put(key("x", app, e.image, absent), "{}"), []string{": the manifest " + string(absent) + " is not in the repository"}},
-		{"x with a short key", put(key("x", app, e.image), "{}"), []string{"x acme/app " + string(e.image) + ": the key is malformed"}},
-		{"q with a short key", put(key("q", app, "\x01"), ""), []string{"the key is malformed"}},
-		{"w with a short key", put(key("w", app, "\x03abc"), ""), []string{"the key is malformed"}},
-		{"w without a repository", put([]byte("wabc"), ""), []string{"the key is malformed"}},
-		{"s of nothing", put(key("s", app, absent), "{}"), []string{"s acme/app " + string(absent) + ": the manifest"}},
-		{"s damaged", put(key("s", app, e.index), "{"), []string{"s acme/app " + string(e.index) + ": the record is damaged"}},
-		{"d damaged", put([]byte("d"+e.decision), "{"), []string{"d" + e.decision + ": the record is damaged"}},
-		{"d with a short key", put([]byte("d12"), "{}"), []string{"d12: the key is malformed"}},
-		{"a damaged", put([]byte("a"+e.decision), ""), []string{"a" + e.decision + ": the record is damaged"}},
-		{"D damaged", put([]byte("Duser\x00root"), "{"), []string{"D user root: the record is damaged"}},
-		{"D without a name", put([]byte("Duser"), "{}"), []string{"the key is malformed"}},
+		{"x of nothing", set(key("x", app, e.image, absent), "{}"), []string{": the manifest " + string(absent) + " is not in the repository"}},
+		{"x with a short key", set(key("x", app, e.image), "{}"), []string{"x acme/app " + string(e.image) + ": the key is malformed"}},
+		{"q with a short key", set(key("q", app, "\x01"), ""), []string{"the key is malformed"}},
+		{"w with a short key", set(key("w", app, "\x03abc"), ""), []string{"the key is malformed"}},
+		{"w without a repository", set([]byte("wabc"), ""), []string{"the key is malformed"}},
+		{"s of nothing", set(key("s", app, absent), "{}"), []string{"s acme/app " + string(absent) + ": the manifest"}},
+		{"s damaged", set(key("s", app, e.index), "{"), []string{"s acme/app " + string(e.index) + ": the record is damaged"}},
+		{"d damaged", set([]byte("d"+e.decision), "{"), []string{"d" + e.decision + ": the record is damaged"}},
+		{"d with a short key", set([]byte("d12"), "{}"), []string{"d12: the key is malformed"}},
+		{"a damaged", set([]byte("a"+e.decision), ""), []string{"a" + e.decision + ": the record is damaged"}},
+		{"D damaged", set([]byte("Duser\x00root"), "{"), []string{"D user root: the record is damaged"}},
+		{"D without a name", set([]byte("Duser"), "{}"), []string{"the key is malformed"}},
 	}
 }
 
@@ -216,7 +230,7 @@ func TestCheckFindsEachCorruption(t *testing.T) {
 	onEach(t, func(t *testing.T, k *kit) {
 		e := newEstate(k)
 		clean := e.dump()
-		for _, c := range e.corruptions() {
+		for _, c := range slices.Concat(e.corruptionsOfContent(), e.corruptionsOfRelations(), e.corruptionsOfTheRest()) {
 			k.raw(c.plant)
 			problems, err := k.l.Check(k.ctx, false, 100)
 			k.must(err)

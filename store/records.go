@@ -130,7 +130,7 @@ func (r Records) Opens(repo Name) bool {
 	return len(r.r.scan(prefix, after(prefix), 1)) > 0
 }
 
-// Repositories that hold content: at most limit names that link it, as blob ('b') or manifest ('m').
+// RepositoriesOf lists at most limit repositories that hold content, as blob ('b') or manifest ('m').
 func (r Records) RepositoriesOf(d Digest, kind byte, limit int) []Name {
 	prefix := globalKey(d, kind, "")
 	var names []Name
