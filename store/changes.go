@@ -44,8 +44,12 @@ func (t *Txn) PutContent(repo Name, kind byte, d Digest, b []byte) {
 	t.put(globalKey(d, kind, repo), nil)
 }
 
-// LinkBlob makes a blob part of repo. Its content is already durable, or put by the same transaction.
+// LinkBlob makes a blob part of repo, or renews its link. Its content is already durable, or put by the same transaction. A link that is not short
+// stays so: what a signer links as well is still what a pusher was told to have a day for.
 func (t *Txn) LinkBlob(repo Name, d Digest, b BlobRecord) {
+	if old, err := t.Blob(repo, d); err == nil && old != nil && !old.Short {
+		b.Short = false
+	}
 	t.put(repoKey('b', repo, digestKey(d)), toJSON(b))
 	t.put(globalKey(d, 'b', repo), nil)
 	t.touchRepository(repo)

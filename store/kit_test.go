@@ -157,7 +157,9 @@ func (k *kit) blob(repo store.Name, b []byte, short bool) store.Descriptor {
 }
 
 // mount links what another repository has, as the gate does.
-func (k *kit) mount(from, to store.Name, d store.Digest) error {
+func (k *kit) mount(from, to store.Name, d store.Digest) error { return k.mountAs(from, to, d, false) }
+
+func (k *kit) mountAs(from, to store.Name, d store.Digest, short bool) error {
 	return k.l.Update(k.ctx, func(t *store.Txn) error {
 		link, err := t.Blob(from, d)
 		if err != nil {
@@ -166,7 +168,7 @@ func (k *kit) mount(from, to store.Name, d store.Digest) error {
 		if link == nil {
 			return store.Errorf(store.CodeBlobUnknown, "there is nothing to mount")
 		}
-		t.LinkBlob(to, d, store.BlobRecord{Size: link.Size, LinkedAt: k.clock.now()})
+		t.LinkBlob(to, d, store.BlobRecord{Size: link.Size, LinkedAt: k.clock.now(), Short: short})
 		return nil
 	})
 }

@@ -192,21 +192,17 @@ func (l *Local) LinkUpload(ctx context.Context, in Ingest, repo Name, d Digest, 
 				return err
 			}
 		}
-		return t.linkStaged(repo, staged, short)
+		t.linkStaged(repo, staged, short)
+		return nil
 	})
 	return Descriptor{MediaType: "application/octet-stream", Digest: d, Size: staged.Size}, err
 }
 
-func (t *Txn) linkStaged(repo Name, staged Staged, short bool) error {
+func (t *Txn) linkStaged(repo Name, staged Staged, short bool) {
 	if staged.Bytes != nil {
 		t.PutContent(repo, 'b', staged.Digest, staged.Bytes)
 	}
-	old, err := t.Blob(repo, staged.Digest)
-	if err != nil {
-		return err
-	}
-	t.LinkBlob(repo, staged.Digest, BlobRecord{Size: staged.Size, LinkedAt: t.local.clock(), Short: short && (old == nil || old.Short)})
-	return nil
+	t.LinkBlob(repo, staged.Digest, BlobRecord{Size: staged.Size, LinkedAt: t.local.clock(), Short: short})
 }
 
 // PutBlob stores and links b, which the registry made itself.

@@ -149,12 +149,18 @@ func TestLinkUpload(t *testing.T) {
 	})
 }
 
-// TestShortLinks: a signer's upload does not shorten the life of what a pusher uploaded, and a pusher's lengthens it.
+// TestShortLinks: a signer's upload or mount does not shorten the life of what a pusher uploaded, and a pusher's lengthens it.
 func TestShortLinks(t *testing.T) {
 	k := inMemory(t)
 	for i, uploads := range [][]bool{{true}, {true, true}, {false}, {false, true}, {true, false}, {true, false, true}} {
 		b := content(fmt.Sprint("short", i), 10)
-		for _, short := range uploads {
+		k.blob("acme/source", b, false)
+		for n, short := range uploads {
+			if n == 0 {
+				k.blob(app, b, short)
+			} else {
+				k.must(k.mountAs("acme/source", app, sha256Of(b), short))
+			}
 			k.blob(app, b, short)
 		}
 		want := true

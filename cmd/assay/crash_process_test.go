@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -91,10 +92,30 @@ func (s *site) signature(b []byte) (string, error) {
 	return base64.StdEncoding.EncodeToString(sig), err
 }
 
+// transcript is what a process said so far.
+type transcript struct {
+	mu  sync.Mutex
+	all bytes.Buffer // guarded by mu
+}
+
+// Write adds to it.
+func (t *transcript) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.all.Write(p)
+}
+
+// String is all of it.
+func (t *transcript) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.all.String()
+}
+
 // command prepares the program with its output kept.
-func (s *site) command(args ...string) (*exec.Cmd, *bytes.Buffer) {
+func (s *site) command(args ...string) (*exec.Cmd, *transcript) {
 	cmd := exec.Command(s.program, args...)
-	out := new(bytes.Buffer)
+	out := new(transcript)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = s.dir, []string{"HOME=" + s.dir, "PATH=/usr/bin:/bin"}, out, out
 	return cmd, out
 }
@@ -102,7 +123,7 @@ func (s *site) command(args ...string) (*exec.Cmd, *bytes.Buffer) {
 // process is one run of the server.
 type process struct {
 	cmd    *exec.Cmd
-	output *bytes.Buffer // read it after exited
+	output *transcript
 	exited chan struct{}
 	err    error // of Wait; read it after exited
 }
