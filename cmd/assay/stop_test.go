@@ -101,8 +101,9 @@ func testDrain(t *testing.T, program string) {
 		t.Errorf("the server ended with %v", p.err)
 	}
 	t.Logf("ended %v after the last answer", time.Since(began))
-	if out := p.output.String(); !strings.Contains(out, "draining") || strings.Contains(out, `"level":"ERROR"`) {
-		t.Errorf("the log:\n%s", out)
+	_, last, drained := strings.Cut(p.output.String(), `"msg":"draining"`)
+	if !drained || strings.Contains(last, `"level":"ERROR"`) || strings.Contains(last, `"status":5`) {
+		t.Errorf("the log:\n%s", p.output)
 	}
 	s.checkStopped(t)
 	s.start(t)
