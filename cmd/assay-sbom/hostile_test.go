@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"strings"
@@ -225,29 +226,60 @@ func FuzzScan(f *testing.F) {
 	f.Add(zstandard(f, pack(f, link("a", "b"), hard("c", "a"), gone("a"), regular(".wh..wh..opq", ""))))
 	f.Add(sparse8EiB(f))
 	p := newPlan([]string{"**/*.jar", "/etc/*", "**/{a,b}*", "**/lib/**"})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		im := &image{limits: defaultLimits(64 << 20), plan: p, blobs: []blob{
-			{content: bytes.NewReader(b), size: int64(len(b))}, {content: bytes.NewReader(b), size: int64(len(b))},
-		}}
-		im.limits.entries, im.limits.uncompressed = 1000, 8<<20
-		if im.open(t.Context()) != nil {
-			return
+	f.Fuzz(func(t *testing.T, b []byte) { readAnything(t, p, b) })
+}
+
+// readAnything reads b as two layers of an image and everything that is in it.
+func readAnything(t *testing.T, p *plan, b []byte) {
+	im := &image{limits: defaultLimits(64 << 20), plan: p, blobs: []blob{
+		{content: bytes.NewReader(b), size: int64(len(b))}, {content: bytes.NewReader(b), size: int64(len(b))},
+	}}
+	im.limits.entries, im.limits.uncompressed = 1000, 8<<20
+	if im.open(t.Context()) != nil {
+		return
+	}
+	r := newResolver(im)
+	for _, i := range r.names {
+		n := r.node(i)
+		if got := im.tree.lookup(n.path); got != i {
+			t.Errorf("%q is node %d and is found as %d", n.path, i, got)
 		}
-		r := newResolver(im)
-		for _, i := range r.names {
-			n := r.node(i)
-			if got := im.tree.lookup(n.path); got != i {
-				t.Errorf("%q is node %d and is found as %d", n.path, i, got)
+		if n.size < 0 || n.size > math.MaxInt32 {
+			continue
+		}
+		if c, err := r.FileContentsByLocation(r.location(i, n.path)); err == nil {
+			_, _ = io.Copy(io.Discard, io.LimitReader(c, 1<<20))
+			_ = c.Close()
+		}
+	}
+	_, _ = r.FilesByGlob("**/*", "/**", "**/a/*")
+}
+
+// TestScanMutations runs FuzzScan's property on thousands of damaged archives, always the same ones: fuzzing this package proper means
+// compiling all of syft again.
+func TestScanMutations(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	seeds := [][]byte{
+		pack(t, alpine()...), gzipped(t, pack(t, debian(2)...)), sparse8EiB(t),
+		zstandard(t, pack(t, link("a", "b"), hard("c", "a"), gone("a"), regular(".wh..wh..opq", ""))),
+		pack(t, regular("d/f", "x"), hard("d/g", "d/f"), link("e", "d"), regular("e/h", "y"), gone("d/f"), dir("d/f"), program("d/p", "\x7fELF\x02\x01\x01"+strings.Repeat("\x00", 200))),
+	}
+	p := newPlan([]string{"**/*.jar", "/etc/*", "**/{a,b,f}*", "**/lib/**"})
+	for range 4000 {
+		b := bytes.Clone(seeds[random.IntN(len(seeds))])
+		for range 1 + random.IntN(6) {
+			switch at := random.IntN(len(b)); random.IntN(3) {
+			case 0:
+				b[at] = byte(random.Uint32())
+			case 1:
+				b = append(b[:at], b[min(len(b), at+random.IntN(600)):]...)
+			default:
+				b = append(b, b[at:min(len(b), at+512)]...)
 			}
-			if n.size < 0 || n.size > math.MaxInt32 {
-				continue
-			}
-			l := r.location(i, n.path)
-			if c, err := r.FileContentsByLocation(l); err == nil {
-				_, _ = io.Copy(io.Discard, c)
-				_ = c.Close()
+			if len(b) == 0 {
+				b = []byte{0}
 			}
 		}
-		_, _ = r.FilesByGlob("**/*", "/**", "**/a/*")
-	})
+		readAnything(t, p, b)
+	}
 }

@@ -30,6 +30,7 @@ type image struct {
 	kept    int64
 	scratch []byte
 	head    [4]byte
+	aliases map[string]bool // where links lead that have a wanted name: their targets are wanted too, if they come later
 
 	mu     sync.Mutex // guards node.data, kept, cursor and what follows, after open
 	again  int        // passes over layers beyond the first
@@ -43,13 +44,14 @@ func (im *image) open(ctx context.Context) error {
 	im.tree = newTree(im.limits.entries)
 	im.diffIDs = make([]string, len(im.blobs))
 	im.left = im.limits.uncompressed
+	im.aliases = map[string]bool{}
 	for i := range im.blobs {
 		if err := im.scan(ctx, i); err != nil {
 			return err
 		}
 		im.recount()
 	}
-	im.scratch = nil
+	im.scratch, im.aliases = nil, nil
 	return nil
 }
 

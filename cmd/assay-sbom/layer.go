@@ -179,6 +179,9 @@ func (im *image) entry(h *tar.Header, content io.Reader, ordinal int32) error {
 	switch n.kind {
 	case kindSymlink:
 		n.link = h.Linkname
+		if im.plan.wants(p) {
+			im.aliases[n.destination()] = true
+		}
 	case kindRegular:
 		n.size = h.Size
 		return im.keep(n, content)
@@ -229,7 +232,7 @@ func (im *image) keep(n *node, content io.Reader) error {
 	if _, err := io.ReadFull(content, head); err != nil {
 		return err
 	}
-	wanted := im.plan.wants(n.path)
+	wanted := im.plan.wants(n.path) || im.aliases[n.path]
 	if mayExecute(head) {
 		return im.keepProgram(n, content, wanted)
 	}
@@ -288,4 +291,9 @@ func (im *image) fits(size int64) bool {
 }
 
 // fitsOnce is fits for a program that is opened by one cataloguer, once and in order: reading it again costs little, keeping it costs others.
-func (im *image) fitsOnce(size int64) bool { return im.kept+size <= im.limits.kept/4 }
+func (im *image) fitsOnce(size int64) bool {
+	if size <= 4<<20 {
+		return im.fits(size)
+	}
+	return im.kept+size <= im.limits.kept/2
+}
