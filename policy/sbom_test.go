@@ -93,6 +93,19 @@ func TestAnSBOMIsAttachedOnceTheImageIsAdmitted(t *testing.T) {
 	if got["application/spdx+json"] != 1 || got["application/vnd.cyclonedx+json"] != 1 || got["application/vnd.in-toto+json"] != 1 {
 		t.Errorf("referrers: %v", got)
 	}
+	page, err := k.as(puller).Referrers(k.ctx, app, i.desc.Digest, "application/spdx+json", "", 0)
+	if err != nil || len(page.Items) != 1 {
+		t.Fatal(page, err)
+	}
+	m, err := k.as(puller).Manifest(k.ctx, app, store.Reference{Digest: page.Items[0].Digest})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := store.ParseManifest(m.MediaType, m.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, "the document, by who may pull", k.getBlob(puller, app, p.Layers[0].Digest), "ok")
 	k.enrich()
 	if g.calls != 1 {
 		t.Errorf("generated %d times", g.calls)
