@@ -46,7 +46,7 @@ programs=(
 for row in "${programs[@]}"; do
 	read -r name module package version <<<"$row"
 	# What is installed says of itself from which package and module version it was built.
-	have=$(go version -m "$bin/$name" 2>/dev/null | awk '$1 == "path" { p = $2 } $1 == "mod" { v = $3 } END { if (p) print p "@" v }')
+	have=$(go version -m "$bin/$name" 2>/dev/null | awk '$1 == "path" { p = $2 } $1 == "mod" { v = $3 } END { if (p) print p "@" v }' || true)
 	[ "$have" = "$module/$package@$version" ] && continue
 	echo "building $name from $module/$package $version"
 	scratch=$(mktemp -d)
