@@ -118,7 +118,11 @@ func (c *call) inspect(admin Admin) error {
 		})
 	}
 	return answer(c, func(ctx context.Context) (*policy.Explanation, error) {
-		return admin.Explain(ctx, c.principal, repo, ref)
+		e, err := admin.Explain(ctx, c.principal, repo, ref)
+		if err == nil {
+			e.Remedy = c.addressed(e.Remedy)
+		}
+		return e, err
 	})
 }
 

@@ -379,6 +379,15 @@ func TestC9_DeletingIsOff(t *testing.T) {
 	}
 }
 
+func TestRemediesNameTheRegistryAsTheClientDoes(t *testing.T) {
+	h := newHouse(t, func(_ *Options, a *auth.Options) { a.Anonymous = 1 })
+	h.registry.fail = &store.Error{Code: store.CodeDenied, Message: "sign it: cosign sign <registry>/acme/app@sha256:0"}
+	e := problem(t, "GET", h.want(403, "dev", "GET", "/v2/acme/app/manifests/v1", nil))
+	if e.Message != "sign it: cosign sign registry.test:5000/acme/app@sha256:0" {
+		t.Errorf("%q", e.Message)
+	}
+}
+
 func TestD11_MessagesShowTheirControls(t *testing.T) {
 	h := newHouse(t, func(_ *Options, a *auth.Options) { a.Anonymous = 1 })
 	h.registry.fail = &store.Error{Code: store.CodeDenied, Message: "no: \x1b[2J\r\n\u009b5m\u202egnp \x00", Detail: "x\x07", Explain: "/api/v1/explain?repository=a&reference=v1"}

@@ -55,8 +55,8 @@ func (c *call) fail(err error) {
 	if validLink(e.Explain) {
 		h.Set("Link", "<"+e.Explain+`>; rel="describedby"`)
 	}
-	item := errorItem{Code: e.Wire(), Message: visible(e.Message), Detail: visible(e.Detail)}
-	if status >= 500 {
+	item := errorItem{Code: e.Wire(), Message: visible(c.addressed(e.Message)), Detail: visible(c.addressed(e.Detail))}
+	if status >= 500 && c.route.Endpoint != EndpointReady { // not being ready is an answer, not a failure
 		c.h.options.Log.LogAttrs(c.r.Context(), slog.LevelError, "request failed",
 			slog.String("id", c.id), slog.String("code", string(e.Code)), slog.String("message", e.Message), slog.Any("cause", e.Cause))
 	}
@@ -80,6 +80,18 @@ func (c *call) fail(err error) {
 		_, err = c.w.Write(document)
 	}
 	c.note(err)
+}
+
+// placeholder stands for this registry in remedies: who writes them does not know under which name the client came.
+const placeholder = "<registry>"
+
+// addressed puts the name by which the client reaches the registry into a remedy, so that it works when pasted.
+func (c *call) addressed(s string) string {
+	if !strings.Contains(s, placeholder) {
+		return s
+	}
+	_, host, _ := strings.Cut(c.origin(), "://")
+	return strings.ReplaceAll(s, placeholder, host)
 }
 
 // understand finds the error to tell; nil where nobody is there to be told.
@@ -170,10 +182,10 @@ func validLink(path string) bool {
 const maxWarnings = 4096
 
 // warn sets Warning headers (RFC 7234 section 5.5). What would exceed the limit is left out.
-func warn(h http.Header, warnings []string) {
+func (c *call) warn(h http.Header, warnings []string) {
 	total := 0
 	for _, text := range warnings {
-		value := `299 - "` + quoted(text) + `"`
+		value := `299 - "` + quoted(c.addressed(text)) + `"`
 		if total += len(value); total > maxWarnings {
 			return
 		}

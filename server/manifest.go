@@ -48,7 +48,7 @@ func (c *call) answerManifest(m *store.Manifest) error {
 	} else {
 		h["Cache-Control"] = headerNoCache
 	}
-	warn(h, m.Warnings)
+	c.warn(h, m.Warnings)
 	if c.unchanged(m.Digest) {
 		return c.empty(http.StatusNotModified)
 	}
@@ -97,7 +97,7 @@ func (c *call) putManifest(registry store.Registry) error {
 	for _, tag := range receipt.Tags {
 		h.Add("OCI-Tag", tag)
 	}
-	warn(h, receipt.Warnings)
+	c.warn(h, receipt.Warnings)
 	return c.empty(http.StatusCreated)
 }
 
