@@ -126,7 +126,9 @@ func TestRefusals(t *testing.T) {
 		{"a page of a proxy", Credentials{}, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>oops", http.StatusBadGateway) }, 502, "502 Bad Gateway"},
 		{"who asks", Credentials{}, func(w http.ResponseWriter, _ *http.Request) { refuse(w, 401, "UNAUTHORIZED", "x") }, 401, "assay login"},
 		{"wrong password", Credentials{"u", "p"}, func(w http.ResponseWriter, _ *http.Request) { refuse(w, 401, "UNAUTHORIZED", "x") }, 401, `credentials of "u"`},
-		{"redirect of a POST is not followed", Credentials{}, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect) }, 0, "not followed"},
+		{"redirect of a POST is not followed", Credentials{}, func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+		}, 0, "not followed"},
 		{"not JSON", Credentials{}, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") }, 0, "does not understand"},
 		{"endless", Credentials{}, func(w http.ResponseWriter, _ *http.Request) {
 			chunk := []byte(strings.Repeat(" ", 1<<20))
