@@ -68,7 +68,8 @@ func TestD17_ListingIsBounded(t *testing.T) {
 	if err != nil || len(p.Manifests) != n || !reflect.DeepEqual(p.Manifests[n-1], d) {
 		t.Fatal(err)
 	}
-	if string(l.Bytes()) != string(l.Bytes()) || l.Add(encoded) {
+	full := string(l.Bytes())
+	if l.Add(encoded) || string(l.Bytes()) != full {
 		t.Error("a full page changed")
 	}
 }

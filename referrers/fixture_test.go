@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -74,14 +73,6 @@ func classify(t *testing.T, c *content, p *store.Parsed, reserved *Tag) *Class {
 func b64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 
 func raw64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
-
-func quote(s string) string {
-	b, err := json.Marshal(s)
-	if err != nil {
-		panic(err)
-	}
-	return string(b)
-}
 
 // Valid documents of each format.
 var (

@@ -120,7 +120,7 @@ func (w *weigher) call(operator *ast.Term, operands []*ast.Term, vars *env) {
 		vars.bind(out, weight)
 		return
 	}
-	if b, ok := w.compiler.TypeEnv.Get(ref).(*types.Function); ok && scalar(b.Result()) {
+	if b, ok := w.compiler.TypeEnv.GetByRef(ref).(*types.Function); ok && scalar(b.Result()) {
 		sum = 1
 	}
 	vars.bind(out, sum)
