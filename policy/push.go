@@ -409,8 +409,8 @@ func (w *writing) links(ctx context.Context) error {
 
 // ordinary reports whether a manifest that is no evidence references the blob already: evidence does not open such a blob.
 func (w *writing) ordinary(blob store.Digest) (bool, error) {
-	if blob == emptyJSON {
-		return false, nil
+	if blob == emptyJSON || w.in.registry != nil {
+		return false, nil // the registry's own documents are kept as blobs of the image that they are about
 	}
 	for _, d := range w.tx.ReferencedBy(w.in.repo, blob, scanLimit) {
 		if d == w.in.digest {
