@@ -193,12 +193,15 @@ func TestUnlinkedLibraries(t *testing.T) {
 }
 
 func TestSecurityFloors(t *testing.T) {
-	args := []string{"-m", "-f", "{{.Path}} {{.Version}} {{if .Replace}}replaced{{end}}"}
+	args := []string{"-m", "-e", "-f", "{{.Path}} {{.Version}} {{if .Replace}}replaced{{end}}"}
 	for path := range floors {
 		args = append(args, path)
 	}
 	for line := range strings.Lines(goList(t, args...)) {
 		field := strings.Fields(line)
+		if len(field) < 2 {
+			continue // not in the module: nothing to hold to a floor yet
+		}
 		if older(t, field[1], floors[field[0]]) {
 			t.Errorf("%s %s is older than %s, which fixed a hole", field[0], field[1], floors[field[0]])
 		}

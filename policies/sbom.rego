@@ -58,7 +58,7 @@ verdict := {
 	"msg": sprintf("The SBOM of %s is %s, and this policy wants one that is %s.", [label, origin, concat(" or ", input.params.origins)]),
 	"remedy": waiting,
 } if {
-	not origin in input.params.origins
+	not origin_accepted
 } else := {
 	"code": "sbom.unverified",
 	"msg": sprintf("The attestation that carries the SBOM of %s is not verified.", [label]),
@@ -81,11 +81,20 @@ default origin := "of unknown origin"
 
 origin := input.sbom.origin
 
+# The input describes the best one; where that is not accepted, another that is there may be.
+origin_accepted if origin in input.params.origins
+
+origin_accepted if {
+	some other in input.sbom.origins
+	other in input.params.origins
+}
+
 default format := "unknown"
 
 format := input.sbom.format
 
 format_accepted if {
+	origin in input.params.origins
 	some accepted in input.params.formats
 	matches(accepted, format)
 }

@@ -46,6 +46,8 @@ test_origin if {
 	codes == {"sbom.origin"} with input as ask(object.union(found, {"origin": "attached"}), {"origins": ["generated"]})
 	wants_one with input as ask(object.union(found, {"origin": "attached"}), {"origins": ["generated"]})
 	codes == {"sbom.origin"} with input as ask(found, {"origins": ["attested"]})
+	codes == {"sbom.origin"} with input as ask(object.union(found, {"origins": ["generated"]}), {"origins": ["attested"]})
+	codes == set() with input as ask(object.union(found, {"origins": ["generated", "attached"]}), {"origins": ["attached"]})
 	codes == {"sbom.origin"} with input as ask({"present": true, "verified": true}, {})
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 
+	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -22,10 +23,13 @@ func (p Principal) administrator(globs ...store.Glob) error {
 	return nil
 }
 
-// administers is conservative: the glob must be one of those that the role was granted for, or that grant is for everything.
+// administers is conservative: the glob must be one of those that the role was granted for, or the name of a repository there, or the grant is for everything.
 func (p Principal) administers(g store.Glob) bool {
 	if p.Token {
 		return false // tokens carry actions on repositories, none of which is administration
+	}
+	if name, err := store.ParseName(string(g)); err == nil { // a name has no wildcard
+		return p.Roles(name).Has(RoleAdmin)
 	}
 	for _, grant := range p.Grants {
 		if grant.Roles.Has(RoleAdmin) && (slices.Contains(grant.Repositories, g) || slices.Contains(grant.Repositories, "**")) {
@@ -33,6 +37,21 @@ func (p Principal) administers(g store.Glob) bool {
 		}
 	}
 	return false
+}
+
+// refusedChange leaves the audit record of a change of trust that was refused to someone who may write somewhere it would have reached.
+func (a *Admission) refusedChange(ctx context.Context, p Principal, r AuditRecord, err error) error {
+	if store.CodeOf(err) != store.CodeDenied || !p.Authenticated() || !slices.ContainsFunc(p.Grants, func(g Grant) bool { return g.Roles.Has(rolesAudited) }) {
+		return err
+	}
+	r.Actor, r.Action, r.Reason = p.Name, "refuse", clip(err.Error(), maxMessage)
+	if auditErr := a.local.Update(ctx, func(tx *store.Txn) error {
+		a.audit(tx, r)
+		return nil
+	}); auditErr != nil {
+		a.log.Error("a refusal could not be recorded", "actor", p.Name, "error", auditErr)
+	}
+	return err
 }
 
 // Authorities lists who is trusted, from the configuration and from the store.
@@ -47,7 +66,7 @@ func (a *Admission) Authorities(_ context.Context, p Principal) ([]verify.Author
 // Errors: CodeInvalid, CodeConflict when the name is taken.
 func (a *Admission) AddAuthority(ctx context.Context, p Principal, au verify.Authority) error {
 	if err := p.administrator(au.Repositories...); err != nil {
-		return err
+		return a.refusedChange(ctx, p, AuditRecord{}, err)
 	}
 	au.Origin = "runtime"
 	if err := au.Validate(); err != nil {
@@ -102,10 +121,7 @@ func (a *Admission) RevokeKey(ctx context.Context, p Principal, authority, keyID
 }
 
 func (a *Admission) editAuthority(ctx context.Context, p Principal, name string, edit func(*store.Txn, *trust, int) error) error {
-	if err := p.administrator(); err != nil {
-		return err
-	}
-	return a.change(ctx, func(tx *store.Txn, t *trust) error {
+	err := a.change(ctx, func(tx *store.Txn, t *trust) error {
 		i := find(t.runtime, name)
 		if i < 0 {
 			if err := p.administrator("**"); err != nil {
@@ -121,6 +137,7 @@ func (a *Admission) editAuthority(ctx context.Context, p Principal, name string,
 		}
 		return edit(tx, t, i)
 	})
+	return a.refusedChange(ctx, p, AuditRecord{}, err)
 }
 
 // Revocations lists the records in force.
@@ -146,7 +163,7 @@ func (a *Admission) Revoke(ctx context.Context, p Principal, r Revocation) (*Rev
 		return nil, store.Errorf(store.CodeInvalid, "the reason of a revocation has at most 300 characters")
 	}
 	if err := p.administrator(r.Repository); err != nil {
-		return nil, err
+		return nil, a.refusedChange(ctx, p, AuditRecord{Digest: r.Digest}, err)
 	}
 	r.At, r.By = a.now(), p.Name
 	r.ID = "R-" + a.local.ID(r.At)
@@ -158,10 +175,7 @@ func (a *Admission) Revoke(ctx context.Context, p Principal, r Revocation) (*Rev
 		}
 		tx.PutDoc(classRevocation, r.ID, b)
 		a.audit(tx, AuditRecord{Actor: p.Name, Action: "revoke", Digest: r.Digest, Reason: r.Reason})
-		for _, i := range affected(tx, r) {
-			tx.Queue(i)
-		}
-		return nil
+		return a.reconsiderAll(tx, r)
 	})
 	if err != nil {
 		return nil, err
@@ -190,56 +204,104 @@ func (a *Admission) Lift(ctx context.Context, p Principal, id string) error {
 		}
 		tx.DeleteDoc(classRevocation, id)
 		a.audit(tx, AuditRecord{Actor: p.Name, Action: "lift", Digest: r.Digest, Reason: r.ID})
-		for _, i := range affected(tx, r) {
-			tx.Queue(i)
-		}
-		return nil
+		return a.reconsiderAll(tx, r)
 	}); err != nil {
-		return err
+		return a.refusedChange(ctx, p, AuditRecord{Reason: id}, err)
 	}
 	return a.drain(ctx)
 }
 
-// affected are the manifests whose state a revocation decides: those of that digest, and those that reference the blob.
+// reconsiderAll queues, and so puts in doubt, the manifests whose state a revocation decides, and what they prove as evidence.
+func (a *Admission) reconsiderAll(tx *store.Txn, r Revocation) error {
+	for _, i := range affected(tx, r) {
+		tx.Queue(i)
+		rec, err := tx.Manifest(i.Repository, i.Digest)
+		if err != nil || rec == nil || rec.Kind != store.KindEvidence {
+			continue // whoever decides it finds out
+		}
+		det, err := rec.Detail()
+		if err != nil {
+			continue
+		}
+		for _, d := range det.About {
+			tx.Queue(store.Item{Repository: i.Repository, Digest: d})
+		}
+	}
+	return nil
+}
+
+// affected are the manifests whose state a revocation decides: those of that digest, and those that reference the blob, whether it is there or not.
 func affected(tx *store.Txn, r Revocation) []store.Item {
 	items := tx.Alternates(r.Digest)
 	for _, n := range tx.RepositoriesOf(r.Digest, 'm', scanLimit) {
 		items = append(items, store.Item{Repository: n, Digest: r.Digest})
 	}
-	for _, n := range tx.RepositoriesOf(r.Digest, 'b', scanLimit) {
-		for _, m := range tx.ReferencedBy(n, r.Digest, scanLimit) {
-			items = append(items, store.Item{Repository: n, Digest: m})
+	items = slices.DeleteFunc(items, func(i store.Item) bool { return !r.Repository.Match(i.Repository) })
+	for after := ""; ; {
+		names := tx.RepositoryPage(after, maxPage)
+		for _, n := range names {
+			if after = string(n); !r.Repository.Match(n) {
+				continue
+			}
+			for _, m := range tx.ReferencedBy(n, r.Digest, scanLimit) {
+				items = append(items, store.Item{Repository: n, Digest: m})
+			}
+		}
+		if len(names) < maxPage {
+			return items
 		}
 	}
-	return slices.DeleteFunc(items, func(i store.Item) bool { return !r.Repository.Match(i.Repository) })
 }
 
-// Restore brings expired content back into quarantine, with a new clock. Errors: CodeManifestUnknown, CodeConflict.
+// Restore brings expired content back into quarantine, and expired evidence back among what counts, with a new clock.
+// Errors: CodeManifestUnknown, CodeConflict.
 func (a *Admission) Restore(ctx context.Context, p Principal, repo store.Name, d store.Digest) error {
-	if !p.Roles(repo).Has(RoleAdmin) || p.Token {
-		return p.administrator(store.Glob(repo))
+	if err := p.administrator(store.Glob(repo)); err != nil {
+		return a.refusedChange(ctx, p, AuditRecord{Repository: repo, Digest: d}, err)
 	}
-	return a.local.Update(ctx, func(tx *store.Txn) error {
-		rec, err := tx.Manifest(repo, d)
+	queued := false
+	if err := a.local.Update(ctx, func(tx *store.Txn) error {
+		s, err := a.subject(tx, store.Item{Repository: repo, Digest: d})
 		if err != nil {
 			return err
 		}
-		if rec == nil {
+		if s == nil {
 			return unknownManifest()
 		}
-		if rec.State != StateExpired {
-			return store.Errorf(store.CodeConflict, "the manifest is %s: only expired content is restored", rec.State)
+		if s.rec.State != StateExpired {
+			return store.Errorf(store.CodeConflict, "the manifest is %s: only expired content is restored", s.rec.State)
 		}
-		det, err := rec.Detail()
-		if err != nil {
+		w := &writing{a: a, tx: tx, t: a.trusted(tx), cause: cause{p.Name, "restore"}, kind: s.rec.Kind, seeds: []store.Item{{Repository: repo, Digest: d}},
+			in: &incoming{by: p, repo: repo, digest: d, alternate: s.det.Alternate, parsed: s.parsed}}
+		s.det.Clock = a.now()
+		to := StateQuarantined
+		if w.kind == store.KindEvidence {
+			to = StateEvidence
+			for _, name := range s.det.Stood {
+				if tag, ok := referrers.ParseTag(name); ok {
+					w.in.reserved = append(w.in.reserved, tag)
+				}
+			}
+		}
+		a.transition(tx, repo, s.rec, s.det, to, AuditRecord{Actor: p.Name, Action: "restore"})
+		s.rec.SetDetail(s.det)
+		tx.PutManifest(repo, s.rec)
+		if err := a.openBlobs(tx, s); err != nil {
 			return err
 		}
-		det.Clock = a.now()
-		a.transition(tx, repo, rec, det, StateQuarantined, AuditRecord{Actor: p.Name, Action: "restore"})
-		rec.SetDetail(det)
-		tx.PutManifest(repo, rec)
-		return a.settle(ctx, tx, a.trusted(tx), []store.Item{{Repository: repo, Digest: d}}, cause{p.Name, "restore"})
-	})
+		if err := w.evidence(ctx, s.rec, s.det); err != nil {
+			return err
+		}
+		err = w.settle(ctx)
+		queued = w.queued
+		return err
+	}); err != nil {
+		return err
+	}
+	if queued {
+		return a.drain(ctx)
+	}
+	return nil
 }
 
 // Audit lists audit records after the given key, oldest first.

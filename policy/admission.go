@@ -55,15 +55,17 @@ type Admission struct {
 	uploads sessions
 	flights flights
 
-	manifests parsedCache
+	manifests parsedCache // of all but indexes
+	indexes   parsedCache
 
+	draining   chan struct{} // holds a value while somebody works the queue off
 	wakeReview chan struct{} // something is queued, or trust changed
 	wakeSBOM   chan struct{}
 }
 
 // New loads the trust that the store remembers, joins it with the options', and has everything decided again that this changes.
 func New(ctx context.Context, o Options) (*Admission, error) {
-	a := &Admission{o: o, local: o.Local, log: o.Log, wakeReview: make(chan struct{}, 1), wakeSBOM: make(chan struct{}, 1)}
+	a := &Admission{o: o, local: o.Local, log: o.Log, draining: make(chan struct{}, 1), wakeReview: make(chan struct{}, 1), wakeSBOM: make(chan struct{}, 1)}
 	a.uploads.clock = o.Clock
 	if err := a.loadTrust(ctx); err != nil {
 		return nil, err
@@ -108,29 +110,51 @@ type flights struct {
 	m  map[store.Item]chan struct{}
 }
 
-// do runs fn unless another caller is running it for the same item; then it waits for that one. leader tells which.
-func (f *flights) do(ctx context.Context, i store.Item, fn func() error) (leader bool, err error) {
+// do runs fn with those of the items that no other caller is running it for, and waits for the others' to end.
+func (f *flights) do(ctx context.Context, items []store.Item, fn func(mine []store.Item) error) error {
+	mine, theirs := f.begin(items)
+	if len(mine) > 0 {
+		if err := f.run(mine, fn); err != nil {
+			return err
+		}
+	}
+	for _, done := range theirs {
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func (f *flights) begin(items []store.Item) (mine []store.Item, theirs []chan struct{}) {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.m == nil {
 		f.m = map[store.Item]chan struct{}{}
 	}
-	if done, ok := f.m[i]; ok {
-		f.mu.Unlock()
-		select {
-		case <-done:
-			return false, nil
-		case <-ctx.Done():
-			return false, ctx.Err()
+	done := make(chan struct{}) // one for all of this flight
+	for _, i := range items {
+		switch other, ok := f.m[i]; {
+		case !ok:
+			f.m[i] = done
+			mine = append(mine, i)
+		case other != done:
+			theirs = append(theirs, other)
 		}
 	}
-	done := make(chan struct{})
-	f.m[i] = done
-	f.mu.Unlock()
+	return mine, theirs
+}
+
+func (f *flights) run(mine []store.Item, fn func([]store.Item) error) error {
 	defer func() {
 		f.mu.Lock()
-		delete(f.m, i)
-		f.mu.Unlock()
-		close(done)
+		defer f.mu.Unlock()
+		close(f.m[mine[0]])
+		for _, i := range mine {
+			delete(f.m, i)
+		}
 	}()
-	return true, fn()
+	return fn(mine)
 }

@@ -138,8 +138,8 @@ func (a *Admission) generate(ctx context.Context, s *subjectManifest, i store.It
 	}
 	result, err := a.o.Generator.Generate(ctx, sbom.Request{Repository: i.Repository, Subject: s.rec.Descriptor(), Manifest: manifest, Formats: a.formats(),
 		Open: func(ctx context.Context, d store.Digest) (*store.Blob, error) {
-			if !slices.ContainsFunc(blobsOf(s.parsed), func(b store.Descriptor) bool { return b.Digest == d }) {
-				return nil, unknownBlob()
+			if !slices.ContainsFunc(blobsOf(s.parsed), func(b store.Descriptor) bool { return b.Digest == d }) || !a.linked(ctx, i.Repository, d) {
+				return nil, unknownBlob() // what only other repositories have is not for this one to tell of
 			}
 			return a.local.OpenContent(ctx, d)
 		}})
@@ -163,17 +163,29 @@ func (a *Admission) generate(ctx context.Context, s *subjectManifest, i store.It
 	return a.record(ctx, i, record)
 }
 
+// linked reports whether a repository has a blob.
+func (a *Admission) linked(ctx context.Context, repo store.Name, d store.Digest) bool {
+	has := false
+	err := a.local.View(ctx, func(s store.Snapshot) error {
+		link, err := s.Blob(repo, d)
+		has = link != nil
+		return err
+	})
+	return err == nil && has
+}
+
 // record keeps what is known of the contents, and decides again with it.
 func (a *Admission) record(ctx context.Context, i store.Item, r *sbomRecord) (*sbomRecord, error) {
 	err := a.local.Update(ctx, func(tx *store.Txn) error {
-		if tx.Verdict(i.Repository, i.Digest).State == "" {
+		if state := tx.Verdict(i.Repository, i.Digest).State; state == "" || state == store.StateTombstoned {
 			return nil // deleted meanwhile
 		}
 		for _, d := range r.Docs {
 			tx.AddReference(i.Repository, d, i.Digest, store.RefLayer)
 		}
 		a.putSBOM(tx, i, r)
-		return a.settle(ctx, tx, a.trusted(tx), []store.Item{i}, cause{"system", "sbom"})
+		_, err := a.settle(ctx, tx, a.trusted(tx), []store.Item{i}, cause{"system", "sbom"})
+		return err
 	})
 	return r, err
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"slices"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -34,7 +36,7 @@ func (w *writing) evidence(ctx context.Context, rec *store.ManifestRecord, det *
 	}
 	if !in.parsed.Index() { // an index under a fallback tag is a hint: its entries speak for themselves
 		for d, found := range about {
-			if err := w.prove(ctx, d, found); err != nil {
+			if err := w.prove(ctx, in.digest, d, found); err != nil {
 				return err
 			}
 			if !slices.Contains(det.About, d) {
@@ -55,37 +57,79 @@ func (w *writing) subjects(tag referrers.Tag) []store.Digest {
 	return w.tx.ManifestsWithPrefix(w.in.repo, tag.Prefix)
 }
 
-// prove verifies the evidence for one subject and keeps the facts. Junk beyond the limit is stored, listed, and not looked at again.
-func (w *writing) prove(ctx context.Context, subject store.Digest, found verify.Found) error {
+// adopt finds the evidence that came before its subject and stands under a reserved tag that does not name the whole digest: there it waited for what it is about.
+func (w *writing) adopt(ctx context.Context) error {
+	in := w.in
+	if in.digest.Algorithm() != digest.SHA512 {
+		return nil
+	}
+	for _, suffix := range []referrers.Suffix{referrers.SuffixNone, referrers.SuffixSig, referrers.SuffixAtt, referrers.SuffixSBOM} {
+		for _, d := range w.tx.StoodUnder(in.repo, referrers.TagOf(in.digest, suffix).String()) {
+			rec, err := w.tx.Manifest(in.repo, d)
+			if err != nil {
+				return err
+			}
+			if rec == nil || rec.State != store.StateEvidence || rec.Kind != store.KindEvidence {
+				continue
+			}
+			det, err := rec.Detail()
+			if err != nil {
+				return err
+			}
+			if p, err := w.a.parse(w.tx, d, rec.MediaType); err != nil || p.Index() || slices.Contains(det.About, in.digest) {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			if err := w.prove(ctx, d, in.digest, verify.FoundTag); err != nil {
+				return err
+			}
+			det.About = append(det.About, in.digest)
+			rec.SetDetail(det)
+			w.tx.PutManifest(in.repo, rec)
+		}
+	}
+	return nil
+}
+
+// prove verifies evidence for one subject and keeps the facts. Junk beyond the limit is stored, listed, and not looked at again.
+func (w *writing) prove(ctx context.Context, evidence, subject store.Digest, found verify.Found) error {
 	in := w.in
 	rec, err := w.tx.Manifest(in.repo, subject)
 	if err != nil {
 		return err
 	}
+	stored := w.tx.Facts(in.repo, subject)
+	old := new(known)
+	if b := stored[evidence]; b != nil {
+		if err := json.Unmarshal(b, old); err != nil {
+			return store.Errorf(store.CodeInternal, "the facts of %s are damaged; run assay check: %w", evidence, err)
+		}
+	}
 	k := in.registry
+	if k == nil && old.Registry {
+		return nil // the registry's own statement stays its own, whoever pushes the same bytes
+	}
 	if k == nil {
 		s := verify.Subject{Repository: in.repo, Descriptor: store.Descriptor{Digest: subject}}
 		if rec != nil {
 			s = subjectOf(in.repo, rec)
 		}
-		if k, err = w.a.verify(ctx, w.tx, w.t, s, in.digest, found); err != nil {
+		if k, err = w.a.verify(ctx, w.tx, w.t, s, evidence, found); err != nil {
 			return err
 		}
 		if rec == nil {
 			k.Trust = "" // verified again when the subject comes, with all that is known of it then
 		}
 	}
-	stored := w.tx.Facts(in.repo, subject)
-	if !k.verified() && stored[in.digest] == nil && unverified(stored) >= maxUnverified {
+	if !k.verified() && stored[evidence] == nil && unverified(stored) >= maxUnverified {
 		return nil
 	}
-	if old := stored[in.digest]; old != nil {
-		var before known
-		if json.Unmarshal(old, &before) == nil {
-			k.At = before.At
-		}
+	if !old.At.IsZero() {
+		k.At = old.At
 	}
-	putFacts(w.tx, in.repo, subject, in.digest, k)
+	putFacts(w.tx, in.repo, subject, evidence, k)
 	if rec != nil && in.registry == nil {
 		w.seeds = append(w.seeds, store.Item{Repository: in.repo, Digest: subject})
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -63,24 +64,37 @@ func known404(p Principal, repo store.Name, rec *store.ManifestRecord) bool {
 	return access(q) != absent || rec.State == store.StateTombstoned && q.roles.Has(RoleAdmin)
 }
 
-// refresh decides again what is out of date, so that the explanation is of now. A failure shows in the explanation itself.
+// standing is a manifest's state as a pull of this moment takes it: what is in doubt is not admitted.
+func standing(s store.Snapshot, t *trust, now time.Time, repo store.Name, rec *store.ManifestRecord) State {
+	switch {
+	case rec.State == store.StateTombstoned:
+		return rec.State
+	case t.revocation(repo, rec.Digest) != nil:
+		return store.StateRevoked
+	case rec.State == store.StateAdmitted && doubtful(s.Records, t, now, store.Item{Repository: repo, Digest: rec.Digest}, rec.Verdict()):
+		return store.StatePending
+	}
+	return rec.State
+}
+
+// mayGet reports whether a caller could GET a manifest: only then may it be shown what its bytes say.
+func (a *Admission) mayGet(s store.Snapshot, p Principal, repo store.Name, rec *store.ManifestRecord) bool {
+	q := question{roles: p.Roles(repo), state: standing(s, a.trust.Load(), a.now(), repo, rec), uploader: uploaded(p, rec), what: aManifest, byDigest: true}
+	return access(q) == granted || rec.State == store.StateTombstoned && q.roles.Has(RoleAdmin)
+}
+
+// refresh decides again what is in doubt, so that the explanation is of now. A failure shows in the explanation itself.
 func (a *Admission) refresh(ctx context.Context, repo store.Name, ref store.Reference) {
-	var stale *store.Item
-	err := a.local.View(ctx, func(s store.Snapshot) error {
+	settled, err := a.read(ctx, func(s store.Snapshot, t *trust) ([]store.Item, error) {
 		d, _, err := resolve(s, repo, ref)
-		if err != nil {
-			return err
+		i := store.Item{Repository: repo, Digest: d}
+		if err != nil || !doubtful(s.Records, t, a.now(), i, s.Verdict(repo, d)) {
+			return nil, err
 		}
-		v := s.Verdict(repo, d)
-		if judgedState(v.State) && !a.trust.Load().fresh(repo, v.Seq, v.ValidUntil, a.now()) {
-			stale = &store.Item{Repository: repo, Digest: d}
-		}
-		return nil
+		return []store.Item{i}, nil
 	})
-	if err == nil && stale != nil {
-		if err := a.review(ctx, *stale); err != nil {
-			a.log.Warn("a verdict could not be renewed", "repository", repo, "digest", stale.Digest, "error", err)
-		}
+	if !settled && ctx.Err() == nil {
+		a.log.Warn("a verdict could not be renewed", "repository", repo, "reference", ref.String(), "error", err)
 	}
 }
 
@@ -90,10 +104,16 @@ func (a *Admission) explain(s store.Snapshot, p Principal, repo store.Name, ref 
 		return nil, err
 	}
 	t := a.trust.Load()
-	e := &Explanation{Repository: repo, Reference: ref.String(), Digest: rec.Digest, Kind: rec.Kind, State: rec.State, Remedy: det.Remedy,
+	e := &Explanation{Repository: repo, Reference: ref.String(), Digest: rec.Digest, Kind: rec.Kind, State: standing(s, t, a.now(), repo, rec), Remedy: det.Remedy,
 		FirstSeen: det.FirstSeen, DecidedAt: det.DecidedAt, Authorities: []string{}}
-	e.Readable = rec.State == store.StateAdmitted || rec.State == store.StateEvidence
+	e.Readable = e.State == store.StateAdmitted || e.State == store.StateEvidence
 	e.Reason = explainReason(rec, det)
+	if tag != nil && e.Readable && (tag.Visible != tag.Current || tag.Denied) {
+		e.Readable, e.Reason = false, "the tag does not show it"
+		if tag.Reason != "" {
+			e.Reason += ": " + tag.Reason
+		}
+	}
 	for _, au := range t.covering(repo) {
 		e.Authorities = append(e.Authorities, au.Name)
 	}
@@ -115,7 +135,7 @@ func (a *Admission) explain(s store.Snapshot, p Principal, repo store.Name, ref 
 		var r DecisionRecord
 		if err := json.Unmarshal(b, &r); err == nil {
 			e.Decision = r.Result
-			if r.Input != nil {
+			if r.Input != nil && a.mayGet(s, p, repo, rec) {
 				e.SBOM = r.Input.SBOM
 			}
 		}
@@ -132,7 +152,7 @@ func storedFacts(stored map[store.Digest][]byte, a *Admission) ([]verify.Fact, e
 		}
 		all[d] = k
 	}
-	return count(all, a.now()), nil
+	return count(all, a.now()).facts, nil
 }
 
 func explainReason(rec *store.ManifestRecord, det *store.Detail) string {
@@ -147,31 +167,48 @@ func explainReason(rec *store.ManifestRecord, det *store.Detail) string {
 	return "it is " + string(rec.State)
 }
 
-// Decision returns a decision as it was made. Errors: CodeNotFound.
+// Decision returns a decision as it was made. Of what the caller could not GET, it shows what was decided and on which evidence, not what the bytes say.
+// Errors: CodeNotFound.
 func (a *Admission) Decision(ctx context.Context, p Principal, id string) (*DecisionRecord, error) {
 	notFound := store.Errorf(store.CodeNotFound, "there is no decision %.40q here, or you may not read it", id)
 	if len(id) > 64 {
 		return nil, notFound
 	}
-	var r *DecisionRecord
+	r, bytes := new(DecisionRecord), false
 	err := a.local.View(ctx, func(s store.Snapshot) error {
 		b := s.Decision(id)
 		if b == nil {
 			return notFound
 		}
-		r = new(DecisionRecord)
 		if err := json.Unmarshal(b, r); err != nil {
 			return store.Errorf(store.CodeInternal, "the decision is damaged; run assay check: %w", err)
+		}
+		if a.mayExplain(p, r.Repository) != nil {
+			return notFound
+		}
+		rec, err := s.Manifest(r.Repository, r.Digest)
+		switch {
+		case err != nil:
+			return err
+		case rec == nil: // forgotten: what remains is the administrators'
+			bytes = p.Roles(r.Repository).Has(RoleAdmin)
+		case known404(p, r.Repository, rec):
+			bytes = a.mayGet(s, p, r.Repository, rec)
+			return nil
+		}
+		if !bytes {
+			return notFound
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	if a.mayExplain(p, r.Repository) != nil {
-		return nil, notFound
+	if r.Input != nil && !bytes {
+		in := r.Input
+		in.Manifest, in.Index, in.Config, in.SBOM, in.Subject.Platform = nil, nil, nil, nil, nil
 	}
-	if !p.Roles(r.Repository).Has(rolesWriting) && r.Input != nil {
+	if r.Input != nil && !p.Roles(r.Repository).Has(rolesWriting) {
 		r.Input.Subject.Pushers = nil
 	}
 	return r, nil
@@ -253,6 +290,9 @@ func (b *treeBuilder) node(d store.Digest, depth int) (*TreeNode, error) {
 	n := &TreeNode{Digest: d, MediaType: rec.MediaType, ArtifactType: det.ArtifactType, Kind: rec.Kind, State: rec.State, Size: rec.Size}
 	if rec.State != store.StateAdmitted && rec.State != store.StateEvidence {
 		n.Reason = det.Reason
+	}
+	if !b.a.mayGet(b.s, b.p, b.repo, rec) {
+		return n, b.evidence(n, d, depth)
 	}
 	if p, err := store.ParseManifest(rec.MediaType, b.s.Content(d)); err == nil {
 		if err := b.children(n, p, depth); err != nil {

@@ -2,6 +2,8 @@ package policy
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"slices"
 	"time"
@@ -73,8 +75,39 @@ func (a *Admission) load(ctx context.Context, tx *store.Txn, repo store.Name, d 
 	return e, nil
 }
 
+// found are facts as they stand now.
+type found struct {
+	facts []verify.Fact
+	next  time.Time // when a fact begins or ceases to count
+}
+
+func (f *found) and(g *found) *found {
+	return &found{slices.Concat(f.facts, g.facts), earlier(f.next, g.next)}
+}
+
+// revision names the facts; empty if there are none.
+func (f *found) revision() string {
+	if len(f.facts) == 0 {
+		return ""
+	}
+	b, err := json.Marshal(f.facts)
+	if err != nil {
+		return "unknown"
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:16])
+}
+
+// earlier is the earlier of two ends, of which a zero one is none.
+func earlier(x, y time.Time) time.Time {
+	if x.IsZero() || !y.IsZero() && y.Before(x) {
+		return y
+	}
+	return x
+}
+
 // facts are those of one manifest's own evidence, verified again where trust has changed since.
-func (a *Admission) facts(ctx context.Context, tx *store.Txn, t *trust, subject verify.Subject) ([]verify.Fact, error) {
+func (a *Admission) facts(ctx context.Context, tx *store.Txn, t *trust, subject verify.Subject) (*found, error) {
 	repo, d := subject.Repository, subject.Descriptor.Digest
 	stored := tx.Facts(repo, d)
 	revision := ""
@@ -86,6 +119,11 @@ func (a *Admission) facts(ctx context.Context, tx *store.Txn, t *trust, subject 
 		k := new(known)
 		if err := json.Unmarshal(b, k); err != nil {
 			return nil, store.Errorf(store.CodeInternal, "the facts of %s are damaged; run assay check: %w", evidence, err)
+		}
+		if stands, err := a.stands(tx, t, repo, evidence); err != nil {
+			return nil, err
+		} else if !stands {
+			continue
 		}
 		if !k.Registry && k.Trust != revision {
 			again, err := a.verify(ctx, tx, t, subject, evidence, k.Found)
@@ -101,6 +139,18 @@ func (a *Admission) facts(ctx context.Context, tx *store.Txn, t *trust, subject 
 	return count(all, a.now()), nil
 }
 
+// stands reports whether evidence counts at all: what is revoked, by its own digest or a blob's, proves nothing while the record is there.
+func (a *Admission) stands(tx *store.Txn, t *trust, repo store.Name, evidence store.Digest) (bool, error) {
+	if tx.Verdict(repo, evidence).State != store.StateEvidence {
+		return false, nil
+	}
+	if len(t.revoked) == 0 {
+		return true, nil
+	}
+	s, err := a.subject(tx, store.Item{Repository: repo, Digest: evidence})
+	return err == nil && a.withdrawn(t, s) == nil, err
+}
+
 func putFacts(tx *store.Txn, repo store.Name, subject, evidence store.Digest, k *known) {
 	b, err := json.Marshal(k)
 	if err != nil {
@@ -110,7 +160,8 @@ func putFacts(tx *store.Txn, repo store.Name, subject, evidence store.Digest, k 
 }
 
 // count applies time and the limits: newest verified evidence first, then the rest oldest first, in an order that does not depend on a map's.
-func count(all map[store.Digest]*known, now time.Time) []verify.Fact {
+// Only what counts now takes one of the places.
+func count(all map[store.Digest]*known, now time.Time) *found {
 	order := make([]store.Digest, 0, len(all))
 	for d := range all {
 		order = append(order, d)
@@ -123,61 +174,63 @@ func count(all map[store.Digest]*known, now time.Time) []verify.Fact {
 	})
 	type class struct{ authority, predicate string }
 	seen := map[class]int{}
-	var facts []verify.Fact
+	f := &found{}
 	for _, d := range order {
-		for _, f := range all[d].Facts {
-			if f.Verified {
-				c := class{f.Authority, f.PredicateType}
+		f.next = earlier(f.next, (&verify.Report{Facts: all[d].Facts}).NextChange(now))
+		for _, fact := range all[d].Facts {
+			if fact = fact.At(now); fact.Verified {
+				c := class{fact.Authority, fact.PredicateType}
 				if seen[c]++; seen[c] > maxVerified {
 					continue
 				}
-				f = f.At(now)
 			}
-			facts = append(facts, f)
+			f.facts = append(f.facts, fact)
 		}
 	}
-	return facts
+	return f
 }
 
 // Limits of how far evidence travels down (semantics.md, "The closure").
 const (
 	maxDepth = 4
-	maxNodes = 10_000
+	maxNodes = 10_000 // admitted ones: those that wait displace none
 )
 
-// inherited are the facts of the admitted indexes above a manifest. assume counts one index as admitted: its verdict is in the same transaction.
-func (a *Admission) inherited(ctx context.Context, tx *store.Txn, t *trust, repo store.Name, d store.Digest, assume store.Digest) ([]verify.Fact, []store.Digest, error) {
-	var facts []verify.Fact
+// inherited are the facts of the admitted indexes above a manifest, and its parents.
+func (a *Admission) inherited(ctx context.Context, tx *store.Txn, t *trust, repo store.Name, d store.Digest) (*found, []store.Digest, error) {
+	all, now := &found{}, a.now()
 	parents := tx.Parents(repo, d)
 	seen := map[store.Digest]bool{d: true}
-	level := parents
+	level, nodes := parents, 0
 	for range maxDepth {
 		var next []store.Digest
 		for _, parent := range level {
-			if seen[parent] || len(seen) > maxNodes {
+			v := tx.Verdict(repo, parent)
+			if seen[parent] || nodes > maxNodes || v.State != store.StateAdmitted || doubtful(tx.Records, t, now, store.Item{Repository: repo, Digest: parent}, v) {
 				continue
 			}
 			seen[parent] = true
+			nodes++
 			rec, err := tx.Manifest(repo, parent)
 			if err != nil {
 				return nil, nil, err
-			}
-			if rec == nil || rec.State != store.StateAdmitted && parent != assume {
-				continue
 			}
 			own, err := a.facts(ctx, tx, t, subjectOf(repo, rec))
 			if err != nil {
 				return nil, nil, err
 			}
-			for _, f := range own {
-				f.InheritedFrom = parent
-				facts = append(facts, f)
+			if len(own.facts) > 0 {
+				own.next = earlier(own.next, rec.ValidUntil)
 			}
+			for i := range own.facts {
+				own.facts[i].InheritedFrom = parent
+			}
+			all.facts, all.next = append(all.facts, own.facts...), earlier(all.next, own.next)
 			next = append(next, tx.Parents(repo, parent)...)
 		}
 		level = next
 	}
-	return facts, parents, nil
+	return all, parents, nil
 }
 
 func subjectOf(repo store.Name, rec *store.ManifestRecord) verify.Subject {

@@ -156,7 +156,8 @@ type AttestationInput struct {
 // SBOMInput is what is known of the contents.
 type SBOMInput struct {
 	Present   bool           `json:"present"`
-	Origin    string         `json:"origin,omitempty"` // attested, attached, generated
+	Origin    string         `json:"origin,omitempty"`  // attested, attached, generated
+	Origins   []string       `json:"origins,omitempty"` // of all that there are; Origin is that of the best, which the other fields describe
 	Verified  bool           `json:"verified"`
 	Digest    store.Digest   `json:"digest,omitempty"`
 	Format    string         `json:"format,omitempty"`

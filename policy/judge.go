@@ -21,6 +21,7 @@ type verdict struct {
 	remedy     string
 	warnings   []string
 	validUntil time.Time
+	revision   string // of the evidence that was judged
 	input      *Input
 	decision   *Decision
 }
@@ -50,8 +51,12 @@ func (a *Admission) subject(tx *store.Txn, i store.Item) (*subjectManifest, erro
 // parse reads a stored manifest, from memory if it was read lately: an index with thousands of children is parsed once, not once per child.
 func (a *Admission) parse(tx *store.Txn, d store.Digest, mediaType string) (*store.Parsed, error) {
 	k := parsedKey{d, mediaType}
-	if p := a.manifests.get(k); p != nil {
-		return p, nil
+	cache := &a.manifests
+	if mediaType == store.TypeIndex || mediaType == store.TypeDockerList {
+		cache = &a.indexes
+	}
+	if p := cache.get(k); p != nil {
+		return p.Parsed, nil
 	}
 	b := tx.Content(d)
 	if b == nil {
@@ -59,9 +64,50 @@ func (a *Admission) parse(tx *store.Txn, d store.Digest, mediaType string) (*sto
 	}
 	p, err := store.ParseManifest(mediaType, b)
 	if err == nil {
-		a.manifests.put(k, p)
+		cache.put(k, &parsedManifest{Parsed: p})
 	}
 	return p, err
+}
+
+// relations are what the entries of an index say about each other: which attestations are about a child, and which children an attestation names.
+type relations struct {
+	about, names map[store.Digest][]store.Digest
+}
+
+// relations of an index of a repository, found once for as long as it is remembered.
+func (a *Admission) relations(tx *store.Txn, repo store.Name, index store.Digest) (*relations, error) {
+	rec, err := tx.Manifest(repo, index)
+	if err != nil {
+		return nil, err
+	}
+	if rec == nil {
+		return nil, unknownManifest()
+	}
+	p, err := a.parse(tx, index, rec.MediaType)
+	if err != nil {
+		return nil, err
+	}
+	m := a.indexes.get(parsedKey{index, rec.MediaType})
+	if m == nil {
+		m = &parsedManifest{Parsed: p} // forgotten since
+	}
+	m.once.Do(func() { m.relations = relate(p) })
+	return m.relations, nil
+}
+
+func relate(p *store.Parsed) *relations {
+	r := &relations{map[store.Digest][]store.Digest{}, map[store.Digest][]store.Digest{}}
+	listed := make(map[store.Digest]bool, len(p.Manifests))
+	for _, m := range p.Manifests {
+		listed[m.Digest] = true
+	}
+	for _, m := range p.Manifests {
+		if named := store.Digest(m.Annotations[annotationReference]); listed[named] {
+			r.about[named] = append(r.about[named], m.Digest)
+			r.names[m.Digest] = append(r.names[m.Digest], named)
+		}
+	}
+	return r
 }
 
 // parseIn reads a manifest of a repository.
@@ -82,43 +128,70 @@ type parsedKey struct {
 	mediaType string
 }
 
+// parsedManifest is a manifest that was parsed, with what was found out about it since.
+type parsedManifest struct {
+	*store.Parsed
+	once      sync.Once
+	relations *relations // of an index
+}
+
 // parsedCache holds manifests that were parsed lately. Content never changes under its digest, so nothing in it is ever stale.
 type parsedCache struct {
 	mu sync.Mutex
-	m  map[parsedKey]*store.Parsed
+	m  map[parsedKey]*parsedManifest
 }
 
 const maxParsed = 128
 
-func (c *parsedCache) get(k parsedKey) *store.Parsed {
+func (c *parsedCache) get(k parsedKey) *parsedManifest {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.m[k]
 }
 
-func (c *parsedCache) put(k parsedKey, p *store.Parsed) {
+func (c *parsedCache) put(k parsedKey, p *parsedManifest) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.m == nil || len(c.m) >= maxParsed {
-		c.m = map[parsedKey]*store.Parsed{}
+		c.m = map[parsedKey]*parsedManifest{}
 	}
 	c.m[k] = p
 }
 
 // judge decides on a snapshot: evidence, policies, nothing written but refreshed facts. An error means that no answer could be had.
-// assume is an index whose admission is in the same transaction.
-func (a *Admission) judge(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest, assume store.Digest) (*verdict, error) {
+func (a *Admission) judge(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest) (*verdict, error) {
 	if r := a.withdrawn(t, s); r != nil {
 		return &verdict{state: store.StateRevoked, code: "policy.revoked", reason: "it was revoked: " + r.Reason, remedy: "use another version"}, nil
 	}
-	if s.rec.Kind == store.KindAttestation {
-		return a.judgeAttestation(tx, s, assume)
+	if s.rec.Kind == store.KindEvidence {
+		return &verdict{state: store.StateEvidence}, nil
 	}
+	if s.rec.Kind != store.KindAttestation {
+		return a.ask(ctx, tx, t, s, s.rec.Kind)
+	}
+	v, err := a.judgeAttestation(tx, t, s)
+	if err != nil || v.state == store.StateAdmitted {
+		return v, err
+	}
+	// What an index calls an attestation loses nothing by that: it may be admitted as what its bytes are, too.
+	own, err := a.ask(ctx, tx, t, s, s.parsed.KindOf(a.smallConfig(ctx, tx, s.repo, s.parsed)))
+	if err != nil || own.state == store.StateAdmitted {
+		return own, err
+	}
+	own.state, own.code, own.reason, own.remedy = v.state, v.code, v.reason, v.remedy
+	return own, nil
+}
+
+// ask has the policies judge a manifest as one of a kind.
+func (a *Admission) ask(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest, kind store.Kind) (*verdict, error) {
 	traits := t.engine.Traits(s.repo)
 	if len(s.det.Missing) > 0 && !traits.Open {
 		return &verdict{state: store.StateQuarantined, code: "policy.incomplete", reason: "content that it references is not in this repository", remedy: "push it whole"}, nil
 	}
-	in, next, err := a.input(ctx, tx, t, s, assume)
+	as := *s
+	rec := *s.rec
+	rec.Kind, as.rec = kind, &rec
+	in, found, err := a.input(ctx, tx, t, &as)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +200,9 @@ func (a *Admission) judge(ctx context.Context, tx *store.Txn, t *trust, s *subje
 	if err != nil {
 		return nil, err
 	}
-	return conclude(in, d, next), nil
+	v := conclude(in, d, found.next)
+	v.revision = found.revision
+	return v, nil
 }
 
 // conclude turns a decision into a state. A policy that gave no answer leaves the manifest pending, to be asked again.
@@ -189,62 +264,98 @@ func blobsOf(p *store.Parsed) []store.Descriptor {
 	return append(ds, p.Blobs...)
 }
 
-// judgeAttestation: a BuildKit attestation is readable when its index is, or the child that it names.
-func (a *Admission) judgeAttestation(tx *store.Txn, s *subjectManifest, assume store.Digest) (*verdict, error) {
-	for _, parent := range tx.Parents(s.repo, s.rec.Digest) {
-		if parent == assume || tx.Verdict(s.repo, parent).State == store.StateAdmitted {
-			return &verdict{state: store.StateAdmitted}, nil
+// judgeAttestation: a BuildKit attestation is readable when its index is, or the child that it names, for as long as that is. What rides on a child alone
+// opens no blob that belongs to something else: whoever may push could call anything an attestation of what is admitted.
+func (a *Admission) judgeAttestation(tx *store.Txn, t *trust, s *subjectManifest) (*verdict, error) {
+	var until time.Time
+	covered, first := false, true
+	cover := func(d store.Digest) {
+		v := tx.Verdict(s.repo, d)
+		if v.State != store.StateAdmitted || doubtful(tx.Records, t, a.now(), store.Item{Repository: s.repo, Digest: d}, v) {
+			return
 		}
-		p, err := a.parseIn(tx, s.repo, parent)
-		if err != nil {
-			return nil, err
+		if covered = true; first || !until.IsZero() && (v.ValidUntil.IsZero() || v.ValidUntil.After(until)) {
+			until, first = v.ValidUntil, false
 		}
-		for _, m := range p.Manifests {
-			named := store.Digest(m.Annotations[annotationReference])
-			if m.Digest != s.rec.Digest || named == "" {
-				continue
+	}
+	parents := tx.Parents(s.repo, s.rec.Digest)
+	for _, parent := range parents {
+		cover(parent)
+	}
+	alone, err := a.standsAlone(tx, s)
+	if err != nil {
+		return nil, err
+	}
+	if alone || s.rec.State == store.StateAdmitted {
+		for _, parent := range parents {
+			rel, err := a.relations(tx, s.repo, parent)
+			if err != nil {
+				return nil, err
 			}
-			if _, err := store.ParseDigest(string(named)); err == nil && lists(p, named) && tx.Verdict(s.repo, named).State == store.StateAdmitted {
-				return &verdict{state: store.StateAdmitted}, nil
+			for _, named := range rel.names[s.rec.Digest] {
+				cover(named)
 			}
 		}
 	}
+	if covered {
+		return &verdict{state: store.StateAdmitted, validUntil: until}, nil
+	}
 	return &verdict{state: store.StateQuarantined, code: "attestation.uncovered", reason: "neither the index that lists this attestation nor the image that it names is admitted", remedy: "sign the index"}, nil
+}
+
+// standsAlone reports whether no blob of a manifest is a blob of ordinary content, too.
+func (a *Admission) standsAlone(tx *store.Txn, s *subjectManifest) (bool, error) {
+	for _, b := range blobsOf(s.parsed) {
+		for _, d := range tx.ReferencedBy(s.repo, b.Digest, scanLimit) {
+			rec, err := tx.Manifest(s.repo, d)
+			if err != nil {
+				return false, err
+			}
+			if b.Digest != emptyJSON && rec != nil && rec.Kind != store.KindEvidence && rec.Kind != store.KindAttestation {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
 }
 
 // annotationReference names, on an index entry of a BuildKit attestation, the child that it is about.
 const annotationReference = "vnd.docker.reference.digest"
 
-func lists(p *store.Parsed, d store.Digest) bool {
-	return slices.ContainsFunc(p.Manifests, func(m store.Descriptor) bool { return m.Digest == d })
+// basis is what the facts in an input say beyond themselves.
+type basis struct {
+	next     time.Time // the first moment at which a fact begins or ceases to count
+	revision string    // changes with the evidence; empty if there is none
 }
 
-// input builds policy.input/v1 for a stored manifest. next is the first moment at which a fact begins or ends to count.
-func (a *Admission) input(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest, assume store.Digest) (in *Input, next time.Time, err error) {
+// input builds policy.input/v1 for a stored manifest.
+func (a *Admission) input(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest) (*Input, *basis, error) {
 	now := a.now()
-	facts, err := a.facts(ctx, tx, t, subjectOf(s.repo, s.rec))
+	own, err := a.facts(ctx, tx, t, subjectOf(s.repo, s.rec))
 	if err != nil {
-		return nil, next, err
+		return nil, nil, err
 	}
-	above, parents, err := a.inherited(ctx, tx, t, s.repo, s.rec.Digest, assume)
+	all, parents, err := a.inherited(ctx, tx, t, s.repo, s.rec.Digest)
 	if err != nil {
-		return nil, next, err
+		return nil, nil, err
 	}
-	facts = append(facts, above...)
-	in = a.describe(ctx, s.repo, s.rec.Digest, s.rec.Size, s.parsed, s.rec.Kind, now)
+	all = own.and(all)
+	in := a.describe(ctx, tx, s.repo, s.rec.Digest, s.rec.Size, s.parsed, s.rec.Kind, now)
 	in.Subject.State, in.Subject.Parents = s.rec.State, parents
 	in.Subject.FirstSeen, in.Subject.Pushers = s.det.FirstSeen, s.det.Pushers
-	in.Signatures, in.Attestations = sortFacts(facts)
+	in.Signatures, in.Attestations = sortFacts(all.facts)
 	if in.Index != nil {
 		for i := range in.Index.Manifests {
 			m := &in.Index.Manifests[i]
-			m.State = tx.Verdict(s.repo, m.Digest).State
+			if v := tx.Verdict(s.repo, m.Digest); !doubtful(tx.Records, t, now, store.Item{Repository: s.repo, Digest: m.Digest}, v) {
+				m.State = v.State
+			}
 		}
 	}
-	if in.SBOM, err = sbomInput(tx, s, facts); err != nil {
-		return nil, next, err
+	if in.SBOM, err = sbomInput(tx, s, all.facts); err != nil {
+		return nil, nil, err
 	}
-	return in, (&verify.Report{Facts: facts}).NextChange(now), nil
+	return in, &basis{all.next, all.revision()}, nil
 }
 
 func sortFacts(facts []verify.Fact) ([]SignatureInput, []AttestationInput) {
@@ -264,7 +375,7 @@ func sortFacts(facts []verify.Fact) ([]SignatureInput, []AttestationInput) {
 }
 
 // describe is the part of the input that the bytes say.
-func (a *Admission) describe(ctx context.Context, repo store.Name, d store.Digest, size int64, p *store.Parsed, kind store.Kind, now time.Time) *Input {
+func (a *Admission) describe(ctx context.Context, tx *store.Txn, repo store.Name, d store.Digest, size int64, p *store.Parsed, kind store.Kind, now time.Time) *Input {
 	in := &Input{
 		Schema:     InputSchema,
 		Request:    RequestInput{ID: a.local.ID(now), Time: now, Protocol: "oci"},
@@ -286,7 +397,7 @@ func (a *Admission) describe(ctx context.Context, repo store.Name, d store.Diges
 		in.Manifest.Config = &DescriptorInput{p.Config.MediaType, p.Config.Digest, p.Config.Size}
 	}
 	if kind == store.KindImage && p.Config != nil {
-		a.describeConfig(ctx, in, p)
+		a.describeConfig(ctx, tx, in, p)
 	}
 	return in
 }
@@ -298,10 +409,25 @@ func platform(m store.Descriptor) *Platform {
 	return &Platform{OS: m.Platform.OS, Architecture: m.Platform.Architecture, Variant: m.Platform.Variant}
 }
 
-// describeConfig adds what the image config says; a config that does not parse adds nothing, and policies that need it deny.
-func (a *Admission) describeConfig(ctx context.Context, in *Input, p *store.Parsed) {
+// smallConfig is the config of a manifest if the repository has it: what only others have is not there. nil if it is not, or too large to be one.
+func (a *Admission) smallConfig(ctx context.Context, tx *store.Txn, repo store.Name, p *store.Parsed) []byte {
+	if p.Config == nil {
+		return nil
+	}
+	if link, err := tx.Blob(repo, p.Config.Digest); err != nil || link == nil {
+		return nil
+	}
 	b, err := a.local.ReadContent(ctx, p.Config.Digest, maxConfig)
 	if err != nil {
+		return nil
+	}
+	return b
+}
+
+// describeConfig adds what the image config says; a config that does not parse adds nothing, and policies that need it deny.
+func (a *Admission) describeConfig(ctx context.Context, tx *store.Txn, in *Input, p *store.Parsed) {
+	b := a.smallConfig(ctx, tx, in.Subject.Repository, p)
+	if b == nil {
 		return
 	}
 	c, err := store.ParseImageConfig(b)
@@ -319,35 +445,47 @@ func (a *Admission) describeConfig(ctx context.Context, in *Input, p *store.Pars
 	}
 }
 
-// sbomInput says what is known of the contents: a client's statement that was verified, else the registry's own.
+// sbomInput says what is known of the contents: a client's statement that was verified, else the registry's own, else what anybody attached. Origins
+// are all that there are.
 func sbomInput(tx *store.Txn, s *subjectManifest, facts []verify.Fact) (*SBOMInput, error) {
-	var in *SBOMInput
+	found := map[string]*SBOMInput{}
 	for _, f := range facts {
-		if f.Authority == authorityRegistry || !sbomPredicate(f) {
-			continue
-		}
-		if f.Verified {
-			return &SBOMInput{Present: true, Origin: "attested", Verified: true, Digest: f.Evidence}, nil
-		}
-		if in == nil {
-			in = &SBOMInput{Present: true, Origin: "attached", Digest: f.Evidence}
+		switch {
+		case f.Authority == authorityRegistry || !sbomPredicate(f):
+		case f.Verified && found["attested"] == nil:
+			found["attested"] = &SBOMInput{Present: true, Origin: "attested", Verified: true, Digest: f.Evidence}
+		case !f.Verified && found["attached"] == nil:
+			found["attached"] = &SBOMInput{Present: true, Origin: "attached", Digest: f.Evidence}
 		}
 	}
-	b := tx.SBOM(s.repo, s.rec.Digest)
-	if b == nil {
-		return in, nil
+	failed := ""
+	if b := tx.SBOM(s.repo, s.rec.Digest); b != nil {
+		var r sbomRecord
+		if err := json.Unmarshal(b, &r); err != nil {
+			return nil, store.Errorf(store.CodeInternal, "the SBOM record of %s is damaged; run assay check: %w", s.rec.Digest, err)
+		}
+		if failed = r.Failed; failed == "" {
+			found["generated"] = r.input()
+		}
 	}
-	var r sbomRecord
-	if err := json.Unmarshal(b, &r); err != nil {
-		return nil, store.Errorf(store.CodeInternal, "the SBOM record of %s is damaged; run assay check: %w", s.rec.Digest, err)
+	var best *SBOMInput
+	var origins []string
+	for _, origin := range []string{"attested", "generated", "attached"} {
+		if in := found[origin]; in != nil {
+			origins = append(origins, origin)
+			if best == nil {
+				best = in
+			}
+		}
 	}
-	if r.Failed != "" && in == nil {
-		return &SBOMInput{Failed: r.Failed}, nil
+	if best == nil && failed == "" {
+		return nil, nil
 	}
-	if r.Failed != "" || in != nil {
-		return in, nil
+	if best == nil {
+		return &SBOMInput{Failed: failed}, nil
 	}
-	return r.input(), nil
+	best.Origins = origins
+	return best, nil
 }
 
 const authorityRegistry = "registry"

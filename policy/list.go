@@ -21,6 +21,19 @@ func bounded(limit int) int {
 	return limit
 }
 
+// pages are how a list is read: in growing pieces, so that a short page of a long list costs little, and at most maxExamined keys.
+type pages struct{ size, left int }
+
+func paging(limit int) *pages { return &pages{min(limit+1, maxPage), maxExamined} }
+
+// next is the size of the next piece; 0 when enough was looked at.
+func (p *pages) next() int {
+	n := min(p.size, p.left)
+	p.left -= n
+	p.size = min(2*p.size, maxPage)
+	return n
+}
+
 // Repositories lists those in which the caller has a reading role and, if that is only pull, something to read.
 func (v *view) Repositories(ctx context.Context, after string, limit int) (store.Page[store.Name], error) {
 	var page store.Page[store.Name]
@@ -30,20 +43,28 @@ func (v *view) Repositories(ctx context.Context, after string, limit int) (store
 	limit = bounded(limit)
 	err := v.a.local.View(ctx, func(s store.Snapshot) error {
 		page = store.Page[store.Name]{}
-		names := s.RepositoryPage(after, maxExamined)
-		for i, n := range names {
-			if len(page.Items) == limit {
-				page.Next = string(names[i-1])
+		from := after
+		for p := paging(limit); ; {
+			n := p.next()
+			if n == 0 {
+				page.Next = from
 				return nil
 			}
-			if v.sees(s, n) {
-				page.Items = append(page.Items, n)
+			names := s.RepositoryPage(from, n)
+			for _, name := range names {
+				if len(page.Items) == limit {
+					page.Next = from
+					return nil
+				}
+				if v.sees(s, name) {
+					page.Items = append(page.Items, name)
+				}
+				from = string(name)
+			}
+			if len(names) < n {
+				return nil
 			}
 		}
-		if len(names) == maxExamined {
-			page.Next = string(names[len(names)-1])
-		}
-		return nil
 	})
 	return page, err
 }
@@ -77,31 +98,52 @@ func (v *view) Tags(ctx context.Context, repo store.Name, after string, limit in
 		return page, err
 	}
 	limit = bounded(limit)
-	err := v.a.local.View(ctx, func(s store.Snapshot) error {
+	err := v.list(ctx, repo, func(l *look) error {
 		page = store.Page[string]{}
-		if !s.RepositoryExists(repo) {
+		if !l.s.RepositoryExists(repo) {
 			return unknown
 		}
-		items, err := s.TagPage(repo, after, maxExamined)
-		if err != nil {
-			return err
-		}
-		for i := range items {
-			if len(page.Items) == limit {
-				page.Next = items[i-1].Name
+		from := after
+		for p := paging(limit); ; {
+			n := p.next()
+			if n == 0 || len(l.stale) >= batch {
+				page.Next = from
 				return nil
 			}
-			l := look{v: v, s: s, repo: repo, ref: store.Reference{Tag: items[i].Name}, t: v.a.trust.Load(), now: v.a.now(), listing: true}
-			if m, err := l.byTag(&items[i].TagRecord); err == nil && m != nil {
-				page.Items = append(page.Items, items[i].Name)
+			items, err := l.s.TagPage(repo, from, n)
+			if err != nil {
+				return err
+			}
+			for i := range items {
+				if len(page.Items) == limit {
+					page.Next = from
+					return nil
+				}
+				l.ref = store.Reference{Tag: items[i].Name}
+				if m, err := l.byTag(&items[i].TagRecord); err == nil && m != nil {
+					page.Items = append(page.Items, items[i].Name)
+				}
+				from = items[i].Name
+			}
+			if len(items) < n {
+				return nil
 			}
 		}
-		if len(items) == maxExamined {
-			page.Next = items[len(items)-1].Name
-		}
-		return nil
 	})
 	return page, err
+}
+
+// list has a list made of what is certain: what is in doubt is decided first. What cannot be decided is not shown, as a GET would not.
+func (v *view) list(ctx context.Context, repo store.Name, fill func(*look) error) error {
+	settled, err := v.a.read(ctx, func(s store.Snapshot, t *trust) ([]store.Item, error) {
+		l := look{v: v, s: s, repo: repo, t: t, now: v.a.now(), listing: true}
+		err := fill(&l)
+		return l.stale, err
+	})
+	if settled || ctx.Err() != nil {
+		return err
+	}
+	return nil
 }
 
 // Referrers lists the referrers of a subject that the caller could GET, whether the subject is here or not.
@@ -119,38 +161,40 @@ func (v *view) Referrers(ctx context.Context, repo store.Name, subject store.Dig
 		from = d
 	}
 	limit = bounded(limit)
-	err := v.a.local.View(ctx, func(s store.Snapshot) error {
-		l := look{v: v, s: s, repo: repo, t: v.a.trust.Load(), now: v.a.now(), listing: true}
-		var err error
+	err := v.list(ctx, repo, func(l *look) (err error) {
 		page, err = l.referrers(subject, artifactType, from, limit)
 		return err
 	})
 	return page, err
 }
 
-func (l *look) referrers(subject store.Digest, artifactType string, after store.Digest, limit int) (page store.Page[store.Descriptor], err error) {
-	edges := l.s.Edges(l.repo, subject, after, maxExamined)
+func (l *look) referrers(subject store.Digest, artifactType string, from store.Digest, limit int) (page store.Page[store.Descriptor], err error) {
 	size := 0
-	for i, e := range edges {
-		var d store.Descriptor
-		if err := json.Unmarshal(e.JSON, &d); err != nil {
-			return page, store.Errorf(store.CodeInternal, "a referrer's record is damaged; run assay check: %w", err)
-		}
-		if artifactType != "" && d.ArtifactType != artifactType {
-			continue
-		}
-		if m, err := l.byDigest(e.Evidence, true); err != nil || m == nil {
-			continue
-		}
-		if len(page.Items) == limit || size+len(e.JSON) > maxListed && len(page.Items) > 0 {
-			page.Next = string(edges[i-1].Evidence)
+	for p := paging(limit); ; {
+		n := p.next()
+		if n == 0 || len(l.stale) >= batch {
+			page.Next = string(from)
 			return page, nil
 		}
-		size += len(e.JSON) + 1
-		page.Items = append(page.Items, d)
+		edges := l.s.Edges(l.repo, subject, from, n)
+		for _, e := range edges {
+			var d store.Descriptor
+			if err := json.Unmarshal(e.JSON, &d); err != nil {
+				return page, store.Errorf(store.CodeInternal, "a referrer's record is damaged; run assay check: %w", err)
+			}
+			wanted := artifactType == "" || d.ArtifactType == artifactType
+			if full := len(page.Items) == limit || size+len(e.JSON) > maxListed && len(page.Items) > 0; full && wanted {
+				page.Next = string(from)
+				return page, nil
+			}
+			if m, err := l.byDigest(e.Evidence, true); wanted && err == nil && m != nil {
+				size += len(e.JSON) + 1
+				page.Items = append(page.Items, d)
+			}
+			from = e.Evidence
+		}
+		if len(edges) < n {
+			return page, nil
+		}
 	}
-	if len(edges) == maxExamined {
-		page.Next = string(edges[len(edges)-1].Evidence)
-	}
-	return page, nil
 }

@@ -20,6 +20,7 @@ const (
 
 	rolesReading = RolePull | RoleSign | RoleScan | RoleAdmin
 	rolesWriting = RolePush | RoleSign | RoleScan | RoleAdmin
+	rolesAudited = rolesWriting | RoleDelete // whose refused writes leave a record
 )
 
 var roleNames = []struct {

@@ -45,7 +45,7 @@ func (v *view) PutManifest(ctx context.Context, repo store.Name, refs []store.Re
 
 // refusedWrite leaves the one audit record of a write that was refused to someone with a writing role, and returns the error.
 func (v *view) refusedWrite(ctx context.Context, repo store.Name, d store.Digest, err error) error {
-	if store.CodeOf(err) != store.CodeDenied || !v.p.Authenticated() || !v.p.Roles(repo).Has(rolesWriting) {
+	if store.CodeOf(err) != store.CodeDenied || !v.p.Authenticated() || !v.p.Roles(repo).Has(rolesAudited) {
 		return err
 	}
 	auditErr := v.a.local.Update(ctx, func(tx *store.Txn) error {
@@ -83,17 +83,26 @@ func receive(p Principal, repo store.Name, refs []store.Reference, m *store.Mani
 	return in, err
 }
 
+// ordinary are the tags that are not reserved for evidence.
+func (in *incoming) ordinary() []string {
+	var tags []string
+	for _, name := range in.tags {
+		if _, reserved := referrers.ParseTag(name); !reserved {
+			tags = append(tags, name)
+		}
+	}
+	return tags
+}
+
 func (a *Admission) put(ctx context.Context, in *incoming) (*store.Receipt, error) {
 	var receipt *store.Receipt
-	queued := false
+	var queued bool
 	err := a.local.Update(ctx, func(tx *store.Txn) error {
 		w := &writing{a: a, tx: tx, t: a.trusted(tx), in: in, cause: cause{in.by.Name, "push"}}
 		var err error
-		if receipt, err = w.manifest(ctx); err != nil {
-			return err
-		}
-		queued = len(in.parsed.Manifests) > batch || w.kind == store.KindEvidence
-		return nil
+		receipt, err = w.manifest(ctx)
+		queued = w.queued
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -116,6 +125,8 @@ type writing struct {
 	kind  store.Kind
 	class *referrers.Class
 	seeds []store.Item
+	// queued is set when more has to be decided than fits into the transaction.
+	queued bool
 }
 
 func (w *writing) manifest(ctx context.Context) (*store.Receipt, error) {
@@ -151,14 +162,23 @@ func (w *writing) manifest(ctx context.Context) (*store.Receipt, error) {
 	if err := w.evidence(ctx, rec, det); err != nil {
 		return nil, err
 	}
+	if err := w.adopt(ctx); err != nil {
+		return nil, err
+	}
 	if err := w.tags(); err != nil {
 		return nil, err
 	}
 	w.seeds = append(w.seeds, store.Item{Repository: in.repo, Digest: in.digest})
-	if err := w.a.settle(ctx, w.tx, w.t, w.seeds, w.cause); err != nil {
+	if err := w.settle(ctx); err != nil {
 		return nil, err
 	}
 	return w.receipt()
+}
+
+// settle decides what was touched.
+func (w *writing) settle(ctx context.Context) (err error) {
+	w.queued, err = w.a.settle(ctx, w.tx, w.t, w.seeds, w.cause)
+	return err
 }
 
 // references checks that everything the manifest names is here with the size it says, and returns what may be absent and is.
@@ -181,7 +201,7 @@ func (w *writing) references() ([]store.Digest, error) {
 	}
 	for _, m := range w.in.parsed.Manifests {
 		rec, err := w.tx.Manifest(w.in.repo, m.Digest)
-		switch here := rec != nil && rec.State != store.StateTombstoned; {
+		switch here := rec != nil && rec.State != store.StateTombstoned && rec.State != store.StateExpired; { // as HEAD says to who may push
 		case err != nil:
 			return nil, err
 		case here && rec.Size != m.Size:
@@ -239,16 +259,18 @@ func (w *writing) classify(ctx context.Context) error {
 		return err
 	}
 	if in.parsed.Subject != nil || len(in.reserved) > 0 {
-		var reserved *referrers.Tag
-		if len(in.reserved) > 0 {
-			reserved = &in.reserved[0]
+		stands := []*referrers.Tag{nil}
+		for i := range in.reserved {
+			stands = append(stands, &in.reserved[i])
 		}
-		if w.class, err = referrers.Classify(ctx, in.parsed, reserved, w.source()); err != nil {
-			return err
-		}
-		if w.class.Evidence {
-			w.kind = store.KindEvidence
-			return nil
+		for _, reserved := range stands[min(1, len(in.reserved)):] { // it is evidence if it is under any of them
+			if w.class, err = referrers.Classify(ctx, in.parsed, reserved, w.source()); err != nil {
+				return err
+			}
+			if w.class.Evidence {
+				w.kind = store.KindEvidence
+				return nil
+			}
 		}
 	}
 	if old != nil && old.Kind == store.KindEvidence && old.State == store.StateEvidence {
@@ -260,10 +282,8 @@ func (w *writing) classify(ctx context.Context) error {
 		return nil
 	}
 	w.kind = in.parsed.Kind()
-	if w.kind == store.KindArtifact && in.parsed.Config != nil && in.parsed.Config.Size <= maxConfig {
-		if b, err := w.a.local.ReadContent(ctx, in.parsed.Config.Digest, maxConfig); err == nil {
-			w.kind = in.parsed.KindOf(b)
-		}
+	if w.kind == store.KindArtifact {
+		w.kind = in.parsed.KindOf(w.a.smallConfig(ctx, w.tx, in.repo, in.parsed))
 	}
 	return nil
 }
@@ -280,6 +300,8 @@ func (w *writing) rights() error {
 			why = w.class.Why
 		}
 		return store.Errorf(store.CodeDenied, "your role in %s writes evidence only, and this is none: %s; ask for the role push", in.repo, why)
+	case len(in.ordinary()) > 0:
+		return store.Errorf(store.CodeDenied, "your role in %s writes evidence only, and the tag %s is none of evidence; push it by its digest or under a tag such as sha256-<hex>.sig", in.repo, in.ordinary()[0])
 	case in.roles.Has(RoleSign):
 		return nil
 	}
@@ -312,12 +334,15 @@ func (w *writing) pushGate(ctx context.Context) error {
 	if in.registry != nil {
 		return nil
 	}
-	doc := w.a.describe(ctx, in.repo, in.digest, int64(len(in.bytes)), in.parsed, w.kind, w.a.now())
+	doc := w.a.describe(ctx, w.tx, in.repo, in.digest, int64(len(in.bytes)), in.parsed, w.kind, w.a.now())
 	doc.Request.Entry = EntryPush
 	doc.Actor = &ActorInput{Kind: in.by.Kind, Name: in.by.Name, Roles: in.roles.Names()}
 	tags := in.tags
-	if w.kind == store.KindEvidence || len(tags) == 0 {
-		tags = []string{""} // reserved tags are outside the rules for tags
+	if w.kind == store.KindEvidence {
+		tags = in.ordinary() // reserved tags are outside the rules for tags
+	}
+	if len(tags) == 0 {
+		tags = []string{""}
 	}
 	for _, tag := range tags {
 		doc.Subject.Tag = tag
@@ -353,11 +378,15 @@ func (w *writing) record(missing []store.Digest) (*store.ManifestRecord, *store.
 		if det, err = rec.Detail(); err != nil {
 			return nil, nil, err
 		}
+		if rec.MediaType != in.parsed.MediaType {
+			return nil, nil, store.Errorf(store.CodeManifestInvalid, "these bytes are stored here as %s, not as %s: what was judged as one is not served as the other; push them as that", rec.MediaType, in.parsed.MediaType)
+		}
 	} else {
 		rec = &store.ManifestRecord{Digest: in.digest, Size: int64(len(in.bytes))}
 	}
 	rec.MediaType, rec.Kind = in.parsed.MediaType, w.kind
-	det.Alternate, det.ArtifactType, det.Clock, det.Missing, det.Registry = in.alternate, in.parsed.ArtifactType, now, missing, in.registry != nil
+	det.Alternate, det.ArtifactType, det.Clock, det.Missing = in.alternate, in.parsed.ArtifactType, now, missing
+	det.Registry = det.Registry || in.registry != nil
 	if in.parsed.Subject != nil {
 		det.Subject = in.parsed.Subject.Digest
 	}
@@ -381,21 +410,21 @@ func (w *writing) record(missing []store.Digest) (*store.ManifestRecord, *store.
 func (w *writing) links(ctx context.Context) error {
 	in := w.in
 	for i, b := range blobsOf(in.parsed) {
-		if w.kind == store.KindEvidence {
-			ordinary, err := w.ordinary(b.Digest)
-			if err != nil {
-				return err
-			}
-			if !ordinary {
-				w.tx.Open(in.repo, b.Digest, in.digest)
-			}
-		}
 		kind := byte(store.RefLayer)
 		if i == 0 && in.parsed.Config != nil {
 			kind = store.RefConfig
 		}
 		if w.tx.ReferencedAs(in.repo, b.Digest, in.digest) != store.RefLayer {
 			w.tx.AddReference(in.repo, b.Digest, in.digest, kind)
+		}
+	}
+	if w.kind == store.KindEvidence {
+		s, err := w.a.subject(w.tx, store.Item{Repository: in.repo, Digest: in.digest})
+		if err != nil {
+			return err
+		}
+		if err := w.a.openBlobs(w.tx, s); err != nil {
+			return err
 		}
 	}
 	for _, m := range in.parsed.Manifests {
@@ -407,16 +436,16 @@ func (w *writing) links(ctx context.Context) error {
 	return nil
 }
 
-// ordinary reports whether a manifest that is no evidence references the blob already: evidence does not open such a blob.
-func (w *writing) ordinary(blob store.Digest) (bool, error) {
-	if blob == emptyJSON || w.in.registry != nil {
-		return false, nil // the registry's own documents are kept as blobs of the image that they are about
+// ordinary reports whether a manifest that is no evidence, apart from self, references a blob: evidence does not open such a blob.
+func (a *Admission) ordinary(tx *store.Txn, repo store.Name, blob, self store.Digest) (bool, error) {
+	if blob == emptyJSON {
+		return false, nil
 	}
-	for _, d := range w.tx.ReferencedBy(w.in.repo, blob, scanLimit) {
-		if d == w.in.digest {
+	for _, d := range tx.ReferencedBy(repo, blob, scanLimit) {
+		if d == self {
 			continue
 		}
-		rec, err := w.tx.Manifest(w.in.repo, d)
+		rec, err := tx.Manifest(repo, d)
 		if err != nil {
 			return false, err
 		}
@@ -464,7 +493,7 @@ func (w *writing) tags() error {
 				tag.Current, tag.CurrentAt, tag.Reason, tag.Code = in.digest, now, "", ""
 			}
 		}
-		if w.kind == store.KindEvidence {
+		if _, reserved := referrers.ParseTag(name); reserved && w.kind == store.KindEvidence {
 			tag.Visible, tag.VisibleAt, tag.Denied = in.digest, now, false
 		}
 		w.tx.PutTag(in.repo, name, old, &tag)

@@ -30,24 +30,52 @@ func (v *view) manifest(ctx context.Context, repo store.Name, ref store.Referenc
 	if err := v.mayRead(repo, unknownManifest()); err != nil {
 		return nil, err
 	}
-	for range 2 {
-		var m *store.Manifest
-		var stale *store.Item
-		err := v.a.local.View(ctx, func(s store.Snapshot) error {
-			l := look{v: v, s: s, repo: repo, ref: ref, head: head, t: v.a.trust.Load(), now: v.a.now()}
+	var m *store.Manifest
+	settled, err := v.a.read(ctx, func(s store.Snapshot, t *trust) ([]store.Item, error) {
+		l := look{v: v, s: s, repo: repo, ref: ref, head: head, t: t, now: v.a.now()}
+		var err error
+		m, err = l.manifest()
+		return l.stale, err
+	})
+	if !settled {
+		return nil, noAnswer(repo, ref.String(), err)
+	}
+	return m, err
+}
+
+// patience is how often a look-up has the same manifest decided before it gives up.
+const patience = 3
+
+// read looks something up in one snapshot. What that meets whose verdict is in doubt is decided first, and then it looks again. Trust is taken before
+// the snapshot: a review may end a denial at any time, and a snapshot from before the review still holds the verdicts that the denial is about.
+// settled is false, with the cause if there is one, where no verdict could be had.
+func (a *Admission) read(ctx context.Context, look func(s store.Snapshot, t *trust) (stale []store.Item, err error)) (settled bool, err error) {
+	var tried map[store.Item]int
+	for {
+		t := a.trust.Load()
+		var stale []store.Item
+		err := a.local.View(ctx, func(s store.Snapshot) error {
 			var err error
-			m, err = l.manifest()
-			stale = l.stale
+			stale, err = look(s, t)
 			return err
 		})
-		if stale == nil {
-			return m, err
+		if len(stale) == 0 {
+			return true, err
 		}
-		if err := v.a.review(ctx, *stale); err != nil {
-			return nil, noAnswer(repo, ref.String(), err)
+		if tried == nil {
+			tried = map[store.Item]int{}
+		}
+		stale = slices.DeleteFunc(stale, func(i store.Item) bool {
+			tried[i]++
+			return tried[i] > patience
+		})
+		if len(stale) == 0 {
+			return false, nil
+		}
+		if err := a.review(ctx, stale); err != nil {
+			return false, err
 		}
 	}
-	return nil, noAnswer(repo, ref.String(), nil)
 }
 
 // noAnswer refuses because nothing could be decided: no answer is a refusal.
@@ -65,9 +93,21 @@ type look struct {
 	ref   store.Reference
 	head  bool
 	now   time.Time
-	stale *store.Item // set: decide this again, then look again
+	stale []store.Item // decide these, then look again
 	// listing looks without bytes: what GET would answer, for a list.
 	listing bool
+}
+
+// doubt notes a manifest to be decided before this look-up is answered.
+func (l *look) doubt(d store.Digest) {
+	if i := (store.Item{Repository: l.repo, Digest: d}); !slices.Contains(l.stale, i) {
+		l.stale = append(l.stale, i)
+	}
+}
+
+// doubtful reports whether a verdict cannot be used: a denial covers it, its time has come, or an event that concerns it was not dealt with yet.
+func (l *look) doubtful(d store.Digest, v store.Verdict) bool {
+	return doubtful(l.s.Records, l.t, l.now, store.Item{Repository: l.repo, Digest: d}, v)
 }
 
 func (l *look) manifest() (*store.Manifest, error) {
@@ -84,27 +124,45 @@ func (l *look) manifest() (*store.Manifest, error) {
 	return l.byTag(tag)
 }
 
-// byTag finds the newer of current and visible that this reader may have; if neither, the answer is that of current.
+// byTag finds the newer of current and visible that this reader may GET, whether it is asked for GET or HEAD; if neither, the answer is that of current.
 func (l *look) byTag(tag *store.TagRecord) (*store.Manifest, error) {
-	if l.head && l.v.p.Roles(l.repo).Has(RolePush) {
+	head := l.head
+	if head && l.v.p.Roles(l.repo).Has(RolePush) {
 		return l.byDigest(tag.Current, false)
 	}
-	m, err := l.candidate(tag, tag.Current)
-	if l.stale != nil || err == nil || tag.Visible == "" || tag.Visible == tag.Current && !tag.Denied {
-		return m, err
+	known := len(l.stale)
+	l.head, l.listing = false, l.listing || head
+	m, refusal := l.byDigest(tag.Current, false)
+	if len(l.stale) > known {
+		return nil, nil
 	}
-	if !isRefusal(err) || l.t.engine.Traits(l.repo).TagsStrict {
-		return nil, err
+	hidden := false
+	if refusal == nil {
+		if hidden, refusal = l.hidden(tag); !hidden {
+			return m, refusal
+		}
 	}
-	if tag.Denied {
-		return nil, refuse(l.repo, l.ref.Tag, store.StateAdmitted, tag.Code, tag.Reason, "")
+	if !isRefusal(refusal) || tag.Visible == "" || tag.Visible == tag.Current || tag.Denied || l.t.engine.Traits(l.repo).TagsStrict {
+		return l.current(tag, head && !hidden, refusal)
 	}
 	visible, err := l.byDigest(tag.Visible, false)
-	if err != nil || visible == nil {
-		return nil, err
+	switch {
+	case len(l.stale) > known:
+		return nil, nil
+	case err != nil:
+		return l.current(tag, head && !hidden, refusal)
 	}
 	visible.Warnings = append(visible.Warnings, "the tag "+l.ref.Tag+" was pushed again as "+string(tag.Current)+", which is not admitted yet; this is the image before it")
 	return visible, nil
+}
+
+// current is the answer of a tag of which this reader may GET neither side: the refusal, or the truth that HEAD tells about what waits.
+func (l *look) current(tag *store.TagRecord, head bool, refusal error) (*store.Manifest, error) {
+	if !head {
+		return nil, refusal
+	}
+	l.head = true
+	return l.byDigest(tag.Current, false)
 }
 
 func isRefusal(err error) bool {
@@ -112,39 +170,32 @@ func isRefusal(err error) bool {
 	return c == store.CodeDenied || c == store.CodeManifestUnknown
 }
 
-// candidate answers current to those whom the tag entry point does not bind: signers, scanners, administrators and its uploader;
-// to others only if it is visible.
-func (l *look) candidate(tag *store.TagRecord, d store.Digest) (*store.Manifest, error) {
-	m, err := l.byDigest(d, false)
-	if err != nil || m == nil {
-		return nil, err
+// hidden reports whether the tag does not show its current digest, and the refusal that says so. The tag entry point does not bind signers,
+// scanners, administrators and the uploader, and reserved tags are outside of it.
+func (l *look) hidden(tag *store.TagRecord) (bool, error) {
+	if tag.Current == tag.Visible && !tag.Denied || l.v.p.Roles(l.repo).Has(RoleAdmin|RoleSign|RoleScan) {
+		return false, nil
 	}
-	if d == tag.Visible && !tag.Denied {
-		return m, nil
-	}
-	rec, err := l.s.Manifest(l.repo, d)
+	rec, err := l.s.Manifest(l.repo, tag.Current)
 	if err != nil || rec == nil {
-		return nil, unknownManifest()
+		return true, unknownManifest()
 	}
-	if rec.State == store.StateEvidence || l.v.p.Roles(l.repo).Has(RoleAdmin|RoleSign|RoleScan) || l.uploaded(rec) {
-		return m, nil
-	}
-	if l.head && rec.State != store.StateAdmitted && tag.Visible == "" {
-		return m, nil // the truth about what waits, so that the GET's reason reaches the screen
+	if _, reserved := referrers.ParseTag(l.ref.Tag); reserved && rec.State == store.StateEvidence || uploaded(l.v.p, rec) {
+		return false, nil
 	}
 	if tag.Reason != "" {
-		return nil, refuse(l.repo, l.ref.Tag, rec.State, tag.Code, tag.Reason, "")
+		return true, refuse(l.repo, l.ref.Tag, rec.State, tag.Code, tag.Reason, "")
 	}
-	return nil, refuse(l.repo, l.ref.Tag, store.StateQuarantined, "tag.pending", "the tag does not show this image yet", "")
+	return true, refuse(l.repo, l.ref.Tag, store.StateQuarantined, "tag.pending", "the tag does not show this image yet", "")
 }
 
-// uploaded reports whether the caller is among the manifest's pushers.
-func (l *look) uploaded(rec *store.ManifestRecord) bool {
-	if !l.v.p.Authenticated() {
+// uploaded reports whether a caller is among the manifest's pushers.
+func uploaded(p Principal, rec *store.ManifestRecord) bool {
+	if !p.Authenticated() {
 		return false
 	}
 	det, err := rec.Detail()
-	return err == nil && slices.Contains(det.Pushers, l.v.p.Name)
+	return err == nil && slices.Contains(det.Pushers, p.Name)
 }
 
 func (l *look) byDigest(d store.Digest, byDigest bool) (*store.Manifest, error) {
@@ -157,13 +208,13 @@ func (l *look) byDigest(d store.Digest, byDigest bool) (*store.Manifest, error) 
 	}
 	if l.t.revocation(l.repo, d) != nil {
 		rec.State = store.StateRevoked
-	} else if judgedState(rec.State) && !l.t.fresh(l.repo, rec.Seq, rec.ValidUntil, l.now) {
-		l.stale = &store.Item{Repository: l.repo, Digest: d}
+	} else if l.doubtful(d, rec.Verdict()) {
+		l.doubt(d)
 		return nil, nil
 	}
 	q := question{roles: l.v.p.Roles(l.repo), state: rec.State, what: aManifest, head: l.head, byDigest: byDigest, headDeny: l.v.a.o.HeadDeny}
 	if rec.State != store.StateAdmitted || !q.roles.Has(RolePull) {
-		q.uploader = l.uploaded(rec)
+		q.uploader = uploaded(l.v.p, rec)
 	}
 	switch access(q) {
 	case absent:
@@ -196,6 +247,11 @@ func (l *look) refuse(rec *store.ManifestRecord) error {
 // judgedState reports whether a state comes from a verdict that can go out of date.
 func judgedState(s store.State) bool {
 	return s == store.StateAdmitted || s == store.StateQuarantined || s == store.StatePending || s == store.StateRevoked
+}
+
+// doubtful reports whether a verdict has to be made again before it is used.
+func doubtful(r store.Records, t *trust, now time.Time, i store.Item, v store.Verdict) bool {
+	return judgedState(v.State) && !t.fresh(i.Repository, v.Seq, v.ValidUntil, now) || (judgedState(v.State) || v.State == store.StateEvidence) && r.Queued(i)
 }
 
 // StatBlob answers HEAD.
@@ -245,24 +301,17 @@ func (v *view) blob(ctx context.Context, repo store.Name, d store.Digest, head b
 	if err := v.mayRead(repo, unknownBlob()); err != nil {
 		return nil, err
 	}
-	for range 3 {
-		var found *foundBlob
-		var stale *store.Item
-		err := v.a.local.View(ctx, func(s store.Snapshot) error {
-			l := look{v: v, s: s, repo: repo, head: head, t: v.a.trust.Load(), now: v.a.now()}
-			var err error
-			found, err = l.blob(d)
-			stale = l.stale
-			return err
-		})
-		if stale == nil {
-			return found, err
-		}
-		if err := v.a.review(ctx, *stale); err != nil {
-			return nil, noAnswer(repo, string(d), err)
-		}
+	var found *foundBlob
+	settled, err := v.a.read(ctx, func(s store.Snapshot, t *trust) ([]store.Item, error) {
+		l := look{v: v, s: s, repo: repo, head: head, t: t, now: v.a.now()}
+		var err error
+		found, err = l.blob(d)
+		return l.stale, err
+	})
+	if !settled {
+		return nil, noAnswer(repo, string(d), err)
 	}
-	return nil, noAnswer(repo, string(d), nil)
+	return found, err
 }
 
 func (l *look) blob(d store.Digest) (*foundBlob, error) {
@@ -284,7 +333,7 @@ func (l *look) blob(d store.Digest) (*foundBlob, error) {
 	switch answer := access(q); {
 	case answer == granted:
 		l.stale = nil
-	case l.stale != nil:
+	case len(l.stale) > 0:
 		return nil, nil
 	case answer == absent:
 		return nil, unknownBlob()
@@ -298,29 +347,29 @@ func (l *look) blob(d store.Digest) (*foundBlob, error) {
 	return found, nil
 }
 
-// opened looks for a manifest that opens the blob: admitted by a verdict that counts, or evidence. A stale witness is remembered and the next is tried.
+// opened looks for a manifest that opens the blob: admitted by a verdict that counts, or evidence. A witness that is in doubt is noted, and the next is tried.
 func (l *look) opened(d store.Digest, roles Roles) store.State {
 	if d == emptyJSON && roles.Has(RolePull) {
 		return store.StateAdmitted
 	}
-	for n := 1; ; n = witnesses {
+	for _, n := range []int{1, witnesses, scanLimit} {
 		opens := l.s.OpenedBy(l.repo, d, n)
 		for _, m := range opens {
 			verdict := l.s.Verdict(l.repo, m)
 			switch {
 			case l.t.revocation(l.repo, m) != nil:
-			case verdict.State == store.StateEvidence:
+			case verdict.State != store.StateAdmitted && verdict.State != store.StateEvidence:
+			case !l.doubtful(m, verdict):
 				return store.StateAdmitted
-			case verdict.State == store.StateAdmitted && l.t.fresh(l.repo, verdict.Seq, verdict.ValidUntil, l.now):
-				return store.StateAdmitted
-			case verdict.State == store.StateAdmitted && l.stale == nil:
-				l.stale = &store.Item{Repository: l.repo, Digest: m}
+			case len(l.stale) < witnesses:
+				l.doubt(m)
 			}
 		}
-		if len(opens) < n || n == witnesses {
+		if len(opens) < n || n == witnesses && len(l.stale) > 0 {
 			return ""
 		}
 	}
+	return ""
 }
 
 // closed finds the state of a blob that nothing opens: the best of the manifests that reference it.
@@ -330,12 +379,14 @@ func (l *look) closed(d store.Digest) (store.State, *store.ManifestRecord) {
 	var witness *store.ManifestRecord
 	for _, m := range l.s.ReferencedBy(l.repo, d, witnesses) {
 		rec, err := l.s.Manifest(l.repo, m)
-		if err != nil || rec == nil || rank[rec.State] <= best {
+		if err != nil || rec == nil {
 			continue
 		}
-		best, state, witness = rank[rec.State], rec.State, rec
-		if judgedState(rec.State) && l.stale == nil && !l.t.fresh(l.repo, rec.Seq, rec.ValidUntil, l.now) {
-			l.stale = &store.Item{Repository: l.repo, Digest: m}
+		if l.doubtful(m, rec.Verdict()) {
+			l.doubt(m)
+		}
+		if rank[rec.State] > best {
+			best, state, witness = rank[rec.State], rec.State, rec
 		}
 	}
 	if state == store.StateEvidence || state == store.StateAdmitted {
@@ -363,14 +414,15 @@ func (l *look) config(d store.Digest, link *store.BlobRecord, q *question) {
 		return
 	}
 	mine := false
-	for _, m := range l.s.ReferencedBy(l.repo, d, witnesses) {
+	references := l.s.ReferencedBy(l.repo, d, scanLimit)
+	for _, m := range references {
 		rec, err := l.s.Manifest(l.repo, m)
-		if err != nil || rec == nil || rec.State == store.StateRevoked || l.s.ReferencedAs(l.repo, d, m) != store.RefConfig {
+		if err != nil || rec == nil || rec.State == store.StateRevoked || l.t.revocation(l.repo, m) != nil || l.s.ReferencedAs(l.repo, d, m) != store.RefConfig {
 			return
 		}
-		mine = mine || rec.Kind == store.KindImage && l.uploaded(rec)
+		mine = mine || uploaded(l.v.p, rec) && imageConfig(rec, l.s.Content(m))
 	}
-	if !mine {
+	if !mine || len(references) == scanLimit {
 		return
 	}
 	b := l.s.Content(d)
@@ -383,6 +435,12 @@ func (l *look) config(d store.Digest, link *store.BlobRecord, q *question) {
 	if _, err := store.ParseImageConfig(b); err == nil {
 		q.what, q.uploader = aConfig, true
 	}
+}
+
+// imageConfig reports whether a manifest calls its config that of an image.
+func imageConfig(rec *store.ManifestRecord, manifest []byte) bool {
+	p, err := store.ParseManifest(rec.MediaType, manifest)
+	return err == nil && p.Config != nil && store.ImageConfigType(p.Config.MediaType)
 }
 
 // readFile reads a small file of the driver, without another transaction inside the look-up's; nil if it cannot.

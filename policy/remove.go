@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"slices"
 
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
@@ -12,7 +13,7 @@ func (v *view) DeleteBlob(ctx context.Context, repo store.Name, d store.Digest) 
 	if err := v.mayDelete(repo, unknownBlob()); err != nil {
 		return v.refusedWrite(ctx, repo, d, err)
 	}
-	return v.a.local.Update(ctx, func(tx *store.Txn) error {
+	err := v.a.local.Update(ctx, func(tx *store.Txn) error {
 		link, err := tx.Blob(repo, d)
 		if err != nil {
 			return err
@@ -24,8 +25,13 @@ func (v *view) DeleteBlob(ctx context.Context, repo store.Name, d store.Digest) 
 			return store.Errorf(store.CodeUnsupported, "the blob is part of a manifest in %s; delete that manifest, and the blob is collected", repo)
 		}
 		tx.UnlinkBlob(repo, d)
+		tx.DropUnused(d) // what the KV holds of it; files are the collector's
 		return nil
 	})
+	if err != nil {
+		return v.refusedWrite(ctx, repo, d, err)
+	}
+	return nil
 }
 
 // mayDelete answers someone who may read here 403, and everyone else as if nothing were there.
@@ -41,23 +47,137 @@ func (v *view) DeleteManifest(ctx context.Context, repo store.Name, ref store.Re
 	if err := v.mayDelete(repo, unknownManifest()); err != nil {
 		return v.refusedWrite(ctx, repo, ref.Digest, err)
 	}
+	queued := false
 	err := v.a.local.Update(ctx, func(tx *store.Txn) error {
-		w := &writing{a: v.a, tx: tx, t: v.a.trusted(tx), in: &incoming{by: v.p, repo: repo}, cause: cause{v.p.Name, "delete"}}
-		var err error
-		if ref.Tag != "" {
-			err = w.deleteTag(ref.Tag)
-		} else {
-			err = w.deleteManifest(ref.Digest)
-		}
-		if err != nil {
-			return err
-		}
-		return v.a.settle(ctx, tx, w.t, w.seeds, w.cause)
+		w := &writing{a: v.a, tx: tx, t: v.a.trusted(tx), in: &incoming{by: v.p, roles: v.p.Roles(repo), repo: repo}, cause: cause{v.p.Name, "delete"}}
+		err := w.delete(ctx, ref)
+		queued = w.queued
+		return err
 	})
+	if err != nil {
+		return v.refusedWrite(ctx, repo, ref.Digest, err)
+	}
+	if queued {
+		return v.a.drain(ctx)
+	}
+	return nil
+}
+
+func (w *writing) delete(ctx context.Context, ref store.Reference) error {
+	about, err := w.aboutOf(ref)
 	if err != nil {
 		return err
 	}
-	return v.a.drain(ctx)
+	before, err := w.denials(ctx, about)
+	if err != nil {
+		return err
+	}
+	if ref.Tag != "" {
+		err = w.deleteTag(ref.Tag)
+	} else {
+		err = w.deleteManifest(ref.Digest)
+	}
+	if err != nil {
+		return err
+	}
+	if err := w.settle(ctx); err != nil {
+		return err
+	}
+	after, err := w.denials(ctx, about)
+	if err != nil {
+		return err
+	}
+	for d, n := range before {
+		if after[d] < n {
+			return store.Errorf(store.CodeDenied, "this evidence denies %s@%s: only an administrator withdraws it", w.in.repo, d)
+		}
+	}
+	return nil
+}
+
+// aboutOf lists the manifests whose evidence a deletion withdraws.
+func (w *writing) aboutOf(ref store.Reference) ([]store.Digest, error) {
+	if tag, reserved := referrers.ParseTag(ref.Tag); reserved {
+		return w.stoodAbout(tag)
+	}
+	if ref.Tag != "" {
+		return nil, nil
+	}
+	rec, err := w.tx.Manifest(w.in.repo, ref.Digest)
+	if err != nil || rec == nil || rec.Kind != store.KindEvidence {
+		return nil, err
+	}
+	det, err := rec.Detail()
+	if err != nil {
+		return nil, err
+	}
+	about := det.About
+	for _, name := range det.Stood {
+		if tag, reserved := referrers.ParseTag(name); reserved {
+			more, err := w.stoodAbout(tag)
+			if err != nil {
+				return nil, err
+			}
+			about = append(about, more...)
+		}
+	}
+	return about, nil
+}
+
+// stoodAbout lists the manifests that a reserved tag names and that something under it is about.
+func (w *writing) stoodAbout(tag referrers.Tag) (about []store.Digest, err error) {
+	err = w.eachStood(tag, func(_ *store.ManifestRecord, det *store.Detail) {
+		for _, d := range det.About {
+			if tag.Names(d) && !slices.Contains(about, d) {
+				about = append(about, d)
+			}
+		}
+	})
+	return about, err
+}
+
+// eachStood goes through the manifests that stood under a reserved tag.
+func (w *writing) eachStood(tag referrers.Tag, fn func(rec *store.ManifestRecord, det *store.Detail)) error {
+	for _, d := range w.tx.StoodUnder(w.in.repo, tag.String()) {
+		rec, err := w.tx.Manifest(w.in.repo, d)
+		if err != nil {
+			return err
+		}
+		if rec == nil {
+			continue
+		}
+		det, err := rec.Detail()
+		if err != nil {
+			return err
+		}
+		fn(rec, det)
+	}
+	return nil
+}
+
+// denials counts, for whoever is no administrator, how many reasons the policies have against each manifest: what lessens them was evidence that denies.
+func (w *writing) denials(ctx context.Context, about []store.Digest) (map[store.Digest]int, error) {
+	if w.in.roles.Has(RoleAdmin) {
+		return nil, nil
+	}
+	counts := map[store.Digest]int{}
+	for _, d := range about {
+		s, err := w.a.subject(w.tx, store.Item{Repository: w.in.repo, Digest: d})
+		if err != nil {
+			return nil, err
+		}
+		if s == nil || !judgedState(s.rec.State) {
+			continue
+		}
+		v, err := w.a.judge(ctx, w.tx, w.t, s)
+		if err != nil {
+			return nil, err
+		}
+		if v.decision != nil {
+			counts[d] = len(v.decision.Deny)
+		}
+	}
+	return counts, nil
 }
 
 // deleteTag removes a tag; a reserved one takes along every fact that was recorded under it.
@@ -71,27 +191,28 @@ func (w *writing) deleteTag(name string) error {
 	}
 	w.tx.DeleteTag(w.in.repo, name, tag)
 	w.a.audit(w.tx, AuditRecord{Actor: w.cause.actor, Action: "delete", Repository: w.in.repo, Tag: name, Digest: tag.Current})
-	if _, ok := referrers.ParseTag(name); !ok {
-		return nil
-	}
-	for _, d := range w.tx.StoodUnder(w.in.repo, name) {
-		w.tx.DropStood(w.in.repo, name, d)
-		rec, err := w.tx.Manifest(w.in.repo, d)
-		if err != nil {
-			return err
-		}
-		if rec == nil {
-			continue
-		}
-		det, err := rec.Detail()
-		if err != nil {
-			return err
-		}
-		w.withdraw(det, d, append([]store.Digest{}, det.About...))
-		rec.SetDetail(det)
-		w.tx.PutManifest(w.in.repo, rec)
+	if reserved, ok := referrers.ParseTag(name); ok {
+		return w.withdrawStood(reserved)
 	}
 	return nil
+}
+
+// withdrawStood takes back every fact that was recorded under a reserved tag. What the same manifests prove about their own subjects, if the tag does not
+// name those, stays.
+func (w *writing) withdrawStood(tag referrers.Tag) error {
+	return w.eachStood(tag, func(rec *store.ManifestRecord, det *store.Detail) {
+		var about []store.Digest
+		for _, d := range det.About {
+			if tag.Names(d) {
+				about = append(about, d)
+			}
+		}
+		w.tx.DropStood(w.in.repo, tag.String(), rec.Digest)
+		det.Stood = slices.DeleteFunc(det.Stood, func(name string) bool { return name == tag.String() })
+		w.withdraw(det, rec.Digest, about)
+		rec.SetDetail(det)
+		w.tx.PutManifest(w.in.repo, rec)
+	})
 }
 
 // deleteManifest turns a manifest into a tombstone and takes it out of everything that points to it.
@@ -104,11 +225,21 @@ func (w *writing) deleteManifest(d store.Digest) error {
 	if s == nil || s.rec.State == store.StateTombstoned {
 		return unknownManifest()
 	}
-	if s.rec.State == store.StateRevoked && !w.in.by.Roles(repo).Has(RoleAdmin) {
+	if (s.rec.State == store.StateRevoked || w.a.withdrawn(w.t, s) != nil) && !w.in.roles.Has(RoleAdmin) {
 		return store.Errorf(store.CodeDenied, "the manifest is revoked: only an administrator deletes it")
 	}
 	before := s.rec.State
 	if err := w.untag(d); err != nil {
+		return err
+	}
+	for _, name := range s.det.Stood {
+		if tag, ok := referrers.ParseTag(name); ok {
+			if err := w.withdrawStood(tag); err != nil { // cosign rewrites all that stood there before
+				return err
+			}
+		}
+	}
+	if s, err = w.a.subject(w.tx, store.Item{Repository: repo, Digest: d}); err != nil {
 		return err
 	}
 	w.detach(s)
@@ -116,12 +247,9 @@ func (w *writing) deleteManifest(d store.Digest) error {
 	s.det.Reason, s.det.Code = "deleted by "+w.cause.actor, "state.deleted"
 	s.rec.SetDetail(s.det)
 	w.tx.PutManifest(repo, s.rec)
-	for _, i := range w.a.dependents(w.tx, w.t, s, before) {
-		if i.Digest != d {
-			w.seeds = append(w.seeds, i)
-		}
-	}
-	return nil
+	more, err := w.a.dependents(w.tx, w.t, s, before, false)
+	w.seeds = append(w.seeds, slices.DeleteFunc(more, func(i store.Item) bool { return i.Digest == d })...)
+	return err
 }
 
 // untag removes the manifest from its tags: where it was current, the visible digest takes over, or the tag goes.
@@ -137,6 +265,7 @@ func (w *writing) untag(d store.Digest) error {
 		now := *tag
 		if now.Visible == d {
 			now.Visible, now.Denied = "", false
+			w.seeds = append(w.seeds, store.Item{Repository: w.in.repo, Digest: tag.Current}) // the tag may show that now
 		}
 		if now.Current == d {
 			now.Current, now.CurrentAt, now.Reason, now.Code = now.Visible, w.a.now(), "", ""

@@ -50,7 +50,10 @@ func (a *Admission) Catchup(ctx context.Context) error {
 		}
 		if err := a.eachManifest(ctx, func(i store.Item, v store.Verdict) bool {
 			return judgedState(v.State) && !t.fresh(i.Repository, v.Seq, time.Time{}, a.now())
-		}, a.reviewBatch); err != nil {
+		}, a.reconsider); err != nil {
+			return err
+		}
+		if err := a.drain(ctx); err != nil {
 			return err
 		}
 		if ended, err := a.endDenials(ctx, t.seq); err != nil || ended {
@@ -88,17 +91,18 @@ func (a *Admission) eachManifest(ctx context.Context, pick func(store.Item, stor
 	return ctx.Err()
 }
 
-func (a *Admission) reviewBatch(ctx context.Context, items []store.Item) error {
-	if err := a.local.Update(ctx, func(tx *store.Txn) error {
-		var seeds []store.Item
-		for _, i := range items {
-			seeds = append(seeds, a.withParents(tx, i)...)
-		}
-		return a.settle(ctx, tx, a.trusted(tx), seeds, cause{"system", "reevaluate"})
-	}); err != nil {
+// reconsider decides manifests again. What cannot be decided is queued, and so in doubt until it can: nothing keeps a denial for the rest.
+func (a *Admission) reconsider(ctx context.Context, items []store.Item) error {
+	failed, err := a.decide(ctx, items)
+	if len(failed) == 0 || ctx.Err() != nil {
 		return err
 	}
-	return a.drain(ctx)
+	return a.local.Update(ctx, func(tx *store.Txn) error {
+		for _, i := range failed {
+			tx.Queue(i)
+		}
+		return nil
+	})
 }
 
 // endDenials drops the denials that every verdict has outlived, unless trust changed again meanwhile.
@@ -126,7 +130,7 @@ func (a *Admission) Housekeep(ctx context.Context) error {
 		retry, e, f := a.due(ctx, items)
 		expired, forgotten = append(expired, e...), append(forgotten, f...)
 		if len(retry) > 0 {
-			return a.reviewBatch(ctx, retry)
+			return a.reconsider(ctx, retry)
 		}
 		return nil
 	})
@@ -180,11 +184,11 @@ func (a *Admission) mayExpire(r store.Records, i store.Item, rec *store.Manifest
 		return false
 	}
 	for _, subject := range append([]store.Digest{det.Subject}, det.About...) {
-		if subject == "" {
+		if subject == "" || rec.State != store.StateEvidence {
 			continue
 		}
-		if s := r.Verdict(i.Repository, subject).State; s != "" && s != store.StateTombstoned && s != store.StateExpired {
-			return false
+		if r.Verdict(i.Repository, subject).State != "" {
+			return false // what expired or was deleted may come back, and finds its evidence
 		}
 	}
 	for _, parent := range r.Parents(i.Repository, i.Digest) {
@@ -232,7 +236,12 @@ func (a *Admission) expire(ctx context.Context, i store.Item) error {
 		a.transition(tx, i.Repository, s.rec, s.det, store.StateExpired, AuditRecord{Actor: "system", Action: "expire", Reason: "nothing admitted it in time"})
 		s.rec.SetDetail(s.det)
 		tx.PutManifest(i.Repository, s.rec)
-		return a.settle(ctx, tx, w.t, a.dependents(tx, w.t, s, before), w.cause)
+		more, err := a.dependents(tx, w.t, s, before, false)
+		if err != nil {
+			return err
+		}
+		_, err = a.settle(ctx, tx, w.t, append(w.seeds, more...), w.cause)
+		return err
 	})
 }
 

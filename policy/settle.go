@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
 )
@@ -16,67 +17,187 @@ const batch = 256
 // scanLimit bounds look-ups of who references what.
 const scanLimit = 1 << 16
 
-// settle decides the given manifests and all that inherits from what changes, within one transaction; beyond a batch it queues the rest,
-// which [Admission.drain] takes on before the caller is answered. All of this is in the caller's commit: after it, the next pull sees the outcome.
-func (a *Admission) settle(ctx context.Context, tx *store.Txn, t *trust, seeds []store.Item, why cause) error {
-	work := slices.Clone(seeds)
-	seen := map[store.Item]bool{}
-	for n := 0; len(work) > 0; n++ {
-		i := work[0]
-		work = work[1:]
-		if seen[i] {
-			continue
-		}
-		seen[i] = true
-		if n >= batch {
-			tx.Queue(i)
-			continue
-		}
-		tx.Done(i)
-		more, err := a.settleOne(ctx, tx, t, i, why)
-		if err != nil {
-			return err
-		}
-		work = append(work, more...)
-	}
-	return nil
+// settling is a set of manifests being decided in one transaction, with all that follows from what changes.
+type settling struct {
+	a   *Admission
+	tx  *store.Txn
+	t   *trust
+	why cause
+
+	work    []store.Item
+	waiting map[store.Item]bool // in work
+	decided map[store.Item]int
+	ready   map[store.Item]bool // what its verdict is made of was looked at
+	n       int
+	queued  bool
 }
 
-// settleOne decides one manifest and writes the verdict. It returns what has to be decided after it.
-func (a *Admission) settleOne(ctx context.Context, tx *store.Txn, t *trust, i store.Item, why cause) ([]store.Item, error) {
-	s, err := a.subject(tx, i)
-	if err != nil || s == nil {
-		return nil, err
-	}
-	switch s.rec.State {
-	case store.StateTombstoned, store.StateExpired:
-		return nil, nil
-	case store.StateEvidence:
-		if a.withdrawn(t, s) == nil {
-			return nil, nil
+// again is how often one manifest is decided in one transaction: more would mean that two policies chase each other.
+const again = 4
+
+// settle decides the given manifests and all that inherits from what changes, within one transaction. Beyond a batch it queues the rest and reports it:
+// what is queued is in doubt, and decided before it is used. All of this is in the caller's commit: after it, the next pull sees the outcome.
+func (a *Admission) settle(ctx context.Context, tx *store.Txn, t *trust, seeds []store.Item, why cause) (queued bool, err error) {
+	w := &settling{a: a, tx: tx, t: t, why: why, waiting: map[store.Item]bool{}, decided: map[store.Item]int{}, ready: map[store.Item]bool{}}
+	w.add(seeds)
+	for len(w.work) > 0 {
+		i := w.work[0]
+		w.work = w.work[1:]
+		delete(w.waiting, i)
+		if w.n >= batch {
+			w.queue(i)
+			continue
+		}
+		if !w.ready[i] {
+			w.ready[i] = true
+			before, err := w.before(i)
+			if err != nil {
+				return false, err
+			}
+			if w.first(before, i) {
+				continue
+			}
+		}
+		if err := w.decide(ctx, i); err != nil {
+			return false, err
 		}
 	}
-	before := s.rec.State
-	v, err := a.judge(ctx, tx, t, s, "")
+	if w.queued {
+		tx.AfterCommit(func() { wake(a.wakeReview) })
+	}
+	return w.queued, nil
+}
+
+func (w *settling) queue(items ...store.Item) {
+	w.queued = w.queued || len(items) > 0
+	for _, i := range items {
+		w.tx.Queue(i)
+	}
+}
+
+// add appends what is not waiting already.
+func (w *settling) add(items []store.Item) {
+	for _, i := range items {
+		switch {
+		case w.waiting[i]:
+		case w.decided[i] >= again:
+			w.a.log.Error("a verdict does not come to rest", "repository", i.Repository, "digest", i.Digest)
+		default:
+			w.waiting[i] = true
+			w.work = append(w.work, i)
+		}
+	}
+}
+
+// first puts what a verdict is made of in front of it. Where that does not fit, all of it is queued, and it reports true as well.
+func (w *settling) first(before []store.Item, i store.Item) bool {
+	switch {
+	case len(before) == 0:
+		return false
+	case w.n+len(before) >= batch:
+		w.queue(before...)
+		w.queue(i)
+		return true
+	}
+	w.waiting[i] = true
+	w.work = slices.Concat(before, []store.Item{i}, w.work)
+	return true
+}
+
+// before lists the manifests in doubt that the verdict on i is made of: the indexes above it, the topmost first; of an attestation, the images that it is
+// about; of an index under "all-children", its children.
+func (w *settling) before(i store.Item) ([]store.Item, error) {
+	var items []store.Item
+	add := func(d store.Digest) {
+		if o := (store.Item{Repository: i.Repository, Digest: d}); !w.ready[o] && w.decided[o] == 0 && doubtful(w.tx.Records, w.t, w.a.now(), o, w.tx.Verdict(o.Repository, d)) {
+			items = append(items, o)
+		}
+	}
+	level, seen := []store.Digest{i.Digest}, map[store.Digest]bool{i.Digest: true}
+	for range maxDepth {
+		var next []store.Digest
+		for _, d := range level {
+			for _, p := range w.tx.Parents(i.Repository, d) {
+				if !seen[p] {
+					seen[p] = true
+					next = append(next, p)
+					add(p)
+				}
+			}
+		}
+		level = next
+	}
+	slices.Reverse(items)
+	rec, err := w.tx.Manifest(i.Repository, i.Digest)
+	if err != nil || rec == nil {
+		return items, err
+	}
+	switch {
+	case rec.Kind == store.KindAttestation:
+		for _, p := range w.tx.Parents(i.Repository, i.Digest) {
+			rel, err := w.a.relations(w.tx, i.Repository, p)
+			if err != nil {
+				return nil, err
+			}
+			for _, d := range rel.names[i.Digest] {
+				add(d)
+			}
+		}
+	case rec.Kind == store.KindIndex && w.t.engine.Traits(i.Repository).AllChildren:
+		p, err := w.a.parse(w.tx, i.Digest, rec.MediaType)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range p.Manifests {
+			add(m.Digest)
+		}
+	}
+	return items, nil
+}
+
+// decide makes one verdict, writes it, and adds what has to be decided after it.
+func (w *settling) decide(ctx context.Context, i store.Item) error {
+	a, tx, t := w.a, w.tx, w.t
+	s, err := a.subject(tx, i)
+	if err != nil {
+		return err
+	}
+	doubted := s != nil && doubtful(tx.Records, t, a.now(), i, s.rec.Verdict())
+	w.n++
+	w.decided[i]++
+	tx.Done(i)
+	if s == nil || s.rec.State == store.StateTombstoned || s.rec.State == store.StateExpired {
+		return nil
+	}
+	before, revision := s.rec.State, s.det.Revision
+	v, err := a.judge(ctx, tx, t, s)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil, err
+			return err
 		}
 		a.log.Error("no verdict could be made", "repository", i.Repository, "digest", i.Digest, "error", err)
 		v = &verdict{state: store.StatePending, code: "policy.no_answer", reason: "no verdict could be made", remedy: "try again later"}
 	}
-	if before == store.StateRevoked && s.rec.Kind == store.KindEvidence && v.state != store.StateRevoked {
-		v.state = store.StateEvidence
+	if err := a.write(tx, t, s, v, w.why); err != nil {
+		return err
 	}
-	a.write(tx, t, s, v, why)
-	if err := a.advanceTags(ctx, tx, t, s); err != nil {
-		return nil, err
+	until, err := a.advanceTags(ctx, tx, t, s)
+	if err != nil {
+		return err
 	}
-	return a.dependents(tx, t, s, before), nil
+	if end := earlier(s.rec.ValidUntil, until); !end.Equal(s.rec.ValidUntil) {
+		s.rec.ValidUntil = end
+		tx.PutManifest(s.repo, s.rec)
+	}
+	// An index that waited for more children than fit counted for none of them meanwhile.
+	late := doubted && len(s.parsed.Manifests) >= batch && t.engine.Traits(s.repo).AllChildren
+	more, err := a.dependents(tx, t, s, before, late || revision != s.det.Revision)
+	w.add(more)
+	return err
 }
 
 // write records a verdict: state, openings, decision, audit and SBOM work change together.
-func (a *Admission) write(tx *store.Txn, t *trust, s *subjectManifest, v *verdict, why cause) {
+func (a *Admission) write(tx *store.Txn, t *trust, s *subjectManifest, v *verdict, why cause) error {
 	now, rec, det := a.now(), s.rec, s.det
 	changed := rec.State != v.state
 	if v.decision != nil && (changed || det.Decision == "" || det.Code != v.code || det.Reason != v.reason) {
@@ -84,7 +205,7 @@ func (a *Admission) write(tx *store.Txn, t *trust, s *subjectManifest, v *verdic
 		v.decision.ID = det.Decision
 		a.putDecision(tx, s, v, now)
 	}
-	det.Code, det.Reason, det.Remedy, det.Warnings, det.DecidedAt = v.code, clip(v.reason, maxMessage), clip(v.remedy, maxMessage), v.warnings, now
+	det.Code, det.Reason, det.Remedy, det.Warnings, det.DecidedAt, det.Revision = v.code, clip(v.reason, maxMessage), clip(v.remedy, maxMessage), v.warnings, now, v.revision
 	if v.state == store.StatePending {
 		det.Attempts++
 		det.NextAttempt = now.Add(min(time.Duration(det.Attempts)*10*time.Second, 10*time.Minute))
@@ -94,13 +215,16 @@ func (a *Admission) write(tx *store.Txn, t *trust, s *subjectManifest, v *verdic
 	rec.Seq, rec.ValidUntil = t.seq, v.validUntil
 	if changed {
 		a.transition(tx, s.repo, rec, det, v.state, AuditRecord{Actor: why.actor, Action: why.action, Decision: det.Decision, Reason: det.Reason})
-		a.openBlobs(tx, s)
+		if err := a.openBlobs(tx, s); err != nil {
+			return err
+		}
 	}
 	if (changed && v.state == store.StateAdmitted || wants(v.decision)) && a.o.Generator != nil && rec.Kind == store.KindImage && !det.Registry {
 		a.requestSBOM(tx, store.Item{Repository: s.repo, Digest: rec.Digest}, v.state == store.StateAdmitted)
 	}
 	rec.SetDetail(det)
 	tx.PutManifest(s.repo, rec)
+	return nil
 }
 
 func wants(d *Decision) bool {
@@ -132,14 +256,22 @@ func (a *Admission) transition(tx *store.Txn, repo store.Name, rec *store.Manife
 }
 
 // openBlobs makes the openings of a manifest equal to its state.
-func (a *Admission) openBlobs(tx *store.Txn, s *subjectManifest) {
+func (a *Admission) openBlobs(tx *store.Txn, s *subjectManifest) error {
 	for _, b := range blobsOf(s.parsed) {
-		if s.rec.State == store.StateAdmitted {
+		switch s.rec.State {
+		case store.StateAdmitted:
 			tx.Open(s.repo, b.Digest, s.rec.Digest)
-		} else if s.rec.State != store.StateEvidence {
+		case store.StateEvidence:
+			if ordinary, err := a.ordinary(tx, s.repo, b.Digest, s.rec.Digest); err != nil {
+				return err
+			} else if !ordinary || s.det.Registry { // the registry's own documents are kept as blobs of the image that they are about
+				tx.Open(s.repo, b.Digest, s.rec.Digest)
+			}
+		default:
 			tx.Shut(s.repo, b.Digest, s.rec.Digest)
 		}
 	}
+	return nil
 }
 
 func (a *Admission) putDecision(tx *store.Txn, s *subjectManifest, v *verdict, now time.Time) {
@@ -151,87 +283,100 @@ func (a *Admission) putDecision(tx *store.Txn, s *subjectManifest, v *verdict, n
 	tx.PutDecision(v.decision.ID, b)
 }
 
-// dependents are the manifests whose verdict may change with this one's: children inherit its evidence, attestations its state, and
-// indexes under "all-children" ask for it.
-func (a *Admission) dependents(tx *store.Txn, t *trust, s *subjectManifest, before store.State) []store.Item {
+// dependents are the manifests whose verdict may change with this one's: children inherit its evidence, attestations its state, indexes under
+// "all-children" ask for it, and the subjects of evidence count it. evidence says that what this verdict was made of is not what it was.
+func (a *Admission) dependents(tx *store.Txn, t *trust, s *subjectManifest, before store.State, evidence bool) ([]store.Item, error) {
 	var items []store.Item
 	changed := before != s.rec.State
-	if s.parsed.Index() && (changed || s.rec.State == store.StateAdmitted) {
+	if s.rec.Kind == store.KindEvidence && changed {
+		for _, d := range s.det.About {
+			items = append(items, store.Item{Repository: s.repo, Digest: d})
+		}
+	}
+	if s.parsed.Index() && (changed || evidence && s.rec.State == store.StateAdmitted) {
 		for _, m := range s.parsed.Manifests {
 			items = append(items, store.Item{Repository: s.repo, Digest: m.Digest})
 		}
 	}
 	if !changed || s.rec.Kind == store.KindAttestation {
-		return items
+		return items, nil
 	}
 	all := t.engine.Traits(s.repo).AllChildren
 	for _, parent := range tx.Parents(s.repo, s.rec.Digest) {
 		if all {
 			items = append(items, store.Item{Repository: s.repo, Digest: parent})
 		}
-		items = append(items, a.attestationsOf(tx, s.repo, parent, s.rec.Digest)...)
-	}
-	return items
-}
-
-// attestationsOf lists the attestations in an index that name a child.
-func (a *Admission) attestationsOf(tx *store.Txn, repo store.Name, index, child store.Digest) []store.Item {
-	p, err := a.parseIn(tx, repo, index)
-	if err != nil {
-		return nil
-	}
-	var items []store.Item
-	for _, m := range p.Manifests {
-		if m.Annotations[annotationReference] == string(child) {
-			items = append(items, store.Item{Repository: repo, Digest: m.Digest})
+		rel, err := a.relations(tx, s.repo, parent)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range rel.about[s.rec.Digest] {
+			items = append(items, store.Item{Repository: s.repo, Digest: d})
 		}
 	}
-	return items
+	return items, nil
 }
 
-// advanceTags moves the visible side of every tag whose current digest this is, where its verdict and the tag entry point allow.
-func (a *Admission) advanceTags(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest) error {
-	if s.rec.State != store.StateAdmitted {
-		return nil
+// advanceTags has the tag entry point asked about every tag of which this is a side. It returns the end of the earliest answer.
+func (a *Admission) advanceTags(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest) (until time.Time, err error) {
+	if s.rec.State != store.StateAdmitted && s.rec.State != store.StateEvidence {
+		return until, nil
 	}
 	for _, name := range tx.TagsOf(s.repo, s.rec.Digest) {
 		tag, err := tx.Tag(s.repo, name)
 		if err != nil {
-			return err
+			return until, err
 		}
-		if tag == nil || tag.Current != s.rec.Digest {
+		if tag == nil || s.rec.State == store.StateEvidence && evidenceStays(tx, s, name, tag) {
 			continue
 		}
-		if err := a.advanceTag(ctx, tx, t, s, name, tag); err != nil {
-			return err
+		end, err := a.advanceTag(ctx, tx, t, s, name, tag)
+		if err != nil {
+			return until, err
 		}
+		until = earlier(until, end)
 	}
-	return nil
+	return until, nil
 }
 
-func (a *Admission) advanceTag(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest, name string, tag *store.TagRecord) error {
-	in, _, err := a.input(ctx, tx, t, s, "")
+// evidenceStays reports whether a tag that evidence was pushed to is none of the tag entry point's business: a reserved one. Any other keeps what it shows,
+// unless that is evidence too: evidence is readable without having been admitted, and does not take the place of what was.
+func evidenceStays(tx *store.Txn, s *subjectManifest, name string, tag *store.TagRecord) bool {
+	if _, reserved := referrers.ParseTag(name); reserved {
+		return true
+	}
+	return tag.Visible != "" && tag.Visible != s.rec.Digest && tx.Verdict(s.repo, tag.Visible).State != store.StateEvidence
+}
+
+// advanceTag moves the visible side to the current one where the tag entry point allows, and hides it where that no longer does.
+func (a *Admission) advanceTag(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest, name string, tag *store.TagRecord) (until time.Time, err error) {
+	in, _, err := a.input(ctx, tx, t, s)
 	if err != nil {
-		return err
+		return until, err
 	}
 	in.Request.Entry, in.Subject.Tag = EntryTag, name
 	in.Tags = &TagsInput{PreviousDigest: tag.Visible}
 	d, err := t.engine.Decide(ctx, in)
 	if err != nil {
-		return err
+		return until, err
 	}
 	now := *tag
-	now.Denied, now.Reason, now.Code = false, "", ""
+	current, visible := tag.Current == s.rec.Digest, tag.Visible == s.rec.Digest
 	if planted == 2 && tag.Visible != "" {
-		return nil // the visible side moves only once
+		return d.ValidUntil, nil // the visible side moves only once
 	}
-	if d.Allow {
-		now.Visible = s.rec.Digest
-		if tag.Visible != now.Visible {
+	switch {
+	case d.Allow && current:
+		now.Visible, now.Denied, now.Reason, now.Code = s.rec.Digest, false, "", ""
+		if !visible {
 			now.VisibleAt = a.now()
 		}
-	} else {
-		now.Denied = tag.Visible == s.rec.Digest
+	case d.Allow:
+		now.Denied = false
+	case visible:
+		now.Denied = true
+	}
+	if !d.Allow && current {
 		now.Code, now.Reason = "tag.denied", "a policy does not let this tag show it"
 		if len(d.Deny) > 0 {
 			now.Code, now.Reason = d.Deny[0].Code, clip(d.Deny[0].Message, maxMessage)
@@ -240,60 +385,90 @@ func (a *Admission) advanceTag(ctx context.Context, tx *store.Txn, t *trust, s *
 	if now != *tag {
 		tx.PutTag(s.repo, name, tag, &now)
 	}
-	return nil
+	return d.ValidUntil, nil
 }
 
-// review decides one manifest again, inline: once for all who wait for it.
-func (a *Admission) review(ctx context.Context, i store.Item) error {
-	_, err := a.flights.do(ctx, i, func() error {
-		if err := a.local.Update(ctx, func(tx *store.Txn) error {
-			return a.settle(ctx, tx, a.trusted(tx), a.withParents(tx, i), cause{"system", "reevaluate"})
-		}); err != nil {
+// review decides manifests again, inline: each once for all who wait for it.
+func (a *Admission) review(ctx context.Context, items []store.Item) error {
+	return a.flights.do(ctx, items, func(mine []store.Item) error {
+		failed, err := a.decide(ctx, mine)
+		if err != nil {
 			return err
 		}
-		wake(a.wakeReview)
-		return nil
+		waits := false // for more than fits into a transaction
+		if err := a.local.View(ctx, func(s store.Snapshot) error {
+			waits = slices.ContainsFunc(mine, func(i store.Item) bool { return s.Queued(i) && !slices.Contains(failed, i) })
+			return nil
+		}); err != nil || !waits {
+			return err
+		}
+		return a.drain(ctx)
 	})
-	return err
 }
 
-// withParents puts the indexes above a manifest first: what it inherits depends on them.
-func (a *Admission) withParents(tx *store.Txn, i store.Item) []store.Item {
-	items := []store.Item{i}
-	seen := map[store.Digest]bool{i.Digest: true}
-	level := []store.Digest{i.Digest}
-	for range maxDepth {
-		var next []store.Digest
-		for _, d := range level {
-			for _, p := range tx.Parents(i.Repository, d) {
-				if !seen[p] && len(seen) < batch {
-					seen[p] = true
-					next = append(next, p)
-					items = append(items, store.Item{Repository: i.Repository, Digest: p})
-				}
+// decide settles manifests, in transactions of half a batch, so that what follows from them has room. What cannot be decided stops nothing
+// else: it is returned. An error means that ctx ended or that nothing could be decided.
+func (a *Admission) decide(ctx context.Context, items []store.Item) (failed []store.Item, err error) {
+	settle := func(items []store.Item) error {
+		return a.local.Update(ctx, func(tx *store.Txn) error {
+			_, err := a.settle(ctx, tx, a.trusted(tx), items, cause{"system", "reevaluate"})
+			return err
+		})
+	}
+	var last error
+	for part := range slices.Chunk(items, batch/2) {
+		if err := settle(part); err == nil {
+			continue
+		}
+		for _, i := range part {
+			if err := settle([]store.Item{i}); err != nil {
+				last = err
+				failed = append(failed, i)
+				a.log.Error("a manifest cannot be decided", "repository", i.Repository, "digest", i.Digest, "error", err)
+			}
+			if ctx.Err() != nil {
+				return failed, ctx.Err()
 			}
 		}
-		level = next
 	}
-	slices.Reverse(items)
-	return items
+	if len(failed) == len(items) {
+		return failed, last
+	}
+	return failed, nil
 }
 
-// drain decides everything that is queued, in batches, oldest key first.
+// drain decides everything that is queued, in batches. What cannot be decided stays queued, and so in doubt.
 func (a *Admission) drain(ctx context.Context) error {
+	select {
+	case a.draining <- struct{}{}:
+		defer func() { <-a.draining }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	var before []store.Item
 	for {
-		var items []store.Item
-		if err := a.local.View(ctx, func(s store.Snapshot) error {
-			items = s.QueuePage(batch)
+		var all []store.Item
+		var after *store.Item
+		for {
+			var items []store.Item
+			if err := a.local.View(ctx, func(s store.Snapshot) error {
+				items = s.QueuePage(after, batch)
+				return nil
+			}); err != nil {
+				return err
+			}
+			if len(items) == 0 {
+				break
+			}
+			if _, err := a.decide(ctx, items); err != nil && ctx.Err() != nil {
+				return err
+			}
+			all, after = append(all, items...), &items[len(items)-1]
+		}
+		if len(all) == 0 || slices.Equal(all, before) {
 			return nil
-		}); err != nil || len(items) == 0 {
-			return err
 		}
-		if err := a.local.Update(ctx, func(tx *store.Txn) error {
-			return a.settle(ctx, tx, a.trusted(tx), items, cause{"system", "reevaluate"})
-		}); err != nil {
-			return err
-		}
+		before = all
 	}
 }
 

@@ -84,7 +84,7 @@ func TestValuesOutliveTheirSnapshot(t *testing.T) {
 		doc, docs, why, sbom, work := r.Doc("class", "name"), r.DocsOf("class"), r.Decision(decision), r.SBOM(app, d), r.SBOMWork(store.Item{Repository: app, Digest: d})
 		content, facts, edges, audit := r.Content(d), r.Facts(app, d), r.Edges(app, d, "", 10), r.AuditPage("", 10)
 		lists := fmt.Sprint(r.TagsOf(app, d), r.ReferencedBy(app, layer.Digest, 9), r.OpenedBy(app, layer.Digest, 9), r.RepositoriesOf(d, 'm', 9), r.RepositoryPage("", 9),
-			r.ManifestPage(nil, 9), r.QueuePage(9), r.SBOMWorkPage(nil, 9), r.Alternates(store.DigestOf(digest.SHA512, content)))
+			r.ManifestPage(nil, 9), r.QueuePage(nil, 9), r.SBOMWorkPage(nil, 9), r.Alternates(store.DigestOf(digest.SHA512, content)))
 		return func() string {
 			detail, err := rec.Detail()
 			k.must(err)

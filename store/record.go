@@ -36,8 +36,9 @@ type Detail struct {
 	Registry     bool      `json:"registry,omitempty"` // written by the registry itself
 	Decision     string    `json:"decision,omitempty"` // decision id
 	DecidedAt    time.Time `json:"decided_at,omitzero"`
-	Code         string    `json:"code,omitempty"`   // of the first reason
-	Reason       string    `json:"reason,omitempty"` // one sentence
+	Revision     string    `json:"revision,omitempty"` // of the evidence that the verdict was made of, its own and inherited
+	Code         string    `json:"code,omitempty"`     // of the first reason
+	Reason       string    `json:"reason,omitempty"`   // one sentence
 	Remedy       string    `json:"remedy,omitempty"`
 	Warnings     []string  `json:"warnings,omitempty"`
 	Attempts     int       `json:"attempts,omitempty"` // of a pending decision
@@ -122,6 +123,9 @@ func decodeVerdict(b []byte) Verdict {
 	}
 	return v
 }
+
+// Verdict is the part of the record that a pull of a blob tests.
+func (r *ManifestRecord) Verdict() Verdict { return Verdict{r.State, r.ValidUntil, r.Seq} }
 
 // mediaType avoids an allocation for the common ones.
 func mediaType(b []byte) string {

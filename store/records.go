@@ -264,8 +264,13 @@ func (r Records) items(prefix byte, from *Item, limit int) []Item {
 // ManifestPage lists all manifests, page by page: after is the last item of the page before.
 func (r Records) ManifestPage(after *Item, limit int) []Item { return r.items('m', after, limit) }
 
-// QueuePage lists what is to be decided again.
-func (r Records) QueuePage(limit int) []Item { return r.items('q', nil, limit) }
+// QueuePage lists what is to be decided again, page by page: after is the last item of the page before.
+func (r Records) QueuePage(after *Item, limit int) []Item { return r.items('q', after, limit) }
+
+// Queued reports whether a manifest is to be decided again: until then, its verdict is in doubt.
+func (r Records) Queued(i Item) bool {
+	return r.r.get(repoKey('q', i.Repository, digestKey(i.Digest))) != nil
+}
 
 // SBOMWorkPage lists SBOM work.
 func (r Records) SBOMWorkPage(after *Item, limit int) []Item { return r.items('w', after, limit) }

@@ -143,7 +143,7 @@ func (s *Set) Revision() string { return s.revision }
 // Traits are those of the policies that match a repository. The stricter of two wins. A policy of mode shadow has no effect, so that it neither
 // matches nor tightens: a repository with nothing else is refused with policy.none.
 func (s *Set) Traits(repo store.Name) policy.Traits {
-	t := policy.Traits{AllChildren: true}
+	t := policy.Traits{AllChildren: true, Open: true}
 	for _, p := range s.programs {
 		if p.Mode == policy.ModeShadow || !p.Repositories.Match(repo) {
 			continue
@@ -152,11 +152,13 @@ func (s *Set) Traits(repo store.Name) policy.Traits {
 		t.EvidenceFirst = t.EvidenceFirst || p.EvidenceFirst
 		t.TagsStrict = t.TagsStrict || p.TagsStrict
 		t.AllChildren = t.AllChildren && p.AllChildren
+		t.Open = t.Open && p.open
 		for _, e := range p.entries {
 			t.WantsSBOM = t.WantsSBOM || e.reads.Has("sbom")
 		}
 	}
 	t.AllChildren = t.AllChildren && t.Matched
+	t.Open = t.Open && t.Matched
 	return t
 }
 

@@ -161,6 +161,27 @@ func TestTraits(t *testing.T) {
 	}
 }
 
+// TestTraits_Open: only builtin:open makes a repository open, whatever its name, and nothing that could deny beside it.
+func TestTraits_Open(t *testing.T) {
+	shipped := func(name, policyName string, mode policy.Mode, glob store.Glob) Policy {
+		source, err := BuiltinSource("builtin:" + policyName)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return Policy{Name: name, Mode: mode, Repositories: store.Globs{glob}, Source: source}
+	}
+	s := set(t, Options{}, shipped("everything", "open", "", "**"), shipped("shadow", "signed", policy.ModeShadow, "**"), shipped("signed", "signed", "", "a/**"),
+		bind("own", "admit.deny := set()", "", "b/**"))
+	for repo, want := range map[store.Name]bool{"other": true, "a/x": false, "b/x": false} {
+		if got := s.Traits(repo).Open; got != want {
+			t.Errorf("%s: %v", repo, got)
+		}
+	}
+	if set(t, Options{}).Traits("other").Open {
+		t.Error("without a policy nothing is open")
+	}
+}
+
 // TestRevision: it names everything that can change a decision, and nothing else.
 func TestRevision(t *testing.T) {
 	base := func() Policy {
