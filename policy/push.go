@@ -177,7 +177,11 @@ func (w *writing) manifest(ctx context.Context) (*store.Receipt, error) {
 
 // settle decides what was touched.
 func (w *writing) settle(ctx context.Context) (err error) {
-	w.queued, err = w.a.settle(ctx, w.tx, w.t, w.seeds, w.cause)
+	written := map[store.Item][]string{}
+	if w.in != nil && w.in.digest != "" {
+		written[store.Item{Repository: w.in.repo, Digest: w.in.digest}] = w.in.tags
+	}
+	w.queued, err = w.a.settleWritten(ctx, w.tx, w.t, w.seeds, w.cause, written)
 	return err
 }
 

@@ -23,6 +23,8 @@ type settling struct {
 	tx  *store.Txn
 	t   *trust
 	why cause
+	// written are the tags that this transaction itself wrote, by manifest: where the verdict on it stays, no other tag of it is looked at.
+	written map[store.Item][]string
 
 	work    []store.Item
 	waiting map[store.Item]bool // in work
@@ -38,7 +40,12 @@ const again = 4
 // settle decides the given manifests and all that inherits from what changes, within one transaction. Beyond a batch it queues the rest and reports it:
 // what is queued is in doubt, and decided before it is used. All of this is in the caller's commit: after it, the next pull sees the outcome.
 func (a *Admission) settle(ctx context.Context, tx *store.Txn, t *trust, seeds []store.Item, why cause) (queued bool, err error) {
-	w := &settling{a: a, tx: tx, t: t, why: why, waiting: map[store.Item]bool{}, decided: map[store.Item]int{}, ready: map[store.Item]bool{}}
+	return a.settleWritten(ctx, tx, t, seeds, why, nil)
+}
+
+// settleWritten is settle after a push, which knows the tags that it wrote.
+func (a *Admission) settleWritten(ctx context.Context, tx *store.Txn, t *trust, seeds []store.Item, why cause, written map[store.Item][]string) (queued bool, err error) {
+	w := &settling{a: a, tx: tx, t: t, why: why, written: written, waiting: map[store.Item]bool{}, decided: map[store.Item]int{}, ready: map[store.Item]bool{}}
 	w.add(seeds)
 	for len(w.work) > 0 {
 		i := w.work[0]
@@ -169,7 +176,7 @@ func (w *settling) decide(ctx context.Context, i store.Item) error {
 	if s == nil || s.rec.State == store.StateTombstoned || s.rec.State == store.StateExpired {
 		return nil
 	}
-	before, revision := s.rec.State, s.det.Revision
+	before, revision, valid := s.rec.State, s.det.Revision, s.rec.ValidUntil
 	v, err := a.judge(ctx, tx, t, s)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -181,10 +188,15 @@ func (w *settling) decide(ctx context.Context, i store.Item) error {
 	if err := a.write(tx, t, s, v, w.why); err != nil {
 		return err
 	}
-	until, err := a.advanceTags(ctx, tx, t, s)
+	names, some := w.written[i]
+	if some = some && !doubted && before == s.rec.State && revision == s.det.Revision; !some {
+		names, valid = tx.TagsOf(s.repo, i.Digest), time.Time{}
+	}
+	until, err := a.advanceTags(ctx, tx, t, s, names)
 	if err != nil {
 		return err
 	}
+	until = earlier(until, valid) // of the tags that were not asked about again
 	if end := earlier(s.rec.ValidUntil, until); !end.Equal(s.rec.ValidUntil) {
 		s.rec.ValidUntil = end
 		tx.PutManifest(s.repo, s.rec)
@@ -317,12 +329,12 @@ func (a *Admission) dependents(tx *store.Txn, t *trust, s *subjectManifest, befo
 	return items, nil
 }
 
-// advanceTags has the tag entry point asked about every tag of which this is a side. It returns the end of the earliest answer.
-func (a *Admission) advanceTags(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest) (until time.Time, err error) {
+// advanceTags has the tag entry point asked about the named tags, of each of which this is a side. It returns the end of the earliest answer.
+func (a *Admission) advanceTags(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest, names []string) (until time.Time, err error) {
 	if s.rec.State != store.StateAdmitted && s.rec.State != store.StateEvidence {
 		return until, nil
 	}
-	for _, name := range tx.TagsOf(s.repo, s.rec.Digest) {
+	for _, name := range names {
 		tag, err := tx.Tag(s.repo, name)
 		if err != nil {
 			return until, err
@@ -350,13 +362,7 @@ func evidenceStays(tx *store.Txn, s *subjectManifest, name string, tag *store.Ta
 
 // advanceTag moves the visible side to the current one where the tag entry point allows, and hides it where that no longer does.
 func (a *Admission) advanceTag(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest, name string, tag *store.TagRecord) (until time.Time, err error) {
-	in, _, err := a.input(ctx, tx, t, s)
-	if err != nil {
-		return until, err
-	}
-	in.Request.Entry, in.Subject.Tag = EntryTag, name
-	in.Tags = &TagsInput{PreviousDigest: tag.Visible}
-	d, err := t.engine.Decide(ctx, in)
+	d, err := a.decideTag(ctx, tx, t, s, name, tag)
 	if err != nil {
 		return until, err
 	}
@@ -386,6 +392,20 @@ func (a *Admission) advanceTag(ctx context.Context, tx *store.Txn, t *trust, s *
 		tx.PutTag(s.repo, name, tag, &now)
 	}
 	return d.ValidUntil, nil
+}
+
+// decideTag asks the tag entry point. Where no policy has rules there, nothing is evaluated: a digest may stand under thousands of tags.
+func (a *Admission) decideTag(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest, name string, tag *store.TagRecord) (*Decision, error) {
+	if !t.engine.Traits(s.repo).TagRules {
+		return &Decision{Entry: EntryTag, Allow: true}, nil
+	}
+	in, _, err := a.input(ctx, tx, t, s)
+	if err != nil {
+		return nil, err
+	}
+	in.Request.Entry, in.Subject.Tag = EntryTag, name
+	in.Tags = &TagsInput{PreviousDigest: tag.Visible}
+	return t.engine.Decide(ctx, in)
 }
 
 // review decides manifests again, inline: each once for all who wait for it.

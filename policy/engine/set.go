@@ -145,7 +145,11 @@ func (s *Set) Revision() string { return s.revision }
 func (s *Set) Traits(repo store.Name) policy.Traits {
 	t := policy.Traits{AllChildren: true, Open: true}
 	for _, p := range s.programs {
-		if p.Mode == policy.ModeShadow || !p.Repositories.Match(repo) {
+		if !p.Repositories.Match(repo) {
+			continue
+		}
+		t.TagRules = t.TagRules || p.entries[policy.EntryTag] != nil
+		if p.Mode == policy.ModeShadow {
 			continue
 		}
 		t.Matched = true
@@ -159,6 +163,7 @@ func (s *Set) Traits(repo store.Name) policy.Traits {
 	}
 	t.AllChildren = t.AllChildren && t.Matched
 	t.Open = t.Open && t.Matched
+	t.TagRules = t.TagRules || !t.Matched
 	return t
 }
 

@@ -149,11 +149,12 @@ func TestTraits(t *testing.T) {
 		return p
 	}
 	wants := bind("s", `admit.deny contains {"code": "a.b", "msg": "m"} if not input.sbom`, "", "s/**")
+	ruled := bind("r", `tag.deny contains {"code": "a.b", "msg": "m"} if input.subject.tag == "latest"`, "", "t/**")
 	wantsInShadow := bind("t", `admit.deny contains {"code": "a.b", "msg": "m"} if not input.sbom`, policy.ModeShadow, "a/**")
-	s := set(t, Options{}, open("1", "", "a/**", true, true, false), open("2", "", "a/b/**", false, false, true), open("3", policy.ModeShadow, "**", true, false, true), wants, wantsInShadow)
+	s := set(t, Options{}, open("1", "", "a/**", true, true, false), open("2", "", "a/b/**", false, false, true), open("3", policy.ModeShadow, "**", true, false, true), ruled, wants, wantsInShadow)
 	for repo, want := range map[store.Name]policy.Traits{
 		"a/x": {Matched: true, EvidenceFirst: true, AllChildren: true}, "a/b/c": {Matched: true, EvidenceFirst: true, TagsStrict: true},
-		"other": {}, "s/x": {Matched: true, WantsSBOM: true},
+		"other": {TagRules: true}, "s/x": {Matched: true, WantsSBOM: true}, "t/x": {Matched: true, TagRules: true},
 	} {
 		if got := s.Traits(repo); got != want {
 			t.Errorf("%s: %+v, want %+v", repo, got, want)
