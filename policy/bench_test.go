@@ -7,6 +7,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -91,10 +92,9 @@ func BenchmarkSign(b *testing.B) {
 	k := newKit(b)
 	i := k.push(pusher, app, "v1", "one")
 	m := k.signature(signer, app, i.desc.Digest, k.key, app)
-	m.Subject = &i.desc
-	bytes := k.json(m)
+	bytes, tag := k.json(m), referrers.TagOf(i.desc.Digest, referrers.SuffixSig).String()
 	for b.Loop() {
-		if _, err := k.put(signer, app, "", ocispec.MediaTypeImageManifest, bytes); err != nil {
+		if _, err := k.put(signer, app, tag, ocispec.MediaTypeImageManifest, bytes); err != nil {
 			b.Fatal(err)
 		}
 	}
