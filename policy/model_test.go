@@ -97,9 +97,12 @@ func (s modelState) pull(tag int) string {
 }
 
 // TestLinearizability runs random histories against the gate and asks whether some order of the operations explains every answer.
-// ASSAY_MODEL_OPS sets the number of operations.
+// There are 2,000 operations, 60,000 in the long run, or as many as ASSAY_MODEL_OPS says.
 func TestLinearizability(t *testing.T) {
 	total := 2000
+	if os.Getenv("ASSAY_TEST_LONG") != "" {
+		total = 60_000
+	}
 	if s := os.Getenv("ASSAY_MODEL_OPS"); s != "" {
 		var err error
 		if total, err = strconv.Atoi(s); err != nil {
