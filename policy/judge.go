@@ -345,10 +345,14 @@ func (a *Admission) input(ctx context.Context, tx *store.Txn, t *trust, s *subje
 	in.Subject.FirstSeen, in.Subject.Pushers = s.det.FirstSeen, s.det.Pushers
 	in.Signatures, in.Attestations = sortFacts(all.facts)
 	if in.Index != nil {
+		counted := t.engine.Traits(s.repo).AllChildren
 		for i := range in.Index.Manifests {
 			m := &in.Index.Manifests[i]
 			if v := tx.Verdict(s.repo, m.Digest); !doubtful(tx.Records, t, now, store.Item{Repository: s.repo, Digest: m.Digest}, v) {
 				m.State = v.State
+				if counted && v.State == store.StateAdmitted {
+					all.next = earlier(all.next, v.ValidUntil)
+				}
 			}
 		}
 	}

@@ -314,20 +314,26 @@ func (w *writing) rights() error {
 
 // scanOnly judges what a scanner pushes by predicate, looking only at layers that are not recorded under that tag yet: cosign rewrites all earlier ones.
 func (w *writing) scanOnly() error {
-	recorded := map[store.Digest]bool{}
+	other := map[store.Digest]bool{}
+	for i, l := range w.in.parsed.Layers {
+		if w.class == nil || i >= len(w.class.Parts) || !w.class.Parts[i].Scan() {
+			other[l.Digest] = true
+		}
+	}
 	for _, tag := range w.in.reserved {
 		for _, d := range w.tx.StoodUnder(w.in.repo, tag.String()) {
+			if len(other) == 0 {
+				return nil
+			}
 			if p, err := w.a.parseIn(w.tx, w.in.repo, d); err == nil {
 				for _, l := range p.Layers {
-					recorded[l.Digest] = true
+					delete(other, l.Digest)
 				}
 			}
 		}
 	}
-	for i, l := range w.in.parsed.Layers {
-		if !recorded[l.Digest] && (w.class == nil || i >= len(w.class.Parts) || !w.class.Parts[i].Scan()) {
-			return store.Errorf(store.CodeDenied, "the role scan in %s writes scan results only (SPDX, CycloneDX, vulnerabilities, SARIF), and one layer is something else; ask for the role sign", w.in.repo)
-		}
+	if len(other) > 0 {
+		return store.Errorf(store.CodeDenied, "the role scan in %s writes scan results only (SPDX, CycloneDX, vulnerabilities, SARIF), and one layer is something else; ask for the role sign", w.in.repo)
 	}
 	return nil
 }
@@ -398,6 +404,9 @@ func (w *writing) record(missing []store.Digest) (*store.ManifestRecord, *store.
 		det.Pushers = append(det.Pushers, in.by.Name)
 	}
 	if w.kind == store.KindEvidence && rec.State != store.StateEvidence {
+		for _, b := range blobsOf(in.parsed) {
+			w.tx.Shut(in.repo, b.Digest, in.digest) // what it opened by being admitted is not what evidence opens
+		}
 		w.a.transition(w.tx, in.repo, rec, det, store.StateEvidence, AuditRecord{Actor: w.cause.actor, Action: "evidence"})
 	}
 	if rec.State == store.StateExpired {

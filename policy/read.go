@@ -206,6 +206,7 @@ func (l *look) byDigest(d store.Digest, byDigest bool) (*store.Manifest, error) 
 	if rec == nil {
 		return nil, unknownManifest()
 	}
+	gone := rec.State == store.StateTombstoned // a record outlives it and refuses it, and shows it to nobody
 	if l.t.revocation(l.repo, d) != nil {
 		rec.State = store.StateRevoked
 	} else if l.doubtful(d, rec.Verdict()) {
@@ -216,10 +217,10 @@ func (l *look) byDigest(d store.Digest, byDigest bool) (*store.Manifest, error) 
 	if rec.State != store.StateAdmitted || !q.roles.Has(RolePull) {
 		q.uploader = uploaded(l.v.p, rec)
 	}
-	switch access(q) {
-	case absent:
+	switch answer := access(q); {
+	case answer == absent || gone && answer == granted:
 		return nil, unknownManifest()
-	case refused:
+	case answer == refused:
 		return nil, l.refuse(rec)
 	}
 	m := &store.Manifest{Descriptor: rec.Descriptor()}

@@ -63,6 +63,7 @@ func (s *sessions) end(who, id string) {
 // upload is one session of one principal.
 type upload struct {
 	v     *view
+	who   string // as whom it counts: what a principal may only sign or scan is counted apart
 	repo  store.Name
 	in    store.Ingest
 	small bool
@@ -78,20 +79,21 @@ func (v *view) Upload(ctx context.Context, repo store.Name, id string, alg diges
 	}
 	u := &upload{v: v, repo: repo, small: !v.p.Roles(repo).Has(RolePush | RoleAdmin)}
 	limit := maxSessions
+	u.who = v.p.Name
 	if u.small {
-		limit = maxSmallSessions
+		limit, u.who = maxSmallSessions, "\x00"+u.who
 	}
 	if id == "" {
-		if err := v.a.uploads.use(v.p.Name, "", limit); err != nil {
+		if err := v.a.uploads.use(u.who, "", limit); err != nil {
 			return nil, err
 		}
-		v.a.uploads.end(v.p.Name, "")
+		v.a.uploads.end(u.who, "")
 	}
 	in, err := v.a.local.Ingest(ctx, id, string(repo)+"\x00"+string(v.p.Kind)+"\x00"+v.p.Name, alg)
 	if err != nil {
 		return nil, err
 	}
-	if err := v.a.uploads.use(v.p.Name, in.ID(), limit); err != nil {
+	if err := v.a.uploads.use(u.who, in.ID(), limit); err != nil {
 		_ = in.Cancel(ctx) // the limit is the answer
 		return nil, err
 	}
@@ -140,7 +142,7 @@ func (u *upload) Commit(ctx context.Context, d store.Digest) (store.Descriptor, 
 		return nil
 	})
 	if err == nil || store.CodeOf(err) == store.CodeDigestInvalid || store.CodeOf(err) == store.CodeDenied {
-		u.v.a.uploads.end(u.v.p.Name, u.in.ID())
+		u.v.a.uploads.end(u.who, u.in.ID())
 	}
 	return desc, u.v.refusedUpload(ctx, u.repo, d, err)
 }
@@ -154,7 +156,7 @@ func (v *view) refusedUpload(ctx context.Context, repo store.Name, d store.Diges
 
 // Cancel drops the session.
 func (u *upload) Cancel(ctx context.Context) error {
-	u.v.a.uploads.end(u.v.p.Name, u.in.ID())
+	u.v.a.uploads.end(u.who, u.in.ID())
 	return u.in.Cancel(ctx)
 }
 
