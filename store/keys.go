@@ -41,11 +41,20 @@ func digestKey(d Digest) []byte {
 	if algorithm == "sha512" {
 		k[0] = 2
 	}
-	k, err := hex.AppendDecode(k, []byte(encoded))
-	if err != nil {
-		panic("store: a digest that was never parsed") // every Digest went through ParseDigest
+	for i := 0; i+1 < len(encoded); i += 2 {
+		k = append(k, nibble(encoded[i])<<4|nibble(encoded[i+1]))
 	}
 	return k
+}
+
+func nibble(c byte) byte {
+	switch {
+	case c >= '0' && c <= '9':
+		return c - '0'
+	case c >= 'a' && c <= 'f':
+		return c - 'a' + 10
+	}
+	panic("store: a digest that was never parsed") // every Digest went through ParseDigest
 }
 
 // readDigest takes a binary digest off the front of k.
