@@ -230,6 +230,10 @@ func (a *Admission) write(tx *store.Txn, t *trust, s *subjectManifest, v *verdic
 		if err := a.openBlobs(tx, s); err != nil {
 			return err
 		}
+		state, code, decision := v.state, det.Code, det.Decision
+		tx.AfterCommit(func() { // the decision log: one line for each change of state, beside the audit record
+			a.log.Info("decision", "repository", s.repo, "digest", rec.Digest, "state", state, "code", code, "actor", why.actor, "action", why.action, "decision", decision)
+		})
 	}
 	if (changed && v.state == store.StateAdmitted || wants(v.decision)) && a.o.Generator != nil && rec.Kind == store.KindImage && !det.Registry {
 		a.requestSBOM(tx, store.Item{Repository: s.repo, Digest: rec.Digest}, v.state == store.StateAdmitted)
