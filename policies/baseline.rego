@@ -11,6 +11,11 @@
 #       enum: [deny, allow]
 #       default: deny
 #       description: whether the tag latest may be written where tags can move
+#     immutable:
+#       type: array
+#       items: {type: string, pattern: "^[A-Za-z0-9._*-]+$"}
+#       default: []
+#       description: globs over tags that never move once they showed an image ('*' any characters); none moves everything
 #     root_user:
 #       type: string
 #       enum: [deny, allow]
@@ -43,6 +48,24 @@ latest_moves if {
 	input.params.latest == "deny"
 	input.subject.tag == "latest"
 	not input.tags.immutable
+}
+
+push.deny contains bound if binds
+
+tag.deny contains bound if binds
+
+# From the first image that a tag showed, deleted or not, until an administrator frees the name.
+binds if {
+	some pattern in input.params.immutable
+	glob.match(pattern, [], input.subject.tag)
+	input.tags.previous_digest
+	input.tags.previous_digest != input.subject.digest
+}
+
+bound := {
+	"code": "tag.immutable",
+	"msg": sprintf("The tag %s of %s names %s for good.", [input.subject.tag, input.subject.repository, substring(input.tags.previous_digest, 0, 19)]),
+	"remedy": "push under another tag, or have an administrator delete this one",
 }
 
 moving := {

@@ -2,7 +2,7 @@ package assay_test
 
 import data.assay
 
-defaults := {"latest": "deny", "root_user": "deny", "max_bytes": 0, "base_images": []}
+defaults := {"latest": "deny", "immutable": [], "root_user": "deny", "max_bytes": 0, "base_images": []}
 
 subject := {"kind": "image", "repository": "acme/app", "digest": "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"}
 
@@ -91,4 +91,26 @@ test_base_by_digest if {
 test_layers_that_are_others if {
 	admit_codes == {"sbom.diff_ids"} with input as object.union(image("1"), {"sbom": {"present": true, "diff_ids": "mismatch"}})
 	count(admit_codes) == 0 with input as object.union(image("1"), {"sbom": {"present": true, "diff_ids": "match"}})
+}
+
+bound_input(tag, previous) := object.union(image("1"), {
+	"subject": object.union(subject, {"tag": tag}),
+	"params": object.union(defaults, {"immutable": ["v*"]}),
+	"tags": {"previous_digest": previous},
+})
+
+test_an_immutable_tag_takes_no_second_image if {
+	push_codes == {"tag.immutable"} with input as bound_input("v1", "sha256:other")
+	tag_codes == {"tag.immutable"} with input as bound_input("v1", "sha256:other")
+}
+
+test_an_immutable_tag_takes_the_same_image_again if {
+	count(push_codes) == 0 with input as bound_input("v1", subject.digest)
+	count(tag_codes) == 0 with input as bound_input("v1", subject.digest)
+}
+
+test_other_tags_move if count(tag_codes) == 0 with input as bound_input("main", "sha256:other")
+
+test_an_immutable_tag_takes_its_first_image if {
+	count(push_codes) == 0 with input as object.remove(bound_input("v1", ""), ["tags"])
 }

@@ -45,6 +45,7 @@ func Catalogue() []Code {
 		{"signature.unsupported", "A signature's scheme needs an authority of another kind.", sign},
 		{"signature.untrusted", "A valid signature is by an authority that the policy does not accept.", sign},
 		{"signature.untrusted_key", "No key of a trusted authority made the signature.", "sign with a trusted key, or trust this one: assay trust add"},
+		{"tag.immutable", "The tag has named another image, and the policy lets it name no second one.", "push under another tag, or have an administrator delete this one"},
 		{"tag.mutable", "The tag can move, and the policy wants tags that say what they name.", "push under a version, such as v1.2.3"},
 	}
 }

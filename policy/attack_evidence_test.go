@@ -142,7 +142,7 @@ func TestEvidenceWithoutSubjectExpires(t *testing.T) {
 	want(t, "collected", k.get(admin, app, string(sig.Digest)), unknown)
 }
 
-// Ten thousand junk signatures, before and after the good one, displace nothing and cost a pull nothing.
+// hundreds of junk signatures, before and after the good one, displace nothing and cost a pull nothing.
 func TestAFloodOfJunkDisplacesNothing(t *testing.T) {
 	k := newKit(t)
 	i := k.push(pusher, app, "v1", "one")

@@ -331,3 +331,39 @@ func TestTagsInAllCombinations(t *testing.T) {
 		}
 	}
 }
+
+// A tag that the policy binds names its first image for good: not a push over it, not deleting it first, not the manifest's deletion moves it.
+func TestC8_AnImmutableTagNamesItsFirstImage(t *testing.T) {
+	k := newKit(t, func(o *policy.Options) {
+		p := builtin("baseline")
+		p.Params = map[string]any{"immutable": []any{"v*"}}
+		o.Engine = compile(t, p)
+	})
+	remover := user("remover", policy.RoleDelete|policy.RolePush)
+	one, two := k.push(pusher, app, "v1", "one"), k.build(pusher, app, "two")
+	refused := func(what string) {
+		t.Helper()
+		if _, err := k.put(remover, app, "v1", ocispec.MediaTypeImageManifest, two.bytes); store.CodeOf(err) != store.CodeDenied {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	refused("a push over it")
+	if r, err := k.as(remover).PutManifest(k.ctx, app, []store.Reference{{Tag: "main"}, {Tag: "v1"}}, &store.Manifest{Descriptor: two.desc, Bytes: two.bytes}); err == nil {
+		t.Errorf("among other tags: %+v", r)
+	}
+	want(t, "nothing of that was stored", k.get(admin, app, "main"), unknown)
+	if _, err := k.put(remover, app, "v1", ocispec.MediaTypeImageManifest, one.bytes); err != nil {
+		t.Errorf("the same image again: %v", err)
+	}
+	k.delete(remover, app, "v1")
+	refused("after the tag was deleted")
+	k.delete(remover, app, string(one.desc.Digest))
+	refused("after the image was deleted")
+	if err := k.as(remover).DeleteManifest(k.ctx, app, store.Reference{Tag: "v1"}); store.CodeOf(err) != store.CodeManifestUnknown {
+		t.Errorf("the name is freed by administrators only: %v", err)
+	}
+	k.delete(admin, app, "v1")
+	if _, err := k.put(remover, app, "v1", ocispec.MediaTypeImageManifest, two.bytes); err != nil {
+		t.Errorf("after an administrator freed the name: %v", err)
+	}
+}

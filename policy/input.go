@@ -193,7 +193,7 @@ type ReferrersInput struct {
 type TagsInput struct {
 	Current        []string     `json:"current,omitempty"`
 	Visible        []string     `json:"visible,omitempty"`
-	PreviousDigest store.Digest `json:"previous_digest,omitempty"` // the tag's visible digest until now
+	PreviousDigest store.Digest `json:"previous_digest,omitempty"` // the tag's visible digest until now; of a deleted tag its last, until an administrator frees the name
 	Immutable      bool         `json:"immutable,omitempty"`
 }
 

@@ -357,10 +357,12 @@ func (w *writing) pushGate(ctx context.Context) error {
 	for _, tag := range tags {
 		doc.Subject.Tag = tag
 		doc.Tags = &TagsInput{}
-		if old, err := w.tx.Tag(in.repo, tag); err != nil {
-			return err
-		} else if old != nil {
-			doc.Tags.PreviousDigest = old.Visible
+		if tag != "" {
+			old, err := w.tx.Tag(in.repo, tag)
+			if err != nil {
+				return err
+			}
+			doc.Tags.PreviousDigest = shown(w.tx, in.repo, tag, old)
 		}
 		d, err := w.t.engine.Decide(ctx, doc)
 		if err != nil {

@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
@@ -186,15 +187,47 @@ func (w *writing) deleteTag(name string) error {
 	if err != nil {
 		return err
 	}
+	admin := w.in.by.Roles(w.in.repo).Has(RoleAdmin)
 	if tag == nil {
+		if admin && w.tx.Doc(classBound, boundName(w.in.repo, name)) != nil {
+			w.tx.DeleteDoc(classBound, boundName(w.in.repo, name))
+			w.a.audit(w.tx, AuditRecord{Actor: w.cause.actor, Action: "delete", Repository: w.in.repo, Tag: name, Reason: "the name was freed"})
+			return nil
+		}
 		return unknownManifest()
 	}
 	w.tx.DeleteTag(w.in.repo, name, tag)
+	if admin {
+		w.tx.DeleteDoc(classBound, boundName(w.in.repo, name))
+	} else {
+		w.bind(name, tag.Visible)
+	}
 	w.a.audit(w.tx, AuditRecord{Actor: w.cause.actor, Action: "delete", Repository: w.in.repo, Tag: name, Digest: tag.Current})
 	if reserved, ok := referrers.ParseTag(name); ok {
 		return w.withdrawStood(reserved)
 	}
 	return nil
+}
+
+// classBound holds, for each tag that was deleted after it had shown something, what that was: a rule that tags do not move is not to be
+// escaped by deleting the tag first. An administrator who deletes the tag, or its name once more, frees it.
+const classBound = "bound"
+
+func boundName(repo store.Name, tag string) string { return string(repo) + ":" + tag }
+
+// bind remembers what a tag showed.
+func (w *writing) bind(name string, visible store.Digest) {
+	if _, reserved := referrers.ParseTag(name); visible != "" && !reserved {
+		w.tx.PutDoc(classBound, boundName(w.in.repo, name), []byte(`"`+string(visible)+`"`))
+	}
+}
+
+// shown is what a tag shows or, while it shows nothing, what it last showed before it was deleted.
+func shown(tx *store.Txn, repo store.Name, name string, tag *store.TagRecord) store.Digest {
+	if tag != nil && tag.Visible != "" {
+		return tag.Visible
+	}
+	return store.Digest(strings.Trim(string(tx.Doc(classBound, boundName(repo, name))), `"`))
 }
 
 // withdrawStood takes back every fact that was recorded under a reserved tag. What the same manifests prove about their own subjects, if the tag does not
@@ -264,6 +297,7 @@ func (w *writing) untag(d store.Digest) error {
 		}
 		now := *tag
 		if now.Visible == d {
+			w.bind(name, d)
 			now.Visible, now.Denied = "", false
 			w.seeds = append(w.seeds, store.Item{Repository: w.in.repo, Digest: tag.Current}) // the tag may show that now
 		}

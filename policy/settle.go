@@ -408,7 +408,7 @@ func (a *Admission) decideTag(ctx context.Context, tx *store.Txn, t *trust, s *s
 		return nil, err
 	}
 	in.Request.Entry, in.Subject.Tag = EntryTag, name
-	in.Tags = &TagsInput{PreviousDigest: tag.Visible}
+	in.Tags = &TagsInput{PreviousDigest: shown(tx, s.repo, name, tag)}
 	return t.engine.Decide(ctx, in)
 }
 
