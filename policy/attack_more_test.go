@@ -367,3 +367,33 @@ func TestC8_AnImmutableTagNamesItsFirstImage(t *testing.T) {
 		t.Errorf("after an administrator freed the name: %v", err)
 	}
 }
+
+func TestOldDecisionsAreForgottenButForTheLast(t *testing.T) {
+	k := newKit(t)
+	i := k.push(pusher, app, "v1", "one")
+	e, err := k.a.Explain(k.ctx, admin, app, store.Reference{Tag: "v1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := e.Decision.ID
+	k.sign(signer, app, i.desc.Digest, k.key)
+	if e, err = k.a.Explain(k.ctx, admin, app, store.Reference{Tag: "v1"}); err != nil {
+		t.Fatal(err)
+	}
+	last := e.Decision.ID
+	for _, days := range []int{89, 2} {
+		if _, err := k.a.Decision(k.ctx, admin, first); err != nil {
+			t.Errorf("within 90 days: %v", err)
+		}
+		k.clock.advance(time.Duration(days) * 24 * time.Hour)
+		if err := k.a.Housekeep(k.ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := k.a.Decision(k.ctx, admin, first); store.CodeOf(err) != store.CodeNotFound {
+		t.Errorf("after 90 days: %v", err)
+	}
+	if _, err := k.a.Decision(k.ctx, admin, last); err != nil {
+		t.Errorf("the last one: %v", err)
+	}
+}

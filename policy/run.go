@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -10,6 +11,9 @@ import (
 
 // period is how often time itself is looked at: retries, expiry, collection.
 const period = time.Minute
+
+// collectEvery is how many periods lie between two collections: they look at every blob.
+const collectEvery = 60
 
 // Run does what nobody waits for, until ctx ends: verdicts that a change of trust put in doubt, retries of pending ones, SBOMs, the clocks of
 // quarantine, and the collection of what nothing needs. Everything it does is recorded as work first, so that a restart resumes.
@@ -21,6 +25,7 @@ func (a *Admission) Run(ctx context.Context) error {
 	}()
 	tick := time.NewTicker(period)
 	defer tick.Stop()
+	minutes := 0
 	for {
 		if err := a.Catchup(ctx); err != nil && ctx.Err() == nil {
 			a.log.Error("the review of verdicts failed and is tried again", "error", err)
@@ -31,7 +36,11 @@ func (a *Admission) Run(ctx context.Context) error {
 			return nil
 		case <-a.wakeReview:
 		case <-tick.C:
-			if err := a.Housekeep(ctx); err != nil && ctx.Err() == nil {
+			keep := a.clocks
+			if minutes++; minutes%collectEvery == 0 {
+				keep = a.Housekeep
+			}
+			if err := keep(ctx); err != nil && ctx.Err() == nil {
 				a.log.Error("housekeeping failed and is tried again", "error", err)
 			}
 		}
@@ -125,6 +134,59 @@ func (a *Admission) endDenials(ctx context.Context, seq uint64) (bool, error) {
 
 // Housekeep looks at the clocks: pending verdicts are retried, quarantine expires, what expired or was deleted is collected after its grace.
 func (a *Admission) Housekeep(ctx context.Context) error {
+	err := errors.Join(a.clocks(ctx), a.pruneDecisions(ctx))
+	collected, collectErr := a.local.Collect(ctx, store.DefaultCollect())
+	if collected != (store.Collected{}) {
+		a.log.Info("collected", "links", collected.Links, "contents", collected.Contents, "sessions", collected.Sessions)
+	}
+	return errors.Join(err, collectErr)
+}
+
+// keepDecisions is how long a decision that is no longer a manifest's last can be asked for.
+const keepDecisions = 90 * 24 * time.Hour
+
+// pruneDecisions forgets old decisions, but for the one by which a manifest stands where it does. Their ids sort by time.
+func (a *Admission) pruneDecisions(ctx context.Context) error {
+	until, after := a.local.ID(a.now().Add(-keepDecisions)), ""
+	for ctx.Err() == nil {
+		var ids []string
+		if err := a.local.View(ctx, func(s store.Snapshot) error {
+			ids = s.DecisionPage(after, until, batch)
+			return nil
+		}); err != nil || len(ids) == 0 {
+			return err
+		}
+		if err := a.local.Update(ctx, func(tx *store.Txn) error {
+			for _, id := range ids {
+				if !a.isLast(tx, id) {
+					tx.DropDecision(id)
+				}
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+		after = ids[len(ids)-1]
+	}
+	return ctx.Err()
+}
+
+// isLast reports whether a decision is the last one of its manifest.
+func (a *Admission) isLast(tx *store.Txn, id string) bool {
+	var r DecisionRecord
+	if json.Unmarshal(tx.Decision(id), &r) != nil {
+		return false
+	}
+	rec, err := tx.Manifest(r.Repository, r.Digest)
+	if err != nil || rec == nil {
+		return false
+	}
+	det, err := rec.Detail()
+	return err == nil && det.Decision == id
+}
+
+// clocks retries what is pending, expires what waited too long, and forgets what is over its grace.
+func (a *Admission) clocks(ctx context.Context) error {
 	var expired, forgotten []store.Item
 	err := a.eachManifest(ctx, func(_ store.Item, v store.Verdict) bool { return v.State != store.StateAdmitted }, func(ctx context.Context, items []store.Item) error {
 		retry, e, f := a.due(ctx, items)
@@ -140,11 +202,7 @@ func (a *Admission) Housekeep(ctx context.Context) error {
 	for _, i := range forgotten {
 		err = errors.Join(err, a.forget(ctx, i))
 	}
-	collected, collectErr := a.local.Collect(ctx, store.DefaultCollect())
-	if collected != (store.Collected{}) {
-		a.log.Info("collected", "links", collected.Links, "contents", collected.Contents, "sessions", collected.Sessions)
-	}
-	return errors.Join(err, collectErr)
+	return err
 }
 
 // due sorts manifests by what their clock asks for.

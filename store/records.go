@@ -200,6 +200,19 @@ func (r Records) DocsOf(class string) map[string][]byte {
 // Decision returns a decision record, as JSON.
 func (r Records) Decision(id string) []byte { return bytes.Clone(r.r.get([]byte("d" + id))) }
 
+// DecisionPage lists the ids of at most limit decisions after one id and before another, oldest first.
+func (r Records) DecisionPage(afterID, before string, limit int) []string {
+	from := []byte("d")
+	if afterID != "" {
+		from = successor([]byte("d" + afterID))
+	}
+	var ids []string
+	for _, p := range r.r.scan(from, []byte("d"+before), limit) {
+		ids = append(ids, string(p.Key[1:]))
+	}
+	return ids
+}
+
 // RepositoryPage lists at most limit names after the given one.
 func (r Records) RepositoryPage(afterName string, limit int) []Name {
 	from := []byte("R" + afterName)
