@@ -81,7 +81,8 @@ type Traits struct {
 	TagsStrict    bool // tags: strict
 	WantsSBOM     bool // some policy reads input.sbom
 	Open          bool // every policy that matches is builtin:open
-	TagRules      bool // some policy, of whatever mode, has rules at the entry point tag, or none matches
+	PushRules     bool // some policy, of whatever mode, has rules at the entry point push, or none matches
+	TagRules      bool // the same for tag
 }
 
 // Engine decides. Implementations are immutable snapshots: a reload makes a new one.

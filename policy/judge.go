@@ -64,7 +64,7 @@ func (a *Admission) parse(tx *store.Txn, d store.Digest, mediaType string) (*sto
 	}
 	p, err := store.ParseManifest(mediaType, b)
 	if err == nil {
-		cache.put(k, &parsedManifest{Parsed: p})
+		cache.put(k, &parsedManifest{Parsed: p}, len(b))
 	}
 	return p, err
 }
@@ -137,11 +137,16 @@ type parsedManifest struct {
 
 // parsedCache holds manifests that were parsed lately. Content never changes under its digest, so nothing in it is ever stale.
 type parsedCache struct {
-	mu sync.Mutex
-	m  map[parsedKey]*parsedManifest
+	mu    sync.Mutex
+	m     map[parsedKey]*parsedManifest
+	bytes int // of the manifests' content
 }
 
-const maxParsed = 128
+// Limits of one cache: manifests, and bytes of their content, of which the parsed form takes a few times as much.
+const (
+	maxParsed      = 128
+	maxParsedBytes = 8 << 20
+)
 
 func (c *parsedCache) get(k parsedKey) *parsedManifest {
 	c.mu.Lock()
@@ -149,13 +154,14 @@ func (c *parsedCache) get(k parsedKey) *parsedManifest {
 	return c.m[k]
 }
 
-func (c *parsedCache) put(k parsedKey, p *parsedManifest) {
+func (c *parsedCache) put(k parsedKey, p *parsedManifest, size int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.m == nil || len(c.m) >= maxParsed {
-		c.m = map[parsedKey]*parsedManifest{}
+	if c.m == nil || len(c.m) >= maxParsed || c.bytes+size > maxParsedBytes {
+		c.m, c.bytes = map[parsedKey]*parsedManifest{}, 0
 	}
 	c.m[k] = p
+	c.bytes += size
 }
 
 // judge decides on a snapshot: evidence, policies, nothing written but refreshed facts. An error means that no answer could be had.

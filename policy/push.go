@@ -95,6 +95,9 @@ func (in *incoming) ordinary() []string {
 }
 
 func (a *Admission) put(ctx context.Context, in *incoming) (*store.Receipt, error) {
+	if !in.parsed.Index() { // it is looked at again when it is judged
+		a.manifests.put(parsedKey{in.digest, in.parsed.MediaType}, &parsedManifest{Parsed: in.parsed}, len(in.bytes))
+	}
 	var receipt *store.Receipt
 	var queued bool
 	err := a.local.Update(ctx, func(tx *store.Txn) error {
@@ -341,8 +344,8 @@ func (w *writing) scanOnly() error {
 // pushGate evaluates the push entry point: what the bytes and the caller can answer, before anything is stored.
 func (w *writing) pushGate(ctx context.Context) error {
 	in := w.in
-	if in.registry != nil {
-		return nil
+	if in.registry != nil || !w.t.engine.Traits(in.repo).PushRules {
+		return nil // the registry's own, or nobody has a rule for pushes: the config need not be read
 	}
 	doc := w.a.describe(ctx, w.tx, in.repo, in.digest, int64(len(in.bytes)), in.parsed, w.kind, w.a.now())
 	doc.Request.Entry = EntryPush

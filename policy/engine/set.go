@@ -148,7 +148,8 @@ func (s *Set) Traits(repo store.Name) policy.Traits {
 		if !p.Repositories.Match(repo) {
 			continue
 		}
-		t.TagRules = t.TagRules || p.entries[policy.EntryTag] != nil
+		t.PushRules = t.PushRules || !p.open && p.entries[policy.EntryPush] != nil
+		t.TagRules = t.TagRules || !p.open && p.entries[policy.EntryTag] != nil
 		if p.Mode == policy.ModeShadow {
 			continue
 		}
@@ -163,7 +164,7 @@ func (s *Set) Traits(repo store.Name) policy.Traits {
 	}
 	t.AllChildren = t.AllChildren && t.Matched
 	t.Open = t.Open && t.Matched
-	t.TagRules = t.TagRules || !t.Matched
+	t.PushRules, t.TagRules = t.PushRules || !t.Matched, t.TagRules || !t.Matched
 	return t
 }
 

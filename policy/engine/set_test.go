@@ -154,7 +154,7 @@ func TestTraits(t *testing.T) {
 	s := set(t, Options{}, open("1", "", "a/**", true, true, false), open("2", "", "a/b/**", false, false, true), open("3", policy.ModeShadow, "**", true, false, true), ruled, wants, wantsInShadow)
 	for repo, want := range map[store.Name]policy.Traits{
 		"a/x": {Matched: true, EvidenceFirst: true, AllChildren: true}, "a/b/c": {Matched: true, EvidenceFirst: true, TagsStrict: true},
-		"other": {TagRules: true}, "s/x": {Matched: true, WantsSBOM: true}, "t/x": {Matched: true, TagRules: true},
+		"other": {PushRules: true, TagRules: true}, "s/x": {Matched: true, WantsSBOM: true}, "t/x": {Matched: true, TagRules: true},
 	} {
 		if got := s.Traits(repo); got != want {
 			t.Errorf("%s: %+v, want %+v", repo, got, want)
