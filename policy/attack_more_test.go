@@ -397,3 +397,44 @@ func TestOldDecisionsAreForgottenButForTheLast(t *testing.T) {
 		t.Errorf("the last one: %v", err)
 	}
 }
+
+// One request at a time has a session; what comes second finds it taken, moved on, or gone, and no blob is torn.
+func TestD7_OneSessionTwoRequests(t *testing.T) {
+	k := newKit(t)
+	r := k.as(pusher)
+	first, err := r.Upload(k.ctx, app, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := first.ID()
+	if _, err := r.Upload(k.ctx, app, id, ""); store.CodeOf(err) != store.CodeConflict {
+		t.Errorf("a session that is in use: %v", err)
+	}
+	if _, err := first.Append(k.ctx, 0, strings.NewReader("hello ")); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	second, err := r.Upload(k.ctx, app, id, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := second.Append(k.ctx, 0, strings.NewReader("torn")); store.CodeOf(err) != store.CodeRangeInvalid {
+		t.Errorf("the same offset again: %v", err)
+	}
+	if _, err := second.Append(k.ctx, 6, strings.NewReader("world")); err != nil {
+		t.Fatal(err)
+	}
+	d := store.DigestOf("sha256", []byte("hello world"))
+	if _, err := second.Commit(k.ctx, d); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Upload(k.ctx, app, id, ""); store.CodeOf(err) != store.CodeBlobUploadUnknown {
+		t.Errorf("a session that was finished: %v", err)
+	}
+	want(t, "the blob is whole", k.getBlob(admin, app, d), "ok")
+}
