@@ -134,18 +134,27 @@ func (g Glob) Match(n Name) bool {
 	if g == "**" {
 		return true
 	}
-	return matchComponents(strings.Split(string(g), "/"), strings.Split(string(n), "/"))
+	return MatchPath(string(g), string(n))
 }
 
-// matchComponents backtracks to the last "**" only, so that it is quadratic at worst in the number of components.
-func matchComponents(pattern, name []string) bool {
+// MatchPath is [Glob.Match] for any text with components between slashes, such as a URL. Its work is at most the product of the two lengths.
+func MatchPath(pattern, text string) bool {
+	return wildcard(strings.Split(pattern, "/"), strings.Split(text, "/"), "**", matchComponent)
+}
+
+func matchComponent(pattern, s string) bool {
+	return wildcard([]byte(pattern), []byte(s), '*', func(p, c byte) bool { return p == c })
+}
+
+// wildcard backtracks to the last star only, so that it is quadratic at worst.
+func wildcard[T comparable](pattern, text []T, any T, equal func(pattern, text T) bool) bool {
 	p, n, star, mark := 0, 0, -1, 0
-	for n < len(name) {
+	for n < len(text) {
 		switch {
-		case p < len(pattern) && pattern[p] == "**":
+		case p < len(pattern) && pattern[p] == any:
 			star, mark = p, n
 			p++
-		case p < len(pattern) && matchText(pattern[p], name[n]):
+		case p < len(pattern) && equal(pattern[p], text[n]):
 			p++
 			n++
 		case star >= 0:
@@ -155,31 +164,7 @@ func matchComponents(pattern, name []string) bool {
 			return false
 		}
 	}
-	for p < len(pattern) && pattern[p] == "**" {
-		p++
-	}
-	return p == len(pattern)
-}
-
-// matchText is the same for '*' within one component.
-func matchText(pattern, s string) bool {
-	p, n, star, mark := 0, 0, -1, 0
-	for n < len(s) {
-		switch {
-		case p < len(pattern) && pattern[p] == '*':
-			star, mark = p, n
-			p++
-		case p < len(pattern) && pattern[p] == s[n]:
-			p++
-			n++
-		case star >= 0:
-			mark++
-			p, n = star+1, mark
-		default:
-			return false
-		}
-	}
-	for p < len(pattern) && pattern[p] == '*' {
+	for p < len(pattern) && pattern[p] == any {
 		p++
 	}
 	return p == len(pattern)

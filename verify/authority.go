@@ -7,13 +7,23 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/assay-registry/assay/store"
 )
 
-// KindKey is the kind of authority that is a set of public keys, trusted without a transparency log.
-const KindKey = "key"
+// The kinds of authorities.
+const (
+	KindKey      = "key"      // public keys; a transparency log only where the profile asks for it
+	KindSigstore = "sigstore" // Fulcio certificates under a trusted root
+	KindX509     = "x509"     // certificates of a private PKI
+	KindNotation = "notation" // Notary Project signatures
+	KindTUF      = "tuf"      // a TUF repository: targets that pin tags, material for other authorities, policies
+)
+
+// Kinds lists the kinds of authorities.
+func Kinds() []string { return []string{KindKey, KindSigstore, KindX509, KindNotation, KindTUF} }
 
 // The values of Authority.Binding; empty is BindingRepository.
 const (
@@ -27,8 +37,9 @@ const ReservedAuthority = "registry"
 // MaxName is the most characters of an authority's name.
 const MaxName = 64
 
-// Validate checks an authority that somebody configured: a name of [a-z0-9-]{1,64} that is not reserved, a kind that is supported, 1 to MaxKeys
-// keys with right IDs and sane windows, 1 to MaxGlobs patterns, a known binding. Errors: CodeInvalid, one sentence that names the authority.
+// Validate checks an authority that somebody configured: a name of [a-z0-9-]{1,64} that is not reserved, a known kind with the material that it needs and
+// no other, keys with right IDs and sane windows, identities that compile, 1 to MaxGlobs patterns, a known binding. Whether roots and certificates can be used is the
+// engine's to say ([Verifier.Check]). Errors: CodeInvalid, one sentence that names the authority.
 func (a Authority) Validate() error {
 	if !validName(a.Name) {
 		return store.Errorf(store.CodeInvalid, "the name of an authority has 1 to %d lower-case letters, digits and dashes; %q has not", MaxName, cut(a.Name, MaxName))
@@ -36,8 +47,8 @@ func (a Authority) Validate() error {
 	if a.Name == ReservedAuthority {
 		return store.Errorf(store.CodeInvalid, "the authority name %q is reserved for the registry's own statements; choose another", ReservedAuthority)
 	}
-	if a.Kind != KindKey {
-		return store.Errorf(store.CodeInvalid, "authority %s is of kind %q, which is not supported; use kind %q", a.Name, cut(a.Kind, MaxName), KindKey)
+	if !slices.Contains(Kinds(), a.Kind) {
+		return store.Errorf(store.CodeInvalid, "authority %s is of kind %q, which is not known; use one of %s", a.Name, cut(a.Kind, MaxName), strings.Join(Kinds(), ", "))
 	}
 	switch a.Binding {
 	case "", BindingRepository, BindingNone:
@@ -52,7 +63,7 @@ func (a Authority) Validate() error {
 			return err
 		}
 	}
-	return a.checkKeys()
+	return a.checkMaterial()
 }
 
 func (a Authority) checkGlobs(globs store.Globs) error {
@@ -68,7 +79,7 @@ func (a Authority) checkGlobs(globs store.Globs) error {
 }
 
 func (a Authority) checkKeys() error {
-	if len(a.Keys) == 0 || len(a.Keys) > MaxKeys {
+	if len(a.Keys) == 0 && a.Material == "" || len(a.Keys) > MaxKeys {
 		return store.Errorf(store.CodeInvalid, "authority %s has %d keys; give 1 to %d", a.Name, len(a.Keys), MaxKeys)
 	}
 	seen := map[string]bool{}
@@ -114,7 +125,8 @@ func (a Authority) Revision() string {
 		keys[i] = k.revision()
 	}
 	slices.Sort(keys)
-	return hashLists([]string{"assay.authority/v1", a.Name, a.Kind, binding}, keys, sortedGlobs(a.Repositories), sortedGlobs(a.PromoteFrom))
+	return hashLists([]string{"assay.authority/v2", a.Name, a.Kind, binding}, keys, sortedGlobs(a.Repositories), sortedGlobs(a.PromoteFrom),
+		[]string{a.TrustedRoot, a.Roots, a.TimestampRoots, a.CRLs, a.Material}, a.identityRevisions(), a.Wants().revision(), a.Revoked.revision(), a.TUF.revision())
 }
 
 // revision covers the PEM too: an ID that is not the PEM's proves nothing, and must not share a revision with one that does.

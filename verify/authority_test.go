@@ -44,7 +44,7 @@ func TestAuthorityValidate(t *testing.T) {
 		{"line feed", func(a *Authority) { a.Name = "a\nb" }, "lower-case"},
 		{"reserved", func(a *Authority) { a.Name = "registry" }, "reserved"},
 		{"no kind", func(a *Authority) { a.Kind = "" }, "kind"},
-		{"another kind", func(a *Authority) { a.Kind = "sigstore" }, "kind"},
+		{"another kind", func(a *Authority) { a.Kind = "pgp" }, "kind"},
 		{"another binding", func(a *Authority) { a.Binding = "None" }, "binding"},
 		{"no repositories", func(a *Authority) { a.Repositories = nil }, "no repository"},
 		{"malformed pattern", func(a *Authority) { a.Repositories = store.Globs{"acme/**", "a//b"} }, "malformed"},

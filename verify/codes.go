@@ -18,6 +18,19 @@ const (
 	CodeUnsupported     Code = "signature.unsupported"  // a scheme that needs another kind of authority
 	CodeUnsigned        Code = "signature.unsigned"     // content without a signature
 	CodeInternal        Code = "signature.internal"     // the library failed: refused, logged
+
+	CodeRevokedCertificate Code = "signature.revoked_certificate" // by serial number, or by a revocation list
+	CodeRevokedIdentity    Code = "signature.revoked_identity"
+	CodeRevokedEntry       Code = "signature.revoked_entry"       // by its index in a transparency log
+	CodeIdentity           Code = "signature.identity"            // the certificate names another issuer or subject than is wanted
+	CodeCertificateExpired Code = "signature.certificate_expired" // the certificate was not valid when the signature was made
+	CodeExpired            Code = "signature.expired"             // the signature's own end has passed
+	CodeNoTimestamp        Code = "signature.no_timestamp"        // fewer trusted times than the profile asks for
+	CodeNoLog              Code = "signature.no_log"              // fewer proven log entries than the profile asks for
+	CodeLogMismatch        Code = "signature.log_mismatch"        // the log entry is about another artifact, key or signature
+	CodeNoSCT              Code = "signature.no_sct"              // the certificate was not proven to be in a certificate log
+	CodeUntrustedRoot      Code = "signature.untrusted_root"      // the certificate leads to none of the authority's roots
+	CodeTUFExpired         Code = "tuf.expired"                   // the TUF metadata that proved it ran out
 )
 
 // Codes lists the closed set, the most telling first. Where one layer was refused for several reasons (under several authorities, or by
@@ -26,9 +39,12 @@ const (
 func Codes() []Code {
 	return []Code{
 		CodeInternal,
-		CodeRevokedKey, CodeKeyExpired, CodeOtherRepository, CodeDigestMismatch,
+		CodeRevokedKey, CodeRevokedCertificate, CodeRevokedIdentity, CodeRevokedEntry,
+		CodeKeyExpired, CodeCertificateExpired, CodeExpired, CodeTUFExpired,
+		CodeOtherRepository, CodeDigestMismatch, CodeIdentity,
+		CodeNoSCT, CodeNoTimestamp, CodeLogMismatch, CodeNoLog,
 		CodeTooBig, CodePayloadType, CodeMalformed, CodeInvalid,
-		CodeUnsupported, CodeUntrustedKey, CodeUnsigned, CodeNoAuthority,
+		CodeUntrustedRoot, CodeUnsupported, CodeUntrustedKey, CodeUnsigned, CodeNoAuthority,
 	}
 }
 

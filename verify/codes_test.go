@@ -13,9 +13,12 @@ import (
 // The order of refusals is a promise: explanations name the first.
 func TestTells(t *testing.T) {
 	order := []Code{
-		"signature.internal", "signature.revoked_key", "signature.key_expired", "signature.other_repository", "signature.digest_mismatch",
+		"signature.internal", "signature.revoked_key", "signature.revoked_certificate", "signature.revoked_identity", "signature.revoked_entry",
+		"signature.key_expired", "signature.certificate_expired", "signature.expired", "tuf.expired",
+		"signature.other_repository", "signature.digest_mismatch", "signature.identity",
+		"signature.no_sct", "signature.no_timestamp", "signature.log_mismatch", "signature.no_log",
 		"signature.too_big", "signature.payload_type", "signature.malformed", "signature.invalid",
-		"signature.unsupported", "signature.untrusted_key", "signature.unsigned", "signature.no_authority", "signature.unheard_of", "",
+		"signature.untrusted_root", "signature.unsupported", "signature.untrusted_key", "signature.unsigned", "signature.no_authority", "signature.unheard_of", "",
 	}
 	for i, c := range order {
 		for j, other := range order {

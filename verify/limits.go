@@ -17,4 +17,11 @@ const (
 	MaxKeyPEM = 64 << 10 // a public key file
 	MaxKeys   = 64       // keys of one authority
 	MaxGlobs  = 256      // repository patterns of one authority
+
+	MaxTrustedRoot  = 1 << 20 // a Sigstore trusted root, or the certificates or revocation lists of an authority in PEM
+	MaxCertificates = 32      // certificates that come with one signature
+	MaxIdentities   = 256     // identities of one authority
+	MaxPattern      = 1024    // bytes of a pattern of an identity
+	MaxRevoked      = 4096    // entries of each list of what an authority no longer vouches for
+	MaxProfile      = 8       // the most that a profile asks for of one thing
 )

@@ -7,8 +7,13 @@ import (
 	"github.com/assay-registry/assay/store"
 )
 
-// Verifier proves, it never decides. Implementations: verify/sigstore.
+// Verifier proves, it never decides. Implementations: verify/sigstore and verify/notation; [Join] makes one of several.
 type Verifier interface {
+	// Check reports whether the material of an authority can be used: roots that parse, certificates within limits, patterns that compile. An
+	// authority of a kind that the verifier does not serve is not its business: nil. It is asked before an authority is put into force, after
+	// Authority.Validate. Errors: CodeInvalid, one sentence that names the authority.
+	Check(a Authority) error
+
 	// Verify judges every layer of every evidence under every authority that covers the subject's repository. It is a pure function of its
 	// arguments: no network, no clock, no state. "No valid signature" is a Report, not an error: an error means that no answer could be had,
 	// and callers refuse. Authorities are passed in because verdicts are recorded with their revisions.
@@ -53,14 +58,15 @@ type Layer struct {
 // Scheme names how a fact was signed.
 type Scheme string
 
-// The schemes. TUF and notation come with later authorities.
+// The schemes.
 const (
 	SchemeCosign Scheme = "cosign" // simple signing
 	SchemeBundle Scheme = "bundle" // sigstore bundle
 	SchemeDSSE   Scheme = "dsse"   // bare DSSE envelope
 	SchemeNone   Scheme = "none"   // unsigned content: an SBOM as such
 
-	SchemeNotation Scheme = "notation" // JWS or COSE of the Notary Project: listed, not yet verified
+	SchemeNotation Scheme = "notation" // JWS or COSE of the Notary Project
+	SchemeTUF      Scheme = "tuf"      // a TUF target names the manifest
 )
 
 // FactKind separates signatures from attestations: a bundle counts as a signature only with predicate type PredicateCosignSign.
@@ -91,9 +97,13 @@ type Fact struct {
 	Code             Code              `json:"code,omitempty"`    // set unless Verified
 	Message          string            `json:"message,omitempty"` // one sentence: what is wrong and what was wanted
 	Authority        string            `json:"authority,omitempty"`
-	KeyID            string            `json:"key_id,omitempty"` // sha256:<hex> of the key's DER SubjectPublicKeyInfo
-	Issuer           string            `json:"issuer,omitempty"`
-	Identity         string            `json:"identity,omitempty"`
+	KeyID            string            `json:"key_id,omitempty"`     // sha256:<hex> of the key's DER SubjectPublicKeyInfo
+	Issuer           string            `json:"issuer,omitempty"`     // OIDC issuer of a Fulcio certificate; else the certificate issuer's name
+	Identity         string            `json:"identity,omitempty"`   // subject alternative name of a certificate, or its subject (RFC 4514) where it has none
+	Extensions       map[string]string `json:"extensions,omitempty"` // of a Fulcio certificate, by the names in [Extensions]
+	Serial           string            `json:"serial,omitempty"`     // of the certificate: lower-case hex without leading zeros
+	Logs             []LogEntry        `json:"logs,omitempty"`       // entries of transparency logs that were proven, at most one per log
+	TimeSource       TimeSource        `json:"time_source,omitempty"`
 	PredicateType    string            `json:"predicate_type,omitempty"`
 	ClaimedReference string            `json:"claimed_reference,omitempty"` // docker-reference of simple signing
 	Annotations      map[string]string `json:"annotations,omitempty"`       // signed ones only
@@ -101,6 +111,25 @@ type Fact struct {
 	ValidFrom        time.Time         `json:"valid_from,omitzero"`  // zero: always; see Fact.At
 	ValidUntil       time.Time         `json:"valid_until,omitzero"` // zero: without end; at this instant it no longer counts
 	Summary          map[string]any    `json:"summary,omitempty"`    // of a predicate
+	Target           string            `json:"target,omitempty"`     // scheme tuf: the target's name
+	Role             string            `json:"role,omitempty"`       // scheme tuf: the role that signed it
+}
+
+// TimeSource says where SignedAt comes from.
+type TimeSource string
+
+// The sources of time.
+const (
+	TimeRekor TimeSource = "rekor" // the integrated time of a log entry
+	TimeTSA   TimeSource = "tsa"   // an RFC 3161 timestamp
+	TimeNone  TimeSource = "none"  // nobody who is trusted says when
+)
+
+// LogEntry is a proven entry of a transparency log.
+type LogEntry struct {
+	Log   string    `json:"log"`   // lower-case hex of the log's ID
+	Index int64     `json:"index"` // within the log
+	At    time.Time `json:"at,omitzero"`
 }
 
 // Report is every fact that was found.
@@ -108,16 +137,70 @@ type Report struct {
 	Facts []Fact `json:"facts"`
 }
 
-// Authority is someone who is trusted for something: a name, keys, and the repositories for which they speak.
+// Authority is someone who is trusted for something: a name, what they are known by, and the repositories for which they speak.
 type Authority struct {
-	Name         string      `json:"name"`
-	Kind         string      `json:"kind"` // KindKey; later sigstore, x509, notation, tuf
-	Keys         []Key       `json:"keys,omitempty"`
+	Name string `json:"name"`
+	Kind string `json:"kind"` // one of [Kinds]
+	Keys []Key  `json:"keys,omitempty"`
+
+	// TrustedRoot is a Sigstore trusted root (protobuf-specs, sigstore_trustroot.proto) as JSON: kind sigstore, and kind key where its profile asks for logs or timestamps.
+	TrustedRoot string `json:"trusted_root,omitempty"`
+	// Roots are certificates in PEM: for kind x509 roots, and intermediates, which are those that did not sign themselves; for kind notation the trust store.
+	Roots string `json:"roots,omitempty"`
+	// TimestampRoots are certificates in PEM of the timestamping authorities (RFC 3161), roots and intermediates.
+	TimestampRoots string `json:"timestamp_roots,omitempty"`
+	// CRLs are revocation lists in PEM ("X509 CRL"), for kinds x509 and notation. Nothing is ever fetched.
+	CRLs       string     `json:"crls,omitempty"`
+	Identities []Identity `json:"identities,omitempty"`
+	// Profile is what a signature must bring along; nil is the kind's default, see [Authority.Wants].
+	Profile *Profile `json:"profile,omitempty"`
+	Revoked Revoked  `json:"revoked,omitzero"`
+
+	// Material names the authority of kind tuf whose targets trust/<name>/ are the keys or the trusted root of this one.
+	Material string `json:"material,omitempty"`
+	TUF      *TUF   `json:"tuf,omitempty"` // kind tuf
+
 	Repositories store.Globs `json:"repositories"`
 	// Binding "repository" (the default) compares docker-reference by repository path; "none" does not.
 	Binding     string      `json:"binding,omitempty"`
 	PromoteFrom store.Globs `json:"promote_from,omitempty"` // repositories whose name in docker-reference is accepted too
 	Origin      string      `json:"origin,omitempty"`       // "config" or "runtime"
+}
+
+// Identity is who may have signed. Each given pattern must match: text with * or ** is a glob over components between slashes (** any number of
+// them, * within one), other text is compared exactly, and a Regexp is RE2 that must match the whole. Kind sigstore needs an issuer and a subject.
+// For kinds x509 and notation there is no issuer, and a Subject of the form "CN=release,O=Acme" matches a certificate whose
+// subject has all these attributes.
+type Identity struct {
+	Issuer        string `json:"issuer,omitempty"`
+	IssuerRegexp  string `json:"issuer_regexp,omitempty"`
+	Subject       string `json:"subject,omitempty"`
+	SubjectRegexp string `json:"subject_regexp,omitempty"`
+}
+
+// Profile is what a signature must bring along, each from a different log or authority: entries of transparency logs, trusted times (log entries with a time, RFC 3161
+// timestamps), and certificate timestamps (SCT, RFC 6962).
+type Profile struct {
+	Tlog       int `json:"tlog"`
+	Timestamps int `json:"timestamps"`
+	SCT        int `json:"sct"`
+}
+
+// Revoked lists what counts no more, whatever it signed: each member is exact.
+type Revoked struct {
+	Keys       []string `json:"keys,omitempty"`        // key IDs
+	Serials    []string `json:"serials,omitempty"`     // certificates, as Fact.Serial
+	Identities []string `json:"identities,omitempty"`  // as Fact.Identity
+	LogIndexes []int64  `json:"log_indexes,omitempty"` // entries, in whichever log
+}
+
+// TUF is where an authority of kind tuf comes from.
+type TUF struct {
+	Root    string        `json:"root"`    // the first trusted root.json, as text
+	Source  string        `json:"source"`  // https://..., dir:PATH, tar:PATH or oci:REPOSITORY in this registry
+	Refresh time.Duration `json:"refresh"` // how often the source is asked
+	// Expired says what follows when the metadata ran out: "refuse" (the default) or "warn".
+	Expired string `json:"expired,omitempty"`
 }
 
 // Key is a public key in PEM (SubjectPublicKeyInfo), with its window of validity.

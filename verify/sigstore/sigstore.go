@@ -20,6 +20,9 @@ var _ verify.Verifier = (*Verifier)(nil)
 // New returns a verifier that writes to log only when a library panics: that refuses one layer with signature.internal and ends nothing.
 func New(log *slog.Logger) *Verifier { return &Verifier{log: log} }
 
+// Check is [verify.Verifier].
+func (v *Verifier) Check(verify.Authority) error { return nil }
+
 // Verify is [verify.Verifier]: every layer of every evidence under every authority of kind "key" that covers the subject's repository, in order. Authorities
 // of other kinds are for other engines and are passed over. Evidence must be about the subject itself: for what a child inherits, pass
 // the parent as subject. Errors: ctx's; a subject that is none; an authority whose keys cannot be read, because what it
