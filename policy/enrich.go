@@ -221,12 +221,23 @@ func (a *Admission) postpone(ctx context.Context, i store.Item, w sbomWork, caus
 // endSBOM takes the work off the queue; a record, if given, is kept with it. An image that was admitted meanwhile stays in the queue.
 func (a *Admission) endSBOM(ctx context.Context, i store.Item, r *sbomRecord) error {
 	return a.local.Update(ctx, func(tx *store.Txn) error {
-		if r != nil {
+		switch {
+		case r != nil:
 			a.putSBOM(tx, i, r)
+		case unattached(tx, i):
+			tx.AfterCommit(func() { wake(a.wakeSBOM) })
+			return nil
 		}
 		tx.DropSBOMWork(i)
 		return nil
 	})
+}
+
+// unattached reports whether an image is admitted and what was made for it is not attached yet.
+func unattached(tx *store.Txn, i store.Item) bool {
+	var r sbomRecord
+	return tx.Verdict(i.Repository, i.Digest).State == store.StateAdmitted && json.Unmarshal(tx.SBOM(i.Repository, i.Digest), &r) == nil &&
+		len(r.Docs) > 0 && len(r.Attached) == 0 && r.Failed == ""
 }
 
 // attach writes the referrers: documents, and the statement signed by the registry's key for SBOMs. They count as the registry's own only here.
@@ -265,7 +276,7 @@ func (a *Admission) attachOne(ctx context.Context, s *subjectManifest, at sbom.A
 	}
 	fact := verify.Fact{Evidence: in.digest, Found: verify.FoundReferrers, Kind: verify.KindDocument, Scheme: verify.SchemeNone, Verified: true, Authority: authorityRegistry}
 	if at.Descriptor.ArtifactType == sbom.MediaTypeInToto {
-		fact.Kind, fact.Scheme, fact.PredicateType = verify.KindAttestation, verify.SchemeDSSE, sbom.PredicateSPDX
+		fact.Kind, fact.Scheme, fact.PredicateType = verify.KindAttestation, verify.SchemeDSSE, in.parsed.Annotations[sbom.PredicateAnnotation]
 	}
 	in.registry = &known{Facts: []verify.Fact{fact}, Found: verify.FoundReferrers, Registry: true, At: a.now()}
 	_, err = a.put(ctx, in)

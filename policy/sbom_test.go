@@ -152,6 +152,60 @@ func TestD10_AGeneratorThatFailsIsTriedFiveTimes(t *testing.T) {
 	}
 }
 
+// meantime runs something between two transactions: before the one after which nothing is left of a countdown.
+type meantime struct {
+	store.KV
+	countdown int
+	do        func()
+}
+
+func (m *meantime) Update(ctx context.Context, check func(store.ReadTx) error, apply func(store.Tx)) error {
+	if m.countdown--; m.countdown == 0 {
+		m.do()
+	}
+	return m.KV.Update(ctx, check, apply)
+}
+
+// The signature may arrive between any two steps of the worker: what it made is attached all the same.
+func TestAnImageThatIsAdmittedWhileItsSBOMIsMade(t *testing.T) {
+	for step := 1; step <= 6; step++ {
+		g := &generator{}
+		k := sbomKit(t, g, func(o *policy.Options) { o.Engine = compile(t, builtin("signed"), builtin("sbom")) })
+		i := k.push(pusher, app, "v1", "one")
+		between := &meantime{KV: k.kv}
+		between.do = func() { k.sign(signer, app, i.desc.Digest, k.key) }
+		k.kv = between
+		k.start()
+		between.countdown = step
+		k.enrich()
+		k.enrich()
+		if between.countdown > 0 {
+			k.sign(signer, app, i.desc.Digest, k.key)
+			k.enrich()
+		}
+		if got := k.artifactTypes(admin, app, i.desc.Digest); got["application/spdx+json"] != 1 || g.calls != 1 {
+			t.Errorf("admitted before step %d: referrers %v, generated %d times", step, got, g.calls)
+		}
+	}
+}
+
+// A registry that makes CycloneDX alone signs CycloneDX, and says so.
+func TestTheAttestedFormatIsTheOneThatWasMade(t *testing.T) {
+	k := sbomKit(t, &generator{}, func(o *policy.Options) { o.Formats = []sbom.Format{sbom.CycloneDX} })
+	i := k.push(pusher, app, "v1", "one")
+	k.sign(signer, app, i.desc.Digest, k.key)
+	k.enrich()
+	e, err := k.a.Explain(k.ctx, puller, app, store.Reference{Digest: i.desc.Digest})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range e.Facts {
+		if f.Kind == "attestation" && f.PredicateType != sbom.PredicateCDX {
+			t.Errorf("the attestation is said to hold %q", f.PredicateType)
+		}
+	}
+}
+
 func TestD9_AHostileLayerLeavesAReason(t *testing.T) {
 	g := &generator{err: errors.New("layer 1 unpacks to more than 8 GiB")}
 	k := sbomKit(t, g)
