@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -104,7 +105,8 @@ func (e *StatusError) Error() string {
 type request struct {
 	method, path string
 	query        url.Values
-	body         []byte // JSON
+	body         []byte
+	contentType  string // of the body; empty is JSON
 	accept       []string
 	limit        int64 // of the answer; 0 is maxJSON
 }
@@ -163,7 +165,7 @@ func (c *Client) send(ctx context.Context, r request, token string) (*answer, er
 	}
 	q.Header.Set("User-Agent", c.agent)
 	if r.body != nil {
-		q.Header.Set("Content-Type", "application/json")
+		q.Header.Set("Content-Type", cmp.Or(r.contentType, "application/json"))
 	}
 	for _, accept := range r.accept {
 		q.Header.Add("Accept", accept)

@@ -1,0 +1,87 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/assay-registry/assay/store"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Content is a manifest as it is stored.
+type Content struct {
+	ocispec.Descriptor
+	Bytes []byte
+}
+
+// Get reads a manifest, of at most 4 MiB, and checks it against its digest. Errors: *[StatusError] with status 404 where there is none.
+func (c *Client) Get(ctx context.Context, repo store.Name, ref store.Reference) (*Content, error) {
+	a, err := c.do(ctx, request{method: http.MethodGet, path: manifestPath(repo, ref), limit: store.MaxManifest, accept: []string{store.TypeImage, store.TypeIndex, store.TypeDockerImage, store.TypeDockerList}})
+	if err != nil {
+		return nil, err
+	}
+	want := ref.Digest
+	if want == "" {
+		want = digest.Digest(a.header.Get("Docker-Content-Digest"))
+	}
+	d, err := check(a.body, want)
+	if err != nil {
+		return nil, err
+	}
+	return &Content{ocispec.Descriptor{MediaType: a.header.Get("Content-Type"), Digest: d, Size: int64(len(a.body))}, a.body}, nil
+}
+
+// Blob reads a blob of at most limit bytes and checks it against its digest.
+func (c *Client) Blob(ctx context.Context, repo store.Name, d store.Digest, limit int64) ([]byte, error) {
+	a, err := c.do(ctx, request{method: http.MethodGet, path: "/v2/" + string(repo) + "/blobs/" + string(d), limit: limit})
+	if err != nil {
+		return nil, err
+	}
+	_, err = check(a.body, d)
+	return a.body, err
+}
+
+// Referrers lists what refers to a manifest, of one artifact type.
+func (c *Client) Referrers(ctx context.Context, repo store.Name, subject store.Digest, artifactType string) ([]ocispec.Descriptor, error) {
+	return c.referrers(ctx, repo, subject, artifactType)
+}
+
+// PutBlob uploads a blob that the server does not have yet, in one piece.
+func (c *Client) PutBlob(ctx context.Context, repo store.Name, content []byte) (ocispec.Descriptor, error) {
+	d := ocispec.Descriptor{MediaType: "application/octet-stream", Digest: store.DigestOf(digest.SHA256, content), Size: int64(len(content))}
+	if _, err := c.do(ctx, request{method: http.MethodHead, path: "/v2/" + string(repo) + "/blobs/" + string(d.Digest)}); err == nil {
+		return d, nil
+	}
+	a, err := c.do(ctx, request{method: http.MethodPost, path: "/v2/" + string(repo) + "/blobs/uploads/"})
+	if err != nil {
+		return d, err
+	}
+	place, err := c.server.Parse(a.header.Get("Location"))
+	if err != nil || place.Host != c.server.Host || place.Scheme != c.server.Scheme {
+		return d, fmt.Errorf("%s sends the upload elsewhere, which is not followed", c.server.Host)
+	}
+	query := place.Query()
+	query.Set("digest", string(d.Digest))
+	_, err = c.do(ctx, request{method: http.MethodPut, path: place.Path, query: query, body: content, contentType: d.MediaType})
+	return d, err
+}
+
+// PutManifest stores a manifest under a tag or its digest; its blobs are there already. A server that does not list referrers by itself (it
+// answers without OCI-Subject) is told by listed.
+func (c *Client) PutManifest(ctx context.Context, repo store.Name, ref store.Reference, mediaType string, content []byte) (d ocispec.Descriptor, listed bool, err error) {
+	d = ocispec.Descriptor{MediaType: mediaType, Digest: store.DigestOf(digest.SHA256, content), Size: int64(len(content))}
+	if ref == (store.Reference{}) {
+		ref.Digest = d.Digest
+	}
+	a, err := c.do(ctx, request{method: http.MethodPut, path: manifestPath(repo, ref), body: content, contentType: mediaType})
+	if err != nil {
+		return d, false, err
+	}
+	return d, a.header.Get("OCI-Subject") != "", nil
+}
+
+func manifestPath(repo store.Name, ref store.Reference) string {
+	return "/v2/" + string(repo) + "/manifests/" + ref.String()
+}
