@@ -28,7 +28,7 @@ func main() {
 		dir = "/"
 	}
 	code := run(ctx, world{
-		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, env: os.Getenv, dir: dir, clock: time.Now, rand: rand.Reader,
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, env: os.Getenv, lookup: os.LookupEnv, dir: dir, clock: time.Now, rand: rand.Reader,
 		terminal: func(f any) bool { file, ok := f.(*os.File); return ok && term.IsTerminal(int(file.Fd())) },
 		exit:     os.Exit,
 		password: func() ([]byte, error) { return term.ReadPassword(int(os.Stdin.Fd())) },
@@ -42,7 +42,8 @@ type world struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	env            func(string) string
-	dir            string // working directory
+	lookup         func(string) (string, bool) // env, and whether it is set
+	dir            string                      // working directory
 	clock          func() time.Time
 	rand           io.Reader
 	terminal       func(any) bool         // whether a stream is a terminal

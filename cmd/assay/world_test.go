@@ -36,7 +36,8 @@ func newConsole(t *testing.T, h http.Handler) *console {
 func (c *console) world() world {
 	return world{
 		stdin: strings.NewReader(c.stdin), stdout: &c.stdout, stderr: &c.stderr, env: func(k string) string { return c.env[k] }, dir: c.dir,
-		clock: time.Now, rand: rand.Reader, terminal: func(any) bool { return c.terminal },
+		lookup: func(k string) (string, bool) { v, ok := c.env[k]; return v, ok },
+		clock:  time.Now, rand: rand.Reader, terminal: func(any) bool { return c.terminal },
 		password: func() ([]byte, error) { return nil, errors.New("there is nobody to ask") },
 		exit:     func(code int) { c.t.Errorf("the process would have ended with %d", code) },
 	}

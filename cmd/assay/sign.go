@@ -1,0 +1,276 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/assay-registry/assay/cmd/assay/client"
+	"github.com/assay-registry/assay/referrers"
+	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify"
+	"github.com/assay-registry/assay/verify/signer"
+	"github.com/spf13/cobra"
+)
+
+// The forms of evidence that cosign reads.
+const (
+	formTag    = "tag"
+	formBundle = "bundle"
+)
+
+// signing is what sign and attest have in common.
+type signing struct {
+	key, form string
+	recursive bool
+}
+
+func (s *signing) flags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&s.key, "key", "", "file of the private key: assay's, cosign's, or plain PEM")
+	f.StringVar(&s.form, "form", formTag, "tag writes what every cosign reads, under a tag; bundle writes a Sigstore bundle as a referrer, cosign 3's form")
+	f.BoolVarP(&s.recursive, "recursive", "r", false, "of a multi-platform image, sign each platform too")
+	_ = c.MarkFlagFilename("key", "key", "pem")
+	_ = c.RegisterFlagCompletionFunc("form", cobra.FixedCompletions([]string{formTag, formBundle}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func (s *signing) check() error {
+	if s.form != formTag && s.form != formBundle {
+		return usage("%q is no form; use %s or %s", s.form, formTag, formBundle)
+	}
+	return nil
+}
+
+func (a *app) sign() *cobra.Command {
+	var s signing
+	var pairs []string
+	c := &cobra.Command{
+		Use: "sign REF --key FILE", Short: "Sign an image with a key file", Args: exactly("REF"),
+		Long: `Sign an image with a key file, in a form that cosign verifies. The signature is over
+the digest that REF means now. On an image of several platforms, a signature on the
+whole counts for each of them in this registry; other verifiers may want --recursive.`,
+		Example: "  assay sign --key release.key registry.example.com/acme/app:v1",
+		RunE: func(c *cobra.Command, args []string) error {
+			annotations, err := annotationPairs(pairs)
+			if err != nil {
+				return err
+			}
+			return a.evidence(c.Context(), args[0], &s, referrers.SuffixSig, "signed", evidenceMaker{
+				layer: func(k *signer.Key, subject signer.Subject) (*signer.Layer, error) { return k.Sign(subject, annotations) },
+				bundle: func(k *signer.Key, subject signer.Subject) (*signer.Attachment, error) {
+					return k.SignBundle(subject, annotations, a.clock())
+				},
+			})
+		},
+	}
+	s.flags(c)
+	c.Flags().StringArrayVarP(&pairs, "annotation", "a", nil, "KEY=VALUE to sign too; may be given several times")
+	return a.withServer(a.withOutput(c))
+}
+
+// annotationPairs reads KEY=VALUE.
+func annotationPairs(pairs []string) (map[string]string, error) {
+	var m map[string]string
+	for _, p := range pairs {
+		key, value, ok := strings.Cut(p, "=")
+		if !ok || key == "" || len(p) > verify.MaxText {
+			return nil, usage("%.40q is no annotation; write KEY=VALUE, of at most %d bytes", p, verify.MaxText)
+		}
+		if m == nil {
+			m = map[string]string{}
+		}
+		m[key] = value
+	}
+	return m, nil
+}
+
+func (a *app) attest() *cobra.Command {
+	var s signing
+	var kind, file string
+	c := &cobra.Command{
+		Use: "attest REF --key FILE --type TYPE --predicate FILE", Short: "Sign a statement about an image with a key file", Args: exactly("REF"),
+		Long: `Sign a statement (in-toto) about an image with a key file, in a form that cosign
+verifies: an SBOM, the provenance of a build, the result of a scan or a test.
+TYPE is a URI or one of: ` + strings.Join(signer.PredicateNames(), ", ") + ".",
+		Example: "  assay attest --key release.key --type slsaprovenance1 --predicate provenance.json registry.example.com/acme/app:v1",
+		RunE: func(c *cobra.Command, args []string) error {
+			predicateType, err := signer.PredicateType(kind)
+			if err != nil {
+				return usage("--type: %s", sentence(err))
+			}
+			predicate, err := a.predicate(file)
+			if err != nil {
+				return err
+			}
+			return a.evidence(c.Context(), args[0], &s, referrers.SuffixAtt, "attested", evidenceMaker{
+				layer: func(k *signer.Key, subject signer.Subject) (*signer.Layer, error) { return k.Attest(subject, predicateType, predicate) },
+				bundle: func(k *signer.Key, subject signer.Subject) (*signer.Attachment, error) {
+					return k.AttestBundle(subject, predicateType, predicate, a.clock())
+				},
+			})
+		},
+	}
+	s.flags(c)
+	c.Flags().StringVar(&kind, "type", "", "what the statement says: a predicate type")
+	c.Flags().StringVar(&file, "predicate", "", "file with the predicate in JSON; - for standard input")
+	_ = c.RegisterFlagCompletionFunc("type", cobra.FixedCompletions(signer.PredicateNames(), cobra.ShellCompDirectiveNoFileComp))
+	return a.withServer(a.withOutput(c))
+}
+
+func (a *app) predicate(file string) ([]byte, error) {
+	var text []byte
+	var err error
+	switch file {
+	case "":
+		return nil, usage("--predicate is missing: name the JSON file that is attested")
+	case "-":
+		text, err = io.ReadAll(io.LimitReader(a.stdin, verify.MaxAttestation+1))
+	default:
+		text, err = os.ReadFile(a.path(file))
+	}
+	if err == nil && len(text) > verify.MaxAttestation {
+		err = fmt.Errorf("the predicate has more than %d MiB, which no registry takes", verify.MaxAttestation>>20)
+	}
+	return text, err
+}
+
+// evidenceMaker makes one piece of evidence in either form.
+type evidenceMaker struct {
+	layer  func(*signer.Key, signer.Subject) (*signer.Layer, error)
+	bundle func(*signer.Key, signer.Subject) (*signer.Attachment, error)
+}
+
+// made is what a person and a script are told.
+type made struct {
+	Subject  store.Digest `json:"subject"`
+	Evidence store.Digest `json:"evidence"`
+	Form     string       `json:"form"`
+	Key      string       `json:"key"`
+}
+
+// evidence signs what a reference means, and its children where asked, and puts each signature beside its subject.
+func (a *app) evidence(ctx context.Context, arg string, s *signing, suffix referrers.Suffix, verb string, make evidenceMaker) error {
+	if err := s.check(); err != nil {
+		return err
+	}
+	k, err := a.signingKey(s.key)
+	if err != nil {
+		return err
+	}
+	ref, server, err := a.image(ctx, arg)
+	if err != nil {
+		return err
+	}
+	subjects, err := subjectsOf(ctx, server, ref, s.recursive)
+	if err != nil {
+		return err
+	}
+	all := []made{}
+	for _, subject := range subjects {
+		at, err := attachment(ctx, server, ref.Repository, s, suffix, k, subject, make)
+		if err != nil {
+			return err
+		}
+		d, err := publish(ctx, server, ref.Repository, subject, at)
+		if err != nil {
+			return err
+		}
+		all = append(all, made{subject.Digest, d, s.form, k.ID})
+	}
+	return a.printValue(all, func() error {
+		for _, m := range all {
+			if err := a.say("%s: %s@%s by key %s", verb, withHost(server, string(ref.Repository)), m.Subject, short(m.Key)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// subjectsOf resolves a reference once: what is signed is a digest, whatever the tag does meanwhile.
+func subjectsOf(ctx context.Context, server *client.Client, ref client.Ref, recursive bool) ([]signer.Subject, error) {
+	top, err := server.Get(ctx, ref.Repository, ref.Reference)
+	if err != nil {
+		return nil, err
+	}
+	p, err := store.ParseManifest(top.MediaType, top.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	reference := withHost(server, string(ref.Repository))
+	subjects := []signer.Subject{{Descriptor: top.Descriptor, Reference: reference}}
+	if recursive {
+		for _, m := range p.Manifests {
+			subjects = append(subjects, signer.Subject{Descriptor: store.Descriptor{MediaType: m.MediaType, Digest: m.Digest, Size: m.Size}, Reference: reference})
+		}
+	}
+	return subjects, nil
+}
+
+func attachment(ctx context.Context, server *client.Client, repo store.Name, s *signing, suffix referrers.Suffix, k *signer.Key, subject signer.Subject, make evidenceMaker) (*signer.Attachment, error) {
+	if s.form == formBundle {
+		return make.bundle(k, subject)
+	}
+	layer, err := make.layer(k, subject)
+	if err != nil {
+		return nil, err
+	}
+	var earlier []byte
+	stands, err := server.Get(ctx, repo, store.Reference{Tag: referrers.TagOf(subject.Digest, suffix).String()})
+	switch refusal, refused := errors.AsType[*client.StatusError](err); {
+	case err == nil:
+		earlier = stands.Bytes
+	case !refused || refusal.Status != http.StatusNotFound:
+		return nil, err
+	}
+	return signer.Tagged(subject, suffix, earlier, layer)
+}
+
+// publish uploads evidence: its blobs, then the manifest, then, for a registry that does not list referrers itself, the entry in the fallback tag.
+func publish(ctx context.Context, server *client.Client, repo store.Name, subject signer.Subject, at *signer.Attachment) (store.Digest, error) {
+	for _, b := range at.Blobs {
+		if _, err := server.PutBlob(ctx, repo, b); err != nil {
+			return "", err
+		}
+	}
+	d, listed, err := server.PutManifest(ctx, repo, store.Reference{Tag: at.Tag}, at.MediaType, at.Manifest)
+	if err != nil || listed || at.Tag != "" {
+		return d.Digest, err
+	}
+	return d.Digest, enlist(ctx, server, repo, subject.Digest, d, at.Manifest)
+}
+
+// enlist adds a referrer to the fallback index (distribution-spec, "Referrers Tag Schema").
+func enlist(ctx context.Context, server *client.Client, repo store.Name, subject store.Digest, d store.Descriptor, manifest []byte) error {
+	p, err := store.ParseManifest(d.MediaType, manifest)
+	if err != nil {
+		return err
+	}
+	tag := store.Reference{Tag: referrers.TagOf(subject, referrers.SuffixNone).String()}
+	index := struct {
+		SchemaVersion int                `json:"schemaVersion"`
+		MediaType     string             `json:"mediaType"`
+		Manifests     []store.Descriptor `json:"manifests"`
+	}{2, store.TypeIndex, []store.Descriptor{}}
+	stands, err := server.Get(ctx, repo, tag)
+	switch refusal, refused := errors.AsType[*client.StatusError](err); {
+	case err == nil:
+		if err := json.Unmarshal(stands.Bytes, &index); err != nil {
+			return fmt.Errorf("the fallback index %s is not JSON; delete that tag", tag.Tag)
+		}
+	case !refused || refusal.Status != http.StatusNotFound:
+		return err
+	}
+	index.Manifests = append(index.Manifests, referrers.Descriptor(p, d))
+	b, err := json.Marshal(index)
+	if err != nil {
+		return err
+	}
+	_, _, err = server.PutManifest(ctx, repo, tag, store.TypeIndex, b)
+	return err
+}
