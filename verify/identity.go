@@ -11,6 +11,7 @@ import (
 type Matcher struct {
 	Identity
 	issuer, subject func(string) bool
+	name            []attribute // where Subject is a distinguished name
 }
 
 // Compile checks an identity and makes it ready. Patterns have at most MaxPattern bytes, regular expressions are RE2 and match the whole text, and a glob
@@ -21,8 +22,16 @@ func (i Identity) Compile() (*Matcher, error) {
 	if m.issuer, err = compilePattern("issuer", i.Issuer, i.IssuerRegexp); err != nil {
 		return nil, err
 	}
-	m.subject, err = compilePattern("subject", i.Subject, i.SubjectRegexp)
-	return m, err
+	if m.subject, err = compilePattern("subject", i.Subject, i.SubjectRegexp); err != nil {
+		return nil, err
+	}
+	if name, ok := parseDN(i.Subject); ok {
+		if anybody(name) {
+			return nil, store.Errorf(store.CodeInvalid, "the subject %q matches anybody; say who is meant", i.Subject)
+		}
+		m.name = name
+	}
+	return m, nil
 }
 
 // unlikely is a text that no pattern of anybody in particular matches.

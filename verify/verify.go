@@ -110,6 +110,7 @@ type Fact struct {
 	SignedAt         time.Time         `json:"signed_at,omitzero"`
 	ValidFrom        time.Time         `json:"valid_from,omitzero"`  // zero: always; see Fact.At
 	ValidUntil       time.Time         `json:"valid_until,omitzero"` // zero: without end; at this instant it no longer counts
+	Ends             Code              `json:"ends,omitempty"`       // what ends at ValidUntil: the refusal from then on; empty is the key's, CodeKeyExpired
 	Summary          map[string]any    `json:"summary,omitempty"`    // of a predicate
 	Target           string            `json:"target,omitempty"`     // scheme tuf: the target's name
 	Role             string            `json:"role,omitempty"`       // scheme tuf: the role that signed it

@@ -5,19 +5,43 @@ import (
 	"time"
 )
 
-// At is the fact as it stands at now: a proven fact outside [ValidFrom, ValidUntil) comes back refused with CodeKeyExpired, any other unchanged.
-// Verify knows no clock, so whoever decides calls this first, with the time that is pinned to the decision.
+// At is the fact as it stands at now: a proven fact outside [ValidFrom, ValidUntil) comes back refused with the code that Ends names, or CodeKeyExpired; any other
+// unchanged. Verify knows no clock, so whoever decides calls this first, with the time that is pinned to the decision.
 func (f Fact) At(now time.Time) Fact {
 	switch {
 	case !f.Verified:
 	case !f.ValidFrom.IsZero() && now.Before(f.ValidFrom):
-		f.Verified, f.Code = false, CodeKeyExpired
-		f.Message = fmt.Sprintf("The key %s of authority %s counts only from %s on.", f.KeyID, f.Authority, instant(f.ValidFrom))
+		f.Verified = false
+		f.Code, f.Message = f.early()
 	case !f.ValidUntil.IsZero() && !now.Before(f.ValidUntil):
-		f.Verified, f.Code = false, CodeKeyExpired
-		f.Message = fmt.Sprintf("The key %s of authority %s counted only until %s; sign again with a current key.", f.KeyID, f.Authority, instant(f.ValidUntil))
+		f.Verified = false
+		f.Code, f.Message = f.late()
 	}
 	return f
+}
+
+// early and late are the refusals before and after the window. What has an end of its own was made with a certificate, whose beginning is then meant.
+func (f Fact) early() (Code, string) {
+	if f.Ends != "" {
+		return CodeCertificateExpired, fmt.Sprintf("The certificate of %s counts under authority %s only from %s on.", f.Identity, f.Authority, instant(f.ValidFrom))
+	}
+	return CodeKeyExpired, fmt.Sprintf("The key %s of authority %s counts only from %s on.", f.KeyID, f.Authority, instant(f.ValidFrom))
+}
+
+func (f Fact) late() (Code, string) {
+	until := instant(f.ValidUntil)
+	switch f.Ends {
+	case "":
+		return CodeKeyExpired, fmt.Sprintf("The key %s of authority %s counted only until %s; sign again with a current key.", f.KeyID, f.Authority, until)
+	case CodeExpired:
+		return f.Ends, fmt.Sprintf("The signature by %s under authority %s was made to count only until %s; sign again.", f.Identity, f.Authority, until)
+	case CodeCertificateExpired:
+		return f.Ends, fmt.Sprintf("The certificate of %s under authority %s ended at %s, and no trusted timestamp shows that the signature is older; sign again with a current one, and a timestamp.",
+			f.Identity, f.Authority, until)
+	case CodeRevokedCertificate:
+		return f.Ends, fmt.Sprintf("Whether the certificate of %s is revoked is not known since %s, when the revocation list of authority %s ran out; give a newer one as crls.", f.Identity, until, f.Authority)
+	}
+	return f.Ends, fmt.Sprintf("What authority %s says counted only until %s; it must be renewed.", f.Authority, until)
 }
 
 // At is the report with every fact as it stands at now. r is not changed.

@@ -139,7 +139,8 @@ func read(subject verify.Subject, base verify.Fact, l *verify.Layer) (*claim, *v
 	case verify.SchemeBundle:
 		return readBundle(subject, base, l)
 	case verify.SchemeNotation:
-		return refused(verify.CodeUnsupported, "A Notary Project signature is not verified by an authority of kind %q; sign with cosign.", verify.KindKey)
+		f := verify.Unserved(base)
+		return nil, &f
 	}
 	if base.Kind == verify.KindAttestation {
 		if statement, err := verify.ParseStatement(l.Bytes); err == nil {
