@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"context"
 	"encoding/json"
 	"time"
 
@@ -30,8 +31,18 @@ type Input struct {
 	Signatures   []SignatureInput   `json:"signatures"`
 	Attestations []AttestationInput `json:"attestations"`
 	SBOM         *SBOMInput         `json:"sbom,omitempty"`
+	TUF          *TUFInput          `json:"tuf,omitempty"` // tag only
 	Referrers    *ReferrersInput    `json:"referrers,omitempty"`
 	Tags         *TagsInput         `json:"tags,omitempty"`
+
+	// Content opens the evidence that is listed above, for policies that read whole predicates. It is no part of the document; nil where a document is all there is.
+	Content Content `json:"-"`
+}
+
+// Content gives the bytes of a stored layer of evidence.
+type Content interface {
+	// ReadContent reads a blob of at most limit bytes. Errors: CodeBlobUnknown, CodeSizeInvalid, CodeUnavailable.
+	ReadContent(ctx context.Context, d store.Digest, limit int64) ([]byte, error)
 }
 
 // InputSchema is the version of the document.
@@ -120,9 +131,10 @@ type BaseInput struct {
 	Digest store.Digest `json:"digest,omitempty"`
 }
 
-// SignatureInput is a fact of kind signature.
+// SignatureInput is a fact of kind signature: see [verify.Fact], whose fields these are.
 type SignatureInput struct {
 	Evidence         store.Digest      `json:"evidence"`
+	Layer            store.Digest      `json:"layer,omitempty"`
 	Scheme           verify.Scheme     `json:"scheme"`
 	Found            verify.Found      `json:"found"`
 	InheritedFrom    store.Digest      `json:"inherited_from,omitempty"`
@@ -132,25 +144,54 @@ type SignatureInput struct {
 	KeyID            string            `json:"key_id,omitempty"`
 	Issuer           string            `json:"issuer,omitempty"`
 	Identity         string            `json:"identity,omitempty"`
+	Extensions       map[string]string `json:"extensions,omitempty"` // of a Fulcio certificate
+	Serial           string            `json:"serial,omitempty"`
 	Annotations      map[string]string `json:"annotations,omitempty"`
 	ClaimedReference string            `json:"claimed_reference,omitempty"`
+	Logs             []verify.LogEntry `json:"logs,omitempty"`
+	TimeSource       verify.TimeSource `json:"time_source,omitempty"`
 	SignedAt         time.Time         `json:"signed_at,omitzero"`
 	ValidUntil       time.Time         `json:"valid_until,omitzero"`
+	Target           string            `json:"target,omitempty"` // scheme tuf: the name of the target that is this manifest
+	Role             string            `json:"role,omitempty"`   // scheme tuf: who signed it
 }
 
-// AttestationInput is a fact of kind attestation.
+// AttestationInput is a fact of kind attestation: see [verify.Fact], whose fields these are.
 type AttestationInput struct {
-	Evidence      store.Digest   `json:"evidence"`
-	InheritedFrom store.Digest   `json:"inherited_from,omitempty"`
-	PredicateType string         `json:"predicate_type"`
-	Verified      bool           `json:"verified"`
-	Code          verify.Code    `json:"code,omitempty"`
-	Authority     string         `json:"authority,omitempty"`
-	KeyID         string         `json:"key_id,omitempty"`
-	Issuer        string         `json:"issuer,omitempty"`
-	Identity      string         `json:"identity,omitempty"`
-	ValidUntil    time.Time      `json:"valid_until,omitzero"`
-	Summary       map[string]any `json:"summary,omitempty"`
+	Evidence      store.Digest      `json:"evidence"`
+	Layer         store.Digest      `json:"layer,omitempty"`
+	Scheme        verify.Scheme     `json:"scheme,omitempty"`
+	Found         verify.Found      `json:"found,omitempty"`
+	InheritedFrom store.Digest      `json:"inherited_from,omitempty"`
+	PredicateType string            `json:"predicate_type"`
+	Verified      bool              `json:"verified"`
+	Code          verify.Code       `json:"code,omitempty"`
+	Authority     string            `json:"authority,omitempty"`
+	KeyID         string            `json:"key_id,omitempty"`
+	Issuer        string            `json:"issuer,omitempty"`
+	Identity      string            `json:"identity,omitempty"`
+	Extensions    map[string]string `json:"extensions,omitempty"` // of a Fulcio certificate
+	Serial        string            `json:"serial,omitempty"`
+	Logs          []verify.LogEntry `json:"logs,omitempty"`
+	TimeSource    verify.TimeSource `json:"time_source,omitempty"`
+	SignedAt      time.Time         `json:"signed_at,omitzero"`
+	ValidUntil    time.Time         `json:"valid_until,omitzero"`
+	Summary       map[string]any    `json:"summary,omitempty"` // see [verify.Statement.Summary]
+	// CoveredBy names the authorities whose verified signature on the index that holds the attestation covers its bytes. It says that they signed an index with
+	// these bytes in it, not that they state what the bytes say.
+	CoveredBy []string `json:"covered_by,omitempty"`
+}
+
+// TUFInput is what the TUF authorities say of the tag in question: entry point tag only. It is absent where none pins the tag. What they say of a digest
+// under any tag are facts of scheme tuf among the signatures.
+type TUFInput struct {
+	Authority   string      `json:"authority"`
+	Role        string      `json:"role"`                 // that signed the target
+	Target      string      `json:"target"`               // <repository>/<tag>
+	DigestMatch bool        `json:"digest_match"`         // the target is this manifest, by digest and length
+	Version     int64       `json:"version"`              // of the role's metadata
+	Code        verify.Code `json:"code,omitempty"`       // tuf.expired where the metadata ran out, so that it proves nothing
+	ValidUntil  time.Time   `json:"valid_until,omitzero"` // when the metadata runs out, where that ends what it says
 }
 
 // SBOMInput is what is known of the contents.

@@ -350,6 +350,7 @@ func (a *Admission) input(ctx context.Context, tx *store.Txn, t *trust, s *subje
 	in.Subject.State, in.Subject.Parents = s.rec.State, parents
 	in.Subject.FirstSeen, in.Subject.Pushers = s.det.FirstSeen, s.det.Pushers
 	in.Signatures, in.Attestations = sortFacts(all.facts)
+	in.Content = a.local
 	if in.Index != nil {
 		counted := t.engine.Traits(s.repo).AllChildren
 		for i := range in.Index.Manifests {
@@ -368,17 +369,21 @@ func (a *Admission) input(ctx context.Context, tx *store.Txn, t *trust, s *subje
 	return in, &basis{all.next, all.revision()}, nil
 }
 
+// sortFacts maps facts to the parts of the input that they make. Documents make none: their contents are in sbomInput.
 func sortFacts(facts []verify.Fact) ([]SignatureInput, []AttestationInput) {
 	signatures, attestations := []SignatureInput{}, []AttestationInput{}
 	for _, f := range facts {
 		switch f.Kind {
 		case verify.KindSignature:
-			signatures = append(signatures, SignatureInput{Evidence: f.Evidence, Scheme: f.Scheme, Found: f.Found, InheritedFrom: f.InheritedFrom, Verified: f.Verified,
-				Code: f.Code, Authority: f.Authority, KeyID: f.KeyID, Issuer: f.Issuer, Identity: f.Identity, Annotations: f.Annotations,
-				ClaimedReference: f.ClaimedReference, SignedAt: f.SignedAt, ValidUntil: f.ValidUntil})
+			signatures = append(signatures, SignatureInput{Evidence: f.Evidence, Layer: f.Layer, Scheme: f.Scheme, Found: f.Found, InheritedFrom: f.InheritedFrom,
+				Verified: f.Verified, Code: f.Code, Authority: f.Authority, KeyID: f.KeyID, Issuer: f.Issuer, Identity: f.Identity, Extensions: f.Extensions,
+				Serial: f.Serial, Annotations: f.Annotations, ClaimedReference: f.ClaimedReference, Logs: f.Logs, TimeSource: f.TimeSource,
+				SignedAt: f.SignedAt, ValidUntil: f.ValidUntil, Target: f.Target, Role: f.Role})
 		case verify.KindAttestation:
-			attestations = append(attestations, AttestationInput{Evidence: f.Evidence, InheritedFrom: f.InheritedFrom, PredicateType: f.PredicateType, Verified: f.Verified,
-				Code: f.Code, Authority: f.Authority, KeyID: f.KeyID, Issuer: f.Issuer, Identity: f.Identity, ValidUntil: f.ValidUntil, Summary: f.Summary})
+			attestations = append(attestations, AttestationInput{Evidence: f.Evidence, Layer: f.Layer, Scheme: f.Scheme, Found: f.Found, InheritedFrom: f.InheritedFrom,
+				PredicateType: f.PredicateType, Verified: f.Verified, Code: f.Code, Authority: f.Authority, KeyID: f.KeyID, Issuer: f.Issuer,
+				Identity: f.Identity, Extensions: f.Extensions, Serial: f.Serial, Logs: f.Logs, TimeSource: f.TimeSource, SignedAt: f.SignedAt,
+				ValidUntil: f.ValidUntil, Summary: f.Summary})
 		}
 	}
 	return signatures, attestations

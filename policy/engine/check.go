@@ -75,12 +75,15 @@ func Eval(ctx context.Context, s *Set, document []byte) (*policy.Decision, error
 	}
 	digests := []store.Digest{in.Subject.Digest}
 	for _, f := range in.Signatures {
-		digests = append(digests, f.Evidence)
+		digests = append(digests, f.Evidence, f.Layer)
 	}
 	for _, f := range in.Attestations {
-		digests = append(digests, f.Evidence)
+		digests = append(digests, f.Evidence, f.Layer)
 	}
-	for _, d := range digests {
+	for i, d := range digests {
+		if d == "" && i > 0 && i%2 == 0 { // a layer that is not named
+			continue
+		}
 		if _, err := store.ParseDigest(string(d)); err != nil {
 			return nil, store.Errorf(store.CodeInvalid, "the input has %.80q where a digest is wanted", string(d))
 		}

@@ -43,7 +43,7 @@ func (d *document) settle() {
 		if !copied {
 			d.in.Signatures, copied = append([]policy.SignatureInput(nil), d.in.Signatures...), true
 		}
-		d.in.Signatures[i].Verified, d.in.Signatures[i].Code = false, verify.CodeKeyExpired
+		d.in.Signatures[i].Verified, d.in.Signatures[i].Code = false, over(s.Scheme)
 	}
 	copied = false
 	for i, a := range d.in.Attestations {
@@ -57,8 +57,34 @@ func (d *document) settle() {
 		if !copied {
 			d.in.Attestations, copied = append([]policy.AttestationInput(nil), d.in.Attestations...), true
 		}
-		d.in.Attestations[i].Verified, d.in.Attestations[i].Code = false, verify.CodeKeyExpired
+		d.in.Attestations[i].Verified, d.in.Attestations[i].Code = false, over(a.Scheme)
 	}
+	d.settleTUF(now)
+}
+
+// settleTUF withdraws a match that expired metadata proved.
+func (d *document) settleTUF(now time.Time) {
+	t := d.in.TUF
+	switch {
+	case t == nil || !t.DigestMatch || t.ValidUntil.IsZero():
+	case t.ValidUntil.After(now):
+		d.ends["tuf"] = t.ValidUntil
+	default:
+		expired := *t
+		expired.DigestMatch, expired.Code = false, verify.CodeTUFExpired
+		d.in.TUF = &expired
+	}
+}
+
+// over is the code of a fact of a scheme whose time is over.
+func over(s verify.Scheme) verify.Code {
+	switch s {
+	case verify.SchemeTUF:
+		return verify.CodeTUFExpired
+	case verify.SchemeNotation:
+		return verify.CodeExpired
+	}
+	return verify.CodeKeyExpired
 }
 
 // input is what one entry point of one policy is given: the members that it reads, and the policy's parameters.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/assay-registry/assay/policies"
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/verify"
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
@@ -48,7 +49,9 @@ func fill(v reflect.Value, n *int) {
 			return
 		}
 		for i := range v.NumField() {
-			fill(v.Field(i), n)
+			if v.Type().Field(i).Tag.Get("json") != "-" {
+				fill(v.Field(i), n)
+			}
 		}
 	}
 }
@@ -106,6 +109,33 @@ admit.deny contains {"code": "a.b", "msg": "null"} if {
 	v, err := newDocument(enc, in).input(Reads{Fields: []string{"subject"}}, nil)
 	if err != nil || strings.Contains(v.String(), "only-a-tag") || strings.Contains(v.String(), "null") {
 		t.Errorf("%v, %v", v, err)
+	}
+}
+
+// TestDocument_Expired: what a fact proved ends with its time, under the code of its scheme.
+func TestDocument_Expired(t *testing.T) {
+	enc, err := newEncoder(reflect.TypeFor[policy.Input]())
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := ask(policy.EntryTag)
+	for _, s := range []verify.Scheme{verify.SchemeCosign, verify.SchemeNotation, verify.SchemeTUF} {
+		in.Signatures = append(in.Signatures, policy.SignatureInput{Scheme: s, Verified: true, ValidUntil: noon()})
+	}
+	in.TUF = &policy.TUFInput{DigestMatch: true, ValidUntil: noon()}
+	d := newDocument(enc, in)
+	for i, want := range []verify.Code{verify.CodeKeyExpired, verify.CodeExpired, verify.CodeTUFExpired} {
+		if s := d.in.Signatures[i]; s.Verified || s.Code != want || !in.Signatures[i].Verified {
+			t.Errorf("%s: %+v", s.Scheme, s)
+		}
+	}
+	if d.in.TUF.DigestMatch || d.in.TUF.Code != verify.CodeTUFExpired || !in.TUF.DigestMatch {
+		t.Errorf("%+v of %+v", d.in.TUF, in.TUF)
+	}
+	later := noon().Add(time.Hour)
+	in.TUF.ValidUntil = later
+	if d := newDocument(enc, in); !d.in.TUF.DigestMatch || !d.end(Reads{Fields: []string{"tuf"}}).Equal(later) {
+		t.Errorf("%+v", d.in.TUF)
 	}
 }
 
@@ -181,6 +211,9 @@ func compareMembers(t *testing.T, path string, schema map[string]any, typ reflec
 	var required []string
 	for i := range typ.NumField() {
 		name, options, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
+		if name == "-" {
+			continue
+		}
 		seen[name] = true
 		if !strings.Contains(options, "omit") {
 			required = append(required, name)

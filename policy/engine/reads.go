@@ -25,13 +25,14 @@ func forbidden(e policy.Entry) map[string]string {
 	switch e {
 	case policy.EntryAdmit:
 		const why = "the verdict on a digest holds for everyone who asks, however they ask; use the entry point push or tag"
-		return map[string]string{"actor": why, "request": why, "tags": why, "k8s": why, "subject.tag": why, "subject.reference": why}
+		const pinned = "it is about one tag, and the verdict holds under any; use the entry point tag, or signatures of scheme tuf"
+		return map[string]string{"actor": why, "request": why, "tags": why, "k8s": why, "subject.tag": why, "subject.reference": why, "tuf": pinned}
 	case policy.EntryTag:
 		const why = "the verdict on a tag is taken again long after the push, by nobody; use the entry point push"
 		return map[string]string{"actor": why, "request": why, "k8s": why}
 	default:
 		const why = "an image is signed and described after it was pushed; use the entry point admit"
-		return map[string]string{"signatures": why, "attestations": why, "sbom": why, "referrers": why, "k8s": why}
+		return map[string]string{"signatures": why, "attestations": why, "sbom": why, "referrers": why, "tuf": why, "k8s": why}
 	}
 }
 

@@ -49,7 +49,10 @@ func (e *encoder) plan(t reflect.Type) error {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if f.Anonymous || !f.IsExported() || name == "" || name == "-" {
+		if name == "-" { // no part of the document
+			continue
+		}
+		if f.Anonymous || !f.IsExported() || name == "" {
 			return fmt.Errorf("the field %s.%s has no name in JSON", t, f.Name)
 		}
 		if err := e.plan(f.Type); err != nil {
