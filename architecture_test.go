@@ -28,6 +28,7 @@ var directions = []row{
 	{"verify", []string{"store", "referrers"}, "proves, never decides: it must not see policy"},
 	{"verify/sigstore", []string{"store", "referrers", "verify"}, "leaf that links the sigstore libraries"},
 	{"verify/signer", []string{"store", "referrers", "verify"}, "leaf of the command line: makes what cosign reads, with a private key that no server ever sees"},
+	{"verify/estate", []string{"store", "verify"}, "a Sigstore instance for tests: it signs, and nothing that ships may"},
 	{"verify/trust", []string{"store", "referrers", "verify"}, "leaf that links go-tuf"},
 	{"sbom", []string{"store", "referrers"}, "documents and packages; verify and sbom do not know each other"},
 	{"policy", []string{"store", "referrers", "verify", "sbom"}, "decides on facts, through an Engine that it does not know"},
@@ -46,7 +47,7 @@ var directions = []row{
 // guarded says which packages alone may import a library directly. A prefix covers everything below it.
 var guarded = []row{
 	{"github.com/open-policy-agent/opa/", []string{"policy/engine"}, "one place holds the restrictions that Rego runs under"},
-	{"github.com/sigstore/", []string{"verify/sigstore"}, "one place calls the verifiers, behind its own strict parse"},
+	{"github.com/sigstore/", []string{"verify/sigstore", "verify/estate"}, "one place calls the verifiers, behind its own strict parse"},
 	{"github.com/google/go-containerregistry/", []string{"verify/sigstore"}, "its value types are what cosign's functions take"},
 	{"github.com/theupdateframework/go-tuf/", []string{"verify/trust"}, "one place holds the TUF state machine"},
 	{"github.com/anchore/syft/", []string{"cmd/assay-sbom"}, "the catalogers run in a process of their own"},
@@ -80,6 +81,9 @@ var unlinked = []row{
 	{"policy", []string{"github.com/open-policy-agent/", "github.com/sigstore/", "github.com/anchore/", "go.etcd.io/bbolt"}, "decisions are tested without the engines"},
 	{"cmd/assay-sbom", []string{"github.com/sigstore/sigstore-go", "go.etcd.io/bbolt"}, "the worker proves nothing and stores nothing"},
 }
+
+// forTests are the packages that only tests may import.
+var forTests = []string{"store/storetest", "verify/estate"}
 
 // coreImports is all that store may import besides the standard library and golang.org/x.
 var coreImports = []string{"github.com/opencontainers/go-digest", "github.com/opencontainers/image-spec/specs-go"}
@@ -188,6 +192,17 @@ func TestUnlinkedLibraries(t *testing.T) {
 						t.Errorf("%s links %s: %s", p.path, dep, r.reason)
 					}
 				}
+			}
+		}
+	}
+}
+
+// What tests are made with is linked into nothing that ships: the one can crash a disk, the other sign for anybody.
+func TestTestSupportIsNotShipped(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, dep := range p.deps {
+			if inner, ours := strings.CutPrefix(dep, module+"/"); ours && slices.Contains(forTests, inner) {
+				t.Errorf("%s links %s, which is for tests", p.path, inner)
 			}
 		}
 	}
