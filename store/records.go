@@ -174,6 +174,11 @@ func (r Records) Facts(repo Name, subject Digest) map[Digest][]byte {
 	return facts
 }
 
+// Fact returns what is known of one piece of a subject's evidence: a value that policy wrote.
+func (r Records) Fact(repo Name, subject, evidence Digest) []byte {
+	return bytes.Clone(r.r.get(repoKey('x', repo, digestKey(subject), digestKey(evidence))))
+}
+
 // StoodUnder lists the manifests that ever stood under a reserved tag and were not withdrawn.
 func (r Records) StoodUnder(repo Name, tag string) []Digest {
 	return r.digests(repoKey('h', repo, []byte(tag+"\x00")), scanAll)

@@ -37,6 +37,7 @@ const (
 	FoundReferrers Found = "referrers"
 	FoundTag       Found = "tag"      // under a reserved tag: sha256-<hex>.sig, .att, .sbom
 	FoundFallback  Found = "fallback" // listed by a fallback index
+	FoundTUF       Found = "tuf"      // a target of a TUF repository names the manifest
 )
 
 // Evidence is one evidence manifest with the bytes of its layers, all within limits and already classified by referrers.Classify.
