@@ -11,7 +11,7 @@ import (
 
 func goodKey(t testing.TB, seed string) Key {
 	t.Helper()
-	k, err := ParseKeyPEM(block("PUBLIC KEY", pkix(t, edKey(seed))))
+	k, err := ParseKeyPEM(block("PUBLIC KEY", spki(t, edKey(seed))))
 	if err != nil {
 		t.Fatal(err)
 	}

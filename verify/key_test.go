@@ -23,7 +23,7 @@ func block(blockType string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: blockType, Bytes: der})
 }
 
-func pkix(t testing.TB, public crypto.PublicKey) []byte {
+func spki(t testing.TB, public crypto.PublicKey) []byte {
 	t.Helper()
 	der, err := x509.MarshalPKIXPublicKey(public)
 	if err != nil {
@@ -52,7 +52,7 @@ func edKey(seed string) ed25519.PublicKey {
 	return ed25519.NewKeyFromSeed(sum[:]).Public().(ed25519.PublicKey)
 }
 
-func goodPEM(t testing.TB) []byte { return block("PUBLIC KEY", pkix(t, edKey("a"))) }
+func goodPEM(t testing.TB) []byte { return block("PUBLIC KEY", spki(t, edKey("a"))) }
 
 func TestParseKeyPEM(t *testing.T) {
 	good := goodPEM(t)
@@ -61,20 +61,20 @@ func TestParseKeyPEM(t *testing.T) {
 		pem  []byte
 		says string // a part of the error; "" means accepted
 	}{
-		{"P-256", block("PUBLIC KEY", pkix(t, curveKey(t, elliptic.P256()))), ""},
-		{"P-384", block("PUBLIC KEY", pkix(t, curveKey(t, elliptic.P384()))), ""},
-		{"P-521", block("PUBLIC KEY", pkix(t, curveKey(t, elliptic.P521()))), ""},
+		{"P-256", block("PUBLIC KEY", spki(t, curveKey(t, elliptic.P256()))), ""},
+		{"P-384", block("PUBLIC KEY", spki(t, curveKey(t, elliptic.P384()))), ""},
+		{"P-521", block("PUBLIC KEY", spki(t, curveKey(t, elliptic.P521()))), ""},
 		{"Ed25519", good, ""},
-		{"RSA 2048", block("PUBLIC KEY", pkix(t, rsaOf(2048, 65537))), ""},
-		{"RSA 8192", block("PUBLIC KEY", pkix(t, rsaOf(8192, 65537))), ""},
+		{"RSA 2048", block("PUBLIC KEY", spki(t, rsaOf(2048, 65537))), ""},
+		{"RSA 8192", block("PUBLIC KEY", spki(t, rsaOf(8192, 65537))), ""},
 		{"white space around it", slicesOf("\r\n ", string(good), "\n\n"), ""},
 		{"CRLF", bytes.ReplaceAll(good, []byte("\n"), []byte("\r\n")), ""},
-		{"RSA 2047", block("PUBLIC KEY", pkix(t, rsaOf(2047, 65537))), "too weak"},
-		{"RSA 1024", block("PUBLIC KEY", pkix(t, rsaOf(1024, 65537))), "1024 bits, which is too weak"},
-		{"RSA 8193", block("PUBLIC KEY", pkix(t, rsaOf(8193, 65537))), "at most 8192"},
-		{"RSA exponent 1", block("PUBLIC KEY", pkix(t, rsaOf(2048, 1))), "not well-formed"},
-		{"RSA exponent 2", block("PUBLIC KEY", pkix(t, rsaOf(2048, 2))), "not well-formed"},
-		{"P-224", block("PUBLIC KEY", pkix(t, curveKey(t, elliptic.P224()))), "P-256, P-384 or P-521"},
+		{"RSA 2047", block("PUBLIC KEY", spki(t, rsaOf(2047, 65537))), "too weak"},
+		{"RSA 1024", block("PUBLIC KEY", spki(t, rsaOf(1024, 65537))), "1024 bits, which is too weak"},
+		{"RSA 8193", block("PUBLIC KEY", spki(t, rsaOf(8193, 65537))), "at most 8192"},
+		{"RSA exponent 1", block("PUBLIC KEY", spki(t, rsaOf(2048, 1))), "not well-formed"},
+		{"RSA exponent 2", block("PUBLIC KEY", spki(t, rsaOf(2048, 2))), "not well-formed"},
+		{"P-224", block("PUBLIC KEY", spki(t, curveKey(t, elliptic.P224()))), "P-256, P-384 or P-521"},
 		{"empty", nil, "empty"},
 		{"white space", []byte(" \n"), "empty"},
 		{"no PEM", []byte("hello"), "not PEM"},
@@ -84,13 +84,13 @@ func TestParseKeyPEM(t *testing.T) {
 		{"text after it", slicesOf(string(good), "x"), "after the first key"},
 		{"empty block", block("PUBLIC KEY", nil), "no public key that the registry knows"},
 		{"garbage inside", block("PUBLIC KEY", []byte("garbage")), "no public key that the registry knows"},
-		{"trailing data inside", block("PUBLIC KEY", append(pkix(t, edKey("a")), 0)), "no public key that the registry knows"},
+		{"trailing data inside", block("PUBLIC KEY", append(spki(t, edKey("a")), 0)), "no public key that the registry knows"},
 		{"private key", block("EC PRIVATE KEY", []byte("SECRET")), "private key"},
 		{"encrypted cosign key", block("ENCRYPTED SIGSTORE PRIVATE KEY", []byte("SECRET")), "private key"},
 		{"certificate", block("CERTIFICATE", []byte("x")), "certificate"},
 		{"PKCS #1", block("RSA PUBLIC KEY", x509.MarshalPKCS1PublicKey(rsaOf(2048, 65537))), "PKCS #1"},
 		{"another type", block("SOMETHING", []byte("x")), "no public key"},
-		{"headers", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Headers: map[string]string{"A": "b"}, Bytes: pkix(t, edKey("a"))}), "headers"},
+		{"headers", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Headers: map[string]string{"A": "b"}, Bytes: spki(t, edKey("a"))}), "headers"},
 		{"65 KiB", slicesOf(string(good), strings.Repeat("\n", MaxKeyPEM)), "64 KiB"},
 	}
 	for _, c := range cases {
@@ -117,12 +117,12 @@ func slicesOf(parts ...string) []byte { return []byte(strings.Join(parts, "")) }
 
 func TestKeyID(t *testing.T) {
 	public := curveKey(t, elliptic.P256())
-	sum := sha256.Sum256(pkix(t, public))
+	sum := sha256.Sum256(spki(t, public))
 	want := "sha256:" + hex.EncodeToString(sum[:])
 	if got, err := KeyID(public); err != nil || got != want {
 		t.Errorf("got %s, %v, want %s", got, err, want)
 	}
-	k, err := ParseKeyPEM(block("PUBLIC KEY", pkix(t, public)))
+	k, err := ParseKeyPEM(block("PUBLIC KEY", spki(t, public)))
 	if err != nil || k.ID != want {
 		t.Errorf("got %s, %v, want %s", k.ID, err, want)
 	}
@@ -142,8 +142,8 @@ func TestKeyID(t *testing.T) {
 
 func FuzzParseKeyPEM(f *testing.F) {
 	f.Add(goodPEM(f))
-	f.Add(block("PUBLIC KEY", pkix(f, rsaOf(2048, 65537))))
-	f.Add(block("PUBLIC KEY", pkix(f, curveKey(f, elliptic.P521()))))
+	f.Add(block("PUBLIC KEY", spki(f, rsaOf(2048, 65537))))
+	f.Add(block("PUBLIC KEY", spki(f, curveKey(f, elliptic.P521()))))
 	f.Add(block("CERTIFICATE", []byte("x")))
 	f.Add([]byte("-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----\n"))
 	f.Add([]byte(""))
