@@ -32,7 +32,11 @@ func sentence(what, why, remedy string) string {
 	if remedy != "" {
 		s += ". To fix: " + strings.TrimSuffix(remedy, ".")
 	}
-	return clip(s, maxMessage-1) + "."
+	s = clip(s, maxMessage-1)
+	if last := s[strings.LastIndexByte(s, ' ')+1:]; remedy != "" && strings.ContainsAny(last, "@/:") {
+		return s // a command that is pasted with a full stop names something else
+	}
+	return s + "."
 }
 
 // refusal is the error of a pull that the gate refuses: one sentence, a short string, and where to read more.

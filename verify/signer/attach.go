@@ -68,7 +68,8 @@ func (k *Key) Attest(s Subject, predicateType string, predicate []byte) (*Layer,
 	if len(b) > verify.MaxAttestation {
 		return nil, tooBig(len(b))
 	}
-	return layer(verify.TypeDSSE, b, map[string]string{predicateAnnotation: predicateType}), nil
+	// cosign wants the annotation of a signature on every layer, and leaves it empty where the envelope holds the signature.
+	return layer(verify.TypeDSSE, b, map[string]string{verify.AnnotationSignature: "", predicateAnnotation: predicateType}), nil
 }
 
 func tooBig(n int) error {
