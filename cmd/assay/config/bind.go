@@ -40,6 +40,10 @@ func (b *binder) bind(n *yaml.Node, v reflect.Value, path, enum string) {
 		bindText(b, n, path, target, ParseSize)
 	case *Date:
 		bindText(b, n, path, target, ParseDate)
+	case *Count:
+		bindText(b, n, path, target, ParseCount)
+	case *Number:
+		bindText(b, n, path, target, ParseNumber)
 	case *Params:
 		if value, ok := b.free(n, path, 0).(map[string]any); ok {
 			*target = value

@@ -59,32 +59,12 @@ type Grant struct {
 	Roles        []string `yaml:"roles" need:"yes" enum:"pull,push,delete,sign,scan,admin" doc:"What the user may do there."`
 }
 
-// Authority is someone who is trusted for something.
-type Authority struct {
-	Name         string    `yaml:"name" need:"yes" doc:"Name by which policies and explanations speak of it."`
-	Kind         string    `yaml:"kind" need:"yes" enum:"key" doc:"How it signs: key is a public key."`
-	Key          string    `yaml:"key" doc:"PEM file with public keys (SubjectPublicKeyInfo)."`
-	NotBefore    Date      `yaml:"not_before" doc:"The key counts from this time on."`
-	NotAfter     Date      `yaml:"not_after" doc:"The key counts until this time."`
-	Keys         []KeyFile `yaml:"keys" doc:"More keys, each with its own window."`
-	Repositories []string  `yaml:"repositories" need:"yes" doc:"Patterns of the repositories for which it speaks."`
-	Binding      string    `yaml:"binding" enum:"repository,none" doc:"repository compares the repository that a signature names with the one that holds it; none does not."`
-	PromoteFrom  []string  `yaml:"promote_from" doc:"Patterns of repositories whose signatures are accepted too, for content that is copied on."`
-}
-
-// KeyFile is one key file with its window.
-type KeyFile struct {
-	File      string `yaml:"file" need:"yes" doc:"PEM file with public keys."`
-	NotBefore Date   `yaml:"not_before" doc:"The key counts from this time on."`
-	NotAfter  Date   `yaml:"not_after" doc:"The key counts until this time."`
-}
-
 // Policy binds rules to repositories.
 type Policy struct {
 	Name         string   `yaml:"name" need:"yes" doc:"Name by which decisions speak of it."`
 	Repositories []string `yaml:"repositories" need:"yes" doc:"Patterns of the repositories for which it counts."`
 	Mode         string   `yaml:"mode" enum:"enforce,warn,shadow" doc:"enforce refuses, warn admits with a warning, shadow only records."`
-	Rego         string   `yaml:"rego" need:"yes" doc:"builtin:NAME (open, signed, baseline, sbom), or a file or directory of Rego."`
+	Rego         string   `yaml:"rego" need:"yes" doc:"builtin:NAME (a shipped policy), tuf:NAME (the policies that an authority of kind tuf publishes), or a file or directory of Rego."`
 	Params       Params   `yaml:"params" doc:"Parameters of the policy: input.params."`
 	Evidence     string   `yaml:"evidence" enum:"after,first" doc:"after quarantines what has no evidence yet; first refuses a push to a tag until evidence is there."`
 	Index        string   `yaml:"index" enum:"own,all-children" doc:"own demands evidence on a multi-platform index; all-children accepts it on each child."`
@@ -148,8 +128,6 @@ func Default() *Config {
 func (p *Policy) setDefaults() {
 	p.Mode, p.Evidence, p.Index, p.Tags = "enforce", "after", "own", "promote"
 }
-
-func (a *Authority) setDefaults() { a.Binding = "repository" }
 
 func (r *Repository) setDefaults() { r.Sparse.Mode = SparseAll }
 

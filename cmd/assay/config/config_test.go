@@ -57,6 +57,12 @@ func surroundings(t testing.TB) tree {
 		"etc/assay/cosign.key":           {Data: pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED SIGSTORE PRIVATE KEY", Bytes: []byte("x")})},
 		"etc/assay/leaf.crt":             {Data: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")})},
 		"etc/assay/empty.pub":            {Data: []byte("nothing here\n")},
+		"etc/assay/ca.pem":               {Data: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("ca")})},
+		"etc/assay/tsa.pem":              {Data: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("tsa")})},
+		"etc/assay/crl.pem":              {Data: pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: []byte("crl")})},
+		"etc/assay/trusted_root.json":    {Data: []byte("{}\n")},
+		"etc/assay/root.json":            {Data: []byte("{}\n")},
+		"etc/assay/large.json":           {Data: bytes.Repeat([]byte{' '}, 1<<20+1)},
 		"etc/assay/users.htpasswd":       {Data: []byte("ci:$2y$...\n")},
 		"etc/assay/tls.crt":              {Data: []byte("x")},
 		"etc/assay/tls.key":              {Data: []byte("x")},
@@ -114,31 +120,33 @@ func TestGoldens(t *testing.T) {
 }
 
 func TestShownConfigurationLoadsToTheSame(t *testing.T) {
-	text, err := os.ReadFile("testdata/config/full.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	files := surroundings(t)
-	files["etc/assay/assay.yaml"] = &fstest.MapFile{Data: text}
-	first, err := Load(files.options("assay.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	shown, err := first.YAML()
-	if err != nil {
-		t.Fatal(err)
-	}
-	files["etc/assay/assay.yaml"] = &fstest.MapFile{Data: shown}
-	second, err := Load(files.options("assay.yaml"))
-	if err != nil {
-		t.Fatalf("%v\n%s", err, shown)
-	}
-	again, err := second.YAML()
-	if err != nil || !bytes.Equal(shown, again) {
-		t.Errorf("shown twice, it differs (%v):\n%s\n%s", err, shown, again)
-	}
-	if !reflect.DeepEqual(first.Trust(), second.Trust()) || !reflect.DeepEqual(first.PolicyGrants(), second.PolicyGrants()) {
-		t.Error("trust or grants changed on the way")
+	for _, file := range []string{"testdata/config/full.yaml", "testdata/config/authorities.yaml"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files := surroundings(t)
+		files["etc/assay/assay.yaml"] = &fstest.MapFile{Data: text}
+		first, err := Load(files.options("assay.yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown, err := first.YAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		files["etc/assay/assay.yaml"] = &fstest.MapFile{Data: shown}
+		second, err := Load(files.options("assay.yaml"))
+		if err != nil {
+			t.Fatalf("%v\n%s", err, shown)
+		}
+		again, err := second.YAML()
+		if err != nil || !bytes.Equal(shown, again) {
+			t.Errorf("%s shown twice, it differs (%v):\n%s\n%s", file, err, shown, again)
+		}
+		if !reflect.DeepEqual(first.Trust(), second.Trust()) || !reflect.DeepEqual(first.PolicyGrants(), second.PolicyGrants()) {
+			t.Errorf("%s: trust or grants changed on the way", file)
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/assay-registry/assay/verify"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -24,6 +25,8 @@ type Options struct {
 	// ReadFile reads a file that the configuration names, and the configuration itself; Stat describes one.
 	ReadFile func(path string) ([]byte, error)
 	Stat     func(path string) (fs.FileInfo, error)
+	// Check reports whether the material of an authority can be used: verify.Verifier's. nil checks the form alone.
+	Check func(verify.Authority) error
 }
 
 // MaxFile is the most bytes of a configuration, and of each key file.
@@ -103,20 +106,28 @@ func (c *Config) absolutePaths(base string) {
 	}
 	for i := range c.Authorities {
 		a := &c.Authorities[i]
-		a.Key = absolute(a.Key, base)
+		for _, p := range []*string{&a.Key, &a.TrustedRoot, &a.Roots, &a.Certificates, &a.TimestampRoots, &a.CRLs, &a.Root} {
+			*p = absolute(*p, base)
+		}
+		if scheme, path, ok := strings.Cut(a.Source, ":"); ok && (scheme == "dir" || scheme == "tar") {
+			a.Source = scheme + ":" + absolute(path, base)
+		}
 		for j := range a.Keys {
 			a.Keys[j].File = absolute(a.Keys[j].File, base)
 		}
 	}
 	for i := range c.Policies {
-		if p := &c.Policies[i]; !strings.HasPrefix(p.Rego, Builtin) {
+		if p := &c.Policies[i]; !strings.HasPrefix(p.Rego, Builtin) && !strings.HasPrefix(p.Rego, FromTUF) {
 			p.Rego = absolute(p.Rego, base)
 		}
 	}
 }
 
-// Builtin begins the name of a shipped policy.
-const Builtin = "builtin:"
+// What a policy's rego begins with where it is no path.
+const (
+	Builtin = "builtin:" // the name of a shipped policy
+	FromTUF = "tuf:"     // the name of the authority of kind tuf that publishes it
+)
 
 func absolute(path, base string) string {
 	if path == "" || filepath.IsAbs(path) || base == "" {

@@ -17,19 +17,19 @@ func structNode(v reflect.Value, sparse bool) *yaml.Node {
 		if sparse && (f.IsZero() || f.Kind() == reflect.Slice && f.Len() == 0) {
 			continue
 		}
-		n.Content = append(n.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: k.name}, valueNode(f))
+		n.Content = append(n.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: k.name}, valueNode(f, sparse))
 	}
 	return n
 }
 
-func valueNode(v reflect.Value) *yaml.Node {
+func valueNode(v reflect.Value, sparse bool) *yaml.Node {
 	switch v.Interface().(type) {
 	case yaml.Marshaler, Params:
 		return encoded(v.Interface())
 	}
 	switch v.Kind() {
 	case reflect.Struct:
-		return structNode(v, false)
+		return structNode(v, sparse)
 	case reflect.Slice:
 		n := &yaml.Node{Kind: yaml.SequenceNode}
 		for i := range v.Len() {

@@ -118,6 +118,39 @@ func (d Date) text() string {
 	return d.Format(time.RFC3339)
 }
 
+// Count is how many of something are wanted; one that was not given is none of these, not 0.
+type Count struct {
+	N     int
+	Given bool
+}
+
+// ParseCount reads a count of 0 to 1000.
+func ParseCount(s string) (Count, error) {
+	n, err := strconv.ParseUint(s, 10, 16)
+	if err != nil || n > 1000 {
+		return Count{}, fmt.Errorf("%q is not a count; write a small number such as 1", clip(s))
+	}
+	return Count{int(n), true}, nil
+}
+
+// MarshalYAML writes the number.
+func (c Count) MarshalYAML() (any, error) { return c.N, nil }
+
+// Number is a whole number that is not negative.
+type Number int64
+
+// ParseNumber reads one in decimal.
+func ParseNumber(s string) (Number, error) {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("%q is not a whole number", clip(s))
+	}
+	return Number(n), nil
+}
+
+// MarshalYAML writes the number.
+func (n Number) MarshalYAML() (any, error) { return int64(n), nil }
+
 // Params are a policy's parameters: what JSON can say.
 type Params map[string]any
 

@@ -37,6 +37,8 @@ func property(v reflect.Value, enum string) map[string]any {
 		return withDefault(map[string]any{"type": "string", "pattern": `^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$`}, value.String(), value != 0)
 	case Size:
 		return withDefault(map[string]any{"type": []string{"string", "integer"}, "pattern": `^[0-9]+ *([KMGT]iB|[KkMGT]B|B)?$`}, value.String(), value != 0)
+	case Count, Number:
+		return map[string]any{"type": "integer", "minimum": 0}
 	case Date:
 		return map[string]any{"type": "string"}
 	case Params:

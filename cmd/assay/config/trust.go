@@ -2,7 +2,10 @@ package config
 
 import (
 	"fmt"
+	"net/url"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -10,7 +13,8 @@ import (
 
 func (v *validator) authorities() {
 	seen := map[string]int{}
-	for i, a := range v.c.Authorities {
+	for i := range v.c.Authorities {
+		a := &v.c.Authorities[i]
 		path := fmt.Sprintf("authorities[%d]", i)
 		v.unique(path+".name", a.Name, seen, i)
 		if a.Name == verify.ReservedAuthority {
@@ -20,13 +24,32 @@ func (v *validator) authorities() {
 		if len(a.PromoteFrom) > 0 {
 			v.globs(path+".promote_from", a.PromoteFrom)
 		}
+		v.foreignKeys(path, a)
 		authority := verify.Authority{Name: a.Name, Kind: a.Kind, Repositories: Globs(a.Repositories), Binding: a.Binding, PromoteFrom: Globs(a.PromoteFrom), Origin: "config"}
-		authority.Keys = v.authorityKeys(path, a)
+		v.material(path, a, &authority)
+		v.identities(path, a, &authority)
+		v.tuf(path, a, &authority)
+		v.profile(a, &authority)
+		v.revoked(path+".revoked", &a.Revoked, &authority.Revoked)
 		v.spans(path, a)
-		if err := authority.Validate(); err != nil && !v.failedUnder(path) {
+		v.usable(path, authority)
+		v.c.trust = append(v.c.trust, authority)
+	}
+}
+
+// usable asks what the form alone cannot say, where the form is right.
+func (v *validator) usable(path string, authority verify.Authority) {
+	if v.failedUnder(path) {
+		return
+	}
+	if err := authority.Validate(); err != nil {
+		v.fail(path, "", "%s", message(err))
+		return
+	}
+	if v.o.Check != nil {
+		if err := v.o.Check(authority); err != nil {
 			v.fail(path, "", "%s", message(err))
 		}
-		v.c.trust = append(v.c.trust, authority)
 	}
 }
 
@@ -40,52 +63,152 @@ func (v *validator) failedUnder(path string) bool {
 	return false
 }
 
-func (v *validator) authorityKeys(path string, a Authority) []verify.Key {
-	var keys []verify.Key
-	switch {
-	case a.Key != "":
-		keys = append(keys, v.keyFile(path+".key", KeyFile{File: a.Key, NotBefore: a.NotBefore, NotAfter: a.NotAfter})...)
-	case len(a.Keys) == 0 && a.Kind == verify.KindKey:
-		v.fail(path, "name the PEM file of its public key: key: cosign.pub", "has no key")
-	case !a.NotBefore.IsZero() || !a.NotAfter.IsZero():
-		v.fail(path, "put not_before and not_after beside each file", "not_before and not_after belong to key, which is not given")
-	}
-	for i, f := range a.Keys {
-		if f.File != "" { // a missing one is known already
-			keys = append(keys, v.keyFile(fmt.Sprintf("%s.keys[%d]", path, i), f)...)
+// ofKindTUF refuses a name that is not that of an authority of kind tuf.
+func (v *validator) ofKindTUF(path, name string) {
+	var names []string
+	for _, a := range v.c.Authorities {
+		if a.Kind == verify.KindTUF {
+			names = append(names, a.Name)
 		}
 	}
-	return keys
+	if slices.Contains(names, name) {
+		return
+	}
+	hint := "add an authority of kind tuf"
+	if n := nearest(name, names); n != "" {
+		hint = fmt.Sprintf("did you mean %q?", n)
+	} else if len(names) > 0 {
+		hint = "there are: " + strings.Join(names, ", ")
+	}
+	v.fail(path, hint, "there is no authority %q of kind tuf", clip(name))
 }
 
-func (v *validator) keyFile(path string, f KeyFile) []verify.Key {
-	if !f.NotAfter.IsZero() && !f.NotBefore.Before(f.NotAfter.Time) {
-		v.fail(path, "", "not_after is not later than not_before")
+// The defaults of kind tuf.
+const (
+	defaultRefresh = 10 * time.Minute
+	defaultExpired = "refuse"
+)
+
+func (v *validator) tuf(path string, a *Authority, authority *verify.Authority) {
+	if a.TUF != "" {
+		v.ofKindTUF(path+".tuf", a.TUF)
+		authority.Material = a.TUF
 	}
-	if !v.readable(path, f.File) {
-		return nil
+	if a.Kind != verify.KindTUF {
+		return
 	}
-	text, err := v.o.ReadFile(f.File)
-	if err != nil {
-		v.fail(path, "", "%v", err)
-		return nil
+	if a.Refresh == 0 {
+		a.Refresh = Duration(defaultRefresh)
 	}
-	key, err := verify.ParseKeyPEM(text)
-	if err != nil {
-		v.fail(path, "", "%s: %s", clip(f.File), message(err))
-		return nil
+	if a.Expired == "" {
+		a.Expired = defaultExpired
 	}
-	key.NotBefore, key.NotAfter = f.NotBefore.Time, f.NotAfter.Time
-	return []verify.Key{key}
+	v.source(path+".source", a.Source)
+	v.within(path+".refresh", a.Refresh, verify.MinRefresh, 24*time.Hour)
+	authority.TUF = &verify.TUF{Root: v.fileText(path+".root", a.Root), Source: a.Source, Refresh: time.Duration(a.Refresh), Expired: a.Expired}
+}
+
+func (v *validator) source(path, source string) {
+	const hint = "write https://HOST/PATH, dir:PATH, tar:PATH, or oci:REPOSITORY of this registry"
+	scheme, rest, _ := strings.Cut(source, ":")
+	switch scheme {
+	case "http", "https":
+		u, err := url.Parse(source)
+		switch {
+		case err != nil || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" || u.Opaque != "":
+			v.fail(path, hint, "%q is not the URL of a TUF repository", clip(source))
+		case u.User != nil:
+			v.fail(path, "serve the metadata, which is signed, without a password", "a URL with a name or a password is not taken: the configuration holds no secrets")
+		case scheme == "http" && !Loopback(u.Hostname()):
+			v.warn(path, "use https", "the metadata comes without TLS: it is signed, but whoever is on the way can hold it back until it expires")
+		}
+	case "dir", "tar":
+		if rest == "" {
+			v.fail(path, hint, "names no %s", map[string]string{"dir": "directory", "tar": "file"}[scheme])
+		}
+	case "oci":
+		if _, err := store.ParseName(rest); err != nil {
+			v.fail(path, "name a repository of this registry, such as oci:acme/tuf", "%s", message(err))
+		}
+	case "":
+		v.fail(path, hint, "has no source")
+	default:
+		v.fail(path, hint, "%q is no source of TUF metadata", clip(source))
+	}
+}
+
+// profile fills what was not given with the kind's default. A profile that says what is the default anyway is no difference.
+func (v *validator) profile(a *Authority, authority *verify.Authority) {
+	p := &a.Profile
+	given := p.Tlog.Given || p.Timestamps.Given || p.SCT.Given
+	wants := authority.Wants()
+	if !given && wants == (verify.Profile{}) {
+		return
+	}
+	for _, c := range []struct {
+		count *Count
+		want  int
+	}{{&p.Tlog, wants.Tlog}, {&p.Timestamps, wants.Timestamps}, {&p.SCT, wants.SCT}} {
+		if !c.count.Given {
+			*c.count = Count{c.want, true}
+		}
+	}
+	if asked := (verify.Profile{Tlog: p.Tlog.N, Timestamps: p.Timestamps.N, SCT: p.SCT.N}); asked != wants {
+		authority.Profile = &asked
+	}
+}
+
+func (v *validator) revoked(path string, r *Revoked, out *verify.Revoked) {
+	for i, id := range r.Keys {
+		if !ValidKeyID(id) {
+			v.fail(fmt.Sprintf("%s.keys[%d]", path, i), "assay trust list --wide shows the IDs", "%q is not the ID of a key: sha256: and 64 hexadecimal digits", clip(id))
+		}
+	}
+	for i := range r.Serials {
+		serial, ok := Serial(r.Serials[i])
+		if !ok {
+			v.fail(fmt.Sprintf("%s.serials[%d]", path, i), "openssl x509 -serial shows it", "%q is not a serial number in hexadecimal", clip(r.Serials[i]))
+			continue
+		}
+		r.Serials[i] = serial
+	}
+	for i, s := range r.Identities {
+		if s == "" || len(s) > verify.MaxPattern {
+			v.fail(fmt.Sprintf("%s.identities[%d]", path, i), "write the whole subject", "an identity has 1 to %d bytes", verify.MaxPattern)
+		}
+	}
+	out.Keys, out.Serials, out.Identities = r.Keys, r.Serials, r.Identities
+	for _, n := range r.LogIndexes {
+		out.LogIndexes = append(out.LogIndexes, int64(n))
+	}
+}
+
+// ValidKeyID reports whether s has the form of a key's ID.
+func ValidKeyID(s string) bool {
+	digits, ok := strings.CutPrefix(s, "sha256:")
+	return ok && len(digits) == 64 && strings.Trim(digits, "0123456789abcdef") == ""
+}
+
+// Serial is a certificate's serial number in normal form: lower-case hexadecimal without colons and leading zeros. It reads what openssl and
+// browsers write.
+func Serial(s string) (string, bool) {
+	s = strings.ToLower(strings.NewReplacer(":", "", " ", "").Replace(s))
+	if s == "" || len(s) > 64 || strings.Trim(s, "0123456789abcdef") != "" {
+		return "", false
+	}
+	if s = strings.TrimLeft(s, "0"); s == "" {
+		s = "0"
+	}
+	return s, true
 }
 
 // spans warns where a signature that names no repository would count in several.
-func (v *validator) spans(path string, a Authority) {
+func (v *validator) spans(path string, a *Authority) {
 	wide := len(a.Repositories) > 1
 	for _, p := range a.Repositories {
 		wide = wide || strings.Contains(p, "*")
 	}
-	if wide {
+	if wide && a.Kind != verify.KindTUF { // a target names its repository
 		v.advise(path+".repositories", "split it by repository if that matters",
 			"the authority %q speaks for several repositories: a signature of a format that names no repository (a sigstore bundle) counts in all of them", a.Name)
 	}
@@ -100,22 +223,4 @@ func message(err error) string {
 		return e.Message
 	}
 	return err.Error()
-}
-
-// RefuseOwnKeys returns an *[Error] if an authority holds one of the registry's own keys. own maps a key's ID to what it is for.
-// The registry's statements about content must never count as somebody's signature on it.
-func (c *Config) RefuseOwnKeys(own map[string]string) error {
-	var problems []Problem
-	for i, a := range c.trust {
-		for _, k := range a.Keys {
-			if use, ok := own[k.ID]; ok {
-				problems = append(problems, Problem{Path: fmt.Sprintf("authorities[%d]", i), Hint: "trust the key of whoever signs",
-					Message: fmt.Sprintf("the authority %q holds the registry's own %s key, which never speaks for images", a.Name, use)})
-			}
-		}
-	}
-	if len(problems) > 0 {
-		return &Error{File: c.path, Problems: problems}
-	}
-	return nil
 }

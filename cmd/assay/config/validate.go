@@ -217,19 +217,7 @@ func (v *validator) policies() {
 		v.name(path+".name", p.Name)
 		v.unique(path+".name", p.Name, seen, i)
 		v.globs(path+".repositories", p.Repositories)
-		if name, ok := strings.CutPrefix(p.Rego, Builtin); ok {
-			if !slices.Contains(Builtins(), name) {
-				hint := "shipped are: " + strings.Join(Builtins(), ", ")
-				if n := nearest(name, Builtins()); n != "" {
-					hint = fmt.Sprintf("did you mean %q?", Builtin+n)
-				}
-				v.fail(path+".rego", hint, "there is no shipped policy %q", clip(name))
-			}
-		} else if p.Rego != "" {
-			if _, err := v.o.Stat(p.Rego); err != nil {
-				v.fail(path+".rego", "name a shipped policy, such as builtin:signed, or a file or directory of Rego", "%v", err)
-			}
-		}
+		v.rego(path+".rego", p.Rego)
 		if p.Mode != "enforce" {
 			v.warn(path+".mode", "", "the policy %q refuses nothing in mode %s", p.Name, p.Mode)
 		}
@@ -239,8 +227,29 @@ func (v *validator) policies() {
 	}
 }
 
+// rego checks where a policy's rules come from.
+func (v *validator) rego(path, from string) {
+	if name, ok := strings.CutPrefix(from, Builtin); ok {
+		if !slices.Contains(Builtins(), name) {
+			hint := "shipped are: " + strings.Join(Builtins(), ", ")
+			if n := nearest(name, Builtins()); n != "" {
+				hint = fmt.Sprintf("did you mean %q?", Builtin+n)
+			}
+			v.fail(path, hint, "there is no shipped policy %q", clip(name))
+		}
+	} else if name, ok := strings.CutPrefix(from, FromTUF); ok {
+		v.ofKindTUF(path, name)
+	} else if from != "" {
+		if _, err := v.o.Stat(from); err != nil {
+			v.fail(path, "name a shipped policy, such as builtin:signed, or a file or directory of Rego", "%v", err)
+		}
+	}
+}
+
 // Builtins are the shipped policies.
-func Builtins() []string { return []string{"open", "signed", "baseline", "sbom"} }
+func Builtins() []string {
+	return []string{"open", "signed", "baseline", "sbom", "provenance", "pinned"}
+}
 
 func (v *validator) unique(path, name string, seen map[string]int, i int) {
 	if first, twice := seen[name]; twice && name != "" {
