@@ -113,10 +113,24 @@ func (a *app) node(n *policy.TreeNode, first, rest string, depth int) error {
 }
 
 func (a *app) verify() *cobra.Command {
-	return a.withServer(a.withOutput(&cobra.Command{
+	var h here
+	c := &cobra.Command{
 		Use: "verify REF", Short: "Say whether an image may be pulled, and what is proven about it", Args: exactly("REF"),
-		Long: "Say whether an image may be pulled, and what is proven about it.\nThe exit code is 3 where it may not.",
+		Long: `Say whether an image may be pulled from the registry, and what is proven about it there.
+
+With --key or --trust the content is fetched and verified here instead, by the same
+verifiers, whatever registry holds it; REF may then also be an OCI layout on disk:
+oci:DIRECTORY, oci:DIRECTORY:NAME or oci:DIRECTORY@DIGEST.
+
+The exit code is 3 where the image may not be pulled, or nothing is proven about it.`,
+		Example: "  assay verify acme/app:v1\n  assay verify --key release.pub registry.example.com/acme/app:v1\n  assay verify --trust assay.yaml --repository acme/app oci:layout",
 		RunE: func(c *cobra.Command, args []string) error {
+			if h.asked() {
+				return a.verifyHere(c.Context(), args[0], &h)
+			}
+			if strings.HasPrefix(args[0], layoutPrefix) {
+				return usage("a layout is verified here: say whom to trust, with --key or --trust")
+			}
 			ref, server, err := a.image(c.Context(), args[0])
 			if err != nil {
 				return err
@@ -133,7 +147,14 @@ func (a *app) verify() *cobra.Command {
 			}
 			return nil
 		},
-	}))
+	}
+	f := c.Flags()
+	f.StringArrayVar(&h.keys, "key", nil, "PEM file of a public key to verify with, here; may be given several times")
+	f.StringVar(&h.config, "trust", "", "configuration file whose authorities to verify with, here")
+	f.StringVar(&h.repository, "repository", "", "of a layout: the repository that its signatures must name and authorities must cover")
+	_ = c.MarkFlagFilename("key", "pub", "pem")
+	_ = c.MarkFlagFilename("trust", "yaml", "yml")
+	return a.withServer(a.withOutput(c))
 }
 
 func (a *app) verified(repository string, v *policy.VerifyReport) error {

@@ -189,7 +189,10 @@ func choose(entries []ocispec.Descriptor, platform string) (store.Digest, error)
 
 func (c *Client) referrers(ctx context.Context, repo store.Name, subject store.Digest, artifactType string) ([]ocispec.Descriptor, error) {
 	var all []ocispec.Descriptor
-	query := url.Values{"artifactType": {artifactType}}
+	query := url.Values{}
+	if artifactType != "" {
+		query.Set("artifactType", artifactType)
+	}
 	for range maxPages {
 		a, err := c.do(ctx, request{method: http.MethodGet, path: "/v2/" + string(repo) + "/referrers/" + string(subject), query: query, accept: []string{store.TypeIndex}})
 		if err != nil {
@@ -202,7 +205,7 @@ func (c *Client) referrers(ctx context.Context, repo store.Name, subject store.D
 			return nil, fmt.Errorf("%s answers referrers that are not JSON", c.server.Host)
 		}
 		for _, d := range index.Manifests {
-			if _, err := store.ParseDigest(string(d.Digest)); err == nil && d.ArtifactType == artifactType { // a server may ignore the filter
+			if _, err := store.ParseDigest(string(d.Digest)); err == nil && (artifactType == "" || d.ArtifactType == artifactType) { // a server may ignore the filter
 				all = append(all, d)
 			}
 		}

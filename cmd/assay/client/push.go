@@ -43,7 +43,7 @@ func (c *Client) Blob(ctx context.Context, repo store.Name, d store.Digest, limi
 	return a.body, err
 }
 
-// Referrers lists what refers to a manifest, of one artifact type.
+// Referrers lists what refers to a manifest, of one artifact type, or of all where it is empty.
 func (c *Client) Referrers(ctx context.Context, repo store.Name, subject store.Digest, artifactType string) ([]ocispec.Descriptor, error) {
 	return c.referrers(ctx, repo, subject, artifactType)
 }

@@ -1,0 +1,273 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"strings"
+
+	"github.com/assay-registry/assay/cmd/assay/client"
+	"github.com/assay-registry/assay/referrers"
+	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify"
+)
+
+// here is a verification on this machine, by the registry's own verifiers, of content that lies anywhere.
+type here struct {
+	keys       []string
+	config     string
+	repository string
+}
+
+func (h *here) asked() bool { return len(h.keys) > 0 || h.config != "" }
+
+// layoutPrefix is how an OCI layout is named: oci:DIRECTORY[:NAME|@DIGEST], as skopeo does.
+const layoutPrefix = "oci:"
+
+// proof is one manifest with what is proven about it, and its children.
+type proof struct {
+	Repository store.Name    `json:"repository,omitempty"`
+	Digest     store.Digest  `json:"digest"`
+	MediaType  string        `json:"media_type"`
+	Platform   string        `json:"platform,omitempty"`
+	Proven     bool          `json:"proven"` // a signature or attestation by a trusted authority
+	Facts      []verify.Fact `json:"facts"`
+	Children   []proof       `json:"children,omitempty"`
+}
+
+// verifyHere verifies arg with the authorities of --key and --trust, and prints the tree. It never asks an administration API.
+func (a *app) verifyHere(ctx context.Context, arg string, h *here) error {
+	s, repo, ref, err := a.shelf(ctx, arg, h)
+	if err != nil {
+		return err
+	}
+	authorities, err := a.trustedHere(h, repo)
+	if err != nil {
+		return err
+	}
+	v := &verifying{a: a, shelf: s, repo: repo, authorities: authorities, verifier: newVerifier(slog.New(slog.NewTextHandler(a.stderr, nil)))}
+	p, err := v.proof(ctx, ref, "", 0)
+	if err != nil {
+		return err
+	}
+	p.Repository = repo
+	if err := a.printValue(p, func() error { return a.proofTree(p, arg) }); err != nil {
+		return err
+	}
+	if !p.Proven {
+		return &failure{code: exitRefused}
+	}
+	return nil
+}
+
+// shelf opens what arg names. Of a layout the repository is unknown unless somebody says it.
+func (a *app) shelf(ctx context.Context, arg string, h *here) (shelf, store.Name, store.Reference, error) {
+	path, layout := strings.CutPrefix(arg, layoutPrefix)
+	if !layout {
+		ref, server, err := a.image(ctx, arg)
+		return &remoteShelf{server, ref.Repository}, ref.Repository, ref.Reference, err
+	}
+	ref := store.Reference{Tag: "latest"}
+	if dir, d, ok := strings.Cut(path, "@"); ok {
+		parsed, err := store.ParseDigest(d)
+		if err != nil {
+			return nil, "", ref, usage("%s: %s", arg, sentence(err))
+		}
+		path, ref = dir, store.Reference{Digest: parsed}
+	} else if i := strings.LastIndexByte(path, ':'); i > strings.LastIndexByte(path, filepath.Separator) {
+		path, ref = path[:i], store.Reference{Tag: path[i+1:]}
+	}
+	repo := store.Name("layout")
+	if h.repository != "" {
+		name, err := store.ParseName(h.repository)
+		if err != nil {
+			return nil, "", ref, usage("--repository: %s", sentence(err))
+		}
+		repo = name
+	}
+	l, err := openLayout(a.path(path))
+	return l, repo, ref, err
+}
+
+// trustedHere are the authorities of the flags. A key of --key speaks for everything that is asked about; where nobody said in which
+// repository a layout belongs, the repository that a signature names is not compared.
+func (a *app) trustedHere(h *here, repo store.Name) ([]verify.Authority, error) {
+	var all []verify.Authority
+	for i, file := range h.keys {
+		au, err := a.authority(fmt.Sprintf("key-%d", i+1), []string{file}, []string{"**"}, nil, verify.BindingRepository)
+		if err != nil {
+			return nil, err
+		}
+		if repo == "layout" && h.repository == "" {
+			au.Binding = verify.BindingNone
+		}
+		all = append(all, au)
+	}
+	if h.config != "" {
+		cfg, err := a.load(place{file: h.config})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, cfg.Trust()...)
+	}
+	return all, nil
+}
+
+type verifying struct {
+	a           *app
+	shelf       shelf
+	repo        store.Name
+	authorities []verify.Authority
+	verifier    verify.Verifier
+	nodes       int
+}
+
+// The bounds of the tree that is verified.
+const (
+	maxProofDepth = 4
+	maxProofNodes = 1000
+)
+
+func (v *verifying) proof(ctx context.Context, ref store.Reference, platform string, depth int) (*proof, error) {
+	if v.nodes++; v.nodes > maxProofNodes || depth > maxProofDepth {
+		return nil, fmt.Errorf("the image has more than %d manifests, or nests them more than %d deep", maxProofNodes, maxProofDepth)
+	}
+	c, err := v.shelf.manifest(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := store.ParseManifest(c.MediaType, c.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	p := &proof{Digest: c.Digest, MediaType: parsed.MediaType, Platform: platform}
+	if p.Facts, err = v.facts(ctx, c); err != nil {
+		return nil, err
+	}
+	for _, f := range p.Facts {
+		p.Proven = p.Proven || f.Verified
+	}
+	for _, m := range parsed.Manifests {
+		name := ""
+		if m.Platform != nil {
+			name = m.Platform.OS + "/" + m.Platform.Architecture
+		}
+		child, err := v.proof(ctx, store.Reference{Digest: m.Digest}, name, depth+1)
+		if store.CodeOf(err) == store.CodeManifestUnknown {
+			continue // a platform that was not copied
+		}
+		if err != nil {
+			return nil, err
+		}
+		p.Children = append(p.Children, *child)
+	}
+	return p, nil
+}
+
+// facts gathers the evidence about one manifest and verifies it, as of now.
+func (v *verifying) facts(ctx context.Context, c *client.Content) ([]verify.Fact, error) {
+	attached, err := v.shelf.attached(ctx, c.Digest)
+	if err != nil {
+		return nil, err
+	}
+	source := referrers.Source{Open: func(ctx context.Context, d store.Digest) (*store.Blob, error) {
+		b, err := v.shelf.blob(ctx, d, verify.MaxDocument)
+		if err != nil {
+			return nil, err
+		}
+		return &store.Blob{Descriptor: store.Descriptor{Digest: d, Size: int64(len(b))}, ReadSeekCloser: content{bytes.NewReader(b)}}, nil
+	}}
+	var evidence []verify.Evidence
+	for _, at := range attached {
+		p, err := store.ParseManifest(at.content.MediaType, at.content.Bytes)
+		if err != nil || p.Index() || at.found == verify.FoundReferrers && (p.Subject == nil || p.Subject.Digest != c.Digest) {
+			continue // listed as a referrer, and is none
+		}
+		class, err := referrers.Classify(ctx, p, at.reserved, source)
+		if err != nil {
+			return nil, err
+		}
+		if !class.Evidence {
+			continue
+		}
+		e := verify.Evidence{Manifest: at.content.Descriptor, ArtifactType: p.ArtifactType, ConfigType: p.Config.MediaType, Found: at.found}
+		for i, l := range p.Layers {
+			e.Layers = append(e.Layers, verify.Layer{Descriptor: l, Bytes: class.Parts[i].Bytes})
+		}
+		evidence = append(evidence, e)
+	}
+	subject := verify.Subject{Repository: v.repo, Descriptor: c.Descriptor}
+	report, err := v.verifier.Verify(ctx, subject, evidence, v.authorities)
+	if err != nil {
+		return nil, err
+	}
+	return report.At(v.a.clock()).Facts, nil
+}
+
+// content is bytes as a blob.
+type content struct{ io.ReadSeeker }
+
+func (content) Close() error { return nil }
+
+// proofTree prints what is proven, as a tree.
+func (a *app) proofTree(p *proof, arg string) error {
+	if err := a.say("%s", printable(arg)); err != nil {
+		return err
+	}
+	return a.proofNode(p, "└─ ", "   ")
+}
+
+func (a *app) proofNode(p *proof, first, rest string) error {
+	line := strings.TrimSpace(p.Platform + " " + string(p.Digest))
+	if err := a.say("%s", first+printable(line)); err != nil {
+		return err
+	}
+	hanging := len(p.Facts) + len(p.Children)
+	branch := func() (string, string) {
+		if hanging--; hanging == 0 {
+			return rest + "└─ ", rest + "   "
+		}
+		return rest + "├─ ", rest + "│  "
+	}
+	for i := range p.Facts {
+		first, _ := branch()
+		if err := a.say("%s", first+printable(factLine(&p.Facts[i]))); err != nil {
+			return err
+		}
+	}
+	for i := range p.Children {
+		first, rest := branch()
+		if err := a.proofNode(&p.Children[i], first, rest); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// factLine says in one line what a piece of evidence is, and what it proves or why it does not.
+func factLine(f *verify.Fact) string {
+	what := string(f.Kind)
+	if f.PredicateType != "" && f.PredicateType != verify.PredicateCosignSign {
+		what = f.PredicateType
+	}
+	line := what + " in " + short(string(f.Evidence)) + " (" + string(f.Scheme) + ", " + string(f.Found) + "): "
+	if !f.Verified {
+		return line + string(f.Code) + ": " + f.Message
+	}
+	line += "verified by " + f.Authority
+	switch {
+	case f.Identity != "" && f.Issuer != "":
+		line += ", " + f.Identity + " (issuer " + f.Issuer + ")"
+	case f.Identity != "":
+		line += ", " + f.Identity
+	case f.KeyID != "":
+		line += ", key " + short(f.KeyID)
+	}
+	if !f.SignedAt.IsZero() {
+		line += ", signed " + moment(f.SignedAt) + " (" + string(f.TimeSource) + ")"
+	}
+	return line
+}
