@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/assay-registry/assay/verify/estate"
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/crypto/bcrypt"
 )
@@ -36,6 +37,7 @@ type lab struct {
 //	mkimage [flags] NAME           writes an image (see script_image_test.go)
 //	blob, manifest, referrer       push bytes as they are, wait for a referrer (see script_http_test.go)
 //	smuggle NAME                   writes payloads that pretend to be evidence (see script_smuggle_test.go)
+//	estate NAME, token [flags] ESTATE SUBJECT ISSUER FILE    a private Sigstore instance and its tokens (see script_estate_test.go)
 //	dockerd, containerd            start a daemon of the script's own
 //
 // and the condition [tool:NAME], an error under CI=true where the tool is missing.
@@ -115,6 +117,7 @@ func (l *lab) params(dir string) testscript.Params {
 			"serve": cmdServe, "shutdown": cmdShutdown, "kill9": cmdKill,
 			"as": cmdAs, "http": cmdHTTP, "blob": cmdBlob, "manifest": cmdManifest, "referrer": cmdReferrer,
 			"mkimage": cmdImage, "smuggle": cmdSmuggle,
+			"estate": cmdEstate, "token": cmdToken,
 			"dockerd": cmdDockerd, "containerd": cmdContainerd,
 		},
 	}
@@ -138,6 +141,7 @@ func (l *lab) setup(env *testscript.Env) error {
 	env.Setenv("REGCTL_CONFIG", filepath.Join(work, "home/regctl.json"))
 	// Clients as they are called below. The loopback address is plain HTTP for docker, crane and cosign without being asked.
 	env.Setenv("regctl", "regctl --host reg="+registry+",tls=disabled")
+	env.Values[estatesKey{}] = map[string]*estate.Estate{}
 	env.Values[serverKey{}] = &server{work: work, address: registry, stateOf: env}
 	env.Defer(env.Values[serverKey{}].(*server).kill)
 	for _, dir := range []string{"home/.docker", "run", "auth"} {

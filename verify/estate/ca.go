@@ -101,6 +101,7 @@ type Claims struct {
 	Subject    string                 // an address with @, or a URI
 	Extensions certificate.Extensions // Issuer is OIDC's; all other fields are optional
 	Lifetime   time.Duration          // ten minutes, as Fulcio's, where it is zero
+	Ago        time.Duration          // how long before now the certificate begins
 	Logs       []*CTLog               // the estate's own where it is nil; empty but not nil: none
 }
 
@@ -127,7 +128,7 @@ func (ca *CA) certify(c Claims, public crypto.PublicKey, spki []byte, own *CTLog
 		logs = []*CTLog{own}
 	}
 	template := &x509.Certificate{
-		SerialNumber: serial(spki, []byte(ca.now().String())), NotBefore: ca.now(), NotAfter: ca.now().Add(lifetime),
+		SerialNumber: serial(spki, []byte(ca.now().String())), NotBefore: ca.now().Add(-c.Ago), NotAfter: ca.now().Add(lifetime - c.Ago),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning},
 		ExtraExtensions: render(c.Extensions),
 	}

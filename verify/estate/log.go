@@ -183,8 +183,7 @@ func (l *Log) enterTiles(s *Signer, kind string, signed, envelope, sig []byte) *
 		}
 		must(json.Unmarshal(envelope, &doc))
 		sum := sha256.Sum256(doc.Payload)
-		return l.addTiles(&tiles.Entry{Kind: "dsse", ApiVersion: "0.0.2", Spec: &tiles.Spec{Spec: &tiles.Spec_DsseV002{DsseV002: &tiles.DSSELogEntryV002{
-			PayloadHash: &protocommon.HashOutput{Algorithm: protocommon.HashAlgorithm_SHA2_256, Digest: sum[:]}, Signatures: []*tiles.Signature{signature}}}}})
+		return l.addTiles(envelopeEntry(sum[:], signature))
 	}
 	sum := sha256.Sum256(signed)
 	return l.addTiles(hashed(sum[:], signature))
@@ -193,6 +192,11 @@ func (l *Log) enterTiles(s *Signer, kind string, signed, envelope, sig []byte) *
 func hashed(sum []byte, signature *tiles.Signature) *tiles.Entry {
 	return &tiles.Entry{Kind: "hashedrekord", ApiVersion: "0.0.2", Spec: &tiles.Spec{Spec: &tiles.Spec_HashedRekordV002{HashedRekordV002: &tiles.HashedRekordLogEntryV002{
 		Data: &protocommon.HashOutput{Algorithm: protocommon.HashAlgorithm_SHA2_256, Digest: sum}, Signature: signature}}}}
+}
+
+func envelopeEntry(sum []byte, signature *tiles.Signature) *tiles.Entry {
+	return &tiles.Entry{Kind: "dsse", ApiVersion: "0.0.2", Spec: &tiles.Spec{Spec: &tiles.Spec_DsseV002{DsseV002: &tiles.DSSELogEntryV002{
+		PayloadHash: &protocommon.HashOutput{Algorithm: protocommon.HashAlgorithm_SHA2_256, Digest: sum}, Signatures: []*tiles.Signature{signature}}}}}
 }
 
 func (l *Log) addTiles(entry *tiles.Entry) *protorekor.TransparencyLogEntry {

@@ -1,0 +1,74 @@
+package main_test
+
+import (
+	"context"
+	"flag"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/assay-registry/assay/verify/estate"
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
+)
+
+// estates are the Sigstore instances of one script, by name.
+type estatesKey struct{}
+
+// cmdEstate is "estate NAME": a private Sigstore instance (verify/estate) is served on a loopback address of its own until the script ends. $NAME is its address; what
+// clients and the server must know lies in the folder NAME: trusted_root.json, signing configurations by version of the log and with or without stamps
+// (rekor1.json, rekor1-tsa.json, rekor2-tsa.json, tsa.json), and in PEM fulcio.pem, ctlog.pub, rekor.pub and tsa.pem.
+func cmdEstate(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: estate NAME")
+	}
+	name := args[0]
+	e := estate.New(name, time.Now)
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	ts.Check(err)
+	server := &http.Server{Handler: e.Handler(), ReadHeaderTimeout: ready}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = server.Serve(l) // until Close
+	}()
+	ts.Defer(func() {
+		_ = server.Close()
+		<-ended
+	})
+	base := "http://" + l.Addr().String()
+	ts.Setenv(name, base)
+	ts.Check(os.MkdirAll(ts.MkAbs(name), 0o700))
+	for file, content := range map[string]string{
+		"trusted_root.json": e.TrustedRoot(),
+		"rekor1.json":       e.SigningConfig(base, 1, false),
+		"rekor1-tsa.json":   e.SigningConfig(base, 1, true),
+		"rekor2-tsa.json":   e.SigningConfig(base, 2, true),
+		"tsa.json":          e.SigningConfig(base, 0, true),
+		"fulcio.pem":        e.Fulcio.ChainPEM(),
+		"ctlog.pub":         e.CT.PublicPEM(),
+		"rekor.pub":         e.Rekor.PublicPEM(),
+		"tsa.pem":           e.TSA.ChainPEM(),
+	} {
+		ts.Check(os.WriteFile(filepath.Join(ts.MkAbs(name), file), []byte(content), 0o600))
+	}
+	ts.Value(estatesKey{}).(map[string]*estate.Estate)[name] = e
+}
+
+// cmdToken is "token [-ago DURATION] [-builder URI] ESTATE SUBJECT ISSUER FILE": an identity token for which the estate gives a certificate, which began that long ago.
+func cmdToken(ts *testscript.TestScript, neg bool, args []string) {
+	flags := flag.NewFlagSet("token", flag.ContinueOnError)
+	ago := flags.Duration("ago", 0, "")
+	builder := flags.String("builder", "", "")
+	if err := flags.Parse(args); err != nil || neg || flags.NArg() != 4 {
+		ts.Fatalf("usage: token [-ago DURATION] [-builder URI] ESTATE SUBJECT ISSUER FILE")
+	}
+	e := ts.Value(estatesKey{}).(map[string]*estate.Estate)[flags.Arg(0)]
+	if e == nil {
+		ts.Fatalf("there is no estate %s", flags.Arg(0))
+	}
+	text := e.Token(estate.Claims{Subject: flags.Arg(1), Ago: *ago, Extensions: certificate.Extensions{Issuer: flags.Arg(2), BuildSignerURI: *builder}})
+	ts.Check(os.WriteFile(ts.MkAbs(flags.Arg(3)), []byte(text), 0o600))
+}
