@@ -54,12 +54,16 @@ func (a *Admission) refusedChange(ctx context.Context, p Principal, r AuditRecor
 	return err
 }
 
-// Authorities lists who is trusted, from the configuration and from the store.
+// Authorities lists who is trusted, from the configuration and from the store, as they count: with what was revoked, and what TUF repositories supplied.
 func (a *Admission) Authorities(_ context.Context, p Principal) ([]verify.Authority, error) {
 	if err := p.administrator("**"); err != nil {
 		return nil, err
 	}
-	return slices.Clone(a.trust.Load().authorities), nil
+	as := []verify.Authority{}
+	for _, au := range a.trust.Load().authorities {
+		as = append(as, au.Authority)
+	}
+	return as, nil
 }
 
 // AddAuthority trusts someone. What waits for exactly that signature is decided again before its next pull.
@@ -72,72 +76,52 @@ func (a *Admission) AddAuthority(ctx context.Context, p Principal, au verify.Aut
 	if err := au.Validate(); err != nil {
 		return err
 	}
+	if au.Kind == verify.KindTUF {
+		return store.Errorf(store.CodeInvalid, "the authority %s is of kind tuf, whose source this registry reads by itself: add it to the configuration", au.Name)
+	}
+	if err := a.o.Verifier.Check(au); err != nil {
+		return err
+	}
 	return a.change(ctx, func(tx *store.Txn, t *trust) error {
 		if find(t.config, au.Name) >= 0 || find(t.runtime, au.Name) >= 0 {
 			return store.Errorf(store.CodeConflict, "there is an authority %q already; remove it first or choose another name", au.Name)
 		}
+		b, err := json.Marshal(au)
+		if err != nil {
+			return store.Errorf(store.CodeInternal, "the authority could not be stored: %w", err)
+		}
 		t.runtime = append(slices.Clone(t.runtime), au)
-		t.deny(au.Repositories...)
-		return a.putAuthority(tx, p, au, "added")
+		tx.PutDoc(classAuthority, au.Name, b)
+		a.audit(tx, AuditRecord{Actor: p.Name, Action: "trust", Reason: "authority " + au.Name + " added"})
+		return nil
 	})
-}
-
-func (a *Admission) putAuthority(tx *store.Txn, p Principal, au verify.Authority, what string) error {
-	b, err := json.Marshal(au)
-	if err != nil {
-		return store.Errorf(store.CodeInternal, "the authority could not be stored: %w", err)
-	}
-	tx.PutDoc(classAuthority, au.Name, b)
-	a.audit(tx, AuditRecord{Actor: p.Name, Action: "trust", Reason: "authority " + au.Name + " " + what})
-	return nil
 }
 
 // RemoveAuthority ends trust that was given at run time. Errors: CodeNotFound, CodeConflict when the configuration names it.
 func (a *Admission) RemoveAuthority(ctx context.Context, p Principal, name string) error {
-	return a.editAuthority(ctx, p, name, func(tx *store.Txn, t *trust, i int) error {
-		t.deny(t.runtime[i].Repositories...)
+	err := a.change(ctx, func(tx *store.Txn, t *trust) error {
+		au, err := t.administers(p, name)
+		i := find(t.runtime, name)
+		switch {
+		case err != nil:
+			return err
+		case au == nil:
+			return store.Errorf(store.CodeNotFound, "there is no authority %q; assay trust list shows them", name)
+		case i < 0:
+			return store.Errorf(store.CodeConflict, "the authority %q is in the configuration file: change it there and reload", name)
+		}
 		t.runtime = slices.Delete(slices.Clone(t.runtime), i, i+1)
 		tx.DeleteDoc(classAuthority, name)
 		a.audit(tx, AuditRecord{Actor: p.Name, Action: "trust", Reason: "authority " + name + " removed"})
 		return nil
 	})
-}
-
-// RevokeKey marks one key of an authority as revoked: whatever it signed counts no more, effective when this returns.
-func (a *Admission) RevokeKey(ctx context.Context, p Principal, authority, keyID string) error {
-	return a.editAuthority(ctx, p, authority, func(tx *store.Txn, t *trust, i int) error {
-		au := t.runtime[i]
-		au.Keys = slices.Clone(au.Keys)
-		k := slices.IndexFunc(au.Keys, func(k verify.Key) bool { return k.ID == keyID })
-		if k < 0 {
-			return store.Errorf(store.CodeNotFound, "the authority %q has no key %q; assay trust list shows them", authority, keyID)
-		}
-		au.Keys[k].Revoked = true
-		t.runtime = slices.Clone(t.runtime)
-		t.runtime[i] = au
-		t.deny(au.Repositories...)
-		return a.putAuthority(tx, p, au, "key "+keyID+" revoked")
-	})
-}
-
-func (a *Admission) editAuthority(ctx context.Context, p Principal, name string, edit func(*store.Txn, *trust, int) error) error {
-	err := a.change(ctx, func(tx *store.Txn, t *trust) error {
-		i := find(t.runtime, name)
-		if i < 0 {
-			if err := p.administrator("**"); err != nil {
-				return err
-			}
-			if find(t.config, name) >= 0 {
-				return store.Errorf(store.CodeConflict, "the authority %q is in the configuration file: change it there and reload", name)
-			}
-			return store.Errorf(store.CodeNotFound, "there is no authority %q; assay trust list shows them", name)
-		}
-		if err := p.administrator(t.runtime[i].Repositories...); err != nil {
-			return err
-		}
-		return edit(tx, t, i)
-	})
 	return a.refusedChange(ctx, p, AuditRecord{}, err)
+}
+
+// RevokeKey is RevokeTrust of a key.
+func (a *Admission) RevokeKey(ctx context.Context, p Principal, authority, keyID string) error {
+	_, err := a.RevokeTrust(ctx, p, TrustRevocation{Authority: authority, Kind: RevokedKey, Value: keyID})
+	return err
 }
 
 // Revocations lists the records in force.

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 
 	"github.com/opencontainers/go-digest"
@@ -100,57 +99,56 @@ func (w *writing) prove(ctx context.Context, evidence, subject store.Digest, fou
 	if err != nil {
 		return err
 	}
-	stored := w.tx.Facts(in.repo, subject)
-	old := new(known)
-	if b := stored[evidence]; b != nil {
-		if err := json.Unmarshal(b, old); err != nil {
-			return store.Errorf(store.CodeInternal, "the facts of %s are damaged; run assay check: %w", evidence, err)
+	var old *known
+	if b := w.tx.Fact(in.repo, subject, evidence); b != nil {
+		if old, err = decodeFacts(evidence, b); err != nil {
+			return err
 		}
 	}
 	k := in.registry
-	if k == nil && old.Registry {
+	if k == nil && old != nil && old.Registry {
 		return nil // the registry's own statement stays its own, whoever pushes the same bytes
 	}
 	if k == nil {
-		s := verify.Subject{Repository: in.repo, Descriptor: store.Descriptor{Digest: subject}}
-		if rec != nil {
-			s = subjectOf(in.repo, rec)
-		}
-		if k, err = w.a.verify(ctx, w.tx, w.t, s, evidence, found); err != nil {
+		if k, err = w.judge(ctx, rec, evidence, subject, found); err != nil {
 			return err
 		}
-		if rec == nil {
-			k.Trust = "" // verified again when the subject comes, with all that is known of it then
-		}
 	}
-	if !k.verified() && stored[evidence] == nil && unverified(stored) >= maxUnverified {
+	if !k.verified() && old == nil && unproven(w.tx, in.repo, subject) >= maxUnverified {
 		return nil
 	}
-	if !old.At.IsZero() {
+	if old != nil {
 		k.At = old.At
 	}
-	putFacts(w.tx, in.repo, subject, evidence, k)
+	putFacts(w.tx, in.repo, subject, evidence, k, old != nil && !old.verified())
 	if rec != nil && in.registry == nil {
 		w.seeds = append(w.seeds, store.Item{Repository: in.repo, Digest: subject})
 	}
 	return nil
 }
 
-func unverified(stored map[store.Digest][]byte) int {
-	n := 0
-	for _, b := range stored {
-		var k known
-		if json.Unmarshal(b, &k) != nil || !k.verified() {
-			n++
+// judge verifies evidence for a subject, whose record is nil where it is not here yet: then that is done again when it comes, with all that is known of it.
+func (w *writing) judge(ctx context.Context, rec *store.ManifestRecord, evidence, subject store.Digest, found verify.Found) (*known, error) {
+	s := verify.Subject{Repository: w.in.repo, Descriptor: store.Descriptor{Digest: subject}}
+	if rec != nil {
+		s = subjectOf(w.in.repo, rec)
+	}
+	k := &known{Found: found, At: w.a.now()}
+	if _, err := w.a.verify(ctx, w.tx, w.t.covering(w.in.repo), s, evidence, k); err != nil {
+		return nil, err
+	}
+	if rec == nil {
+		for name, j := range k.Under {
+			k.Under[name] = judged{Facts: j.Facts}
 		}
 	}
-	return n
+	return k, nil
 }
 
 // withdraw takes back what a manifest proved, and has its subjects decided again.
 func (w *writing) withdraw(det *store.Detail, evidence store.Digest, about []store.Digest) {
 	for _, subject := range about {
-		w.tx.DropFacts(w.in.repo, subject, evidence)
+		dropFacts(w.tx, w.in.repo, subject, evidence)
 		if planted == 1 {
 			continue // the verdict survives its evidence
 		}

@@ -128,7 +128,7 @@ func (a *Admission) explain(s store.Snapshot, p Principal, repo store.Name, ref 
 	}
 	stored := s.Facts(repo, rec.Digest)
 	e.EvidenceKept = len(stored)
-	if e.Facts, err = storedFacts(stored, a); err != nil {
+	if e.Facts, err = explainFacts(t, subjectOf(repo, rec), stored, a.now()); err != nil {
 		return nil, err
 	}
 	if b := s.Decision(det.Decision); det.Decision != "" && b != nil {
@@ -143,16 +143,40 @@ func (a *Admission) explain(s store.Snapshot, p Principal, repo store.Name, ref 
 	return e, nil
 }
 
-func storedFacts(stored map[store.Digest][]byte, a *Admission) ([]verify.Fact, error) {
+// explainFacts are all facts about a manifest: every layer of its evidence under every authority that covers the repository, the newest evidence first, and what
+// TUF targets say. A refused one names the authority that it was judged under. Beyond a page, what is refused is left out.
+func explainFacts(t *trust, s verify.Subject, stored map[store.Digest][]byte, now time.Time) ([]verify.Fact, error) {
 	all := map[store.Digest]*known{}
 	for d, b := range stored {
-		k := new(known)
-		if err := json.Unmarshal(b, k); err != nil {
-			return nil, store.Errorf(store.CodeInternal, "the facts of %s are damaged; run assay check: %w", d, err)
+		k, err := decodeFacts(d, b)
+		if err != nil {
+			return nil, err
 		}
 		all[d] = k
 	}
-	return count(all, a.now()).facts, nil
+	covering := t.covering(s.Repository)
+	facts := t.pinFacts(s, now).facts
+	for _, d := range newest(all) {
+		facts = append(facts, all[d].Facts...)
+		all[d].each(covering, now, func(name string, under []verify.Fact) {
+			for _, f := range under {
+				f.Authority = name
+				facts = append(facts, f)
+			}
+		})
+	}
+	if len(facts) > maxPage {
+		slices.SortStableFunc(facts, func(x, y verify.Fact) int { return rank(y) - rank(x) })
+		facts = facts[:maxPage]
+	}
+	return facts, nil
+}
+
+func rank(f verify.Fact) int {
+	if f.Verified {
+		return 1
+	}
+	return 0
 }
 
 func explainReason(rec *store.ManifestRecord, det *store.Detail) string {
@@ -345,8 +369,8 @@ func (b *treeBuilder) evidence(n *TreeNode, d store.Digest, depth int) error {
 		}
 		var k known
 		if v := stored[e]; v != nil && json.Unmarshal(v, &k) == nil {
-			for _, f := range k.Facts {
-				c.Facts = append(c.Facts, factLine(f.At(b.a.now())))
+			for _, f := range k.told(b.a.trust.Load().covering(b.repo), b.a.now()) {
+				c.Facts = append(c.Facts, factLine(f))
 			}
 		}
 		n.Evidence = append(n.Evidence, *c)

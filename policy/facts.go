@@ -1,51 +1,176 @@
 package policy
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
 
-// known is what the store keeps about one evidence manifest for one subject.
+// known is what the store keeps about one evidence manifest for one subject: under each authority that covers the repository, what it says by itself.
 type known struct {
-	Facts []verify.Fact `json:"facts"`
-	// Trust names the authorities under which the facts were found; another set, or a subject that was not there yet, means: verify again.
-	Trust    string       `json:"trust"`
-	Found    verify.Found `json:"found"`
-	Registry bool         `json:"registry,omitempty"` // the registry's own statement
-	At       time.Time    `json:"at"`
+	Under    map[string]judged `json:"under,omitempty"` // by the authority's name; "" where there is none
+	Facts    []verify.Fact     `json:"facts,omitempty"` // of the registry's own statement: given, not verified
+	Found    verify.Found      `json:"found"`
+	Registry bool              `json:"registry,omitempty"` // the registry's own statement
+	At       time.Time         `json:"at"`
+}
+
+// judged are the facts under one revision of an authority, or under none: then the subject was not there yet. Under another they are found anew.
+type judged struct {
+	Revision string        `json:"revision"`
+	Facts    []verify.Fact `json:"facts"`
 }
 
 func (k *known) verified() bool {
-	return slices.ContainsFunc(k.Facts, func(f verify.Fact) bool { return f.Verified })
+	for _, j := range k.Under {
+		if slices.ContainsFunc(j.Facts, proven) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(k.Facts, proven)
 }
+
+func proven(f verify.Fact) bool { return f.Verified }
 
 // Limits of what counts for one subject (semantics.md, "Evidence").
 const (
 	maxUnverified = 64
-	maxVerified   = 64 // newest, per authority and predicate type
-	maxLayers     = 64
+	maxVerified   = 64       // newest, per authority and predicate type
 	maxEvidence   = 40 << 20 // bytes of one layer
 )
 
-// verify judges one evidence manifest for a subject.
-func (a *Admission) verify(ctx context.Context, tx *store.Txn, t *trust, subject verify.Subject, evidence store.Digest, found verify.Found) (*known, error) {
-	e, err := a.load(ctx, tx, subject.Repository, evidence, found)
-	if err != nil {
-		return nil, err
+// nobody is the revision of no authority at all.
+const nobody = "none"
+
+// verify judges one evidence manifest for a subject under each authority under which that was not done yet, or under which it was another, and forgets those
+// that are gone. It reports whether anything is not as it was.
+func (a *Admission) verify(ctx context.Context, tx *store.Txn, covering []*authority, subject verify.Subject, evidence store.Digest, k *known) (changed bool, err error) {
+	if k.Registry {
+		return false, nil
 	}
-	as := t.covering(subject.Repository)
-	report, err := a.o.Verifier.Verify(ctx, subject, []verify.Evidence{*e}, as)
-	if err != nil {
-		return nil, err
+	var e *verify.Evidence
+	under := make(map[string]judged, len(covering))
+	one := func(name, revision string, au *authority) error {
+		if j, ok := k.Under[name]; ok && j.Revision == revision {
+			under[name] = j
+			return nil
+		}
+		if e == nil {
+			if e, err = a.load(ctx, tx, subject.Repository, evidence, k.Found); err != nil {
+				return err
+			}
+		}
+		report, err := a.o.Verifier.Verify(ctx, subject, []verify.Evidence{*e}, au.asked())
+		if err != nil {
+			return err
+		}
+		if au != nil && au.bare {
+			au.waiting(report.Facts)
+		}
+		under[name], changed = judged{revision, report.Facts}, true
+		return nil
 	}
-	return &known{Facts: report.Facts, Trust: authorityRevision(as), Found: found, At: a.now()}, nil
+	for _, au := range covering {
+		if au.Kind == verify.KindTUF {
+			continue // what it says of a manifest is no evidence that somebody pushed
+		}
+		if err := one(au.Name, au.revision, au); err != nil {
+			return false, err
+		}
+	}
+	if len(under) == 0 {
+		if err := one("", nobody, nil); err != nil {
+			return false, err
+		}
+	}
+	changed = changed || len(under) != len(k.Under)
+	k.Under = under
+	return changed, nil
+}
+
+// told are the facts as policies are told them: of each layer what is proven, under whichever authorities, or the refusal that says most.
+func (k *known) told(covering []*authority, now time.Time) []verify.Fact {
+	if k.Registry {
+		return k.Facts
+	}
+	type place struct {
+		layer store.Digest
+		n     int // of layers with the same bytes, in order
+	}
+	all := map[place][]verify.Fact{}
+	var order []place
+	k.each(covering, now, func(_ string, facts []verify.Fact) {
+		seen := map[store.Digest]int{}
+		for _, f := range facts {
+			p := place{f.Layer, seen[f.Layer]}
+			seen[f.Layer]++
+			if all[p] == nil {
+				order = append(order, p)
+			}
+			all[p] = append(all[p], f)
+		}
+	})
+	var facts []verify.Fact
+	for _, p := range order {
+		facts = append(facts, best(all[p])...)
+	}
+	return facts
+}
+
+// each gives what is known under each authority, by name, as it stands now.
+func (k *known) each(covering []*authority, now time.Time, do func(name string, facts []verify.Fact)) {
+	for _, name := range slices.Sorted(maps.Keys(k.Under)) {
+		var au *authority
+		if i := slices.IndexFunc(covering, func(au *authority) bool { return au.Name == name }); i >= 0 {
+			au = covering[i]
+		}
+		facts := slices.Clone(k.Under[name].Facts)
+		for i := range facts {
+			facts[i] = au.at(facts[i], now)
+		}
+		do(name, facts)
+	}
+}
+
+// best are the proven facts of one layer, or the refusal that says most.
+func best(facts []verify.Fact) []verify.Fact {
+	telling := 0
+	var all []verify.Fact
+	for i, f := range facts {
+		if f.Verified {
+			all = append(all, f)
+		} else if f.Code.Tells(facts[telling].Code) {
+			telling = i
+		}
+	}
+	if len(all) > 0 {
+		return all
+	}
+	return []verify.Fact{facts[telling]}
+}
+
+// next is when a fact begins or ceases to count.
+func (k *known) next(covering []*authority, now time.Time) time.Time {
+	var next time.Time
+	for name, j := range k.Under {
+		next = earlier(next, (&verify.Report{Facts: j.Facts}).NextChange(now))
+		if i := slices.IndexFunc(covering, func(au *authority) bool { return au.Name == name }); i >= 0 && slices.ContainsFunc(j.Facts, proven) {
+			if end := covering[i].ends(); end.After(now) {
+				next = earlier(next, end)
+			}
+		}
+	}
+	return next
 }
 
 // load reads an evidence manifest with its layers. It was classified when it was stored.
@@ -106,37 +231,40 @@ func earlier(x, y time.Time) time.Time {
 	return x
 }
 
-// facts are those of one manifest's own evidence, verified again where trust has changed since.
+// facts are those of one manifest's own evidence, verified again where trust has changed since, and what TUF targets say of it.
 func (a *Admission) facts(ctx context.Context, tx *store.Txn, t *trust, subject verify.Subject) (*found, error) {
 	repo, d := subject.Repository, subject.Descriptor.Digest
-	stored := tx.Facts(repo, d)
-	revision := ""
-	if len(stored) > 0 {
-		revision = authorityRevision(t.covering(repo))
-	}
+	covering := t.covering(repo)
 	all := map[store.Digest]*known{}
-	for evidence, b := range stored {
-		k := new(known)
-		if err := json.Unmarshal(b, k); err != nil {
-			return nil, store.Errorf(store.CodeInternal, "the facts of %s are damaged; run assay check: %w", evidence, err)
+	for evidence, b := range tx.Facts(repo, d) {
+		k, err := decodeFacts(evidence, b)
+		if err != nil {
+			return nil, err
 		}
 		if stands, err := a.stands(tx, t, repo, evidence); err != nil {
 			return nil, err
 		} else if !stands {
 			continue
 		}
-		if !k.Registry && k.Trust != revision {
-			again, err := a.verify(ctx, tx, t, subject, evidence, k.Found)
-			if err != nil {
-				return nil, err
-			}
-			again.At = k.At
-			k = again
-			putFacts(tx, repo, d, evidence, k)
+		was := k.verified()
+		changed, err := a.verify(ctx, tx, covering, subject, evidence, k)
+		if err != nil {
+			return nil, err
+		}
+		if changed {
+			putFacts(tx, repo, d, evidence, k, !was)
 		}
 		all[evidence] = k
 	}
-	return count(all, a.now()), nil
+	return count(all, covering, a.now()).and(t.pinFacts(subject, a.now())), nil
+}
+
+func decodeFacts(evidence store.Digest, b []byte) (*known, error) {
+	k := new(known)
+	if err := json.Unmarshal(b, k); err != nil {
+		return nil, store.Errorf(store.CodeInternal, "the facts of %s are damaged; run assay check: %w", evidence, err)
+	}
+	return k, nil
 }
 
 // stands reports whether evidence counts at all: what is revoked, by its own digest or a blob's, proves nothing while the record is there.
@@ -151,34 +279,78 @@ func (a *Admission) stands(tx *store.Txn, t *trust, repo store.Name, evidence st
 	return err == nil && a.withdrawn(t, s) == nil, err
 }
 
-func putFacts(tx *store.Txn, repo store.Name, subject, evidence store.Digest, k *known) {
+// classUnproven counts, for each subject, the evidence manifests of which facts are kept that prove nothing: an arrival does not read all the others.
+const classUnproven = "unproven"
+
+func unprovenName(repo store.Name, subject store.Digest) string {
+	return string(repo) + "@" + string(subject)
+}
+
+func unproven(tx *store.Txn, repo store.Name, subject store.Digest) int {
+	n, err := strconv.Atoi(string(tx.Doc(classUnproven, unprovenName(repo, subject))))
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// putFacts keeps facts. counted says that these were counted as unproven before.
+func putFacts(tx *store.Txn, repo store.Name, subject, evidence store.Digest, k *known, counted bool) {
 	b, err := json.Marshal(k)
 	if err != nil {
 		panic("policy: facts that do not marshal") // strings, times and decoded JSON
 	}
 	tx.PutFacts(repo, subject, evidence, b)
+	countUnproven(tx, repo, subject, counted, !k.verified())
+}
+
+// dropFacts forgets what a manifest proved of a subject.
+func dropFacts(tx *store.Txn, repo store.Name, subject, evidence store.Digest) {
+	b := tx.Fact(repo, subject, evidence)
+	if b == nil {
+		return
+	}
+	k, err := decodeFacts(evidence, b)
+	tx.DropFacts(repo, subject, evidence)
+	countUnproven(tx, repo, subject, err == nil && !k.verified(), false)
+}
+
+func countUnproven(tx *store.Txn, repo store.Name, subject store.Digest, was, is bool) {
+	n := unproven(tx, repo, subject)
+	switch {
+	case is && !was:
+		n++
+	case was && !is:
+		n--
+	default:
+		return
+	}
+	if n <= 0 {
+		tx.DeleteDoc(classUnproven, unprovenName(repo, subject))
+	} else {
+		tx.PutDoc(classUnproven, unprovenName(repo, subject), []byte(strconv.Itoa(n)))
+	}
+}
+
+// newest lists evidence by when it came, the newest first.
+func newest(all map[store.Digest]*known) []store.Digest {
+	order := slices.Collect(maps.Keys(all))
+	slices.SortFunc(order, func(x, y store.Digest) int {
+		return cmp.Or(all[y].At.Compare(all[x].At), strings.Compare(string(x), string(y)))
+	})
+	return order
 }
 
 // count applies time and the limits: newest verified evidence first, then the rest oldest first, in an order that does not depend on a map's.
 // Only what counts now takes one of the places.
-func count(all map[store.Digest]*known, now time.Time) *found {
-	order := make([]store.Digest, 0, len(all))
-	for d := range all {
-		order = append(order, d)
-	}
-	slices.SortFunc(order, func(x, y store.Digest) int {
-		if c := all[y].At.Compare(all[x].At); c != 0 {
-			return c
-		}
-		return cmpString(string(x), string(y))
-	})
+func count(all map[store.Digest]*known, covering []*authority, now time.Time) *found {
 	type class struct{ authority, predicate string }
 	seen := map[class]int{}
 	f := &found{}
-	for _, d := range order {
-		f.next = earlier(f.next, (&verify.Report{Facts: all[d].Facts}).NextChange(now))
-		for _, fact := range all[d].Facts {
-			if fact = fact.At(now); fact.Verified {
+	for _, d := range newest(all) {
+		f.next = earlier(f.next, all[d].next(covering, now))
+		for _, fact := range all[d].told(covering, now) {
+			if fact.Verified {
 				c := class{fact.Authority, fact.PredicateType}
 				if seen[c]++; seen[c] > maxVerified {
 					continue

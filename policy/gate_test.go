@@ -242,7 +242,8 @@ func TestB23_B24_TrustChangesReachTheNextPull(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(t, "after trust add", k.get(puller, app, "v1"), string(i.desc.Digest))
-	if err := k.a.RevokeKey(k.ctx, admin, "release", k.key.public.ID); err != nil {
+	revoked := policy.TrustRevocation{Authority: "release", Kind: policy.RevokedKey, Value: k.key.public.ID, Reason: "lost"}
+	if _, err := k.a.RevokeTrust(k.ctx, admin, revoked); err != nil {
 		t.Fatal(err)
 	}
 	want(t, "a layer after the key was revoked", k.getBlob(puller, app, i.layer.Digest), denied)
@@ -253,6 +254,10 @@ func TestB23_B24_TrustChangesReachTheNextPull(t *testing.T) {
 	k.start()
 	want(t, "after a restart", k.get(puller, app, "v1"), denied)
 	if err := k.a.AddAuthority(k.ctx, admin, au); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "added again, its key still revoked", k.get(puller, app, "v1"), denied)
+	if err := k.a.RestoreTrust(k.ctx, admin, revoked); err != nil {
 		t.Fatal(err)
 	}
 	if err := k.a.Catchup(k.ctx); err != nil {

@@ -213,10 +213,7 @@ func (a *Admission) ask(ctx context.Context, tx *store.Txn, t *trust, s *subject
 
 // conclude turns a decision into a state. A policy that gave no answer leaves the manifest pending, to be asked again.
 func conclude(in *Input, d *Decision, next time.Time) *verdict {
-	v := &verdict{state: store.StateAdmitted, input: in, decision: d, validUntil: d.ValidUntil}
-	if !next.IsZero() && (v.validUntil.IsZero() || next.Before(v.validUntil)) {
-		v.validUntil = next
-	}
+	v := &verdict{state: store.StateAdmitted, input: in, decision: d, validUntil: earlier(d.ValidUntil, next)}
 	for _, w := range d.Warn {
 		v.warnings = append(v.warnings, clip(w.Policy+": "+w.Message, maxMessage))
 	}
@@ -334,9 +331,8 @@ type basis struct {
 	revision string    // changes with the evidence; empty if there is none
 }
 
-// input builds policy.input/v1 for a stored manifest.
-func (a *Admission) input(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest) (*Input, *basis, error) {
-	now := a.now()
+// everything are the facts that a manifest is judged by, its own and inherited ones, and its parents.
+func (a *Admission) everything(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest) (*found, []store.Digest, error) {
 	own, err := a.facts(ctx, tx, t, subjectOf(s.repo, s.rec))
 	if err != nil {
 		return nil, nil, err
@@ -345,7 +341,16 @@ func (a *Admission) input(ctx context.Context, tx *store.Txn, t *trust, s *subje
 	if err != nil {
 		return nil, nil, err
 	}
-	all = own.and(all)
+	return own.and(all), parents, nil
+}
+
+// input builds policy.input/v1 for a stored manifest.
+func (a *Admission) input(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest) (*Input, *basis, error) {
+	now := a.now()
+	all, parents, err := a.everything(ctx, tx, t, s)
+	if err != nil {
+		return nil, nil, err
+	}
 	in := a.describe(ctx, tx, s.repo, s.rec.Digest, s.rec.Size, s.parsed, s.rec.Kind, now)
 	in.Subject.State, in.Subject.Parents = s.rec.State, parents
 	in.Subject.FirstSeen, in.Subject.Pushers = s.det.FirstSeen, s.det.Pushers

@@ -252,7 +252,7 @@ func judgedState(s store.State) bool {
 
 // doubtful reports whether a verdict has to be made again before it is used.
 func doubtful(r store.Records, t *trust, now time.Time, i store.Item, v store.Verdict) bool {
-	return judgedState(v.State) && !t.fresh(i.Repository, v.Seq, v.ValidUntil, now) || (judgedState(v.State) || v.State == store.StateEvidence) && r.Queued(i)
+	return judgedState(v.State) && !t.fresh(i.Repository, v, now) || (judgedState(v.State) || v.State == store.StateEvidence) && r.Queued(i)
 }
 
 // StatBlob answers HEAD.

@@ -58,7 +58,8 @@ func (a *Admission) Catchup(ctx context.Context) error {
 			return nil
 		}
 		if err := a.eachManifest(ctx, func(i store.Item, v store.Verdict) bool {
-			return judgedState(v.State) && !t.fresh(i.Repository, v.Seq, time.Time{}, a.now())
+			v.ValidUntil = time.Time{}
+			return judgedState(v.State) && t.doubts(i.Repository, v, a.now(), true) != certain
 		}, a.reconsider); err != nil {
 			return err
 		}

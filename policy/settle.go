@@ -30,8 +30,10 @@ type settling struct {
 	waiting map[store.Item]bool // in work
 	decided map[store.Item]int
 	ready   map[store.Item]bool // what its verdict is made of was looked at
-	n       int
-	queued  bool
+	// light are manifests that nothing happened to but that trust changed: where their facts are what they were, the verdict stands.
+	light  map[store.Item]bool
+	n      int
+	queued bool
 }
 
 // again is how often one manifest is decided in one transaction: more would mean that two policies chase each other.
@@ -45,8 +47,28 @@ func (a *Admission) settle(ctx context.Context, tx *store.Txn, t *trust, seeds [
 
 // settleWritten is settle after a push, which knows the tags that it wrote.
 func (a *Admission) settleWritten(ctx context.Context, tx *store.Txn, t *trust, seeds []store.Item, why cause, written map[store.Item][]string) (queued bool, err error) {
-	w := &settling{a: a, tx: tx, t: t, why: why, written: written, waiting: map[store.Item]bool{}, decided: map[store.Item]int{}, ready: map[store.Item]bool{}}
+	w := a.settling(tx, t, why)
+	w.written = written
 	w.add(seeds)
+	return w.run(ctx)
+}
+
+// reconsidering is settle of manifests that are looked at because trust or time put them in doubt.
+func (a *Admission) reconsidering(ctx context.Context, tx *store.Txn, t *trust, seeds []store.Item) error {
+	w := a.settling(tx, t, cause{"system", "reevaluate"})
+	w.add(seeds)
+	for _, i := range seeds {
+		w.light[i] = true
+	}
+	_, err := w.run(ctx)
+	return err
+}
+
+func (a *Admission) settling(tx *store.Txn, t *trust, why cause) *settling {
+	return &settling{a: a, tx: tx, t: t, why: why, waiting: map[store.Item]bool{}, decided: map[store.Item]int{}, ready: map[store.Item]bool{}, light: map[store.Item]bool{}}
+}
+
+func (w *settling) run(ctx context.Context) (queued bool, err error) {
 	for len(w.work) > 0 {
 		i := w.work[0]
 		w.work = w.work[1:]
@@ -70,7 +92,7 @@ func (a *Admission) settleWritten(ctx context.Context, tx *store.Txn, t *trust, 
 		}
 	}
 	if w.queued {
-		tx.AfterCommit(func() { wake(a.wakeReview) })
+		w.tx.AfterCommit(func() { wake(w.a.wakeReview) })
 	}
 	return w.queued, nil
 }
@@ -87,9 +109,11 @@ func (w *settling) add(items []store.Item) {
 	for _, i := range items {
 		switch {
 		case w.waiting[i]:
+			delete(w.light, i)
 		case w.decided[i] >= again:
 			w.a.log.Error("a verdict does not come to rest", "repository", i.Repository, "digest", i.Digest)
 		default:
+			delete(w.light, i)
 			w.waiting[i] = true
 			w.work = append(w.work, i)
 		}
@@ -169,9 +193,14 @@ func (w *settling) decide(ctx context.Context, i store.Item) error {
 	if err != nil {
 		return err
 	}
-	doubted := s != nil && doubtful(tx.Records, t, a.now(), i, s.rec.Verdict())
 	w.n++
 	w.decided[i]++
+	doubted := s != nil && doubtful(tx.Records, t, a.now(), i, s.rec.Verdict())
+	if s != nil {
+		if stands, err := w.stands(ctx, i, s); err != nil || stands {
+			return err
+		}
+	}
 	tx.Done(i)
 	if s == nil || s.rec.State == store.StateTombstoned || s.rec.State == store.StateExpired {
 		return nil
@@ -206,6 +235,23 @@ func (w *settling) decide(ctx context.Context, i store.Item) error {
 	more, err := a.dependents(tx, t, s, before, late || revision != s.det.Revision)
 	w.add(more)
 	return err
+}
+
+// stands reports whether a verdict that only a change of what evidence proves put in doubt is made of the same facts now: then it is as good as a new one.
+func (w *settling) stands(ctx context.Context, i store.Item, s *subjectManifest) (bool, error) {
+	a, rec := w.a, s.rec
+	judged := rec.State == store.StateAdmitted || rec.State == store.StateQuarantined
+	if !judged || !w.light[i] || rec.Kind == store.KindAttestation || w.tx.Queued(i) || w.t.doubts(s.repo, rec.Verdict(), a.now(), true) != ofEvidence ||
+		s.parsed.Index() && w.t.engine.Traits(s.repo).AllChildren {
+		return false, nil
+	}
+	all, _, err := a.everything(ctx, w.tx, w.t, s)
+	if err != nil || all.revision() != s.det.Revision {
+		return false, nil // whoever decides it finds the error, too
+	}
+	rec.Seq, rec.ValidUntil = w.t.seq, earlier(rec.ValidUntil, all.next)
+	w.tx.PutManifest(s.repo, rec)
+	return true, nil
 }
 
 // write records a verdict: state, openings, decision, audit and SBOM work change together.
@@ -409,7 +455,14 @@ func (a *Admission) decideTag(ctx context.Context, tx *store.Txn, t *trust, s *s
 	}
 	in.Request.Entry, in.Subject.Tag = EntryTag, name
 	in.Tags = &TagsInput{PreviousDigest: shown(tx, s.repo, name, tag)}
-	return t.engine.Decide(ctx, in)
+	in.TUF = t.tufInput(subjectOf(s.repo, s.rec), name, in.Request.Time)
+	d, err := t.engine.Decide(ctx, in)
+	if err != nil || in.TUF == nil || in.TUF.Code != "" {
+		return d, err
+	}
+	until := *d
+	until.ValidUntil = earlier(d.ValidUntil, in.TUF.ValidUntil)
+	return &until, nil
 }
 
 // review decides manifests again, inline: each once for all who wait for it.
@@ -435,8 +488,7 @@ func (a *Admission) review(ctx context.Context, items []store.Item) error {
 func (a *Admission) decide(ctx context.Context, items []store.Item) (failed []store.Item, err error) {
 	settle := func(items []store.Item) error {
 		return a.local.Update(ctx, func(tx *store.Txn) error {
-			_, err := a.settle(ctx, tx, a.trusted(tx), items, cause{"system", "reevaluate"})
-			return err
+			return a.reconsidering(ctx, tx, a.trusted(tx), items)
 		})
 	}
 	var last error

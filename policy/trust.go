@@ -3,11 +3,10 @@ package policy
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -23,7 +22,9 @@ type trust struct {
 	engine      Engine
 	config      []verify.Authority // from the configuration
 	runtime     []verify.Authority // from the store
-	authorities []verify.Authority // both
+	overlay     []TrustRevocation  // what they no longer vouch for
+	tuf         map[string]*pinned // what TUF repositories say, by authority
+	authorities []authority        // both, as they count
 	denials     []denial
 	revoked     map[store.Digest][]Revocation
 	revocations []Revocation
@@ -32,18 +33,26 @@ type trust struct {
 
 // denial says: verdicts in these repositories that were decided before seq do not count.
 type denial struct {
-	Seq        uint64     `json:"seq"`
-	Repository store.Glob `json:"repository"`
+	Seq          uint64      `json:"seq"`
+	Repositories store.Globs `json:"repositories"`
+	// Evidence: only what evidence proves changed, so that a verdict whose facts are what they were stands.
+	Evidence bool `json:"evidence,omitempty"`
+	// Widening: who is trusted for more is trusted for all that was; what is admitted stays so until it was decided again, in the background.
+	Widening bool `json:"widening,omitempty"`
+}
+
+func (d denial) like(e denial) bool {
+	return d.Evidence == e.Evidence && d.Widening == e.Widening && slices.Equal(d.Repositories, e.Repositories)
 }
 
 // maxDenials is where the set collapses to one bound for all repositories.
 const maxDenials = 8
 
-// trustState is what the store remembers between runs.
+// trustState is what the store remembers between runs, apart from the authorities themselves.
 type trustState struct {
 	Seq      uint64   `json:"seq"`
 	Denials  []denial `json:"denials"`
-	Revision string   `json:"revision"` // of engine and authorities
+	Revision string   `json:"revision"` // of the engine
 }
 
 const (
@@ -51,26 +60,45 @@ const (
 	classAuthority  = "authority"
 	classRevocation = "revocation"
 	docState        = "state"
+	docAuthorities  = "authorities"
 )
 
-// fresh reports whether a verdict still counts.
-func (t *trust) fresh(repo store.Name, seq uint64, validUntil, now time.Time) bool {
-	if !validUntil.IsZero() && !now.Before(validUntil) {
-		return false
+// doubt is how much of a verdict is to be looked at again before it is used.
+type doubt int
+
+const (
+	certain    doubt = iota
+	ofEvidence       // the facts: where they are what they were, the verdict stands
+	ofAll
+)
+
+// doubts says what the denials and the time leave of a verdict. reviewed asks for what the background decides again, too: widenings of what is admitted.
+func (t *trust) doubts(repo store.Name, v store.Verdict, now time.Time, reviewed bool) doubt {
+	if !v.ValidUntil.IsZero() && !now.Before(v.ValidUntil) {
+		return ofAll
 	}
+	most := certain
 	for _, d := range t.denials {
-		if seq < d.Seq && d.Repository.Match(repo) {
-			return false
+		if v.Seq >= d.Seq || d.Widening && !reviewed && v.State == store.StateAdmitted || !d.Repositories.Match(repo) {
+			continue
+		}
+		if most = ofEvidence; !d.Evidence {
+			return ofAll
 		}
 	}
-	return true
+	return most
+}
+
+// fresh reports whether a verdict still counts.
+func (t *trust) fresh(repo store.Name, v store.Verdict, now time.Time) bool {
+	return t.doubts(repo, v, now, false) == certain
 }
 
 // covering are the authorities that speak for a repository.
-func (t *trust) covering(repo store.Name) []verify.Authority {
-	var as []verify.Authority
-	for _, a := range t.authorities {
-		if a.Repositories.Match(repo) {
+func (t *trust) covering(repo store.Name) []*authority {
+	var as []*authority
+	for i := range t.authorities {
+		if a := &t.authorities[i]; a.Covers(repo) {
 			as = append(as, a)
 		}
 	}
@@ -89,41 +117,38 @@ func (t *trust) revocation(repo store.Name, ds ...store.Digest) *Revocation {
 	return nil
 }
 
-// authorityRevision names a set of authorities, so that facts which were verified under it can be used again.
-func authorityRevision(as []verify.Authority) string {
-	b, err := json.Marshal(as)
-	if err != nil {
-		return "" // never equal to a stored revision: facts are verified again
-	}
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:16])
-}
-
-func (t *trust) revision() string {
-	return t.engine.Revision() + " " + authorityRevision(t.authorities)
-}
-
+// clone is a copy to be changed: lists and maps of it are replaced, never written to.
 func (t *trust) clone() *trust {
 	c := *t
 	c.denials = slices.Clone(t.denials)
 	c.revocations = slices.Clone(t.revocations)
 	c.revoked = maps.Clone(t.revoked)
+	c.tuf = maps.Clone(t.tuf)
 	return &c
 }
 
-// deny makes every verdict in the repositories that was decided before this sequence be decided again before it is used.
-func (t *trust) deny(globs ...store.Glob) {
-	for _, g := range globs {
-		t.denials = append(t.denials, denial{t.seq, g})
+// deny makes verdicts that were decided before this sequence be decided again before they are used.
+func (t *trust) deny(d denial) {
+	if len(d.Repositories) == 0 {
+		return
 	}
-	if len(t.denials) > maxDenials {
-		t.denials = []denial{{t.seq, "**"}}
+	d.Seq = t.seq
+	t.denials = append(slices.DeleteFunc(t.denials, d.like), d)
+	if len(t.denials) <= maxDenials {
+		return
 	}
+	all := denial{Seq: t.seq, Repositories: everywhere, Evidence: true, Widening: true}
+	for _, d := range t.denials {
+		all.Evidence, all.Widening = all.Evidence && d.Evidence, all.Widening && d.Widening
+	}
+	t.denials = []denial{all}
 }
+
+var everywhere = store.Globs{"**"}
 
 // seal writes what the store remembers.
 func (t *trust) seal(tx *store.Txn) {
-	b, err := json.Marshal(trustState{t.seq, t.denials, t.revision()})
+	b, err := json.Marshal(trustState{t.seq, t.denials, t.engine.Revision()})
 	if err != nil {
 		panic("policy: a trust state that does not marshal") // numbers and strings
 	}
@@ -143,13 +168,8 @@ func (a *Admission) trusted(tx *store.Txn) *trust {
 	return a.trust.Load()
 }
 
-func (t *trust) join() {
-	t.authorities = append(slices.Clone(t.config), t.runtime...)
-}
-
 // loadTrust runs before anything listens.
 func (a *Admission) loadTrust(ctx context.Context) error {
-	t := &trust{engine: a.o.Engine, config: a.o.Authorities, revoked: map[store.Digest][]Revocation{}}
 	return a.local.Update(ctx, func(tx *store.Txn) error {
 		state := trustState{Seq: 1}
 		if b := tx.Doc(classTrust, docState); b != nil {
@@ -157,16 +177,21 @@ func (a *Admission) loadTrust(ctx context.Context) error {
 				return store.Errorf(store.CodeInternal, "the trust record is damaged; run assay check: %w", err)
 			}
 		}
-		n := &trust{engine: t.engine, config: t.config, seq: state.Seq, denials: state.Denials, revoked: map[store.Digest][]Revocation{}}
+		n := &trust{engine: a.o.Engine, config: a.o.Authorities, seq: state.Seq, denials: state.Denials, revoked: map[store.Digest][]Revocation{}, tuf: map[string]*pinned{}}
 		if err := n.loadDocs(tx); err != nil {
 			return err
 		}
-		n.join()
-		if n.revision() != state.Revision {
-			n.seq++
-			n.deny("**")
+		n.join(tx)
+		before, err := lastAuthorities(tx)
+		if err != nil {
+			return err
 		}
+		if n.seq++; n.engine.Revision() != state.Revision {
+			n.deny(denial{Repositories: everywhere})
+		}
+		n.compareLast(before)
 		n.seal(tx)
+		n.sealAuthorities(tx)
 		tx.AfterCommit(func() { a.publish(n) })
 		return nil
 	})
@@ -180,7 +205,7 @@ func (t *trust) loadDocs(tx *store.Txn) error {
 		}
 		t.runtime = append(t.runtime, au)
 	}
-	slices.SortFunc(t.runtime, func(x, y verify.Authority) int { return cmpString(x.Name, y.Name) })
+	slices.SortFunc(t.runtime, func(x, y verify.Authority) int { return strings.Compare(x.Name, y.Name) })
 	for id, b := range tx.DocsOf(classRevocation) {
 		if planted == 3 {
 			break // a restart forgets what was revoked
@@ -191,17 +216,10 @@ func (t *trust) loadDocs(tx *store.Txn) error {
 		}
 		t.addRevocation(r, tx)
 	}
-	return nil
-}
-
-func cmpString(x, y string) int {
-	switch {
-	case x < y:
-		return -1
-	case x > y:
-		return 1
+	if err := t.loadOverlay(tx); err != nil {
+		return err
 	}
-	return 0
+	return t.loadTUF(tx)
 }
 
 // addRevocation enters a record under its digest and, where the bytes are known, under their other one.
@@ -235,17 +253,21 @@ func (a *Admission) publish(t *trust) {
 }
 
 // change commits a change of trust and only then puts it into force, so that what is in force survives a restart. edit works on a copy,
-// inside the transaction, and may run several times.
+// inside the transaction, and may run several times. What the change means for verdicts is found by comparing the authorities of before and after.
 func (a *Admission) change(ctx context.Context, edit func(tx *store.Txn, t *trust) error) error {
 	a.trustMu.Lock()
 	defer a.trustMu.Unlock()
 	return a.local.Update(ctx, func(tx *store.Txn) error {
 		t := a.trust.Load().clone()
+		before := t.authorities
 		t.seq++
 		if err := edit(tx, t); err != nil {
 			return err
 		}
-		t.join()
+		t.join(tx)
+		if t.compare(before) {
+			t.sealAuthorities(tx)
+		}
 		t.seal(tx)
 		tx.AfterCommit(func() { a.publish(t) })
 		return nil
@@ -256,7 +278,7 @@ func (a *Admission) change(ctx context.Context, edit func(tx *store.Txn, t *trus
 func (a *Admission) SetEngine(ctx context.Context, e Engine) error {
 	return a.change(ctx, func(_ *store.Txn, t *trust) error {
 		if t.engine.Revision() != e.Revision() {
-			t.deny("**")
+			t.deny(denial{Repositories: everywhere})
 		}
 		t.engine = e
 		return nil
@@ -270,9 +292,6 @@ func (a *Admission) SetAuthorities(ctx context.Context, as []verify.Authority) e
 			if find(t.runtime, au.Name) >= 0 {
 				return store.Errorf(store.CodeInvalid, "the authority %q is in the configuration and was also added at run time; remove one with assay trust remove", au.Name)
 			}
-		}
-		if authorityRevision(t.config) != authorityRevision(as) {
-			t.deny("**")
 		}
 		t.config = slices.Clone(as)
 		return nil

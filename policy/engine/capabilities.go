@@ -44,7 +44,7 @@ func capabilities() *ast.Capabilities {
 	for _, b := range boundedBuiltins() {
 		kept = append(kept, &ast.Builtin{Name: b.name, Decl: b.decl})
 	}
-	c.Builtins = kept
+	c.Builtins = append(kept, &ast.Builtin{Name: predicateName, Decl: predicateDecl()})
 	c.AllowNet = []string{} // empty and not nil: nil would mean any host
 	return c
 }

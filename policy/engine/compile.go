@@ -208,6 +208,7 @@ func prepare(ctx context.Context, c *ast.Compiler, e *entry) (evaluate, error) {
 	for _, b := range boundedBuiltins() {
 		options = append(options, b.option())
 	}
+	options = append(options, predicateBuiltin())
 	query, err := rego.New(options...).PrepareForEval(ctx)
 	if err != nil {
 		return nil, err

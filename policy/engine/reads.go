@@ -14,6 +14,8 @@ import (
 type Reads struct {
 	Fields []string `json:"fields"` // members of the input, ordered: signatures, subject, ...
 	Clock  bool     `json:"clock"`  // it can reach time.now_ns
+
+	Predicates bool `json:"predicates,omitempty"` // it can reach assay.predicate, and so reads attestations
 }
 
 // Has reports whether a member of the input is read.
@@ -44,6 +46,7 @@ type analysis struct {
 	banned   map[string]string
 	fields   map[string]bool
 	clock    bool
+	opens    bool
 	seen     map[*ast.Rule]bool
 	queue    []*ast.Rule
 	problems []Problem
@@ -59,7 +62,7 @@ func analyse(name string, c *ast.Compiler, e policy.Entry) (Reads, []Problem) {
 		a.queue = a.queue[1:]
 		a.rule(rule)
 	}
-	return Reads{Fields: slices.Sorted(maps.Keys(a.fields)), Clock: a.clock}, a.problems
+	return Reads{Fields: slices.Sorted(maps.Keys(a.fields)), Clock: a.clock, Predicates: a.opens}, a.problems
 }
 
 func entryRef(e policy.Entry) ast.Ref {
@@ -92,6 +95,9 @@ func (a *analysis) rule(rule *ast.Rule) {
 			a.enqueue(rules)
 		case ref.String() == clock:
 			a.clock = true
+		case ref.String() == predicateName:
+			a.opens = true
+			a.input(rule, ast.Ref{ast.InputRootDocument, ast.StringTerm("attestations")}, loc)
 		}
 		return false
 	})

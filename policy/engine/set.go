@@ -241,8 +241,12 @@ func (s *Set) ask(ctx context.Context, p *program, e *entry, doc *document) (*ou
 	now := doc.in.Request.Time
 	input, err := doc.input(e.reads, p.params)
 	var a answer
+	var open *predicates
+	if e.reads.Predicates {
+		open = newPredicates(ctx, &doc.in)
+	}
 	if err == nil {
-		a = s.runner.run(ctx, e.evaluate, input, now)
+		a = s.runner.run(ctx, e.evaluate, input, open, now)
 		err = a.err
 	}
 	var o *outcome

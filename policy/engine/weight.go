@@ -120,6 +120,10 @@ func (w *weigher) call(operator *ast.Term, operands []*ast.Term, vars *env) {
 		vars.bind(out, weight)
 		return
 	}
+	if ref.String() == predicateName {
+		vars.bind(out, predicateWeight)
+		return
+	}
 	if b, ok := w.compiler.TypeEnv.GetByRef(ref).(*types.Function); ok && scalar(b.Result()) {
 		sum = 1
 	}

@@ -1,0 +1,201 @@
+package policy
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify"
+)
+
+// authority is an authority as it counts: with what administrators revoked and what a TUF repository supplied. Facts remember its revision, each by itself.
+type authority struct {
+	verify.Authority
+	revision string
+	material *pinned // where its material comes from, once it was supplied
+	bare     bool    // its material was not supplied yet: it proves nothing
+}
+
+// join makes the authorities as they count of their parts, and forgets what TUF repositories said that nobody trusts any more.
+func (t *trust) join(tx *store.Txn) {
+	all := slices.Concat(t.config, t.runtime)
+	t.keepTUF(tx, all)
+	t.authorities = make([]authority, 0, len(all))
+	for _, au := range all {
+		j := authority{Authority: au}
+		if au.Material != "" {
+			j.supply(t.tuf[au.Material])
+		}
+		for _, r := range t.overlay {
+			if r.Authority == au.Name {
+				r.apply(&j.Authority)
+			}
+		}
+		j.revision = j.Revision()
+		t.authorities = append(t.authorities, j)
+	}
+}
+
+// supply puts the material of a TUF repository in the place of what the configuration has: who publishes it there also withdraws it there.
+func (a *authority) supply(from *pinned) {
+	a.Keys, a.TrustedRoot, a.bare = nil, "", true
+	if from == nil {
+		return
+	}
+	if m, ok := from.Material[a.Name]; ok {
+		a.Keys, a.TrustedRoot, a.material = slices.Clone(m.Keys), m.TrustedRoot, from
+		a.bare = len(m.Keys) == 0 && m.TrustedRoot == ""
+	}
+}
+
+// at is a fact as it stands at now: what material proved whose metadata ran out counts no more.
+func (a *authority) at(f verify.Fact, now time.Time) verify.Fact {
+	if end := a.ends(); f.Verified && !end.IsZero() && (f.ValidUntil.IsZero() || end.Before(f.ValidUntil)) {
+		f.ValidUntil, f.Ends = end, verify.CodeTUFExpired
+	}
+	return f.At(now)
+}
+
+// ends is when what the authority proves ceases, with the metadata that it comes from; zero if it does not.
+func (a *authority) ends() time.Time {
+	if a == nil || a.material == nil {
+		return time.Time{}
+	}
+	return a.material.ends()
+}
+
+// asked are the authorities to ask the verifier for: evidence is judged under each by itself.
+func (a *authority) asked() []verify.Authority {
+	if a == nil || a.bare {
+		return nil
+	}
+	return []verify.Authority{a.Authority}
+}
+
+// waiting says of facts under an authority without material what is missing.
+func (a *authority) waiting(facts []verify.Fact) {
+	for i := range facts {
+		if f := &facts[i]; f.Code == verify.CodeNoAuthority {
+			f.Message = fmt.Sprintf("Authority %s proves nothing until the TUF repository of %s supplies its material; see assay trust status.", a.Name, a.Material)
+		}
+	}
+}
+
+// compare denies what a change of authorities puts in doubt, each by itself, and reports whether there was any.
+func (t *trust) compare(before []authority) (changed bool) {
+	was := map[string]*authority{}
+	for i := range before {
+		was[before[i].Name] = &before[i]
+	}
+	for i := range t.authorities {
+		now, old := &t.authorities[i], was[t.authorities[i].Name]
+		delete(was, now.Name)
+		switch {
+		case old == nil:
+			changed = true
+			if now.Kind == verify.KindTUF {
+				continue // it said nothing yet
+			}
+			t.deny(denial{Repositories: now.Repositories, Evidence: true, Widening: true})
+		case old.revision != now.revision:
+			changed = true
+			t.deny(old.against(now))
+		}
+	}
+	for i := range before {
+		if old := &before[i]; was[old.Name] != nil {
+			changed = true
+			t.deny(denial{Repositories: old.Repositories, Evidence: old.Kind != verify.KindTUF})
+		}
+	}
+	return changed
+}
+
+// against is what becomes of verdicts when an authority becomes another. What a TUF repository says of tags is no fact of a digest alone.
+func (a *authority) against(now *authority) denial {
+	d := denial{Repositories: slices.Concat(a.Repositories, now.Repositories), Evidence: a.Kind != verify.KindTUF && now.Kind != verify.KindTUF}
+	if d.Evidence && widens(a.Authority, now.Authority) {
+		return denial{Repositories: now.Repositories, Evidence: true, Widening: true}
+	}
+	return d
+}
+
+// widens reports whether everything that counted under old counts under now: nothing differs but that there are more keys, identities or repositories, and
+// that less is revoked.
+func widens(old, now verify.Authority) bool {
+	same := now
+	same.Keys, same.Identities, same.Repositories, same.PromoteFrom, same.Revoked = old.Keys, old.Identities, old.Repositories, old.PromoteFrom, old.Revoked
+	if same.Revision() != old.Revision() {
+		return false
+	}
+	for _, k := range old.Keys {
+		if !k.Revoked && !slices.ContainsFunc(now.Keys, func(n verify.Key) bool { return !n.Revoked && sameKey(k, n) }) {
+			return false
+		}
+	}
+	return within(old.Identities, now.Identities) && within(old.Repositories, now.Repositories) && within(old.PromoteFrom, now.PromoteFrom) &&
+		within(now.Revoked.Keys, old.Revoked.Keys) && within(now.Revoked.Serials, old.Revoked.Serials) &&
+		within(now.Revoked.Identities, old.Revoked.Identities) && within(now.Revoked.LogIndexes, old.Revoked.LogIndexes)
+}
+
+func sameKey(x, y verify.Key) bool {
+	return x.ID == y.ID && x.PEM == y.PEM && x.NotBefore.Equal(y.NotBefore) && x.NotAfter.Equal(y.NotAfter)
+}
+
+func within[T comparable](some, all []T) bool {
+	for _, v := range some {
+		if !slices.Contains(all, v) {
+			return false
+		}
+	}
+	return true
+}
+
+// lastAuthority is what the store remembers of an authority, to find out at the next start what the configuration changed meanwhile.
+type lastAuthority struct {
+	Revision     string      `json:"revision"`
+	Kind         string      `json:"kind"`
+	Repositories store.Globs `json:"repositories"`
+}
+
+func lastAuthorities(tx *store.Txn) (map[string]lastAuthority, error) {
+	last := map[string]lastAuthority{}
+	if b := tx.Doc(classTrust, docAuthorities); b != nil {
+		if err := json.Unmarshal(b, &last); err != nil {
+			return nil, store.Errorf(store.CodeInternal, "the record of the authorities is damaged; run assay check: %w", err)
+		}
+	}
+	return last, nil
+}
+
+func (t *trust) sealAuthorities(tx *store.Txn) {
+	last := map[string]lastAuthority{}
+	for _, a := range t.authorities {
+		last[a.Name] = lastAuthority{a.revision, a.Kind, a.Repositories}
+	}
+	b, err := json.Marshal(last)
+	if err != nil {
+		panic("policy: a record of authorities that does not marshal") // strings
+	}
+	tx.PutDoc(classTrust, docAuthorities, b)
+}
+
+// compareLast is compare over a restart, where no more is known of the authorities of before than that they were others.
+func (t *trust) compareLast(last map[string]lastAuthority) {
+	for _, a := range t.authorities {
+		old, known := last[a.Name]
+		delete(last, a.Name)
+		switch {
+		case !known && a.Kind == verify.KindTUF: // it said nothing yet
+		case !known:
+			t.deny(denial{Repositories: a.Repositories, Evidence: true, Widening: true})
+		case old.Revision != a.revision:
+			t.deny(denial{Repositories: slices.Concat(old.Repositories, a.Repositories), Evidence: a.Kind != verify.KindTUF && old.Kind != verify.KindTUF})
+		}
+	}
+	for _, old := range last {
+		t.deny(denial{Repositories: old.Repositories, Evidence: old.Kind != verify.KindTUF})
+	}
+}
