@@ -2,7 +2,7 @@ package verify
 
 import "strings"
 
-// The media types of evidence layers that carry a signature, and the annotations of a simple signing layer that are read.
+// The media types of evidence layers that carry a signature, and the annotations of such layers, as cosign writes them.
 const (
 	TypeSimpleSigning = "application/vnd.dev.cosign.simplesigning.v1+json"
 	TypeDSSE          = "application/vnd.dsse.envelope.v1+json"
@@ -10,7 +10,10 @@ const (
 	TypeBundle        = "application/vnd.dev.sigstore.bundle.v0.3+json"
 
 	AnnotationSignature   = "dev.cosignproject.cosign/signature"
-	AnnotationCertificate = "dev.sigstore.cosign/certificate"
+	AnnotationCertificate = "dev.sigstore.cosign/certificate"      // the leaf, PEM
+	AnnotationChain       = "dev.sigstore.cosign/chain"            // what issued it, PEM
+	AnnotationRekor       = "dev.sigstore.cosign/bundle"           // JSON: a log entry with its promise (SET)
+	AnnotationTimestamp   = "dev.sigstore.cosign/rfc3161timestamp" // JSON: a response of a timestamping authority
 )
 
 // SchemeOf tells from a layer's media type how it would be signed, what kind of fact it makes and how many bytes it may have.

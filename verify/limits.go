@@ -19,7 +19,9 @@ const (
 	MaxGlobs  = 256      // repository patterns of one authority
 
 	MaxTrustedRoot  = 1 << 20 // a Sigstore trusted root, or the certificates or revocation lists of an authority in PEM
-	MaxCertificates = 32      // certificates that come with one signature
+	MaxRoots        = 256     // certificates that one authority trusts for one purpose, and its revocation lists
+	MaxCertificates = 32      // certificates, log entries and timestamps, of each, that come with one signature; more is CodeMalformed
+	MaxAttached     = 1 << 20 // bytes of one log entry, or of the annotation that holds it; of the certificates and of the timestamp of one layer; more is CodeMalformed
 	MaxIdentities   = 256     // identities of one authority
 	MaxPattern      = 1024    // bytes of a pattern of an identity
 	MaxRevoked      = 4096    // entries of each list of what an authority no longer vouches for

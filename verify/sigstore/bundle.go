@@ -13,7 +13,8 @@ import (
 	engine "github.com/sigstore/sigstore-go/pkg/verify"
 )
 
-// readBundle reads a sigstore bundle (protobuf-specs, sigstore_bundle.proto). The engine is sigstore-go, once per key.
+// readBundle reads a sigstore bundle (protobuf-specs, sigstore_bundle.proto). A key is tried by the engine as a whole; a certificate in steps: see
+// byCertificate.
 func readBundle(subject verify.Subject, base verify.Fact, l *verify.Layer) (*claim, *verify.Fact) {
 	refused := func(code verify.Code, format string, args ...any) (*claim, *verify.Fact) {
 		f := refuse(base, code, format, args...)
@@ -25,10 +26,6 @@ func readBundle(subject verify.Subject, base verify.Fact, l *verify.Layer) (*cla
 	var b bundle.Bundle
 	if err := b.UnmarshalJSON(l.Bytes); err != nil {
 		return refused(verify.CodeMalformed, "The layer is no sigstore bundle of version 0.1 to 0.3; make it with cosign sign or cosign attest.")
-	}
-	if b.VerificationMaterial.GetPublicKey() == nil {
-		return refused(verify.CodeUnsupported,
-			"The bundle was signed with a certificate, which an authority of kind %q cannot verify; sign with a trusted key (cosign sign --key).", verify.KindKey)
 	}
 	if message := b.GetMessageSignature(); message != nil {
 		return readMessageSignature(subject, base, &b, message)
@@ -47,7 +44,13 @@ func readBundle(subject verify.Subject, base verify.Fact, l *verify.Layer) (*cla
 	if c.fact.PredicateType == verify.PredicateCosignSign {
 		c.fact.Kind = verify.KindSignature
 	}
+	c.bundle, c.certified = &b, b.VerificationMaterial.GetPublicKey() == nil
+	c.envelope = &verify.Envelope{PayloadType: envelope.GetPayloadType(), Payload: envelope.GetPayload()}
+	c.signatures, c.message = [][]byte{signature.GetSig()}, newMessage(verify.PAE(envelope.GetPayloadType(), envelope.GetPayload()))
 	c.signed = func(k *key) outcome {
+		if c.certified {
+			return otherKey
+		}
 		// Whether the statement is about the subject is decided by readStatement, so that a good signature of something else is told from a bad one.
 		return verifyBundle(&b, k, engine.WithoutArtifactUnsafe(), signature.GetSig(), hint)
 	}
@@ -64,9 +67,13 @@ func readMessageSignature(subject verify.Subject, base verify.Fact, b *bundle.Bu
 	}
 	stated := prehashed(sum)
 	artifact := engine.WithArtifactDigest(algorithm, sum)
+	certified := b.VerificationMaterial.GetPublicKey() == nil
 	return &claim{
-		fact: base,
+		fact: base, signatures: [][]byte{message.GetSignature()}, message: stated, bundle: b, certified: certified,
 		signed: func(k *key) outcome {
+			if certified {
+				return otherKey
+			}
 			if !k.can(stated) {
 				return unable
 			}

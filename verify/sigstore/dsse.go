@@ -17,6 +17,10 @@ func readEnvelope(subject verify.Subject, base verify.Fact, l *verify.Layer) (*c
 	}
 	c.certified = l.Annotations[verify.AnnotationCertificate] != ""
 	m := newMessage(verify.PAE(envelope.PayloadType, envelope.Payload))
+	c.message, c.envelope, c.layer = m, envelope, l
+	for _, s := range envelope.Signatures {
+		c.signatures = append(c.signatures, s.Sig)
+	}
 	c.signed = func(k *key) outcome { return madeEnvelope(k, envelope.Signatures, m) }
 	return c, nil
 }

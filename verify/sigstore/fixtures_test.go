@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/assay-registry/assay/store"
@@ -12,7 +13,7 @@ import (
 )
 
 // fixtures are signed content that others made. They lie beside the project; in CI they must be there.
-func fixtures(t *testing.T, name string) string {
+func fixtures(t testing.TB, name string) string {
 	t.Helper()
 	dir := filepath.Join("..", "..", "..", "shared", "fixtures", filepath.FromSlash(name))
 	if _, err := os.Stat(dir); err != nil {
@@ -24,7 +25,7 @@ func fixtures(t *testing.T, name string) string {
 	return dir
 }
 
-func mustRead(t *testing.T, elements ...string) []byte {
+func mustRead(t testing.TB, elements ...string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(elements...))
 	if err != nil {
@@ -85,48 +86,91 @@ func TestForeignSimpleSigning(t *testing.T) {
 	}
 }
 
-// Keyless provenance, as slsa-github-generator attached it: no key can prove it, and the refusal says what it is.
-func TestForeignKeylessProvenance(t *testing.T) {
-	for _, release := range []string{"slsa-1.10.0", "slsa-2.0.0"} {
-		t.Run(release, func(t *testing.T) {
-			foreignProvenance(t, fixtures(t, "signed-images/"+release+"/container_workflow_dispatch"))
-		})
-	}
-}
-
-func foreignProvenance(t *testing.T, dir string) {
+// provenance is the attestation of one of the SLSA layouts, and the index that it is about.
+func provenance(t testing.TB, release string) (verify.Subject, verify.Layer) {
+	t.Helper()
+	dir := fixtures(t, "signed-images/"+release+"/container_workflow_dispatch")
 	var index struct {
 		Manifests []store.Descriptor `json:"manifests"`
 	}
 	decodeFile(t, mustRead(t, dir, "index.json"), &index)
 	blob := func(d store.Digest) []byte { return mustRead(t, dir, "blobs", d.Algorithm().String(), d.Encoded()) }
-	seen := 0
+	var subject verify.Subject
+	var found []verify.Layer
 	for _, m := range index.Manifests {
 		body := blob(m.Digest)
+		if m.MediaType == store.TypeIndex {
+			subject = subjectOf("acme/app", body)
+		}
 		var manifest struct {
 			Layers []store.Descriptor `json:"layers"`
 		}
 		decodeFile(t, body, &manifest)
 		for _, l := range manifest.Layers {
-			if l.MediaType != verify.TypeDSSE {
-				continue
-			}
-			seen++
-			own := release(p256(t, "signer").key)
-			own.Repositories = store.Globs{"**"}
-			f := one(t, subjectOf("acme/app", body), verify.Layer{Descriptor: l, Bytes: blob(l.Digest)}, own)
-			want(t, f, verify.CodeUnsupported)
-			if f.PredicateType != "https://slsa.dev/provenance/v0.2" {
-				t.Errorf("got predicate type %q", f.PredicateType)
+			if l.MediaType == verify.TypeDSSE {
+				found = append(found, verify.Layer{Descriptor: l, Bytes: blob(l.Digest)})
 			}
 		}
 	}
-	if seen == 0 {
-		t.Error("the fixture has no attestation")
+	if len(found) != 1 || subject.Repository == "" {
+		t.Fatalf("the fixture has %d attestations", len(found))
+	}
+	return subject, found[0]
+}
+
+const actions = "https://token.actions.githubusercontent.com"
+
+// publicGood is an authority of the public instance.
+func publicGood(t testing.TB, identities ...verify.Identity) verify.Authority {
+	t.Helper()
+	return verify.Authority{Name: "public-good", Kind: verify.KindSigstore, TrustedRoot: string(mustRead(t, fixtures(t, "trust"), "public-good-trusted_root.json")),
+		Identities: identities, Repositories: store.Globs{"**"}}
+}
+
+// Keyless provenance, as slsa-github-generator attached it, is proven offline under the public root, for its workflow and issuer and no other.
+func TestForeignKeylessProvenance(t *testing.T) {
+	const workflow = "https://github.com/slsa-framework/slsa-github-generator/.github/workflows/generator_container_slsa3.yml@refs/tags/"
+	for release, version := range map[string]string{"slsa-1.10.0": "v1.10.0", "slsa-2.0.0": "v2.0.0"} {
+		t.Run(release, func(t *testing.T) {
+			subject, l := provenance(t, release)
+			for _, identity := range []verify.Identity{
+				{Issuer: actions, Subject: workflow + version}, {Issuer: actions, Subject: "https://github.com/slsa-framework/**"},
+				{IssuerRegexp: "https://token[.]actions[.]githubusercontent[.]com", SubjectRegexp: "https://github[.]com/slsa-framework/.*"},
+			} {
+				f := one(t, subject, l, publicGood(t, verify.Identity{Issuer: "https://other.example", Subject: "x"}, identity))
+				want(t, f, "")
+				if f.Issuer != actions || f.Identity != workflow+version || f.PredicateType != "https://slsa.dev/provenance/v0.2" || f.Summary["builder"] != workflow+version ||
+					f.Extensions["build_signer_uri"] != workflow+version || f.Extensions["source_repository_uri"] != "https://github.com/slsa-framework/example-package" ||
+					f.Extensions["github_workflow_trigger"] != "push" || f.TimeSource != verify.TimeRekor || len(f.Logs) != 1 || !f.Logs[0].At.Equal(f.SignedAt) ||
+					f.Logs[0].Log != "c0d23d6ad406973f9559f3ba2d1ca01f84147d8ffc5b8445c224f98b9591801d" || !f.ValidUntil.IsZero() || len(f.Extensions) != 19 {
+					t.Errorf("got %+v", f)
+				}
+			}
+			for wanted, identity := range map[string]verify.Identity{
+				"The identity is " + (workflow + version)[:100] + ", wanted https://github.com/acme/**;": {Issuer: actions, Subject: "https://github.com/acme/**"},
+				"The issuer is " + actions + ", wanted https://gitlab.com;":                              {Issuer: "https://gitlab.com", Subject: workflow + version},
+			} {
+				f := one(t, subject, l, publicGood(t, identity))
+				want(t, f, verify.CodeIdentity)
+				if !strings.Contains(f.Message, wanted) || f.Identity != workflow+version || f.Issuer != actions {
+					t.Errorf("got %+v, want %q", f, wanted)
+				}
+			}
+			want(t, one(t, app(), l, publicGood(t, verify.Identity{Issuer: actions, Subject: "https://github.com/**"})), verify.CodeDigestMismatch)
+			own := release0(t)
+			want(t, one(t, subject, l, own), verify.CodeUnsupported)
+		})
 	}
 }
 
-func decodeFile(t *testing.T, b []byte, v any) {
+// release0 is an authority that knows a key and nothing else.
+func release0(t testing.TB) verify.Authority {
+	own := release(p256(t, "signer").key)
+	own.Repositories = store.Globs{"**"}
+	return own
+}
+
+func decodeFile(t testing.TB, b []byte, v any) {
 	t.Helper()
 	if err := json.Unmarshal(b, v); err != nil {
 		t.Fatal(err)

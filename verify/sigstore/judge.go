@@ -1,48 +1,34 @@
 package sigstore
 
 import (
+	"context"
 	"fmt"
+	"strconv"
 
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
 
-// authority is an authority of kind "key" with its keys ready for use.
-type authority struct {
-	verify.Authority
-	keys []*key
+// refusal says why a claim proves nothing under one authority.
+type refusal struct {
+	code    verify.Code
+	message string // one sentence of at most 300 bytes: what was found, what was wanted, what to do
 }
 
-// load reads the keys of every authority of kind "key" that covers repo.
-func load(all []verify.Authority, repo store.Name) ([]*authority, error) {
-	var trusted []*authority
-	for _, a := range all {
-		if a.Kind != verify.KindKey || !a.Covers(repo) {
-			continue
-		}
-		ready := &authority{Authority: a}
-		for i, k := range a.Keys {
-			loaded, err := loadKey(k)
-			if err != nil {
-				return nil, store.Errorf(store.CodeInternal, "key %d of authority %q cannot be read: %w", i+1, a.Name, err)
-			}
-			ready.keys = append(ready.keys, loaded)
-		}
-		trusted = append(trusted, ready)
-	}
-	return trusted, nil
+func refused(code verify.Code, format string, args ...any) *refusal {
+	return &refusal{code, fmt.Sprintf(format, args...)}
 }
 
 // judge asks every authority. Proven facts come in the order of authorities; if there is none, the most telling refusal stands for all.
-func judge(c *claim, subject verify.Subject, trusted []*authority) []verify.Fact {
+func (v *Verifier) judge(ctx context.Context, c *claim, subject verify.Subject, trusted []*authority) []verify.Fact {
 	if len(trusted) == 0 {
 		return []verify.Fact{refuse(c.fact, verify.CodeNoAuthority,
-			"No authority with keys speaks for the repository %s; an administrator adds one with assay trust add.", subject.Repository)}
+			"No authority with keys or certificates speaks for the repository %s; an administrator adds one with assay trust add.", subject.Repository)}
 	}
 	var proven []verify.Fact
 	var telling *verify.Fact
 	for _, a := range trusted {
-		f := a.judge(c, subject.Repository)
+		f := v.under(ctx, a, c, subject.Repository)
 		switch {
 		case f.Verified:
 			proven = append(proven, f)
@@ -56,8 +42,16 @@ func judge(c *claim, subject verify.Subject, trusted []*authority) []verify.Fact
 	return []verify.Fact{*telling}
 }
 
-// judge asks every key of one authority: the proven fact that counts longest, else the most telling refusal.
-func (a *authority) judge(c *claim, repo store.Name) verify.Fact {
+// under judges a claim under one authority.
+func (v *Verifier) under(ctx context.Context, a *authority, c *claim, repo store.Name) verify.Fact {
+	if a.certified() {
+		return v.byCertificate(ctx, a, c, repo)
+	}
+	return v.byKeys(ctx, a, c, repo)
+}
+
+// byKeys asks every key of one authority: the proven fact that counts longest, else the most telling refusal.
+func (v *Verifier) byKeys(ctx context.Context, a *authority, c *claim, repo store.Name) verify.Fact {
 	best := refuse(c.fact, verify.CodeUntrustedKey,
 		"No key of the authorities that speak for this repository made the signature; sign with a trusted key, or have the signer's added with assay trust add.")
 	if c.certified {
@@ -65,7 +59,7 @@ func (a *authority) judge(c *claim, repo store.Name) verify.Fact {
 			"The signature was made with a certificate and by no key of the authorities that speak for this repository; sign with a trusted key (cosign sign --key).")
 	}
 	for _, k := range a.keys {
-		f := a.byKey(c, k, repo)
+		f := v.byKey(ctx, a, c, k, repo)
 		switch {
 		case f.Verified && (!best.Verified || longer(f, best)):
 			best = f
@@ -85,7 +79,7 @@ func longer(f, than verify.Fact) bool {
 }
 
 // byKey judges the claim under one key. The order of the checks is that of Code.Tells.
-func (a *authority) byKey(c *claim, k *key, repo store.Name) verify.Fact {
+func (v *Verifier) byKey(ctx context.Context, a *authority, c *claim, k *key, repo store.Name) verify.Fact {
 	switch c.signed(k) {
 	case made:
 	case malformed:
@@ -100,21 +94,61 @@ func (a *authority) byKey(c *claim, k *key, repo store.Name) verify.Fact {
 	}
 	f := c.fact
 	f.Authority, f.KeyID = a.Name, k.ID
+	f.ValidFrom, f.ValidUntil = k.NotBefore, k.NotAfter
+	if k.Revoked || a.revoked.keys[k.ID] {
+		return c.finish(f, refused(verify.CodeRevokedKey, "The key %s of authority %s is revoked; sign again with a current key.", k.ID, a.Name))
+	}
+	if a.wants == (verify.Profile{}) {
+		return c.finish(f, c.content(a, repo))
+	}
+	att, r := c.attached()
+	if r != nil {
+		return c.finish(f, r)
+	}
+	s := v.gather(ctx, a, a.trust, c, &maker{sig: c.by(k), key: k}, att)
+	for _, t := range s.times {
+		if !k.NotBefore.IsZero() && t.at.Before(k.NotBefore) || !k.NotAfter.IsZero() && !t.at.Before(k.NotAfter) {
+			return c.finish(f, refused(verify.CodeKeyExpired, "The key %s of authority %s does not count at %s, when the signature was made; sign with a current key.", k.ID, a.Name, instant(t.at)))
+		}
+	}
+	f = s.tell(f)
+	return c.finish(f, first(s.revokedEntry(a), func() *refusal { return c.content(a, repo) }, func() *refusal { return s.lacks(a, a.wants.Timestamps) }))
+}
+
+// first is the refusal that stands, or the first that the checks give.
+func first(r *refusal, checks ...func() *refusal) *refusal {
+	for _, check := range checks {
+		if r != nil {
+			break
+		}
+		r = check()
+	}
+	return r
+}
+
+// content refuses what was signed: for another repository, or about something else.
+func (c *claim) content(a *authority, repo store.Name) *refusal {
+	switch {
+	case c.reference != nil && !a.Accepts(*c.reference, repo):
+		return refused(verify.CodeOtherRepository,
+			"Authority %s signed this for %s, not for the repository %s; sign it there, or permit the copy with promote_from.", a.Name, quoted(cut(*c.reference)), repo)
+	case !c.names:
+		return refused(verify.CodeDigestMismatch,
+			"Authority %s signed another digest than this one; the manifest was changed, or the signature attached to the wrong one.", a.Name)
+	}
+	return nil
+}
+
+// finish completes a fact about a signature whose maker is known: refused, or proven where nothing is wrong.
+func (c *claim) finish(f verify.Fact, r *refusal) verify.Fact {
 	if c.reference != nil {
 		f.ClaimedReference = cut(*c.reference)
 	}
-	switch {
-	case k.Revoked:
-		return refuse(f, verify.CodeRevokedKey, "The key %s of authority %s is revoked; sign again with a current key.", k.ID, a.Name)
-	case c.reference != nil && !a.Accepts(*c.reference, repo):
-		return refuse(f, verify.CodeOtherRepository,
-			"Authority %s signed this for %s, not for the repository %s; sign it there, or permit the copy with promote_from.", a.Name, quoted(f.ClaimedReference), repo)
-	case !c.names:
-		return refuse(f, verify.CodeDigestMismatch,
-			"Authority %s signed another digest than this one; the manifest was changed, or the signature attached to the wrong one.", a.Name)
+	if r != nil {
+		f.ValidFrom, f.ValidUntil, f.Ends = zero, zero, ""
+		return refuse(f, r.code, "%s", r.message)
 	}
 	f.Verified = true
-	f.ValidFrom, f.ValidUntil = k.NotBefore, k.NotAfter
 	f.Annotations = c.annotations
 	if c.summary != nil {
 		f.Summary = c.summary()
@@ -123,9 +157,11 @@ func (a *authority) byKey(c *claim, k *key, repo store.Name) verify.Fact {
 }
 
 // cut and quoted keep signed text, which may say anything, short and printable.
-func cut(s string) string {
-	if len(s) > verify.MaxText {
-		return s[:verify.MaxText]
+func cut(s string) string { return cutTo(s, verify.MaxText) }
+
+func cutTo(s string, n int) string {
+	if len(s) > n {
+		return s[:n]
 	}
 	return s
 }
@@ -134,8 +170,7 @@ func quoted(s string) string {
 	if s == "" {
 		return "no repository"
 	}
-	if len(s) > 100 {
-		s = s[:100]
-	}
-	return fmt.Sprintf("%q", s)
+	return fmt.Sprintf("%q", cutTo(s, 100))
 }
+
+func count(n int) string { return strconv.Itoa(n) }

@@ -38,8 +38,20 @@ func loadKey(k verify.Key) (*key, error) {
 	if err != nil {
 		return nil, err
 	}
-	loaded := &key{Key: k, public: public, hint: hintOf(k.ID)}
-	switch pub := public.(type) {
+	return withAlgorithms(&key{Key: k, public: public, hint: hintOf(k.ID)})
+}
+
+// publicKey is the key of a certificate.
+func publicKey(public crypto.PublicKey) (*key, error) {
+	id, err := verify.KeyID(public)
+	if err != nil {
+		return nil, err
+	}
+	return withAlgorithms(&key{Key: verify.Key{ID: id}, public: public})
+}
+
+func withAlgorithms(loaded *key) (_ *key, err error) {
+	switch pub := loaded.public.(type) {
 	case *ecdsa.PublicKey:
 		err = loaded.addECDSA(pub)
 	case *rsa.PublicKey:

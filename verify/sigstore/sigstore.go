@@ -8,11 +8,13 @@ import (
 
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
+	"github.com/sigstore/sigstore-go/pkg/bundle"
 )
 
-// Verifier implements [verify.Verifier]. It has no state and may be used concurrently.
+// Verifier implements [verify.Verifier]. It may be used concurrently. All it keeps is authorities made ready, by their revision.
 type Verifier struct {
-	log *slog.Logger
+	log      *slog.Logger
+	prepared prepared
 }
 
 var _ verify.Verifier = (*Verifier)(nil)
@@ -20,18 +22,15 @@ var _ verify.Verifier = (*Verifier)(nil)
 // New returns a verifier that writes to log only when a library panics: that refuses one layer with signature.internal and ends nothing.
 func New(log *slog.Logger) *Verifier { return &Verifier{log: log} }
 
-// Check is [verify.Verifier].
-func (v *Verifier) Check(verify.Authority) error { return nil }
-
-// Verify is [verify.Verifier]: every layer of every evidence under every authority of kind "key" that covers the subject's repository, in order. Authorities
-// of other kinds are for other engines and are passed over. Evidence must be about the subject itself: for what a child inherits, pass
-// the parent as subject. Errors: ctx's; a subject that is none; an authority whose keys cannot be read, because what it
+// Verify is [verify.Verifier]: every layer of every evidence under every authority of kind key, sigstore or x509 that covers the subject's repository, in
+// order. Authorities of other kinds are for other engines and are passed over. Evidence must be about the subject itself: for what a child inherits, pass
+// the parent as subject. Errors: ctx's; a subject that is none; an authority whose material cannot be read, because what it
 // would have refused stays unknown then.
 func (v *Verifier) Verify(ctx context.Context, subject verify.Subject, evidence []verify.Evidence, authorities []verify.Authority) (*verify.Report, error) {
 	if err := subject.Check(); err != nil {
 		return nil, err
 	}
-	trusted, err := load(authorities, subject.Repository)
+	trusted, err := v.load(authorities, subject.Repository)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +64,7 @@ func (v *Verifier) layer(ctx context.Context, subject verify.Subject, e *verify.
 	if refused != nil {
 		return []verify.Fact{*refused}
 	}
-	return judge(c, subject, trusted)
+	return v.judge(ctx, c, subject, trusted)
 }
 
 // blank is what is known of a layer before anything is read.
@@ -95,6 +94,13 @@ type claim struct {
 	fact verify.Fact // as it will be where nothing is wrong, but for what the key adds
 	// signed tries one key.
 	signed func(k *key) outcome
+	// signatures are over message; where there is an envelope it is one of its signatures.
+	signatures [][]byte
+	message    *message
+	envelope   *verify.Envelope // nil where the payload itself is signed
+	layer      *verify.Layer    // of cosign's own forms, with annotations
+	bundle     *bundle.Bundle   // of a sigstore bundle
+	along      *attached        // once it was read
 	// names reports whether the signed content names the subject.
 	names bool
 	// reference is the docker-reference of a format that has one.
@@ -104,6 +110,46 @@ type claim struct {
 	summary     func() map[string]any
 	// certified: the signature comes with a certificate, so that a stranger's may be good under an authority of another kind.
 	certified bool
+}
+
+// by is the signature that a key made, under any of its algorithms; nil if there is none.
+func (c *claim) by(k *key) []byte {
+	for _, sig := range c.signatures {
+		if k.made(sig, c.message) {
+			return sig
+		}
+	}
+	return nil
+}
+
+// attached reads what came along with the signature, when an authority first asks for it.
+func (c *claim) attached() (*attached, *refusal) {
+	if c.along != nil {
+		return c.along, nil
+	}
+	var err error
+	var along *attached
+	if c.bundle != nil {
+		along, err = readMaterial(c.bundle)
+	} else {
+		along, err = readAnnotations(c.layer.Annotations)
+	}
+	if err != nil {
+		return nil, refused(verify.CodeMalformed, "What came along with the signature cannot be used: %s.", cutTo(err.Error(), 200))
+	}
+	if along.leaf != nil {
+		tolerate(along.leaf)
+	}
+	c.along = along
+	return along, nil
+}
+
+// stamped is what timestamps are over: the whole envelope where cosign keeps one as a layer; nil means the signature.
+func (c *claim) stamped() []byte {
+	if c.envelope != nil && c.layer != nil {
+		return c.layer.Bytes
+	}
+	return nil
 }
 
 // outcome is the answer of one key.

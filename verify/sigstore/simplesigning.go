@@ -6,8 +6,8 @@ import (
 	"github.com/assay-registry/assay/verify"
 )
 
-// readSimpleSigning reads a layer of cosign's own format. The signature is in an annotation of the descriptor, beside the certificate and the
-// Rekor bundle that may accompany it: those prove nothing here and are not parsed.
+// readSimpleSigning reads a layer of cosign's own format. The signature is in an annotation of the descriptor, beside the certificate, log
+// entry and timestamp that may accompany it: see readAnnotations.
 func readSimpleSigning(subject verify.Subject, base verify.Fact, l *verify.Layer) (*claim, *verify.Fact) {
 	payload, err := verify.ParseSimpleSigning(l.Bytes)
 	if err != nil {
@@ -26,7 +26,7 @@ func readSimpleSigning(subject verify.Subject, base verify.Fact, l *verify.Layer
 	}
 	m := newMessage(l.Bytes)
 	return &claim{
-		fact: base,
+		fact: base, signatures: [][]byte{sig}, message: m, layer: l,
 		signed: func(k *key) outcome {
 			if k.made(sig, m) {
 				return made

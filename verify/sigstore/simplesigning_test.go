@@ -249,7 +249,7 @@ func TestAuthorities(t *testing.T) {
 	}{
 		{"none", nil, verify.CodeNoAuthority, nil},
 		{"none covers (B7)", []verify.Authority{named("a", "other/**", s.key)}, verify.CodeNoAuthority, nil},
-		{"of another kind", []verify.Authority{keyless}, verify.CodeNoAuthority, nil},
+		{"of another kind", []verify.Authority{keyless}, verify.CodeUntrustedKey, nil},
 		{"one of two covers, with another key (B7)", []verify.Authority{named("a", "other/**", s.key), named("b", "acme/**", other.key)}, verify.CodeUntrustedKey, nil},
 		{"second knows it", []verify.Authority{named("a", "**", other.key), named("b", "acme/**", s.key)}, "", []string{"b"}},
 		{"both know it", []verify.Authority{named("a", "**", s.key), named("b", "acme/**", s.key)}, "", []string{"a", "b"}},
