@@ -74,36 +74,6 @@ func TestStatementAbout(t *testing.T) {
 	}
 }
 
-func TestSummary(t *testing.T) {
-	v02 := `{"builder":{"id":"B"},"buildType":"T","invocation":{"configSource":{"uri":"S","digest":{"sha1":"abc"}}},"materials":[{"uri":"M"}]}`
-	v1 := `{"buildDefinition":{"buildType":"T","externalParameters":{"workflow":{"ref":"refs/tags/v1","repository":"R"}},"resolvedDependencies":[{"uri":"S","digest":{"gitCommit":"abc"}}]},"runDetails":{"builder":{"id":"B"}}}`
-	for _, c := range []struct {
-		name, predicateType, predicate string
-		want                           map[string]any
-	}{
-		{"v0.2", provenanceV02, v02, map[string]any{"builder": "B", "build_type": "T", "source": "S", "source_digest": "sha1:abc"}},
-		{"v0.2, materials alone", provenanceV02, `{"materials":[{"uri":"M","digest":{"sha256":"x"}}]}`, map[string]any{"source": "M", "source_digest": "sha256:x"}},
-		{"v1", provenanceV1, v1, map[string]any{"builder": "B", "build_type": "T", "source": "S", "source_digest": "gitCommit:abc", "ref": "refs/tags/v1"}},
-		{"v1, workflow alone", provenanceV1, `{"buildDefinition":{"externalParameters":{"workflow":{"repository":"R"}}}}`, map[string]any{"source": "R"}},
-		{"v1, parameters of another kind", provenanceV1, `{"runDetails":{"builder":{"id":"B"}},"buildDefinition":{"externalParameters":[1]}}`, map[string]any{"builder": "B"}},
-		{"of another shape", provenanceV1, `{"runDetails":[]}`, nil},
-		{"text", provenanceV1, `"x"`, nil},
-		{"empty", provenanceV02, `{"x":1}`, nil},
-		{"another type", "https://example.com/p", v1, nil},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			st := &Statement{PredicateType: c.predicateType, Predicate: json.RawMessage(c.predicate)}
-			if got := st.Summary(); !maps.Equal(got, c.want) {
-				t.Errorf("got %v, want %v", got, c.want)
-			}
-		})
-	}
-	long := &Statement{PredicateType: provenanceV02, Predicate: json.RawMessage(`{"buildType":"` + strings.Repeat("x", 5000) + `"}`)}
-	if got := long.Summary()["build_type"]; len(got.(string)) != MaxText {
-		t.Errorf("a value of %d bytes", len(got.(string)))
-	}
-}
-
 // The example of DSSE's protocol.md.
 func TestPAE(t *testing.T) {
 	if got := string(PAE("http://example.com/HelloWorld", []byte("hello world"))); got != "DSSEv1 29 http://example.com/HelloWorld 11 hello world" {
@@ -158,7 +128,7 @@ func FuzzParseSimpleSigning(f *testing.F) {
 }
 
 func FuzzParseStatement(f *testing.F) {
-	seeds(f, `{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"a","digest":{"sha256":"`+hex64+`"},"annotations":{"a":"b"}}],"predicateType":"`+provenanceV1+`","predicate":{"runDetails":{"builder":{"id":"x"}}}}`)
+	seeds(f, `{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"a","digest":{"sha256":"`+hex64+`"},"annotations":{"a":"b"}}],"predicateType":"https://slsa.dev/provenance/v1","predicate":{"runDetails":{"builder":{"id":"x"}}}}`)
 	nobody := Subject{Descriptor: store.Descriptor{Digest: store.Digest("sha256:" + strings.Repeat("0", 64))}, Alternate: store.Digest("sha512:" + strings.Repeat("0", 128))}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		st, err := ParseStatement(b)
@@ -172,7 +142,7 @@ func FuzzParseStatement(f *testing.F) {
 		if st.About(nobody) != nil && !bytes.Contains(b, []byte("0")) {
 			t.Fatal("it is about what it does not name")
 		}
-		st.Summary()
+		bounded(t, st.Summary())
 	})
 }
 
