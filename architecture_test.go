@@ -29,6 +29,7 @@ var directions = []row{
 	{"verify/sigstore", []string{"store", "referrers", "verify"}, "leaf that links the sigstore libraries"},
 	{"verify/signer", []string{"store", "referrers", "verify"}, "leaf of the command line: makes what cosign reads, with a private key that no server ever sees"},
 	{"verify/estate", []string{"store", "verify"}, "a Sigstore instance for tests: it signs, and nothing that ships may"},
+	{"verify/notation", []string{"store", "referrers", "verify"}, "leaf that links the Notary Project's libraries"},
 	{"verify/trust", []string{"store", "referrers", "verify"}, "leaf that links go-tuf"},
 	{"verify/tufrepo", []string{"store", "verify"}, "leaf of the command line: makes TUF repositories with private keys that no server holds"},
 	{"sbom", []string{"store", "referrers"}, "documents and packages; verify and sbom do not know each other"},
@@ -49,6 +50,8 @@ var directions = []row{
 var guarded = []row{
 	{"github.com/open-policy-agent/opa/", []string{"policy/engine"}, "one place holds the restrictions that Rego runs under"},
 	{"github.com/sigstore/", []string{"verify/sigstore", "verify/estate"}, "one place calls the verifiers, behind its own strict parse"},
+	{"github.com/notaryproject/", []string{"verify/notation"}, "one place calls the verifier, behind its own strict parse"},
+	{"github.com/notaryproject/notation-go/", nil, "its signer is for tests: it pulls a registry client and an LDAP library"},
 	{"github.com/google/go-containerregistry/", []string{"verify/sigstore"}, "its value types are what cosign's functions take"},
 	{"github.com/theupdateframework/go-tuf/", []string{"verify/trust", "verify/tufrepo"}, "one place holds the TUF state machine, one makes what it reads"},
 	{"github.com/anchore/syft/", []string{"cmd/assay-sbom"}, "the catalogers run in a process of their own"},
@@ -77,6 +80,7 @@ var unlinked = []row{
 	{"cmd/assay", []string{
 		"github.com/anchore/syft/syft", "github.com/anchore/syft/syft/format/cyclonedxjson", "github.com/open-policy-agent/opa/v1/sdk", "k8s.io/client-go",
 		"github.com/sigstore/cosign/v2/pkg/signature", "github.com/sigstore/cosign/v2/pkg/policy", "github.com/sigstore/cosign/v2/cmd/",
+		"github.com/notaryproject/notation-go/", "github.com/go-ldap/",
 	}, "size, start and attack surface of the server: cloud SDKs, catalogers and cluster clients stay out"},
 	{"server", []string{"github.com/open-policy-agent/", "github.com/sigstore/", "github.com/anchore/", "go.etcd.io/bbolt"}, "the HTTP skin builds and is tested without the engines"},
 	{"policy", []string{"github.com/open-policy-agent/", "github.com/sigstore/", "github.com/anchore/", "go.etcd.io/bbolt"}, "decisions are tested without the engines"},

@@ -25,8 +25,10 @@ var errCBOR = errors.New("it is not the CBOR of a COSE_Sign1 message")
 
 // sign1 is what notation needs of a COSE_Sign1 message (RFC 9052 section 4.2).
 type sign1 struct {
-	contentType string // header parameter 3, from the protected header
-	payload     []byte
+	contentType  string // header parameter 3, from the protected header
+	payload      []byte
+	certificates [][]byte // header parameter 33 (x5chain, RFC 9360), from the unprotected header: an array of byte strings, as notation writes it
+	timestamp    []byte   // notation's, from the unprotected header
 }
 
 // parseSign1 reads exactly one COSE_Sign1 message, tagged or not. Lengths are definite and written in the shortest form, map keys are
@@ -53,7 +55,7 @@ func parseSign1(b []byte) (*sign1, error) {
 	}) || len(h.b) > 0 {
 		return nil, errCBOR
 	}
-	if !r.header(func(string, []byte) {}) {
+	if !r.header(m.unsigned) {
 		return nil, errCBOR
 	}
 	if m.payload, ok = r.text(cborBytes); !ok {
@@ -63,6 +65,26 @@ func parseSign1(b []byte) (*sign1, error) {
 		return nil, errCBOR
 	}
 	return m, nil
+}
+
+// unsigned takes what is known from the unprotected header. What is of another type is left out: a verifier misses it.
+func (m *sign1) unsigned(key string, value []byte) {
+	v := cbor{b: value}
+	switch key {
+	case "\x18\x21":
+		n, ok := v.head(cborArray)
+		for ; ok && n > 0; n-- {
+			var der []byte
+			if der, ok = v.text(cborBytes); ok {
+				m.certificates = append(m.certificates, der)
+			}
+		}
+		if !ok {
+			m.certificates = nil
+		}
+	case "\x78\x21" + notationTimestamp: // a text of 33 bytes
+		m.timestamp, _ = v.text(cborBytes)
+	}
 }
 
 // cbor reads items from the front of b.

@@ -33,7 +33,7 @@ func TestParseSign1(t *testing.T) {
 	}
 	other := coseMessage(replaced(coseProtected, "payload.v1", "payload.v2"), empty, goodTarget)
 	for name, s := range map[string]string{"content type": other, "payload": coseMessage(coseProtected, empty, "{}"), "payload no JSON": coseMessage(coseProtected, empty, "x"), "payload archive": coseMessage(coseProtected, empty, "\x1f\x8b")} {
-		if err := notationCOSE([]byte(s)); err == nil {
+		if err := notation(parseNotationCOSE([]byte(s))); err == nil {
 			t.Error(name)
 		}
 	}

@@ -117,9 +117,9 @@ func parsePart(mediaType string, b []byte) (Part, error) {
 	case SARIF:
 		err = sarif(b)
 	case NotationJWS:
-		err = notationJWS(b)
+		err = notation(parseNotationJWS(b))
 	case NotationCOSE:
-		err = notationCOSE(b)
+		err = notation(parseNotationCOSE(b))
 	case TUF:
 		err = tufMetadata(b)
 	case Empty:

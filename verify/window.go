@@ -23,7 +23,7 @@ func (f Fact) At(now time.Time) Fact {
 // early and late are the refusals before and after the window. What has an end of its own was made with a certificate, whose beginning is then meant.
 func (f Fact) early() (Code, string) {
 	if f.Ends != "" {
-		return CodeCertificateExpired, fmt.Sprintf("The certificate of %s counts under authority %s only from %s on.", f.Identity, f.Authority, instant(f.ValidFrom))
+		return CodeCertificateExpired, fmt.Sprintf("The certificate of %q counts under authority %s only from %s on.", f.Identity, f.Authority, instant(f.ValidFrom))
 	}
 	return CodeKeyExpired, fmt.Sprintf("The key %s of authority %s counts only from %s on.", f.KeyID, f.Authority, instant(f.ValidFrom))
 }
@@ -34,12 +34,12 @@ func (f Fact) late() (Code, string) {
 	case "":
 		return CodeKeyExpired, fmt.Sprintf("The key %s of authority %s counted only until %s; sign again with a current key.", f.KeyID, f.Authority, until)
 	case CodeExpired:
-		return f.Ends, fmt.Sprintf("The signature by %s under authority %s was made to count only until %s; sign again.", f.Identity, f.Authority, until)
+		return f.Ends, fmt.Sprintf("The signature by %q under authority %s was made to count only until %s; sign again.", f.Identity, f.Authority, until)
 	case CodeCertificateExpired:
-		return f.Ends, fmt.Sprintf("The certificate of %s under authority %s ended at %s, and no trusted timestamp shows that the signature is older; sign again with a current one, and a timestamp.",
+		return f.Ends, fmt.Sprintf("The certificate of %q under authority %s ended at %s, and no trusted timestamp shows that the signature is older; sign again with a current one, and a timestamp.",
 			f.Identity, f.Authority, until)
 	case CodeRevokedCertificate:
-		return f.Ends, fmt.Sprintf("Whether the certificate of %s is revoked is not known since %s, when the revocation list of authority %s ran out; give a newer one as crls.", f.Identity, until, f.Authority)
+		return f.Ends, fmt.Sprintf("Whether the certificate of %q is revoked is not known since %s, when the revocation list of authority %s ran out; give a newer one as crls.", f.Identity, until, f.Authority)
 	}
 	return f.Ends, fmt.Sprintf("What authority %s says counted only until %s; it must be renewed.", f.Authority, until)
 }
