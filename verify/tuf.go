@@ -25,6 +25,9 @@ type TUFState struct {
 	// Policies are the targets policies/**.rego and policies/data.json by path, without the leading policies/.
 	Policies map[string][]byte `json:"policies,omitempty"`
 
+	// Problems are sentences about delegated roles and targets that could not be used, and pin nothing; at most 64.
+	Problems []string `json:"problems,omitempty"`
+
 	// Metadata is what the client needs to go on from here: opaque to everybody else.
 	Metadata []byte `json:"metadata,omitempty"`
 }
