@@ -20,9 +20,10 @@ func (f Fact) At(now time.Time) Fact {
 	return f
 }
 
-// early and late are the refusals before and after the window. What has an end of its own was made with a certificate, whose beginning is then meant.
+// early and late are the refusals before and after the window.
 func (f Fact) early() (Code, string) {
-	if f.Ends != "" {
+	switch f.Ends {
+	case CodeCertificateExpired, CodeExpired, CodeRevokedCertificate: // what ends so was made with a certificate
 		return CodeCertificateExpired, fmt.Sprintf("The certificate of %q counts under authority %s only from %s on.", f.Identity, f.Authority, instant(f.ValidFrom))
 	}
 	return CodeKeyExpired, fmt.Sprintf("The key %s of authority %s counts only from %s on.", f.KeyID, f.Authority, instant(f.ValidFrom))
