@@ -157,14 +157,14 @@ func TestForeignKeylessProvenance(t *testing.T) {
 				}
 			}
 			want(t, one(t, app(), l, publicGood(t, verify.Identity{Issuer: actions, Subject: "https://github.com/**"})), verify.CodeDigestMismatch)
-			own := release0(t)
+			own := keysOnly(t)
 			want(t, one(t, subject, l, own), verify.CodeUnsupported)
 		})
 	}
 }
 
-// release0 is an authority that knows a key and nothing else.
-func release0(t testing.TB) verify.Authority {
+// keysOnly is an authority that knows a key and nothing else.
+func keysOnly(t testing.TB) verify.Authority {
 	own := release(p256(t, "signer").key)
 	own.Repositories = store.Globs{"**"}
 	return own

@@ -134,3 +134,5 @@ func TestMessagesAreSafe(t *testing.T) {
 		}
 	}
 }
+
+func newVerifier() *Verifier { return New(slog.New(slog.DiscardHandler)) }

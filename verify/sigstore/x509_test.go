@@ -1,0 +1,179 @@
+package sigstore
+
+import (
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"math/big"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify"
+	"github.com/assay-registry/assay/verify/estate"
+)
+
+// corporate is an authority of a private PKI whose signers are CN=release,O=Acme.
+func corporate(ca *estate.CA) verify.Authority {
+	return verify.Authority{Name: "corporate", Kind: verify.KindX509, Roots: ca.RootsPEM(), Repositories: store.Globs{"acme/**"},
+		Identities: []verify.Identity{{Subject: "CN=release,O=Acme"}}}
+}
+
+func employee() *x509.Certificate {
+	return &x509.Certificate{Subject: pkix.Name{CommonName: "release", Organization: []string{"Acme"}, Country: []string{"DE"}}}
+}
+
+// Without timestamp roots a certificate counts within its window; with them, for ever, if a timestamp falls into it.
+func TestPrivatePKI(t *testing.T) {
+	e, at := newEstate("seed")
+	ca := e.NewCA("corp")
+	for _, f := range forms() {
+		t.Run(f.name, func(t *testing.T) {
+			s := ca.Issue(f.name, employee())
+			l := f.layer(f.sign(s, stamped(e), image))
+			a := corporate(ca)
+			fact := one(t, app(), l, a)
+			want(t, fact, "")
+			if fact.Identity != "CN=release,O=Acme,C=DE" || fact.Issuer != "CN=corp intermediate,O=estate.example" || fact.KeyID != "" || fact.TimeSource != verify.TimeNone || fact.Extensions != nil ||
+				!fact.ValidFrom.Equal(s.Certificate.NotBefore) || !fact.ValidUntil.Equal(s.Certificate.NotAfter) || fact.Ends != verify.CodeCertificateExpired || !fact.SignedAt.IsZero() {
+				t.Errorf("got %+v", fact)
+			}
+			for when, code := range map[time.Time]verify.Code{
+				s.Certificate.NotBefore.Add(-time.Second): verify.CodeCertificateExpired, s.Certificate.NotBefore: "",
+				s.Certificate.NotAfter.Add(-time.Second): "", s.Certificate.NotAfter: verify.CodeCertificateExpired,
+			} {
+				now := fact.At(when)
+				want(t, now, code)
+				if strings.Contains(now.Message, "key") {
+					t.Errorf("it is about a certificate: %q", now.Message)
+				}
+			}
+			a.TimestampRoots = e.TSA.RootsPEM()
+			fact = one(t, app(), l, a)
+			want(t, fact, "")
+			if fact.TimeSource != verify.TimeTSA || !fact.SignedAt.Equal(at.at) || !fact.ValidUntil.IsZero() || fact.Ends != "" {
+				t.Errorf("got %+v", fact)
+			}
+		})
+	}
+}
+
+func TestPrivatePKIRefusals(t *testing.T) {
+	e, at := newEstate("seed")
+	born := at.at
+	ca, stranger := e.NewCA("corp"), e.NewCA("stranger")
+	codeSigning := e.NewCA("code", x509.ExtKeyUsageCodeSigning)
+	ten := big.NewInt(0x10)
+	mail, _ := url.Parse("https://acme.example/release")
+	named := func(edit func(c *x509.Certificate)) *x509.Certificate {
+		c := employee()
+		edit(c)
+		return c
+	}
+	stampedBy := func(a *verify.Authority) { a.TimestampRoots = e.TSA.RootsPEM() }
+	for _, c := range []struct {
+		name     string
+		ca       *estate.CA
+		template *x509.Certificate
+		after    time.Duration // between the certificate and the signature
+		trusted  func(a *verify.Authority)
+		code     verify.Code
+		says     string
+	}{
+		{name: "in order"},
+		{name: "another root", ca: stranger, code: verify.CodeUntrustedRoot, says: "CN=stranger intermediate"},
+		{name: "intermediate comes along", trusted: func(a *verify.Authority) { a.Roots = ca.RootPEM() }},
+		{name: "another name", template: named(func(c *x509.Certificate) { c.Subject.CommonName = "intern" }), code: verify.CodeIdentity,
+			says: "The identity is CN=intern,O=Acme,C=DE, wanted CN=release,O=Acme;"},
+		{name: "two names", template: named(func(c *x509.Certificate) {
+			c.Subject.ExtraNames = []pkix.AttributeTypeAndValue{{Type: []int{2, 5, 4, 3}, Value: "intern"}, {Type: []int{2, 5, 4, 3}, Value: "release"}}
+		}), code: verify.CodeIdentity},
+		{name: "no name", template: &x509.Certificate{}, code: verify.CodeIdentity, says: "names nobody"},
+		{name: "an address", template: named(func(c *x509.Certificate) { c.EmailAddresses = []string{"release@acme.example"} }),
+			trusted: func(a *verify.Authority) { a.Identities = []verify.Identity{{Subject: "release@acme.example"}} }},
+		{name: "one of several names", template: named(func(c *x509.Certificate) { c.URIs, c.DNSNames = []*url.URL{mail}, []string{"ci.acme.example"} }),
+			trusted: func(a *verify.Authority) {
+				a.Identities = []verify.Identity{{Subject: "nobody"}, {Subject: "ci.acme.example"}}
+			}},
+		{name: "another address", template: named(func(c *x509.Certificate) { c.EmailAddresses = []string{"intern@acme.example"} }), code: verify.CodeIdentity,
+			says:    "The identity is intern@acme.example (CN=release,O=Acme,C=DE), wanted release@acme.example;",
+			trusted: func(a *verify.Authority) { a.Identities = []verify.Identity{{Subject: "release@acme.example"}} }},
+		{name: "for servers", template: named(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }), code: verify.CodeUntrustedRoot},
+		{name: "for code", ca: codeSigning, template: named(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning} }),
+			trusted: func(a *verify.Authority) { a.Roots = codeSigning.RootsPEM() }},
+		{name: "serial revoked", template: named(func(c *x509.Certificate) { c.SerialNumber = ten }), code: verify.CodeRevokedCertificate,
+			trusted: func(a *verify.Authority) { a.Revoked.Serials = []string{"10"} }},
+		{name: "on its issuer's list", template: named(func(c *x509.Certificate) { c.SerialNumber = ten }), code: verify.CodeRevokedCertificate, says: "on a revocation list of its issuer",
+			trusted: func(a *verify.Authority) { a.CRLs = stranger.CRL(big.NewInt(1)) + ca.CRL(big.NewInt(7), ten) }},
+		{name: "on its issuer's list, and stamped before", template: named(func(c *x509.Certificate) { c.SerialNumber = ten }), code: verify.CodeRevokedCertificate,
+			trusted: func(a *verify.Authority) { stampedBy(a); a.CRLs = ca.CRL(ten) }},
+		{name: "on the list of an issuer that came along", template: named(func(c *x509.Certificate) { c.SerialNumber = ten }), code: verify.CodeRevokedCertificate,
+			trusted: func(a *verify.Authority) { a.Roots = ca.RootPEM(); a.CRLs = ca.CRL(ten) }},
+		{name: "its number on another's list", template: named(func(c *x509.Certificate) { c.SerialNumber = ten }), trusted: func(a *verify.Authority) { a.CRLs = stranger.CRL(ten) }},
+		{name: "not on the list", trusted: func(a *verify.Authority) { a.CRLs = ca.CRL(ten) }},
+		{name: "subject revoked", code: verify.CodeRevokedIdentity, trusted: func(a *verify.Authority) { a.Revoked.Identities = []string{"CN=release,O=Acme,C=DE"} }},
+		{name: "stamped in time", trusted: stampedBy},
+		{name: "stamped too late", after: 2 * time.Hour, trusted: stampedBy, code: verify.CodeCertificateExpired, says: "was made at 2026-03-04T07:06:07Z, and the certificate, valid from"},
+		{name: "stamped by a stranger", trusted: func(a *verify.Authority) { a.TimestampRoots = stranger.RootPEM() }, code: verify.CodeNoTimestamp},
+		{name: "stamped, two wanted", trusted: func(a *verify.Authority) { stampedBy(a); a.Profile = &verify.Profile{Timestamps: 2} }, code: verify.CodeNoTimestamp},
+		{name: "stamped too late, not looked at", after: 2 * time.Hour, trusted: func(a *verify.Authority) { stampedBy(a); a.Profile = &verify.Profile{} }},
+		{name: "logged", trusted: func(a *verify.Authority) {
+			a.TrustedRoot = e.TrustedRoot()
+			a.Profile = &verify.Profile{Tlog: 1, Timestamps: 1}
+		}},
+		{name: "not under Fulcio's root", ca: e.Fulcio, template: named(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning} }), code: verify.CodeUntrustedRoot,
+			trusted: func(a *verify.Authority) {
+				a.TrustedRoot = e.TrustedRoot()
+				a.Profile = &verify.Profile{Tlog: 1, Timestamps: 1}
+			}},
+	} {
+		for _, f := range forms() {
+			if strings.Contains(c.name, "came along") || strings.Contains(c.name, "comes along") {
+				if strings.Contains(f.name, "0.3") {
+					continue // bundles of that version have no room for it
+				}
+			}
+			t.Run(c.name+"/"+f.name, func(t *testing.T) {
+				at.at = born
+				if c.ca == nil {
+					c.ca = ca
+				}
+				template := employee()
+				if c.template != nil {
+					copied := *c.template
+					template = &copied
+				}
+				s := c.ca.Issue(c.name, template)
+				at.at = at.at.Add(c.after)
+				l := f.layer(f.sign(s, both(e), image))
+				a := corporate(ca)
+				if c.trusted != nil {
+					c.trusted(&a)
+				}
+				if err := newVerifier().Check(a); err != nil && c.code != verify.CodeNoTimestamp {
+					t.Fatal(err)
+				}
+				fact := one(t, app(), l, a)
+				want(t, fact, c.code)
+				if !strings.Contains(fact.Message, c.says) {
+					t.Errorf("got %q, want something with %q", fact.Message, c.says)
+				}
+			})
+		}
+	}
+}
+
+// The window of a fact is that of the whole path: an intermediate that ends earlier ends it.
+func TestWindowOfThePath(t *testing.T) {
+	e, at := newEstate("seed")
+	ca := e.NewCA("corp")
+	long := employee()
+	long.NotBefore, long.NotAfter = at.at.Add(-30*24*time.Hour), at.at.Add(30*365*24*time.Hour)
+	s := ca.Issue("long", long)
+	f := one(t, app(), s.Simple(estate.Payload("r.example/acme/app", app().Descriptor.Digest), estate.With{}).SimpleLayer(), corporate(ca))
+	want(t, f, "")
+	if !f.ValidFrom.Equal(ca.Root.NotBefore) || !f.ValidUntil.Equal(ca.Root.NotAfter) {
+		t.Errorf("got %s to %s, want %s to %s", f.ValidFrom, f.ValidUntil, ca.Root.NotBefore, ca.Root.NotAfter)
+	}
+}
