@@ -7,6 +7,8 @@ import (
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 	"github.com/assay-registry/assay/verify/estate"
+	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
+	"google.golang.org/protobuf/proto"
 )
 
 const (
@@ -40,7 +42,7 @@ func keyed(e *estate.Estate, s *estate.Signer, p *verify.Profile) verify.Authori
 func TestSecondEngine(t *testing.T) {
 	e := estate.New("seed", corpusClock)
 	w := estate.With{Logs: []*estate.Log{e.Rekor}, Entry: "intoto/0.0.1"}
-	statement := estate.Statement(corpusType, "{}", app().Descriptor.Digest)
+	statement := estate.Statement(corpusType, `{"passed":true}`, app().Descriptor.Digest)
 	other := estate.Statement(corpusType, `{"other":true}`, app().Descriptor.Digest)
 	logged := &verify.Profile{Tlog: 1}
 	for name, c := range map[string]struct {
@@ -72,6 +74,7 @@ func TestSecondEngine(t *testing.T) {
 			s.Entries = c.signer.Attest(statement, estate.With{Logs: []*estate.Log{estate.New("other", corpusClock).Rekor}, Entry: w.Entry}).Entries
 		})
 		mutant("a promise of another entry", verify.CodeNoLog, func(s *estate.Signed) {
+			s.Entries = []*protorekor.TransparencyLogEntry{proto.CloneOf(s.Entries[0])}
 			s.Entries[0].InclusionPromise = c.signer.Attest(other, w).Entries[0].InclusionPromise
 		})
 	}
