@@ -1,6 +1,7 @@
 package notation
 
 import (
+	"crypto/rsa"
 	"crypto/x509"
 	"errors"
 	"maps"
@@ -17,6 +18,15 @@ import (
 
 // maxToken is the most bytes of a timestamp token. One with a chain of four certificates has less than a tenth.
 const maxToken = 64 << 10
+
+// maxRSA is the most bits of an RSA key in a chain. The work grows with the cube, and strangers choose the keys: one that fills a layer would take minutes.
+const maxRSA = 8192
+
+// heavy reports whether a signature by the certificate's key would take too long to check.
+func heavy(c *x509.Certificate) bool {
+	k, ok := c.PublicKey.(*rsa.PublicKey)
+	return ok && k.N.BitLen() > maxRSA
+}
 
 // claim is what a layer says. The signature is that of the first certificate's key, and the certificates make a chain; nothing is believed yet.
 type claim struct {
@@ -53,6 +63,15 @@ func read(base verify.Fact, l *verify.Layer) (*claim, *verify.Fact) {
 	if len(n.Certificates) > verify.MaxCertificates || len(n.Timestamp) > maxToken {
 		return refused(verify.CodeTooBig, "The signature brings %d certificates and a timestamp of %d bytes; at most %d and %d are read.",
 			len(n.Certificates), len(n.Timestamp), verify.MaxCertificates, maxToken)
+	}
+	for _, der := range n.Certificates {
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			return refused(verify.CodeMalformed, "A certificate of the signature cannot be read; sign again with the whole chain.")
+		}
+		if heavy(cert) {
+			return refused(verify.CodeTooBig, "A certificate of the signature has an RSA key of more than %d bits; sign with a chain of smaller ones.", maxRSA)
+		}
 	}
 	c := &claim{fact: base}
 	if c.target, err = parsePayload(n.Payload); err != nil {

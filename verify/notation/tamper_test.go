@@ -3,9 +3,13 @@ package notation
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"math/big"
 	"slices"
 	"strings"
 	"testing"
@@ -136,6 +140,22 @@ func TestTamperedJWS(t *testing.T) {
 		{"other bytes", verify.Layer{Descriptor: good.Descriptor, Bytes: bytes.Replace(good.Bytes, []byte("a"), []byte("b"), 1)}, verify.CodeMalformed},
 	} {
 		t.Run(c.name, func(t *testing.T) { want(t, one(t, app(), c.l, p.notary()), c.code) })
+	}
+}
+
+// A key that fills a layer, in whichever place of the chain, is not tried: one check would take minutes.
+func TestHeavyKeys(t *testing.T) {
+	p := plainPKI(t)
+	n := new(big.Int).SetBit(big.NewInt(1), 1<<20, 1)
+	template := &x509.Certificate{SerialNumber: big.NewInt(3), NotBefore: began, NotAfter: ended, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+	der, err := x509.CreateCertificate(rand.Reader, template, p.root.cert, &rsa.PublicKey{N: n, E: 1<<31 - 1}, p.root.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := base64.StdEncoding.EncodeToString(der)
+	for i := range 3 {
+		l := withHeader(t, byCore(t, typeJWS, p.leaf, nil), func(h map[string]any) { h["x5c"].([]any)[i] = text })
+		want(t, one(t, app(), l, p.notary()), verify.CodeTooBig)
 	}
 }
 

@@ -3,6 +3,7 @@ package notation
 import (
 	"context"
 	"crypto/x509"
+	"slices"
 
 	"github.com/notaryproject/notation-core-go/signature"
 	nx509 "github.com/notaryproject/notation-core-go/x509"
@@ -17,7 +18,7 @@ func (a *authority) timestamp(ctx context.Context, s *signature.SignerInfo) *tsp
 		return nil
 	}
 	token, err := tspclient.ParseSignedToken(s.UnsignedAttributes.TimestampSignature)
-	if err != nil || len(token.SignerInfos) != 1 || len(token.Certificates) > verify.MaxCertificates {
+	if err != nil || len(token.SignerInfos) != 1 || len(token.Certificates) > verify.MaxCertificates || slices.ContainsFunc(token.Certificates, heavy) {
 		return nil
 	}
 	info, err := token.Info()
