@@ -370,15 +370,14 @@ const (
 
 // inherited are the facts of the admitted indexes above a manifest, and its parents.
 func (a *Admission) inherited(ctx context.Context, tx *store.Txn, t *trust, repo store.Name, d store.Digest) (*found, []store.Digest, error) {
-	all, now := &found{}, a.now()
+	all := &found{}
 	parents := tx.Parents(repo, d)
 	seen := map[store.Digest]bool{d: true}
 	level, nodes := parents, 0
 	for range maxDepth {
 		var next []store.Digest
 		for _, parent := range level {
-			v := tx.Verdict(repo, parent)
-			if seen[parent] || nodes > maxNodes || v.State != store.StateAdmitted || doubtful(tx.Records, t, now, store.Item{Repository: repo, Digest: parent}, v) {
+			if seen[parent] || nodes > maxNodes || !a.counts(tx, t, store.Item{Repository: repo, Digest: parent}) {
 				continue
 			}
 			seen[parent] = true

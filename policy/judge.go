@@ -32,6 +32,9 @@ type subjectManifest struct {
 	rec    *store.ManifestRecord
 	det    *store.Detail
 	parsed *store.Parsed
+
+	all     *found // what it is judged by, once that was looked up
+	parents []store.Digest
 }
 
 func (a *Admission) subject(tx *store.Txn, i store.Item) (*subjectManifest, error) {
@@ -273,10 +276,10 @@ func (a *Admission) judgeAttestation(tx *store.Txn, t *trust, s *subjectManifest
 	var until time.Time
 	covered, first := false, true
 	cover := func(d store.Digest) {
-		v := tx.Verdict(s.repo, d)
-		if v.State != store.StateAdmitted || doubtful(tx.Records, t, a.now(), store.Item{Repository: s.repo, Digest: d}, v) {
+		if !a.counts(tx, t, store.Item{Repository: s.repo, Digest: d}) {
 			return
 		}
+		v := tx.Verdict(s.repo, d)
 		if covered = true; first || !until.IsZero() && (v.ValidUntil.IsZero() || v.ValidUntil.After(until)) {
 			until, first = v.ValidUntil, false
 		}
@@ -333,6 +336,9 @@ type basis struct {
 
 // everything are the facts that a manifest is judged by, its own and inherited ones, and its parents.
 func (a *Admission) everything(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest) (*found, []store.Digest, error) {
+	if s.all != nil {
+		return s.all, s.parents, nil
+	}
 	own, err := a.facts(ctx, tx, t, subjectOf(s.repo, s.rec))
 	if err != nil {
 		return nil, nil, err
@@ -341,7 +347,8 @@ func (a *Admission) everything(ctx context.Context, tx *store.Txn, t *trust, s *
 	if err != nil {
 		return nil, nil, err
 	}
-	return own.and(all), parents, nil
+	s.all, s.parents = own.and(all), parents
+	return s.all, parents, nil
 }
 
 // input builds policy.input/v1 for a stored manifest.
@@ -351,6 +358,7 @@ func (a *Admission) input(ctx context.Context, tx *store.Txn, t *trust, s *subje
 	if err != nil {
 		return nil, nil, err
 	}
+	next := all.next
 	in := a.describe(ctx, tx, s.repo, s.rec.Digest, s.rec.Size, s.parsed, s.rec.Kind, now)
 	in.Subject.State, in.Subject.Parents = s.rec.State, parents
 	in.Subject.FirstSeen, in.Subject.Pushers = s.det.FirstSeen, s.det.Pushers
@@ -363,7 +371,7 @@ func (a *Admission) input(ctx context.Context, tx *store.Txn, t *trust, s *subje
 			if v := tx.Verdict(s.repo, m.Digest); !doubtful(tx.Records, t, now, store.Item{Repository: s.repo, Digest: m.Digest}, v) {
 				m.State = v.State
 				if counted && v.State == store.StateAdmitted {
-					all.next = earlier(all.next, v.ValidUntil)
+					next = earlier(next, v.ValidUntil)
 				}
 			}
 		}
@@ -371,7 +379,7 @@ func (a *Admission) input(ctx context.Context, tx *store.Txn, t *trust, s *subje
 	if in.SBOM, err = sbomInput(tx, s, all.facts); err != nil {
 		return nil, nil, err
 	}
-	return in, &basis{all.next, all.revision()}, nil
+	return in, &basis{next, all.revision()}, nil
 }
 
 // sortFacts maps facts to the parts of the input that they make. Documents make none: their contents are in sbomInput.

@@ -280,7 +280,7 @@ func (w *writing) deleteManifest(d store.Digest) error {
 	s.det.Reason, s.det.Code = "deleted by "+w.cause.actor, "state.deleted"
 	s.rec.SetDetail(s.det)
 	w.tx.PutManifest(repo, s.rec)
-	more, err := w.a.dependents(w.tx, w.t, s, before, false)
+	more, err := w.a.dependents(w.tx, w.t, s, before, false, false)
 	w.seeds = append(w.seeds, slices.DeleteFunc(more, func(i store.Item) bool { return i.Digest == d })...)
 	return err
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/assay-registry/assay/store"
@@ -101,11 +103,28 @@ func (a *Admission) eachManifest(ctx context.Context, pick func(store.Item, stor
 	return ctx.Err()
 }
 
+// reviewers is how many transactions of a review are under way at once: the one verifies while the other is committed.
+const reviewers = 2
+
 // reconsider decides manifests again. What cannot be decided is queued, and so in doubt until it can: nothing keeps a denial for the rest.
 func (a *Admission) reconsider(ctx context.Context, items []store.Item) error {
-	failed, err := a.decide(ctx, items)
+	var mu sync.Mutex
+	var failed []store.Item
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, reviewers)
+	for part := range slices.Chunk(items, reviewed) {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			more, _ := a.decidePart(ctx, part) // it is in the log
+			mu.Lock()
+			defer mu.Unlock()
+			failed = append(failed, more...)
+		})
+	}
+	wg.Wait()
 	if len(failed) == 0 || ctx.Err() != nil {
-		return err
+		return ctx.Err()
 	}
 	return a.local.Update(ctx, func(tx *store.Txn) error {
 		for _, i := range failed {
@@ -295,7 +314,7 @@ func (a *Admission) expire(ctx context.Context, i store.Item) error {
 		a.transition(tx, i.Repository, s.rec, s.det, store.StateExpired, AuditRecord{Actor: "system", Action: "expire", Reason: "nothing admitted it in time"})
 		s.rec.SetDetail(s.det)
 		tx.PutManifest(i.Repository, s.rec)
-		more, err := a.dependents(tx, w.t, s, before, false)
+		more, err := a.dependents(tx, w.t, s, before, false, false)
 		if err != nil {
 			return err
 		}

@@ -14,6 +14,9 @@ import (
 // batch is the most manifests that one transaction decides.
 const batch = 256
 
+// reviewed is the most manifests that one transaction decides again because trust changed: what follows from them has room, and no pusher waits long.
+const reviewed = 64
+
 // scanLimit bounds look-ups of who references what.
 const scanLimit = 1 << 16
 
@@ -140,7 +143,8 @@ func (w *settling) first(before []store.Item, i store.Item) bool {
 func (w *settling) before(i store.Item) ([]store.Item, error) {
 	var items []store.Item
 	add := func(d store.Digest) {
-		if o := (store.Item{Repository: i.Repository, Digest: d}); !w.ready[o] && w.decided[o] == 0 && doubtful(w.tx.Records, w.t, w.a.now(), o, w.tx.Verdict(o.Repository, d)) {
+		o := store.Item{Repository: i.Repository, Digest: d}
+		if !w.ready[o] && w.decided[o] == 0 && doubtful(w.tx.Records, w.t, w.a.now(), o, w.tx.Verdict(o.Repository, d)) && !w.a.staged(w.tx, w.t, o) {
 			items = append(items, o)
 		}
 	}
@@ -197,6 +201,9 @@ func (w *settling) decide(ctx context.Context, i store.Item) error {
 	w.decided[i]++
 	doubted := s != nil && doubtful(tx.Records, t, a.now(), i, s.rec.Verdict())
 	if s != nil {
+		if w.waits(i, s) {
+			return nil
+		}
 		if stands, err := w.stands(ctx, i, s); err != nil || stands {
 			return err
 		}
@@ -205,7 +212,7 @@ func (w *settling) decide(ctx context.Context, i store.Item) error {
 	if s == nil || s.rec.State == store.StateTombstoned || s.rec.State == store.StateExpired {
 		return nil
 	}
-	before, revision, valid := s.rec.State, s.det.Revision, s.rec.ValidUntil
+	before, revision, valid, staged := s.rec.State, s.det.Revision, s.rec.ValidUntil, s.det.Staged
 	v, err := a.judge(ctx, tx, t, s)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -213,6 +220,9 @@ func (w *settling) decide(ctx context.Context, i store.Item) error {
 		}
 		a.log.Error("no verdict could be made", "repository", i.Repository, "digest", i.Digest, "error", err)
 		v = &verdict{state: store.StatePending, code: "policy.no_answer", reason: "no verdict could be made", remedy: "try again later"}
+	}
+	if w.stage(i, s, v) {
+		return nil
 	}
 	if err := a.write(tx, t, s, v, w.why); err != nil {
 		return err
@@ -232,7 +242,7 @@ func (w *settling) decide(ctx context.Context, i store.Item) error {
 	}
 	// An index that waited for more children than fit counted for none of them meanwhile.
 	late := doubted && len(s.parsed.Manifests) >= batch && t.engine.Traits(s.repo).AllChildren
-	more, err := a.dependents(tx, t, s, before, late || revision != s.det.Revision)
+	more, err := a.dependents(tx, t, s, before, staged, late || revision != s.det.Revision)
 	w.add(more)
 	return err
 }
@@ -270,7 +280,7 @@ func (a *Admission) write(tx *store.Txn, t *trust, s *subjectManifest, v *verdic
 	} else {
 		det.Attempts, det.NextAttempt = 0, time.Time{}
 	}
-	rec.Seq, rec.ValidUntil = t.seq, v.validUntil
+	rec.Seq, rec.ValidUntil, det.Staged = t.seq, v.validUntil, false
 	if changed {
 		a.transition(tx, s.repo, rec, det, v.state, AuditRecord{Actor: why.actor, Action: why.action, Decision: det.Decision, Reason: det.Reason})
 		if err := a.openBlobs(tx, s); err != nil {
@@ -311,7 +321,7 @@ func (a *Admission) requestSBOM(tx *store.Txn, i store.Item, admitted bool) {
 func (a *Admission) transition(tx *store.Txn, repo store.Name, rec *store.ManifestRecord, det *store.Detail, to store.State, r AuditRecord) {
 	r.Repository, r.Digest, r.From, r.To = repo, rec.Digest, rec.State, to
 	a.audit(tx, r)
-	rec.State, det.ChangedAt = to, a.now()
+	rec.State, det.ChangedAt, det.Staged = to, a.now(), false
 	if to == store.StateAdmitted {
 		det.EverAdmitted = true
 	}
@@ -346,8 +356,9 @@ func (a *Admission) putDecision(tx *store.Txn, s *subjectManifest, v *verdict, n
 }
 
 // dependents are the manifests whose verdict may change with this one's: children inherit its evidence, attestations its state, indexes under
-// "all-children" ask for it, and the subjects of evidence count it. evidence says that what this verdict was made of is not what it was.
-func (a *Admission) dependents(tx *store.Txn, t *trust, s *subjectManifest, before store.State, evidence bool) ([]store.Item, error) {
+// "all-children" ask for it, and the subjects of evidence count it. Those of an index that was staged were decided as if it were admitted. evidence says that
+// what this verdict was made of is not what it was.
+func (a *Admission) dependents(tx *store.Txn, t *trust, s *subjectManifest, before store.State, staged, evidence bool) ([]store.Item, error) {
 	var items []store.Item
 	changed := before != s.rec.State
 	if s.rec.Kind == store.KindEvidence && changed {
@@ -355,7 +366,7 @@ func (a *Admission) dependents(tx *store.Txn, t *trust, s *subjectManifest, befo
 			items = append(items, store.Item{Repository: s.repo, Digest: d})
 		}
 	}
-	if s.parsed.Index() && (changed || evidence && s.rec.State == store.StateAdmitted) {
+	if admitted := s.rec.State == store.StateAdmitted; s.parsed.Index() && (changed && !(staged && admitted) || staged && !admitted || evidence && admitted) {
 		for _, m := range s.parsed.Manifests {
 			items = append(items, store.Item{Repository: s.repo, Digest: m.Digest})
 		}
@@ -483,34 +494,43 @@ func (a *Admission) review(ctx context.Context, items []store.Item) error {
 	})
 }
 
-// decide settles manifests, in transactions of half a batch, so that what follows from them has room. What cannot be decided stops nothing
+// decide settles manifests, a few in each transaction, so that what follows from them has room. What cannot be decided stops nothing
 // else: it is returned. An error means that ctx ended or that nothing could be decided.
 func (a *Admission) decide(ctx context.Context, items []store.Item) (failed []store.Item, err error) {
-	settle := func(items []store.Item) error {
-		return a.local.Update(ctx, func(tx *store.Txn) error {
-			return a.reconsidering(ctx, tx, a.trusted(tx), items)
-		})
-	}
 	var last error
-	for part := range slices.Chunk(items, batch/2) {
-		if err := settle(part); err == nil {
-			continue
+	for part := range slices.Chunk(items, reviewed) {
+		more, err := a.decidePart(ctx, part)
+		if ctx.Err() != nil {
+			return append(failed, more...), ctx.Err()
 		}
-		for _, i := range part {
-			if err := settle([]store.Item{i}); err != nil {
-				last = err
-				failed = append(failed, i)
-				a.log.Error("a manifest cannot be decided", "repository", i.Repository, "digest", i.Digest, "error", err)
-			}
-			if ctx.Err() != nil {
-				return failed, ctx.Err()
-			}
+		if err != nil {
+			failed, last = append(failed, more...), err
 		}
 	}
 	if len(failed) == len(items) {
 		return failed, last
 	}
 	return failed, nil
+}
+
+// decidePart settles manifests in one transaction or, if that fails, each in its own. It returns those that cannot be decided, with the cause.
+func (a *Admission) decidePart(ctx context.Context, items []store.Item) (failed []store.Item, last error) {
+	settle := func(items []store.Item) error {
+		return a.local.Update(ctx, func(tx *store.Txn) error { return a.reconsidering(ctx, tx, a.trusted(tx), items) })
+	}
+	if settle(items) == nil {
+		return nil, nil
+	}
+	for _, i := range items {
+		if err := settle([]store.Item{i}); err != nil {
+			failed, last = append(failed, i), err
+			a.log.Error("a manifest cannot be decided", "repository", i.Repository, "digest", i.Digest, "error", err)
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return failed, last
 }
 
 // drain decides everything that is queued, in batches. What cannot be decided stays queued, and so in doubt.

@@ -34,6 +34,7 @@ type Detail struct {
 	EverAdmitted bool      `json:"ever_admitted,omitempty"`
 	Missing      []Digest  `json:"missing,omitempty"`  // referenced but absent: sparse
 	Registry     bool      `json:"registry,omitempty"` // written by the registry itself
+	Staged       bool      `json:"staged,omitempty"`   // of a large index: it is admitted once its children were decided
 	Decision     string    `json:"decision,omitempty"` // decision id
 	DecidedAt    time.Time `json:"decided_at,omitzero"`
 	Revision     string    `json:"revision,omitempty"` // of the evidence that the verdict was made of, its own and inherited
