@@ -39,7 +39,7 @@ var directions = []row{
 	{"server", []string{"store", "referrers", "verify", "sbom", "policy"}, "HTTP: a request becomes a call, an error becomes JSON"},
 	{"server/kubernetes", []string{"store"}, "the words of a cluster's protocols; what an image deserves is asked through an interface"},
 	{"server/auth", []string{"store", "policy"}, "who asks; what that allows is decided in policy"},
-	{"cmd/assay", []string{"cmd/assay/config", "cmd/assay/client", "store", "store/fs", "store/bolt", "store/mem", "referrers", "verify", "verify/sigstore", "verify/signer", "verify/trust", "verify/tufrepo", "sbom", "policy", "policy/engine", "policies",
+	{"cmd/assay", []string{"cmd/assay/config", "cmd/assay/client", "store", "store/fs", "store/bolt", "store/mem", "referrers", "verify", "verify/sigstore", "verify/notation", "verify/signer", "verify/trust", "verify/tufrepo", "sbom", "policy", "policy/engine", "policies",
 		"server", "server/auth"},
 		"the only place that wires drivers, core, admission and server"},
 	{"cmd/assay/config", []string{"store", "verify", "policy"}, "one struct, read strictly; it opens nothing and starts nothing"},

@@ -22,7 +22,10 @@ type Admin interface {
 	Authorities(ctx context.Context, p policy.Principal) ([]verify.Authority, error)
 	AddAuthority(ctx context.Context, p policy.Principal, a verify.Authority) error
 	RemoveAuthority(ctx context.Context, p policy.Principal, name string) error
-	RevokeKey(ctx context.Context, p policy.Principal, authority, keyID string) error
+	// RevokeTrust ends the trust in a key, certificate, identity or log entry of an authority; it fills in By and At. RestoreTrust ends that.
+	RevokeTrust(ctx context.Context, p policy.Principal, r policy.TrustRevocation) (*policy.TrustRevocation, error)
+	RestoreTrust(ctx context.Context, p policy.Principal, r policy.TrustRevocation) error
+	TrustRevocations(ctx context.Context, p policy.Principal) ([]policy.TrustRevocation, error)
 
 	// Revoke fills in ID, By and At.
 	Revoke(ctx context.Context, p policy.Principal, r policy.Revocation) (*policy.Revocation, error)
@@ -55,6 +58,8 @@ func (c *call) administer(routeErr error) error {
 		return c.users()
 	case EndpointCheck:
 		return c.check()
+	case EndpointTrustStatus, EndpointTrustUpdate, EndpointTrustImport:
+		return c.followed()
 	}
 	if c.h.options.Admin == nil {
 		return store.Errorf(store.CodeUnsupported, "this registry has no administration")
@@ -66,8 +71,12 @@ func (c *call) administer(routeErr error) error {
 		return answer(c, func(ctx context.Context) (*policy.DecisionRecord, error) {
 			return c.h.options.Admin.Decision(ctx, c.principal, c.route.Arg)
 		})
-	case EndpointAuthorities, EndpointAuthority, EndpointRevokeKey:
+	case EndpointAuthorities, EndpointAuthority:
 		return c.authorities(c.h.options.Admin)
+	case EndpointRevokeTrust, EndpointRestoreTrust:
+		return c.distrust(c.h.options.Admin)
+	case EndpointTrustRevocations:
+		return c.distrusted(c.h.options.Admin)
 	case EndpointRevocations, EndpointRevocation:
 		return c.revocations(c.h.options.Admin)
 	case EndpointRestore:
@@ -131,14 +140,6 @@ func (c *call) authorities(admin Admin) error {
 	switch {
 	case c.route.Endpoint == EndpointAuthority:
 		return c.done(admin.RemoveAuthority(ctx, c.principal, c.route.Arg))
-	case c.route.Endpoint == EndpointRevokeKey:
-		var in struct {
-			KeyID string `json:"key_id"`
-		}
-		if err := c.decode(&in); err != nil {
-			return err
-		}
-		return c.done(admin.RevokeKey(ctx, c.principal, c.route.Arg, in.KeyID))
 	case c.r.Method == http.MethodPost:
 		var a verify.Authority
 		if err := c.decode(&a); err != nil {

@@ -19,6 +19,7 @@ type smallAdmin struct {
 	authorities []verify.Authority
 	revocations []policy.Revocation
 	restored    []string
+	distrusted  []policy.TrustRevocation
 }
 
 func (a *smallAdmin) may(p policy.Principal) error {
@@ -71,11 +72,37 @@ func (a *smallAdmin) RemoveAuthority(_ context.Context, p policy.Principal, name
 	return a.may(p)
 }
 
-func (a *smallAdmin) RevokeKey(_ context.Context, p policy.Principal, authority, keyID string) error {
-	if authority != "release" || keyID != "sha256:k" {
-		return store.Errorf(store.CodeNotFound, "there is no such key")
+func (a *smallAdmin) RevokeTrust(_ context.Context, p policy.Principal, r policy.TrustRevocation) (*policy.TrustRevocation, error) {
+	if r.Authority != "release" || r.Kind == policy.RevokedKey && r.Value != "sha256:k" {
+		return nil, store.Errorf(store.CodeNotFound, "there is no such key")
 	}
-	return a.may(p)
+	if r.Kind != policy.RevokedKey && r.Kind != policy.RevokedSerial {
+		return nil, store.Errorf(store.CodeInvalid, "what is revoked is a key or a serial")
+	}
+	r.By, r.At = p.Name, testTime
+	if err := a.may(p); err != nil {
+		return nil, err
+	}
+	a.distrusted = append(a.distrusted, r)
+	return &r, nil
+}
+
+func (a *smallAdmin) RestoreTrust(_ context.Context, p policy.Principal, r policy.TrustRevocation) error {
+	before := len(a.distrusted)
+	if err := a.may(p); err != nil {
+		return err
+	}
+	a.distrusted = slices.DeleteFunc(a.distrusted, func(x policy.TrustRevocation) bool {
+		return x.Authority == r.Authority && x.Kind == r.Kind && x.Value == r.Value
+	})
+	if len(a.distrusted) == before {
+		return store.Errorf(store.CodeNotFound, "nothing of the kind is revoked")
+	}
+	return nil
+}
+
+func (a *smallAdmin) TrustRevocations(_ context.Context, p policy.Principal) ([]policy.TrustRevocation, error) {
+	return a.distrusted, a.may(p)
 }
 
 func (a *smallAdmin) Revoke(_ context.Context, p policy.Principal, r policy.Revocation) (*policy.Revocation, error) {
@@ -169,7 +196,19 @@ func TestAdministration(t *testing.T) {
 		{200, "root", "GET", "/api/v1/authorities", "", `"name":"release","kind":"key"`},
 		{403, "dev", "GET", "/api/v1/authorities", "", ""},
 		{403, "dev", "POST", "/api/v1/authorities", authority, ""},
-		{204, "root", "POST", "/api/v1/authorities/release/revoke", `{"key_id":"sha256:k"}`, ""},
+		{201, "root", "POST", "/api/v1/authorities/release/revoke", `{"key_id":"sha256:k"}`, `{"authority":"release","kind":"key","value":"sha256:k","by":"root","at":"2026-03-01T12:00:00Z"}`},
+		{201, "root", "POST", "/api/v1/authorities/release/revoke", `{"kind":"serial","value":"7f","reason":"lost"}`, `{"authority":"release","kind":"serial","value":"7f","reason":"lost","by":"root"`},
+		{400, "root", "POST", "/api/v1/authorities/release/revoke", `{"kind":"serial","value":"7f","reason":"` + strings.Repeat("x", 301) + `"}`, ""},
+		{400, "root", "POST", "/api/v1/authorities/release/revoke", `{"kind":"serial","value":"7f","key_id":"sha256:k"}`, "twice"},
+		{403, "dev", "POST", "/api/v1/authorities/release/revoke", `{"kind":"serial","value":"8f"}`, ""},
+		{200, "root", "GET", "/api/v1/trust/revocations", "", `{"revocations":[{"authority":"release","kind":"key"`},
+		{403, "dev", "GET", "/api/v1/trust/revocations", "", ""},
+		{403, "dev", "POST", "/api/v1/authorities/release/restore", `{"kind":"serial","value":"7f"}`, ""},
+		{401, "", "POST", "/api/v1/authorities/release/restore", `{"kind":"serial","value":"7f"}`, ""},
+		{204, "root", "POST", "/api/v1/authorities/release/restore", `{"kind":"serial","value":"7f"}`, ""},
+		{404, "root", "POST", "/api/v1/authorities/release/restore", `{"kind":"serial","value":"7f"}`, ""},
+		{204, "root", "POST", "/api/v1/authorities/release/restore", `{"key_id":"sha256:k"}`, ""},
+		{405, "root", "GET", "/api/v1/authorities/release/restore", "", ""},
 		{404, "root", "POST", "/api/v1/authorities/release/revoke", `{"key_id":"sha256:x"}`, ""},
 		{204, "root", "DELETE", "/api/v1/authorities/release", "", ""},
 		{404, "root", "DELETE", "/api/v1/authorities/release", "", ""},
@@ -227,16 +266,17 @@ func TestC17_OnlyKnownFields(t *testing.T) {
 			`{"name":"x","grants":[{"repositories":["a"],"roles":["pull"],"who":"root"}]}`, `{"name":"x"}{"name":"y"}`, `{"name":"x"} x`, `[]`, `"x"`, ``, `{`, `{"name":1}`},
 		"/api/v1/authorities": {`{"name":"x","origin":"config"}`, `{"name":"x","keys":[{"id":"sha256:x"}]}`, `{"name":"x","keys":[{"revoked":true}]}`, `{"name":"..","kind":"key"}`,
 			`{"name":"x","repositories":["a**"]}`, `{"name":"x","promote_from":["//"]}`, `{"name":"x","trusted":true}`},
-		"/api/v1/revocations":                {`{"digest":"` + sha256 + `","repository":"**","by":"root"}`, `{"id":"R-9","digest":"` + sha256 + `","repository":"**"}`, `{"digest":"` + sha256 + `","repository":"**","at":"2020-01-01T00:00:00Z"}`},
-		"/api/v1/restore":                    {`{"repository":"a","digest":"` + sha256 + `","force":true}`},
-		"/api/v1/authorities/release/revoke": {`{"key_id":"sha256:k","all":true}`},
+		"/api/v1/revocations":                 {`{"digest":"` + sha256 + `","repository":"**","by":"root"}`, `{"id":"R-9","digest":"` + sha256 + `","repository":"**"}`, `{"digest":"` + sha256 + `","repository":"**","at":"2020-01-01T00:00:00Z"}`},
+		"/api/v1/restore":                     {`{"repository":"a","digest":"` + sha256 + `","force":true}`},
+		"/api/v1/authorities/release/revoke":  {`{"key_id":"sha256:k","all":true}`, `{"kind":"key","value":"sha256:k","by":"root"}`, `{"kind":"key","value":"sha256:k","at":"2020-01-01T00:00:00Z"}`, `{"kind":"key","value":"sha256:k","authority":"other"}`},
+		"/api/v1/authorities/release/restore": {`{"kind":"key","value":"sha256:k","all":true}`},
 	} {
 		for _, body := range bodies {
 			h.want(400, "root", "POST", path, []byte(body), jsonType)
 		}
 	}
 	h.want(413, "root", "POST", "/api/v1/users", []byte(`{"name":"`+strings.Repeat("x", maxDocument)+`"}`), jsonType)
-	if len(a.authorities)+len(a.revocations)+len(a.restored)+len(u) != 0 {
+	if len(a.authorities)+len(a.revocations)+len(a.restored)+len(a.distrusted)+len(u) != 0 {
 		t.Errorf("%+v %v", a, u)
 	}
 }

@@ -55,6 +55,11 @@ func TestWire(t *testing.T) {
 		{"refused", refusing, []string{"dev GET /v2/acme/app/manifests/v1", "dev HEAD /v2/acme/app/manifests/v1", "dev GET /v2/acme/app/blobs/" + d}, nil},
 		{"failed", failing, []string{"dev GET /v2/acme/app/manifests/v1"}, nil},
 		{"api", nil, []string{"- GET /api/v1/users", "root GET /api/v1/users", "dev GET /api/v1/users", "root POST /api/v1/restore", "root GET /api/v1/nothing"}, map[int][]byte{3: []byte("{}")}},
+		{"trust", following, []string{
+			"root GET /api/v1/trust/status", "root POST /api/v1/trust/update Content-Type: application/json", "root GET /api/v1/trust/status", "dev GET /api/v1/trust/status", "root POST /api/v1/trust/import/acme-tuf Content-Type: application/x-tar",
+			"root POST /api/v1/trust/import/acme-tuf Content-Type: application/gzip", "root POST /api/v1/authorities/release/revoke Content-Type: application/json", "root POST /api/v1/authorities/release/revoke Content-Type: application/json",
+			"dev POST /api/v1/authorities/release/restore Content-Type: application/json", "root GET /api/v1/trust/revocations", "root POST /api/v1/authorities/release/restore Content-Type: application/json", "root GET /api/v1/trust/revocations", "root GET /api/v1/trust/import/acme-tuf",
+		}, map[int][]byte{1: []byte("{}"), 4: []byte("stale"), 5: []byte("fresh"), 6: []byte(`{"kind":"serial","value":"7f","reason":"lost"}`), 7: []byte(`{"kind":"colour","value":"red"}`), 8: []byte(`{"kind":"serial","value":"7f"}`), 10: []byte(`{"kind":"serial","value":"7f"}`)}},
 	} {
 		t.Run(file.name, func(t *testing.T) {
 			make := file.house
@@ -73,6 +78,10 @@ func TestWire(t *testing.T) {
 			golden(t, filepath.Join("testdata", "wire", file.name+".txt"), out.String())
 		})
 	}
+}
+
+func following(t *testing.T) *house {
+	return newHouse(t, func(o *Options, _ *auth.Options) { o.Admin, o.Trust = &smallAdmin{}, &smallTrust{} })
 }
 
 func refusing(t *testing.T) *house {

@@ -33,7 +33,6 @@ const (
 	EndpointVerify      Endpoint = "verify"      // /api/v1/verify
 	EndpointAuthorities Endpoint = "authorities" // /api/v1/authorities
 	EndpointAuthority   Endpoint = "authority"   // /api/v1/authorities/<name>
-	EndpointRevokeKey   Endpoint = "revoke_key"  // /api/v1/authorities/<name>/revoke
 	EndpointRevocations Endpoint = "revocations" // /api/v1/revocations
 	EndpointRevocation  Endpoint = "revocation"  // /api/v1/revocations/<id>
 	EndpointRestore     Endpoint = "restore"     // /api/v1/restore
@@ -41,6 +40,13 @@ const (
 	EndpointUsers       Endpoint = "users"       // /api/v1/users
 	EndpointUser        Endpoint = "user"        // /api/v1/users/<name>
 	EndpointCheck       Endpoint = "check"       // /api/v1/check
+
+	EndpointRevokeTrust      Endpoint = "revoke_trust"      // /api/v1/authorities/<name>/revoke
+	EndpointRestoreTrust     Endpoint = "restore_trust"     // /api/v1/authorities/<name>/restore
+	EndpointTrustRevocations Endpoint = "trust_revocations" // /api/v1/trust/revocations
+	EndpointTrustStatus      Endpoint = "trust_status"      // /api/v1/trust/status
+	EndpointTrustUpdate      Endpoint = "trust_update"      // /api/v1/trust/update
+	EndpointTrustImport      Endpoint = "trust_import"      // /api/v1/trust/import/<name>
 )
 
 // methods is what each endpoint takes, as the Allow header says it.
@@ -63,7 +69,6 @@ var methods = map[Endpoint]string{
 	EndpointVerify:      "GET",
 	EndpointAuthorities: "GET, POST",
 	EndpointAuthority:   "DELETE",
-	EndpointRevokeKey:   "POST",
 	EndpointRevocations: "GET, POST",
 	EndpointRevocation:  "DELETE",
 	EndpointRestore:     "POST",
@@ -71,6 +76,13 @@ var methods = map[Endpoint]string{
 	EndpointUsers:       "GET, POST",
 	EndpointUser:        "DELETE",
 	EndpointCheck:       "GET",
+
+	EndpointRevokeTrust:      "POST",
+	EndpointRestoreTrust:     "POST",
+	EndpointTrustRevocations: "GET",
+	EndpointTrustStatus:      "GET",
+	EndpointTrustUpdate:      "POST",
+	EndpointTrustImport:      "POST",
 }
 
 // fixed are the paths without parts.
@@ -90,6 +102,10 @@ var fixed = map[string]Endpoint{
 	"/api/v1/audit":       EndpointAudit,
 	"/api/v1/users":       EndpointUsers,
 	"/api/v1/check":       EndpointCheck,
+
+	"/api/v1/trust/revocations": EndpointTrustRevocations,
+	"/api/v1/trust/status":      EndpointTrustStatus,
+	"/api/v1/trust/update":      EndpointTrustUpdate,
 }
 
 // Route is what a method and a path mean. Which fields are set follows from the endpoint.
@@ -121,8 +137,12 @@ func (r Route) Path() string {
 		return "/api/v1/decisions/" + r.Arg
 	case EndpointAuthority:
 		return "/api/v1/authorities/" + r.Arg
-	case EndpointRevokeKey:
+	case EndpointRevokeTrust:
 		return "/api/v1/authorities/" + r.Arg + "/revoke"
+	case EndpointRestoreTrust:
+		return "/api/v1/authorities/" + r.Arg + "/restore"
+	case EndpointTrustImport:
+		return "/api/v1/trust/import/" + r.Arg
 	case EndpointRevocation:
 		return "/api/v1/revocations/" + r.Arg
 	case EndpointUser:
@@ -139,8 +159,9 @@ func (r Route) Path() string {
 // api reports whether the route is one of administration.
 func (r Route) api() bool {
 	switch r.Endpoint {
-	case EndpointExplain, EndpointDecision, EndpointTree, EndpointVerify, EndpointAuthorities, EndpointAuthority, EndpointRevokeKey,
-		EndpointRevocations, EndpointRevocation, EndpointRestore, EndpointAudit, EndpointUsers, EndpointUser, EndpointCheck:
+	case EndpointExplain, EndpointDecision, EndpointTree, EndpointVerify, EndpointAuthorities, EndpointAuthority, EndpointRevokeTrust, EndpointRestoreTrust,
+		EndpointRevocations, EndpointRevocation, EndpointRestore, EndpointAudit, EndpointUsers, EndpointUser, EndpointCheck,
+		EndpointTrustRevocations, EndpointTrustStatus, EndpointTrustUpdate, EndpointTrustImport:
 		return true
 	}
 	return false
@@ -266,7 +287,13 @@ func parseAPI(rest string) (Route, error) {
 	case "authorities":
 		r.Endpoint = EndpointAuthority
 		if name, ok := strings.CutSuffix(arg, "/revoke"); ok {
-			r.Endpoint, r.Arg = EndpointRevokeKey, name
+			r.Endpoint, r.Arg = EndpointRevokeTrust, name
+		} else if name, ok := strings.CutSuffix(arg, "/restore"); ok {
+			r.Endpoint, r.Arg = EndpointRestoreTrust, name
+		}
+	case "trust":
+		if name, ok := strings.CutPrefix(arg, "import/"); ok {
+			r.Endpoint, r.Arg = EndpointTrustImport, name
 		}
 	case "revocations":
 		r.Endpoint = EndpointRevocation

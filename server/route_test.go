@@ -37,7 +37,12 @@ func TestParseRoute(t *testing.T) {
 		{"POST", "/auth/token", Route{Endpoint: EndpointToken}},
 		{"GET", "/api/v1/decisions/D-1", Route{Endpoint: EndpointDecision, Arg: "D-1"}},
 		{"DELETE", "/api/v1/authorities/release", Route{Endpoint: EndpointAuthority, Arg: "release"}},
-		{"POST", "/api/v1/authorities/release/revoke", Route{Endpoint: EndpointRevokeKey, Arg: "release"}},
+		{"POST", "/api/v1/authorities/release/revoke", Route{Endpoint: EndpointRevokeTrust, Arg: "release"}},
+		{"POST", "/api/v1/authorities/release/restore", Route{Endpoint: EndpointRestoreTrust, Arg: "release"}},
+		{"GET", "/api/v1/trust/revocations", Route{Endpoint: EndpointTrustRevocations}},
+		{"GET", "/api/v1/trust/status", Route{Endpoint: EndpointTrustStatus}},
+		{"POST", "/api/v1/trust/update", Route{Endpoint: EndpointTrustUpdate}},
+		{"POST", "/api/v1/trust/import/acme-tuf", Route{Endpoint: EndpointTrustImport, Arg: "acme-tuf"}},
 		{"DELETE", "/api/v1/users/ci@acme.com", Route{Endpoint: EndpointUser, Arg: "ci@acme.com"}},
 	} {
 		tc.want.Method = tc.method

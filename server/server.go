@@ -37,6 +37,7 @@ type Options struct {
 	Registry func(policy.Principal) store.Registry
 	Auth     Authenticator
 	Admin    Admin                                   // nil: no administration
+	Trust    Trust                                   // nil: no TUF repositories are followed
 	Users    Users                                   // nil: users cannot be changed
 	Check    func(context.Context) ([]string, error) // problems of the store; nil: not offered
 	Ready    func(context.Context) error             // nil: always ready

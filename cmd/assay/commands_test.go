@@ -48,24 +48,23 @@ func digestOf(s string) string { return string(store.DigestOf(digest.SHA256, []b
 // fixed is what the server answers in TestCommands.
 func fixed(d string) *api {
 	return &api{answers: map[string]string{
-		"GET /api/v1/authorities":                 `{"authorities":[{"name":"release","kind":"key","keys":[{"id":"sha256:0123456789abcdef0123","pem":"","revoked":true}],"repositories":["acme/**"],"origin":"config"}]}`,
-		"POST /api/v1/authorities":                `201 {"name":"release"}`,
-		"DELETE /api/v1/authorities/release":      `204 `,
-		"POST /api/v1/authorities/release/revoke": `204 `,
-		"GET /api/v1/users":                       `{"users":[{"name":"ci","origin":"runtime","grants":[{"repositories":["acme/**"],"roles":["pull","push"]}]}]}`,
-		"POST /api/v1/users":                      `201 {"name":"ci","secret":"made-by-the-registry"}`,
-		"DELETE /api/v1/users/ci":                 `204 `,
-		"GET /api/v1/revocations":                 `{"revocations":[{"id":"R-1","digest":"` + d + `","repository":"**","reason":"bad\u001b[31m","by":"admin","at":"2026-01-02T03:04:05Z"}]}`,
-		"POST /api/v1/revocations":                `201 {"id":"R-2","digest":"` + d + `"}`,
-		"DELETE /api/v1/revocations/R-1":          `204 `,
-		"POST /api/v1/restore":                    `204 `,
-		"GET /v2/_catalog":                        `{"repositories":["acme/app","acme/web"]}`,
-		"GET /api/v1/explain":                     `{"repository":"acme/app","digest":"` + d + `","state":"quarantined","kind":"image","reason":"It is not signed.","remedy":"cosign sign","authorities":["release"],"decision":{"decision_id":"D-1","entry":"admit","allow":false,"deny":[{"code":"signature.missing","msg":"no signature","policy":"signed"}]}}`,
-		"GET /api/v1/verify":                      `{"repository":"acme/app","digest":"` + d + `","allowed":false,"state":"quarantined","reason":"It is not signed.","facts":[{"evidence":"` + d + `","kind":"signature","verified":false,"code":"signature.untrusted_key","message":"no authority"}]}`,
-		"GET /api/v1/tree":                        `{"digest":"` + d + `","kind":"index","state":"admitted","children":[{"digest":"` + d + `","kind":"image","platform":"linux/amd64","state":"admitted"},{"digest":"` + d + `","kind":"image","absent":true}],"evidence":[{"digest":"` + d + `","kind":"evidence","artifact_type":"a/b","facts":["signature by release"]}]}`,
-		"GET /api/v1/decisions/D-1":               `{"decision_id":"D-1","result":null}`,
-		"GET /api/v1/audit":                       `{"records":[{"at":"2026-01-02T03:04:05Z","actor":"ci","action":"push","repository":"acme/app","tag":"v1","digest":"` + d + `","to":"quarantined"}]}`,
-		"GET /api/v1/check":                       `{"problems":["m acme/app: it is wrong"]}`,
+		"GET /api/v1/authorities":            `{"authorities":[{"name":"release","kind":"key","keys":[{"id":"sha256:0123456789abcdef0123","pem":"","revoked":true}],"repositories":["acme/**"],"origin":"config"}]}`,
+		"POST /api/v1/authorities":           `201 {"name":"release"}`,
+		"DELETE /api/v1/authorities/release": `204 `,
+		"GET /api/v1/users":                  `{"users":[{"name":"ci","origin":"runtime","grants":[{"repositories":["acme/**"],"roles":["pull","push"]}]}]}`,
+		"POST /api/v1/users":                 `201 {"name":"ci","secret":"made-by-the-registry"}`,
+		"DELETE /api/v1/users/ci":            `204 `,
+		"GET /api/v1/revocations":            `{"revocations":[{"id":"R-1","digest":"` + d + `","repository":"**","reason":"bad\u001b[31m","by":"admin","at":"2026-01-02T03:04:05Z"}]}`,
+		"POST /api/v1/revocations":           `201 {"id":"R-2","digest":"` + d + `"}`,
+		"DELETE /api/v1/revocations/R-1":     `204 `,
+		"POST /api/v1/restore":               `204 `,
+		"GET /v2/_catalog":                   `{"repositories":["acme/app","acme/web"]}`,
+		"GET /api/v1/explain":                `{"repository":"acme/app","digest":"` + d + `","state":"quarantined","kind":"image","reason":"It is not signed.","remedy":"cosign sign","authorities":["release"],"decision":{"decision_id":"D-1","entry":"admit","allow":false,"deny":[{"code":"signature.missing","msg":"no signature","policy":"signed"}]}}`,
+		"GET /api/v1/verify":                 `{"repository":"acme/app","digest":"` + d + `","allowed":false,"state":"quarantined","reason":"It is not signed.","facts":[{"evidence":"` + d + `","kind":"signature","verified":false,"code":"signature.untrusted_key","message":"no authority"}]}`,
+		"GET /api/v1/tree":                   `{"digest":"` + d + `","kind":"index","state":"admitted","children":[{"digest":"` + d + `","kind":"image","platform":"linux/amd64","state":"admitted"},{"digest":"` + d + `","kind":"image","absent":true}],"evidence":[{"digest":"` + d + `","kind":"evidence","artifact_type":"a/b","facts":["signature by release"]}]}`,
+		"GET /api/v1/decisions/D-1":          `{"decision_id":"D-1","result":null}`,
+		"GET /api/v1/audit":                  `{"records":[{"at":"2026-01-02T03:04:05Z","actor":"ci","action":"push","repository":"acme/app","tag":"v1","digest":"` + d + `","to":"quarantined"}]}`,
+		"GET /api/v1/check":                  `{"problems":["m acme/app: it is wrong"]}`,
 	}}
 }
 
@@ -81,7 +80,7 @@ type commandCase struct {
 func administrationCases(d string) []commandCase {
 	return []commandCase{
 		{"trust list", 0, "release  key   acme/**       sha256:0123456789ab (revoked)  config", "", "GET /api/v1/authorities"},
-		{"trust list --wide", 0, "sha256:0123456789abcdef0123 revoked", "", ""},
+		{"trust list --wide", 0, "key sha256:0123456789abcdef0123 (revoked)", "", ""},
 		{"trust list -o json", 0, `"release"`, "", ""},
 		{"trust add release --key cosign.pub --repositories acme/**,b", 0, "trusted: release", "", `"repositories":["acme/**","b"]`},
 		{"trust add release --key cosign.key --repositories acme/**", 2, "", "private key", ""},
@@ -93,8 +92,6 @@ func administrationCases(d string) []commandCase {
 		{"trust remove release", 0, "no longer trusted: release", "", "DELETE /api/v1/authorities/release"},
 		{"trust remove gone", 4, "", "no such thing", ""},
 		{"trust remove ../users", 2, "", "not the name", ""},
-		{"trust revoke release sha256:00", 0, "revoked: key sha256:00", "", `{"key_id":"sha256:00"}`},
-		{"trust", 0, "Available Commands", "", ""},
 		{"trust ad", 2, "", "did you mean", ""},
 		{"user list", 0, "ci    pull,push on acme/**  runtime", "", ""},
 		{"user add ci --repositories acme/** --roles pull,push", 0, "made-by-the-registry\n", "not shown again", `"roles":["pull","push"]`},
@@ -160,7 +157,12 @@ func TestCommands(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(c.dir, "cosign.key"), []byte("-----BEGIN PRIVATE KEY-----\nYQ==\n-----END PRIVATE KEY-----\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, test := range slices.Concat(administrationCases(d), readingCases()) {
+	runCases(t, c, a, slices.Concat(administrationCases(d), readingCases()))
+}
+
+func runCases(t *testing.T, c *console, a *api, cases []commandCase) {
+	t.Helper()
+	for _, test := range cases {
 		t.Run(test.args, func(t *testing.T) {
 			a.got = nil
 			code, out, errs := c.run(strings.Fields(test.args)...)

@@ -23,7 +23,7 @@ func (a *app) withConfig(c *cobra.Command, p *place) *cobra.Command {
 
 // load reads the configuration that the flags and the environment name. The file system is the one place that it reaches.
 func (a *app) load(p place) (*config.Config, error) {
-	o := config.Options{Path: p.file, Data: p.data, Listen: p.listen, Dir: a.dir, ReadFile: os.ReadFile, Stat: os.Stat}
+	o := config.Options{Path: p.file, Data: p.data, Listen: p.listen, Dir: a.dir, ReadFile: os.ReadFile, Stat: os.Stat, Check: a.usable}
 	if o.Path == "" {
 		o.Path = a.env("ASSAY_CONFIG")
 	}

@@ -15,7 +15,7 @@ import (
 // handle makes the HTTP side of the registry.
 func (a *app) handle(r *registry, cfg *config.Config, log *slog.Logger) (err error) {
 	r.handler, err = server.New(server.Options{
-		Registry: r.admission.As, Auth: r.auth, Admin: administration{r.admission, r.keys.uses}, Users: r.auth,
+		Registry: r.admission.As, Auth: r.auth, Admin: administration{r.admission, r.keys.uses, a.usable}, Users: r.auth,
 		Check: r.check, Ready: r.ready,
 		PublicMetrics: cfg.Metrics.Access == "public", ExternalURL: cfg.ExternalURL, TrustedProxies: cfg.Proxies(),
 		Log: log, Clock: a.clock, Rand: a.rand,
@@ -44,25 +44,36 @@ func (r *registry) ready(ctx context.Context) error {
 // administration is the admission's, with what only the command knows: the registry's own keys, which nobody may trust at run time either.
 type administration struct {
 	*policy.Admission
-	own map[string]string // key ID to its use
+	own    map[string]string // key ID to its use
+	usable func(verify.Authority) error
 }
 
 var _ server.Admin = administration{}
 
-// AddAuthority names the keys, and refuses the registry's own.
+// AddAuthority names the keys, and refuses the registry's own, material that cannot be used, and what only the configuration says: where a TUF repository
+// comes from is a path or an address that the server would follow.
 func (a administration) AddAuthority(ctx context.Context, p policy.Principal, au verify.Authority) error {
+	if au.Kind == verify.KindTUF || au.TUF != nil {
+		return store.Errorf(store.CodeInvalid, "a TUF repository is trusted in the configuration file; add the authority %s there and reload", au.Name)
+	}
 	keys := make([]verify.Key, len(au.Keys))
 	for i, k := range au.Keys {
 		parsed, err := verify.ParseKeyPEM([]byte(k.PEM))
 		if err != nil {
 			return err
 		}
-		if use, ok := a.own[parsed.ID]; ok {
-			return store.Errorf(store.CodeInvalid, "this is the registry's own %s key, which never speaks for images; trust the key of whoever signs", use)
-		}
 		k.ID, k.PEM = parsed.ID, parsed.PEM
 		keys[i] = k
 	}
 	au.Keys = keys
+	if use := config.OwnKey(au, a.own); use != "" {
+		return store.Errorf(store.CodeInvalid, "this is the registry's own %s key, which never speaks for images; trust the key of whoever signs", use)
+	}
+	if err := au.Validate(); err != nil {
+		return err
+	}
+	if err := a.usable(au); err != nil {
+		return err
+	}
 	return a.Admission.AddAuthority(ctx, p, au)
 }

@@ -1,7 +1,8 @@
 package main
 
 import (
-	"os"
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/assay-registry/assay/cmd/assay/client"
@@ -12,66 +13,8 @@ import (
 
 func (a *app) trust() *cobra.Command {
 	c := group(&cobra.Command{Use: "trust", Short: "Say who is trusted to sign what"})
-	c.AddCommand(a.trustAdd(), a.trustList(), a.trustRemove(), a.trustRevoke())
+	c.AddCommand(a.trustAdd(), a.trustList(), a.trustRemove(), a.trustRevoke(), a.trustRestore(), a.trustRevocations(), a.trustUpdate(), a.trustStatus(), a.trustImport())
 	return c
-}
-
-func (a *app) trustAdd() *cobra.Command {
-	var keys, repositories, promote []string
-	var binding string
-	c := &cobra.Command{
-		Use: "add NAME --key FILE --repositories PATTERN...", Short: "Trust a public key for some repositories", Args: exactly("NAME"),
-		Example: "  assay trust add release --key cosign.pub --repositories 'acme/**'",
-		RunE: func(c *cobra.Command, args []string) error {
-			au, err := a.authority(args[0], keys, repositories, promote, binding)
-			if err != nil {
-				return err
-			}
-			server, err := a.connect(c.Context(), "")
-			if err != nil {
-				return err
-			}
-			if _, err := server.AddAuthority(c.Context(), au); err != nil {
-				return err
-			}
-			return a.printValue(au, func() error {
-				return a.say("trusted: %s for %s (key %s)", au.Name, patterns(au.Repositories), keyIDs(au.Keys))
-			})
-		},
-	}
-	f := c.Flags()
-	f.StringArrayVar(&keys, "key", nil, "PEM file of a public key; may be given several times")
-	f.StringSliceVar(&repositories, "repositories", nil, "patterns of the repositories for which the key speaks: ** any components, * within one")
-	f.StringSliceVar(&promote, "promote-from", nil, "patterns of repositories whose signatures are accepted too, for content that is copied on")
-	f.StringVar(&binding, "binding", verify.BindingRepository, "repository compares the repository that a signature names; none does not")
-	_ = c.MarkFlagFilename("key", "pub", "pem")
-	return a.withServer(a.withOutput(c))
-}
-
-func (a *app) authority(name string, keys, repositories, promote []string, binding string) (verify.Authority, error) {
-	au := verify.Authority{Name: name, Kind: verify.KindKey, Binding: binding}
-	if len(keys) == 0 {
-		return au, usage("--key is missing: name the PEM file of the public key, such as cosign.pub")
-	}
-	if len(repositories) == 0 {
-		return au, usage("--repositories is missing: name the repositories for which the key speaks, such as 'acme/**'")
-	}
-	for _, file := range keys {
-		text, err := os.ReadFile(a.path(file))
-		if err != nil {
-			return au, err
-		}
-		k, err := verify.ParseKeyPEM(text)
-		if err != nil {
-			return au, usage("%s: %s", file, sentence(err))
-		}
-		au.Keys = append(au.Keys, k)
-	}
-	au.Repositories, au.PromoteFrom = globs(repositories), globs(promote)
-	if err := au.Validate(); err != nil {
-		return au, usage("%s", sentence(err))
-	}
-	return au, nil
 }
 
 func globs(patterns []string) store.Globs {
@@ -88,21 +31,6 @@ func patterns(gs store.Globs) string {
 		list[i] = string(g)
 	}
 	return strings.Join(list, " ")
-}
-
-func keyIDs(keys []verify.Key) string {
-	var ids []string
-	for _, k := range keys {
-		id := short(k.ID)
-		switch {
-		case k.Revoked:
-			id += " (revoked)"
-		case !k.NotAfter.IsZero():
-			id += " (until " + k.NotAfter.UTC().Format("2006-01-02") + ")"
-		}
-		ids = append(ids, id)
-	}
-	return strings.Join(ids, ", ")
 }
 
 // short cuts a digest to what a person compares.
@@ -129,7 +57,7 @@ func (a *app) trustList() *cobra.Command {
 			return a.print(list.Raw, func() error { return a.authorities(list.Value.Authorities, wide) })
 		},
 	}
-	c.Flags().BoolVar(&wide, "wide", false, "one row per key, with its whole ID")
+	c.Flags().BoolVar(&wide, "wide", false, "one row per key and identity, whole")
 	return a.withServer(a.withOutput(c))
 }
 
@@ -137,21 +65,85 @@ func (a *app) authorities(list []verify.Authority, wide bool) error {
 	if len(list) == 0 {
 		return a.say("nobody is trusted yet; add a key with assay trust add")
 	}
+	header := []string{"NAME", "KIND", "REPOSITORIES", "TRUSTED", "FROM"}
 	var rows [][]string
 	for _, au := range list {
+		trusted := described(au, wide)
 		if !wide {
-			rows = append(rows, []string{au.Name, au.Kind, patterns(au.Repositories), keyIDs(au.Keys), au.Origin})
-			continue
+			trusted = []string{strings.Join(trusted, ", ")}
 		}
-		for _, k := range au.Keys {
-			state := "trusted"
-			if k.Revoked {
-				state = "revoked"
-			}
-			rows = append(rows, []string{au.Name, au.Kind, patterns(au.Repositories), k.ID + " " + state, au.Origin})
+		for _, t := range trusted {
+			rows = append(rows, []string{au.Name, au.Kind, patterns(au.Repositories), t, au.Origin})
 		}
 	}
-	return table(a.stdout, []string{"NAME", "KIND", "REPOSITORIES", "KEYS", "FROM"}, rows)
+	return table(a.stdout, header, rows)
+}
+
+// described says what an authority is known by, and what of it is revoked: briefly, or a line each.
+func described(au verify.Authority, wide bool) []string {
+	var list []string
+	for _, k := range au.Keys {
+		list = append(list, describedKey(k, slices.Contains(au.Revoked.Keys, k.ID), wide))
+	}
+	switch {
+	case wide:
+		for _, i := range au.Identities {
+			list = append(list, "identity "+i.String())
+		}
+	case len(au.Identities) == 1:
+		list = append(list, au.Identities[0].String())
+	case len(au.Identities) > 1:
+		list = append(list, fmt.Sprintf("%s and %d more", au.Identities[0], len(au.Identities)-1))
+	}
+	if au.TUF != nil {
+		list = append(list, au.TUF.Source)
+	}
+	if au.Material != "" {
+		list = append(list, "what "+au.Material+" supplies")
+	}
+	if p := au.Wants(); wide && p != (verify.Profile{}) {
+		list = append(list, fmt.Sprintf("wants %d log entries, %d timestamps, %d certificate timestamps", p.Tlog, p.Timestamps, p.SCT))
+	}
+	return append(list, describedRevoked(au, wide)...)
+}
+
+func describedKey(k verify.Key, revoked, wide bool) string {
+	id := short(k.ID)
+	if wide {
+		id = "key " + k.ID
+	}
+	switch {
+	case k.Revoked || revoked:
+		id += " (revoked)"
+	case !k.NotAfter.IsZero():
+		id += " (until " + k.NotAfter.UTC().Format("2006-01-02") + ")"
+	}
+	return id
+}
+
+func describedRevoked(au verify.Authority, wide bool) []string {
+	r, list := au.Revoked, []string{}
+	if !wide {
+		if n := len(r.Serials) + len(r.Identities) + len(r.LogIndexes); n > 0 {
+			list = append(list, fmt.Sprintf("%d revoked", n))
+		}
+		return list
+	}
+	for _, k := range r.Keys {
+		if !slices.ContainsFunc(au.Keys, func(known verify.Key) bool { return known.ID == k }) {
+			list = append(list, "revoked key "+k)
+		}
+	}
+	for _, s := range r.Serials {
+		list = append(list, "revoked serial "+s)
+	}
+	for _, i := range r.Identities {
+		list = append(list, "revoked identity "+i)
+	}
+	for _, n := range r.LogIndexes {
+		list = append(list, fmt.Sprintf("revoked log index %d", n))
+	}
+	return list
 }
 
 // pathWord refuses what would be another path of the API, or none.
@@ -175,23 +167,6 @@ func (a *app) trustRemove() *cobra.Command {
 				_, err := server.RemoveAuthority(c.Context(), args[0])
 				return err
 			}, "no longer trusted: %s", args[0])
-		},
-	}))
-}
-
-func (a *app) trustRevoke() *cobra.Command {
-	return a.withServer(a.withOutput(&cobra.Command{
-		Use: "revoke NAME KEYID", Short: "Revoke one key of an authority: what it signed counts no more", Args: exactly("NAME", "KEYID"),
-		Long: "Revoke one key of an authority: what it signed counts no more.\nassay trust list --wide shows the key IDs.",
-		RunE: func(c *cobra.Command, args []string) error {
-			bad := pathWord("the name of an authority", args[0])
-			if bad == nil {
-				bad = pathWord("a key ID", args[1])
-			}
-			return a.act(c, bad, func(server *client.Client) error {
-				_, err := server.RevokeKey(c.Context(), args[0], args[1])
-				return err
-			}, "revoked: key %s of %s", args[1], args[0])
 		},
 	}))
 }

@@ -3,9 +3,25 @@ package main
 import (
 	"log/slog"
 
+	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
+	"github.com/assay-registry/assay/verify/notation"
 	"github.com/assay-registry/assay/verify/sigstore"
+	"github.com/assay-registry/assay/verify/trust"
 )
 
 // newVerifier is every engine there is: the server's, and that of commands which verify here.
-func newVerifier(log *slog.Logger) verify.Verifier { return sigstore.New(log) }
+func newVerifier(log *slog.Logger) verify.Verifier {
+	return verify.Join(sigstore.New(log), notation.New(log))
+}
+
+// usable reports whether the material of an authority can be used, whatever its kind: what the form alone cannot say.
+func (a *app) usable(au verify.Authority) error {
+	if au.Kind != verify.KindTUF {
+		return newVerifier(slog.New(slog.DiscardHandler)).Check(au)
+	}
+	if _, err := trust.New(trust.Options{Authority: au, Clock: a.clock}); err != nil {
+		return store.Errorf(store.CodeInvalid, "authority %s has a root that cannot be used: %s", au.Name, sentence(err))
+	}
+	return nil
+}

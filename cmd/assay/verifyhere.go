@@ -97,7 +97,9 @@ func (a *app) shelf(ctx context.Context, arg string, h *here) (shelf, store.Name
 func (a *app) trustedHere(h *here, repo store.Name) ([]verify.Authority, error) {
 	var all []verify.Authority
 	for i, file := range h.keys {
-		au, err := a.authority(fmt.Sprintf("key-%d", i+1), []string{file}, []string{"**"}, nil, verify.BindingRepository)
+		au, err := a.authority(fmt.Sprintf("key-%d", i+1), &newAuthority{
+			kind: verify.KindKey, keys: []string{file}, repositories: []string{"**"}, binding: verify.BindingRepository, tlog: -1, timestamps: -1, sct: -1,
+		})
 		if err != nil {
 			return nil, err
 		}

@@ -22,7 +22,6 @@ import (
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/store/bolt"
 	"github.com/assay-registry/assay/store/fs"
-	"github.com/assay-registry/assay/verify/sigstore"
 )
 
 // registry is everything that a running server is made of, from the drivers up.
@@ -75,7 +74,7 @@ func (a *app) open(ctx context.Context, cfg *config.Config, log *slog.Logger) (r
 		return r, err
 	}
 	o := policy.Options{
-		Local: r.local, Engine: set, Verifier: sigstore.New(log), Authorities: cfg.Trust(), Rules: rules(cfg),
+		Local: r.local, Engine: set, Verifier: newVerifier(log), Authorities: cfg.Trust(), Rules: rules(cfg),
 		QuarantineMax: time.Duration(cfg.Quarantine.Max), QuarantineGrace: time.Duration(cfg.Quarantine.Grace),
 		HeadDeny: cfg.Refusals.Head == "deny", Generator: generator, Formats: formats(cfg), SBOMKey: r.keys.sbom, Host: publicHost(cfg),
 		Clock: a.clock, Rand: a.rand, Log: log,

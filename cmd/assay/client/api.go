@@ -94,11 +94,6 @@ func (c *Client) RemoveAuthority(ctx context.Context, name string) (*Answer[json
 	return ask[json.RawMessage](ctx, c, http.MethodDelete, "authorities/"+name, nil, nil)
 }
 
-// RevokeKey ends the trust in one key of an authority.
-func (c *Client) RevokeKey(ctx context.Context, authority, keyID string) (*Answer[json.RawMessage], error) {
-	return ask[json.RawMessage](ctx, c, http.MethodPost, "authorities/"+authority+"/revoke", nil, map[string]string{"key_id": keyID})
-}
-
 // Revocations are the revocations in force.
 type Revocations struct {
 	Revocations []policy.Revocation `json:"revocations"`

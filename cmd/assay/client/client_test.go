@@ -72,7 +72,12 @@ func TestRequestsOfTheAPI(t *testing.T) {
 	check(c.Decision(ctx, "D-1"))
 	check(c.AddAuthority(ctx, verify.Authority{Name: "n", Kind: "key", Keys: []verify.Key{{ID: "sha256:00", PEM: "P"}}, Repositories: store.Globs{"**"}}))
 	check(c.RemoveAuthority(ctx, "n"))
-	check(c.RevokeKey(ctx, "n", "sha256:00"))
+	check(c.RevokeTrust(ctx, "n", Distrust{Kind: policy.RevokedKey, Value: "sha256:00", Reason: "lost"}))
+	check(c.RestoreTrust(ctx, "n", Distrust{Kind: policy.RevokedKey, Value: "sha256:00"}))
+	check(c.TrustRevocations(ctx))
+	check(c.TrustStatus(ctx))
+	check(c.UpdateTrust(ctx, ""))
+	check(c.ImportTrust(ctx, "n", []byte("tar")))
 	check(c.Revoke(ctx, NewRevocation{"acme/**", d, "why"}))
 	check(c.Lift(ctx, "R-1"))
 	check(c.Restore(ctx, "acme/app", d))
@@ -88,7 +93,12 @@ func TestRequestsOfTheAPI(t *testing.T) {
 		"GET /api/v1/decisions/D-1 u:p ",
 		`POST /api/v1/authorities u:p {"name":"n","kind":"key","keys":[{"id":"","pem":"P"}],"repositories":["**"]}`,
 		"DELETE /api/v1/authorities/n u:p ",
-		`POST /api/v1/authorities/n/revoke u:p {"key_id":"sha256:00"}`,
+		`POST /api/v1/authorities/n/revoke u:p {"kind":"key","value":"sha256:00","reason":"lost"}`,
+		`POST /api/v1/authorities/n/restore u:p {"kind":"key","value":"sha256:00"}`,
+		"GET /api/v1/trust/revocations u:p ",
+		"GET /api/v1/trust/status u:p ",
+		"POST /api/v1/trust/update u:p {}",
+		"POST /api/v1/trust/import/n u:p tar",
 		`POST /api/v1/revocations u:p {"repository":"acme/**","digest":"` + string(d) + `","reason":"why"}`,
 		"DELETE /api/v1/revocations/R-1 u:p ",
 		`POST /api/v1/restore u:p {"digest":"` + string(d) + `","repository":"acme/app"}`,

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/verify"
+	"github.com/spf13/cobra"
+)
+
+// newAuthority is what the flags of trust add say.
+type newAuthority struct {
+	kind                                           string
+	keys, repositories, promote                    []string
+	binding, notBefore, notAfter                   string
+	trustedRoot, roots, certificates, stamps, crls string
+	issuer, issuerRegexp                           string
+	subjects, subjectRegexps                       []string
+	tlog, timestamps, sct                          int
+}
+
+func (a *app) trustAdd() *cobra.Command {
+	var n newAuthority
+	c := &cobra.Command{
+		Use: "add NAME --repositories PATTERN...", Short: "Trust a key, or identities, for some repositories", Args: exactly("NAME"),
+		Long: `Trust someone for some repositories, by kind:
+
+  key       public keys (--key)
+  sigstore  certificates for identities, keyless (--trusted-root, --issuer, --subject)
+  x509      certificates of a private PKI (--roots, --subject)
+  notation  Notary Project signatures (--certificates, --subject)
+
+TUF repositories are trusted in the configuration file.`,
+		Example: `  assay trust add release --key cosign.pub --repositories 'acme/**'
+  assay trust add github --kind sigstore --trusted-root trusted_root.json --issuer https://token.actions.githubusercontent.com --subject 'https://github.com/acme/**' --repositories 'acme/**'
+  assay trust add notary --kind notation --certificates ca.pem --subject 'CN=release,O=Acme' --repositories 'acme/**'`,
+		RunE: func(c *cobra.Command, args []string) error {
+			au, err := a.authority(args[0], &n)
+			if err != nil {
+				return err
+			}
+			server, err := a.connect(c.Context(), "")
+			if err != nil {
+				return err
+			}
+			if _, err := server.AddAuthority(c.Context(), au); err != nil {
+				return err
+			}
+			return a.printValue(au, func() error {
+				return a.say("trusted: %s for %s (%s)", au.Name, patterns(au.Repositories), printable(strings.Join(described(au, false), ", ")))
+			})
+		},
+	}
+	n.flags(c)
+	return a.withServer(a.withOutput(c))
+}
+
+func (n *newAuthority) flags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&n.kind, "kind", verify.KindKey, "how it signs: key, sigstore, x509 or notation")
+	f.StringArrayVar(&n.keys, "key", nil, "PEM file of a public key; may be given several times")
+	f.StringVar(&n.notBefore, "not-before", "", "the keys count from this time on, such as 2027-01-31 or 2027-01-31T12:00:00Z")
+	f.StringVar(&n.notAfter, "not-after", "", "the keys count until this time")
+	f.StringVar(&n.trustedRoot, "trusted-root", "", "trusted_root.json of the Sigstore instance")
+	f.StringVar(&n.roots, "roots", "", "PEM file with the roots of a private PKI")
+	f.StringVar(&n.certificates, "certificates", "", "PEM file with the trust store of notation")
+	f.StringVar(&n.stamps, "timestamp-roots", "", "PEM file with the certificates of the timestamping authorities")
+	f.StringVar(&n.crls, "crls", "", "PEM file with revocation lists")
+	f.StringVar(&n.issuer, "issuer", "", "issuer of the identities: exact, or with * and **")
+	f.StringVar(&n.issuerRegexp, "issuer-regexp", "", "the same as a regular expression that matches the whole")
+	f.StringArrayVar(&n.subjects, "subject", nil, "who may sign: exact, with * and **, or CN=..,O=.. of a certificate; may be given several times")
+	f.StringArrayVar(&n.subjectRegexps, "subject-regexp", nil, "the same as a regular expression that matches the whole")
+	f.IntVar(&n.tlog, "tlog", -1, "log entries that a signature must bring along (default: the kind's)")
+	f.IntVar(&n.timestamps, "timestamps", -1, "trusted times that a signature must bring along (default: the kind's)")
+	f.IntVar(&n.sct, "sct", -1, "certificate timestamps that a signature must bring along (default: the kind's)")
+	f.StringSliceVar(&n.repositories, "repositories", nil, "patterns of the repositories for which it speaks: ** any components, * within one")
+	f.StringSliceVar(&n.promote, "promote-from", nil, "patterns of repositories whose signatures are accepted too, for content that is copied on")
+	f.StringVar(&n.binding, "binding", verify.BindingRepository, "repository compares the repository that a signature names; none does not")
+	for _, name := range []string{"key", "roots", "certificates", "timestamp-roots", "crls"} {
+		_ = c.MarkFlagFilename(name, "pub", "pem", "crt")
+	}
+	_ = c.MarkFlagFilename("trusted-root", "json")
+	_ = c.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions([]string{verify.KindKey, verify.KindSigstore, verify.KindX509, verify.KindNotation}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// authority reads the files that the flags name, and checks what can be checked here.
+func (a *app) authority(name string, n *newAuthority) (verify.Authority, error) {
+	au := verify.Authority{Name: name, Kind: n.kind, Binding: n.binding, Repositories: globs(n.repositories), PromoteFrom: globs(n.promote)}
+	switch {
+	case n.kind == verify.KindTUF:
+		return au, usage("a TUF repository is trusted in the configuration file: it can supply keys and policies")
+	case n.kind == verify.KindKey && len(n.keys) == 0:
+		return au, usage("--key is missing: name the PEM file of the public key, such as cosign.pub")
+	case len(n.repositories) == 0:
+		return au, usage("--repositories is missing: name the repositories for which it speaks, such as 'acme/**'")
+	case n.roots != "" && n.certificates != "":
+		return au, usage("--roots is for kind x509 and --certificates for kind notation; give one of them")
+	}
+	for _, f := range []struct {
+		flag, file string
+		kind       string // that alone looks at it, or ""
+		text       *string
+	}{
+		{"--trusted-root", n.trustedRoot, "", &au.TrustedRoot}, {"--roots", n.roots, verify.KindX509, &au.Roots}, {"--certificates", n.certificates, verify.KindNotation, &au.Roots},
+		{"--timestamp-roots", n.stamps, "", &au.TimestampRoots}, {"--crls", n.crls, "", &au.CRLs},
+	} {
+		if f.file == "" {
+			continue
+		}
+		if f.kind != "" && f.kind != n.kind {
+			return au, usage("%s is for --kind %s", f.flag, f.kind)
+		}
+		var err error
+		if *f.text, err = a.material(f.file); err != nil {
+			return au, err
+		}
+	}
+	if err := n.identities(&au); err != nil {
+		return au, err
+	}
+	n.profile(&au)
+	if err := a.trustedKeys(n, &au); err != nil {
+		return au, err
+	}
+	if err := au.Validate(); err != nil {
+		return au, usage("%s", sentence(err))
+	}
+	return au, nil
+}
+
+// material reads a file that fits into an authority.
+func (a *app) material(file string) (string, error) {
+	f, err := os.Open(a.path(file))
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, verify.MaxTrustedRoot+1))
+	switch {
+	case err != nil:
+		return "", err
+	case len(text) > verify.MaxTrustedRoot:
+		return "", fmt.Errorf("%s has more than %d KiB; is it the right file?", file, verify.MaxTrustedRoot>>10)
+	case strings.Contains(string(text), "PRIVATE KEY-----"):
+		return "", fmt.Errorf("%s holds a private key, which stays with the signer; name the file of the certificates", file)
+	}
+	return string(text), nil
+}
+
+func (n *newAuthority) identities(au *verify.Authority) error {
+	for _, s := range n.subjects {
+		au.Identities = append(au.Identities, verify.Identity{Issuer: n.issuer, IssuerRegexp: n.issuerRegexp, Subject: s})
+	}
+	for _, s := range n.subjectRegexps {
+		au.Identities = append(au.Identities, verify.Identity{Issuer: n.issuer, IssuerRegexp: n.issuerRegexp, SubjectRegexp: s})
+	}
+	if len(au.Identities) == 0 && (n.issuer != "" || n.issuerRegexp != "") {
+		return usage("--subject is missing: an issuer alone would trust everybody whom it knows")
+	}
+	if len(au.Identities) == 0 && n.kind != verify.KindKey {
+		return usage("--subject is missing: say who may sign")
+	}
+	return nil
+}
+
+func (n *newAuthority) profile(au *verify.Authority) {
+	if n.tlog < 0 && n.timestamps < 0 && n.sct < 0 {
+		return
+	}
+	p := au.Wants()
+	for _, c := range []struct {
+		asked int
+		want  *int
+	}{{n.tlog, &p.Tlog}, {n.timestamps, &p.Timestamps}, {n.sct, &p.SCT}} {
+		if c.asked >= 0 {
+			*c.want = c.asked
+		}
+	}
+	au.Profile = &p
+}
+
+func (a *app) trustedKeys(n *newAuthority, au *verify.Authority) error {
+	var window [2]time.Time
+	for i, s := range []string{n.notBefore, n.notAfter} {
+		if s == "" {
+			continue
+		}
+		if len(n.keys) == 0 {
+			return usage("--not-before and --not-after go with --key")
+		}
+		d, err := config.ParseDate(s)
+		if err != nil {
+			return usage("%w", err)
+		}
+		window[i] = d.Time
+	}
+	for _, file := range n.keys {
+		text, err := os.ReadFile(a.path(file))
+		if err != nil {
+			return err
+		}
+		k, err := verify.ParseKeyPEM(text)
+		if err != nil {
+			return usage("%s: %s", file, sentence(err))
+		}
+		k.NotBefore, k.NotAfter = window[0], window[1]
+		au.Keys = append(au.Keys, k)
+	}
+	return nil
+}
