@@ -123,6 +123,9 @@ func parseBlock(block *pem.Block, password []byte) (any, error) {
 	return private, nil
 }
 
+// SignMessage signs bytes that another format lays out, such as TUF metadata: as they are, without any envelope.
+func (k *Key) SignMessage(message []byte) ([]byte, error) { return k.sign(message) }
+
 // sign signs a message as cosign does with a key of the type: ECDSA and RSA (PKCS #1 v1.5) over SHA-256, Ed25519 in its pure form.
 func (k *Key) sign(message []byte) ([]byte, error) {
 	switch k.private.Public().(type) {

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/assay-registry/assay/cmd/assay/client"
+	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify/tufrepo"
+	"github.com/opencontainers/go-digest"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) tufPublish() *cobra.Command {
+	var keys []string
+	leave := false
+	c := &cobra.Command{
+		Use: "publish DIR (oci:[HOST/]REPOSITORY[:TAG] | dir:PATH | tar:FILE)", Short: "Publish to a registry, a directory or a tar file", Args: exactly("DIR", "WHERE"),
+		Long: `Publish to a registry (as one OCI artifact, whose tag, latest, moves last), a directory (that a web
+server may serve; the timestamp is written last) or a tar file (for places without a network).
+What is staged is committed first. It is refused where a signature is missing, something has expired,
+or clients of what is published there would see versions go back.`,
+		Example: "  assay tuf publish tuf oci:registry.example.com/acme/tuf\n  assay tuf publish tuf dir:/srv/tuf\n  assay tuf publish tuf tar:tuf.tar",
+		RunE: func(c *cobra.Command, args []string) error {
+			scheme, where, ok := strings.Cut(args[1], ":")
+			publish := map[string]func(context.Context, *tufSession, string) (string, error){"oci": a.publishOCI, "dir": a.publishDir, "tar": a.publishTar}[scheme]
+			if !ok || publish == nil || where == "" {
+				return usage("%q is no place to publish to; write oci:HOST/REPOSITORY, dir:PATH or tar:FILE", args[1])
+			}
+			return a.withTUF(args[0], true, keys, func(s *tufSession) error {
+				if s.repo.Pending() || len(s.repo.Staged()) > 0 && !leave {
+					if _, err := s.repo.Commit(s.atHand, leave); err != nil {
+						return err
+					}
+				}
+				said, err := publish(c.Context(), s, where)
+				if err != nil {
+					return err
+				}
+				return s.report("%s", said)
+			})
+		},
+	}
+	c.Flags().BoolVar(&leave, "leave-staged", false, "let versions that lack signatures wait")
+	return a.withServer(a.withOutput(withKeys(c, &keys)))
+}
+
+// publishOCI pushes blobs, then the manifest, which moves the tag.
+func (a *app) publishOCI(ctx context.Context, s *tufSession, where string) (string, error) {
+	ref, server, err := a.image(ctx, where)
+	if err != nil {
+		return "", err
+	}
+	if ref.Reference.Tag == "" {
+		return "", usage("a repository is published under a tag; write oci:%s", ref.Repository)
+	}
+	files, err := s.repo.Files()
+	if err != nil {
+		return "", err
+	}
+	manifest, blobs, err := tufrepo.Artifact(files)
+	if err != nil {
+		return "", err
+	}
+	there, err := server.Get(ctx, ref.Repository, ref.Reference)
+	status := (*client.StatusError)(nil)
+	switch {
+	case errors.As(err, &status) && status.Status == http.StatusNotFound:
+	case err != nil:
+		return "", fmt.Errorf("what is published at %s cannot be read: %w", where, err)
+	case bytes.Equal(there.Bytes, manifest):
+		return fmt.Sprintf("%s is published already (%s)", where, there.Digest), nil
+	default:
+		if err := s.followsOCI(ctx, server, ref.Repository, there.Bytes); err != nil {
+			return "", err
+		}
+	}
+	for _, b := range blobs {
+		if _, err := server.PutBlob(ctx, ref.Repository, b); err != nil {
+			return "", err
+		}
+	}
+	d, _, err := server.PutManifest(ctx, ref.Repository, ref.Reference, store.TypeImage, manifest)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("published %s (%s, %d files)", where, d.Digest, len(files)), nil
+}
+
+// followsOCI holds the repository against the one that the tag names now.
+func (s *tufSession) followsOCI(ctx context.Context, server *client.Client, repo store.Name, manifest []byte) error {
+	layers, err := tufrepo.Layers(manifest)
+	if err != nil {
+		return store.Errorf(store.CodeConflict, "something else is under that tag (%s); publish to another repository or tag", sentence(err))
+	}
+	return s.repo.Follows(func(name string) ([]byte, error) {
+		l, ok := layers[name]
+		if !ok {
+			return nil, fs.ErrNotExist
+		}
+		d, err := store.ParseDigest(string(l.Digest))
+		if err != nil {
+			return nil, err
+		}
+		return server.Blob(ctx, repo, d, tufrepo.MaxTargets)
+	})
+}
+
+// publishDir writes what differs, in the order in which it is named; what clients may still be reading stays.
+func (a *app) publishDir(_ context.Context, s *tufSession, where string) (said string, err error) {
+	files, err := s.repo.Files()
+	if err != nil {
+		return "", err
+	}
+	dir, done, err := openTUFDir(a.path(where), true, a.rand)
+	if err != nil {
+		return "", err
+	}
+	defer closing(done, &err)
+	if err := s.repo.Follows(func(name string) ([]byte, error) { return fs.ReadFile(dir, name) }); err != nil {
+		return "", err
+	}
+	written := 0
+	for _, f := range files {
+		if old, err := fs.ReadFile(dir, f.Name); err == nil && bytes.Equal(old, f.Content) {
+			continue
+		}
+		if err := dir.Write(f.Name, f.Content); err != nil {
+			return "", err
+		}
+		written++
+	}
+	return fmt.Sprintf("published %s (%d of %d files are new)", where, written, len(files)), nil
+}
+
+func (a *app) publishTar(_ context.Context, s *tufSession, where string) (string, error) {
+	files, err := s.repo.Files()
+	if err != nil {
+		return "", err
+	}
+	var b bytes.Buffer
+	if err := tufrepo.WriteTar(&b, files); err != nil {
+		return "", err
+	}
+	if info, err := os.Stat(a.path(where)); err == nil && info.IsDir() {
+		return "", usage("%s is a folder; name a file, or write dir:%s", where, where)
+	}
+	if err := writeDurably(a.path(where), b.Bytes(), 0o644); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("wrote %s (%s, %d files)", where, store.DigestOf(digest.SHA256, b.Bytes()), len(files)), nil
+}
