@@ -46,6 +46,10 @@ func compilePattern(what, glob, expression string) (func(string) bool, error) {
 	case glob == "" && expression == "":
 		return nil, nil
 	case expression != "":
+		_, err := regexp.Compile(expression) // by itself: "a)|(?:b" would take the anchors apart
+		if err != nil {
+			return nil, store.Errorf(store.CodeInvalid, "%s_regexp is no regular expression: %w", what, err)
+		}
 		re, err := regexp.Compile(`^(?:` + expression + `)$`)
 		if err != nil {
 			return nil, store.Errorf(store.CodeInvalid, "%s_regexp is no regular expression: %w", what, err)
