@@ -100,8 +100,26 @@ var corpus = sync.OnceValue(func() []sample {
 		all = append(all, c.trustMutants(form)...)
 		all = append(all, c.thresholds(form)...)
 	}
-	return append(append(all, c.documents()...), c.certificates()...)
+	return slices.Concat(all, c.kinds(), c.documents(), c.certificates())
 })
+
+// kinds are the kinds of entries that logs have had for an attestation.
+func (c *corpusMaker) kinds() []sample {
+	var all []sample
+	add := func(form, entry string, code verify.Code) {
+		w := estate.With{Logs: []*estate.Log{c.e.Rekor}, Entry: entry}
+		if entry == "dsse/0.0.2" {
+			w.Logs, w.TSAs = []*estate.Log{c.e.Tiles}, []*estate.TSA{c.e.TSA}
+		}
+		all = append(all, sample{row: "kind of entry", name: form + ", " + entry, layer: written(form, c.sign(form, c.identity(), app(), w)), subject: app(), authority: keyless(c.e, nil), code: code})
+	}
+	add("tag attestation", "intoto/0.0.1", "")
+	add("tag attestation", "intoto/0.0.2", "")
+	add("bundle 0.3", "intoto/0.0.2", "")
+	add("bundle 0.3", "intoto/0.0.1", verify.CodeUnsupported) // no client wrote such a bundle, and no engine proves one
+	add("bundle 0.3", "dsse/0.0.2", verify.CodeMalformed)     // what clients wrote into logs of version 2 in their first months
+	return all
+}
 
 // matrix is (key, keyless) by form by proof. What no client can write, or what can never count, is there with its refusal.
 func (c *corpusMaker) matrix() []sample {
@@ -440,6 +458,7 @@ func rows(t *testing.T, row string) {
 }
 
 func TestEveryFormWithEveryProof(t *testing.T)       { rows(t, "matrix") }
+func TestKindsOfEntries(t *testing.T)                { rows(t, "kind of entry") }
 func TestSignatureOfAnotherImage(t *testing.T)       { rows(t, "signature of another image") }
 func TestSignatureForAnotherRepository(t *testing.T) { rows(t, "other repository") }
 func TestSameDigestInAnotherRepository(t *testing.T) { rows(t, "same digest in another repository") }
