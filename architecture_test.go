@@ -31,7 +31,7 @@ var directions = []row{
 	{"verify/estate", []string{"store", "verify"}, "a Sigstore instance for tests: it signs, and nothing that ships may"},
 	{"verify/notation", []string{"store", "referrers", "verify"}, "leaf that links the Notary Project's libraries"},
 	{"verify/trust", []string{"store", "referrers", "verify"}, "leaf that links go-tuf"},
-	{"verify/tufrepo", []string{"store", "verify"}, "leaf of the command line: makes TUF repositories with private keys that no server holds"},
+	{"verify/tufrepo", []string{"store", "verify", "verify/trust"}, "leaf of the command line: makes, with private keys that no server holds, what verify/trust says that it reads"},
 	{"sbom", []string{"store", "referrers"}, "documents and packages; verify and sbom do not know each other"},
 	{"policy", []string{"store", "referrers", "verify", "sbom"}, "decides on facts, through an Engine that it does not know"},
 	{"policy/engine", []string{"store", "referrers", "verify", "sbom", "policy", "policies"}, "leaf that links OPA"},

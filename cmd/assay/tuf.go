@@ -216,46 +216,30 @@ func (s *tufSession) remember(role string, files []string) error {
 	return s.repo.SaveConfig()
 }
 
-// signStaged signs what is staged with the keys at hand that its roles have. A key of --key that no role has is an error.
+// signStaged signs what is staged with the keys at hand that it waits for. A key of --key that nothing waits for is an error.
 func (s *tufSession) signStaged() error {
-	given, err := s.keys(s.given)
-	if err != nil {
-		return err
-	}
 	used := map[*tufrepo.Key]bool{}
 	for _, role := range s.repo.Staged() {
-		needs, err := s.repo.Needs(role)
-		if err != nil {
-			return err
-		}
-		if !slices.ContainsFunc(needs, func(n tufrepo.Need) bool { return len(n.Missing) > 0 }) {
-			continue
-		}
 		list, err := s.atHand(role)
 		if err != nil {
 			return err
 		}
 		for _, k := range list {
-			switch err := s.repo.Sign(role, k); {
-			case err == nil:
-				used[k] = true
-			case k.Sign == nil && slices.Contains(given, k):
-				return err
-			case !slices.Contains(given, k) && !has(needs, k.ID):
-				s.note("a key that %s once had is still remembered for it", role)
+			if !s.repo.Wants(role, k) {
+				continue
 			}
+			if err := s.repo.Sign(role, k); err != nil {
+				return err
+			}
+			used[k] = true
 		}
 	}
-	for i, k := range given {
-		if !used[k] && len(s.repo.Staged()) > 0 {
-			return usage("the key %s is none that a staged version still waits for; assay tuf status names those", s.given[i])
+	for _, file := range s.given {
+		if k, err := s.key(file); err != nil || !used[k] {
+			return usage("the key %s is none that a staged version waits for; assay tuf status names those", file)
 		}
 	}
 	return nil
-}
-
-func has(needs []tufrepo.Need, id string) bool {
-	return slices.ContainsFunc(needs, func(n tufrepo.Need) bool { return slices.Contains(n.Missing, id) || slices.Contains(n.Signed, id) })
 }
 
 // report says what was done and what is missing now.

@@ -113,19 +113,15 @@ half of its time is over, a new snapshot. A job runs it more often than the time
 	return a.withOutput(withKeys(c, &keys))
 }
 
-// signRenewed signs new versions with the keys at hand that their roles have; what is missing is said by the commit.
+// signRenewed signs new versions with the keys at hand that they wait for; what is missing is said by the commit.
 func (s *tufSession) signRenewed(roles []string) error {
 	for _, role := range roles {
-		needs, err := s.repo.Needs(role)
-		if err != nil {
-			return err
-		}
 		list, err := s.atHand(role)
 		if err != nil {
 			return err
 		}
 		for _, k := range list {
-			if !has(needs, k.ID) {
+			if !s.repo.Wants(role, k) {
 				continue
 			}
 			if err := s.repo.Sign(role, k); err != nil {

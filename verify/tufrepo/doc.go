@@ -37,12 +37,9 @@ const (
 	MaxSnapshot  = 2_000_000
 	MaxTargets   = 5_000_000
 	MaxContent   = 16 << 20 // of one target that is content
-	MaxMaterial  = 1 << 20  // of one target under trust/ or policies/
-	MaxArtifact  = 64 << 20 // of all files of the OCI form
 )
 
 const (
-	maxRoots       = 256  // versions of root that clients follow in one go
 	maxRoles       = 512  // delegated roles of a repository
 	maxKeys        = 32   // of one role
 	maxPath        = 1024 // bytes of a target's path or of a pattern

@@ -14,6 +14,7 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
 	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify/trust"
 )
 
 // RoleKeys are the keys of a role and how many of them must sign.
@@ -378,7 +379,7 @@ func pin(name string) (store.Name, bool) {
 // contentLimit is what clients read of a target: trust material and policies are small.
 func contentLimit(name string) int {
 	if strings.HasPrefix(name, "trust/") || strings.HasPrefix(name, "policies/") {
-		return MaxMaterial
+		return trust.MaxFile
 	}
 	return MaxContent
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
 	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify/trust"
 )
 
 func manifest(text string) (Target, string) {
@@ -366,7 +367,7 @@ func TestTargetsThatAreRefused(t *testing.T) {
 	image, _ := manifest("x")
 	for name, target := range map[string]Target{
 		"/acme/app/v1": image, "acme//v1": image, "acme/../v1": image, "": image, ".": image, "a\nb/v1": image, `a\b/v1`: image, "ACME/app/v1": image, "acme": image,
-		strings.Repeat("a", 2000): {Content: []byte("x")}, "trust/release/keys/a.pem": image, "policies/x.rego": {Content: make([]byte, MaxMaterial+1)},
+		strings.Repeat("a", 2000): {Content: []byte("x")}, "trust/release/keys/a.pem": image, "policies/x.rego": {Content: make([]byte, trust.MaxFile+1)},
 		"acme/app/v2": {Digest: "sha256:abc", Length: 1}, "acme/app/v3": {Digest: image.Digest}, "acme/app/v4": {Digest: image.Digest, Length: store.MaxManifest + 1},
 		"acme/app/v5": {Digest: store.DigestOf("sha512", []byte("x")), Length: 1}, "files/big": {Content: make([]byte, MaxContent+1)},
 	} {

@@ -11,33 +11,25 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify/trust"
 )
 
-// The OCI form of a repository: one image manifest under the tag "latest", the empty config, and a layer for each file, whose name is in an annotation. A tag moves in one
-// step, so readers see one state or the other.
-const (
-	ArtifactType   = "application/vnd.tuf.repository.v1+json"
-	TypeMetadata   = "application/vnd.tuf.metadata+json"
-	TypeTarget     = "application/vnd.tuf.target"
-	AnnotationFile = "tuf.io/filename"
-)
-
-// Artifact makes the manifest of the OCI form and the blobs that it references, the empty config first. Errors: CodeInvalid where there are more files than a manifest holds.
+// Artifact makes the manifest of the OCI form, which verify/trust describes and reads, and the blobs that it references, the empty config first. Errors: CodeInvalid where there are more files than a manifest holds.
 func Artifact(files []File) (manifest []byte, blobs [][]byte, err error) {
-	if len(files) > store.MaxLayers {
-		return nil, nil, invalid("the repository has %d files, and an OCI artifact holds %d; publish it as a directory, or remove content", len(files), store.MaxLayers)
+	if len(files) > trust.MaxOCILayers {
+		return nil, nil, invalid("the repository has %d files, and an OCI artifact holds %d; publish it as a directory, or remove content", len(files), trust.MaxOCILayers)
 	}
-	m := ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: ArtifactType, Config: ocispec.DescriptorEmptyJSON, Layers: []ocispec.Descriptor{}}
+	m := ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: trust.ArtifactType, Config: ocispec.DescriptorEmptyJSON, Layers: []ocispec.Descriptor{}}
 	total := 0
 	blobs = append(blobs, ocispec.DescriptorEmptyJSON.Data)
 	m.Config.Data = nil
 	for _, f := range files {
-		d := ocispec.Descriptor{MediaType: TypeTarget, Digest: store.DigestOf(digest.SHA256, f.Content), Size: int64(len(f.Content)), Annotations: map[string]string{AnnotationFile: f.Name}}
+		d := ocispec.Descriptor{MediaType: trust.MediaTypeTarget, Digest: store.DigestOf(digest.SHA256, f.Content), Size: int64(len(f.Content)), Annotations: map[string]string{trust.AnnotationFilename: f.Name}}
 		if metadataFile(f.Name) {
-			d.MediaType = TypeMetadata
+			d.MediaType = trust.MediaTypeMetadata
 		}
-		if total += len(f.Content); total > MaxArtifact {
-			return nil, nil, invalid("the repository has more than %d MiB, which is the most for an OCI artifact; publish it as a directory, or remove content", MaxArtifact>>20)
+		if total += len(f.Content); total > trust.MaxRepository {
+			return nil, nil, invalid("the repository has more than %d MiB, which is the most for an OCI artifact; publish it as a directory, or remove content", trust.MaxRepository>>20)
 		}
 		m.Layers = append(m.Layers, d)
 		blobs = append(blobs, f.Content)
@@ -57,12 +49,12 @@ func Layers(manifest []byte) (map[string]ocispec.Descriptor, error) {
 	if err := store.DecodeJSON(manifest, &m); err != nil {
 		return nil, invalid("the manifest is not read: %w", err)
 	}
-	if m.ArtifactType != ArtifactType {
+	if m.ArtifactType != trust.ArtifactType {
 		return nil, invalid("the manifest is no TUF repository: its artifactType is %q", m.ArtifactType)
 	}
 	files := map[string]ocispec.Descriptor{}
 	for _, l := range m.Layers {
-		files[l.Annotations[AnnotationFile]] = l
+		files[l.Annotations[trust.AnnotationFilename]] = l
 	}
 	return files, nil
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify/trust"
 )
 
 // Options open a working directory.
@@ -182,8 +183,8 @@ func (r *Repository) readRoots() error {
 			names = append(names, versioned(Root, n))
 		}
 	}
-	if len(names) > maxRoots {
-		return invalid("there are %d versions of root, and clients follow %d; make a new repository", len(names), maxRoots)
+	if len(names) > trust.MaxRotations {
+		return invalid("there are %d versions of root, and clients follow %d; make a new repository", len(names), trust.MaxRotations)
 	}
 	for i, name := range names {
 		d, err := r.readMetadata(Root, name)

@@ -86,6 +86,16 @@ func (r *Repository) namesOf(d *document, k *Key) ([]string, error) {
 	return names, nil
 }
 
+// Wants reports whether the staged version of a role waits for a signature of this key.
+func (r *Repository) Wants(role string, k *Key) bool {
+	d := r.staged[role]
+	if d == nil {
+		return false
+	}
+	ids, err := r.namesOf(d, k)
+	return err == nil && slices.ContainsFunc(ids, func(id string) bool { return !signedBy(d, id, k.tuf) })
+}
+
 // delegators are the documents under which d must be verified: a root by itself and by the one before it, everything else by all who delegate to it.
 func (r *Repository) delegators(d *document, doc func(string) *document) ([]*document, error) {
 	if d.root != nil {
