@@ -1,19 +1,21 @@
 // Package policies holds the shipped Rego policies, their Rego tests, the JSON Schemas of the documents that policies read and write, and the
 // catalogue of reason codes. It is data with names: the evaluation is in policy/engine.
 //
-// A configuration names a shipped policy as "builtin:NAME": open, signed, baseline or sbom. Each file begins with a METADATA block that says what
+// A configuration names a shipped policy as "builtin:NAME": open, signed, provenance, pinned, baseline or sbom. Each file begins with a METADATA block that says what
 // the policy does and declares its parameters.
 package policies
 
 import "embed"
 
-// FS has NAME.rego and NAME_test.rego for every shipped policy, schema/policy.input.v1.json and schema/policy.result.v1.json.
+// FS has lib/lib.rego and its tests, NAME.rego and NAME_test.rego for every shipped policy, schema/policy.input.v1.json and schema/policy.result.v1.json.
 //
-//go:embed *.rego schema/*.json
+//go:embed *.rego lib/*.rego schema/*.json
 var FS embed.FS
 
 // Names lists the shipped policies.
-func Names() []string { return []string{"open", "signed", "baseline", "sbom"} }
+func Names() []string {
+	return []string{"open", "signed", "provenance", "pinned", "baseline", "sbom"}
+}
 
 // Builtin returns the source of a shipped policy by its name, without the prefix "builtin:". ok is false for any other name.
 func Builtin(name string) (source string, ok bool) {
@@ -25,6 +27,9 @@ func Builtin(name string) (source string, ok bool) {
 	}
 	return "", false
 }
+
+// Library is the source of the package data.assay.lib, which a policy has that imports it: see README.md.
+func Library() string { return string(must("lib/lib.rego")) }
 
 // InputSchema is the JSON Schema of policy.input/v1. The member params is absent: each policy declares its own.
 func InputSchema() []byte { return must("schema/policy.input.v1.json") }

@@ -3,7 +3,7 @@
 # title: signed
 # description: |
 #   Admits an image, an index or an artifact when enough of the accepted authorities signed it. Signatures on an index count for its children.
-#   What the registry itself signed never counts. Attestations and evidence are not judged here.
+#   What the registry itself signed never counts, and a TUF repository that pins tags only where it is named. Attestations and evidence are not judged here.
 # custom:
 #   params:
 #     authorities:
@@ -24,6 +24,8 @@
 #       description: signed annotations that each counted signature must carry, with these values
 package assay
 
+import data.assay.lib
+
 admit.deny contains refusal if {
 	judged
 	count(signers) < input.params.threshold
@@ -36,21 +38,11 @@ judged if input.subject.kind in {"image", "index", "artifact"}
 counted := [s |
 	some s in input.signatures
 	s.verified == true
-	accepted(s.authority)
+	lib.accepted(input.params.authorities, s)
 	annotated(s)
 ]
 
-signers := {who | some s in counted; who := signer(s)}
-
-accepted(name) if {
-	not name in {"", "registry"}
-	count(input.params.authorities) == 0
-}
-
-accepted(name) if {
-	name != "registry"
-	name in input.params.authorities
-}
+signers := {who | some s in counted; who := lib.signer(s)}
 
 annotated(s) if {
 	every key, value in input.params.annotations {
@@ -58,22 +50,8 @@ annotated(s) if {
 	}
 }
 
-signer(s) := ["key", s.key_id] if s.key_id != ""
-
-signer(s) := ["identity", s.issuer, s.identity] if {
-	not s.key_id
-	s.issuer != ""
-	s.identity != ""
-}
-
-# Exactly one refusal: nothing was found, too few signed, or the nearest miss.
+# Exactly one refusal: too few signed, the nearest miss, or nothing was found. The last one needs nothing: whatever fails before it, the answer is no.
 verdict := {
-	"code": "signature.missing",
-	"msg": sprintf("%s has no signature, and %s is wanted.", [label, wanted]),
-	"remedy": sign,
-} if {
-	count(input.signatures) == 0
-} else := {
 	"code": "signature.threshold",
 	"msg": sprintf("%s has valid signatures by %d of the %d distinct signers that are wanted (%s).", [label, count(signers), input.params.threshold, wanted]),
 	"remedy": sprintf("%s, with a key or identity that has not signed it yet", [sign]),
@@ -85,6 +63,12 @@ verdict := {
 	"msg": sprintf("%s has no signature that counts (%s is wanted): %s.", [label, wanted, sentence[nearest]]),
 	"remedy": object.get(remedies, nearest, sign),
 	"evidence": first([s.evidence | some s in input.signatures; cause(s) == nearest]),
+} if {
+	nearest
+} else := {
+	"code": "signature.missing",
+	"msg": sprintf("%s has no signature, and %s is wanted.", [label, wanted]),
+	"remedy": sign,
 }
 
 first(list) := array.slice(list, 0, 8)
@@ -92,7 +76,7 @@ first(list) := array.slice(list, 0, 8)
 # What is wrong with a signature that does not count.
 cause(s) := "signature.annotations" if {
 	s.verified == true
-	accepted(s.authority)
+	lib.accepted(input.params.authorities, s)
 } else := "signature.untrusted" if {
 	s.verified == true
 } else := s.code if {
@@ -100,39 +84,21 @@ cause(s) := "signature.annotations" if {
 } else := "signature.invalid"
 
 # The nearest miss is the cause that stands first here: the fewest steps away from a signature that counts.
-nearness := [
-	"signature.annotations", "signature.untrusted", "signature.other_repository", "signature.revoked_key", "signature.key_expired",
-	"signature.digest_mismatch", "signature.untrusted_key", "signature.no_authority", "signature.invalid", "signature.payload_type",
-	"signature.unsupported", "signature.too_big", "signature.malformed", "signature.unsigned", "signature.internal",
-]
+nearness := array.concat(["signature.annotations", "signature.untrusted"], lib.refusals)
 
 nearest := nearness[min({place | some s in input.signatures; some place, code in nearness; code == cause(s)})]
 
-sentence := {
+sentence := object.union(lib.sentences, {
 	"signature.annotations": "the one by an accepted authority lacks a signed annotation that this policy wants",
 	"signature.untrusted": sprintf("the valid one is by %s, which does not count here", [concat(" and ", {s.authority | some s in input.signatures; s.verified == true})]),
 	"signature.other_repository": sprintf("the valid one was made for %s", [elsewhere]),
-	"signature.revoked_key": "the key that made it is revoked",
-	"signature.key_expired": "it was made outside the time in which its key is valid, or that time is over",
-	"signature.digest_mismatch": "the valid one names another digest",
-	"signature.untrusted_key": "none was made by a key of a trusted authority",
-	"signature.no_authority": "no authority is trusted for this repository",
-	"signature.invalid": "the bytes do not verify",
-	"signature.payload_type": "what was signed is of another type than in-toto",
-	"signature.unsupported": "its scheme needs an authority of another kind",
-	"signature.too_big": "it exceeds the limits",
-	"signature.malformed": "it does not parse as the type that it claims",
-	"signature.unsigned": "what was attached carries no signature",
-	"signature.internal": "verification failed inside the registry",
-}
+})
 
-remedies := {
+remedies := object.union(lib.remedies, {
 	"signature.annotations": sprintf("%s -a KEY=VALUE for each of: %s", [sign, concat(", ", {sprintf("%s=%s", [k, v]) | some k, v in input.params.annotations})]),
 	"signature.untrusted_key": sprintf("sign with a trusted key (%s), or trust this one: assay trust add", [sign]),
-	"signature.no_authority": "trust a key for this repository: assay trust add",
 	"signature.revoked_key": sprintf("sign with a key that is not revoked: %s", [sign]),
-	"signature.internal": "ask an administrator: the log has the cause",
-}
+})
 
 default elsewhere := "another repository"
 

@@ -77,6 +77,19 @@ test_threshold_counts_distinct_identities if {
 	count(assay.admit.deny) == 0 with input as ask("image", [a, good], {"threshold": 2})
 }
 
+# Two certificates of one identity have two keys.
+test_a_certificate_is_counted_by_its_identity if {
+	a := {"evidence": evidence("a"), "verified": true, "authority": "ci", "issuer": "https://issuer", "identity": "a@example.org", "key_id": "sha256:k1"}
+	codes == {"signature.threshold"} with input as ask("image", [a, object.union(a, {"key_id": "sha256:k2"})], {"threshold": 2})
+}
+
+test_a_tuf_repository_vouches_only_where_it_is_named if {
+	pin := {"evidence": evidence("a"), "scheme": "tuf", "verified": true, "authority": "acme-tuf", "role": "targets", "target": "acme/app/v1"}
+	codes == {"signature.untrusted"} with input as ask("image", [pin], {})
+	count(assay.admit.deny) == 0 with input as ask("image", [pin], {"authorities": ["acme-tuf"]})
+	codes == {"signature.threshold"} with input as ask("image", [pin, object.union(pin, {"target": "acme/app/v2"})], {"authorities": ["acme-tuf"], "threshold": 2})
+}
+
 test_a_signature_of_nobody_is_no_signer if {
 	codes == {"signature.threshold"} with input as ask("image", [object.remove(good, ["key_id"])], {})
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/assay-registry/assay/policies"
+	"github.com/assay-registry/assay/policy"
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
@@ -69,6 +70,44 @@ func TestShipped(t *testing.T) {
 	}
 }
 
+// TestLibrary runs the tests of the library, beside a policy that uses it.
+func TestLibrary(t *testing.T) {
+	b, err := policies.FS.ReadFile("lib/lib_test.rego")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const short = `package assay
+
+import data.assay.lib
+
+admit.deny contains {"code": "signature.missing", "msg": "It is not signed."} if not lib.signed_by({"authorities": ["release"]})
+`
+	results, err := Test(t.Context(), map[string]string{"p.rego": short, "lib_test.rego": string(b)})
+	if err != nil || len(results) == 0 {
+		t.Fatal(results, err)
+	}
+	for _, r := range results {
+		if !r.Pass {
+			t.Errorf("%s:%d: %s\n%s", r.File, r.Line, r.Name, r.Message)
+		}
+	}
+	s := one(t, short, Options{})
+	in := ask(policy.EntryAdmit)
+	if d := decide(t, s, in); codes(d.Deny) != "signature.missing" {
+		t.Errorf("%+v", d)
+	}
+	in.Signatures = []policy.SignatureInput{{Verified: true, Authority: "release"}}
+	if d := decide(t, s, in); !d.Allow {
+		t.Errorf("%+v", d)
+	}
+	if s.programs[0].revision == s.programs[0].fingerprint(map[string]any{}, false) {
+		t.Error("the revision does not know the library")
+	}
+	if own := problems(t, Policy{Source: map[string]string{"p.rego": short, "lib.rego": "package assay.lib\n\nsigned_by(_) := true\n"}}); own != "" {
+		t.Errorf("a library of one's own: %s", own)
+	}
+}
+
 // rewrite puts the present decisions into golden files.
 func rewrite(t *testing.T, files map[string]string) {
 	for file := range files {
@@ -93,7 +132,7 @@ func rewrite(t *testing.T, files map[string]string) {
 func TestNames(t *testing.T) {
 	var found []string
 	err := fs.WalkDir(policies.FS, ".", func(path string, _ fs.DirEntry, err error) error {
-		if filepath.Ext(path) == ".rego" && !strings.HasSuffix(path, "_test.rego") {
+		if filepath.Ext(path) == ".rego" && !strings.HasSuffix(path, "_test.rego") && !strings.HasPrefix(path, "lib/") {
 			found = append(found, strings.TrimSuffix(path, ".rego"))
 		}
 		return err
@@ -115,7 +154,7 @@ func TestNames(t *testing.T) {
 // TestCatalogue: whatever can be given as a code is in the catalogue, and the catalogue has nothing else.
 func TestCatalogue(t *testing.T) {
 	used := map[string]bool{}
-	code := regexp.MustCompile(`"((?:signature|sbom|base|config|tag|policy)\.[a-z_]+)"`)
+	code := regexp.MustCompile(`"((?:signature|attestation|tuf|sbom|base|config|tag|policy)\.[a-z_]+)"`)
 	collect := func(file string, text []byte) {
 		for _, m := range code.FindAllSubmatch(text, -1) {
 			used[string(m[1])] = true
@@ -125,7 +164,8 @@ func TestCatalogue(t *testing.T) {
 		source, _ := policies.Builtin(name)
 		collect(name, []byte(source))
 	}
-	for _, file := range []string{"result.go", filepath.Join("..", "..", "verify", "codes.go")} {
+	collect("lib", []byte(policies.Library()))
+	for _, file := range []string{"result.go", filepath.Join("..", "judge.go"), filepath.Join("..", "..", "verify", "codes.go")} {
 		b, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

@@ -72,10 +72,36 @@ func parse(p Policy, caps *ast.Capabilities) (map[string]*ast.Module, []Problem)
 		}
 		modules[file] = m
 	}
+	if wantsLibrary(modules) {
+		m, err := ast.ParseModuleWithOpts(libraryFile, policies.Library(), ast.ParserOptions{Capabilities: caps, RegoVersion: ast.RegoV1})
+		if err != nil {
+			return nil, append(problems, problemsOf(p.Name, err)...)
+		}
+		modules[libraryFile] = m
+	}
 	if len(modules) == 0 && len(problems) == 0 {
 		problems = append(problems, problem(p.Name, "it has no module: a policy is at least one file NAME.rego that is no test"))
 	}
 	return modules, problems
+}
+
+// libraryFile is where the library stands among a policy's modules.
+const libraryFile = "assay.lib.rego"
+
+// wantsLibrary reports whether a policy refers to data.assay.lib and does not define it itself.
+func wantsLibrary(modules map[string]*ast.Module) bool {
+	library := ast.MustParseRef("data.assay.lib")
+	wants := false
+	for _, m := range modules {
+		if m.Package.Path.HasPrefix(library) {
+			return false
+		}
+		ast.WalkRefs(m, func(r ast.Ref) bool {
+			wants = wants || r.HasPrefix(library)
+			return wants
+		})
+	}
+	return wants
 }
 
 // isOpen reports whether a policy is builtin:open, by its text: that other rules never deny is not for the compiler to prove.
@@ -173,7 +199,7 @@ func compile(ctx context.Context, p Policy, caps *ast.Capabilities) (prog *progr
 		return nil, problemsOf(p.Name, c.Errors)
 	}
 	prog = &program{Policy: p, title: title, declared: declared, params: ast.NewTerm(value), entries: map[policy.Entry]*entry{}}
-	prog.revision = prog.fingerprint(params)
+	prog.revision = prog.fingerprint(params, modules[libraryFile] != nil)
 	prog.open = isOpen(modules, p.Source)
 	shapes, problems := shape(p.Name, c)
 	problems = append(problems, overweight(p.Name, c)...)

@@ -11,7 +11,7 @@ import (
 
 // A policy declares its parameters under custom.params of its package's METADATA block: a mapping from name to a schema in this subset of JSON
 // Schema: type (string, boolean, integer, array, object), default, description, enum, not.enum, pattern, minimum, maximum, minItems, items,
-// additionalProperties. A parameter without a default must be given.
+// additionalProperties. A parameter without a default must be given. Where an array of strings is declared, one string may be given for an array of it alone.
 
 // Parameter is one declared parameter.
 type Parameter struct {
@@ -67,10 +67,11 @@ func resolveParams(declared map[string]Parameter, given map[string]any) (map[str
 		if !ok {
 			return nil, fmt.Errorf("there is no parameter %q; there is %s", name, list(slices.Sorted(maps.Keys(declared))))
 		}
-		if err := p.check(plain[name]); err != nil {
+		value := p.listed(plain[name])
+		if err := p.check(value); err != nil {
 			return nil, fmt.Errorf("the parameter %s is wrong: %w", name, err)
 		}
-		resolved[name] = plain[name]
+		resolved[name] = value
 	}
 	for _, name := range slices.Sorted(maps.Keys(declared)) {
 		if _, ok := resolved[name]; ok {
@@ -82,6 +83,14 @@ func resolveParams(declared map[string]Parameter, given map[string]any) (map[str
 		resolved[name] = declared[name].Default
 	}
 	return resolved, nil
+}
+
+// listed is a value as the policy reads it: where a list of texts is declared, one text stands for a list of it alone.
+func (p Parameter) listed(v any) any {
+	if _, ok := v.(string); ok && p.Type == "array" && p.Items.Type == "string" {
+		return []any{v}
+	}
+	return v
 }
 
 func list(names []string) string {

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/assay-registry/assay/policies"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/store"
 )
@@ -124,8 +125,11 @@ func digest(v any) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// fingerprint is over source and parameters.
-func (p *program) fingerprint(params map[string]any) string {
+// fingerprint is over source and parameters, and over the library where it is used.
+func (p *program) fingerprint(params map[string]any, library bool) string {
+	if library {
+		return digest([]any{version, p.Source, params, policies.Library()})
+	}
 	return digest([]any{version, p.Source, params})
 }
 

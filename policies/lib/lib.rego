@@ -1,0 +1,204 @@
+# The library of policies: what a rule about signatures, attestations and the names of builders and sources comes down to. A policy that says
+# "import data.assay.lib" has it; nothing else is needed, and nothing that the policy does not call is read. README.md has examples.
+#
+# What is wanted is an object with any of these members, each a text or a list of texts:
+#
+#	authorities      names; none means any authority but the registry itself, and no TUF repository: that one pins, it does not vouch
+#	issuer           who vouched for the identity: exact, or a glob ('*' within a component between slashes, '**' across)
+#	identity         who signed, as their certificate says: exact or a glob
+#	predicate_types  of attestations: exact or a glob
+#	annotations      of signatures: an object of signed annotations with their values
+#
+# A member that is not known matches nothing, so that a misspelt one refuses.
+package assay.lib
+
+members := {"authorities", "issuer", "identity", "predicate_types", "annotations"}
+
+# signed_by(want): there is a verified signature as wanted.
+signed_by(want) if count(signatures(want)) > 0
+
+# threshold(want, n): n distinct keys or identities signed as wanted.
+threshold(want, n) if count(signers(want)) >= n
+
+# attested(want): there is a verified attestation as wanted.
+attested(want) if count(attestations(want)) > 0
+
+# signatures(want) lists the verified signatures that are as wanted.
+signatures(want) := [s |
+	known(want)
+	some s in input.signatures
+	s.verified == true
+	by(s, want)
+	every key, value in object.get(want, "annotations", {}) {
+		s.annotations[key] == value
+	}
+]
+
+# signers(want) is who made them: a key or an identity is one signer, however many signatures it made.
+signers(want) := {who | some s in signatures(want); who := signer(s)}
+
+# attestations(want) lists the verified attestations that are as wanted.
+attestations(want) := [a |
+	known(want)
+	some a in input.attestations
+	a.verified == true
+	by(a, want)
+	a.predicate_type != ""
+	among(texts(want, "predicate_types"), a.predicate_type)
+]
+
+# predicate(a) is the predicate of a verified attestation of the input; undefined where it cannot be had. assay.predicate says why not.
+predicate(a) := assay.predicate(a.evidence, a.layer).value
+
+known(want) if count(object.keys(want) - members) == 0
+
+by(fact, want) if {
+	accepted(texts(want, "authorities"), fact)
+	among(texts(want, "issuer"), object.get(fact, "issuer", ""))
+	among(texts(want, "identity"), object.get(fact, "identity", ""))
+}
+
+# accepted(authorities, fact): a verified fact is by one of these, or by any if there are none. The registry's own word never counts.
+accepted(authorities, fact) if {
+	count(authorities) == 0
+	not fact.authority in {"", "registry"}
+	not fact.scheme == "tuf"
+	fact.authority
+}
+
+accepted(authorities, fact) if {
+	fact.authority != "registry"
+	fact.authority in authorities
+}
+
+# signer(fact) is who made a fact. A certificate's key is made for one signature: its identity is the signer.
+signer(fact) := ["role", fact.authority, fact.role] if {
+	fact.scheme == "tuf"
+} else := ["identity", object.get(fact, "issuer", ""), fact.identity] if {
+	fact.identity != ""
+} else := ["key", fact.key_id] if {
+	fact.key_id != ""
+}
+
+# among(patterns, value): one of the patterns matches, or there are none.
+among(patterns, _) if count(patterns) == 0
+
+among(patterns, value) if {
+	some pattern in patterns
+	matches(pattern, value)
+}
+
+# matches(pattern, value): exactly, or as a glob where the pattern has a star. No other character of a pattern is special.
+matches(pattern, value) if pattern == value
+
+matches(pattern, value) if {
+	contains(pattern, "*")
+	value != ""
+	glob.match(replace(glob.quote_meta(pattern), "\\*", "*"), ["/"], value)
+}
+
+texts(want, name) := list(object.get(want, name, []))
+
+# list(x) is x, or a list of x alone.
+list(x) := x if {
+	is_array(x)
+} else := [x]
+
+# said(fact, name) is what the certificate says of the build: an extension of Fulcio's by its name; undefined where it has none.
+said(fact, name) := fact.extensions[name] if fact.extensions[name] != ""
+
+# The builder, source, reference and workflow of an attestation of provenance. What the certificate says stands before what the predicate claims: the former was established by
+# who issued it, the latter is the word of whoever signed. Each is a set of the forms by which it may be named.
+builders(a) := forms(said(a, "build_signer_uri")) | runner(a) if {
+	said(a, "build_signer_uri")
+} else := forms(a.summary.builder) if {
+	a.summary.builder != ""
+} else := set()
+
+# GitHub's own attestations name the runner, and the certificate says of which kind it was.
+runner(a) := {name | name := sprintf("https://github.com/actions/runner/%s", [said(a, "runner_environment")]); a.summary.builder == name}
+
+workflows(a) := union({forms(uri) | some uri in [a.identity, said(a, "build_config_uri")]}) if {
+	said(a, "build_config_uri")
+} else := forms(a.identity) if {
+	a.identity != ""
+} else := {a.summary.entry_point} if {
+	a.summary.entry_point != ""
+} else := set()
+
+source(a) := said(a, "source_repository_uri") if {
+	said(a, "source_repository_uri")
+} else := sprintf("https://github.com/%s", [said(a, "github_workflow_repository")]) if {
+	said(a, "github_workflow_repository")
+} else := a.summary.source if {
+	a.summary.source != ""
+} else := ""
+
+ref(a) := said(a, "source_repository_ref") if {
+	said(a, "source_repository_ref")
+} else := said(a, "github_workflow_ref") if {
+	said(a, "github_workflow_ref")
+} else := a.summary.ref if {
+	a.summary.ref != ""
+} else := ""
+
+sources(a) := {form |
+	source(a) != ""
+	whole := bare(source(a))
+	some place in [whole, trim_prefix(whole, "https://")]
+	some form in [place, sprintf("%s@%s", [place, ref(a)])]
+}
+
+# bare(uri) is a repository's address without the reference, git+ and .git.
+bare(uri) := trim_suffix(trim_suffix(split(split(trim_prefix(uri, "git+"), "#")[0], "@refs/")[0], "/"), ".git")
+
+# forms(uri) is a workflow or builder with and without the reference at which it ran.
+forms(uri) := {uri, split(uri, "@refs/")[0]}
+
+# Why evidence proves nothing, by verify's codes: the fewest steps away from evidence that counts first.
+refusals := [
+	"signature.other_repository", "signature.revoked_key", "signature.revoked_certificate", "signature.revoked_identity", "signature.revoked_entry",
+	"signature.key_expired", "signature.certificate_expired", "signature.expired", "tuf.expired", "signature.digest_mismatch", "signature.identity",
+	"signature.no_sct", "signature.no_timestamp", "signature.log_mismatch", "signature.no_log", "signature.untrusted_root", "signature.untrusted_key",
+	"signature.no_authority", "signature.invalid", "signature.payload_type", "signature.unsupported", "signature.too_big", "signature.malformed",
+	"signature.unsigned", "signature.internal",
+]
+
+sentences := {
+	"signature.other_repository": "the valid one was made for another repository",
+	"signature.revoked_key": "the key that made it is revoked",
+	"signature.revoked_certificate": "the certificate that made it is revoked",
+	"signature.revoked_identity": "the identity that made it is revoked",
+	"signature.revoked_entry": "its entry in the transparency log is revoked",
+	"signature.key_expired": "it was made outside the time in which its key is valid, or that time is over",
+	"signature.certificate_expired": "its certificate was not valid when it was made, or nothing trusted says when that was",
+	"signature.expired": "it was made to count until a time that is over",
+	"tuf.expired": "the TUF metadata that proved it ran out",
+	"signature.digest_mismatch": "the valid one names another digest",
+	"signature.identity": "its certificate is of another issuer or identity than a trusted authority wants",
+	"signature.no_sct": "its certificate was not proven to be in a certificate log",
+	"signature.no_timestamp": "it brings fewer trusted times than its authority wants",
+	"signature.log_mismatch": "its entry in the transparency log is about something else",
+	"signature.no_log": "it brings fewer entries of transparency logs than its authority wants",
+	"signature.untrusted_root": "its certificate leads to no root of a trusted authority",
+	"signature.untrusted_key": "none was made by a key of a trusted authority",
+	"signature.no_authority": "no authority is trusted for this repository",
+	"signature.invalid": "the bytes do not verify",
+	"signature.payload_type": "what was signed is of another type than in-toto",
+	"signature.unsupported": "its scheme needs an authority of another kind",
+	"signature.too_big": "it exceeds the limits",
+	"signature.malformed": "it does not parse as the type that it claims",
+	"signature.unsigned": "what was attached carries no signature",
+	"signature.internal": "verification failed inside the registry",
+}
+
+# What else than signing again helps.
+remedies := {
+	"signature.no_authority": "trust a key for this repository: assay trust add",
+	"signature.identity": "sign with an identity that the authority names, or have it name this one",
+	"signature.untrusted_root": "sign with a certificate of a trusted authority, or trust the one that issued it",
+	"signature.no_timestamp": "sign again and let the client ask the timestamping authority",
+	"signature.no_log": "sign again and let the client write to the transparency log",
+	"tuf.expired": "renew the metadata of the TUF repository: assay tuf publish",
+	"signature.internal": "ask an administrator: the log has the cause",
+}

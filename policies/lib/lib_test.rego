@@ -1,0 +1,82 @@
+package lib_test
+
+import data.assay.lib
+
+signature := {"verified": true, "authority": "release", "key_id": "sha256:k1", "annotations": {"stage": "prod"}}
+
+keyless := {"verified": true, "authority": "github", "issuer": "https://issuer", "identity": "https://github.com/acme/app/w.yml@refs/heads/main", "key_id": "sha256:ephemeral"}
+
+pin := {"verified": true, "authority": "acme-tuf", "scheme": "tuf", "role": "targets"}
+
+document := {
+	"signatures": [signature, keyless, pin, object.union(signature, {"verified": false}), object.union(signature, {"authority": "registry"})],
+	"attestations": [object.union(keyless, {"predicate_type": "https://spdx.dev/Document", "evidence": "e", "layer": "l"})],
+}
+
+test_signed_by[name] if {
+	some name, want in {
+		"anybody": {}, "an authority": {"authorities": "release"}, "one of two": {"authorities": ["x", "release"]}, "annotations": {"annotations": {"stage": "prod"}},
+		"identity": {"identity": "https://github.com/acme/**"}, "issuer": {"issuer": ["https://issuer"]}, "a TUF repository by its name": {"authorities": ["acme-tuf"]},
+	}
+	lib.signed_by(want) with input as document
+}
+
+test_not_signed_by[name] if {
+	some name, want in {
+		"another authority": {"authorities": "x"}, "the registry": {"authorities": "registry"}, "another value": {"annotations": {"stage": "dev"}},
+		"another identity": {"identity": "https://github.com/acme/app"}, "another issuer": {"issuer": "https://other"}, "a misspelt member": {"authority": "release"},
+		"issuer of a key": {"authorities": "release", "issuer": "https://issuer"},
+	}
+	not lib.signed_by(want) with input as document
+	lib.signatures(want) == [] with input as document
+}
+
+test_a_tuf_repository_does_not_vouch_unasked if {
+	not lib.signed_by({}) with input as {"signatures": [pin]}
+}
+
+test_threshold_counts_signers if {
+	lib.threshold({}, 2) with input as document
+	not lib.threshold({}, 3) with input as document
+	not lib.threshold({}, 2) with input as {"signatures": [keyless, object.union(keyless, {"key_id": "sha256:another"})]}
+	lib.signers({}) == {["key", "sha256:k1"], ["identity", "https://issuer", keyless.identity]} with input as document
+}
+
+test_attested if {
+	lib.attested({"predicate_types": "https://spdx.dev/Document", "authorities": "github"}) with input as document
+	lib.attested({"predicate_types": ["https://spdx.dev/**"]}) with input as document
+	not lib.attested({"predicate_types": "https://spdx.dev"}) with input as document
+	not lib.attested({"authorities": "release"}) with input as document
+	not lib.attested({}) with input as {"attestations": []}
+}
+
+opened(_, _) := {"value": {"n": 1}}
+
+closed(_, _) := {"error": "no"}
+
+test_predicate if {
+	lib.predicate(document.attestations[0]) == {"n": 1} with assay.predicate as opened
+	not lib.predicate(document.attestations[0]) with assay.predicate as closed
+}
+
+test_matches[pattern] if {
+	some pattern in ["https://a/b", "https://a/*", "https://*/b", "https://**", "**"]
+	lib.matches(pattern, "https://a/b")
+}
+
+test_matches_nothing_else[pattern] if {
+	some pattern in ["", "https://a", "https://a/b/", "https://a/b/**", "https://a/?", "https://a/[b]", "https://*", "https://{a,b}/*", "https:\\//a/*", "!*"]
+	not lib.matches(pattern, "https://a/b")
+}
+
+test_a_pattern_with_brackets_is_taken_literally if {
+	lib.matches("a[b]*", "a[b]c")
+	not lib.matches("a[b]*", "abc")
+	not lib.matches("*", "")
+}
+
+test_every_refusal_has_its_sentence if {
+	{code | some code in lib.refusals} == object.keys(lib.sentences)
+	count(lib.refusals) == count(object.keys(lib.sentences))
+	count(object.keys(lib.remedies) - object.keys(lib.sentences)) == 0
+}
