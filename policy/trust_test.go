@@ -330,8 +330,9 @@ func BenchmarkTrust(b *testing.B) {
 			if disk {
 				dir = b.TempDir()
 			}
-			c := newCrowd(b, 2_000, dir)
+			c := newCrowd(b, 10_000, dir)
 			var narrowing, widening time.Duration
+			verified := c.verifier.n.Load()
 			b.ResetTimer()
 			rounds := 0
 			for b.Loop() {
@@ -346,6 +347,7 @@ func BenchmarkTrust(b *testing.B) {
 				widening += c.catchup(b)
 				rounds++
 			}
+			b.ReportMetric(float64(c.verifier.n.Load()-verified)/float64(rounds), "verified")
 			b.ReportMetric(narrowing.Seconds()/float64(rounds), "s/narrowing")
 			b.ReportMetric(widening.Seconds()/float64(rounds), "s/widening")
 		})
