@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/assay-registry/assay/store"
@@ -32,7 +33,7 @@ func readAnnotations(annotations map[string]string) (*attached, error) {
 		if err != nil {
 			return nil, fmt.Errorf("the annotation %s is not one certificate in PEM: %w", verify.AnnotationCertificate, err)
 		}
-		a.leaf = certificates[0]
+		a.leaf = tolerated(certificates[0])
 	}
 	if text := annotations[verify.AnnotationChain]; strings.TrimSpace(text) != "" {
 		if len(text) > verify.MaxAttached {
@@ -159,7 +160,7 @@ func readMaterial(b *bundle.Bundle) (*attached, error) {
 			return nil, fmt.Errorf("certificate %d has a key that is not taken: %s", i+1, sentence(err))
 		}
 		if i == 0 {
-			a.leaf = parsed
+			a.leaf = tolerated(parsed)
 		} else {
 			a.chain = append(a.chain, parsed)
 		}
@@ -167,7 +168,12 @@ func readMaterial(b *bundle.Bundle) (*attached, error) {
 	if a.leaf == nil && m.GetPublicKey() == nil {
 		return nil, errors.New("it has neither a certificate nor a hint of a key")
 	}
-	for _, e := range a.entries {
+	for i, e := range a.entries {
+		if slices.ContainsFunc(a.entries[:i], func(o *protorekor.TransparencyLogEntry) bool {
+			return o.GetLogIndex() == e.GetLogIndex() && bytes.Equal(o.GetLogId().GetKeyId(), e.GetLogId().GetKeyId())
+		}) {
+			return nil, errors.New("a log entry is there twice")
+		}
 		if len(e.GetCanonicalizedBody()) > verify.MaxAttached {
 			return nil, fmt.Errorf("a log entry has more than %d KiB", verify.MaxAttached>>10)
 		}

@@ -16,10 +16,9 @@ type authority struct {
 	keys       []*key
 	trust      *trust // nil where keys are all that is looked at
 	identities []*verify.Matcher
-	lists      []*revocationList
 	revoked    struct {
-		keys, serials, identities map[string]bool
-		entries                   map[int64]bool
+		keys, identities map[string]bool
+		entries          map[int64]bool
 	}
 }
 
@@ -39,8 +38,7 @@ func prepare(a verify.Authority) (ready *authority, err error) {
 		}
 	}()
 	ready = &authority{Authority: a, wants: a.Wants()}
-	ready.revoked.keys, ready.revoked.serials, ready.revoked.identities = set(a.Revoked.Keys), set(a.Revoked.Serials), set(a.Revoked.Identities)
-	ready.revoked.entries = set(a.Revoked.LogIndexes)
+	ready.revoked.keys, ready.revoked.identities, ready.revoked.entries = set(a.Revoked.Keys), set(a.Revoked.Identities), set(a.Revoked.LogIndexes)
 	for i, k := range a.Keys {
 		loaded, err := loadKey(k)
 		if err != nil {
@@ -71,7 +69,7 @@ func (a *authority) readTrust() error {
 	if a.Kind == verify.KindKey && a.TrustedRoot == "" && a.wants == (verify.Profile{}) {
 		return nil
 	}
-	a.trust = &trust{logs: map[string]*root.TransparencyLog{}, ctLogs: map[string]*root.TransparencyLog{}}
+	a.trust = &trust{logs: map[string]*root.TransparencyLog{}, ctLogs: map[string]*root.TransparencyLog{}, serials: set(a.Revoked.Serials)}
 	if a.TrustedRoot != "" {
 		if err := a.trust.addTrustedRoot(a.TrustedRoot, a.Kind == verify.KindSigstore); err != nil {
 			return err
@@ -89,7 +87,7 @@ func (a *authority) readTrust() error {
 		}
 	}
 	lists, err := readLists(a.CRLs, a.trust.issuers)
-	a.lists = lists
+	a.trust.lists = lists
 	return err
 }
 

@@ -1,6 +1,7 @@
 package sigstore
 
 import (
+	"bytes"
 	"crypto/x509"
 	"encoding/asn1"
 	"slices"
@@ -141,24 +142,39 @@ func (a *authority) wanted(of func(verify.Identity) string) string {
 	return all[0] + " or another of " + count(len(all))
 }
 
-// path is a chain from a leaf to a root, with the time in which all of it is valid.
+// path is how a leaf leads to a root: by chains of which nothing is revoked, with the time in which one of them is valid and known not to be revoked.
 type path struct {
 	chains      [][]*x509.Certificate
 	from, until time.Time
+	ends        verify.Code // what ends then
+	cut         *refusal    // set where every chain is revoked
 }
 
-// pathAt finds the chains of a leaf to a root of the authority as they were at a time.
+// pathAt finds the chains of a leaf to a root of the authority as they were at a time; nil where there is none.
 func (t *trust) pathAt(leaf *x509.Certificate, at time.Time) *path {
 	chains, err := engine.VerifyLeafCertificate(at, leaf, t)
 	if err != nil || len(chains) == 0 {
 		return nil
 	}
-	p := &path{chains: chains}
+	p := &path{}
 	for _, chain := range chains {
-		from, until := window(chain)
-		if p.until.IsZero() || until.After(p.until) {
-			p.from, p.until = from, until
+		s := t.standing(chain)
+		if s.refusal != nil {
+			p.cut = s.refusal
+			continue
 		}
+		from, until := window(chain)
+		ends := verify.CodeCertificateExpired
+		if !s.fresh.IsZero() && s.fresh.Before(until) {
+			until, ends = s.fresh, verify.CodeRevokedCertificate
+		}
+		if len(p.chains) == 0 || until.After(p.until) {
+			p.from, p.until, p.ends = from, until, ends
+		}
+		p.chains = append(p.chains, chain)
+	}
+	if len(p.chains) > 0 {
+		p.cut = nil
 	}
 	return p
 }
@@ -178,13 +194,47 @@ func window(chain []*x509.Certificate) (from, until time.Time) {
 
 // everPath finds the path of a leaf that is valid longest, whenever that is. A chain that is valid at all is valid when the last of its certificates begins to be.
 func (t *trust) everPath(leaf *x509.Certificate) *path {
+	if !t.issued(leaf) {
+		return nil // a stranger's: not worth the search
+	}
 	var best *path
 	for _, at := range t.beginnings(leaf) {
-		if p := t.pathAt(leaf, at); p != nil && (best == nil || p.until.After(best.until)) {
+		p := t.pathAt(leaf, at)
+		if p != nil && (best == nil || best.cut != nil && p.cut == nil || (best.cut == nil) == (p.cut == nil) && p.until.After(best.until)) {
 			best = p
 		}
 	}
 	return best
+}
+
+// issued reports whether a certificate that the authority trusts, or that came along and one of those issued, signed c; or whether c is a root.
+func (t *trust) issued(c *x509.Certificate) bool {
+	for _, ca := range t.issuers {
+		if ca.Root.Equal(c) || by(c, ca.Root) || slices.ContainsFunc(ca.Intermediates, func(i *x509.Certificate) bool { return by(c, i) }) {
+			return true
+		}
+	}
+	return false
+}
+
+func by(c, issuer *x509.Certificate) bool {
+	return bytes.Equal(c.RawIssuer, issuer.RawSubject) && c.CheckSignatureFrom(issuer) == nil
+}
+
+// issuing keeps those of the certificates that came along which lead to a root of the authority: they help to find a path. The others would only make the search long.
+func (t *trust) issuing(chain []*x509.Certificate) []*x509.Certificate {
+	var kept []*x509.Certificate
+	rest := slices.DeleteFunc(slices.Clone(chain), func(c *x509.Certificate) bool { return !c.IsCA || bytes.Equal(c.RawSubject, c.RawIssuer) })
+	for n := -1; n < len(kept); n++ { // by the authority's own certificates first, then by each that was kept
+		rest = slices.DeleteFunc(rest, func(c *x509.Certificate) bool {
+			leads := n < 0 && t.issued(c) || n >= 0 && by(c, kept[n])
+			if leads {
+				kept = append(kept, c)
+			}
+			return leads
+		})
+	}
+	return kept
 }
 
 // maxBeginnings bounds the work for a hostile set of intermediates.
@@ -207,7 +257,8 @@ func (t *trust) beginnings(leaf *x509.Certificate) []time.Time {
 	return all
 }
 
-// tolerate drops what Go's library does not know of a leaf and bearerOf does: an alternative name of Fulcio's own form.
-func tolerate(leaf *x509.Certificate) {
+// tolerated drops what Go's library does not know of a leaf and bearerOf does: an alternative name of Fulcio's own form.
+func tolerated(leaf *x509.Certificate) *x509.Certificate {
 	leaf.UnhandledCriticalExtensions = slices.DeleteFunc(leaf.UnhandledCriticalExtensions, func(id asn1.ObjectIdentifier) bool { return id.Equal(cryptoutils.SANOID) })
+	return leaf
 }

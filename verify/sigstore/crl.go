@@ -5,13 +5,14 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/assay-registry/assay/verify"
 	"github.com/sigstore/sigstore-go/pkg/root"
 )
 
-// revocationList is a revocation list (RFC 5280 section 5) of one issuer. Whatever it lists counts no more, whenever it was revoked and whenever it signed; that the
-// list is old, or that its own end has passed, makes nothing valid again, and nothing invalid.
+// revocationList is a revocation list (RFC 5280 section 5) of one issuer. Whatever it lists counts no more, whenever it was revoked and whenever it signed. After its
+// end (nextUpdate) nobody knows what it would list: what was judged by it counts until then.
 type revocationList struct {
 	list    *x509.RevocationList
 	serials map[string]bool
@@ -30,6 +31,9 @@ func readLists(text string, issuers []*root.FulcioCertificateAuthority) ([]*revo
 		l, err := x509.ParseRevocationList(der)
 		if err != nil {
 			return fmt.Errorf("list %d is not well-formed", len(lists)+1)
+		}
+		if l.NextUpdate.IsZero() {
+			return fmt.Errorf("list %d does not say until when it counts (nextUpdate)", len(lists)+1)
 		}
 		for _, e := range l.Extensions {
 			if e.Id.String() == deltaIndicator {
@@ -68,19 +72,42 @@ func genuine(l *x509.RevocationList, issuers []*root.FulcioCertificateAuthority)
 	return !known
 }
 
-// lists reports whether the list is one of issuer's and has the certificate.
-func (r *revocationList) has(c, issuer *x509.Certificate) bool {
-	return r.serials[serial(c)] && bytes.Equal(r.list.RawIssuer, issuer.RawSubject) && r.list.CheckSignatureFrom(issuer) == nil
+// standing is what revocation says of one chain: the certificate that it cuts off and why, or how long nothing is known against it.
+type standing struct {
+	refusal *refusal
+	fresh   time.Time // the earliest end of the lists that were asked; zero: none was
 }
 
-// revokedIn returns the first certificate of a chain that a list has.
-func revokedIn(lists []*revocationList, chain []*x509.Certificate) *x509.Certificate {
-	for i := range len(chain) - 1 {
-		for _, l := range lists {
-			if l.has(chain[i], chain[i+1]) {
-				return chain[i]
+// standing asks the revoked serial numbers and the lists about every certificate of a chain but its root. A list in an issuer's name that the issuer did not sign says nothing;
+// where there is no other, nobody knows.
+func (t *trust) standing(chain []*x509.Certificate) standing {
+	var s standing
+	for i, c := range chain {
+		if n := serial(c); t.serials[n] && (i == 0 || i < len(chain)-1) {
+			return standing{refusal: refused(verify.CodeRevokedCertificate, "The certificate of %s with the serial number %s is revoked; sign again with another.", named(c), n)}
+		}
+		if i == len(chain)-1 {
+			break
+		}
+		asked, known := false, false
+		for _, l := range t.lists {
+			if !bytes.Equal(l.list.RawIssuer, chain[i+1].RawSubject) {
+				continue
+			}
+			if known = true; l.list.CheckSignatureFrom(chain[i+1]) != nil {
+				continue
+			}
+			asked = true
+			if l.serials[serial(c)] {
+				return standing{refusal: refused(verify.CodeRevokedCertificate, "The certificate of %s with the serial number %s is on the revocation list of its issuer; sign again with another.", named(c), serial(c))}
+			}
+			if s.fresh.IsZero() || l.list.NextUpdate.Before(s.fresh) {
+				s.fresh = l.list.NextUpdate
 			}
 		}
+		if known && !asked {
+			return standing{refusal: refused(verify.CodeRevokedCertificate, "No revocation list in the name of %s is signed by it, so nobody says whether the certificate %s still counts; give its list as crls.", named(chain[i+1]), serial(c))}
+		}
 	}
-	return nil
+	return s
 }

@@ -3,7 +3,6 @@ package sigstore
 import (
 	"context"
 	"crypto/x509"
-	"slices"
 	"time"
 
 	"github.com/assay-registry/assay/store"
@@ -32,7 +31,7 @@ func (v *Verifier) byCertificate(ctx context.Context, a *authority, c *claim, re
 	}
 	t := a.trust
 	if a.Kind == verify.KindX509 {
-		t = t.withIntermediates(issuing(att.chain))
+		t = t.withIntermediates(t.issuing(att.chain))
 	}
 	s := v.gather(ctx, a, t, c, m, att)
 	p, late := s.path(t, att.leaf)
@@ -52,7 +51,7 @@ func (v *Verifier) byCertificate(ctx context.Context, a *authority, c *claim, re
 	if a.Kind == verify.KindSigstore {
 		needed = max(needed, 1)
 	} else if needed == 0 {
-		f.ValidFrom, f.ValidUntil, f.Ends = p.from.UTC(), p.until.UTC(), verify.CodeCertificateExpired
+		f.ValidFrom, f.ValidUntil, f.Ends = p.from.UTC(), p.until.UTC(), p.ends
 	}
 	return c.finish(f, first(a.revokedBearer(att.leaf, who, p),
 		func() *refusal { return s.revokedEntry(a) },
@@ -81,11 +80,6 @@ func (c *claim) byLeaf(leaf *x509.Certificate) (*maker, *refusal) {
 		return &maker{sig: sig, leaf: leaf}, nil
 	}
 	return nil, refused(verify.CodeInvalid, "The signature does not verify with the certificate beside it: the bytes were damaged, or belong to another certificate; sign again.")
-}
-
-// issuing keeps the certificates that may help to find a path: intermediates. A root that came along proves nothing.
-func issuing(chain []*x509.Certificate) []*x509.Certificate {
-	return slices.DeleteFunc(slices.Clone(chain), func(c *x509.Certificate) bool { return !c.IsCA || selfSigned(c) })
 }
 
 // circumstances is what logs and timestamping authorities prove of a signature.
@@ -161,22 +155,13 @@ func (s *circumstances) revokedEntry(a *authority) *refusal {
 	return nil
 }
 
-// revokedBearer refuses a certificate that counts no more, by its key, its serial number, a revocation list, or whom it names. Lists leave out the paths that they cut.
+// revokedBearer refuses a certificate that counts no more, by its key, its serial number, a revocation list, or whom it names.
 func (a *authority) revokedBearer(leaf *x509.Certificate, who *bearer, p *path) *refusal {
 	if id, err := verify.KeyID(leaf.PublicKey); err != nil || a.revoked.keys[id] {
 		return refused(verify.CodeRevokedKey, "The key %s of the certificate is revoked under authority %s; sign again with another.", id, a.Name)
 	}
-	if n := serial(leaf); a.revoked.serials[n] {
-		return refused(verify.CodeRevokedCertificate, "The certificate with the serial number %s is revoked under authority %s; sign again with another.", n, a.Name)
-	}
-	var cut *x509.Certificate
-	for _, chain := range p.chains {
-		if cut = revokedIn(a.lists, chain); cut == nil {
-			break
-		}
-	}
-	if cut != nil {
-		return refused(verify.CodeRevokedCertificate, "The certificate of %s with the serial number %s is on a revocation list of its issuer; sign again with another.", named(cut), serial(cut))
+	if p.cut != nil {
+		return p.cut
 	}
 	for _, name := range append([]string{who.identity, who.subject}, who.names...) {
 		if name != "" && a.revoked.identities[name] {

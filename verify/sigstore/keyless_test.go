@@ -166,7 +166,7 @@ func changes() []change {
 		{name: "time of the entry changed", code: verify.CodeNoLog, signed: func(s *estate.Signed) { s.Entries[0].IntegratedTime++ }},
 		{name: "index of the entry changed", code: verify.CodeNoLog, signed: func(s *estate.Signed) { s.Entries[0].LogIndex++ }},
 		{name: "proof damaged", code: verify.CodeNoLog, signed: func(s *estate.Signed) { s.Entries[0].InclusionProof.RootHash[3] ^= 1 }, skip: func(f form) bool { return !f.bundle || strings.Contains(f.name, "without") }},
-		{name: "two entries of one log", code: verify.CodeNoLog, says: "entries of 1 transparency logs", signed: func(s *estate.Signed) { s.Entries = append(s.Entries, s.Entries[0]) }, skip: bundleOnly,
+		{name: "one entry twice", code: verify.CodeMalformed, says: "a log entry is there twice", signed: func(s *estate.Signed) { s.Entries = append(s.Entries, s.Entries[0]) }, skip: bundleOnly,
 			trusted: trust(func(a *verify.Authority) { a.Profile = &verify.Profile{Tlog: 2, Timestamps: 1, SCT: 1} })},
 		{name: "issuer", code: verify.CodeIdentity, says: "The issuer is " + actions + ", wanted https://gitlab.com;", trusted: trust(func(a *verify.Authority) { a.Identities[0].Issuer = "https://gitlab.com" })},
 		{name: "identity", code: verify.CodeIdentity, says: "The identity is " + workflow + ", wanted https://github.com/other/**;", trusted: trust(func(a *verify.Authority) { a.Identities[0].Subject = "https://github.com/other/**" })},

@@ -58,11 +58,9 @@ func (v *Verifier) logs(ctx context.Context, t *trust, c *claim, m *maker, a *at
 			p.fail(refused(verify.CodeNoLog, "The log entry is in the log %s, which the authority does not trust; complete its trusted_root, or sign with its log.", short(id)))
 			continue
 		}
-		if slices.ContainsFunc(p.entries, func(l verify.LogEntry) bool { return l.Log == id }) {
-			continue
-		}
 		proven, r := v.entry(ctx, t, c, m, a, e)
 		switch {
+		case r == nil && slices.ContainsFunc(p.entries, func(l verify.LogEntry) bool { return l.Log == id }):
 		case r == nil:
 			p.entries = append(p.entries, *proven)
 			if !proven.At.IsZero() {
@@ -162,7 +160,7 @@ func (m *maker) about(c *claim, e *tlog.Entry) *refusal {
 // logged reports whether an entry is about what the claim signs: the digest of the signed message, or of an envelope's payload.
 func (c *claim) logged(e *tlog.Entry) bool {
 	if sum, algorithm, ok := e.GetHashedRekordDigest(); ok {
-		return (c.envelope == nil || e.IsRekorV2()) && bytes.Equal(sum, c.message.sum(hashNamed(algorithm)))
+		return len(sum) > 0 && (c.envelope == nil || e.IsRekorV2()) && bytes.Equal(sum, c.message.sum(hashNamed(algorithm)))
 	}
 	sum, ok := e.GetDssePayloadHash()
 	if !ok || c.envelope == nil {

@@ -100,7 +100,7 @@ type claim struct {
 	envelope   *verify.Envelope // nil where the payload itself is signed
 	layer      *verify.Layer    // of cosign's own forms, with annotations
 	bundle     *bundle.Bundle   // of a sigstore bundle
-	along      *attached        // once it was read
+	along      func() (*attached, *refusal)
 	// names reports whether the signed content names the subject.
 	names bool
 	// reference is the docker-reference of a format that has one.
@@ -122,26 +122,24 @@ func (c *claim) by(k *key) []byte {
 	return nil
 }
 
-// attached reads what came along with the signature, when an authority first asks for it.
+// attached reads what came along with the signature, once, when an authority first asks for it.
 func (c *claim) attached() (*attached, *refusal) {
-	if c.along != nil {
-		return c.along, nil
+	if c.along == nil {
+		a, err := c.readAttached()
+		var r *refusal
+		if err != nil {
+			a, r = nil, refused(verify.CodeMalformed, "What came along with the signature cannot be used: %s.", cutTo(err.Error(), 200))
+		}
+		c.along = func() (*attached, *refusal) { return a, r }
 	}
-	var err error
-	var along *attached
+	return c.along()
+}
+
+func (c *claim) readAttached() (*attached, error) {
 	if c.bundle != nil {
-		along, err = readMaterial(c.bundle)
-	} else {
-		along, err = readAnnotations(c.layer.Annotations)
+		return readMaterial(c.bundle)
 	}
-	if err != nil {
-		return nil, refused(verify.CodeMalformed, "What came along with the signature cannot be used: %s.", cutTo(err.Error(), 200))
-	}
-	if along.leaf != nil {
-		tolerate(along.leaf)
-	}
-	c.along = along
-	return along, nil
+	return readAnnotations(c.layer.Annotations)
 }
 
 // stamped is what timestamps are over: the whole envelope where cosign keeps one as a layer; nil means the signature.

@@ -22,6 +22,8 @@ type trust struct {
 	timestampers []root.TimestampingAuthority
 	logs, ctLogs map[string]*root.TransparencyLog // by the hexadecimal of the log's ID
 	signer       root.TimeConstrainedVerifier     // the key that is being tried; nil where a certificate signed
+	lists        []*revocationList
+	serials      map[string]bool // revoked
 }
 
 // FulcioCertificateAuthorities is root.TrustedMaterial, as are those that follow.

@@ -104,12 +104,18 @@ func TestPrivatePKIRefusals(t *testing.T) {
 			trusted: func(a *verify.Authority) { a.Roots = codeSigning.RootsPEM() }},
 		{name: "serial revoked", template: named(func(c *x509.Certificate) { c.SerialNumber = ten }), code: verify.CodeRevokedCertificate,
 			trusted: func(a *verify.Authority) { a.Revoked.Serials = []string{"10"} }},
-		{name: "on its issuer's list", template: named(func(c *x509.Certificate) { c.SerialNumber = ten }), code: verify.CodeRevokedCertificate, says: "on a revocation list of its issuer",
+		{name: "on its issuer's list", template: named(func(c *x509.Certificate) { c.SerialNumber = ten }), code: verify.CodeRevokedCertificate, says: "on the revocation list of its issuer",
 			trusted: func(a *verify.Authority) { a.CRLs = stranger.CRL(big.NewInt(1)) + ca.CRL(big.NewInt(7), ten) }},
 		{name: "on its issuer's list, and stamped before", template: named(func(c *x509.Certificate) { c.SerialNumber = ten }), code: verify.CodeRevokedCertificate,
 			trusted: func(a *verify.Authority) { stampedBy(a); a.CRLs = ca.CRL(ten) }},
 		{name: "on the list of an issuer that came along", template: named(func(c *x509.Certificate) { c.SerialNumber = ten }), code: verify.CodeRevokedCertificate,
 			trusted: func(a *verify.Authority) { a.Roots = ca.RootPEM(); a.CRLs = ca.CRL(ten) }},
+		{name: "issuer's serial revoked", code: verify.CodeRevokedCertificate, says: "CN=corp intermediate", trusted: func(a *verify.Authority) { a.Revoked.Serials = []string{serial(ca.Intermediate)} }},
+		{name: "list by another in the name of an issuer that came along", code: verify.CodeRevokedCertificate, says: "signed by it, so nobody says",
+			trusted: func(a *verify.Authority) {
+				other, _ := newEstate("other")
+				a.Roots, a.CRLs = ca.RootPEM(), other.NewCA("corp").CRL()
+			}},
 		{name: "its number on another's list", template: named(func(c *x509.Certificate) { c.SerialNumber = ten }), trusted: func(a *verify.Authority) { a.CRLs = stranger.CRL(ten) }},
 		{name: "not on the list", trusted: func(a *verify.Authority) { a.CRLs = ca.CRL(ten) }},
 		{name: "subject revoked", code: verify.CodeRevokedIdentity, trusted: func(a *verify.Authority) { a.Revoked.Identities = []string{"CN=release,O=Acme,C=DE"} }},
@@ -175,5 +181,49 @@ func TestWindowOfThePath(t *testing.T) {
 	want(t, f, "")
 	if !f.ValidFrom.Equal(ca.Root.NotBefore) || !f.ValidUntil.Equal(ca.Root.NotAfter) {
 		t.Errorf("got %s to %s, want %s to %s", f.ValidFrom, f.ValidUntil, ca.Root.NotBefore, ca.Root.NotAfter)
+	}
+}
+
+// A revocation list that ran out ends what was judged by it, and says so.
+func TestEndOfARevocationList(t *testing.T) {
+	e, at := newEstate("seed")
+	ca := e.NewCA("corp")
+	long := employee()
+	long.NotBefore, long.NotAfter = at.at, at.at.Add(30*24*time.Hour)
+	l := ca.Issue("long", long).Simple(estate.Payload("r.example/acme/app", app().Descriptor.Digest), estate.With{}).SimpleLayer()
+	a := corporate(ca)
+	a.CRLs = ca.CRL()
+	f := one(t, app(), l, a)
+	want(t, f, "")
+	if end := at.at.Add(24 * time.Hour); !f.ValidUntil.Equal(end) || f.Ends != verify.CodeRevokedCertificate || f.At(end).Code != verify.CodeRevokedCertificate || !f.At(end.Add(-time.Second)).Verified {
+		t.Errorf("got %+v", f)
+	}
+}
+
+// A chain made to be searched for long is not searched: what leads to none of our roots is left out before.
+func TestHostileChain(t *testing.T) {
+	e, _ := newEstate("seed")
+	stranger, _ := newEstate("stranger")
+	ca, same := e.NewCA("corp"), stranger.NewCA("corp") // the same names, another key
+	s := same.Issue("release", employee())
+	var chain strings.Builder
+	for range verify.MaxCertificates / 2 {
+		chain.WriteString(same.ChainPEM())
+	}
+	l := with(s.Simple(estate.Payload("r.example/acme/app", app().Descriptor.Digest), estate.With{}).SimpleLayer(), verify.AnnotationChain, chain.String())
+	want(t, one(t, app(), l, corporate(ca)), verify.CodeUntrustedRoot)
+	attached, err := readAnnotations(l.Annotations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready, err := prepare(corporate(ca))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if kept := ready.trust.issuing(attached.chain); len(kept) != 0 {
+		t.Errorf("%d certificates of a stranger are kept", len(kept))
+	}
+	if kept := ready.trust.issuing(append(attached.chain, ca.Intermediate)); len(kept) != 1 {
+		t.Errorf("%d certificates are kept, want the intermediate", len(kept))
 	}
 }
