@@ -182,27 +182,31 @@ func (l *Log) enterTiles(s *Signer, kind string, signed, envelope, sig []byte) *
 			Payload []byte `json:"payload"`
 		}
 		must(json.Unmarshal(envelope, &doc))
-		sum := sha256.Sum256(doc.Payload)
-		return l.addTiles(envelopeEntry(sum[:], signature))
+		return l.addEnvelope(doc.Payload, signature)
 	}
 	sum := sha256.Sum256(signed)
-	return l.addTiles(hashed(sum[:], signature))
+	return l.addTiles(&tiles.Entry{Kind: "hashedrekord", ApiVersion: "0.0.2", Spec: &tiles.Spec{Spec: &tiles.Spec_HashedRekordV002{HashedRekordV002: &tiles.HashedRekordLogEntryV002{
+		Data: &protocommon.HashOutput{Algorithm: protocommon.HashAlgorithm_SHA2_256, Digest: sum[:]}, Signature: signature}}}})
 }
 
-func hashed(sum []byte, signature *tiles.Signature) *tiles.Entry {
-	return &tiles.Entry{Kind: "hashedrekord", ApiVersion: "0.0.2", Spec: &tiles.Spec{Spec: &tiles.Spec_HashedRekordV002{HashedRekordV002: &tiles.HashedRekordLogEntryV002{
-		Data: &protocommon.HashOutput{Algorithm: protocommon.HashAlgorithm_SHA2_256, Digest: sum}, Signature: signature}}}}
-}
-
-func envelopeEntry(sum []byte, signature *tiles.Signature) *tiles.Entry {
-	return &tiles.Entry{Kind: "dsse", ApiVersion: "0.0.2", Spec: &tiles.Spec{Spec: &tiles.Spec_DsseV002{DsseV002: &tiles.DSSELogEntryV002{
-		PayloadHash: &protocommon.HashOutput{Algorithm: protocommon.HashAlgorithm_SHA2_256, Digest: sum}, Signatures: []*tiles.Signature{signature}}}}}
+// addEnvelope adds an entry of kind dsse 0.0.2. Its message is deprecated in the log's own library, and what is in the log stays there: here it is written as JSON.
+func (l *Log) addEnvelope(payload []byte, signature *tiles.Signature) *protorekor.TransparencyLogEntry {
+	signer, err := protojson.Marshal(signature)
+	must(err)
+	sum := sha256.Sum256(payload)
+	b := fmt.Appendf(nil, `{"apiVersion":"0.0.2","kind":"dsse","spec":{"dsseV002":{"payloadHash":{"algorithm":"SHA2_256","digest":%q},"signatures":[%s]}}}`,
+		base64.StdEncoding.EncodeToString(sum[:]), signer)
+	return l.addCanonical("dsse", b)
 }
 
 func (l *Log) addTiles(entry *tiles.Entry) *protorekor.TransparencyLogEntry {
 	b, err := protojson.Marshal(entry)
 	must(err)
-	b, err = jsoncanonicalizer.Transform(b)
+	return l.addCanonical(entry.Kind, b)
+}
+
+func (l *Log) addCanonical(kind string, b []byte) *protorekor.TransparencyLogEntry {
+	b, err := jsoncanonicalizer.Transform(b)
 	must(err)
-	return l.add(entry.Kind, entry.ApiVersion, b)
+	return l.add(kind, "0.0.2", b)
 }

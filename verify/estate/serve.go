@@ -237,40 +237,57 @@ func anonymous(entry *protorekor.TransparencyLogEntry) any {
 }
 
 func (e *Estate) serveTiles(_ string, body []byte, w http.ResponseWriter) error {
-	var r tiles.CreateEntryRequest
-	if err := protojson.Unmarshal(body, &r); err != nil {
-		return err
-	}
-	allowed, err := signature.NewAlgorithmRegistryConfig([]protocommon.PublicKeyDetails{protocommon.PublicKeyDetails_PKIX_ECDSA_P256_SHA_256})
+	entry, err := e.enterRequest(body)
 	if err != nil {
 		return err
 	}
-	var entry *tiles.Entry
-	switch {
-	case r.GetHashedRekordRequestV002() != nil:
-		entry, err = hashedrekord.ToLogEntry(r.GetHashedRekordRequestV002(), allowed)
-	case r.GetDsseRequestV002() != nil: // of clients before 2026
-		entry, err = dsseEntry(r.GetDsseRequestV002())
-	default:
-		err = errors.New("the request has no entry")
-	}
-	if err != nil {
-		return err
-	}
-	b, err := protojson.Marshal(e.Tiles.addTiles(entry))
+	b, err := protojson.Marshal(entry)
 	if err != nil {
 		return err
 	}
 	return reply(w, http.StatusCreated, "application/json", b)
 }
 
-// dsseEntry is the entry of an envelope. Unlike a public log this one does not verify the envelope's signature: verifiers must not rely on it.
-func dsseEntry(r *tiles.DSSERequestV002) (*tiles.Entry, error) {
-	if len(r.GetEnvelope().GetSignatures()) != 1 || len(r.GetVerifiers()) != 1 {
-		return nil, errors.New("the envelope has not one signature and one verifier")
+func (e *Estate) enterRequest(body []byte) (*protorekor.TransparencyLogEntry, error) {
+	var old struct { // what clients sent until 2026
+		Request *struct {
+			Envelope struct {
+				Payload    []byte
+				Signatures []struct{ Sig []byte }
+			}
+			Verifiers []json.RawMessage
+		} `json:"dsseRequestV002"`
 	}
-	sum := sha256.Sum256(r.Envelope.Payload)
-	return envelopeEntry(sum[:], &tiles.Signature{Content: r.Envelope.Signatures[0].Sig, Verifier: r.Verifiers[0]}), nil
+	if err := json.Unmarshal(body, &old); err != nil {
+		return nil, err
+	}
+	if r := old.Request; r != nil {
+		if len(r.Envelope.Signatures) != 1 || len(r.Verifiers) != 1 {
+			return nil, errors.New("the envelope has not one signature and one verifier")
+		}
+		// Unlike a public log this one does not verify the signature: verifiers must not rely on that.
+		signature := &tiles.Signature{Content: r.Envelope.Signatures[0].Sig, Verifier: &tiles.Verifier{}}
+		if err := protojson.Unmarshal(r.Verifiers[0], signature.Verifier); err != nil {
+			return nil, err
+		}
+		return e.Tiles.addEnvelope(r.Envelope.Payload, signature), nil
+	}
+	var r tiles.CreateEntryRequest
+	if err := protojson.Unmarshal(body, &r); err != nil {
+		return nil, err
+	}
+	allowed, err := signature.NewAlgorithmRegistryConfig([]protocommon.PublicKeyDetails{protocommon.PublicKeyDetails_PKIX_ECDSA_P256_SHA_256})
+	if err != nil {
+		return nil, err
+	}
+	if r.GetHashedRekordRequestV002() == nil {
+		return nil, errors.New("the request has no entry")
+	}
+	entry, err := hashedrekord.ToLogEntry(r.GetHashedRekordRequestV002(), allowed)
+	if err != nil {
+		return nil, err
+	}
+	return e.Tiles.addTiles(entry), nil
 }
 
 func (e *Estate) serveTSA(_ string, body []byte, w http.ResponseWriter) error {
