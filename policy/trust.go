@@ -219,7 +219,7 @@ func (t *trust) loadDocs(tx *store.Txn) error {
 	if err := t.loadOverlay(tx); err != nil {
 		return err
 	}
-	return t.loadTUF(tx)
+	return t.loadTUF(tx.Records)
 }
 
 // addRevocation enters a record under its digest and, where the bytes are known, under their other one.

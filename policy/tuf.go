@@ -190,8 +190,8 @@ func rootHash(a verify.Authority) string {
 }
 
 // loadTUF reads what TUF repositories said last.
-func (t *trust) loadTUF(tx *store.Txn) error {
-	for name, b := range tx.DocsOf(classTUF) {
+func (t *trust) loadTUF(r store.Records) error {
+	for name, b := range r.DocsOf(classTUF) {
 		var s storedTUF
 		if err := json.Unmarshal(b, &s); err != nil || s.State == nil {
 			return store.Errorf(store.CodeInternal, "the TUF state of the authority %q is damaged; run assay check: %w", name, err)

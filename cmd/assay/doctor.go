@@ -243,7 +243,7 @@ func emptyImage(formats []sbom.Format) (sbom.Request, error) {
 }
 
 func (a *app) policiesCompile(ctx context.Context, cfg *config.Config) finding {
-	set, err := a.compile(ctx, cfg, nil)
+	set, err := a.compile(ctx, cfg, nil, nil)
 	if err != nil {
 		return finding{"policies", broken, err.Error()}
 	}

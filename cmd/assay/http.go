@@ -10,12 +10,17 @@ import (
 	"github.com/assay-registry/assay/server"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // handle makes the HTTP side of the registry.
 func (a *app) handle(r *registry, cfg *config.Config, log *slog.Logger) (err error) {
+	metrics := prometheus.NewRegistry()
+	if err := metrics.Register(trustMetrics{r.follower, r.verified}); err != nil {
+		return err
+	}
 	r.handler, err = server.New(server.Options{
-		Registry: r.admission.As, Auth: r.auth, Admin: administration{r.admission, r.keys.uses, a.usable}, Users: r.auth,
+		Registry: r.admission.As, Auth: r.auth, Admin: administration{r.admission, r.keys.uses, a.usable}, Trust: r.follower, Users: r.auth, Metrics: metrics,
 		Check: r.check, Ready: r.ready,
 		PublicMetrics: cfg.Metrics.Access == "public", ExternalURL: cfg.ExternalURL, TrustedProxies: cfg.Proxies(),
 		Log: log, Clock: a.clock, Rand: a.rand,

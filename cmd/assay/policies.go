@@ -16,9 +16,9 @@ import (
 	"github.com/assay-registry/assay/policy/engine"
 )
 
-// compile makes the policies of a configuration ready to decide. log may be nil.
-func (a *app) compile(ctx context.Context, cfg *config.Config, log *slog.Logger) (*engine.Set, error) {
-	list, err := bindings(cfg)
+// compile makes the policies of a configuration ready to decide, with what TUF repositories publish of them. states and log may be nil.
+func (a *app) compile(ctx context.Context, cfg *config.Config, states published, log *slog.Logger) (*engine.Set, error) {
+	list, err := bindings(cfg, states)
 	if err != nil {
 		return nil, err
 	}
@@ -26,16 +26,21 @@ func (a *app) compile(ctx context.Context, cfg *config.Config, log *slog.Logger)
 }
 
 // bindings reads the sources of the configured policies.
-func bindings(cfg *config.Config) ([]engine.Policy, error) {
+func bindings(cfg *config.Config, states published) ([]engine.Policy, error) {
 	list := make([]engine.Policy, len(cfg.Policies))
 	for i, p := range cfg.Policies {
-		source, err := modules(p.Rego)
+		list[i] = engine.Policy{
+			Name: p.Name, Repositories: config.Globs(p.Repositories), Mode: policy.Mode(p.Mode), Params: p.Params,
+			EvidenceFirst: p.Evidence == "first", AllChildren: p.Index == "all-children", TagsStrict: p.Tags == "strict",
+		}
+		var err error
+		if authority, ok := strings.CutPrefix(p.Rego, config.FromTUF); ok {
+			err = fromTUF(&list[i], authority, states)
+		} else {
+			list[i].Source, err = modules(p.Rego)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("the policy %q: %w", p.Name, err)
-		}
-		list[i] = engine.Policy{
-			Name: p.Name, Repositories: config.Globs(p.Repositories), Mode: policy.Mode(p.Mode), Source: source, Params: p.Params,
-			EvidenceFirst: p.Evidence == "first", AllChildren: p.Index == "all-children", TagsStrict: p.Tags == "strict",
 		}
 	}
 	return list, nil

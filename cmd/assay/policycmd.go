@@ -28,7 +28,7 @@ func (a *app) chosen(p place, args []string, params string) ([]engine.Policy, er
 		if err != nil {
 			return nil, err
 		}
-		return bindings(cfg)
+		return bindings(cfg, nil)
 	}
 	given := map[string]any{}
 	if params != "" {

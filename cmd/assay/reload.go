@@ -22,7 +22,9 @@ func (a *app) reload(ctx context.Context, p place, r *registry, log *slog.Logger
 	if err := cfg.RefuseOwnKeys(r.keys.uses); err != nil {
 		return err
 	}
-	set, err := a.compile(ctx, cfg, log)
+	r.ruling.Lock()
+	defer r.ruling.Unlock()
+	set, err := a.compile(ctx, cfg, inForce(r.admission.TUFState, cfg.Trust(), a.clock()), log)
 	if err != nil {
 		return err
 	}
@@ -42,6 +44,8 @@ func (a *app) reload(ctx context.Context, p place, r *registry, log *slog.Logger
 		return err
 	}
 	r.engine.Store(set)
+	r.current = cfg
+	r.follower.rearrange()
 	if err := r.certificate.replace(cfg.TLS); err != nil {
 		return err
 	}

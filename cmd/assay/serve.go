@@ -85,6 +85,7 @@ func (a *app) run(ctx context.Context, p place, cfg *config.Config) (err error) 
 			log.Error("background work ended", "error", err)
 		}
 	})
+	loops.Go(func() { r.follower.run(background) })
 	err = a.greet(ctx, cfg, r, listener.Addr())
 	if err == nil {
 		err = a.attend(ctx, p, r, log, hangup, ended)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/store/bolt"
 	"github.com/assay-registry/assay/store/fs"
+	"github.com/assay-registry/assay/verify"
 )
 
 // registry is everything that a running server is made of, from the drivers up.
@@ -29,11 +31,15 @@ type registry struct {
 	directory   *directory
 	keys        *keyring
 	config      *config.Config // as it was at the start
+	ruling      sync.Mutex     // held by whoever compiles policies and puts them into force
+	current     *config.Config // in force; guarded by ruling
 	blobs       *fs.Blobs
 	kv          *bolt.KV
 	local       *store.Local
 	engine      atomic.Pointer[engine.Set]
 	admission   *policy.Admission
+	follower    *follower
+	verified    *verified // counts
 	auth        *auth.Authenticator
 	certificate *certificate
 	handler     *server.Handler
@@ -61,20 +67,25 @@ func (a *app) open(ctx context.Context, cfg *config.Config, log *slog.Logger) (r
 	if r.certificate, err = loadCertificate(cfg.TLS); err != nil {
 		return r, err
 	}
-	set, err := a.compile(ctx, cfg, log)
+	if err = a.openStore(ctx, r, log); err != nil {
+		return r, err
+	}
+	stored, err := policy.StoredTUF(ctx, r.local, cfg.Trust())
+	if err != nil {
+		return r, err
+	}
+	set, err := a.compile(ctx, cfg, inForce(func(name string) *verify.TUFState { return stored[name] }, cfg.Trust(), a.clock()), log)
 	if err != nil {
 		return r, err
 	}
 	r.engine.Store(set)
-	if err = a.openStore(ctx, r, log); err != nil {
-		return r, err
-	}
 	generator, err := a.generator(cfg, log)
 	if err != nil {
 		return r, err
 	}
+	r.verified = countVerified(newVerifier(log))
 	o := policy.Options{
-		Local: r.local, Engine: set, Verifier: newVerifier(log), Authorities: cfg.Trust(), Rules: rules(cfg),
+		Local: r.local, Engine: set, Verifier: r.verified, Authorities: cfg.Trust(), Rules: rules(cfg),
 		QuarantineMax: time.Duration(cfg.Quarantine.Max), QuarantineGrace: time.Duration(cfg.Quarantine.Grace),
 		HeadDeny: cfg.Refusals.Head == "deny", Generator: generator, Formats: formats(cfg), SBOMKey: r.keys.sbom, Host: publicHost(cfg),
 		Clock: a.clock, Rand: a.rand, Log: log,
@@ -82,6 +93,8 @@ func (a *app) open(ctx context.Context, cfg *config.Config, log *slog.Logger) (r
 	if r.admission, err = policy.New(ctx, o); err != nil {
 		return r, err
 	}
+	r.current = cfg
+	r.follower = a.follower(r, log)
 	r.auth, err = auth.New(ctx, auth.Options{
 		Files: os.DirFS(filepath.Dir(cfg.Auth.HTPasswd)), Htpasswd: base(cfg.Auth.HTPasswd), Docs: r.local,
 		Grants: cfg.PolicyGrants(), Anonymous: cfg.AnonymousRoles(), Key: r.keys.token, TTL: time.Duration(cfg.Auth.TokenTTL),

@@ -20,10 +20,11 @@ type Authority struct {
 	Profile    Profile    `yaml:"profile" doc:"What a signature must bring along. What is not given is the kind's default: 1 of each for sigstore, 1 timestamp for x509 with timestamp_roots, else 0."`
 	Revoked    Revoked    `yaml:"revoked" doc:"What counts no more, whatever it signed."`
 
-	Root    string   `yaml:"root" doc:"Kind tuf: the first trusted root.json, from a source that you trust."`
-	Source  string   `yaml:"source" doc:"Kind tuf: where the metadata comes from: https://HOST/PATH, dir:PATH, tar:PATH, or oci:REPOSITORY of this registry."`
-	Refresh Duration `yaml:"refresh" doc:"Kind tuf: how often the source is asked; 10m if not given."`
-	Expired string   `yaml:"expired" enum:"refuse,warn" doc:"Kind tuf: what follows when the metadata ran out; refuse if not given."`
+	Root     string   `yaml:"root" doc:"Kind tuf: the first trusted root.json, from a source that you trust."`
+	Source   string   `yaml:"source" doc:"Kind tuf: where the metadata comes from: https://HOST/PATH, dir:PATH, tar:PATH, or oci:REPOSITORY of this registry."`
+	Refresh  Duration `yaml:"refresh" doc:"Kind tuf: how often the source is asked; 10m if not given."`
+	Networks []string `yaml:"source_networks" doc:"Kind tuf: private networks that the host of the source may be in, such as 10.0.0.0/8. Without them it is public, or an address that the source names itself."`
+	Expired  string   `yaml:"expired" enum:"refuse,warn" doc:"Kind tuf: what follows when the metadata ran out; refuse if not given."`
 
 	Repositories []string `yaml:"repositories" need:"yes" doc:"Patterns of the repositories for which it speaks."`
 	Binding      string   `yaml:"binding" enum:"repository,none" doc:"repository compares the repository that a signature names with the one that holds it; none does not."`

@@ -3,6 +3,8 @@ package config
 import (
 	"net/netip"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/assay-registry/assay/policy"
@@ -37,6 +39,7 @@ type Config struct {
 	grants    []policy.Grant
 	anonymous policy.Roles
 	proxies   []netip.Prefix
+	networks  map[string][]netip.Prefix // of sources, by authority
 }
 
 // TLS names the certificate's files.
@@ -151,6 +154,14 @@ func (c *Config) AnonymousRoles() policy.Roles { return c.anonymous }
 
 // Proxies are the networks of trusted_proxies.
 func (c *Config) Proxies() []netip.Prefix { return c.proxies }
+
+// SourceNetworks are the private networks in which the source of an authority of kind tuf may be.
+func (c *Config) SourceNetworks(authority string) []netip.Prefix { return c.networks[authority] }
+
+// FollowsTUF reports whether a policy comes from a TUF repository.
+func (c *Config) FollowsTUF() bool {
+	return slices.ContainsFunc(c.Policies, func(p Policy) bool { return strings.HasPrefix(p.Rego, FromTUF) })
+}
 
 // Host is the host of external_url, as it stands in image references; empty without one.
 func (c *Config) Host() string {

@@ -14,7 +14,7 @@ func (a *Authority) materialKeys() map[string]bool {
 		"key": a.Key != "", "not_before": !a.NotBefore.IsZero(), "not_after": !a.NotAfter.IsZero(), "keys": len(a.Keys) > 0,
 		"trusted_root": a.TrustedRoot != "", "tuf": a.TUF != "", "roots": a.Roots != "", "certificates": a.Certificates != "",
 		"timestamp_roots": a.TimestampRoots != "", "crls": a.CRLs != "", "identities": len(a.Identities) > 0, "profile": a.Profile != (Profile{}),
-		"root": a.Root != "", "source": a.Source != "", "refresh": a.Refresh != 0, "expired": a.Expired != "",
+		"root": a.Root != "", "source": a.Source != "", "refresh": a.Refresh != 0, "expired": a.Expired != "", "source_networks": len(a.Networks) > 0,
 	}
 }
 
@@ -30,7 +30,7 @@ func looksAt(kind string) []string {
 	case verify.KindNotation:
 		return []string{"certificates", "timestamp_roots", "crls", "identities"}
 	case verify.KindTUF:
-		return []string{"root", "source", "refresh", "expired"}
+		return []string{"root", "source", "source_networks", "refresh", "expired"}
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -104,6 +105,7 @@ func (v *validator) tuf(path string, a *Authority, authority *verify.Authority) 
 		a.Expired = defaultExpired
 	}
 	v.source(path+".source", a.Source)
+	v.sourceNetworks(path+".source_networks", a)
 	v.within(path+".refresh", a.Refresh, verify.MinRefresh, 24*time.Hour)
 	authority.TUF = &verify.TUF{Root: v.fileText(path+".root", a.Root), Source: a.Source, Refresh: time.Duration(a.Refresh), Expired: a.Expired}
 }
@@ -134,6 +136,27 @@ func (v *validator) source(path, source string) {
 		v.fail(path, hint, "has no source")
 	default:
 		v.fail(path, hint, "%q is no source of TUF metadata", clip(source))
+	}
+}
+
+// sourceNetworks reads the private networks in which the host of a source may be.
+func (v *validator) sourceNetworks(path string, a *Authority) {
+	if len(a.Networks) > 0 && !strings.HasPrefix(a.Source, "http:") && !strings.HasPrefix(a.Source, "https:") {
+		v.fail(path, "remove it", "has no meaning for a source that is no URL")
+	}
+	for i, p := range a.Networks {
+		prefix, err := netip.ParsePrefix(p)
+		switch {
+		case err != nil:
+			v.fail(fmt.Sprintf("%s[%d]", path, i), "write a network such as 10.0.0.0/8, or one address as 10.0.0.7/32", "%q is not a network", clip(p))
+		case prefix.Bits() == 0:
+			v.fail(fmt.Sprintf("%s[%d]", path, i), "name the network of the source", "%q would let the source lead anywhere", p)
+		default:
+			if v.c.networks == nil {
+				v.c.networks = map[string][]netip.Prefix{}
+			}
+			v.c.networks[a.Name] = append(v.c.networks[a.Name], prefix.Masked())
+		}
 	}
 }
 

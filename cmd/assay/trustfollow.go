@@ -1,0 +1,341 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/server"
+	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify"
+	"github.com/assay-registry/assay/verify/trust"
+)
+
+// follower asks the sources of the TUF authorities, each on its own, and puts what they say into force. It stands in nobody's way: pulls see what was put
+// into force last, until that expires.
+type follower struct {
+	admission *policy.Admission
+	sources   *tufSources
+	// accept refuses a state that must not come into force, such as one whose policies do not compile.
+	accept func(ctx context.Context, s *verify.TUFState) error
+	// settle puts the policies into force that follow from all states.
+	settle func(ctx context.Context) error
+	// tell is given what is known after every attempt.
+	tell  func([]server.TrustStatus)
+	audit func(context.Context, policy.AuditRecord) error
+	clock func() time.Time
+	rand  io.Reader
+	log   *slog.Logger
+
+	changed chan struct{} // the authorities may be others than before
+	mu      sync.Mutex
+	known   map[string]*followed // guarded by mu
+}
+
+// followed is one TUF repository on its way.
+type followed struct {
+	turn sync.Mutex    // held by whoever asks the source
+	wake chan struct{} // ask before the time
+
+	mu                       sync.Mutex
+	attempted, checked, next time.Time // guarded by mu, as all that follows
+	failures                 int       // in a row
+	refreshes, failed        uint64    // since the start
+	message                  string
+}
+
+func newFollower(f *follower) *follower {
+	f.changed, f.known = make(chan struct{}, 1), map[string]*followed{}
+	return f
+}
+
+// rearrange has run look at the authorities again.
+func (f *follower) rearrange() {
+	select {
+	case f.changed <- struct{}{}:
+	default:
+	}
+}
+
+// run follows every authority of kind tuf until ctx ends.
+func (f *follower) run(ctx context.Context) {
+	var loops sync.WaitGroup
+	type running struct {
+		stop   context.CancelFunc
+		source verify.TUF
+	}
+	all := map[string]running{}
+	for {
+		now := map[string]verify.Authority{}
+		for _, a := range f.admission.TUFAuthorities() {
+			now[a.Name] = a
+		}
+		for name, r := range all {
+			if a, ok := now[name]; !ok || *a.TUF != r.source {
+				r.stop()
+				delete(all, name)
+			}
+		}
+		for name, a := range now {
+			if _, ok := all[name]; ok {
+				continue
+			}
+			own, stop := context.WithCancel(ctx)
+			all[name] = running{stop, *a.TUF}
+			loops.Go(func() { f.follow(own, a) })
+		}
+		select {
+		case <-ctx.Done():
+			for _, r := range all {
+				r.stop()
+			}
+			loops.Wait()
+			return
+		case <-f.changed:
+		}
+	}
+}
+
+// of is the state of one authority.
+func (f *follower) of(name string) *followed {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	w := f.known[name]
+	if w == nil {
+		w = &followed{wake: make(chan struct{}, 1)}
+		f.known[name] = w
+	}
+	return w
+}
+
+// peekEvery is how often it is looked whether an OCI source in this registry moved.
+const peekEvery = time.Second
+
+// follow asks one source by its interval, and earlier where it moved.
+func (f *follower) follow(ctx context.Context, a verify.Authority) {
+	w := f.of(a.Name)
+	peek := &time.Ticker{}
+	if strings.HasPrefix(a.TUF.Source, "oci:") {
+		peek = time.NewTicker(peekEvery)
+		defer peek.Stop()
+	}
+	for ctx.Err() == nil {
+		seen := f.sources.moved(ctx, a)
+		_ = f.refresh(ctx, a.Name) // it is logged, counted and shown
+		timer := time.NewTimer(f.pause(a, w))
+		for waiting := true; waiting; {
+			select {
+			case <-ctx.Done():
+				waiting = false
+			case <-timer.C:
+				waiting = false
+			case <-peek.C:
+				waiting = f.sources.moved(ctx, a) == seen
+			}
+		}
+		timer.Stop()
+	}
+}
+
+// The pause after a failure doubles from firstPause up to the interval.
+const firstPause = 15 * time.Second
+
+// pause is how long to wait: the interval give or take a tenth, so that many registries do not ask at once; less after a failure; and never beyond the end of the metadata.
+func (f *follower) pause(a verify.Authority, w *followed) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	wait := a.TUF.Refresh
+	if w.failures > 0 {
+		wait = min(wait, firstPause<<min(w.failures-1, 16))
+	}
+	var random [1]byte
+	if _, err := io.ReadFull(f.rand, random[:]); err == nil {
+		wait += wait / 10 * time.Duration(int(random[0])-128) / 128
+	}
+	now := f.clock()
+	if s := f.admission.TUFState(a.Name); s != nil && s.Expires.After(now) {
+		wait = min(wait, s.Expires.Sub(now))
+	}
+	w.next = now.Add(wait)
+	return wait
+}
+
+// askTimeout bounds one refresh.
+const askTimeout = 90 * time.Second
+
+// authority is one of kind tuf by its name. Errors: CodeNotFound.
+func (f *follower) authority(name string) (verify.Authority, error) {
+	for _, a := range f.admission.TUFAuthorities() {
+		if a.Name == name {
+			return a, nil
+		}
+	}
+	return verify.Authority{}, store.Errorf(store.CodeNotFound, "there is no authority %.80q of kind tuf; assay trust status shows them", name)
+}
+
+// refresh asks the source of an authority now.
+func (f *follower) refresh(ctx context.Context, name string) error {
+	a, err := f.authority(name)
+	if err != nil {
+		return err
+	}
+	return f.attempt(ctx, a, func(ctx context.Context) (trust.Source, error) { return f.sources.open(ctx, a) })
+}
+
+// attempt takes what a source says, one at a time for each authority.
+func (f *follower) attempt(ctx context.Context, a verify.Authority, open func(context.Context) (trust.Source, error)) error {
+	w := f.of(a.Name)
+	w.turn.Lock()
+	defer w.turn.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	err := f.take(ctx, a, open)
+	if settled := f.settle(ctx); settled != nil { // also after a failure: the policies of metadata that ran out refuse
+		f.log.Error("the policies of TUF repositories could not be put into force", "error", settled)
+		err = errors.Join(err, settled)
+	}
+	if ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled) {
+		return err // the end of the server, or of the caller: no failure of the source
+	}
+	w.note(f.clock(), err)
+	switch {
+	case err != nil:
+		f.log.Warn("TUF metadata could not be refreshed; what was verified before stays in force until it expires", "authority", a.Name, "error", err)
+	default:
+		f.log.Debug("TUF metadata is fresh", "authority", a.Name)
+	}
+	if list, statusErr := f.statuses(ctx, policy.System()); statusErr == nil {
+		f.tell(list)
+	}
+	return err
+}
+
+// note keeps how an attempt ended.
+func (w *followed) note(now time.Time, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.attempted, w.refreshes = now, w.refreshes+1
+	if err == nil {
+		w.checked, w.failures, w.message = now, 0, ""
+		return
+	}
+	w.failures, w.failed, w.message = w.failures+1, w.failed+1, sentence(err)
+}
+
+// take asks a source, and puts into force what it says. What was verified before a failure is stored, so that nobody goes back behind it.
+func (f *follower) take(ctx context.Context, a verify.Authority, open func(context.Context) (trust.Source, error)) error {
+	client, err := trust.New(trust.Options{Authority: a, Clock: f.clock})
+	if err != nil {
+		return err
+	}
+	source, err := open(ctx)
+	if err != nil {
+		return err
+	}
+	previous := f.admission.TUFState(a.Name)
+	state, err := client.Refresh(ctx, source, previous)
+	if state == nil || same(previous, state) {
+		return err
+	}
+	if err == nil {
+		if err := f.accept(ctx, state); err != nil {
+			return fmt.Errorf("what the TUF repository of %s says is not put into force: %w", a.Name, err)
+		}
+	}
+	return errors.Join(err, f.admission.ApplyTUF(ctx, state))
+}
+
+// same reports whether a state differs from another by nothing but the time at which it was seen. That alone is not worth a write.
+func same(x, y *verify.TUFState) bool {
+	return x != nil && x.Root == y.Root && x.Timestamp == y.Timestamp && x.Snapshot == y.Snapshot && x.Targets == y.Targets && x.Revision == y.Revision &&
+		x.Expires.Equal(y.Expires) && bytes.Equal(x.Metadata, y.Metadata) && slices.Equal(x.Problems, y.Problems)
+}
+
+// statuses is what is known of every TUF repository, ordered by name.
+func (f *follower) statuses(ctx context.Context, p policy.Principal) ([]server.TrustStatus, error) {
+	list, err := f.admission.TUFStatuses(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]server.TrustStatus, len(list))
+	for i, s := range list {
+		all[i] = f.of(s.Authority).status(s)
+		if state := f.admission.TUFState(s.Authority); state != nil {
+			all[i].Problems = state.Problems
+		}
+	}
+	return all, nil
+}
+
+func (w *followed) status(s policy.TUFStatus) server.TrustStatus {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.checked.After(s.CheckedAt) {
+		s.CheckedAt = w.checked
+	}
+	return server.TrustStatus{TUFStatus: s, AttemptedAt: w.attempted, NextAt: w.next, Failures: w.failures, Error: w.message}
+}
+
+// TrustStatus is [server.Trust].
+func (f *follower) TrustStatus(ctx context.Context, p policy.Principal) ([]server.TrustStatus, error) {
+	return f.statuses(ctx, p)
+}
+
+// UpdateTrust is [server.Trust]. All sources are asked at once.
+func (f *follower) UpdateTrust(ctx context.Context, p policy.Principal, name string) ([]server.TrustStatus, error) {
+	names := []string{name}
+	if name == "" {
+		names = nil
+		for _, a := range f.admission.TUFAuthorities() {
+			names = append(names, a.Name)
+		}
+	} else if _, err := f.authority(name); err != nil {
+		return nil, err
+	}
+	var asked sync.WaitGroup
+	for _, n := range names {
+		asked.Go(func() { _ = f.refresh(ctx, n) }) // told in the status
+	}
+	asked.Wait()
+	list, err := f.statuses(ctx, p)
+	if err != nil || name == "" {
+		return list, err
+	}
+	return slices.DeleteFunc(list, func(s server.TrustStatus) bool { return s.Authority != name }), nil
+}
+
+// ImportTrust is [server.Trust]. What is imported is verified as if the source had said it; a failure is the caller's, not the source's.
+func (f *follower) ImportTrust(ctx context.Context, p policy.Principal, name string, archive io.Reader) (*server.TrustStatus, error) {
+	a, err := f.authority(name)
+	if err != nil {
+		return nil, err
+	}
+	source, err := trust.Tar(archive)
+	if err != nil {
+		return nil, store.Errorf(store.CodeInvalid, "%s", sentence(err))
+	}
+	if err := f.attempt(ctx, a, func(context.Context) (trust.Source, error) { return source, nil }); err != nil {
+		return nil, store.Errorf(store.CodeInvalid, "%s", sentence(err))
+	}
+	if err := f.audit(ctx, policy.AuditRecord{At: f.clock(), Actor: p.Name, Action: "trust", Reason: "TUF metadata of " + name + " imported"}); err != nil {
+		return nil, err
+	}
+	list, err := f.statuses(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	for i := range list {
+		if list[i].Authority == name {
+			return &list[i], nil
+		}
+	}
+	return nil, store.Errorf(store.CodeNotFound, "the authority %.80q was removed meanwhile", name)
+}

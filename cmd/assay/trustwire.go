@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"path/filepath"
+
+	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/server"
+	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify"
+)
+
+// follower makes what follows the TUF repositories of a registry.
+func (a *app) follower(r *registry, log *slog.Logger) *follower {
+	return newFollower(&follower{
+		admission: r.admission, clock: a.clock, rand: a.rand, log: log, audit: auditor(r.local),
+		sources: &tufSources{local: r.local, resolver: &net.Resolver{PreferGo: true}, networks: func(name string) []netip.Prefix {
+			r.ruling.Lock()
+			defer r.ruling.Unlock()
+			return r.current.SourceNetworks(name)
+		}},
+		accept: func(ctx context.Context, s *verify.TUFState) error { return a.acceptTUF(ctx, r, s) },
+		settle: func(ctx context.Context) error { return a.settlePolicies(ctx, r, log) },
+		tell: func(list []server.TrustStatus) {
+			if err := writeTrustStatus(r.directory.trust(), list); err != nil {
+				log.Warn("the state of the TUF repositories could not be written for assay doctor", "error", err)
+			}
+		},
+	})
+}
+
+// acceptTUF refuses a state whose policies do not compile, or that supplies material which cannot be used or is the registry's own.
+func (a *app) acceptTUF(ctx context.Context, r *registry, s *verify.TUFState) error {
+	for name, m := range s.Material {
+		if use := config.OwnKey(verify.Authority{Keys: m.Keys, TrustedRoot: m.TrustedRoot}, r.keys.uses); use != "" {
+			return store.Errorf(store.CodeInvalid, "it supplies the authority %s with the registry's own %s key, which never speaks for images", name, use)
+		}
+	}
+	r.ruling.Lock()
+	defer r.ruling.Unlock()
+	for _, au := range r.current.Trust() {
+		m, ok := s.Material[au.Name]
+		if au.Material != s.Authority || !ok {
+			continue
+		}
+		supplied := au
+		supplied.Keys, supplied.TrustedRoot, supplied.Material = m.Keys, m.TrustedRoot, ""
+		if supplied.Kind != verify.KindKey {
+			supplied.Keys = nil
+		}
+		if err := supplied.Validate(); err != nil {
+			return err
+		}
+		if err := a.usable(supplied); err != nil {
+			return err
+		}
+	}
+	states := func(name string) *verify.TUFState {
+		if name == s.Authority {
+			return s
+		}
+		return r.admission.TUFState(name)
+	}
+	if _, err := a.compile(ctx, r.current, inForce(states, r.current.Trust(), a.clock()), nil); err != nil {
+		return fmt.Errorf("its policies do not compile: %w", err)
+	}
+	return nil
+}
+
+// settlePolicies puts the policies into force that follow from what TUF repositories say now. Without such policies there is nothing to do.
+func (a *app) settlePolicies(ctx context.Context, r *registry, log *slog.Logger) error {
+	r.ruling.Lock()
+	defer r.ruling.Unlock()
+	if !r.current.FollowsTUF() {
+		return nil
+	}
+	set, err := a.compile(ctx, r.current, inForce(r.admission.TUFState, r.current.Trust(), a.clock()), log)
+	if err != nil || set.Revision() == r.revision() {
+		return err
+	}
+	if err := r.admission.SetEngine(ctx, set); err != nil {
+		return err
+	}
+	r.engine.Store(set)
+	log.Info("policies of TUF repositories are in force", "policies", set.Revision())
+	return nil
+}
+
+// trust is where the state of the TUF repositories is written for the doctor, who cannot open the store of a running server.
+func (d *directory) trust() string { return filepath.Join(d.path, trustFile) }
+
+const trustFile = "trust.json"
+
+func writeTrustStatus(path string, list []server.TrustStatus) error {
+	text, err := json.Marshal(list)
+	if err != nil {
+		return err
+	}
+	return writeDurably(path, text, 0o600)
+}
