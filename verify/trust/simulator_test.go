@@ -32,7 +32,7 @@ const day = 24 * time.Hour
 
 // simulator is a publisher of a TUF repository, and the source that serves what was published. Edit the metadata, then publish.
 type simulator struct {
-	t          *testing.T
+	t          testing.TB
 	root       *metadata.Metadata[metadata.RootType]
 	timestamp  *metadata.Metadata[metadata.TimestampType]
 	snapshot   *metadata.Metadata[metadata.SnapshotType]
@@ -47,7 +47,7 @@ type simulator struct {
 }
 
 // newSimulator publishes version 1 of the four top-level roles, with one Ed25519 key each.
-func newSimulator(t *testing.T, options ...func(*simulator)) *simulator {
+func newSimulator(t testing.TB, options ...func(*simulator)) *simulator {
 	t.Helper()
 	s := &simulator{
 		t: t, root: metadata.Root(epoch.Add(365 * day)), timestamp: metadata.Timestamp(epoch.Add(2 * day)), snapshot: metadata.Snapshot(epoch.Add(30 * day)),

@@ -58,7 +58,7 @@ func plain(name string) string {
 	return name
 }
 
-// fetchNames makes the simulator's names those of Fetch: content with percent-encoding.
+// encode makes the simulator's names those of Fetch: content with percent-encoding.
 func (s *simulator) encode() {
 	for name, b := range s.files {
 		if rest, ok := strings.CutPrefix(name, "targets/"); ok {
@@ -177,9 +177,7 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 func TestHTTP(t *testing.T) {
 	s := published(t)
 	s.encode()
-	s.files["2.targets.json"] = append(s.files["2.targets.json"], ' ')
 	var asked []string
-	mux := http.NewServeMux()
 	serve := func(w http.ResponseWriter, r *http.Request) {
 		asked = append(asked, r.URL.EscapedPath())
 		name := strings.TrimPrefix(strings.TrimPrefix(r.URL.EscapedPath(), "/a"), "/")
@@ -191,7 +189,6 @@ func TestHTTP(t *testing.T) {
 		}
 		_, _ = w.Write(b)
 	}
-	mux.HandleFunc("/", serve)
 	server := httptest.NewServer(http.HandlerFunc(serve))
 	defer server.Close()
 	for _, base := range []string{"", "/", "/a", "/a/metadata", "/a/metadata/"} {
