@@ -454,12 +454,14 @@ func (w *writing) links(ctx context.Context) error {
 	return nil
 }
 
-// ordinary reports whether a manifest that is no evidence, apart from self, references a blob: evidence does not open such a blob.
+// ordinary reports whether a manifest that is no evidence, apart from self, references a blob: evidence does not open such a blob. Where more reference it than
+// are looked at, it counts as such: the first of them opened it, and what comes after them costs no more than they did.
 func (a *Admission) ordinary(tx *store.Txn, repo store.Name, blob, self store.Digest) (bool, error) {
 	if blob == emptyJSON {
 		return false, nil
 	}
-	for _, d := range tx.ReferencedBy(repo, blob, scanLimit) {
+	references := tx.ReferencedBy(repo, blob, witnesses)
+	for _, d := range references {
 		if d == self {
 			continue
 		}
@@ -471,7 +473,7 @@ func (a *Admission) ordinary(tx *store.Txn, repo store.Name, blob, self store.Di
 			return true, nil
 		}
 	}
-	return false, nil
+	return len(references) == witnesses, nil
 }
 
 // attestation marks a child that the index calls a BuildKit attestation, if its bytes are one.
