@@ -36,6 +36,7 @@ type lab struct {
 //	http [-u USER] [-H 'K: V'] [-f FILE] METHOD PATH    one request; status line, headers and body go to stdout
 //	mkimage [flags] NAME           writes an image (see script_image_test.go)
 //	blob, manifest, referrer       push bytes as they are, wait for a referrer (see script_http_test.go)
+//	notary, notarize               a private PKI for the Notary Project, and signatures under it (see script_notation_test.go)
 //	smuggle NAME                   writes payloads that pretend to be evidence (see script_smuggle_test.go)
 //	estate NAME, token [flags] ESTATE SUBJECT ISSUER FILE    a private Sigstore instance and its tokens (see script_estate_test.go)
 //	dockerd, containerd            start a daemon of the script's own
@@ -116,7 +117,7 @@ func (l *lab) params(dir string) testscript.Params {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": cmdServe, "shutdown": cmdShutdown, "kill9": cmdKill,
 			"as": cmdAs, "http": cmdHTTP, "blob": cmdBlob, "manifest": cmdManifest, "referrer": cmdReferrer,
-			"mkimage": cmdImage, "smuggle": cmdSmuggle,
+			"mkimage": cmdImage, "smuggle": cmdSmuggle, "notary": cmdNotary, "notarize": cmdNotarize,
 			"estate": cmdEstate, "token": cmdToken,
 			"dockerd": cmdDockerd, "containerd": cmdContainerd,
 		},
