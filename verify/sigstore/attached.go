@@ -140,10 +140,10 @@ func readTimestamp(b []byte) ([]byte, error) {
 	return doc.Timestamp, nil
 }
 
-// readMaterial reads what a sigstore bundle brings along. The library has checked its shape, and that the entries of its log are of kinds that it knows.
-func readMaterial(b *bundle.Bundle) (*attached, error) {
+// readMaterial reads what a sigstore bundle brings along. The library has checked its shape.
+func readMaterial(b *bundle.Bundle, unread []*protorekor.TransparencyLogEntry) (*attached, error) {
 	m := b.VerificationMaterial
-	a := &attached{entries: m.GetTlogEntries()}
+	a := &attached{entries: slices.Concat(m.GetTlogEntries(), unread)}
 	raw := m.GetX509CertificateChain().GetCertificates()
 	if c := m.GetCertificate(); c != nil {
 		raw = append(raw, c)

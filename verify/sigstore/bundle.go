@@ -7,10 +7,13 @@ import (
 
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
+	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
+	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 	"github.com/sigstore/sigstore-go/pkg/root"
 	engine "github.com/sigstore/sigstore-go/pkg/verify"
+	"google.golang.org/protobuf/encoding/protojson"
 )
 
 // readBundle reads a sigstore bundle (protobuf-specs, sigstore_bundle.proto). A key is tried by the engine as a whole; a certificate in steps: see
@@ -23,12 +26,12 @@ func readBundle(subject verify.Subject, base verify.Fact, l *verify.Layer) (*cla
 	if err := store.StrictJSON(l.Bytes); err != nil {
 		return refused(verify.CodeMalformed, "The layer is no sigstore bundle: %s.", err)
 	}
-	var b bundle.Bundle
-	if err := b.UnmarshalJSON(l.Bytes); err != nil {
+	b, unread, err := parseBundle(l.Bytes)
+	if err != nil {
 		return refused(verify.CodeMalformed, "The layer is no sigstore bundle of version 0.1 to 0.3; make it with cosign sign or cosign attest.")
 	}
 	if message := b.GetMessageSignature(); message != nil {
-		return readMessageSignature(subject, base, &b, message)
+		return readMessageSignature(subject, base, b, unread, message)
 	}
 	envelope := b.GetDsseEnvelope()
 	if envelope == nil || len(envelope.GetSignatures()) != 1 || envelope.GetSignatures()[0] == nil {
@@ -44,7 +47,7 @@ func readBundle(subject verify.Subject, base verify.Fact, l *verify.Layer) (*cla
 	if c.fact.PredicateType == verify.PredicateCosignSign {
 		c.fact.Kind = verify.KindSignature
 	}
-	c.bundle, c.certified = &b, b.VerificationMaterial.GetPublicKey() == nil
+	c.bundle, c.unread, c.certified = b, unread, b.VerificationMaterial.GetPublicKey() == nil
 	c.envelope = &verify.Envelope{PayloadType: envelope.GetPayloadType(), Payload: envelope.GetPayload()}
 	c.signatures, c.message = [][]byte{signature.GetSig()}, newMessage(verify.PAE(envelope.GetPayloadType(), envelope.GetPayload()))
 	c.signed = func(k *key) outcome {
@@ -52,13 +55,35 @@ func readBundle(subject verify.Subject, base verify.Fact, l *verify.Layer) (*cla
 			return otherKey
 		}
 		// Whether the statement is about the subject is decided by readStatement, so that a good signature of something else is told from a bad one.
-		return verifyBundle(&b, k, engine.WithoutArtifactUnsafe(), signature.GetSig(), hint)
+		return verifyBundle(b, k, engine.WithoutArtifactUnsafe(), signature.GetSig(), hint)
 	}
 	return c, nil
 }
 
+// parseBundle reads a bundle by the library, but for log entries of kinds that the library does not know: whoever trusts keys alone does not look at them, and whoever
+// wants a log is told which kind it is.
+func parseBundle(b []byte) (*bundle.Bundle, []*protorekor.TransparencyLogEntry, error) {
+	doc := &protobundle.Bundle{}
+	if err := protojson.Unmarshal(b, doc); err != nil {
+		return nil, nil, err
+	}
+	var read, unread []*protorekor.TransparencyLogEntry
+	for _, e := range doc.GetVerificationMaterial().GetTlogEntries() {
+		if e.GetKindVersion().GetKind() != "" && !engineReads(e.GetKindVersion()) {
+			unread = append(unread, e)
+		} else {
+			read = append(read, e)
+		}
+	}
+	if len(unread) > 0 {
+		doc.VerificationMaterial.TlogEntries = read
+	}
+	parsed, err := bundle.NewBundle(doc)
+	return parsed, unread, err
+}
+
 // readMessageSignature reads a bundle that signs the manifest's bytes themselves (cosign sign-blob): a signature, with no more content than that.
-func readMessageSignature(subject verify.Subject, base verify.Fact, b *bundle.Bundle, message *protocommon.MessageSignature) (*claim, *verify.Fact) {
+func readMessageSignature(subject verify.Subject, base verify.Fact, b *bundle.Bundle, unread []*protorekor.TransparencyLogEntry, message *protocommon.MessageSignature) (*claim, *verify.Fact) {
 	base.Kind = verify.KindSignature
 	algorithm, sum := messageDigest(message)
 	if algorithm == "" {
@@ -69,7 +94,7 @@ func readMessageSignature(subject verify.Subject, base verify.Fact, b *bundle.Bu
 	artifact := engine.WithArtifactDigest(algorithm, sum)
 	certified := b.VerificationMaterial.GetPublicKey() == nil
 	return &claim{
-		fact: base, signatures: [][]byte{message.GetSignature()}, message: stated, bundle: b, certified: certified,
+		fact: base, signatures: [][]byte{message.GetSignature()}, message: stated, bundle: b, unread: unread, certified: certified,
 		signed: func(k *key) outcome {
 			if certified {
 				return otherKey

@@ -126,7 +126,8 @@ func engineReads(k *protorekor.KindVersion) bool {
 // foreign gives an entry that sigstore-go does not read to the other engine, in the one form in which such entries exist.
 func (v *Verifier) foreign(ctx context.Context, t *trust, c *claim, m *maker, a *attached, e *protorekor.TransparencyLogEntry) (*verify.LogEntry, *refusal) {
 	if c.layer == nil || c.envelope == nil || len(c.signatures) != 1 || len(e.GetInclusionPromise().GetSignedEntryTimestamp()) == 0 {
-		return nil, refused(verify.CodeUnsupported, "The log entry is of kind %s, which is not verified in this form; sign again with a current cosign.", printable(e.GetKindVersion().GetKind()))
+		return nil, refused(verify.CodeUnsupported, "The log entry is of kind %s %s, which is not verified in this form; sign again with a current cosign.",
+			printable(e.GetKindVersion().GetKind()), printable(e.GetKindVersion().GetVersion()))
 	}
 	proven, r := v.second(ctx, m.trusting(t), &logged{
 		envelope: c.layer.Bytes, sig: m.sig, certificate: m.leaf, chain: a.chain, key: m.key, annotations: c.layer.Annotations,

@@ -260,3 +260,28 @@ func asExpression(i verify.Identity) string {
 	}
 	return "^" + strings.ReplaceAll(i.Subject, "**", ".*") + "$"
 }
+
+// Rekor 2 had entries of its own for envelopes in its first months. No engine of today reads them: who wants a log is told the kind, who trusts a key does not look.
+func TestLogEntriesThatNobodyReads(t *testing.T) {
+	e, _ := newEstate("seed")
+	old := estate.With{Logs: []*estate.Log{e.Tiles}, TSAs: []*estate.TSA{e.TSA}, Entry: "dsse/0.0.2"}
+	st := estate.Statement(vulnerability, `{"a":1}`, app().Descriptor.Digest)
+	f := one(t, app(), e.Identity(workflow, actions).Bundled(st, old).BundleLayer("0.3"), keylessOf(e))
+	want(t, f, verify.CodeUnsupported)
+	if !strings.Contains(f.Message, "of kind dsse 0.0.2") {
+		t.Errorf("got %q", f.Message)
+	}
+	a := keylessOf(e)
+	a.Profile = &verify.Profile{Timestamps: 1, SCT: 1}
+	want(t, one(t, app(), e.Identity(workflow, actions).Bundled(st, old).BundleLayer("0.3"), a), "")
+	k := release(keyOf(t, e.Key("k")))
+	want(t, one(t, app(), e.Key("k").Bundled(st, old).BundleLayer("0.3"), k), "")
+	k.TrustedRoot, k.Profile = e.TrustedRoot(), &verify.Profile{Tlog: 1}
+	want(t, one(t, app(), e.Key("k").Bundled(st, old).BundleLayer("0.3"), k), verify.CodeUnsupported)
+	// Beside an entry that is read, one that is not does no harm.
+	two := old
+	two.Logs, two.Entry = []*estate.Log{e.Rekor}, ""
+	signed, unread := e.Identity(workflow, actions).Bundled(st, two), e.Identity(workflow, actions).Bundled(st, old)
+	signed.Entries = append(unread.Entries, signed.Entries...)
+	want(t, one(t, app(), signed.BundleLayer("0.3"), keylessOf(e)), "")
+}

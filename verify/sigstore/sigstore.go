@@ -8,6 +8,7 @@ import (
 
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
+	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 )
 
@@ -97,9 +98,10 @@ type claim struct {
 	// signatures are over message; where there is an envelope it is one of its signatures.
 	signatures [][]byte
 	message    *message
-	envelope   *verify.Envelope // nil where the payload itself is signed
-	layer      *verify.Layer    // of cosign's own forms, with annotations
-	bundle     *bundle.Bundle   // of a sigstore bundle
+	envelope   *verify.Envelope                   // nil where the payload itself is signed
+	layer      *verify.Layer                      // of cosign's own forms, with annotations
+	bundle     *bundle.Bundle                     // of a sigstore bundle
+	unread     []*protorekor.TransparencyLogEntry // its log entries of kinds that the library does not know
 	along      func() (*attached, *refusal)
 	// names reports whether the signed content names the subject.
 	names bool
@@ -137,7 +139,7 @@ func (c *claim) attached() (*attached, *refusal) {
 
 func (c *claim) readAttached() (*attached, error) {
 	if c.bundle != nil {
-		return readMaterial(c.bundle)
+		return readMaterial(c.bundle, c.unread)
 	}
 	return readAnnotations(c.layer.Annotations)
 }
