@@ -75,7 +75,7 @@ func TestTUFDirectoryHasOneEditor(t *testing.T) {
 
 func TestTUFCommandLine(t *testing.T) {
 	c := newConsole(t, nil)
-	c.env["ASSAY_KEY_PASSWORD"] = "secret" // the keys are encrypted
+	c.env["ASSAY_KEY_PASSWORD"] = ""
 	if code, _, errs := c.run("tuf", "init", "repo", "--generate", "keys", "--expires", "timestamp=1d"); code != exitOK {
 		t.Fatal(errs)
 	}
@@ -109,7 +109,7 @@ func TestTUFCommandLine(t *testing.T) {
 		{[]string{"publish", "repo", "site"}, exitUsage, "dir:PATH"},
 		{[]string{"publish", "repo", "tar:keys"}, exitUsage, "is a folder"},
 		{[]string{"publish", "repo", "dir:site"}, exitOK, "published site"},
-		{[]string{"publish", "repo", "dir:site"}, exitOK, "0 of 5 files"},
+		{[]string{"publish", "repo", "dir:site"}, exitOK, "0 of 4 files"},
 		{[]string{"frobnicate"}, exitUsage, "no command"},
 	} {
 		code, out, errs := c.run(append([]string{"tuf"}, test.args...)...)
@@ -117,8 +117,12 @@ func TestTUFCommandLine(t *testing.T) {
 			t.Errorf("tuf %s: %d\n%s%s", strings.Join(test.args, " "), code, out, errs)
 		}
 	}
+	c.env["ASSAY_KEY_PASSWORD"] = "secret"
+	if code, _, errs := c.run("tuf", "init", "encrypted", "--generate", "encrypted-keys"); code != exitOK {
+		t.Fatal(errs)
+	}
 	c.env["ASSAY_KEY_PASSWORD"] = "wrong"
-	if code, _, errs := c.run("tuf", "refresh", "repo"); code == exitOK || !strings.Contains(errs, "password") {
+	if code, _, errs := c.run("tuf", "refresh", "encrypted"); code == exitOK || !strings.Contains(errs, "password") {
 		t.Errorf("%d %s", code, errs)
 	}
 }
