@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"net"
 	"net/http"
@@ -71,4 +72,25 @@ func cmdToken(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	text := e.Token(estate.Claims{Subject: flags.Arg(1), Ago: *ago, Extensions: certificate.Extensions{Issuer: flags.Arg(2), BuildSignerURI: *builder}})
 	ts.Check(os.WriteFile(ts.MkAbs(flags.Arg(3)), []byte(text), 0o600))
+}
+
+// cmdGraft is "graft ANNOTATION FROM TO OUT": OUT is the manifest TO with an annotation of its first layer taken from that of FROM, or removed where FROM is "-".
+func cmdGraft(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 4 {
+		ts.Fatalf("usage: graft ANNOTATION FROM TO OUT")
+	}
+	read := func(file string) (doc map[string]any, annotations map[string]any) {
+		ts.Check(json.Unmarshal([]byte(ts.ReadFile(file)), &doc))
+		layer := doc["layers"].([]any)[0].(map[string]any)
+		return doc, layer["annotations"].(map[string]any)
+	}
+	doc, to := read(args[2])
+	delete(to, args[0])
+	if args[1] != "-" {
+		_, from := read(args[1])
+		to[args[0]] = from[args[0]]
+	}
+	b, err := json.Marshal(doc)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[3]), b, 0o600))
 }

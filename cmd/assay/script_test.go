@@ -39,6 +39,7 @@ type lab struct {
 //	notary, notarize               a private PKI for the Notary Project, and signatures under it (see script_notation_test.go)
 //	smuggle NAME                   writes payloads that pretend to be evidence (see script_smuggle_test.go)
 //	estate NAME, token [flags] ESTATE SUBJECT ISSUER FILE    a private Sigstore instance and its tokens (see script_estate_test.go)
+//	graft ANNOTATION FROM TO OUT   puts the annotation of one signature's manifest into another's
 //	dockerd, containerd            start a daemon of the script's own
 //
 // and the condition [tool:NAME], an error under CI=true where the tool is missing.
@@ -118,7 +119,7 @@ func (l *lab) params(dir string) testscript.Params {
 			"serve": cmdServe, "shutdown": cmdShutdown, "kill9": cmdKill,
 			"as": cmdAs, "http": cmdHTTP, "blob": cmdBlob, "manifest": cmdManifest, "referrer": cmdReferrer,
 			"mkimage": cmdImage, "smuggle": cmdSmuggle, "notary": cmdNotary, "notarize": cmdNotarize,
-			"estate": cmdEstate, "token": cmdToken,
+			"estate": cmdEstate, "token": cmdToken, "graft": cmdGraft,
 			"dockerd": cmdDockerd, "containerd": cmdContainerd,
 		},
 	}
