@@ -71,6 +71,8 @@ func (a *app) examine(ctx context.Context, cfg *config.Config) []finding {
 	findings := []finding{a.clockSane(cfg.Data), diskFree(dir), a.syncWorks(dir)}
 	findings = append(findings, permissions(cfg.Data)...)
 	findings = append(findings, a.workerAnswers(ctx, cfg), a.policiesCompile(ctx, cfg))
+	findings = append(findings, a.materialLasts(cfg)...)
+	findings = append(findings, a.trustFresh(cfg)...)
 	for _, w := range append(slices.Clone(cfg.Warnings()), cfg.Advice()...) {
 		findings = append(findings, finding{"configuration", warning, w.In(cfg.Path())})
 	}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy"
-	"github.com/assay-registry/assay/verify"
 	"github.com/spf13/cobra"
 )
 
@@ -114,6 +113,7 @@ func (a *app) node(n *policy.TreeNode, first, rest string, depth int) error {
 
 func (a *app) verify() *cobra.Command {
 	var h here
+	wide := false
 	c := &cobra.Command{
 		Use: "verify REF", Short: "Say whether an image may be pulled, and what is proven about it", Args: exactly("REF"),
 		Long: `Say whether an image may be pulled from the registry, and what is proven about it there.
@@ -139,7 +139,7 @@ The exit code is 3 where the image may not be pulled, or nothing is proven about
 			if err != nil {
 				return err
 			}
-			if err := a.print(v.Raw, func() error { return a.verified(withHost(server, string(ref.Repository)), &v.Value) }); err != nil {
+			if err := a.print(v.Raw, func() error { return a.verified(withHost(server, string(ref.Repository)), &v.Value, wide) }); err != nil {
 				return err
 			}
 			if !v.Value.Allowed {
@@ -149,6 +149,7 @@ The exit code is 3 where the image may not be pulled, or nothing is proven about
 		},
 	}
 	f := c.Flags()
+	f.BoolVar(&wide, "wide", false, "everything that is known of each piece of evidence")
 	f.StringArrayVar(&h.keys, "key", nil, "PEM file of a public key to verify with, here; may be given several times")
 	f.StringVar(&h.config, "trust", "", "configuration file whose authorities to verify with, here")
 	f.StringVar(&h.repository, "repository", "", "of a layout: the repository that its signatures must name and authorities must cover")
@@ -157,7 +158,7 @@ The exit code is 3 where the image may not be pulled, or nothing is proven about
 	return a.withServer(a.withOutput(c))
 }
 
-func (a *app) verified(repository string, v *policy.VerifyReport) error {
+func (a *app) verified(repository string, v *policy.VerifyReport, wide bool) error {
 	word := "refused"
 	if v.Allowed {
 		word = "allowed"
@@ -170,42 +171,16 @@ func (a *app) verified(repository string, v *policy.VerifyReport) error {
 			return err
 		}
 	}
-	return a.facts(v.Facts)
-}
-
-// facts prints evidence, a row each.
-func (a *app) facts(facts []verify.Fact) error {
-	if len(facts) == 0 {
-		return nil
-	}
-	var rows [][]string
-	for _, f := range facts {
-		by, what := f.Authority, string(f.Kind)
-		if f.Identity != "" {
-			by = strings.TrimSpace(by + " " + f.Identity)
-		}
-		if f.PredicateType != "" {
-			what = f.PredicateType
-		}
-		state := "verified"
-		switch {
-		case f.Verified:
-		case f.Code != "":
-			state = string(f.Code)
-		default:
-			state = "not verified"
-		}
-		rows = append(rows, []string{state, what, by, short(string(f.Evidence)), f.Message})
-	}
-	if err := a.say(""); err != nil {
-		return err
-	}
-	return table(a.stdout, []string{"STATE", "EVIDENCE", "BY", "MANIFEST", "WHY"}, rows)
+	return a.facts(v.Facts, wide)
 }
 
 func (a *app) explain() *cobra.Command {
-	return a.withServer(a.withOutput(&cobra.Command{
+	wide := false
+	c := &cobra.Command{
 		Use: "explain REF", Short: "Say why an image may be pulled or not, and what would change it", Args: exactly("REF"),
+		Long: `Say why an image may be pulled or not, what would change it, and for every piece of
+evidence under every authority what it proves, or why it does not. With --wide also who
+signed it: identities, serial numbers, log entries, times.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			ref, server, err := a.image(c.Context(), args[0])
 			if err != nil {
@@ -215,12 +190,14 @@ func (a *app) explain() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.print(e.Raw, func() error { return a.explained(withHost(server, string(ref.Repository)), &e.Value) })
+			return a.print(e.Raw, func() error { return a.explained(withHost(server, string(ref.Repository)), &e.Value, wide) })
 		},
-	}))
+	}
+	c.Flags().BoolVar(&wide, "wide", false, "everything that is known of each piece of evidence")
+	return a.withServer(a.withOutput(c))
 }
 
-func (a *app) explained(repository string, e *policy.Explanation) error {
+func (a *app) explained(repository string, e *policy.Explanation, wide bool) error {
 	var b strings.Builder
 	field := func(name, format string, args ...any) {
 		if value := printable(fmt.Sprintf(format, args...)); value != "" {
@@ -265,7 +242,7 @@ func (a *app) explained(repository string, e *policy.Explanation) error {
 	if err := a.say("%s", strings.TrimRight(b.String(), "\n")); err != nil {
 		return err
 	}
-	return a.facts(e.Facts)
+	return a.facts(e.Facts, wide)
 }
 
 func reasons(field func(name, format string, args ...any), name string, list []policy.Reason) {

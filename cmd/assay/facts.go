@@ -1,0 +1,120 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/assay-registry/assay/verify"
+)
+
+// facts prints evidence: a row each, or all that is known of each.
+func (a *app) facts(facts []verify.Fact, wide bool) error {
+	if len(facts) == 0 {
+		return nil
+	}
+	if wide {
+		for i := range facts {
+			if err := a.say("\n%s", strings.TrimRight(factBlock(&facts[i]), "\n")); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	var rows [][]string
+	for i := range facts {
+		f := &facts[i]
+		by := f.Authority
+		if f.Identity != "" {
+			by = strings.TrimSpace(by + " " + f.Identity)
+		}
+		rows = append(rows, []string{factState(f), factKind(f), by, short(string(f.Evidence)), f.Message})
+	}
+	if err := a.say(""); err != nil {
+		return err
+	}
+	return table(a.stdout, []string{"STATE", "EVIDENCE", "BY", "MANIFEST", "WHY"}, rows)
+}
+
+func factState(f *verify.Fact) string {
+	switch {
+	case f.Verified:
+		return "verified"
+	case f.Code != "":
+		return string(f.Code)
+	}
+	return "not verified"
+}
+
+func factKind(f *verify.Fact) string {
+	if f.PredicateType != "" {
+		return f.PredicateType
+	}
+	return string(f.Kind)
+}
+
+// maxShown bounds what is printed of one value of a predicate's summary, in bytes.
+const maxShown = 300
+
+// factBlock is everything that is known of a piece of evidence under one authority, a line each.
+func factBlock(f *verify.Fact) string {
+	var b strings.Builder
+	line := func(name, format string, args ...any) {
+		if value := printable(fmt.Sprintf(format, args...)); strings.TrimSpace(value) != "" {
+			fmt.Fprintf(&b, "  %-12s %s\n", name, value)
+		}
+	}
+	fmt.Fprintf(&b, "%s  %s\n", printable(factState(f)), printable(factKind(f)))
+	line("authority", "%s", f.Authority)
+	line("why", "%s", f.Message)
+	line("scheme", "%s, found by %s", f.Scheme, f.Found)
+	line("manifest", "%s", f.Evidence)
+	line("layer", "%s", f.Layer)
+	line("inherited", "%s", f.InheritedFrom)
+	line("key", "%s", f.KeyID)
+	line("identity", "%s", f.Identity)
+	line("issuer", "%s", f.Issuer)
+	line("serial", "%s", f.Serial)
+	line("target", "%s", f.Target)
+	line("role", "%s", f.Role)
+	for _, l := range f.Logs {
+		line("log", "%s index %d %s", short("sha256:" + l.Log)[len("sha256:"):], l.Index, moment(l.At))
+	}
+	if !f.SignedAt.IsZero() {
+		line("signed at", "%s (%s)", moment(f.SignedAt), f.TimeSource)
+	}
+	line("valid from", "%s", moment(f.ValidFrom))
+	line("valid until", "%s", moment(f.ValidUntil))
+	line("reference", "%s", f.ClaimedReference)
+	for _, name := range slices.Sorted(maps.Keys(f.Extensions)) {
+		line("extension", "%s = %s", name, f.Extensions[name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.Annotations)) {
+		line("annotation", "%s = %s", name, f.Annotations[name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.Summary)) {
+		line("summary", "%s = %s", name, shown(f.Summary[name]))
+	}
+	return b.String()
+}
+
+// shown is a value as text, cut.
+func shown(v any) string {
+	if s, ok := v.(string); ok {
+		return cutShown(s)
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		return "?"
+	}
+	return cutShown(string(text))
+}
+
+func cutShown(s string) string {
+	if len(s) > maxShown {
+		return strings.ToValidUTF8(s[:maxShown], "") + "..."
+	}
+	return s
+}
