@@ -35,14 +35,15 @@ const (
 
 // Codes lists the closed set, the most telling first. Where one layer was refused for several reasons (under several authorities, or by
 // several keys) the first of them in this order is told: that the answer could not be had; then what only a signature by a known key can
-// show, from the key to the content; then what is wrong with the bytes; then what is merely missing.
+// show, from the key to the content; then what is wrong with the bytes; then what is merely missing. A wrong or missing log entry is told before a missing
+// time, which mostly is the log's.
 func Codes() []Code {
 	return []Code{
 		CodeInternal,
 		CodeRevokedKey, CodeRevokedCertificate, CodeRevokedIdentity, CodeRevokedEntry,
 		CodeKeyExpired, CodeCertificateExpired, CodeExpired, CodeTUFExpired,
 		CodeOtherRepository, CodeDigestMismatch, CodeIdentity,
-		CodeNoSCT, CodeNoTimestamp, CodeLogMismatch, CodeNoLog,
+		CodeNoSCT, CodeLogMismatch, CodeNoLog, CodeNoTimestamp,
 		CodeTooBig, CodePayloadType, CodeMalformed, CodeInvalid,
 		CodeUntrustedRoot, CodeUnsupported, CodeUntrustedKey, CodeUnsigned, CodeNoAuthority,
 	}
