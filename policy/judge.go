@@ -364,6 +364,9 @@ func (a *Admission) input(ctx context.Context, tx *store.Txn, t *trust, s *subje
 	in.Subject.FirstSeen, in.Subject.Pushers = s.det.FirstSeen, s.det.Pushers
 	in.Signatures, in.Attestations = sortFacts(all.facts)
 	in.Content = a.local
+	if err := a.enclose(tx, s, in); err != nil {
+		return nil, nil, err
+	}
 	if in.Index != nil {
 		counted := t.engine.Traits(s.repo).AllChildren
 		for i := range in.Index.Manifests {

@@ -37,6 +37,7 @@ const (
 	FoundReferrers Found = "referrers"
 	FoundTag       Found = "tag"      // under a reserved tag: sha256-<hex>.sig, .att, .sbom
 	FoundFallback  Found = "fallback" // listed by a fallback index
+	FoundIndex     Found = "index"    // inside the index, as BuildKit attaches it
 	FoundTUF       Found = "tuf"      // a target of a TUF repository names the manifest
 )
 

@@ -1,0 +1,76 @@
+package policy
+
+import (
+	"slices"
+
+	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify"
+)
+
+// annotationPredicate names, on a layer of a BuildKit attestation, the predicate type of its statement.
+const annotationPredicate = "in-toto.io/predicate-type"
+
+// maxEnclosed is how many statements inside the indexes above a manifest are told.
+const maxEnclosed = 64
+
+// enclose adds what the indexes above a manifest hold about it in BuildKit's form: statements that nobody signed, and so facts that prove nothing by themselves. Whose signature on the index
+// covers their bytes is told beside them. Newer ones are referrers, too, and listed already: of them only that is added.
+func (a *Admission) enclose(tx *store.Txn, s *subjectManifest, in *Input) error {
+	told := 0
+	for _, index := range in.Subject.Parents {
+		if !judgedState(tx.Verdict(s.repo, index).State) {
+			continue // withdrawn: it holds nothing any more
+		}
+		rel, err := a.relations(tx, s.repo, index)
+		if err != nil {
+			return err
+		}
+		covered := covering(in.Signatures, index)
+		for _, d := range rel.about[s.rec.Digest] {
+			rec, err := tx.Manifest(s.repo, d)
+			if err != nil {
+				return err
+			}
+			if rec == nil {
+				continue
+			}
+			for i := range in.Attestations {
+				if f := &in.Attestations[i]; f.Evidence == d && f.Code == verify.CodeUnsigned {
+					f.CoveredBy = union(f.CoveredBy, covered)
+				}
+			}
+			if rec.Kind != store.KindAttestation {
+				continue
+			}
+			p, err := a.parse(tx, d, rec.MediaType)
+			if err != nil {
+				return err
+			}
+			for _, l := range p.Layers {
+				if told++; told > maxEnclosed {
+					return nil
+				}
+				in.Attestations = append(in.Attestations, AttestationInput{Evidence: d, Layer: l.Digest, Scheme: verify.SchemeNone, Found: verify.FoundIndex, InheritedFrom: index,
+					PredicateType: clip(l.Annotations[annotationPredicate], verify.MaxText), Code: verify.CodeUnsigned, CoveredBy: covered})
+			}
+		}
+	}
+	return nil
+}
+
+// covering are the authorities that signed an index.
+func covering(signatures []SignatureInput, index store.Digest) []string {
+	var names []string
+	for _, s := range signatures {
+		if s.Verified && s.InheritedFrom == index && s.Scheme != verify.SchemeTUF && s.Authority != authorityRegistry {
+			names = union(names, []string{s.Authority})
+		}
+	}
+	return names
+}
+
+func union(a, b []string) []string {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
