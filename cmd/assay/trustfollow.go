@@ -246,8 +246,11 @@ func (f *follower) take(ctx context.Context, a verify.Authority, open func(conte
 		return err
 	}
 	if err == nil {
-		if err := f.accept(ctx, state); err != nil {
-			return fmt.Errorf("what the TUF repository of %s says is not put into force: %w", a.Name, err)
+		if err = f.accept(ctx, state); err != nil {
+			err = fmt.Errorf("what the TUF repository of %s says is not put into force: %w", a.Name, err)
+			if state = trust.Guard(previous, state); state == nil {
+				return err
+			}
 		}
 	}
 	return errors.Join(err, f.admission.ApplyTUF(ctx, state))

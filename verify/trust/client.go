@@ -104,6 +104,19 @@ func (c *Client) Refresh(ctx context.Context, source Source, previous *verify.TU
 	return &kept, err
 }
 
+// Guard is for whoever does not put a new state into force, because a policy in it does not compile, say: previous, with that which guards against going back taken from the
+// new state, to be stored. Everything else is read again at the next refresh. It is nil without a previous state.
+func Guard(previous, state *verify.TUFState) *verify.TUFState {
+	var m memory
+	if previous == nil || json.Unmarshal(state.Metadata, &m) != nil {
+		return previous
+	}
+	m.Read, m.End = "", time.Time{}
+	kept := *previous
+	kept.Metadata = m.encode()
+	return &kept
+}
+
 func (c *Client) refresh(ctx context.Context, s *Session, before memory, previous *verify.TUFState) (*verify.TUFState, error) {
 	if err := s.updateTop(ctx); err != nil {
 		return nil, err
@@ -158,10 +171,14 @@ func (c *Client) finish(s *Session, state verify.TUFState, read string, end time
 }
 
 func (c *Client) memory(s *Session, read string, end time.Time) []byte {
-	b, err := json.Marshal(memory{
+	return memory{
 		Format: format, First: c.first, Read: read, End: end,
 		Root: s.trusted[metadata.ROOT], Timestamp: s.trusted[metadata.TIMESTAMP], Snapshot: s.trusted[metadata.SNAPSHOT],
-	})
+	}.encode()
+}
+
+func (m memory) encode() []byte {
+	b, err := json.Marshal(m)
 	if err != nil { // bytes, strings and a time that was parsed from JSON
 		return nil
 	}

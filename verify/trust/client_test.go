@@ -284,3 +284,43 @@ func TestMemoryThatCannotBeReadBeginsAnew(t *testing.T) {
 		f.accepts()
 	}
 }
+
+// A state that is not put into force, because of what it holds, still guards against going back, and is read again.
+func TestGuard(t *testing.T) {
+	s := newSimulator(t)
+	f := s.follow()
+	s.pin("targets", "acme/app/1", "x")
+	s.publishAll("targets")
+	before := f.accepts()
+	old := s.files["timestamp.json"]
+	s.content("targets", "policies/a.rego", "this is no policy")
+	s.publishAll("targets")
+	state, err := f.Refresh(context.Background(), s, before)
+	s.must(err)
+	f.state = trust.Guard(before, state)
+	if f.state.Revision != before.Revision || len(f.state.Policies) != 0 {
+		t.Errorf("the guard changed what is in force: %+v", f.state)
+	}
+	good := s.files["timestamp.json"]
+	s.files["timestamp.json"] = old
+	f.refuses(trust.ErrRollback)
+	s.files["timestamp.json"] = good
+	if len(f.accepts().Policies) != 1 {
+		t.Error("what was not put into force was not read again")
+	}
+	if trust.Guard(nil, state) != nil {
+		t.Error("a guard without a previous state")
+	}
+}
+
+func TestMessagesArePrintable(t *testing.T) {
+	s := newSimulator(t)
+	s.root.Signed.Roles["timestamp"].KeyIDs = []string{"\x1b[2J\n" + strings.Repeat("k", 10_000)}
+	s.publish("root")
+	f := s.follow()
+	f.refuses(trust.ErrMalformed)
+	err := f.refresh()
+	if strings.ContainsAny(err.Error(), "\x1b\n") {
+		t.Errorf("%q", err)
+	}
+}

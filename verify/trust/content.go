@@ -5,6 +5,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -18,10 +19,14 @@ type content struct {
 	policies map[string][]byte
 }
 
+// policyData is the one target under policies/ that is data.
+const policyData = "data.json"
+
 // kind says what a target under trust/ or policies/ is: the authority and whether it is a key, or the path of a policy. ok is false for what the registry does not read.
 func kind(target string) (authority, policy string, key, ok bool) {
 	if rest, is := strings.CutPrefix(target, policiesDir); is {
-		return "", rest, false, rest == "data.json" || strings.HasSuffix(rest, ".rego") && path.Clean("/"+rest) == "/"+rest && path.Base(rest) != ".rego"
+		plain := path.Clean("/"+rest) == "/"+rest && strings.IndexFunc(rest, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 && len(target) <= MaxName
+		return "", rest, false, plain && (rest == policyData || strings.HasSuffix(rest, ".rego") && path.Base(rest) != ".rego")
 	}
 	parts := strings.Split(strings.TrimPrefix(target, trustDir), "/")
 	switch {
@@ -54,15 +59,17 @@ func (c *content) add(ctx context.Context, w *walker, t Target) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case policy != "":
-		c.policies[policy] = b
-		return nil
-	case key:
+	if key {
 		return c.addKey(authority, t, b)
 	}
-	if err := store.StrictJSON(b); err != nil {
-		return failf(ErrMalformed, t.Role, "the target %q is no trusted root: %w", cut(t.Path), err)
+	if policy == "" || policy == policyData {
+		if err := store.StrictJSON(b); err != nil {
+			return failf(ErrMalformed, t.Role, "the target %q cannot be read: %w", cut(t.Path), err)
+		}
+	}
+	if policy != "" {
+		c.policies[policy] = b
+		return nil
 	}
 	m := c.material[authority]
 	m.TrustedRoot = string(b)

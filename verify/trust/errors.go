@@ -3,6 +3,8 @@ package trust
 import (
 	"errors"
 	"fmt"
+	"strings"
+	"unicode"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 )
@@ -41,7 +43,22 @@ func (e *Error) Unwrap() []error {
 
 func failf(kind error, role, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
-	return &Error{Kind: kind, Role: role, Message: err.Error(), Cause: errors.Unwrap(err)}
+	return &Error{Kind: kind, Role: role, Message: printable(err.Error()), Cause: errors.Unwrap(err)}
+}
+
+// maxMessage is the most bytes of a sentence: what the library says repeats names that come from outside.
+const maxMessage = 500
+
+func printable(s string) string {
+	if len(s) > maxMessage {
+		s = strings.ToValidUTF8(s[:maxMessage], "") + "..."
+	}
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, s)
 }
 
 // refused turns what the state machine says about a role's metadata into one of the kinds.

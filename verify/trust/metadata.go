@@ -13,7 +13,7 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 )
 
-// The algorithms of hashes that are known. Where a file has others too, those are not looked at; where it has no known one, it is refused.
+// The algorithms of hashes that are known. Where a target has others too, those are not looked at; where it has no known one, it is refused. (Of metadata, the library refuses hashes of any other algorithm.)
 const (
 	algorithmSHA256 = "sha256"
 	algorithmSHA512 = "sha512"
@@ -204,6 +204,9 @@ func checkDelegations(d *metadata.Delegations) error {
 	if s := d.SuccinctRoles; s != nil {
 		if d.Roles != nil {
 			return fmt.Errorf("it delegates to roles and to succinct_roles; one of them is allowed")
+		}
+		if len(s.NamePrefix) > MaxName {
+			return fmt.Errorf("it delegates to hash bins whose names begin with more than %d bytes", MaxName)
 		}
 		return checkSigners(s.NamePrefix, s.KeyIDs, s.Threshold, d.Keys)
 	}

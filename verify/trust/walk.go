@@ -104,8 +104,11 @@ func (w *walker) enqueue(at step, d delegation) error {
 
 // leave leaves a role out, unless it may hold content for the registry: without a policy or a key that is missing, more could be admitted.
 func (w *walker) leave(at step, err error) error {
-	if at.content {
-		return err
+	if told, ok := errors.AsType[*Error](err); ok && at.content {
+		if at.edge == top {
+			return err
+		}
+		return failf(told.Kind, told.Role, "%s; it may list targets under trust/ or policies/, which are read all or not at all", told.Message)
 	}
 	w.problem("%s; its targets pin nothing", strings.TrimSuffix(err.Error(), "."))
 	return nil

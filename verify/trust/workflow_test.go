@@ -68,7 +68,7 @@ func TestRootRotation(t *testing.T) {
 	})
 }
 
-func TestRootRollback(t *testing.T) {
+func TestB25_RootRollback(t *testing.T) {
 	s := newSimulator(t)
 	f := s.follow()
 	s.publish("root")
@@ -101,7 +101,7 @@ func TestRootChainIsBounded(t *testing.T) {
 
 // Sections 5.3.10, 5.4.4, 5.5.6, 5.6.6: freeze.
 
-func TestFreeze(t *testing.T) {
+func TestB25_Freeze(t *testing.T) {
 	for _, role := range []string{"root", "timestamp", "snapshot", "targets"} {
 		t.Run(role, func(t *testing.T) {
 			s := newSimulator(t)
@@ -135,7 +135,7 @@ func TestFreeze(t *testing.T) {
 
 // Sections 5.4.3, 5.5.5: rollback.
 
-func TestTimestampRollback(t *testing.T) {
+func TestB25_TimestampRollback(t *testing.T) {
 	s := newSimulator(t)
 	f := s.follow()
 	old := s.files["timestamp.json"]
@@ -157,7 +157,7 @@ func TestTimestampOfTheSameVersionStays(t *testing.T) {
 	}
 }
 
-func TestSnapshotRollback(t *testing.T) {
+func TestB25_SnapshotRollback(t *testing.T) {
 	for _, hashes := range []bool{false, true} {
 		s := newSimulator(t, func(s *simulator) { s.hashes = hashes })
 		f := s.follow()
@@ -169,7 +169,7 @@ func TestSnapshotRollback(t *testing.T) {
 	}
 }
 
-func TestTargetsRollback(t *testing.T) {
+func TestB25_TargetsRollback(t *testing.T) {
 	for _, hashes := range []bool{false, true} {
 		s := newSimulator(t, func(s *simulator) { s.hashes = hashes })
 		f := s.follow()
@@ -359,7 +359,7 @@ func TestUnsignedMetadata(t *testing.T) {
 	}
 }
 
-func TestThresholdZero(t *testing.T) {
+func TestB25_ThresholdZero(t *testing.T) {
 	s := newSimulator(t)
 	f := s.follow()
 	s.root.Signed.Roles["timestamp"].Threshold = 0
@@ -378,7 +378,7 @@ func TestThresholdZero(t *testing.T) {
 	s.follow().refuses(trust.ErrThreshold)
 }
 
-func TestOneKeyCountsOnce(t *testing.T) {
+func TestB25_OneKeyCountsOnce(t *testing.T) {
 	t.Run("its ID stands twice in the role", func(t *testing.T) {
 		s := newSimulator(t)
 		role := s.root.Signed.Roles["timestamp"]
