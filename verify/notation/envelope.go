@@ -4,6 +4,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -113,7 +114,7 @@ func understood(s *signature.SignerInfo) (verify.Code, string) {
 	for _, a := range s.SignedAttributes.ExtendedAttributes {
 		name, text := a.Key.(string)
 		if a.Critical || text && (name == "io.cncf.notary.verificationPlugin" || name == "io.cncf.notary.verificationPluginMinVersion") {
-			return verify.CodeUnsupported, "The signature demands that " + quoted(name) + " be understood, and the registry does not know it; sign without plugins."
+			return verify.CodeUnsupported, "The signature demands that " + quoted(fmt.Sprint(a.Key)) + " be understood, and the registry does not know it; sign without plugins."
 		}
 	}
 	return "", ""

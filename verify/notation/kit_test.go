@@ -11,7 +11,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/pem"
-	"io"
 	"log/slog"
 	"math/big"
 	"sync"
@@ -260,8 +259,7 @@ func want(t testing.TB, f verify.Fact, code verify.Code) {
 // stamper is a timestamping authority (RFC 3161) whose clock stands still.
 type stamper struct {
 	*entity
-	at   time.Time
-	over []byte // stamps this signature instead of the one asked about
+	at time.Time
 }
 
 func newStamper(t testing.TB, at time.Time) stamper {
@@ -310,7 +308,7 @@ func list(t testing.TB, e *entity, next time.Time, edit func(*x509.RevocationLis
 	if edit != nil {
 		edit(template)
 	}
-	der, err := x509.CreateRevocationList(io.Reader(rand.Reader), template, e.cert, e.key)
+	der, err := x509.CreateRevocationList(rand.Reader, template, e.cert, e.key)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,6 +41,8 @@ func TestTrustStore(t *testing.T) {
 			})
 		}
 	}
+	plain := certificate(t, p.issuer, curve(t, elliptic.P256()), 9, wabbit(), func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageDigitalSignature }) // for any purpose
+	want(t, one(t, app(), byCore(t, typeJWS, plain, nil), p.notary()), "")
 	alone := certificate(t, nil, curve(t, elliptic.P256()), 5, wabbit(), asSigner)
 	a := p.notary()
 	a.Roots = alone.pem()
