@@ -119,7 +119,7 @@ func (l *lab) params(dir string) testscript.Params {
 			"serve": cmdServe, "shutdown": cmdShutdown, "kill9": cmdKill,
 			"as": cmdAs, "http": cmdHTTP, "blob": cmdBlob, "manifest": cmdManifest, "referrer": cmdReferrer,
 			"mkimage": cmdImage, "smuggle": cmdSmuggle, "notary": cmdNotary, "notarize": cmdNotarize,
-			"estate": cmdEstate, "token": cmdToken, "graft": cmdGraft,
+			"estate": cmdEstate, "token": cmdToken, "capture": cmdCapture, "graft": cmdGraft,
 			"dockerd": cmdDockerd, "containerd": cmdContainerd,
 		},
 	}
