@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"strings"
+	"sync"
 
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -19,11 +20,12 @@ type authority struct {
 	store         []*x509.Certificate // trusted certificates, of whichever place in a chain
 	timestampers  *x509.CertPool      // roots of timestamping authorities; nil without
 	intermediates []*x509.Certificate // theirs, for tokens that do not bring them along
-	lists         []*x509.RevocationList
-	who           []*verify.Matcher
+	// lists are the revocation lists, read when the first chain leads here: large ones take longer than a signature, and strangers send those.
+	lists func() ([]*x509.RevocationList, error)
+	who   []*verify.Matcher
 }
 
-// load reads the material of an authority. Errors: CodeInvalid; none repeats a byte of the input, which may be a private key given by mistake.
+// load reads the material of an authority, but for its revocation lists. Errors: CodeInvalid; none repeats a byte of the input, which may be a private key given by mistake.
 func load(a verify.Authority) (*authority, error) {
 	ready := &authority{Authority: a}
 	var err error
@@ -50,9 +52,7 @@ func load(a verify.Authority) (*authority, error) {
 	if len(stampers) > 0 && ready.timestampers == nil {
 		return nil, store.Errorf(store.CodeInvalid, "authority %s has timestamp_roots without a root; add the self-signed certificate", a.Name)
 	}
-	if ready.lists, err = revocationLists(a.Name, a.CRLs); err != nil {
-		return nil, err
-	}
+	ready.lists = sync.OnceValues(func() ([]*x509.RevocationList, error) { return revocationLists(a.Name, a.CRLs) })
 	for i, identity := range a.Identities {
 		m, err := identity.Compile()
 		if err != nil {

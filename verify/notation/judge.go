@@ -33,7 +33,10 @@ func (a *authority) judge(ctx context.Context, c *claim, subject verify.Subject)
 		refused.Authority, refused.KeyID = a.Name, key
 		return *refused
 	}
-	listed, fresh := a.listed(chain[:anchor+1])
+	listed, fresh, err := a.listed(chain[:anchor+1])
+	if err != nil {
+		return refuse(f, verify.CodeInternal, "The revocation lists of authority %s cannot be read, so nothing counts under it; an administrator replaces them.", a.Name)
+	}
 	if listed != "" {
 		f.Authority, f.KeyID = a.Name, key
 		return refuse(f, verify.CodeRevokedCertificate, "%s", listed)

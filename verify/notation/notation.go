@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -25,7 +26,10 @@ func (v *Verifier) Check(a verify.Authority) error {
 	if a.Kind != verify.KindNotation {
 		return nil
 	}
-	_, err := load(a)
+	ready, err := load(a)
+	if err == nil {
+		_, err = ready.lists()
+	}
 	return err
 }
 
@@ -36,16 +40,9 @@ func (v *Verifier) Verify(ctx context.Context, subject verify.Subject, evidence 
 	if err := subject.Check(); err != nil {
 		return nil, err
 	}
-	var trusted []*authority
-	for _, a := range authorities {
-		if a.Kind != verify.KindNotation || !a.Covers(subject.Repository) {
-			continue
-		}
-		ready, err := load(a)
-		if err != nil {
-			return nil, store.Errorf(store.CodeInternal, "the material of authority %q cannot be read: %w", a.Name, err)
-		}
-		trusted = append(trusted, ready)
+	trusted, err := trusted(subject.Repository, evidence, authorities)
+	if err != nil {
+		return nil, err
 	}
 	report := &verify.Report{Facts: []verify.Fact{}}
 	for i := range evidence {
@@ -62,6 +59,31 @@ func (v *Verifier) Verify(ctx context.Context, subject verify.Subject, evidence 
 		}
 	}
 	return report, nil
+}
+
+// trusted loads the authorities that speak for the repository, if there is anything for them to judge.
+func trusted(repo store.Name, evidence []verify.Evidence, authorities []verify.Authority) ([]*authority, error) {
+	if !slices.ContainsFunc(evidence, func(e verify.Evidence) bool { return slices.ContainsFunc(e.Layers, ours) }) {
+		return nil, nil
+	}
+	var all []*authority
+	for _, a := range authorities {
+		if a.Kind != verify.KindNotation || !a.Covers(repo) {
+			continue
+		}
+		ready, err := load(a)
+		if err != nil {
+			return nil, store.Errorf(store.CodeInternal, "the material of authority %q cannot be read: %w", a.Name, err)
+		}
+		all = append(all, ready)
+	}
+	return all, nil
+}
+
+// ours reports whether a layer claims to be a signature of the Notary Project.
+func ours(l verify.Layer) bool {
+	scheme, _, _ := verify.SchemeOf(l.MediaType)
+	return scheme == verify.SchemeNotation
 }
 
 // layer judges one layer. A panic below it becomes a fact: one malformed layer costs itself alone.

@@ -85,12 +85,16 @@ func (a *authority) revokedSerial(c *x509.Certificate) bool {
 
 // listed asks the revocation lists about every certificate of a chain but the last, which is trusted as it is. The answer is a sentence if one is revoked, else the
 // earliest end of the lists that were asked: after it nobody says whether a certificate still counts, so the fact ends there. A certificate without a list of its
-// issuer is not asked about. Revoked is revoked, whenever the signature was made: a stolen key can date it back.
-func (a *authority) listed(chain []*x509.Certificate) (revoked string, fresh time.Time) {
+// issuer is not asked about. Revoked is revoked, whenever the signature was made: a stolen key can date it back. Errors: lists that cannot be read.
+func (a *authority) listed(chain []*x509.Certificate) (revoked string, fresh time.Time, err error) {
+	lists, err := a.lists()
+	if err != nil {
+		return "", time.Time{}, err
+	}
 	for i, c := range chain[:max(len(chain)-1, 0)] {
 		issuer := chain[i+1]
 		named, checked := false, false
-		for _, list := range a.lists {
+		for _, list := range lists {
 			if !bytes.Equal(list.RawIssuer, issuer.RawSubject) {
 				continue
 			}
@@ -104,14 +108,14 @@ func (a *authority) listed(chain []*x509.Certificate) (revoked string, fresh tim
 			}
 			for _, entry := range list.RevokedCertificateEntries {
 				if entry.ReasonCode != removed && entry.SerialNumber.Cmp(c.SerialNumber) == 0 {
-					return "The certificate with the serial number " + serial(c) + " is revoked by the list of its issuer " + quoted(verify.DistinguishedName(issuer.RawSubject)) + "; sign again with a current one.", fresh
+					return "The certificate with the serial number " + serial(c) + " is revoked by the list of its issuer " + quoted(verify.DistinguishedName(issuer.RawSubject)) + "; sign again with a current one.", fresh, nil
 				}
 			}
 		}
 		if named && !checked {
 			return "No revocation list in the name of " + quoted(verify.DistinguishedName(issuer.RawSubject)) + " is signed by it, so nobody says whether the certificate with the serial number " + serial(c) +
-				" still counts; give its issuer's list as crls.", fresh
+				" still counts; give its issuer's list as crls.", fresh, nil
 		}
 	}
-	return "", fresh
+	return "", fresh, nil
 }

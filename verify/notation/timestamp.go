@@ -39,7 +39,7 @@ func (a *authority) timestamp(ctx context.Context, s *signature.SignerInfo) *tsp
 			return nil
 		}
 	}
-	if listed, _ := a.listed(chain); listed != "" {
+	if listed, _, err := a.listed(chain); err != nil || listed != "" {
 		return nil
 	}
 	return stamp

@@ -256,8 +256,17 @@ func TestCheck(t *testing.T) {
 			if store.CodeOf(err) != store.CodeInvalid || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "notary") || strings.Contains(err.Error(), "secret") {
 				t.Fatalf("got %v", err)
 			}
-			if _, err := v.Verify(t.Context(), app(), evidence(byCore(t, typeJWS, p.leaf, nil)), []verify.Authority{a}); store.CodeOf(err) != store.CodeInternal {
+			l := byCore(t, typeJWS, p.leaf, nil)
+			report, err := v.Verify(t.Context(), app(), evidence(l), []verify.Authority{a})
+			if a.CRLs != "" && err == nil {
+				want(t, report.Facts[0], verify.CodeInternal)
+			} else if store.CodeOf(err) != store.CodeInternal {
 				t.Fatalf("verified with what cannot be read: %v", err)
+			}
+			// What this engine has no say in does not depend on it.
+			l.MediaType = verify.TypeSimpleSigning
+			if report, err := v.Verify(t.Context(), app(), evidence(l), []verify.Authority{a}); err != nil || report.Facts[0].Code != verify.CodeUnsupported {
+				t.Fatalf("got %+v %v", report, err)
 			}
 		})
 	}
