@@ -117,7 +117,9 @@ func (c *corpusMaker) kinds() []sample {
 	add("tag attestation", "intoto/0.0.2", "")
 	add("bundle 0.3", "intoto/0.0.2", "")
 	add("bundle 0.3", "intoto/0.0.1", verify.CodeUnsupported) // no client wrote such a bundle, and no engine proves one
-	add("bundle 0.3", "dsse/0.0.2", verify.CodeUnsupported)   // what clients wrote into logs of version 2 in their first months
+	for _, form := range []string{"bundle 0.2", "bundle 0.3"} {
+		add(form, "dsse/0.0.2", "") // what clients wrote into logs of version 2 in their first months
+	}
 	return all
 }
 

@@ -123,8 +123,11 @@ func engineReads(k *protorekor.KindVersion) bool {
 	return false
 }
 
-// foreign gives an entry that sigstore-go does not read to the other engine, in the one form in which such entries exist.
+// foreign proves an entry that sigstore-go does not read, or gives it to the other engine, in the forms in which such entries exist.
 func (v *Verifier) foreign(ctx context.Context, t *trust, c *claim, m *maker, a *attached, e *protorekor.TransparencyLogEntry) (*verify.LogEntry, *refusal) {
+	if k := e.GetKindVersion(); c.bundle != nil && c.envelope != nil && k.GetKind() == "dsse" && k.GetVersion() == "0.0.2" {
+		return m.tilesEntry(t, c, e)
+	}
 	if c.layer == nil || c.envelope == nil || len(c.signatures) != 1 || len(e.GetInclusionPromise().GetSignedEntryTimestamp()) == 0 {
 		return nil, refused(verify.CodeUnsupported, "The log entry is of kind %s %s, which is not verified in this form; sign again with a current cosign.",
 			printable(e.GetKindVersion().GetKind()), printable(e.GetKindVersion().GetVersion()))

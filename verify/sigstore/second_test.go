@@ -79,3 +79,72 @@ func TestSecondEngine(t *testing.T) {
 		})
 	}
 }
+
+// Entries of kind dsse 0.0.2 are proven for certificates and for keys, and refused where they are about something else, or in no tree that the log signed.
+func TestEntriesOfTheFirstTiles(t *testing.T) {
+	e := estate.New("seed", corpusClock)
+	w := estate.With{Logs: []*estate.Log{e.Tiles}, TSAs: []*estate.TSA{e.TSA}, Entry: "dsse/0.0.2"}
+	statement := estate.Statement(corpusType, `{"passed":true}`, app().Descriptor.Digest)
+	other := estate.Statement(corpusType, `{"other":true}`, app().Descriptor.Digest)
+	for name, c := range map[string]struct {
+		signer, stranger *estate.Signer
+		authority        verify.Authority
+	}{
+		"keyless": {e.Identity(corpusSubject, corpusIssuer), e.Identity(corpusSubject+"x", corpusIssuer), keyless(e, nil)},
+		"key":     {e.Key("a"), e.Key("b"), keyed(e, e.Key("a"), &verify.Profile{Tlog: 1, Timestamps: 1})},
+	} {
+		good := c.signer.Bundled(statement, w)
+		f := one(t, app(), good.BundleLayer("0.3"), c.authority)
+		want(t, f, "")
+		if len(f.Logs) != 1 || f.Logs[0].Log != e.Tiles.ID() || !f.Logs[0].At.IsZero() || f.TimeSource != verify.TimeTSA {
+			t.Errorf("%s: got %+v", name, f)
+		}
+		for what, m := range map[string]struct {
+			code   verify.Code
+			change func(e *protorekor.TransparencyLogEntry)
+		}{
+			"another artifact": {verify.CodeLogMismatch, func(e *protorekor.TransparencyLogEntry) { proto.Merge(reset(e), c.signer.Bundled(other, w).Entries[0]) }},
+			"another signer": {verify.CodeLogMismatch, func(e *protorekor.TransparencyLogEntry) {
+				proto.Merge(reset(e), c.stranger.Bundled(statement, w).Entries[0])
+			}},
+			"another log": {verify.CodeNoLog, func(e *protorekor.TransparencyLogEntry) {
+				stranger := estate.With{Logs: []*estate.Log{estate.New("other", corpusClock).Tiles}, Entry: w.Entry}
+				proto.Merge(reset(e), c.signer.Bundled(statement, stranger).Entries[0])
+			}},
+			"another log by its name": {verify.CodeNoLog, func(entry *protorekor.TransparencyLogEntry) {
+				stranger := estate.With{Logs: []*estate.Log{estate.New("other", corpusClock).Tiles}, Entry: w.Entry}
+				id := entry.LogId
+				proto.Merge(reset(entry), c.signer.Bundled(statement, stranger).Entries[0])
+				entry.LogId = id
+			}},
+			"another index":    {verify.CodeNoLog, func(e *protorekor.TransparencyLogEntry) { e.LogIndex++ }},
+			"a negative index": {verify.CodeNoLog, func(e *protorekor.TransparencyLogEntry) { e.LogIndex = -1 }},
+			"another path": {verify.CodeNoLog, func(e *protorekor.TransparencyLogEntry) {
+				e.InclusionProof.Hashes = append(e.InclusionProof.Hashes, make([]byte, 32))
+			}},
+			"no proof":      {verify.CodeNoLog, func(e *protorekor.TransparencyLogEntry) { e.InclusionProof = nil }},
+			"no checkpoint": {verify.CodeNoLog, func(e *protorekor.TransparencyLogEntry) { e.InclusionProof.Checkpoint = nil }},
+			"a body with a space": {verify.CodeNoLog, func(e *protorekor.TransparencyLogEntry) {
+				e.CanonicalizedBody = append([]byte(" "), e.CanonicalizedBody...)
+			}},
+			"no body":    {verify.CodeMalformed, func(e *protorekor.TransparencyLogEntry) { e.CanonicalizedBody = nil }},
+			"null body":  {verify.CodeMalformed, func(e *protorekor.TransparencyLogEntry) { e.CanonicalizedBody = []byte("null") }},
+			"empty body": {verify.CodeMalformed, func(e *protorekor.TransparencyLogEntry) { e.CanonicalizedBody = []byte("{}") }},
+			"another shape": {verify.CodeMalformed, func(e *protorekor.TransparencyLogEntry) {
+				e.CanonicalizedBody = []byte(`{"kind":"dsse","apiVersion":"0.0.2","spec":1}`)
+			}},
+		} {
+			mutant := *good
+			mutant.Entries = []*protorekor.TransparencyLogEntry{proto.CloneOf(good.Entries[0])}
+			m.change(mutant.Entries[0])
+			if f := one(t, app(), mutant.BundleLayer("0.3"), c.authority); f.Code != m.code {
+				t.Errorf("%s, %s: got %q (%s), want %q", name, what, f.Code, f.Message, m.code)
+			}
+		}
+	}
+}
+
+func reset(e *protorekor.TransparencyLogEntry) *protorekor.TransparencyLogEntry {
+	proto.Reset(e)
+	return e
+}
