@@ -82,20 +82,24 @@ signers := {who | some a in counted; who := lib.signer(a)}
 
 # What is not as wanted in provenance that an accepted authority signed: the first of these. Whatever is wanted and not said is amiss.
 amiss(a) := "attestation.issuer" if {
+	count(input.params.issuer) > 0
 	not lib.among(input.params.issuer, object.get(a, "issuer", ""))
 } else := "attestation.identity" if {
+	count(input.params.identity) > 0
 	not lib.among(input.params.identity, object.get(a, "identity", ""))
 } else := "attestation.workflow" if {
+	count(input.params.workflow) > 0
 	not one_of(input.params.workflow, lib.workflows(a))
 } else := "attestation.builder" if {
+	count(input.params.builder) > 0
 	not one_of(input.params.builder, lib.builders(a))
 } else := "attestation.source" if {
+	count(input.params.source) > 0
 	not one_of({place | some s in input.params.source; place := address(s)}, lib.sources(a))
 } else := "attestation.ref" if {
+	count(input.params.ref) > 0
 	not lib.among([full(r) | some r in input.params.ref], lib.ref(a))
 }
-
-one_of(patterns, _) if count(patterns) == 0
 
 one_of(patterns, forms) if {
 	some pattern in patterns

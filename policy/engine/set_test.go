@@ -274,15 +274,36 @@ func goodSignatures() []policy.SignatureInput {
 
 // BenchmarkDecide is one decision under builtin:signed.
 func BenchmarkDecide(b *testing.B) {
-	s := signedSet(b)
-	for name, signatures := range map[string][]policy.SignatureInput{"signed": goodSignatures(), "unsigned": nil} {
-		b.Run(name, func(b *testing.B) {
+	provenance := Policy{Name: "provenance", Repositories: store.Globs{"**"}, Params: map[string]any{"builder": "https://ci.example/builder", "source": "https://git.example/app", "ref": "main"}}
+	var err error
+	if provenance.Source, err = BuiltinSource("builtin:provenance"); err != nil {
+		b.Fatal(err)
+	}
+	built, err := Compile(b.Context(), []Policy{provenance}, Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	attested := []policy.AttestationInput{{Evidence: evidenceA, Verified: true, Authority: "ci", KeyID: "sha256:1", PredicateType: "https://slsa.dev/provenance/v1",
+		Summary: map[string]any{"builder": "https://ci.example/builder", "source": "git+https://git.example/app", "ref": "refs/heads/main"}}}
+	for _, c := range []struct {
+		name         string
+		set          *Set
+		signatures   []policy.SignatureInput
+		attestations []policy.AttestationInput
+		allow        bool
+	}{
+		{"signed", signedSet(b), goodSignatures(), nil, true},
+		{"unsigned", signedSet(b), nil, nil, false},
+		{"provenance", built, nil, attested, true},
+		{"no provenance", built, nil, nil, false},
+	} {
+		b.Run(c.name, func(b *testing.B) {
 			in := ask(policy.EntryAdmit)
-			in.Signatures = signatures
+			in.Signatures, in.Attestations = c.signatures, c.attestations
 			b.ReportAllocs()
 			start := processorTime(b)
 			for b.Loop() {
-				if d, err := s.Decide(b.Context(), in); err != nil || d.Allow != (len(signatures) > 0) {
+				if d, err := c.set.Decide(b.Context(), in); err != nil || d.Allow != c.allow {
 					b.Fatalf("%+v, %v", d, err)
 				}
 			}
