@@ -30,6 +30,7 @@ type Client struct {
 	root  []byte
 	first string // names the root that somebody configured
 	clock func() time.Time
+	pins  int // the most that are taken
 }
 
 // New checks the authority's first root. Errors: ErrMalformed, ErrThreshold, ErrTooBig, ErrTooMany.
@@ -42,7 +43,7 @@ func New(o Options) (*Client, error) {
 		return nil, err
 	}
 	digest := sha256.Sum256(root)
-	return &Client{name: o.Authority.Name, root: root, first: hex.EncodeToString(digest[:]), clock: o.Clock}, nil
+	return &Client{name: o.Authority.Name, root: root, first: hex.EncodeToString(digest[:]), clock: o.Clock, pins: MaxPins}, nil
 }
 
 // format names the form of memory and the rules by which pins and content were read: another one reads everything again.
@@ -143,8 +144,8 @@ func (c *Client) refresh(ctx context.Context, s *Session, before memory, previou
 			w.problem("%s", err)
 			return nil
 		}
-		if len(state.Pins) >= MaxPins {
-			return failf(ErrTooMany, t.Role, "the repository pins more than %d tags, those of %s among them", MaxPins, label(t.Role))
+		if len(state.Pins) >= c.pins {
+			return failf(ErrTooMany, t.Role, "the repository pins more than %d tags, those of %s among them", c.pins, label(t.Role))
 		}
 		state.Pins = append(state.Pins, pin)
 		return nil

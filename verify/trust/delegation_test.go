@@ -1,6 +1,7 @@
 package trust_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -241,6 +242,40 @@ func TestRefreshReadsNoMoreThanItsLimits(t *testing.T) {
 		f.wantPins(map[string]string{"acme/team/1": "team"})
 		f.wantProblem("more than 1024 targets roles")
 	})
+}
+
+func TestRefreshReadsNoMoreThanItsBytes(t *testing.T) {
+	s := newSimulator(t)
+	pad := trust.MaxTargets - 1<<12
+	all := []string{"targets"}
+	for i := range trust.MaxDelegated/pad + 2 {
+		name := fmt.Sprintf("r%d", i)
+		s.delegate("targets", paths(name, "acme/"+name+"/*"))
+		s.pin(name, "acme/"+name+"/1", "x")
+		all = append(all, name)
+	}
+	s.publishAll(all...)
+	for _, name := range all[1:] {
+		s.files["1."+name+".json"] = append(s.files["1."+name+".json"], bytes.Repeat([]byte("\n"), pad-len(s.files["1."+name+".json"]))...)
+	}
+	f := s.follow()
+	f.accepts()
+	f.wantProblem("together have more than 64 MiB")
+	if got := len(f.state.Pins); got != len(all)-2 {
+		t.Errorf("%d pins of %d roles", got, len(all)-1)
+	}
+}
+
+func TestTooManyPins(t *testing.T) {
+	s := newSimulator(t)
+	f := s.follow()
+	f.LimitPins(3)
+	for i := range 4 {
+		f.accepts()
+		s.pin("targets", fmt.Sprintf("acme/app/%d", i), "x")
+		s.publishAll("targets")
+	}
+	f.refuses(trust.ErrTooMany)
 }
 
 func TestDelegationsThatAreRefused(t *testing.T) {

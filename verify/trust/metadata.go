@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -34,6 +35,9 @@ func guarded(role string, fn func() error) (err error) {
 func parse[T metadata.Roles](role string, b []byte, check func(*T) error) (*metadata.Metadata[T], error) {
 	if err := store.StrictJSON(b); err != nil {
 		return nil, failf(ErrMalformed, role, "%s is malformed: %w", label(role), err)
+	}
+	if n := bytes.Count(b, []byte(",")) + bytes.Count(b, []byte("[")) + bytes.Count(b, []byte("{")); n > 1000+len(b)/8 {
+		return nil, failf(ErrTooMany, role, "%s has %d bytes and some %d values, which no metadata has", label(role), len(b), n) // each costs many times its bytes in memory
 	}
 	parsed := &metadata.Metadata[T]{}
 	err := guarded(role, func() error {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -554,6 +555,35 @@ func TestEndlessData(t *testing.T) {
 	s.snapshot.Signed.Meta["targets.json"].Length = trust.MaxTargets + 1
 	s.publishAll()
 	s.follow().refuses(trust.ErrTooBig)
+}
+
+func TestMetadataWithTooMuchInIt(t *testing.T) {
+	s := newSimulator(t)
+	signatures := func(n int) {
+		s.timestamp.Signatures = s.timestamp.Signatures[:1]
+		for i := range n - 1 {
+			s.timestamp.Signatures = append(s.timestamp.Signatures, metadata.Signature{KeyID: strconv.Itoa(i), Signature: []byte{1}})
+		}
+		b, err := s.timestamp.ToBytes(false)
+		s.must(err)
+		s.files["timestamp.json"] = b
+	}
+	signatures(trust.MaxSignatures)
+	s.follow().accepts()
+	signatures(trust.MaxSignatures + 1)
+	s.follow().refuses(trust.ErrTooMany)
+
+	s = newSimulator(t)
+	key, _ := s.tufKey(s.key())
+	for i := range trust.MaxKeys {
+		s.root.Signed.Keys[strconv.Itoa(i)] = key
+	}
+	s.publish("root")
+	s.follow().refuses(trust.ErrTooMany)
+
+	s = newSimulator(t)
+	s.files["1.targets.json"] = []byte("[" + strings.Repeat("[],", trust.MaxTargets/3-10) + "0]")
+	s.follow().refuses(trust.ErrTooMany)
 }
 
 func is(err, kind error) bool { return errors.Is(err, kind) }
