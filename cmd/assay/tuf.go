@@ -236,7 +236,7 @@ func (s *tufSession) signStaged() error {
 	}
 	for _, file := range s.given {
 		if k, err := s.key(file); err != nil || !used[k] {
-			return usage("the key %s is none that a staged version waits for; assay tuf status names those", file)
+			return usage("the key %s is none that a staged version waits for, so what is staged has no signature of it; assay tuf status names those that have to sign", file)
 		}
 	}
 	return nil

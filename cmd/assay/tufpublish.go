@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify/trust"
 	"github.com/assay-registry/assay/verify/tufrepo"
 	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
@@ -77,7 +79,11 @@ func (a *app) publishOCI(ctx context.Context, s *tufSession, where string) (stri
 	case bytes.Equal(there.Bytes, manifest):
 		return fmt.Sprintf("%s is published already (%s)", where, there.Digest), nil
 	default:
-		if err := s.followsOCI(ctx, server, ref.Repository, there.Bytes); err != nil {
+		source, err := trust.OCI(ctx, artifact{server, ref.Repository, there.Bytes}, ref.Reference.Tag)
+		if err != nil {
+			return "", fmt.Errorf("something else is under that tag (%w); publish to another repository or tag", err)
+		}
+		if err := s.follows(ctx, source); err != nil {
 			return "", err
 		}
 	}
@@ -93,27 +99,33 @@ func (a *app) publishOCI(ctx context.Context, s *tufSession, where string) (stri
 	return fmt.Sprintf("published %s (%s, %d files)", where, d.Digest, len(files)), nil
 }
 
-// followsOCI holds the repository against the one that the tag names now.
-func (s *tufSession) followsOCI(ctx context.Context, server *client.Client, repo store.Name, manifest []byte) error {
-	layers, err := tufrepo.Layers(manifest)
-	if err != nil {
-		return store.Errorf(store.CodeConflict, "something else is under that tag (%s); publish to another repository or tag", sentence(err))
-	}
+// artifact is what a tag names now, for the client that follows repositories.
+type artifact struct {
+	server     *client.Client
+	repository store.Name
+	manifest   []byte
+}
+
+func (p artifact) Manifest(context.Context, string) ([]byte, error) { return p.manifest, nil }
+
+func (p artifact) Blob(ctx context.Context, d store.Digest) (io.ReadCloser, error) {
+	b, err := p.server.Blob(ctx, p.repository, d, tufrepo.MaxTargets)
+	return io.NopCloser(bytes.NewReader(b)), err
+}
+
+// follows holds the repository against what is published.
+func (s *tufSession) follows(ctx context.Context, source trust.Source) error {
 	return s.repo.Follows(func(name string) ([]byte, error) {
-		l, ok := layers[name]
-		if !ok {
+		b, err := source.Fetch(ctx, name, tufrepo.MaxTargets)
+		if errors.Is(err, trust.ErrNotFound) {
 			return nil, fs.ErrNotExist
 		}
-		d, err := store.ParseDigest(string(l.Digest))
-		if err != nil {
-			return nil, err
-		}
-		return server.Blob(ctx, repo, d, tufrepo.MaxTargets)
+		return b, err
 	})
 }
 
 // publishDir writes what differs, in the order in which it is named; what clients may still be reading stays.
-func (a *app) publishDir(_ context.Context, s *tufSession, where string) (said string, err error) {
+func (a *app) publishDir(ctx context.Context, s *tufSession, where string) (said string, err error) {
 	files, err := s.repo.Files()
 	if err != nil {
 		return "", err
@@ -123,7 +135,7 @@ func (a *app) publishDir(_ context.Context, s *tufSession, where string) (said s
 		return "", err
 	}
 	defer closing(done, &err)
-	if err := s.repo.Follows(func(name string) ([]byte, error) { return fs.ReadFile(dir, name) }); err != nil {
+	if err := s.follows(ctx, trust.Directory(dir)); err != nil {
 		return "", err
 	}
 	written := 0
@@ -139,7 +151,7 @@ func (a *app) publishDir(_ context.Context, s *tufSession, where string) (said s
 	return fmt.Sprintf("published %s (%d of %d files are new)", where, written, len(files)), nil
 }
 
-func (a *app) publishTar(_ context.Context, s *tufSession, where string) (string, error) {
+func (a *app) publishTar(ctx context.Context, s *tufSession, where string) (string, error) {
 	files, err := s.repo.Files()
 	if err != nil {
 		return "", err
@@ -150,6 +162,15 @@ func (a *app) publishTar(_ context.Context, s *tufSession, where string) (string
 	}
 	if info, err := os.Stat(a.path(where)); err == nil && info.IsDir() {
 		return "", usage("%s is a folder; name a file, or write dir:%s", where, where)
+	}
+	if old, err := os.Open(a.path(where)); err == nil {
+		source, err := trust.Tar(old)
+		if err = errors.Join(err, old.Close()); err != nil {
+			return "", fmt.Errorf("something else is in %s (%w); name another file, or remove it first", where, err)
+		}
+		if err := s.follows(ctx, source); err != nil {
+			return "", err
+		}
 	}
 	if err := writeDurably(a.path(where), b.Bytes(), 0o644); err != nil {
 		return "", err

@@ -208,8 +208,15 @@ func (r *Repository) Delegate(g Delegation) error {
 	if g.Parent == Root || g.Parent == Snapshot || g.Parent == Timestamp {
 		return invalid("%s delegates no targets; use targets or one of its roles", g.Parent)
 	}
-	if _, err := r.parent(g.Parent); err != nil {
-		return err
+	depth := 1
+	for role := g.Parent; role != Targets; depth++ {
+		var err error
+		if role, err = r.parent(role); err != nil {
+			return err
+		}
+	}
+	if depth > trust.MaxDepth {
+		return invalid("%s is delegated to over %d roles already, and clients follow no further; delegate from a role nearer to targets", g.Parent, depth-1)
 	}
 	if len(g.Paths) == 0 {
 		return invalid("a delegation needs the paths that it is for, such as 'acme/app/*'")
@@ -368,8 +375,8 @@ func (r *Repository) mayHold(role, name string) error {
 
 // pin reads a target's path as <repository>/<tag>.
 func pin(name string) (store.Name, bool) {
-	if strings.HasPrefix(name, "trust/") || strings.HasPrefix(name, "policies/") {
-		return "", false // always content: trust material and policies
+	if isMaterial(name) {
+		return "", false // always content
 	}
 	repo, tag := path.Split(name)
 	n, err := store.ParseName(strings.TrimSuffix(repo, "/"))
@@ -378,10 +385,15 @@ func pin(name string) (store.Name, bool) {
 
 // contentLimit is what clients read of a target: trust material and policies are small.
 func contentLimit(name string) int {
-	if strings.HasPrefix(name, "trust/") || strings.HasPrefix(name, "policies/") {
+	if isMaterial(name) {
 		return trust.MaxFile
 	}
 	return MaxContent
+}
+
+// isMaterial tells trust material and policies by their path.
+func isMaterial(name string) bool {
+	return strings.HasPrefix(name, "trust/") || strings.HasPrefix(name, "policies/")
 }
 
 // contentName is where content is kept and published: under consistent snapshots its digest stands before its name.

@@ -391,3 +391,52 @@ func TestTargetsThatAreRefused(t *testing.T) {
 	}
 	refuses(t, e.repo.stage(d), store.CodeInvalid, "delegate")
 }
+
+func TestLimitsOfWhatIsPublished(t *testing.T) {
+	e := newEstate(t)
+	parent := Targets
+	for i := range trust.MaxDepth {
+		role := fmt.Sprintf("role%d", i)
+		e.ok(e.repo.Delegate(Delegation{Role: role, Parent: parent, Paths: []string{"acme/*/*"}, RoleKeys: RoleKeys{Keys: e.of("team")}}))
+		parent = role
+	}
+	refuses(t, e.repo.Delegate(Delegation{Role: "deeper", Parent: parent, Paths: []string{"acme/*/*"}, RoleKeys: RoleKeys{Keys: e.of("team")}}), store.CodeInvalid, "follow no further")
+	image, _ := manifest("x")
+	_, err := e.repo.Add(parent, "acme/app/v1", image)
+	e.ok(err)
+	for _, role := range e.repo.Staged() {
+		if !topLevel(role) {
+			e.sign(role, "team")
+		}
+	}
+	for i := range trust.MaxFiles {
+		_, err := e.repo.Add("", fmt.Sprintf("policies/%d.rego", i), Target{Content: fmt.Appendf(nil, "%d", i)})
+		e.ok(err)
+	}
+	e.first()
+	e.follow(e.files())
+	_, err = e.repo.Add("", "trust/x/keys/one.pem", Target{Content: []byte("one too many")})
+	e.ok(err)
+	e.sign(Targets, "online")
+	e.commit()
+	_, err = e.repo.Files()
+	refuses(t, err, store.CodeInvalid, "under trust/ and policies/")
+	refuses(t, WriteTar(&bytes.Buffer{}, make([]File, trust.MaxTarEntries+1)), store.CodeInvalid, "directory")
+
+	// Content that was changed or lost is not published.
+	e.ok(e.repo.Drop("", "trust/x/keys/one.pem"))
+	e.sign(Targets, "online")
+	e.commit()
+	name := ""
+	for n := range e.dir.MapFS {
+		if strings.HasSuffix(n, ".0.rego") {
+			name = n
+		}
+	}
+	e.dir.MapFS[name] = &fstest.MapFile{Data: []byte("9")}
+	_, err = e.repo.Files()
+	refuses(t, err, store.CodeInvalid, "is not what the target policies/0.rego says")
+	delete(e.dir.MapFS, name)
+	_, err = e.repo.Files()
+	refuses(t, err, store.CodeNotFound, "the content of the target policies/0.rego is missing")
+}

@@ -12,6 +12,7 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
 	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify/trust"
 )
 
 // File is one file of a published repository. Its name is relative to where clients look: "3.root.json", "timestamp.json", "targets/<dir>/<sha256>.<name>".
@@ -54,6 +55,9 @@ func (r *Repository) Files() ([]File, error) {
 			}
 		}
 	}
+	if err := material(files); err != nil {
+		return nil, err
+	}
 	for _, d := range r.roots {
 		files = append(files, File{versioned(Root, d.version()), d.raw})
 	}
@@ -62,6 +66,20 @@ func (r *Repository) Files() ([]File, error) {
 		files = append(files, File{r.committed[role].name(), r.committed[role].raw})
 	}
 	return files, nil
+}
+
+// material refuses more trust material and policies than clients read.
+func material(files []File) error {
+	n, total := 0, 0
+	for _, f := range files {
+		if isMaterial(strings.TrimPrefix(f.Name, targetsDir)) {
+			n, total = n+1, total+len(f.Content)
+		}
+	}
+	if n > trust.MaxFiles || total > trust.MaxTotal {
+		return invalid("there are %d files of %d bytes under trust/ and policies/, and clients read %d of %d MiB; remove some", n, total, trust.MaxFiles, trust.MaxTotal>>20)
+	}
+	return nil
 }
 
 // content reads a target's content and checks it; nil for a target that names a manifest elsewhere.
