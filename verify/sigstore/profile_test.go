@@ -261,14 +261,14 @@ func asExpression(i verify.Identity) string {
 	return "^" + strings.ReplaceAll(i.Subject, "**", ".*") + "$"
 }
 
-// Rekor 2 had entries of its own for envelopes in its first months. No engine of today reads them: who wants a log is told the kind, who trusts a key does not look.
+// In a bundle no engine reads entries of kind intoto 0.0.1, and no client wrote one: who wants a log is told the kind, who trusts a key does not look.
 func TestLogEntriesThatNobodyReads(t *testing.T) {
 	e, _ := newEstate("seed")
-	old := estate.With{Logs: []*estate.Log{e.Tiles}, TSAs: []*estate.TSA{e.TSA}, Entry: "dsse/0.0.2"}
+	old := estate.With{Logs: []*estate.Log{e.Rekor}, TSAs: []*estate.TSA{e.TSA}, Entry: "intoto/0.0.1"}
 	st := estate.Statement(vulnerability, `{"a":1}`, app().Descriptor.Digest)
 	f := one(t, app(), e.Identity(workflow, actions).Bundled(st, old).BundleLayer("0.3"), keylessOf(e))
 	want(t, f, verify.CodeUnsupported)
-	if !strings.Contains(f.Message, "of kind dsse 0.0.2") {
+	if !strings.Contains(f.Message, "of kind intoto 0.0.1") {
 		t.Errorf("got %q", f.Message)
 	}
 	a := keylessOf(e)
@@ -280,7 +280,7 @@ func TestLogEntriesThatNobodyReads(t *testing.T) {
 	want(t, one(t, app(), e.Key("k").Bundled(st, old).BundleLayer("0.3"), k), verify.CodeUnsupported)
 	// Beside an entry that is read, one that is not does no harm.
 	two := old
-	two.Logs, two.Entry = []*estate.Log{e.Rekor}, ""
+	two.Entry = ""
 	signed, unread := e.Identity(workflow, actions).Bundled(st, two), e.Identity(workflow, actions).Bundled(st, old)
 	signed.Entries = append(unread.Entries, signed.Entries...)
 	want(t, one(t, app(), signed.BundleLayer("0.3"), keylessOf(e)), "")
