@@ -484,7 +484,7 @@ func sbomInput(tx *store.Txn, s *subjectManifest, facts []verify.Fact) (*SBOMInp
 		switch {
 		case f.Authority == authorityRegistry || !sbomPredicate(f):
 		case f.Verified && found["attested"] == nil:
-			found["attested"] = &SBOMInput{Present: true, Origin: "attested", Verified: true, Digest: f.Evidence}
+			found["attested"] = attestedSBOM(f)
 		case !f.Verified && found["attached"] == nil:
 			found["attached"] = &SBOMInput{Present: true, Origin: "attached", Digest: f.Evidence}
 		}
@@ -517,6 +517,25 @@ func sbomInput(tx *store.Txn, s *subjectManifest, facts []verify.Fact) (*SBOMInp
 	}
 	best.Origins = origins
 	return best, nil
+}
+
+// attestedSBOM is what a proven statement says of the contents: see [verify.Statement.Summary].
+func attestedSBOM(f verify.Fact) *SBOMInput {
+	in := &SBOMInput{Present: true, Origin: "attested", Verified: true, Digest: f.Evidence}
+	in.Format, _ = f.Summary["format"].(string)
+	in.Generator, _ = f.Summary["tool"].(string)
+	if created, ok := f.Summary["created"].(string); ok {
+		if t, err := time.Parse(time.RFC3339, created); err == nil {
+			in.Created = t.UTC()
+		}
+	}
+	switch n := f.Summary["packages"].(type) {
+	case int64:
+		in.Packages = &PackagesInput{Count: int(n)}
+	case float64: // as the store gives it back
+		in.Packages = &PackagesInput{Count: int(n)}
+	}
+	return in
 }
 
 const authorityRegistry = "registry"

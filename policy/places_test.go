@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -182,5 +183,33 @@ func TestPlaces_OneList(t *testing.T) {
 		if f.suffix == "-" && listed[entries[n].Digest] != wanted {
 			t.Errorf("%s is listed as %q", f.name, listed[entries[n].Digest])
 		}
+	}
+}
+
+// TestPlaces_AttestedSBOM: of a proven SBOM, policies know the format and the tool, and how much there is, whether the fact is new or stored.
+func TestPlaces_AttestedSBOM(t *testing.T) {
+	const spdx = "https://spdx.dev/Document"
+	p := builtin("sbom")
+	p.Params = map[string]any{"origins": "attested", "formats": []string{"spdx"}}
+	set := compile(t, p)
+	k := newKit(t, func(o *policy.Options) { o.Engine = set })
+	i := k.push(pusher, "acme/app", "v1", "x")
+	want(t, "without an SBOM", k.get(puller, "acme/app", "v1"), denied)
+	statement := fmt.Appendf(nil, `{"_type":"https://in-toto.io/Statement/v1","subject":[{"digest":{"sha256":%q}}],"predicateType":%q,"predicate":{"spdxVersion":"SPDX-2.3","creationInfo":{"created":"2026-01-02T03:04:05Z",
+		"creators":["Tool: syft-1.2"]},"packages":[{},{}]}}`, i.desc.Digest.Encoded(), spdx)
+	k.attach(standsAs{suffix: referrers.SuffixAtt, configType: ocispec.MediaTypeImageConfig, layerType: verify.TypeDSSE,
+		content: func(t testing.TB, k *kit, _ store.Digest) []byte { return k.key.envelope(t, statement) }}, i)
+	want(t, "with an SBOM", k.get(puller, "acme/app", "v1"), string(i.desc.Digest))
+	for _, when := range []string{"new", "stored"} {
+		in := k.decided("acme/app", i.desc.Digest)
+		s := in.SBOM
+		if s == nil || s.Format != "spdx-2.3" || s.Generator != "syft-1.2" || s.Packages == nil || s.Packages.Count != 2 || s.Created.IsZero() || fmt.Sprint(in.Attestations[0].Summary["packages"]) != "2" {
+			t.Errorf("%s: %+v", when, s)
+		}
+		other := builtin("signed") // another set of policies decides on what was stored
+		other.Params = map[string]any{"authorities": "nobody"}
+		k.opts.Engine = compile(t, p, other)
+		k.start()
+		want(t, "under another policy", k.get(puller, "acme/app", "v1"), denied)
 	}
 }

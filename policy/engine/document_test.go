@@ -88,6 +88,37 @@ func TestDocument(t *testing.T) {
 	}
 }
 
+// TestDocument_Numbers: a summary is the same whether it was just made or read back from the store.
+func TestDocument_Numbers(t *testing.T) {
+	enc, err := newEncoder(reflect.TypeFor[policy.Input]())
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := func(summary map[string]any) ast.Value {
+		in := ask(policy.EntryAdmit)
+		in.Attestations = []policy.AttestationInput{{Summary: summary}}
+		v, err := newDocument(enc, in).input(Reads{Fields: []string{"attestations"}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	for _, n := range []int64{0, 7, 512, 1_234_567, 1 << 40} {
+		fresh := map[string]any{"packages": n, "counts": map[string]any{"high": n}, "levels": []any{"x"}}
+		b, err := json.Marshal(fresh)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var stored map[string]any
+		if err := json.Unmarshal(b, &stored); err != nil {
+			t.Fatal(err)
+		}
+		if x, y := of(fresh), of(stored); x.Compare(y) != 0 || x.String() != y.String() {
+			t.Errorf("%v and %v", x, y)
+		}
+	}
+}
+
 // TestDocument_Absent: nil lists are empty and never null, and admit has no tag.
 func TestDocument_Absent(t *testing.T) {
 	source := `package assay

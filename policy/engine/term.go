@@ -3,8 +3,10 @@ package engine
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -164,6 +166,11 @@ func (e *encoder) foreign(x any, depth int) (*ast.Term, error) {
 	switch x := x.(type) {
 	case string, bool, []any, map[string]any, int, int64:
 		return e.term(reflect.ValueOf(x), depth)
+	case float64: // a whole number that was stored comes back as this, and is still one
+		if x == math.Trunc(x) && math.Abs(x) <= 1<<53 {
+			return e.term(reflect.ValueOf(int64(x)), depth)
+		}
+		return ast.NumberTerm(json.Number(strconv.FormatFloat(x, 'g', -1, 64))), nil
 	default:
 		value, err := ast.InterfaceToValue(x)
 		if err != nil {
