@@ -26,6 +26,9 @@ type lab struct {
 	path     string // PATH of the scripts
 }
 
+// sharedFixtures lie beside the project.
+const sharedFixtures = "../../../shared/fixtures"
+
 // TestScripts runs testdata/script/*.txtar: the real binary, real clients, one server per script.
 //
 // Besides testscript's own commands they have
@@ -42,7 +45,7 @@ type lab struct {
 //	graft ANNOTATION FROM TO OUT   puts the annotation of one signature's manifest into another's
 //	dockerd, containerd            start a daemon of the script's own
 //
-// and the condition [tool:NAME], an error under CI=true where the tool is missing.
+// and the conditions [tool:NAME] and [fixtures] (what others signed, in $FIXTURES), errors under CI=true where the thing is missing.
 func TestScripts(t *testing.T) {
 	l := newLab(t, os.Getenv("ASSAY_TEST_RACE") != "")
 	testscript.Run(t, l.params("testdata/script"))
@@ -105,6 +108,13 @@ func (l *lab) params(dir string) testscript.Params {
 		RequireUniqueNames: true,
 		Setup:              l.setup,
 		Condition: func(cond string) (bool, error) {
+			if cond == "fixtures" {
+				_, err := os.Stat(sharedFixtures)
+				if err != nil && os.Getenv("CI") == "true" {
+					return false, fmt.Errorf("the shared fixtures are missing: %w", err)
+				}
+				return err == nil, nil
+			}
 			name, ok := strings.CutPrefix(cond, "tool:")
 			if !ok {
 				return false, fmt.Errorf("unknown condition %q", cond)
@@ -143,6 +153,9 @@ func (l *lab) setup(env *testscript.Env) error {
 	env.Setenv("REGCTL_CONFIG", filepath.Join(work, "home/regctl.json"))
 	// Clients as they are called below. The loopback address is plain HTTP for docker, crane and cosign without being asked.
 	env.Setenv("regctl", "regctl --host reg="+registry+",tls=disabled")
+	if fixtures, err := filepath.Abs(sharedFixtures); err == nil {
+		env.Setenv("FIXTURES", fixtures)
+	}
 	env.Values[estatesKey{}] = map[string]*estate.Estate{}
 	env.Values[serverKey{}] = &server{work: work, address: registry, stateOf: env}
 	env.Defer(env.Values[serverKey{}].(*server).kill)
