@@ -18,12 +18,14 @@ const (
 	MaxKeys   = 64       // keys of one authority
 	MaxGlobs  = 256      // repository patterns of one authority
 
-	MaxTrustedRoot  = 1 << 20 // a Sigstore trusted root, or the certificates or revocation lists of an authority in PEM
-	MaxRoots        = 256     // certificates that one authority trusts for one purpose, and its revocation lists
-	MaxCertificates = 32      // certificates, log entries and timestamps, of each, that come with one signature; more is CodeMalformed
-	MaxAttached     = 1 << 20 // bytes of one log entry, or of the annotation that holds it; of the certificates and of the timestamp of one layer; more is CodeMalformed
-	MaxIdentities   = 256     // identities of one authority
-	MaxPattern      = 1024    // bytes of a pattern of an identity
-	MaxRevoked      = 4096    // entries of each list of what an authority no longer vouches for
-	MaxProfile      = 8       // the most that a profile asks for of one thing
+	MaxTrustedRoot  = 1 << 20   // a Sigstore trusted root, or the certificates or revocation lists of an authority in PEM
+	MaxRoots        = 256       // certificates that one authority trusts for one purpose, and its revocation lists
+	MaxCertificates = 32        // certificates, and log entries, that come with one signature; more is CodeMalformed
+	MaxTimestamps   = 8         // timestamps that come with one signature: no profile asks for more; more is CodeMalformed
+	MaxTimestamp    = 16 << 10  // bytes of one timestamp (RFC 3161 response), which may hold any number of hostile certificates and signatures; more is CodeMalformed
+	MaxAttached     = 128 << 10 // bytes of one log entry, and of each annotation beside a signature; more is CodeMalformed
+	MaxIdentities   = 256       // identities of one authority
+	MaxPattern      = 1024      // bytes of a pattern of an identity
+	MaxRevoked      = 4096      // entries of each list of what an authority no longer vouches for
+	MaxProfile      = 8         // the most that a profile asks for of one thing
 )

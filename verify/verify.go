@@ -86,8 +86,8 @@ const PredicateCosignSign = "https://sigstore.dev/cosign/sign/v1"
 
 // Fact is one layer of one evidence manifest, judged under one authority: proven, or refused with a code of the closed set in codes.go.
 // A layer yields one proven fact per authority that verified it; one that no authority could verify yields exactly one refused fact,
-// with the most telling code (see Code.Tells). Of an unproven fact, KeyID, Authority and ClaimedReference are set only where a trusted
-// or revoked key did make the signature; PredicateType is then what the layer claims.
+// with the most telling code (see Code.Tells). Of an unproven fact, Authority, ClaimedReference and who signed (KeyID; or Issuer, Identity, Serial and Extensions) are
+// set only where a trusted or revoked key did make the signature, or a certificate that leads to a root of the authority; PredicateType is then what the layer claims.
 type Fact struct {
 	Evidence         store.Digest      `json:"evidence"`
 	Layer            store.Digest      `json:"layer"`

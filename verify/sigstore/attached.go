@@ -28,6 +28,11 @@ type attached struct {
 // readAnnotations reads what cosign writes beside a signature. The errors are sentences and repeat nothing of the annotations.
 func readAnnotations(annotations map[string]string) (*attached, error) {
 	a := &attached{}
+	for _, name := range [...]string{verify.AnnotationCertificate, verify.AnnotationChain, verify.AnnotationRekor, verify.AnnotationTimestamp} {
+		if len(annotations[name]) > verify.MaxAttached {
+			return nil, fmt.Errorf("the annotation %s has more than %d KiB", name, verify.MaxAttached>>10)
+		}
+	}
 	if text := annotations[verify.AnnotationCertificate]; text != "" {
 		certificates, err := readCertificates([]byte(text), 1)
 		if err != nil {
@@ -36,9 +41,6 @@ func readAnnotations(annotations map[string]string) (*attached, error) {
 		a.leaf = tolerated(certificates[0])
 	}
 	if text := annotations[verify.AnnotationChain]; strings.TrimSpace(text) != "" {
-		if len(text) > verify.MaxAttached {
-			return nil, fmt.Errorf("the annotation %s has more than %d KiB", verify.AnnotationChain, verify.MaxAttached>>10)
-		}
 		chain, err := readCertificates([]byte(text), verify.MaxCertificates)
 		if err != nil {
 			return nil, fmt.Errorf("the annotation %s is not a chain of certificates in PEM: %w", verify.AnnotationChain, err)
@@ -134,8 +136,8 @@ func readTimestamp(b []byte) ([]byte, error) {
 	if err := object(b, &doc); err != nil {
 		return nil, err
 	}
-	if len(doc.Timestamp) == 0 {
-		return nil, errors.New("SignedRFC3161Timestamp is missing")
+	if n := len(doc.Timestamp); n == 0 || n > verify.MaxTimestamp {
+		return nil, fmt.Errorf("SignedRFC3161Timestamp has not 1 to %d bytes", verify.MaxTimestamp)
 	}
 	return doc.Timestamp, nil
 }
@@ -179,12 +181,12 @@ func readMaterial(b *bundle.Bundle, unread []*protorekor.TransparencyLogEntry) (
 		}
 	}
 	timestamps := m.GetTimestampVerificationData().GetRfc3161Timestamps()
-	if len(timestamps) > verify.MaxCertificates {
-		return nil, fmt.Errorf("it has more than %d timestamps", verify.MaxCertificates)
+	if len(timestamps) > verify.MaxTimestamps {
+		return nil, fmt.Errorf("it has more than %d timestamps", verify.MaxTimestamps)
 	}
 	for _, t := range timestamps {
-		if n := len(t.GetSignedTimestamp()); n == 0 || n > verify.MaxAttached {
-			return nil, fmt.Errorf("a timestamp has not 1 to %d bytes", verify.MaxAttached)
+		if n := len(t.GetSignedTimestamp()); n == 0 || n > verify.MaxTimestamp {
+			return nil, fmt.Errorf("a timestamp has not 1 to %d bytes", verify.MaxTimestamp)
 		}
 		a.timestamps = append(a.timestamps, t.GetSignedTimestamp())
 	}

@@ -51,6 +51,9 @@ func prepare(a verify.Authority) (ready *authority, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("has an identity %d that cannot be used: %s", i+1, sentence(err))
 		}
+		if a.Kind == verify.KindSigstore && (identity.Issuer+identity.IssuerRegexp == "" || identity.Subject+identity.SubjectRegexp == "") {
+			return nil, fmt.Errorf("has an identity %d without an issuer, or without a subject; both are needed", i+1)
+		}
 		ready.identities = append(ready.identities, m)
 	}
 	return ready, ready.readTrust()

@@ -35,7 +35,10 @@ func bearerOf(c *x509.Certificate, fulcio bool) (*bearer, *refusal) {
 	for _, u := range c.URIs {
 		b.names = append(b.names, u.String())
 	}
-	b.names = append(append(b.names, c.EmailAddresses...), c.DNSNames...)
+	b.names = append(b.names, c.EmailAddresses...)
+	if !fulcio { // which issues for addresses, URIs and names of its own form
+		b.names = append(b.names, c.DNSNames...)
+	}
 	if len(b.names) == 0 {
 		if other, err := cryptoutils.UnmarshalOtherNameSAN(c.Extensions); err == nil && other != "" {
 			b.names = []string{other}
@@ -152,6 +155,9 @@ type path struct {
 
 // pathAt finds the chains of a leaf to a root of the authority as they were at a time; nil where there is none.
 func (t *trust) pathAt(leaf *x509.Certificate, at time.Time) *path {
+	if at.IsZero() {
+		return nil // the library would take the present time
+	}
 	chains, err := engine.VerifyLeafCertificate(at, leaf, t)
 	if err != nil || len(chains) == 0 {
 		return nil

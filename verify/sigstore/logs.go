@@ -53,6 +53,9 @@ type logProof struct {
 func (v *Verifier) logs(ctx context.Context, t *trust, c *claim, m *maker, a *attached) logProof {
 	var p logProof
 	for _, e := range a.entries {
+		if p.wrong != nil {
+			break
+		}
 		id := hex.EncodeToString(e.GetLogId().GetKeyId())
 		if _, known := t.logs[id]; !known {
 			p.fail(refused(verify.CodeNoLog, "The log entry is in the log %s, which the authority does not trust; complete its trusted_root, or sign with its log.", short(id)))
@@ -68,7 +71,7 @@ func (v *Verifier) logs(ctx context.Context, t *trust, c *claim, m *maker, a *at
 			}
 		case r.code == verify.CodeNoLog || r.code == verify.CodeUnsupported:
 			p.fail(r)
-		case p.wrong == nil || r.code.Tells(p.wrong.code):
+		default:
 			p.wrong = r
 		}
 	}

@@ -1,9 +1,11 @@
 package sigstore
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -127,6 +129,8 @@ func TestCheckAuthority(t *testing.T) {
 		"no time": {edited(keylessOf(e), func(a *verify.Authority) {
 			a.TrustedRoot, a.Profile = without(func(p *estate.Parts) { p.TSAs = nil }), &verify.Profile{Timestamps: 1}
 		}), "1 trusted times and trusts 0"},
+		"an identity without an issuer":    {edited(keylessOf(e), func(a *verify.Authority) { a.Identities[0].Issuer = "" }), "without an issuer"},
+		"an identity without a subject":    {edited(keylessOf(e), func(a *verify.Authority) { a.Identities[0].Subject = "" }), "without a subject"},
 		"an identity that matches anybody": {edited(keylessOf(e), func(a *verify.Authority) { a.Identities[0].SubjectRegexp, a.Identities[0].Subject = ".*", "" }), "identity 1 that cannot be used"},
 		"roots: none":                      {edited(corporate(ca), func(a *verify.Authority) { a.Roots = "" }), "no PEM block"},
 		"roots: no PEM":                    {edited(corporate(ca), func(a *verify.Authority) { a.Roots = "x" }), "does not begin with"},
@@ -284,4 +288,56 @@ func TestLogEntriesThatNobodyReads(t *testing.T) {
 	signed, unread := e.Identity(workflow, actions).Bundled(st, two), e.Identity(workflow, actions).Bundled(st, old)
 	signed.Entries = append(unread.Entries, signed.Entries...)
 	want(t, one(t, app(), signed.BundleLayer("0.3"), keylessOf(e)), "")
+}
+
+// What came along has limits of its own: beyond them it is not handed to the libraries.
+func TestLimitsOfWhatComesAlong(t *testing.T) {
+	e, _ := newEstate("seed")
+	sign := func(edit func(s *estate.Signed)) verify.Layer {
+		s := e.Identity(workflow, actions).Bundled(estate.Statement(vulnerability, `{"a":1}`, app().Descriptor.Digest), both(e))
+		edit(s)
+		return s.BundleLayer("0.3")
+	}
+	for name, c := range map[string]struct {
+		edit func(s *estate.Signed)
+		code verify.Code
+	}{
+		"8 timestamps":        {func(s *estate.Signed) { s.Timestamps = slices.Repeat(s.Timestamps, verify.MaxTimestamps) }, ""},
+		"9 timestamps":        {func(s *estate.Signed) { s.Timestamps = slices.Repeat(s.Timestamps, verify.MaxTimestamps+1) }, verify.CodeMalformed},
+		"a timestamp too big": {func(s *estate.Signed) { s.Timestamps = [][]byte{make([]byte, verify.MaxTimestamp+1)} }, verify.CodeMalformed},
+		"an empty timestamp":  {func(s *estate.Signed) { s.Timestamps = [][]byte{{}} }, verify.CodeMalformed},
+		"an entry too big": {func(s *estate.Signed) {
+			s.Entries[0].CanonicalizedBody = append(s.Entries[0].CanonicalizedBody, bytes.Repeat([]byte(" "), verify.MaxAttached)...)
+		}, verify.CodeMalformed},
+		"33 entries": {func(s *estate.Signed) { s.Entries = slices.Repeat(s.Entries, verify.MaxCertificates+1) }, verify.CodeMalformed},
+	} {
+		t.Run(name, func(t *testing.T) { want(t, one(t, app(), sign(c.edit), keylessOf(e)), c.code) })
+	}
+}
+
+// A path is never judged at the present time, which is what the library takes for none.
+func TestNoPathWithoutATime(t *testing.T) {
+	e, _ := newEstate("seed")
+	ready, err := prepare(keylessOf(e))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ready.trust.pathAt(e.Identity(workflow, actions).Certificate, time.Time{}) != nil {
+		t.Error("a path was found at no time")
+	}
+}
+
+// Names in certificates are a stranger's text too: messages stay short and printable.
+func TestHostileNames(t *testing.T) {
+	e, _ := newEstate("seed")
+	ca := e.NewCA("corp")
+	for _, name := range []string{"\x1b[31m\r\nDENIED", strings.Repeat("\x00", 900), strings.Repeat("ü\u202e", 400)} {
+		template := employee()
+		template.Subject.CommonName = name
+		f := one(t, app(), ca.Issue("hostile", template).Simple(simplePayload(), estate.With{}).SimpleLayer(), corporate(ca))
+		want(t, f, verify.CodeIdentity)
+		if strings.ContainsAny(f.Message, "\x1b\u202e") || len(f.Identity) > verify.MaxText {
+			t.Errorf("got %q", f.Message)
+		}
+	}
 }

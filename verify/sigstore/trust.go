@@ -235,5 +235,9 @@ func sentence(err error) string {
 // printable keeps text that somebody else wrote short, and fit for one line.
 func printable(s string) string {
 	quoted := fmt.Sprintf("%q", cutTo(s, 100))
-	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
+	text := strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
+	if len(text) <= 110 {
+		return text
+	}
+	return strings.ToValidUTF8(text[:110], "") + "…"
 }

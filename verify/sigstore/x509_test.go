@@ -59,28 +59,27 @@ func TestPrivatePKI(t *testing.T) {
 	}
 }
 
-func TestPrivatePKIRefusals(t *testing.T) {
-	e, at := newEstate("seed")
-	born := at.at
-	ca, stranger := e.NewCA("corp"), e.NewCA("stranger")
-	codeSigning := e.NewCA("code", x509.ExtKeyUsageCodeSigning)
+// pkiCase is a certificate, a signature by it, and what an authority makes of it.
+type pkiCase struct {
+	name     string
+	ca       *estate.CA
+	template *x509.Certificate
+	after    time.Duration // between the certificate and the signature
+	trusted  func(a *verify.Authority)
+	code     verify.Code
+	says     string
+}
+
+func pkiCases(e *estate.Estate, ca, stranger, codeSigning *estate.CA) []pkiCase {
 	ten := big.NewInt(0x10)
-	mail, _ := url.Parse("https://acme.example/release")
+	mail := &url.URL{Scheme: "https", Host: "acme.example", Path: "/release"}
 	named := func(edit func(c *x509.Certificate)) *x509.Certificate {
 		c := employee()
 		edit(c)
 		return c
 	}
 	stampedBy := func(a *verify.Authority) { a.TimestampRoots = e.TSA.RootsPEM() }
-	for _, c := range []struct {
-		name     string
-		ca       *estate.CA
-		template *x509.Certificate
-		after    time.Duration // between the certificate and the signature
-		trusted  func(a *verify.Authority)
-		code     verify.Code
-		says     string
-	}{
+	return []pkiCase{
 		{name: "in order"},
 		{name: "another root", ca: stranger, code: verify.CodeUntrustedRoot, says: "CN=stranger intermediate"},
 		{name: "intermediate comes along", trusted: func(a *verify.Authority) { a.Roots = ca.RootPEM() }},
@@ -133,7 +132,14 @@ func TestPrivatePKIRefusals(t *testing.T) {
 				a.TrustedRoot = e.TrustedRoot()
 				a.Profile = &verify.Profile{Tlog: 1, Timestamps: 1}
 			}},
-	} {
+	}
+}
+
+func TestPrivatePKIRefusals(t *testing.T) {
+	e, at := newEstate("seed")
+	born := at.at
+	ca, stranger := e.NewCA("corp"), e.NewCA("stranger")
+	for _, c := range pkiCases(e, ca, stranger, e.NewCA("code", x509.ExtKeyUsageCodeSigning)) {
 		for _, f := range forms() {
 			if strings.Contains(c.name, "came along") || strings.Contains(c.name, "comes along") {
 				if strings.Contains(f.name, "0.3") {
