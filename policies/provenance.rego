@@ -182,14 +182,9 @@ sentence := object.union(lib.sentences, {
 	"attestation.issuer": sprintf("who signed it was vouched for by %s, and %s is wanted", [given({object.get(a, "issuer", "") | some a in near}), alternatives(input.params.issuer)]),
 	"attestation.untrusted": sprintf("the verified one is by %s, which does not count here", [given({object.get(a, "authority", "") | some a in near})]),
 	"attestation.predicate_type": sprintf("what is attested is %s, and %s is wanted", [given({a.predicate_type | some a in near}), alternatives(input.params.predicate_types)]),
-	"signature.identity": sprintf("it was signed by %s, whom no trusted authority names", [concat(" and ", array.slice([signer(a) | some a in near], 0, 1))]),
+	"signature.identity": lib.named(near),
 	"signature.unsigned": "the provenance that was attached, or that the build put into the index, carries no signature",
 })
-
-signer(a) := sprintf("%s (issuer %s)", [clipped(a.identity), substring(a.issuer, 0, 60)]) if {
-	a.identity != ""
-	a.issuer != ""
-} else := "somebody"
 
 # given(names) is what there is, for a sentence. A name without its reference is left out where the whole is there.
 given(names) := "nobody that it names" if {
@@ -209,14 +204,9 @@ listed(names, word) := both if {
 	both := concat(sprintf(" %s ", [word]), names)
 	count(names) <= 2
 	count(both) <= 92
-} else := clipped(names[0]) if {
+} else := lib.clipped(names[0]) if {
 	count(names) == 1
-} else := sprintf("%s %s %d more", [clipped(names[0]), word, count(names) - 1])
-
-# clipped(name) keeps both ends: the owner stands at one, the version at the other.
-clipped(name) := name if {
-	count(name) <= 92
-} else := sprintf("%s…%s", [substring(name, 0, 38), substring(name, count(name) - 53, 53)])
+} else := sprintf("%s %s %d more", [lib.clipped(names[0]), word, count(names) - 1])
 
 remedy := object.get(remedies, nearest, attest)
 

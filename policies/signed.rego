@@ -92,6 +92,7 @@ sentence := object.union(lib.sentences, {
 	"signature.annotations": "the one by an accepted authority lacks a signed annotation that this policy wants",
 	"signature.untrusted": sprintf("the valid one is by %s, which does not count here", [concat(" and ", {s.authority | some s in input.signatures; s.verified == true})]),
 	"signature.other_repository": sprintf("the valid one was made for %s", [elsewhere]),
+	"signature.identity": lib.named(input.signatures),
 })
 
 remedies := object.union(lib.remedies, {

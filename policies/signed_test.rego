@@ -120,6 +120,13 @@ test_another_repository_is_named if {
 	r.evidence == [evidence("a")]
 }
 
+test_who_signed_is_told if {
+	stranger := {"evidence": evidence("a"), "verified": false, "code": "signature.identity", "issuer": "https://issuer", "identity": "mallory@example.org"}
+	some r in assay.admit.deny with input as ask("image", [object.remove(stranger, ["issuer", "identity"]), stranger], {})
+	r.code == "signature.identity"
+	contains(r.msg, "it was signed by mallory@example.org (issuer https://issuer), whom no trusted authority names")
+}
+
 test_a_code_that_nobody_knows_still_denies if {
 	codes == {"signature.invalid"} with input as ask("image", [object.union(good, {"verified": false, "code": "signature.of_the_future"})], {})
 }

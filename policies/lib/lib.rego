@@ -192,6 +192,21 @@ sentences := {
 	"signature.internal": "verification failed inside the registry",
 }
 
+# named(facts) is the refusal of facts with the code signature.identity that says who signed, where a certificate says it.
+named(facts) := sprintf("it was signed by %s, whom no trusted authority names", [who(strangers[0])]) if {
+	strangers := [f | some f in facts; f.code == "signature.identity"; f.identity != ""]
+	count(strangers) > 0
+} else := sentences["signature.identity"]
+
+who(fact) := sprintf("%s (issuer %s)", [clipped(fact.identity), substring(fact.issuer, 0, 60)]) if {
+	fact.issuer != ""
+} else := clipped(fact.identity)
+
+# clipped(name) has at most 92 characters, of both ends: the owner stands at one, the version at the other.
+clipped(name) := name if {
+	count(name) <= 92
+} else := sprintf("%s…%s", [substring(name, 0, 38), substring(name, count(name) - 53, 53)])
+
 # What else than signing again helps.
 remedies := {
 	"signature.no_authority": "trust a key for this repository: assay trust add",

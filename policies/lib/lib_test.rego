@@ -80,3 +80,15 @@ test_every_refusal_has_its_sentence if {
 	count(lib.refusals) == count(object.keys(lib.sentences))
 	count(object.keys(lib.remedies) - object.keys(lib.sentences)) == 0
 }
+
+test_named if {
+	lib.named([]) == lib.sentences["signature.identity"]
+	lib.named([{"code": "signature.identity"}]) == lib.sentences["signature.identity"]
+	lib.named([{"code": "signature.identity", "identity": "CN=x"}]) == "it was signed by CN=x, whom no trusted authority names"
+}
+
+test_clipped if {
+	long := concat("", ["x" | some _ in numbers.range(1, 200)])
+	count(lib.clipped(long)) == 92
+	lib.clipped("short") == "short"
+}
