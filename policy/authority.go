@@ -122,6 +122,17 @@ func (a *authority) against(now *authority) denial {
 	return d
 }
 
+// revisions are the authorities that speak for a repository, for the record of a decision.
+func (t *trust) revisions(repo store.Name) map[string]string {
+	all := map[string]string{}
+	for _, a := range t.covering(repo) {
+		if all[a.Name] = a.revision; a.Kind == verify.KindTUF && t.tuf[a.Name] != nil {
+			all[a.Name] = t.tuf[a.Name].Revision
+		}
+	}
+	return all
+}
+
 // widens reports whether everything that counted under old counts under now: nothing differs but that there are more keys, identities or repositories, and
 // that less is revoked.
 func widens(old, now verify.Authority) bool {

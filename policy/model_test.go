@@ -18,7 +18,7 @@ import (
 	"github.com/assay-registry/assay/store"
 )
 
-// The model: what semantics.md says about current and visible tags, signatures, revocations and restarts, in forty lines.
+// The model: what semantics.md says about current and visible tags, signatures, revocations, trust and restarts, in fifty lines.
 
 const (
 	modelImages  = 3
@@ -31,6 +31,7 @@ const (
 type modelState struct {
 	current, visible [modelTags]int // image + 1; 0: none
 	signed, revoked  [modelImages]bool
+	distrusted       bool // the key that signed
 }
 
 type modelInput struct {
@@ -38,7 +39,7 @@ type modelInput struct {
 	tag, image int
 }
 
-func (s modelState) admitted(i int) bool { return i > 0 && s.signed[i-1] && !s.revoked[i-1] }
+func (s modelState) admitted(i int) bool { return i > 0 && s.signed[i-1] && !s.revoked[i-1] && !s.distrusted }
 
 func (s modelState) advance() modelState {
 	for t := range modelTags {
@@ -69,6 +70,15 @@ func modelStep(state, input, output any) (bool, any) {
 		return out == "ok", s
 	case "revoke", "lift":
 		s.revoked[in.image] = in.op == "revoke"
+		return out == "ok", s.advance()
+	case "distrust":
+		s.distrusted = true
+		return out == "ok", s
+	case "trust":
+		if !s.distrusted {
+			return out == notFound, s
+		}
+		s.distrusted = false
 		return out == "ok", s.advance()
 	case "untag":
 		if s.current[in.tag] == 0 {
@@ -140,6 +150,7 @@ type runner struct {
 	images []image
 	ticks  atomic.Int64
 	mu     sync.Mutex
+	widen  sync.RWMutex // a widening comes into effect as manifests are looked at again: the model has it at one moment, so nothing else happens meanwhile
 	lifts  [modelImages][]string // ids of revocations
 	ops    []porcupine.Operation
 }
@@ -169,14 +180,20 @@ func runHistory(t *testing.T, seed uint64) []porcupine.Operation {
 }
 
 func (r *runner) one(client int, rng *rand.Rand) {
-	kinds := []string{"push", "push", "sign", "sign", "unsign", "revoke", "lift", "untag", "head", "pull", "pull", "pull", "pull"}
+	kinds := []string{"push", "push", "sign", "sign", "unsign", "revoke", "lift", "distrust", "trust", "trust", "untag", "head", "pull", "pull", "pull", "pull"}
 	in := modelInput{kinds[rng.IntN(len(kinds))], rng.IntN(modelTags), rng.IntN(modelImages)}
 	if in.op == "lift" || in.op == "revoke" {
 		r.mu.Lock() // one change of revocations at a time: the model has a flag where the gate has records
 		defer r.mu.Unlock()
 	}
+	lock, unlock := r.widen.RLock, r.widen.RUnlock
+	if in.op == "trust" {
+		lock, unlock = r.widen.Lock, r.widen.Unlock
+	}
+	lock()
 	call := r.ticks.Add(1)
 	out := r.do(in)
+	unlock()
 	ret := r.ticks.Add(1)
 	if in.op != "lift" && in.op != "revoke" {
 		r.mu.Lock()
@@ -184,6 +201,12 @@ func (r *runner) one(client int, rng *rand.Rand) {
 	}
 	r.ops = append(r.ops, porcupine.Operation{ClientId: client, Input: in, Call: call, Output: out, Return: ret})
 }
+
+func (r *runner) trust() policy.TrustRevocation {
+	return policy.TrustRevocation{Authority: "release", Kind: policy.RevokedKey, Value: r.key.public.ID}
+}
+
+const notFound = string(store.CodeNotFound)
 
 func (r *runner) do(in modelInput) string {
 	d := r.images[in.image].desc.Digest
@@ -197,6 +220,15 @@ func (r *runner) do(in modelInput) string {
 		return "ok"
 	case "unsign":
 		return outcome(r.as(admin).DeleteManifest(r.ctx, app, store.Reference{Tag: referrers.TagOf(d, referrers.SuffixSig).String()}))
+	case "distrust":
+		_, err := r.a.RevokeTrust(r.ctx, admin, r.trust())
+		return outcome(err)
+	case "trust":
+		err := r.a.RestoreTrust(r.ctx, admin, r.trust())
+		if err == nil {
+			err = r.a.Catchup(r.ctx)
+		}
+		return outcome(err)
 	case "revoke":
 		v, err := r.a.Revoke(r.ctx, admin, policy.Revocation{Digest: d, Reason: "test"})
 		if err == nil {

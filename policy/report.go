@@ -44,8 +44,10 @@ type DecisionRecord struct {
 	Digest     store.Digest `json:"digest"`
 	At         time.Time    `json:"at"`
 	State      State        `json:"state"`
-	Input      *Input       `json:"input,omitempty"`
-	Result     *Decision    `json:"result"`
+	// Authorities are those that spoke for the repository, by name: sha256:<64 hex>, of a TUF repository what it says.
+	Authorities map[string]string `json:"authorities,omitempty"`
+	Input       *Input            `json:"input,omitempty"`
+	Result      *Decision         `json:"result"`
 }
 
 // TreeNode is a manifest with what belongs to it.

@@ -271,7 +271,7 @@ func (a *Admission) write(tx *store.Txn, t *trust, s *subjectManifest, v *verdic
 	if v.decision != nil && (changed || det.Decision == "" || det.Code != v.code || det.Reason != v.reason) {
 		det.Decision = v.input.Request.ID
 		v.decision.ID = det.Decision
-		a.putDecision(tx, s, v, now)
+		a.putDecision(tx, t, s, v, now)
 	}
 	det.Code, det.Reason, det.Remedy, det.Warnings, det.DecidedAt, det.Revision = v.code, clip(v.reason, maxMessage), clip(v.remedy, maxMessage), v.warnings, now, v.revision
 	if v.state == store.StatePending {
@@ -346,8 +346,8 @@ func (a *Admission) openBlobs(tx *store.Txn, s *subjectManifest) error {
 	return nil
 }
 
-func (a *Admission) putDecision(tx *store.Txn, s *subjectManifest, v *verdict, now time.Time) {
-	b, err := json.Marshal(DecisionRecord{ID: v.decision.ID, Repository: s.repo, Digest: s.rec.Digest, At: now, State: v.state, Input: v.input, Result: v.decision})
+func (a *Admission) putDecision(tx *store.Txn, t *trust, s *subjectManifest, v *verdict, now time.Time) {
+	b, err := json.Marshal(DecisionRecord{ID: v.decision.ID, Repository: s.repo, Digest: s.rec.Digest, At: now, State: v.state, Authorities: t.revisions(s.repo), Input: v.input, Result: v.decision})
 	if err != nil {
 		a.log.Error("a decision does not marshal", "digest", s.rec.Digest, "error", err)
 		return
