@@ -69,13 +69,20 @@ func TestTerminatingDelegation(t *testing.T) {
 	s.delegate("targets", metadata.DelegatedRole{Name: "only", Paths: []string{"acme/app/*"}, Terminating: true})
 	s.delegate("targets", paths("later", "acme/*/*"))
 	s.delegate("only", paths("below", "acme/app/*"))
+	s.delegate("only", metadata.DelegatedRole{Name: "deep", Paths: []string{"acme/app/*"}, Terminating: true})
 	s.pin("later", "acme/app/1", "x")
 	s.pin("later", "acme/other/1", "x")
 	s.pin("below", "acme/app/2", "x")
-	s.publishAll("targets", "only", "later", "below")
+	s.pin("deep", "acme/app/3", "x")
+	s.publishAll("targets", "only", "later", "below", "deep")
 	f := s.follow()
 	f.accepts()
-	f.wantPins(map[string]string{"acme/other/1": "later", "acme/app/2": "below"})
+	f.wantPins(map[string]string{"acme/other/1": "later", "acme/app/2": "below", "acme/app/3": "deep"})
+
+	s.targets["targets"].Signed.Delegations.Roles[0].Terminating = false // that of a role further down ends the search above it too
+	s.publishAll("targets")
+	f.accepts()
+	f.wantPins(map[string]string{"acme/other/1": "later", "acme/app/2": "below", "acme/app/3": "deep"})
 }
 
 func TestCycle(t *testing.T) {
@@ -83,11 +90,14 @@ func TestCycle(t *testing.T) {
 	s.delegate("targets", paths("a", "acme/*/*"))
 	s.delegate("a", paths("b", "acme/*/*"))
 	s.delegate("b", paths("a", "acme/*/*"))
+	s.delegate("targets", paths("c", "acme/c/*"))
 	s.pin("b", "acme/app/1", "x")
-	s.publishAll("targets", "a", "b")
+	s.pin("c", "acme/app/2", "nobody who is trusted with it lists it: the search goes round once")
+	s.publishAll("targets", "a", "b", "c")
 	f := s.follow()
 	f.accepts()
 	f.wantPins(map[string]string{"acme/app/1": "b"})
+	f.wantProblem("with which nobody trusts it")
 }
 
 func TestPathHashPrefixes(t *testing.T) {
