@@ -61,7 +61,9 @@ whole counts for each of them in this registry; other verifiers may want --recur
 				return err
 			}
 			return a.evidence(c.Context(), args[0], &s, referrers.SuffixSig, "signed", evidenceMaker{
-				layer: func(k *signer.Key, subject signer.Subject) (*signer.Layer, error) { return k.Sign(subject, annotations) },
+				layer: func(k *signer.Key, subject signer.Subject) (*signer.Layer, error) {
+					return k.Sign(subject, annotations)
+				},
 				bundle: func(k *signer.Key, subject signer.Subject) (*signer.Attachment, error) {
 					return k.SignBundle(subject, annotations, a.clock())
 				},
@@ -108,7 +110,9 @@ TYPE is a URI or one of: ` + strings.Join(signer.PredicateNames(), ", ") + ".",
 				return err
 			}
 			return a.evidence(c.Context(), args[0], &s, referrers.SuffixAtt, "attested", evidenceMaker{
-				layer: func(k *signer.Key, subject signer.Subject) (*signer.Layer, error) { return k.Attest(subject, predicateType, predicate) },
+				layer: func(k *signer.Key, subject signer.Subject) (*signer.Layer, error) {
+					return k.Attest(subject, predicateType, predicate)
+				},
 				bundle: func(k *signer.Key, subject signer.Subject) (*signer.Attachment, error) {
 					return k.AttestBundle(subject, predicateType, predicate, a.clock())
 				},

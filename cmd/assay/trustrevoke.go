@@ -1,11 +1,15 @@
 package main
 
 import (
+	"errors"
+	"io/fs"
+	"os"
 	"strconv"
 
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/verify"
 	"github.com/spf13/cobra"
 )
 
@@ -17,7 +21,7 @@ type distrust struct {
 
 func (d *distrust) flags(c *cobra.Command, reason string) {
 	f := c.Flags()
-	f.StringVar(&d.key, "key", "", "ID of a key: sha256:...")
+	f.StringVar(&d.key, "key", "", "ID of a key (sha256:...), or the PEM file of the public key")
 	f.StringVar(&d.serial, "serial", "", "serial number of a certificate in hexadecimal")
 	f.StringVar(&d.identity, "identity", "", "subject of certificates, as explanations show it")
 	f.Int64Var(&d.logIndex, "log-index", -1, "index of an entry in a transparency log")
@@ -25,13 +29,17 @@ func (d *distrust) flags(c *cobra.Command, reason string) {
 }
 
 // asked is the one thing that is meant: by a flag, or a key ID behind the name.
-func (d *distrust) asked(args []string) (client.Distrust, error) {
+func (d *distrust) asked(a *app, args []string) (client.Distrust, error) {
 	var found []client.Distrust
 	if len(args) > 1 {
 		found = append(found, client.Distrust{Kind: policy.RevokedKey, Value: args[1]})
 	}
 	if d.key != "" {
-		found = append(found, client.Distrust{Kind: policy.RevokedKey, Value: d.key})
+		id, err := a.keyID(d.key)
+		if err != nil {
+			return client.Distrust{}, err
+		}
+		found = append(found, client.Distrust{Kind: policy.RevokedKey, Value: id})
 	}
 	if d.serial != "" {
 		serial, ok := config.Serial(d.serial)
@@ -54,6 +62,25 @@ func (d *distrust) asked(args []string) (client.Distrust, error) {
 	}
 	found[0].Reason = d.reason
 	return found[0], nil
+}
+
+// keyID takes the ID of a key as it is, and reads it from a file with the public key.
+func (a *app) keyID(s string) (string, error) {
+	if config.ValidKeyID(s) {
+		return s, nil
+	}
+	text, err := os.ReadFile(a.path(s))
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil // said to be no key ID
+	}
+	if err != nil {
+		return "", err
+	}
+	k, err := verify.ParseKeyPEM(text)
+	if err != nil {
+		return "", usage("%s: %s", s, sentence(err))
+	}
+	return k.ID, nil
 }
 
 // kindName is how a person names what is revoked.
@@ -81,7 +108,7 @@ no more, from the very next pull on. Images that somebody else signed too stay a
 assay trust list --wide shows keys and identities, assay explain --wide serials and indexes.`,
 		Example: "  assay trust revoke release --key sha256:... --reason 'laptop stolen'\n  assay trust revoke github --identity https://github.com/acme/old/.github/workflows/release.yml@refs/heads/main",
 		RunE: func(c *cobra.Command, args []string) error {
-			what, err := d.asked(args)
+			what, err := d.asked(a, args)
 			if err == nil {
 				err = pathWord("the name of an authority", args[0])
 			}
@@ -100,7 +127,7 @@ func (a *app) trustRestore() *cobra.Command {
 	c := &cobra.Command{
 		Use: "restore NAME (--key ID | --serial HEX | --identity SUBJECT | --log-index N)", Short: "End such a revocation; what it refused is decided anew", Args: nameAndMore,
 		RunE: func(c *cobra.Command, args []string) error {
-			what, err := d.asked(args)
+			what, err := d.asked(a, args)
 			if err == nil {
 				err = pathWord("the name of an authority", args[0])
 			}
