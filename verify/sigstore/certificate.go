@@ -150,6 +150,7 @@ type path struct {
 	chains      [][]*x509.Certificate
 	from, until time.Time
 	ends        verify.Code // what ends then
+	fresh       time.Time   // until when its revocation lists say something; zero: none was asked
 	cut         *refusal    // set where every chain is revoked
 }
 
@@ -175,7 +176,7 @@ func (t *trust) pathAt(leaf *x509.Certificate, at time.Time) *path {
 			until, ends = s.fresh, verify.CodeRevokedCertificate
 		}
 		if len(p.chains) == 0 || until.After(p.until) {
-			p.from, p.until, p.ends = from, until, ends
+			p.from, p.until, p.ends, p.fresh = from, until, ends, s.fresh
 		}
 		p.chains = append(p.chains, chain)
 	}

@@ -52,6 +52,8 @@ func (v *Verifier) byCertificate(ctx context.Context, a *authority, c *claim, re
 		needed = max(needed, 1)
 	} else if needed == 0 {
 		f.ValidFrom, f.ValidUntil, f.Ends = p.from.UTC(), p.until.UTC(), p.ends
+	} else if !p.fresh.IsZero() {
+		f.ValidUntil, f.Ends = p.fresh.UTC(), verify.CodeRevokedCertificate
 	}
 	return c.finish(f, first(a.revokedBearer(att.leaf, who, p),
 		func() *refusal { return s.revokedEntry(a) },
@@ -102,6 +104,7 @@ func (v *Verifier) gather(ctx context.Context, a *authority, t *trust, c *claim,
 		times, failed := t.times(m, att, c.stamped())
 		s.times, s.mistimed = append(s.times, times...), failed
 	}
+	s.retire(t)
 	return s
 }
 

@@ -190,6 +190,22 @@ func hashNamed(s string) crypto.Hash {
 	return 0
 }
 
+// retire drops entries that carry no time of their own (a proof of inclusion alone) in logs that did not count when the signature was seen: the library asks for a log's window
+// only where the log itself says when.
+func (p *logProof) retire(t *trust) {
+	p.entries = slices.DeleteFunc(p.entries, func(l verify.LogEntry) bool {
+		log := t.logs[l.Log]
+		outside := func(s seen) bool {
+			return !log.ValidityPeriodStart.IsZero() && s.at.Before(log.ValidityPeriodStart) || !log.ValidityPeriodEnd.IsZero() && s.at.After(log.ValidityPeriodEnd)
+		}
+		if !l.At.IsZero() || !slices.ContainsFunc(p.times, outside) {
+			return false
+		}
+		p.fail(refused(verify.CodeNoLog, "The log %s counts from %s to %s, and the signature was made at another time; sign with a log that counts.", short(l.Log), instant(log.ValidityPeriodStart), instant(log.ValidityPeriodEnd)))
+		return true
+	})
+}
+
 // times proves the responses of timestamping authorities that came along: over the signature, or, in cosign's attestations, over the whole envelope.
 func (t *trust) times(m *maker, a *attached, over []byte) (times []seen, failed bool) {
 	if len(a.timestamps) == 0 || len(t.timestampers) == 0 {

@@ -3,6 +3,7 @@ package sigstore
 import (
 	"bytes"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -339,5 +340,27 @@ func TestHostileNames(t *testing.T) {
 		if strings.ContainsAny(f.Message, "\x1b\u202e") || len(f.Identity) > verify.MaxText {
 			t.Errorf("got %q", f.Message)
 		}
+	}
+}
+
+// A log of version 2 says nothing about a time: an entry counts only if the log's own key did when somebody else saw the signature.
+func TestLogThatRetired(t *testing.T) {
+	e, at := newEstate("seed")
+	w := estate.With{Logs: []*estate.Log{e.Tiles}, TSAs: []*estate.TSA{e.TSA}}
+	l := e.Identity(workflow, actions).Bundled(estate.Statement(vulnerability, `{"a":1}`, app().Descriptor.Digest), w).BundleLayer("0.3")
+	for _, c := range []struct {
+		ended time.Time
+		code  verify.Code
+	}{{at.at, ""}, {at.at.Add(-time.Second), verify.CodeNoLog}} {
+		var doc map[string]any
+		if err := json.Unmarshal([]byte(e.TrustedRoot()), &doc); err != nil {
+			t.Fatal(err)
+		}
+		for _, log := range doc["tlogs"].([]any) {
+			log.(map[string]any)["publicKey"].(map[string]any)["validFor"].(map[string]any)["end"] = c.ended.Format(time.RFC3339)
+		}
+		a := keylessOf(e)
+		a.TrustedRoot = string(marshal(doc))
+		want(t, one(t, app(), l, a), c.code)
 	}
 }

@@ -87,7 +87,13 @@ func TestVerifyIsPure(t *testing.T) {
 	s, other := p256(t, "signer"), p256(t, "other")
 	st := statement(vulnerability, `{"a":1}`, app().Descriptor.Digest)
 	e := evidence(good(s), good(other), s.dsse(st), s.bundle(verify.TypeBundle, st))
-	authorities := []verify.Authority{release(s.key, other.key)}
+	estate, _ := newEstate("seed")
+	for _, f := range forms() {
+		e[0].Layers = append(e[0].Layers, f.layer(f.sign(estate.Identity(workflow, actions), both(estate), image)))
+	}
+	ca := estate.NewCA("corp")
+	e[0].Layers = append(e[0].Layers, ca.Issue("release", employee()).Simple(simplePayload(), both(estate)).SimpleLayer())
+	authorities := []verify.Authority{release(s.key, other.key), keylessOf(estate), corporate(ca)}
 	before := marshal(e)
 	v := New(slog.New(slog.DiscardHandler))
 	first, err := v.Verify(context.Background(), app(), e, authorities)

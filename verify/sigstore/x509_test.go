@@ -196,13 +196,15 @@ func TestEndOfARevocationList(t *testing.T) {
 	ca := e.NewCA("corp")
 	long := employee()
 	long.NotBefore, long.NotAfter = at.at, at.at.Add(30*24*time.Hour)
-	l := ca.Issue("long", long).Simple(estate.Payload("r.example/acme/app", app().Descriptor.Digest), estate.With{}).SimpleLayer()
+	l := ca.Issue("long", long).Simple(simplePayload(), stamped(e)).SimpleLayer()
 	a := corporate(ca)
 	a.CRLs = ca.CRL()
-	f := one(t, app(), l, a)
-	want(t, f, "")
-	if end := at.at.Add(24 * time.Hour); !f.ValidUntil.Equal(end) || f.Ends != verify.CodeRevokedCertificate || f.At(end).Code != verify.CodeRevokedCertificate || !f.At(end.Add(-time.Second)).Verified {
-		t.Errorf("got %+v", f)
+	for _, a.TimestampRoots = range []string{"", e.TSA.RootsPEM()} { // a timestamp proves when it was made, not that nobody revoked it since
+		f := one(t, app(), l, a)
+		want(t, f, "")
+		if end := at.at.Add(24 * time.Hour); !f.ValidUntil.Equal(end) || f.Ends != verify.CodeRevokedCertificate || f.At(end).Code != verify.CodeRevokedCertificate || !f.At(end.Add(-time.Second)).Verified {
+			t.Errorf("got %+v", f)
+		}
 	}
 }
 
