@@ -179,8 +179,8 @@ func (a *authority) lacksSCT(t *trust, p *path) *refusal {
 	if a.wants.SCT == 0 || engine.VerifySignedCertificateTimestamp(p.chains, a.wants.SCT, t) == nil {
 		return nil
 	}
-	return refused(verify.CodeNoSCT, "The certificate has no timestamps of %s certificate log that authority %s trusts, and %d wanted; sign with a certificate of an instance that logs them, or set sct in its profile.",
-		count(a.wants.SCT), a.Name, a.wants.SCT)
+	return refused(verify.CodeNoSCT, "The certificate has fewer than %d timestamps of certificate logs that authority %s trusts; sign with a certificate of an instance that logs them, or lower sct in its profile.",
+		a.wants.SCT, a.Name)
 }
 
 // lacks refuses a signature with less than the profile asks for.
