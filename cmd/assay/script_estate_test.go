@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -83,6 +84,79 @@ func cmdGraft(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(json.Unmarshal([]byte(ts.ReadFile(file)), &doc))
 		layer := doc["layers"].([]any)[0].(map[string]any)
 		return doc, layer["annotations"].(map[string]any)
+	}
+	doc, to := read(args[2])
+	delete(to, args[0])
+	if args[1] != "-" {
+		_, from := read(args[1])
+		to[args[0]] = from[args[0]]
+	}
+	b, err := json.Marshal(doc)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[3]), b, 0o600))
+}
+
+// bundleType is the media type of the bundles that cosign writes.
+const bundleType = "application/vnd.dev.sigstore.bundle.v0.3+json"
+
+// cmdBundle is "bundle USER REPOSITORY SUBJECT FILE": it fetches the first sigstore bundle that refers to the subject's digest.
+func cmdBundle(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 4 {
+		ts.Fatalf("usage: bundle USER REPOSITORY SUBJECT FILE")
+	}
+	get := func(path string) []byte {
+		resp, b := call(ts, args[0], http.MethodGet, "/v2/"+args[1]+path, nil, nil)
+		if resp.StatusCode != http.StatusOK {
+			ts.Fatalf("%s: %s\n%s", path, resp.Status, b)
+		}
+		return b
+	}
+	var list struct {
+		Manifests []struct{ ArtifactType, Digest string }
+	}
+	ts.Check(json.Unmarshal(get("/referrers/"+args[2]), &list))
+	for _, m := range list.Manifests {
+		if m.ArtifactType != bundleType {
+			continue
+		}
+		var manifest struct {
+			Layers []struct{ Digest string }
+		}
+		ts.Check(json.Unmarshal(get("/manifests/"+m.Digest), &manifest))
+		ts.Check(os.WriteFile(ts.MkAbs(args[3]), get("/blobs/"+manifest.Layers[0].Digest), 0o600))
+		return
+	}
+	ts.Fatalf("%s has no bundle", args[2])
+}
+
+// cmdAttach is "attach USER REPOSITORY SUBJECT FILE": it pushes the file as a sigstore bundle that refers to the subject's digest, as cosign does.
+func cmdAttach(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 4 {
+		ts.Fatalf("usage: attach USER REPOSITORY SUBJECT FILE")
+	}
+	user, repo, subject, content := args[0], args[1], args[2], []byte(ts.ReadFile(args[3]))
+	resp, _ := call(ts, user, http.MethodHead, "/v2/"+repo+"/manifests/"+subject, nil, nil)
+	if resp.StatusCode != http.StatusOK {
+		ts.Fatalf("%s: %s", subject, resp.Status)
+	}
+	manifest := fmt.Sprintf(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","artifactType":%q,`+
+		`"config":{"mediaType":"application/vnd.oci.empty.v1+json","digest":%q,"size":2},"layers":[{"mediaType":%q,"digest":%q,"size":%d}],`+
+		`"subject":{"mediaType":%q,"digest":%q,"size":%d}}`, bundleType, upload(ts, user, repo, []byte("{}")), bundleType, upload(ts, user, repo, content), len(content),
+		resp.Header.Get("Content-Type"), subject, resp.ContentLength)
+	resp, b := call(ts, user, http.MethodPut, "/v2/"+repo+"/manifests/"+digestOf([]byte(manifest)), http.Header{"Content-Type": {"application/vnd.oci.image.manifest.v1+json"}}, []byte(manifest))
+	if resp.StatusCode != http.StatusCreated {
+		ts.Fatalf("%s\n%s", resp.Status, b)
+	}
+}
+
+// cmdSplice is "splice MEMBER FROM TO OUT": OUT is the bundle TO with a member of its verification material taken from FROM, or removed where FROM is "-".
+func cmdSplice(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 4 {
+		ts.Fatalf("usage: splice MEMBER FROM TO OUT")
+	}
+	read := func(file string) (doc, material map[string]any) {
+		ts.Check(json.Unmarshal([]byte(ts.ReadFile(file)), &doc))
+		return doc, doc["verificationMaterial"].(map[string]any)
 	}
 	doc, to := read(args[2])
 	delete(to, args[0])

@@ -43,6 +43,7 @@ const sharedFixtures = "../../../shared/fixtures"
 //	smuggle NAME                   writes payloads that pretend to be evidence (see script_smuggle_test.go)
 //	estate NAME, token [flags] ESTATE SUBJECT ISSUER FILE    a private Sigstore instance and its tokens (see script_estate_test.go)
 //	graft ANNOTATION FROM TO OUT   puts the annotation of one signature's manifest into another's
+//	bundle, splice, attach         fetch a sigstore bundle, put a part of one into another, push one as a referrer
 //	dockerd, containerd            start a daemon of the script's own
 //
 // and the conditions [tool:NAME] and [fixtures] (what others signed, in $FIXTURES), errors under CI=true where the thing is missing.
@@ -129,7 +130,7 @@ func (l *lab) params(dir string) testscript.Params {
 			"serve": cmdServe, "shutdown": cmdShutdown, "kill9": cmdKill,
 			"as": cmdAs, "http": cmdHTTP, "blob": cmdBlob, "manifest": cmdManifest, "referrer": cmdReferrer,
 			"mkimage": cmdImage, "smuggle": cmdSmuggle, "notary": cmdNotary, "notarize": cmdNotarize,
-			"estate": cmdEstate, "token": cmdToken, "capture": cmdCapture, "graft": cmdGraft,
+			"estate": cmdEstate, "token": cmdToken, "capture": cmdCapture, "graft": cmdGraft, "bundle": cmdBundle, "attach": cmdAttach, "splice": cmdSplice,
 			"dockerd": cmdDockerd, "containerd": cmdContainerd,
 		},
 	}
