@@ -14,10 +14,11 @@ import (
 
 // directory is a data directory that this process holds: no other server or check can open it until release.
 //
-//	lock      held while somebody works on the directory; names the process
-//	keys/     the registry's own keys (see keyring)
-//	blobs/    content (store/fs)
-//	meta.db   metadata (store/bolt)
+//	lock        held while somebody works on the directory; names the process
+//	keys/       the registry's own keys (see keyring)
+//	blobs/      content (store/fs)
+//	meta.db     metadata (store/bolt)
+//	trust.json  where the TUF repositories stand, for the doctor
 type directory struct {
 	path string
 	lock *os.File

@@ -42,8 +42,7 @@ type follower struct {
 
 // followed is one TUF repository on its way.
 type followed struct {
-	turn sync.Mutex    // held by whoever asks the source
-	wake chan struct{} // ask before the time
+	turn sync.Mutex // held by whoever takes metadata
 
 	mu                       sync.Mutex
 	attempted, checked, next time.Time // guarded by mu, as all that follows
@@ -110,7 +109,7 @@ func (f *follower) of(name string) *followed {
 	defer f.mu.Unlock()
 	w := f.known[name]
 	if w == nil {
-		w = &followed{wake: make(chan struct{}, 1)}
+		w = &followed{}
 		f.known[name] = w
 	}
 	return w
@@ -129,7 +128,7 @@ func (f *follower) follow(ctx context.Context, a verify.Authority) {
 	}
 	for ctx.Err() == nil {
 		seen := f.sources.moved(ctx, a)
-		_ = f.refresh(ctx, a.Name) // it is logged, counted and shown
+		_ = f.refresh(ctx, a.Name) // told already
 		timer := time.NewTimer(f.pause(a, w))
 		for waiting := true; waiting; {
 			select {
@@ -181,16 +180,33 @@ func (f *follower) authority(name string) (verify.Authority, error) {
 	return verify.Authority{}, store.Errorf(store.CodeNotFound, "there is no authority %.80q of kind tuf; assay trust status shows them", name)
 }
 
-// refresh asks the source of an authority now.
+// refresh asks the source of an authority now. A failure is logged, counted and shown.
 func (f *follower) refresh(ctx context.Context, name string) error {
 	a, err := f.authority(name)
 	if err != nil {
 		return err
 	}
-	return f.attempt(ctx, a, func(ctx context.Context) (trust.Source, error) { return f.sources.open(ctx, a) })
+	err = f.attempt(ctx, a, func(ctx context.Context) (trust.Source, error) { return f.sources.open(ctx, a) })
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return err // the end of the server, or of the caller: no failure of the source
+	}
+	f.of(name).note(f.clock(), err)
+	if err != nil {
+		f.log.Warn("TUF metadata could not be refreshed; what was verified before stays in force until it expires", "authority", name, "error", err)
+	}
+	f.told(ctx)
+	return err
 }
 
-// attempt takes what a source says, one at a time for each authority.
+// told writes down where everything stands.
+func (f *follower) told(ctx context.Context) {
+	if list, err := f.statuses(ctx, policy.System()); err == nil {
+		f.tell(list)
+	}
+}
+
+// attempt takes what a source says, one at a time for each authority, and then settles the policies: also after a failure, because those of metadata that
+// ran out refuse.
 func (f *follower) attempt(ctx context.Context, a verify.Authority, open func(context.Context) (trust.Source, error)) error {
 	w := f.of(a.Name)
 	w.turn.Lock()
@@ -198,22 +214,8 @@ func (f *follower) attempt(ctx context.Context, a verify.Authority, open func(co
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	err := f.take(ctx, a, open)
-	if settled := f.settle(ctx); settled != nil { // also after a failure: the policies of metadata that ran out refuse
-		f.log.Error("the policies of TUF repositories could not be put into force", "error", settled)
-		err = errors.Join(err, settled)
-	}
-	if ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled) {
-		return err // the end of the server, or of the caller: no failure of the source
-	}
-	w.note(f.clock(), err)
-	switch {
-	case err != nil:
-		f.log.Warn("TUF metadata could not be refreshed; what was verified before stays in force until it expires", "authority", a.Name, "error", err)
-	default:
-		f.log.Debug("TUF metadata is fresh", "authority", a.Name)
-	}
-	if list, statusErr := f.statuses(ctx, policy.System()); statusErr == nil {
-		f.tell(list)
+	if settled := f.settle(ctx); settled != nil {
+		err = errors.Join(err, fmt.Errorf("the policies of TUF repositories could not be put into force: %w", settled))
 	}
 	return err
 }
@@ -227,7 +229,7 @@ func (w *followed) note(now time.Time, err error) {
 		w.checked, w.failures, w.message = now, 0, ""
 		return
 	}
-	w.failures, w.failed, w.message = w.failures+1, w.failed+1, sentence(err)
+	w.failures, w.failed, w.message = w.failures+1, w.failed+1, strings.ReplaceAll(sentence(err), "\n", "; ")
 }
 
 // take asks a source, and puts into force what it says. What was verified before a failure is stored, so that nobody goes back behind it.
@@ -247,7 +249,7 @@ func (f *follower) take(ctx context.Context, a verify.Authority, open func(conte
 	}
 	if err == nil {
 		if err = f.accept(ctx, state); err != nil {
-			err = fmt.Errorf("what the TUF repository of %s says is not put into force: %w", a.Name, err)
+			err = fmt.Errorf("what the TUF repository of %s says is not put into force: %s", a.Name, sentence(err))
 			if state = trust.Guard(previous, state); state == nil {
 				return err
 			}
@@ -328,6 +330,8 @@ func (f *follower) ImportTrust(ctx context.Context, p policy.Principal, name str
 	if err := f.attempt(ctx, a, func(context.Context) (trust.Source, error) { return source, nil }); err != nil {
 		return nil, store.Errorf(store.CodeInvalid, "%s", sentence(err))
 	}
+	f.of(name).note(f.clock(), nil)
+	f.told(ctx)
 	if err := f.audit(ctx, policy.AuditRecord{At: f.clock(), Actor: p.Name, Action: "trust", Reason: "TUF metadata of " + name + " imported"}); err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/server"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -41,25 +42,27 @@ func (a *app) acceptTUF(ctx context.Context, r *registry, s *verify.TUFState) er
 			return store.Errorf(store.CodeInvalid, "it supplies the authority %s with the registry's own %s key, which never speaks for images", name, use)
 		}
 	}
-	r.ruling.Lock()
-	defer r.ruling.Unlock()
-	for _, au := range r.current.Trust() {
+	all, err := r.admission.Authorities(ctx, policy.System())
+	if err != nil {
+		return err
+	}
+	for _, au := range all {
 		m, ok := s.Material[au.Name]
 		if au.Material != s.Authority || !ok {
 			continue
 		}
-		supplied := au
-		supplied.Keys, supplied.TrustedRoot, supplied.Material = m.Keys, m.TrustedRoot, ""
-		if supplied.Kind != verify.KindKey {
-			supplied.Keys = nil
+		if au.Keys, au.TrustedRoot, au.Material = nil, m.TrustedRoot, ""; au.Kind == verify.KindKey {
+			au.Keys = m.Keys
 		}
-		if err := supplied.Validate(); err != nil {
+		if err := au.Validate(); err != nil {
 			return err
 		}
-		if err := a.usable(supplied); err != nil {
+		if err := a.usable(au); err != nil {
 			return err
 		}
 	}
+	r.ruling.Lock()
+	defer r.ruling.Unlock()
 	states := func(name string) *verify.TUFState {
 		if name == s.Authority {
 			return s
