@@ -118,12 +118,6 @@ func (a *Admission) RemoveAuthority(ctx context.Context, p Principal, name strin
 	return a.refusedChange(ctx, p, AuditRecord{}, err)
 }
 
-// RevokeKey is RevokeTrust of a key.
-func (a *Admission) RevokeKey(ctx context.Context, p Principal, authority, keyID string) error {
-	_, err := a.RevokeTrust(ctx, p, TrustRevocation{Authority: authority, Kind: RevokedKey, Value: keyID})
-	return err
-}
-
 // Revocations lists the records in force.
 func (a *Admission) Revocations(_ context.Context, p Principal) ([]Revocation, error) {
 	if err := p.administrator("**"); err != nil {

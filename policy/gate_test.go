@@ -323,6 +323,44 @@ func TestB26_Revocation(t *testing.T) {
 	want(t, "lifted", k.get(puller, app, string(i.desc.Digest)), string(i.desc.Digest))
 }
 
+// The record of a digest outlives the manifest, its last trace and the registry's restart: what comes back is refused, until an administrator lifts it.
+func TestARevokedDigestSurvivesDeletionCollectionAndANewPush(t *testing.T) {
+	k := newKit(t)
+	i := k.push(pusher, app, "v1", "one")
+	k.sign(signer, app, i.desc.Digest, k.key)
+	id := k.revoke(i.desc.Digest)
+	again := func(when string, wanted store.Code) {
+		t.Helper()
+		k.build(pusher, app, "one")
+		if _, err := k.put(pusher, app, "v2", ocispec.MediaTypeImageManifest, i.bytes); (err != nil) != (wanted != "") || err != nil && store.CodeOf(err) != wanted {
+			t.Errorf("%s: %v", when, err)
+		}
+	}
+	again("pushed again", store.CodeDenied)
+	k.delete(admin, app, string(i.desc.Digest))
+	again("deleted", store.CodeDenied)
+	k.clock.advance(100 * 24 * time.Hour)
+	k.housekeep()
+	k.clock.advance(48 * time.Hour)
+	k.housekeep()
+	if err := k.local.View(k.ctx, func(s store.Snapshot) error {
+		if s.Verdict(app, i.desc.Digest).State != "" || s.Content(i.desc.Digest) != nil {
+			t.Error("there is still a trace of the manifest")
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	again("collected", store.CodeDenied)
+	k.start()
+	again("after a restart", store.CodeDenied)
+	k.lift(id)
+	again("lifted", "")
+	want(t, "its signature went with it", k.get(puller, app, "v2"), denied)
+	k.sign(signer, app, i.desc.Digest, k.key)
+	want(t, "signed", k.get(puller, app, "v2"), string(i.desc.Digest))
+}
+
 func TestARevokedBlobTakesItsManifestsAlong(t *testing.T) {
 	k := newKit(t)
 	i := k.push(pusher, app, "v1", "one")

@@ -39,7 +39,9 @@ type modelInput struct {
 	tag, image int
 }
 
-func (s modelState) admitted(i int) bool { return i > 0 && s.signed[i-1] && !s.revoked[i-1] && !s.distrusted }
+func (s modelState) admitted(i int) bool {
+	return i > 0 && s.signed[i-1] && !s.revoked[i-1] && !s.distrusted
+}
 
 func (s modelState) advance() modelState {
 	for t := range modelTags {
@@ -150,7 +152,7 @@ type runner struct {
 	images []image
 	ticks  atomic.Int64
 	mu     sync.Mutex
-	widen  sync.RWMutex // a widening comes into effect as manifests are looked at again: the model has it at one moment, so nothing else happens meanwhile
+	widen  sync.RWMutex          // a widening comes into effect as manifests are looked at again: the model has it at one moment, so nothing else happens meanwhile
 	lifts  [modelImages][]string // ids of revocations
 	ops    []porcupine.Operation
 }

@@ -144,14 +144,7 @@ func (u *upload) Commit(ctx context.Context, d store.Digest) (store.Descriptor, 
 	if err == nil || store.CodeOf(err) == store.CodeDigestInvalid || store.CodeOf(err) == store.CodeDenied {
 		u.v.a.uploads.end(u.who, u.in.ID())
 	}
-	return desc, u.v.refusedUpload(ctx, u.repo, d, err)
-}
-
-func (v *view) refusedUpload(ctx context.Context, repo store.Name, d store.Digest, err error) error {
-	if err == nil {
-		return nil
-	}
-	return v.refusedWrite(ctx, repo, d, err)
+	return desc, u.v.refusedWrite(ctx, u.repo, d, err)
 }
 
 // Cancel drops the session.
@@ -186,7 +179,7 @@ func (v *view) Mount(ctx context.Context, from, to store.Name, d store.Digest) (
 		}
 		desc, err := v.a.link(ctx, source, to, d, !v.p.Roles(to).Has(RolePush|RoleAdmin))
 		if store.CodeOf(err) != store.CodeBlobUnknown {
-			return desc, v.refusedUpload(ctx, to, d, err)
+			return desc, v.refusedWrite(ctx, to, d, err)
 		}
 	}
 	return store.Descriptor{}, unknownBlob()
