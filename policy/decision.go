@@ -19,6 +19,8 @@ const (
 	StateRevoked     = store.StateRevoked
 	StateTombstoned  = store.StateTombstoned
 	StateEvidence    = store.StateEvidence
+	// StateUnknown is that of an image of another registry: nothing is kept about it, and only the entry point k8s meets it.
+	StateUnknown State = "unknown"
 )
 
 // Mode is how a policy takes effect.
@@ -83,6 +85,7 @@ type Traits struct {
 	Open          bool // every policy that matches is builtin:open
 	PushRules     bool // some policy, of whatever mode, has rules at the entry point push, or none matches
 	TagRules      bool // the same for tag
+	K8sRules      bool // some policy, of whatever mode, has rules at the entry point k8s
 }
 
 // Engine decides. Implementations are immutable snapshots: a reload makes a new one.

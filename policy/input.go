@@ -17,13 +17,14 @@ const (
 	EntryPush  Entry = "push"
 	EntryAdmit Entry = "admit"
 	EntryTag   Entry = "tag"
+	EntryK8s   Entry = "k8s" // a cluster asks about an image that a pull would get, or that lies in another registry
 )
 
 // Input is the document policy.input/v1: everything that a policy may know. Optional parts are absent, never null.
 type Input struct {
 	Schema       string             `json:"schema"` // "policy.input/v1"
 	Request      RequestInput       `json:"request"`
-	Actor        *ActorInput        `json:"actor,omitempty"` // push only
+	Actor        *ActorInput        `json:"actor,omitempty"` // push; at k8s whoever pulls
 	Subject      SubjectInput       `json:"subject"`
 	Manifest     *ManifestInput     `json:"manifest,omitempty"`
 	Index        *IndexInput        `json:"index,omitempty"`
@@ -34,6 +35,7 @@ type Input struct {
 	TUF          *TUFInput          `json:"tuf,omitempty"` // tag only
 	Referrers    *ReferrersInput    `json:"referrers,omitempty"`
 	Tags         *TagsInput         `json:"tags,omitempty"`
+	K8s          *K8sInput          `json:"k8s,omitempty"` // k8s only
 
 	// Content opens the evidence that is listed above, for policies that read whole predicates. It is no part of the document; nil where a document is all there is.
 	Content Content `json:"-"`
@@ -54,20 +56,22 @@ type RequestInput struct {
 	Entry    Entry     `json:"entry"`
 	Replay   bool      `json:"replay,omitempty"`
 	Time     time.Time `json:"time"`
-	Protocol string    `json:"protocol"` // oci, api
+	Protocol string    `json:"protocol"` // oci, api; of a cluster k8s.validating, k8s.mutating, gatekeeper, imagepolicy
+	DryRun   bool      `json:"dry_run,omitempty"`
 }
 
-// ActorInput is who pushes.
+// ActorInput is who pushes; at the entry point k8s it is whoever pulls, without a name.
 type ActorInput struct {
 	Kind  PrincipalKind `json:"kind"`
 	Name  string        `json:"name"`
 	Roles []string      `json:"roles"`
 }
 
-// SubjectInput is the manifest in question.
+// SubjectInput is the manifest in question. Of an image of another registry (entry point k8s) it has the repository, as host/path, tag, digest where the image
+// names one, and the state [StateUnknown]; the rest is empty.
 type SubjectInput struct {
 	Repository   store.Name     `json:"repository"`
-	Tag          string         `json:"tag,omitempty"` // push and tag only
+	Tag          string         `json:"tag,omitempty"` // push, tag and k8s only
 	Digest       store.Digest   `json:"digest"`
 	MediaType    string         `json:"media_type"`
 	ArtifactType string         `json:"artifact_type,omitempty"`
@@ -236,6 +240,19 @@ type TagsInput struct {
 	Visible        []string     `json:"visible,omitempty"`
 	PreviousDigest store.Digest `json:"previous_digest,omitempty"` // the tag's visible digest until now; of a deleted tag its last, until an administrator frees the name
 	Immutable      bool         `json:"immutable,omitempty"`
+}
+
+// K8sInput is what a cluster says of the place in which it would run the image. Gatekeeper, and the verify API, say the image alone.
+type K8sInput struct {
+	Operation     string `json:"operation,omitempty"` // CREATE, UPDATE
+	Kind          string `json:"kind,omitempty"`      // of the object: Pod, Deployment, ...
+	Namespace     string `json:"namespace,omitempty"`
+	Name          string `json:"name,omitempty"` // of the object; absent where the cluster generates it
+	User          string `json:"user,omitempty"` // who asks the cluster
+	Container     string `json:"container,omitempty"`
+	ContainerKind string `json:"container_kind,omitempty"` // container, init, ephemeral, volume
+	Image         string `json:"image"`                    // as the object names it
+	Registry      string `json:"registry"`                 // its host, in lower case
 }
 
 // JSON renders the input as the engine sees it.

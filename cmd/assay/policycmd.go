@@ -100,7 +100,7 @@ func (a *app) described(found []engine.Description, problems []engine.Problem) e
 	var rows [][]string
 	for _, d := range found {
 		var entries []string
-		for _, e := range []string{"push", "admit", "tag"} {
+		for _, e := range []string{"push", "admit", "tag", "k8s"} {
 			for name := range d.Entries {
 				if string(name) == e {
 					entries = append(entries, e)

@@ -81,7 +81,7 @@ func Eval(ctx context.Context, s *Set, document []byte) (*policy.Decision, error
 		digests = append(digests, f.Evidence, f.Layer)
 	}
 	for i, d := range digests {
-		if d == "" && i > 0 && i%2 == 0 { // a layer that is not named
+		if d == "" && (i > 0 && i%2 == 0 || i == 0 && in.Subject.State == policy.StateUnknown) { // a layer that is not named, an image by its tag
 			continue
 		}
 		if _, err := store.ParseDigest(string(d)); err != nil {

@@ -2,7 +2,7 @@
 //
 // # What a policy looks like
 //
-// A policy is one or several modules that define, below data.assay, up to three entry points: push, admit and tag. Each has up to four rules:
+// A policy is one or several modules that define, below data.assay, up to four entry points: push, admit, tag and k8s. Each has up to four rules:
 //
 //	package assay
 //

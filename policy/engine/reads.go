@@ -22,16 +22,19 @@ type Reads struct {
 func (r Reads) Has(field string) bool { return slices.Contains(r.Fields, field) }
 
 // forbidden lists what an entry point may not read, each with its reason. One verdict holds for every reader of a digest, so admit may not know
-// who asks, how, or by which tag; a tag's verdict outlives the push that moved it; and a push is judged before any evidence can exist.
+// who asks, how, or by which tag; a tag's verdict outlives the push that moved it; and a push is judged before any evidence can exist. What a cluster asks is
+// answered anew each time, from everything.
 func forbidden(e policy.Entry) map[string]string {
 	switch e {
 	case policy.EntryAdmit:
 		const why = "the verdict on a digest holds for everyone who asks, however they ask; use the entry point push or tag"
 		const pinned = "it is about one tag, and the verdict holds under any; use the entry point tag, or signatures of scheme tuf"
-		return map[string]string{"actor": why, "request": why, "tags": why, "k8s": why, "subject.tag": why, "subject.reference": why, "tuf": pinned}
+		return map[string]string{"actor": why, "request": why, "tags": why, "k8s": "the verdict on a digest holds for everyone who asks, however they ask; use the entry point k8s", "subject.tag": why, "subject.reference": why, "tuf": pinned}
 	case policy.EntryTag:
 		const why = "the verdict on a tag is taken again long after the push, by nobody; use the entry point push"
 		return map[string]string{"actor": why, "request": why, "k8s": why}
+	case policy.EntryK8s:
+		return nil
 	default:
 		const why = "an image is signed and described after it was pushed; use the entry point admit"
 		return map[string]string{"signatures": why, "attestations": why, "sbom": why, "referrers": why, "tuf": why, "k8s": why}

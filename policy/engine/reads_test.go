@@ -2,12 +2,14 @@ package engine
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/assay-registry/assay/policies"
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/store"
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/dependencies"
 )
@@ -53,7 +55,7 @@ func TestReads_Forbidden(t *testing.T) {
 		{"a misspelt member of a signature", "admit.deny contains " + reason + " if { some s in input.signatures; s.verifed }", "verifed"},
 		{"a parameter that is not declared", "admit.deny contains " + reason + " if input.params.x == 1", "undefined ref: input.params"},
 		{"a type that cannot be", "admit.deny contains " + reason + " if startswith(input.subject.size, \"x\")", "invalid argument"},
-		{"k8s", "admit.deny contains " + reason + " if input.k8s.namespace == \"x\"", "undefined ref"},
+		{"k8s", "admit.deny contains " + reason + " if input.k8s.namespace == \"x\"", "input.k8s, which the entry point admit may not"},
 		{"data that nothing defines", "admit.deny contains " + reason + " if data.settings.strict", "which nothing defines"},
 		{"a rule that nothing defines", "admit.deny contains " + reason + " if data.assay.helpr", "which nothing defines"},
 	}
@@ -261,4 +263,47 @@ func FuzzParams(f *testing.F) {
 			t.Errorf("%d resolved, %d declared", len(resolved), len(declared))
 		}
 	})
+}
+
+// TestK8sReadsEverything, and no other entry point reads what a cluster says.
+func TestK8sReadsEverything(t *testing.T) {
+	for _, field := range []string{"actor.name", "attestations", "k8s.namespace", "request.dry_run", "sbom", "signatures", "subject.tag", "tags", "tuf"} {
+		for _, e := range entryNames() {
+			if e != policy.EntryK8s && field != "k8s.namespace" {
+				continue
+			}
+			source := "package assay\n\n" + string(e) + `.deny contains {"code": "x.y", "msg": "m"} if input.` + field
+			_, found, err := Check(t.Context(), []Policy{{Name: "p", Repositories: store.Globs{"**"}, Source: map[string]string{"p.rego": source}}})
+			if err != nil || (len(found) > 0) == (e == policy.EntryK8s) {
+				t.Errorf("%s reads %s: %v %v", e, field, found, err)
+			}
+		}
+	}
+}
+
+// TestK8sRules: an image of another registry reaches the rules of the entry point k8s, and nothing but those.
+func TestK8sRules(t *testing.T) {
+	s, err := Compile(t.Context(), []Policy{{Name: "p", Repositories: store.Globs{"**"}, Source: map[string]string{"p.rego": `package assay
+
+admit.deny contains {"code": "x.never", "msg": "m"}
+
+k8s.deny contains {"code": "image.elsewhere", "msg": sprintf("%s is not allowed in %s", [input.k8s.registry, input.k8s.namespace])} if {
+	input.subject.state == "unknown"
+	input.k8s.registry != "registry.k8s.io"
+}
+`}}}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if traits := s.Traits("a"); !traits.K8sRules || traits.TagRules {
+		t.Errorf("%+v", traits)
+	}
+	for registry, allow := range map[string]bool{"registry.k8s.io": true, "docker.io": false} {
+		document := fmt.Appendf(nil, `{"schema":"policy.input/v1","request":{"id":"1","entry":"k8s","time":"2026-11-20T12:00:00Z","protocol":"k8s.validating"},"subject":{"repository":"%[1]s/library/nginx","digest":"",
+"media_type":"","size":0,"kind":"","state":"unknown"},"k8s":{"image":"%[1]s/nginx","registry":"%[1]s","namespace":"team"},"signatures":[],"attestations":[]}`, registry)
+		d, err := Eval(t.Context(), s, document)
+		if err != nil || d.Allow != allow {
+			t.Errorf("%s: %+v %v", registry, d, err)
+		}
+	}
 }

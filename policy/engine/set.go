@@ -154,6 +154,7 @@ func (s *Set) Traits(repo store.Name) policy.Traits {
 		}
 		t.PushRules = t.PushRules || !p.open && p.entries[policy.EntryPush] != nil
 		t.TagRules = t.TagRules || !p.open && p.entries[policy.EntryTag] != nil
+		t.K8sRules = t.K8sRules || !p.open && p.entries[policy.EntryK8s] != nil
 		if p.Mode == policy.ModeShadow {
 			continue
 		}
@@ -178,7 +179,7 @@ func (s *Set) Decide(ctx context.Context, in *policy.Input) (*policy.Decision, e
 	case in.Schema != policy.InputSchema:
 		return nil, store.Errorf(store.CodeInvalid, "the input has the schema %.40q and not %s", in.Schema, policy.InputSchema)
 	case !slices.Contains(entryNames(), in.Request.Entry):
-		return nil, store.Errorf(store.CodeInvalid, "the input has the entry point %.40q, which is none of push, admit, tag", string(in.Request.Entry))
+		return nil, store.Errorf(store.CodeInvalid, "the input has the entry point %.40q, which is none of push, admit, tag, k8s", string(in.Request.Entry))
 	case in.Request.Time.IsZero():
 		return nil, store.Errorf(store.CodeInvalid, "the input has no time, and a decision is made at a time")
 	}

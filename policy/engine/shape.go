@@ -21,7 +21,7 @@ const (
 func outputNames() []string { return []string{outDeny, outWarn, outObligations, outValidUntil} }
 
 func entryNames() []policy.Entry {
-	return []policy.Entry{policy.EntryPush, policy.EntryAdmit, policy.EntryTag}
+	return []policy.Entry{policy.EntryPush, policy.EntryAdmit, policy.EntryTag, policy.EntryK8s}
 }
 
 // shape finds the outputs of each entry point. A rule that looks like one and stands in the wrong place is a problem: were it ignored, the policy
@@ -43,7 +43,7 @@ func shape(name string, c *ast.Compiler) (map[policy.Entry][]string, []Problem) 
 		slices.SortFunc(outputs, func(a, b string) int { return slices.Index(outputNames(), a) - slices.Index(outputNames(), b) })
 	}
 	if len(found) == 0 && len(problems) == 0 {
-		problems = append(problems, problem(name, "it defines none of data.assay.push, data.assay.admit and data.assay.tag, so that it would decide nothing"))
+		problems = append(problems, problem(name, "it defines none of data.assay.push, data.assay.admit, data.assay.tag and data.assay.k8s, so that it would decide nothing"))
 	}
 	return found, problems
 }
@@ -72,7 +72,7 @@ func classify(rule *ast.Rule) (entry policy.Entry, output, complaint string) {
 		return "", "", "a rule below data.assay has a constant name: an entry point is known before it is evaluated"
 	case !slices.Contains(entryNames(), policy.Entry(names[1])):
 		if looks {
-			return "", "", "the entry points are data.assay.push, data.assay.admit and data.assay.tag: this rule would be ignored"
+			return "", "", "the entry points are data.assay.push, data.assay.admit, data.assay.tag and data.assay.k8s: this rule would be ignored"
 		}
 		return "", "", ""
 	case len(names) != 3 || !ground || !slices.Contains(outputNames(), last) || len(rule.Head.Args) > 0:

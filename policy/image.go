@@ -1,0 +1,248 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/assay-registry/assay/store"
+)
+
+// ImageQuestion is one image that somebody is about to run.
+type ImageQuestion struct {
+	Repository store.Name
+	Reference  store.Reference
+	// Elsewhere is true of an image of another registry; Repository is then the registry's host, a slash, and the repository there.
+	Elsewhere bool
+	Protocol  string // k8s.validating, k8s.mutating, gatekeeper, imagepolicy, api
+	DryRun    bool
+	K8s       K8sInput // Image and Registry are set for whatever protocol
+}
+
+// ImageOutcome is what follows for an image.
+type ImageOutcome string
+
+// The outcomes. Unknown is an image of another registry to which no policy objects.
+const (
+	ImageAdmitted ImageOutcome = "admitted"
+	ImageRefused  ImageOutcome = "refused"
+	ImageUnknown  ImageOutcome = "unknown"
+)
+
+// The codes of refusals that no policy makes.
+const (
+	CodeImageAbsent    = "image.absent"
+	CodeImageEvidence  = "image.evidence"
+	CodeImageMalformed = "image.malformed"
+	CodeImageUnknown   = "image.unknown"
+)
+
+// ImageVerdict is the answer: what a pull gets at this moment, and whether it may run.
+type ImageVerdict struct {
+	Outcome  ImageOutcome
+	Digest   store.Digest // of what a pull gets; empty where it gets nothing
+	Code     string       // of a refusal: of the catalogue
+	Message  string       // of a refusal: one sentence
+	Warnings []string
+	Decision string    // id of the decision by which the digest is admitted
+	Until    time.Time // when that decision ends by itself; zero is never
+}
+
+// cluster is who asks: somebody nameless who may pull everywhere, so that the answer is that of any pull.
+func cluster() Principal {
+	return Principal{Kind: PrincipalAnonymous, Grants: []Grant{{Repositories: store.Globs{"**"}, Roles: RolePull}}}
+}
+
+// Image says what a pull of an image gets now, by the very look-up of a pull, and asks the policies' entry point k8s where one has rules there. A refusal is
+// an answer. An error is none: ctx ended, or the store failed.
+func (a *Admission) Image(ctx context.Context, q ImageQuestion) (*ImageVerdict, error) {
+	if q.Elsewhere {
+		return a.elsewhere(ctx, q)
+	}
+	v := view{a: a, p: cluster()}
+	var answer *ImageVerdict
+	var more bool
+	settled, err := a.read(ctx, func(s store.Snapshot, t *trust) ([]store.Item, error) {
+		l := look{v: &v, s: s, repo: q.Repository, ref: q.Reference, t: t, now: a.now(), listing: true}
+		m, err := l.manifest()
+		if err != nil || len(l.stale) > 0 {
+			return l.stale, err
+		}
+		answer, more, err = l.image(m, &q)
+		return nil, err
+	})
+	if !settled && ctx.Err() == nil {
+		err = noAnswer(q.Repository, q.Reference.String(), err)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil:
+		return refusedImage(&q, err)
+	case more:
+		return a.examine(ctx, answer, &q)
+	}
+	return answer, nil
+}
+
+// image is the verdict on what the look-up found. more says that it takes more than the verdict: policies have rules about clusters, or the manifest is what some
+// index calls an attestation, which is readable with what it is about, whoever pushed it.
+func (l *look) image(m *store.Manifest, q *ImageQuestion) (answer *ImageVerdict, more bool, err error) {
+	rec, err := l.s.Manifest(l.repo, m.Digest)
+	if err != nil {
+		return nil, false, err
+	}
+	if rec == nil {
+		return nil, false, unknownManifest()
+	}
+	answer = &ImageVerdict{Outcome: ImageAdmitted, Digest: m.Digest, Warnings: m.Warnings, Until: rec.ValidUntil}
+	if rec.State != store.StateAdmitted { // readable is not admitted: evidence is there to be read
+		answer.refuseEvidence(q)
+		return answer, false, nil
+	}
+	det, err := rec.Detail()
+	if err != nil {
+		return nil, false, err
+	}
+	answer.Decision = det.Decision
+	return answer, rec.Kind == store.KindAttestation || l.t.engine.Traits(l.repo).K8sRules, nil
+}
+
+func (v *ImageVerdict) refuseEvidence(q *ImageQuestion) {
+	v.Outcome, v.Code, v.Until, v.Decision = ImageRefused, CodeImageEvidence, time.Time{}, ""
+	v.Message = sentence(imageName(q)+" is evidence about an image", "it may be read, and nothing admits it to run", "name the image")
+}
+
+// examine judges what is called an attestation as what its bytes are, and asks the entry point k8s. It writes nothing but facts that had to be found anew.
+func (a *Admission) examine(ctx context.Context, answer *ImageVerdict, q *ImageQuestion) (*ImageVerdict, error) {
+	var in *Input
+	var engine Engine
+	own := true
+	err := a.local.Update(ctx, func(tx *store.Txn) error {
+		s, err := a.subject(tx, store.Item{Repository: q.Repository, Digest: answer.Digest})
+		if err != nil {
+			return err
+		}
+		if s == nil {
+			return unknownManifest()
+		}
+		t := a.trusted(tx)
+		engine = t.engine
+		if s.rec.Kind == store.KindAttestation {
+			v, err := a.ask(ctx, tx, t, s, s.parsed.KindOf(a.smallConfig(ctx, tx, s.repo, s.parsed)))
+			if err != nil {
+				return err
+			}
+			if own = v.state == store.StateAdmitted; !own {
+				return nil
+			}
+			answer.Until = earlier(answer.Until, v.validUntil)
+		}
+		in, err = a.k8sInput(ctx, tx, t, s, q)
+		return err
+	})
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil:
+		return refusedImage(q, err)
+	case !own:
+		answer.refuseEvidence(q)
+		return answer, nil
+	}
+	return answer, a.askK8s(ctx, engine, in, answer)
+}
+
+// k8sInput is everything that is known of a manifest and its tag, with what the cluster says.
+func (a *Admission) k8sInput(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest, q *ImageQuestion) (*Input, error) {
+	in, _, err := a.input(ctx, tx, t, s)
+	if err != nil {
+		return nil, err
+	}
+	if name := q.Reference.Tag; name != "" {
+		tag, err := tx.Tag(s.repo, name)
+		if err != nil {
+			return nil, err
+		}
+		if tag != nil {
+			in.Tags = &TagsInput{PreviousDigest: shown(tx, s.repo, name, tag)}
+		}
+		in.Subject.Tag, in.TUF = name, t.tufInput(subjectOf(s.repo, s.rec), name, in.Request.Time)
+	}
+	a.fromCluster(in, q)
+	return in, nil
+}
+
+// fromCluster fills in who asks, how, and where.
+func (a *Admission) fromCluster(in *Input, q *ImageQuestion) {
+	now := a.now()
+	in.Schema = InputSchema
+	in.Request = RequestInput{ID: a.local.ID(now), Entry: EntryK8s, Time: now, Protocol: q.Protocol, DryRun: q.DryRun}
+	in.Actor = &ActorInput{Kind: PrincipalAnonymous, Roles: RolePull.Names()}
+	k8s := q.K8s
+	in.K8s = &k8s
+}
+
+// elsewhere asks the entry point k8s about an image of another registry.
+func (a *Admission) elsewhere(ctx context.Context, q ImageQuestion) (*ImageVerdict, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	verdict := &ImageVerdict{Outcome: ImageUnknown, Code: CodeImageUnknown, Message: sentence("the image "+q.K8s.Image+" lies in another registry", "", "copy it into this registry")}
+	engine := a.trust.Load().engine
+	traits := engine.Traits(q.Repository)
+	if !traits.K8sRules || !traits.Matched {
+		return verdict, nil
+	}
+	in := &Input{Signatures: []SignatureInput{}, Attestations: []AttestationInput{}}
+	in.Subject = SubjectInput{Repository: q.Repository, Tag: q.Reference.Tag, Digest: q.Reference.Digest, State: StateUnknown}
+	a.fromCluster(in, &q)
+	return verdict, a.askK8s(ctx, engine, in, verdict)
+}
+
+// askK8s asks the entry point k8s, and turns an answer against the image into a refusal.
+func (a *Admission) askK8s(ctx context.Context, engine Engine, in *Input, verdict *ImageVerdict) error {
+	d, err := engine.Decide(ctx, in)
+	if err != nil {
+		return err
+	}
+	verdict.Until = earlier(verdict.Until, d.ValidUntil)
+	for _, w := range d.Warn {
+		verdict.Warnings = append(verdict.Warnings, clip(w.Policy+": "+w.Message, maxMessage))
+	}
+	if d.Allow {
+		return nil
+	}
+	r := Reason{Code: "policy.malformed", Message: "a policy refuses without a reason"}
+	if len(d.Deny) > 0 {
+		r = d.Deny[0]
+	}
+	verdict.Outcome, verdict.Code = ImageRefused, r.Code
+	verdict.Message = sentence(fmt.Sprintf("%s is refused by the policy %s", in.K8s.Image, r.Policy), r.Message, r.Remedy)
+	return nil
+}
+
+// refusedImage makes the verdict of a pull that the gate refuses. Whatever else went wrong is no answer, and stays an error.
+func refusedImage(q *ImageQuestion, err error) (*ImageVerdict, error) {
+	v := &ImageVerdict{Outcome: ImageRefused}
+	e, ok := errors.AsType[*store.Error](err)
+	switch {
+	case ok && e.Code == store.CodeDenied:
+		v.Code, _, _ = strings.Cut(e.Detail, ": ")
+		v.Message = e.Message
+	case ok && (e.Code == store.CodeManifestUnknown || e.Code == store.CodeNameUnknown):
+		v.Code, v.Message = CodeImageAbsent, sentence(imageName(q)+" is not in this registry", "", "push it, or correct the name")
+	default:
+		return nil, err
+	}
+	return v, nil
+}
+
+func imageName(q *ImageQuestion) string {
+	if q.Reference.Digest != "" {
+		return string(q.Repository) + "@" + string(q.Reference.Digest)
+	}
+	return string(q.Repository) + ":" + q.Reference.Tag
+}
