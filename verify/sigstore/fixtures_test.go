@@ -147,8 +147,8 @@ func TestForeignKeylessProvenance(t *testing.T) {
 				}
 			}
 			for wanted, identity := range map[string]verify.Identity{
-				"The identity is " + (workflow + version)[:100] + ", wanted https://github.com/acme/**;": {Issuer: actions, Subject: "https://github.com/acme/**"},
-				"The issuer is " + actions + ", wanted https://gitlab.com;":                              {Issuer: "https://gitlab.com", Subject: workflow + version},
+				"workflows/generator_container_slsa3.yml@refs/tags/" + version + ", wanted https://github.com/acme/**;": {Issuer: actions, Subject: "https://github.com/acme/**"},
+				"The issuer is " + actions + ", wanted https://gitlab.com;":                                             {Issuer: "https://gitlab.com", Subject: workflow + version},
 			} {
 				f := one(t, subject, l, publicGood(t, identity))
 				want(t, f, verify.CodeIdentity)

@@ -232,12 +232,13 @@ func sentence(err error) string {
 	return err.Error()
 }
 
-// printable keeps text that somebody else wrote short, and fit for one line.
+// printable keeps text that somebody else wrote short, and fit for one line: its beginning and its end, which tell one workflow or name from another.
 func printable(s string) string {
-	quoted := fmt.Sprintf("%q", cutTo(s, 100))
+	const most, head = 100, 40
+	quoted := fmt.Sprintf("%q", cut(s))
 	text := strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
-	if len(text) <= 110 {
+	if len(text) <= most {
 		return text
 	}
-	return strings.ToValidUTF8(text[:110], "") + "…"
+	return strings.ToValidUTF8(text[:head], "") + "…" + strings.ToValidUTF8(text[len(text)-(most-head):], "")
 }
