@@ -218,6 +218,7 @@ func (v *validator) policies() {
 		v.unique(path+".name", p.Name, seen, i)
 		v.globs(path+".repositories", p.Repositories)
 		v.rego(path+".rego", p.Rego)
+		v.ownSource(path, p)
 		if p.Mode != "enforce" {
 			v.warn(path+".mode", "", "the policy %q refuses nothing in mode %s", p.Name, p.Mode)
 		}
@@ -242,6 +243,21 @@ func (v *validator) rego(path, from string) {
 	} else if from != "" {
 		if _, err := v.o.Stat(from); err != nil {
 			v.fail(path, "name a shipped policy, such as builtin:signed, or a file or directory of Rego", "%v", err)
+		}
+	}
+}
+
+// ownSource warns where the policies of a TUF repository in this registry decide about that repository itself: while they are absent or have expired, nobody could
+// push the metadata that brings them back.
+func (v *validator) ownSource(path string, p Policy) {
+	authority, ok := strings.CutPrefix(p.Rego, FromTUF)
+	for _, a := range v.c.Authorities {
+		name, own := strings.CutPrefix(a.Source, "oci:")
+		if !ok || !own || a.Name != authority {
+			continue
+		}
+		if repo, err := store.ParseName(name); err == nil && Globs(p.Repositories).Match(repo) {
+			v.warn(path+".repositories", "leave that repository to another policy", "the policies of %q also decide about %s, where they come from: once they have expired, only assay trust import brings them back", a.Name, repo)
 		}
 	}
 }
