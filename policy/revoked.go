@@ -41,6 +41,7 @@ const classUntrusted = "untrusted"
 // id names the record. Neither an authority's name nor a kind has a slash.
 func (r TrustRevocation) id() string { return r.Authority + "/" + string(r.Kind) + "/" + r.Value }
 
+// String names what is revoked, for a log or an audit record.
 func (r TrustRevocation) String() string {
 	return string(r.Kind) + " " + r.Value + " of authority " + r.Authority
 }

@@ -27,6 +27,7 @@ type GroupKind struct {
 	Kind  string `json:"kind"`
 }
 
+// String is the kind as kubectl names it: Deployment.apps.
 func (g GroupKind) String() string {
 	if g.Group == "" {
 		return g.Kind

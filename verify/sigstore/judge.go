@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -145,7 +146,7 @@ func (c *claim) finish(f verify.Fact, r *refusal) verify.Fact {
 		f.ClaimedReference = cut(*c.reference)
 	}
 	if r != nil {
-		f.ValidFrom, f.ValidUntil, f.Ends = zero, zero, ""
+		f.ValidFrom, f.ValidUntil, f.Ends = time.Time{}, time.Time{}, ""
 		return refuse(f, r.code, "%s", r.message)
 	}
 	f.Verified = true

@@ -10,8 +10,6 @@ import (
 	engine "github.com/sigstore/sigstore-go/pkg/verify"
 )
 
-var zero time.Time
-
 func instant(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // byCertificate judges the claim under an authority that trusts certificates. The order of the checks is that of Code.Tells, but for what the logs lack: that is
