@@ -202,7 +202,9 @@ func (a *Admission) reconsiderAll(tx *store.Txn, r Revocation) error {
 			continue
 		}
 		for _, d := range det.About {
-			tx.Queue(store.Item{Repository: i.Repository, Digest: d})
+			for _, about := range a.about(tx, i.Repository, d) {
+				tx.Queue(about)
+			}
 		}
 	}
 	return nil

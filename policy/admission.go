@@ -14,13 +14,16 @@ import (
 	"github.com/assay-registry/assay/verify"
 )
 
-// RepositoryRule says which platforms of an index may be absent in some repositories. The first that matches counts.
+// RepositoryRule says which platforms of an index may be absent in some repositories, and where else evidence about their manifests is kept. The first that
+// matches counts.
 type RepositoryRule struct {
 	Match store.Glob
 	// Sparse is "all" (every child is required: the default), "any" (none is; missing blobs are taken too) or "platforms".
 	Sparse string
 	// Platforms are the required ones, as os/architecture[/variant], where Sparse is "platforms".
 	Platforms []string
+	// EvidenceRepository is the repository whose evidence counts here, too; empty for none.
+	EvidenceRepository store.Name
 }
 
 // Options are what an Admission is made of. Generator and SBOMKey may be nil: then no SBOM is made.

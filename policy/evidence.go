@@ -121,8 +121,8 @@ func (w *writing) prove(ctx context.Context, evidence, subject store.Digest, fou
 		k.At = old.At
 	}
 	putFacts(w.tx, in.repo, subject, evidence, k, old != nil && !old.verified())
-	if rec != nil && in.registry == nil {
-		w.seeds = append(w.seeds, store.Item{Repository: in.repo, Digest: subject})
+	if in.registry == nil {
+		w.seeds = append(w.seeds, w.a.about(w.tx, in.repo, subject)...)
 	}
 	return nil
 }
@@ -134,7 +134,7 @@ func (w *writing) judge(ctx context.Context, rec *store.ManifestRecord, evidence
 		s = subjectOf(w.in.repo, rec)
 	}
 	k := &known{Found: found, At: w.a.now()}
-	if _, err := w.a.verify(ctx, w.tx, w.t.covering(w.in.repo), s, evidence, k); err != nil {
+	if _, err := w.a.verify(ctx, w.tx, w.t.covering(w.in.repo), s, w.in.repo, evidence, k); err != nil {
 		return nil, err
 	}
 	if rec == nil {
@@ -142,7 +142,7 @@ func (w *writing) judge(ctx context.Context, rec *store.ManifestRecord, evidence
 			k.Under[name] = judged{Facts: j.Facts}
 		}
 	}
-	return k, nil
+	return k, w.lendAll(ctx, evidence, subject, k)
 }
 
 // withdraw takes back what a manifest proved, and has its subjects decided again.
@@ -152,7 +152,7 @@ func (w *writing) withdraw(det *store.Detail, evidence store.Digest, about []sto
 		if planted == 1 {
 			continue // the verdict survives its evidence
 		}
-		w.seeds = append(w.seeds, store.Item{Repository: w.in.repo, Digest: subject})
+		w.seeds = append(w.seeds, w.a.about(w.tx, w.in.repo, subject)...)
 	}
 	det.About = slices.DeleteFunc(det.About, func(d store.Digest) bool { return slices.Contains(about, d) })
 }

@@ -128,7 +128,7 @@ func (a *Admission) explain(s store.Snapshot, p Principal, repo store.Name, ref 
 	}
 	stored := s.Facts(repo, rec.Digest)
 	e.EvidenceKept = len(stored)
-	if e.Facts, err = explainFacts(t, subjectOf(repo, rec), stored, a.now()); err != nil {
+	if e.Facts, err = explainFacts(t, subjectOf(repo, rec), stored, a.borrowed(s, repo, rec.Digest), a.now()); err != nil {
 		return nil, err
 	}
 	if b := s.Decision(det.Decision); det.Decision != "" && b != nil {
@@ -145,8 +145,7 @@ func (a *Admission) explain(s store.Snapshot, p Principal, repo store.Name, ref 
 
 // explainFacts are all facts about a manifest: every layer of its evidence under every authority that covers the repository, the newest evidence first, and what
 // TUF targets say. A refused one names the authority that it was judged under. Beyond a page, what is refused is left out.
-func explainFacts(t *trust, s verify.Subject, stored map[store.Digest][]byte, now time.Time) ([]verify.Fact, error) {
-	all := map[store.Digest]*known{}
+func explainFacts(t *trust, s verify.Subject, stored map[store.Digest][]byte, all map[store.Digest]*known, now time.Time) ([]verify.Fact, error) {
 	for d, b := range stored {
 		k, err := decodeFacts(d, b)
 		if err != nil {

@@ -18,11 +18,13 @@ import (
 
 // known is what the store keeps about one evidence manifest for one subject: under each authority that covers the repository, what it says by itself.
 type known struct {
-	Under    map[string]judged `json:"under,omitempty"` // by the authority's name; "" where there is none
-	Facts    []verify.Fact     `json:"facts,omitempty"` // of the registry's own statement: given, not verified
-	Found    verify.Found      `json:"found"`
-	Registry bool              `json:"registry,omitempty"` // the registry's own statement
-	At       time.Time         `json:"at"`
+	Under map[string]judged `json:"under,omitempty"` // by the authority's name; "" where there is none
+	Facts []verify.Fact     `json:"facts,omitempty"` // of the registry's own statement: given, not verified
+	// Elsewhere is Under for the same digest in the repositories that borrow this evidence.
+	Elsewhere map[store.Name]map[string]judged `json:"elsewhere,omitempty"`
+	Found     verify.Found                     `json:"found"`
+	Registry  bool                             `json:"registry,omitempty"` // the registry's own statement
+	At        time.Time                        `json:"at"`
 }
 
 // judged are the facts under one revision of an authority, or under none: then the subject was not there yet. Under another they are found anew.
@@ -32,9 +34,11 @@ type judged struct {
 }
 
 func (k *known) verified() bool {
-	for _, j := range k.Under {
-		if slices.ContainsFunc(j.Facts, proven) {
-			return true
+	for _, under := range append(slices.Collect(maps.Values(k.Elsewhere)), k.Under) {
+		for _, j := range under {
+			if slices.ContainsFunc(j.Facts, proven) {
+				return true
+			}
 		}
 	}
 	return slices.ContainsFunc(k.Facts, proven)
@@ -53,8 +57,8 @@ const (
 const nobody = "none"
 
 // verify judges one evidence manifest for a subject under each authority under which that was not done yet, or under which it was another, and forgets those
-// that are gone. It reports whether anything is not as it was.
-func (a *Admission) verify(ctx context.Context, tx *store.Txn, covering []*authority, subject verify.Subject, evidence store.Digest, k *known) (changed bool, err error) {
+// that are gone. holder is the repository that has the evidence. It reports whether anything is not as it was.
+func (a *Admission) verify(ctx context.Context, tx *store.Txn, covering []*authority, subject verify.Subject, holder store.Name, evidence store.Digest, k *known) (changed bool, err error) {
 	if k.Registry {
 		return false, nil
 	}
@@ -66,7 +70,7 @@ func (a *Admission) verify(ctx context.Context, tx *store.Txn, covering []*autho
 			return nil
 		}
 		if e == nil {
-			if e, err = a.load(ctx, tx, subject.Repository, evidence, k.Found); err != nil {
+			if e, err = a.load(ctx, tx, holder, evidence, k.Found); err != nil {
 				return err
 			}
 		}
@@ -247,7 +251,7 @@ func (a *Admission) facts(ctx context.Context, tx *store.Txn, t *trust, subject 
 			continue
 		}
 		was := k.verified()
-		changed, err := a.verify(ctx, tx, covering, subject, evidence, k)
+		changed, err := a.verify(ctx, tx, covering, subject, repo, evidence, k)
 		if err != nil {
 			return nil, err
 		}
@@ -255,6 +259,9 @@ func (a *Admission) facts(ctx context.Context, tx *store.Txn, t *trust, subject 
 			putFacts(tx, repo, d, evidence, k, !was)
 		}
 		all[evidence] = k
+	}
+	if err := a.borrow(ctx, tx, t, subject, all); err != nil {
+		return nil, err
 	}
 	return count(all, covering, a.now()).and(t.pinFacts(subject, a.now())), nil
 }

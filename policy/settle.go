@@ -363,7 +363,7 @@ func (a *Admission) dependents(tx *store.Txn, t *trust, s *subjectManifest, befo
 	changed := before != s.rec.State
 	if s.rec.Kind == store.KindEvidence && changed {
 		for _, d := range s.det.About {
-			items = append(items, store.Item{Repository: s.repo, Digest: d})
+			items = append(items, a.about(tx, s.repo, d)...)
 		}
 	}
 	if admitted := s.rec.State == store.StateAdmitted; s.parsed.Index() && (changed && !(staged && admitted) || staged && !admitted || evidence && admitted) {

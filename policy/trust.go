@@ -28,6 +28,7 @@ type trust struct {
 	denials     []denial
 	revoked     map[store.Digest][]Revocation
 	revocations []Revocation
+	borrowing   string // the rules about evidence in other repositories
 	doc         []byte // state, as the store holds it
 }
 
@@ -52,7 +53,7 @@ const maxDenials = 8
 type trustState struct {
 	Seq      uint64   `json:"seq"`
 	Denials  []denial `json:"denials"`
-	Revision string   `json:"revision"` // of the engine
+	Revision string   `json:"revision"` // of the engine and the rules
 }
 
 const (
@@ -146,9 +147,12 @@ func (t *trust) deny(d denial) {
 
 var everywhere = store.Globs{"**"}
 
+// revision names what any difference of doubts every verdict.
+func (t *trust) revision() string { return t.engine.Revision() + t.borrowing }
+
 // seal writes what the store remembers.
 func (t *trust) seal(tx *store.Txn) {
-	b, err := json.Marshal(trustState{t.seq, t.denials, t.engine.Revision()})
+	b, err := json.Marshal(trustState{t.seq, t.denials, t.revision()})
 	if err != nil {
 		panic("policy: a trust state that does not marshal") // numbers and strings
 	}
@@ -177,7 +181,7 @@ func (a *Admission) loadTrust(ctx context.Context) error {
 				return store.Errorf(store.CodeInternal, "the trust record is damaged; run assay check: %w", err)
 			}
 		}
-		n := &trust{engine: a.o.Engine, config: a.o.Authorities, seq: state.Seq, denials: state.Denials, revoked: map[store.Digest][]Revocation{}, tuf: map[string]*pinned{}}
+		n := &trust{engine: a.o.Engine, config: a.o.Authorities, borrowing: borrowing(a.o.Rules), seq: state.Seq, denials: state.Denials, revoked: map[store.Digest][]Revocation{}, tuf: map[string]*pinned{}}
 		if err := n.loadDocs(tx); err != nil {
 			return err
 		}
@@ -186,7 +190,7 @@ func (a *Admission) loadTrust(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if n.seq++; n.engine.Revision() != state.Revision {
+		if n.seq++; n.revision() != state.Revision {
 			n.deny(denial{Repositories: everywhere})
 		}
 		n.compareLast(before)

@@ -158,7 +158,7 @@ func formats(cfg *config.Config) []sbom.Format {
 func rules(cfg *config.Config) []policy.RepositoryRule {
 	list := make([]policy.RepositoryRule, len(cfg.Repositories))
 	for i, r := range cfg.Repositories {
-		list[i] = policy.RepositoryRule{Match: store.Glob(r.Match), Sparse: r.Sparse.Mode, Platforms: r.Sparse.Platforms}
+		list[i] = policy.RepositoryRule{Match: store.Glob(r.Match), Sparse: r.Sparse.Mode, Platforms: r.Sparse.Platforms, EvidenceRepository: store.Name(r.Evidence)}
 	}
 	return list
 }

@@ -79,6 +79,7 @@ type Repository struct {
 	Match     string   `yaml:"match" need:"yes" doc:"Pattern of the repositories."`
 	Sparse    Sparse   `yaml:"sparse" doc:"Which platforms of an index may be absent: all requires every one, any requires none, {platforms: [...]} requires those."`
 	Platforms []string `yaml:"platforms" doc:"Short for sparse: {platforms: [...]}."`
+	Evidence  string   `yaml:"evidence_repository" doc:"A repository of this registry whose signatures and attestations count for these too, as cosign writes them with COSIGN_REPOSITORY."`
 }
 
 // Quarantine holds the two clocks of semantics.md.

@@ -284,6 +284,11 @@ func (v *validator) repositories() {
 				v.fail(path+".match", `write one such as "mirror/**"`, "%s", message(err))
 			}
 		}
+		if r.Evidence != "" {
+			if _, err := store.ParseName(r.Evidence); err != nil {
+				v.fail(path+".evidence_repository", "write the name of one repository, such as acme/signatures", "%s", message(err))
+			}
+		}
 		field := path + ".sparse.platforms"
 		if len(r.Platforms) > 0 || v.at[path+".platforms"].line > 0 {
 			if v.at[path+".sparse"].line > 0 {
