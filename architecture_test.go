@@ -36,7 +36,7 @@ var directions = []row{
 	{"policy", []string{"store", "referrers", "verify", "sbom"}, "decides on facts, through an Engine that it does not know"},
 	{"policy/engine", []string{"store", "referrers", "verify", "sbom", "policy", "policies"}, "leaf that links OPA"},
 	{"policies", nil, "embedded Rego and its data"},
-	{"server", []string{"store", "referrers", "verify", "sbom", "policy"}, "HTTP: a request becomes a call, an error becomes JSON"},
+	{"server", []string{"store", "referrers", "verify", "sbom", "policy", "server/kubernetes"}, "HTTP: a request becomes a call, an error becomes JSON"},
 	{"server/kubernetes", []string{"store"}, "the words of a cluster's protocols; what an image deserves is asked through an interface"},
 	{"server/auth", []string{"store", "policy"}, "who asks; what that allows is decided in policy"},
 	{"cmd/assay", []string{"cmd/assay/config", "cmd/assay/client", "store", "store/fs", "store/bolt", "store/mem", "referrers", "verify", "verify/sigstore", "verify/notation", "verify/signer", "verify/trust", "verify/tufrepo", "sbom", "policy", "policy/engine", "policies",

@@ -246,3 +246,13 @@ func imageName(q *ImageQuestion) string {
 	}
 	return string(q.Repository) + ":" + q.Reference.Tag
 }
+
+// ImageFor is Image for one principal: of what it may not read it learns nothing.
+func (a *Admission) ImageFor(ctx context.Context, p Principal, q ImageQuestion) (*ImageVerdict, error) {
+	if !q.Elsewhere {
+		if err := a.mayExplain(p, q.Repository); err != nil {
+			return refusedImage(&q, err)
+		}
+	}
+	return a.Image(ctx, q)
+}

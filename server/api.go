@@ -61,6 +61,9 @@ func (c *call) administer(routeErr error) error {
 	case EndpointTrustStatus, EndpointTrustUpdate, EndpointTrustImport:
 		return c.followed()
 	}
+	if c.route.Endpoint == EndpointVerify && c.r.Method == http.MethodPost {
+		return c.verifyImages()
+	}
 	if c.h.options.Admin == nil {
 		return store.Errorf(store.CodeUnsupported, "this registry has no administration")
 	}

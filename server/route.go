@@ -47,6 +47,14 @@ const (
 	EndpointTrustStatus      Endpoint = "trust_status"      // /api/v1/trust/status
 	EndpointTrustUpdate      Endpoint = "trust_update"      // /api/v1/trust/update
 	EndpointTrustImport      Endpoint = "trust_import"      // /api/v1/trust/import/<name>
+
+	EndpointK8sEnforce    Endpoint = "k8s_enforce"    // /k8s/v1/validate/enforce
+	EndpointK8sWarn       Endpoint = "k8s_warn"       // /k8s/v1/validate/warn
+	EndpointK8sAudit      Endpoint = "k8s_audit"      // /k8s/v1/validate/audit
+	EndpointK8sMutate     Endpoint = "k8s_mutate"     // /k8s/v1/mutate
+	EndpointK8sProvide    Endpoint = "k8s_provide"    // /k8s/v1/gatekeeper/validate
+	EndpointK8sProvidePin Endpoint = "k8s_providepin" // /k8s/v1/gatekeeper/mutate
+	EndpointK8sImages     Endpoint = "k8s_images"     // /k8s/v1/imagereview
 )
 
 // methods is what each endpoint takes, as the Allow header says it.
@@ -66,7 +74,7 @@ var methods = map[Endpoint]string{
 	EndpointExplain:     "GET",
 	EndpointDecision:    "GET",
 	EndpointTree:        "GET",
-	EndpointVerify:      "GET",
+	EndpointVerify:      "GET, POST",
 	EndpointAuthorities: "GET, POST",
 	EndpointAuthority:   "DELETE",
 	EndpointRevocations: "GET, POST",
@@ -83,6 +91,14 @@ var methods = map[Endpoint]string{
 	EndpointTrustStatus:      "GET",
 	EndpointTrustUpdate:      "POST",
 	EndpointTrustImport:      "POST",
+
+	EndpointK8sEnforce:    "POST",
+	EndpointK8sWarn:       "POST",
+	EndpointK8sAudit:      "POST",
+	EndpointK8sMutate:     "POST",
+	EndpointK8sProvide:    "POST",
+	EndpointK8sProvidePin: "POST",
+	EndpointK8sImages:     "POST",
 }
 
 // fixed are the paths without parts.
@@ -106,6 +122,14 @@ var fixed = map[string]Endpoint{
 	"/api/v1/trust/revocations": EndpointTrustRevocations,
 	"/api/v1/trust/status":      EndpointTrustStatus,
 	"/api/v1/trust/update":      EndpointTrustUpdate,
+
+	"/k8s/v1/validate/enforce":    EndpointK8sEnforce,
+	"/k8s/v1/validate/warn":       EndpointK8sWarn,
+	"/k8s/v1/validate/audit":      EndpointK8sAudit,
+	"/k8s/v1/mutate":              EndpointK8sMutate,
+	"/k8s/v1/gatekeeper/validate": EndpointK8sProvide,
+	"/k8s/v1/gatekeeper/mutate":   EndpointK8sProvidePin,
+	"/k8s/v1/imagereview":         EndpointK8sImages,
 }
 
 // Route is what a method and a path mean. Which fields are set follows from the endpoint.
@@ -162,6 +186,15 @@ func (r Route) api() bool {
 	case EndpointExplain, EndpointDecision, EndpointTree, EndpointVerify, EndpointAuthorities, EndpointAuthority, EndpointRevokeTrust, EndpointRestoreTrust,
 		EndpointRevocations, EndpointRevocation, EndpointRestore, EndpointAudit, EndpointUsers, EndpointUser, EndpointCheck,
 		EndpointTrustRevocations, EndpointTrustStatus, EndpointTrustUpdate, EndpointTrustImport:
+		return true
+	}
+	return false
+}
+
+// cluster reports whether the route is one of a cluster's questions.
+func (r Route) cluster() bool {
+	switch r.Endpoint {
+	case EndpointK8sEnforce, EndpointK8sWarn, EndpointK8sAudit, EndpointK8sMutate, EndpointK8sProvide, EndpointK8sProvidePin, EndpointK8sImages:
 		return true
 	}
 	return false

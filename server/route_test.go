@@ -43,6 +43,14 @@ func TestParseRoute(t *testing.T) {
 		{"GET", "/api/v1/trust/status", Route{Endpoint: EndpointTrustStatus}},
 		{"POST", "/api/v1/trust/update", Route{Endpoint: EndpointTrustUpdate}},
 		{"POST", "/api/v1/trust/import/acme-tuf", Route{Endpoint: EndpointTrustImport, Arg: "acme-tuf"}},
+		{"POST", "/api/v1/verify", Route{Endpoint: EndpointVerify}},
+		{"POST", "/k8s/v1/validate/enforce", Route{Endpoint: EndpointK8sEnforce}},
+		{"POST", "/k8s/v1/validate/warn", Route{Endpoint: EndpointK8sWarn}},
+		{"POST", "/k8s/v1/validate/audit", Route{Endpoint: EndpointK8sAudit}},
+		{"POST", "/k8s/v1/mutate", Route{Endpoint: EndpointK8sMutate}},
+		{"POST", "/k8s/v1/gatekeeper/validate", Route{Endpoint: EndpointK8sProvide}},
+		{"POST", "/k8s/v1/gatekeeper/mutate", Route{Endpoint: EndpointK8sProvidePin}},
+		{"POST", "/k8s/v1/imagereview", Route{Endpoint: EndpointK8sImages}},
 		{"DELETE", "/api/v1/users/ci@acme.com", Route{Endpoint: EndpointUser, Arg: "ci@acme.com"}},
 	} {
 		tc.want.Method = tc.method
@@ -145,7 +153,7 @@ func TestMethods(t *testing.T) {
 
 func FuzzParseRoute(f *testing.F) {
 	for _, s := range []string{"/v2/", "/v2/_catalog", "/v2/a/tags/list", "/v2/a/b/manifests/" + sha256, "/v2/a/blobs/uploads/", "/v2/a/blobs/uploads/" + upload,
-		"/v2/a/blobs/" + sha512, "/v2/a/referrers/" + sha256, "/v2/a%2fb/tags/list", "/v2/../a", "/api/v1/users/x", "/api/v1/authorities/x/revoke", "/metrics;x", "//v2/"} {
+		"/v2/a/blobs/" + sha512, "/v2/a/referrers/" + sha256, "/v2/a%2fb/tags/list", "/v2/../a", "/api/v1/users/x", "/api/v1/authorities/x/revoke", "/metrics;x", "//v2/", "/k8s/v1/validate/warn", "/k8s/v1/gatekeeper/mutate/"} {
 		f.Add("GET", s)
 	}
 	f.Fuzz(func(t *testing.T, method, path string) {

@@ -39,6 +39,8 @@ type Options struct {
 	Admin    Admin                                   // nil: no administration
 	Trust    Trust                                   // nil: no TUF repositories are followed
 	Users    Users                                   // nil: users cannot be changed
+	Images   Images                                  // nil: images are not judged for others
+	Cluster  Cluster                                 // of Images: what a cluster's names mean
 	Check    func(context.Context) ([]string, error) // problems of the store; nil: not offered
 	Ready    func(context.Context) error             // nil: always ready
 	Metrics  *prometheus.Registry                    // nil: one of its own
@@ -64,6 +66,7 @@ type Handler struct {
 	origins  *http.CrossOriginProtection
 	prefix   string // of request IDs
 	count    atomic.Uint64
+	judged   *prometheus.CounterVec
 	draining atomic.Bool
 }
 
@@ -89,7 +92,10 @@ func New(o Options) (*Handler, error) {
 	}
 	h.prefix = hex.EncodeToString(random[:]) + "-"
 	var err error
-	h.metrics, err = newMetrics(o.Metrics)
+	if h.metrics, err = newMetrics(o.Metrics); err != nil {
+		return nil, err
+	}
+	h.judged, err = newJudged(o.Metrics)
 	return h, err
 }
 
@@ -101,6 +107,7 @@ type call struct {
 	route     Route
 	client    netip.Addr
 	direct    bool // nobody forwarded it
+	webhook   bool // it came to the webhooks' listener
 	principal policy.Principal
 	body      *body // nil without one
 	id        string
@@ -116,9 +123,11 @@ func (c *call) note(err error) {
 }
 
 // ServeHTTP answers one request: limits, route, principal, handler; an error is rendered once; the log and the metrics have one line each.
-func (h *Handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+func (h *Handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) { h.respond(rw, r, false) }
+
+func (h *Handler) respond(rw http.ResponseWriter, r *http.Request, webhook bool) {
 	start := h.options.Clock()
-	c := &call{h: h, r: r, w: &response{ResponseWriter: rw, stall: h.limits.Stall, clock: h.options.Clock}}
+	c := &call{h: h, r: r, webhook: webhook, w: &response{ResponseWriter: rw, stall: h.limits.Stall, clock: h.options.Clock}}
 	c.id = h.prefix + strconv.FormatUint(h.count.Add(1), 16)
 	c.client, c.direct = client(r, h.options.TrustedProxies)
 	secure(rw.Header())
@@ -179,6 +188,10 @@ func (h *Handler) serve(c *call, routeErr error) error {
 		}
 		return c.health()
 	}
+	if c.webhook != c.route.cluster() { // each listener has its own paths: who may ask what is decided by who can reach it
+		c.route, routeErr = nowhere()
+		return routeErr
+	}
 	from := source(c.client)
 	if !h.inflight.enter(from) {
 		c.w.Header().Set("Connection", "close")
@@ -196,6 +209,8 @@ func (h *Handler) serve(c *call, routeErr error) error {
 		return c.metrics()
 	case c.route.api():
 		return c.administer(routeErr)
+	case c.route.cluster():
+		return c.review(routeErr)
 	case c.route.Repo == "" && routeErr != nil && c.route.Endpoint == EndpointNone && !underV2(c.r):
 		return routeErr
 	}

@@ -82,7 +82,7 @@ func Validate(ctx context.Context, j Judge, mode Mode, body []byte) ([]byte, err
 			}
 			if !a.Allowed {
 				refusals = append(refusals, fmt.Sprintf("%s %s: %s", p.Kind, p.Container, a.Message))
-			} else if a.Outcome == Unknown {
+			} else if a.Outcome == Unknown && a.Message != "" {
 				r.warn(fmt.Sprintf("%s %s: %s", p.Kind, p.Container, a.Message))
 			}
 		}
