@@ -29,6 +29,7 @@ type Config struct {
 	Quarantine      Quarantine   `yaml:"quarantine" doc:"How long content waits for its evidence."`
 	Refusals        Refusals     `yaml:"refusals" doc:"How a refusal looks."`
 	SBOM            SBOM         `yaml:"sbom" doc:"Generated software bills of materials."`
+	Kubernetes      Kubernetes   `yaml:"kubernetes" doc:"Clusters that ask what may run. Nothing is offered without listen."`
 	Metrics         Metrics      `yaml:"metrics" doc:"The metrics at /metrics, in Prometheus' form."`
 	Log             Log          `yaml:"log" doc:"The log on standard error."`
 
@@ -123,6 +124,7 @@ func Default() *Config {
 		Quarantine:      Quarantine{Max: Duration(168 * time.Hour), Grace: Duration(720 * time.Hour)},
 		Refusals:        Refusals{Head: "allow"},
 		SBOM:            SBOM{Formats: []string{"spdx-json"}, Memory: 512 << 20, Timeout: Duration(60 * time.Second)},
+		Kubernetes:      Kubernetes{Unknown: "deny"},
 		Metrics:         Metrics{Access: "restricted"},
 		Log:             Log{Level: "info", Format: "text"},
 	}

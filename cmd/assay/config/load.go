@@ -101,7 +101,7 @@ func syntax(err error) Problem {
 
 // absolutePaths resolves every path of the file against its directory.
 func (c *Config) absolutePaths(base string) {
-	for _, p := range []*string{&c.TLS.Cert, &c.TLS.Key, &c.Auth.HTPasswd, &c.SBOM.Worker} {
+	for _, p := range []*string{&c.TLS.Cert, &c.TLS.Key, &c.Auth.HTPasswd, &c.SBOM.Worker, &c.Kubernetes.ClientCA} {
 		*p = absolute(*p, base)
 	}
 	for i := range c.Authorities {

@@ -62,6 +62,7 @@ func (v *validator) run() {
 	v.repositories()
 	v.clocks()
 	v.sbom()
+	v.kubernetes()
 }
 
 func (v *validator) listen() {
