@@ -20,7 +20,7 @@ func (a *app) handle(r *registry, cfg *config.Config, log *slog.Logger) (err err
 		return err
 	}
 	r.handler, err = server.New(server.Options{
-		Registry: r.admission.As, Auth: r.auth, Admin: administration{r.admission, r.keys.uses, a.usable}, Trust: r.follower, Users: r.auth, Metrics: metrics,
+		Registry: r.admission.As, Auth: r.auth, Admin: administration{r.admission, r.keys.uses, a.usable, a.supplied}, Trust: r.follower, Users: r.auth, Metrics: metrics,
 		Check: r.check, Ready: r.ready,
 		PublicMetrics: cfg.Metrics.Access == "public", ExternalURL: cfg.ExternalURL, TrustedProxies: cfg.Proxies(),
 		Log: log, Clock: a.clock, Rand: a.rand,
@@ -49,8 +49,9 @@ func (r *registry) ready(ctx context.Context) error {
 // administration is the admission's, with what only the command knows: the registry's own keys, which nobody may trust at run time either.
 type administration struct {
 	*policy.Admission
-	own    map[string]string // key ID to its use
-	usable func(verify.Authority) error
+	own      map[string]string // key ID to its use
+	usable   func(verify.Authority) error
+	supplied func(verify.Authority, *verify.TUFState) error
 }
 
 var _ server.Admin = administration{}
@@ -78,6 +79,9 @@ func (a administration) AddAuthority(ctx context.Context, p policy.Principal, au
 		return err
 	}
 	if err := a.usable(au); err != nil {
+		return err
+	}
+	if err := a.supplied(au, a.TUFState(au.Material)); err != nil {
 		return err
 	}
 	return a.Admission.AddAuthority(ctx, p, au)

@@ -22,6 +22,11 @@ func (a *app) reload(ctx context.Context, p place, r *registry, log *slog.Logger
 	if err := cfg.RefuseOwnKeys(r.keys.uses); err != nil {
 		return err
 	}
+	for _, au := range cfg.Trust() {
+		if err := a.supplied(au, r.admission.TUFState(au.Material)); err != nil {
+			return err
+		}
+	}
 	r.ruling.Lock()
 	defer r.ruling.Unlock()
 	set, err := a.compile(ctx, cfg, inForce(r.admission.TUFState, cfg.Trust(), a.clock()), log)

@@ -47,17 +47,7 @@ func (a *app) acceptTUF(ctx context.Context, r *registry, s *verify.TUFState) er
 		return err
 	}
 	for _, au := range all {
-		m, ok := s.Material[au.Name]
-		if au.Material != s.Authority || !ok {
-			continue
-		}
-		if au.Keys, au.TrustedRoot, au.Material = nil, m.TrustedRoot, ""; au.Kind == verify.KindKey {
-			au.Keys = m.Keys
-		}
-		if err := au.Validate(); err != nil {
-			return err
-		}
-		if err := a.usable(au); err != nil {
+		if err := a.supplied(au, s); err != nil {
 			return err
 		}
 	}
@@ -73,6 +63,24 @@ func (a *app) acceptTUF(ctx context.Context, r *registry, s *verify.TUFState) er
 		return fmt.Errorf("its policies do not compile: %w", err)
 	}
 	return nil
+}
+
+// supplied reports whether what a TUF repository supplies to an authority can be used; nothing at all is no error.
+func (a *app) supplied(au verify.Authority, s *verify.TUFState) error {
+	if s == nil || au.Material != s.Authority {
+		return nil
+	}
+	m, ok := s.Material[au.Name]
+	if !ok {
+		return nil
+	}
+	if au.Keys, au.TrustedRoot, au.Material = nil, m.TrustedRoot, ""; au.Kind == verify.KindKey {
+		au.Keys = m.Keys
+	}
+	if err := au.Validate(); err != nil {
+		return err
+	}
+	return a.usable(au)
 }
 
 // settlePolicies puts the policies into force that follow from what TUF repositories say now. Without such policies there is nothing to do.
