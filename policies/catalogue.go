@@ -79,6 +79,7 @@ func Catalogue() []Code {
 		{"tuf.expired", "The TUF metadata that proved it ran out.", "renew the metadata: assay tuf sign, assay tuf publish"},
 		{"tuf.missing", "No TUF target pins the digest.", "pin the digest under a tag and publish: assay tuf add"},
 		{"tuf.not_pinned", "No TUF target pins the tag.", "pin the tag and publish: assay tuf add"},
+		{"tuf.policies", "The policies that a TUF repository publishes are not there, or have expired, which refuses.", "an administrator runs assay trust update"},
 		{"tuf.untrusted", "A TUF authority that the policy does not accept pins it.", "pin it in a repository of an accepted authority"},
 	}
 }
