@@ -35,7 +35,7 @@ func TestSummarize(t *testing.T) {
 	}{
 		{"spdx", MediaTypeSPDX, spdxExample, Summary{
 			Generator: "syft-1", Created: when, Packages: 3, ByType: map[string]int{"deb": 1, "npm": 1, "unknown": 1},
-			ByLicense: map[string]int{"MIT": 1, "GPL-2.0-only": 1, "Some Licence": 1, "Apache-2.0": 1},
+			ByLicense: map[string]int{"MIT": 1, "GPL-2.0-only": 1, "LicenseRef-Some-Licence": 1, "Apache-2.0": 1},
 		}},
 		{"cyclonedx", "", cycloneExample, Summary{
 			Generator: "syft-1", Created: when, Packages: 2, ByType: map[string]int{"deb": 1, "npm": 1}, Distro: "debian", DistroVer: "12",
@@ -62,8 +62,8 @@ func TestSummarize(t *testing.T) {
 
 func TestSummarizeRefuses(t *testing.T) {
 	for _, c := range []struct{ name, mediaType, document, want string }{
-		{"not JSON", "", "SPDXVersion: SPDX-2.3", "not JSON"},
-		{"trailing data", "", spdxExample + "{}", "follows"},
+		{"not JSON", "", "an SBOM", "not JSON"},
+		{"trailing data", "", spdxExample + "{}", "after the end"},
 		{"another label", MediaTypeCycloneDX, spdxExample, "labelled"},
 		{"SPDX 3", "", `{"spdxVersion":"SPDX-3.0"}`, "neither"},
 		{"CycloneDX 2", "", `{"bomFormat":"CycloneDX","specVersion":"2.0"}`, "1.2 to 1.7"},

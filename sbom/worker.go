@@ -196,7 +196,7 @@ func explain(ctx context.Context, failure *WorkerFailure, killed *string, readEr
 		return fmt.Errorf("%w: %w", ErrRetry, readErr)
 	case waitErr != nil:
 		first, _, _ := strings.Cut(stderr, "\n")
-		return fmt.Errorf("%w: %w %s", ErrRetry, waitErr, clip(first))
+		return fmt.Errorf("%w: %w %s", ErrRetry, waitErr, clean(first, maxLicense))
 	default:
 		return fmt.Errorf("%w: it ended without an answer", ErrRetry)
 	}
