@@ -371,6 +371,10 @@ func (a *Admission) input(ctx context.Context, tx *store.Txn, t *trust, s *subje
 		counted := t.engine.Traits(s.repo).AllChildren
 		for i := range in.Index.Manifests {
 			m := &in.Index.Manifests[i]
+			if state, ok := t.assumed.of(store.Item{Repository: s.repo, Digest: m.Digest}); ok {
+				m.State = state
+				continue
+			}
 			if v := tx.Verdict(s.repo, m.Digest); !doubtful(tx.Records, t, now, store.Item{Repository: s.repo, Digest: m.Digest}, v) {
 				m.State = v.State
 				if counted && v.State == store.StateAdmitted {

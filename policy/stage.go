@@ -63,6 +63,9 @@ func (a *Admission) staged(tx *store.Txn, t *trust, i store.Item) bool {
 
 // counts reports whether what is proven of an index counts for its children: it is admitted by a verdict that can be used, or staged.
 func (a *Admission) counts(tx *store.Txn, t *trust, i store.Item) bool {
+	if state, ok := t.assumed.of(i); ok {
+		return state == store.StateAdmitted
+	}
 	v := tx.Verdict(i.Repository, i.Digest)
 	if v.State == store.StateAdmitted {
 		return !doubtful(tx.Records, t, a.now(), i, v)

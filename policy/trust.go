@@ -30,6 +30,7 @@ type trust struct {
 	revocations []Revocation
 	borrowing   string // the rules about evidence in other repositories
 	doc         []byte // state, as the store holds it
+	assumed     *assumed // of a replay: what other manifests would be
 }
 
 // denial says: verdicts in these repositories that were decided before seq do not count.
@@ -73,14 +74,14 @@ const (
 	ofAll
 )
 
-// doubts says what the denials and the time leave of a verdict. reviewed asks for what the background decides again, too: widenings of what is admitted.
-func (t *trust) doubts(repo store.Name, v store.Verdict, now time.Time, reviewed bool) doubt {
+// doubts says what the denials and the time leave of a verdict. background asks for what the review decides again, too: widenings of what is admitted.
+func (t *trust) doubts(repo store.Name, v store.Verdict, now time.Time, background bool) doubt {
 	if !v.ValidUntil.IsZero() && !now.Before(v.ValidUntil) {
 		return ofAll
 	}
 	most := certain
 	for _, d := range t.denials {
-		if v.Seq >= d.Seq || d.Widening && !reviewed && v.State == store.StateAdmitted || !d.Repositories.Match(repo) {
+		if v.Seq >= d.Seq || d.Widening && !background && v.State == store.StateAdmitted || !d.Repositories.Match(repo) {
 			continue
 		}
 		if most = ofEvidence; !d.Evidence {

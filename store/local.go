@@ -95,6 +95,17 @@ func (l *Local) Update(ctx context.Context, fn func(*Txn) error) error {
 	return Errorf(CodeUnavailable, "too many changes at once to the same records; try again")
 }
 
+// Peek runs fn in a transaction that is never committed: what it writes is seen by itself alone. Nothing is held meanwhile, so that reads may see two states
+// of which the later began between them: for reports, not for decisions.
+func (l *Local) Peek(ctx context.Context, fn func(*Txn) error) error {
+	t := l.begin(ctx)
+	err := fn(t)
+	if t.err != nil {
+		return t.err
+	}
+	return err
+}
+
 func (l *Local) try(ctx context.Context, fn func(*Txn) error) error {
 	t := l.begin(ctx)
 	err := fn(t)

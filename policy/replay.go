@@ -1,0 +1,401 @@
+package policy
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/assay-registry/assay/store"
+)
+
+// ReplayOptions say what is replayed, and how much is told.
+type ReplayOptions struct {
+	Repositories store.Globs // empty is all
+	Examples     int         // of each kind of difference; at most 1,000
+	// Progress is told, from one goroutine at a time, how many manifests were looked at; nil tells nobody.
+	Progress func(done int)
+}
+
+// Difference is what another policy set would make of one manifest or tag.
+type Difference string
+
+// The differences. Hidden and shown are about tags: what they point to, or the entry point tag, decides otherwise.
+const (
+	NewlyDenied  Difference = "newly_denied"
+	NewlyAllowed Difference = "newly_allowed"
+	OtherReason  Difference = "other_reason"
+	TagHidden    Difference = "tag_hidden"
+	TagShown     Difference = "tag_shown"
+)
+
+// ReplayReport is what a candidate set would change. Nothing was written for it. Denied, Allowed and the differences count manifests that policies decide about.
+type ReplayReport struct {
+	Candidate    string    `json:"candidate"` // Engine.Revision
+	Against      string    `json:"against"`   // of the set in force
+	At           time.Time `json:"at"`
+	Manifests    int       `json:"manifests"` // decided
+	Allowed      int       `json:"allowed"`
+	Denied       int       `json:"denied"`
+	NewlyDenied  int       `json:"newly_denied"`
+	NewlyAllowed int       `json:"newly_allowed"`
+	OtherReason  int       `json:"other_reason"`
+	// Unanswered are those of Denied for which a policy gave no answer; Failed could not be looked at.
+	Unanswered int `json:"unanswered,omitempty"`
+	Failed     int `json:"failed,omitempty"`
+	// What pulls would notice: tags that would show nothing or something older than now, and those that would move on. Pulls are not counted by the registry.
+	TagsHidden int                 `json:"tags_hidden"`
+	TagsShown  int                 `json:"tags_shown"`
+	Reasons    []ReplayReason     `json:"reasons"` // by policy and code, the most frequent first
+	Examples   []ReplayDifference `json:"examples"`
+	seen       map[replayKey]int  // index into Reasons
+	told       map[Difference]int // examples so far
+}
+
+type replayKey struct {
+	difference   Difference
+	policy, code string
+}
+
+// ReplayReason counts one reason for a difference: the reason to deny, of the candidate or, for what is newly allowed, of the set in force.
+type ReplayReason struct {
+	Difference Difference `json:"difference"`
+	Policy     string     `json:"policy,omitempty"`
+	Code       string     `json:"code"`
+	Count      int        `json:"count"`
+}
+
+// ReplayDifference is one manifest or tag that would be decided otherwise.
+type ReplayDifference struct {
+	Difference Difference   `json:"difference"`
+	Repository store.Name   `json:"repository"`
+	Digest     store.Digest `json:"digest"`
+	Tag        string       `json:"tag,omitempty"`  // of a difference of tags
+	Tags       []string     `json:"tags,omitempty"` // that show the manifest, at most ten
+	Policy     string       `json:"policy,omitempty"`
+	Code       string       `json:"code,omitempty"`
+	Reason     string       `json:"reason,omitempty"`
+	Remedy     string       `json:"remedy,omitempty"`
+	Was        string       `json:"was,omitempty"` // of other_reason: the code in force
+}
+
+// Limits of a report.
+const (
+	maxReplayReasons  = 1000
+	maxReplayExamples = 1000
+	maxReplayTags     = 10
+)
+
+// assumed are verdicts that a replay goes by instead of those in force.
+type assumed struct {
+	mu sync.Mutex
+	m  map[store.Item]store.State // guarded by mu
+}
+
+// of is safe on nil, which assumes nothing.
+func (s *assumed) of(i store.Item) (store.State, bool) {
+	if s == nil {
+		return "", false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	state, ok := s.m[i]
+	return state, ok
+}
+
+func (s *assumed) set(i store.Item, state store.State) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.m[i] = state
+}
+
+// replay is one on its way.
+type replay struct {
+	a         *Admission
+	o         ReplayOptions
+	now       *trust // in force
+	candidate *trust // the same, with the candidate
+
+	mu     sync.Mutex
+	report *ReplayReport // guarded by mu
+	done   int           // guarded by mu
+}
+
+// Replay has another engine decide everything that is stored, at its entry points admit and tag, on the facts and at the time of now, and says what would change.
+// Nothing is written. An index is decided before its children, which inherit what is proven of it as they would. Entry points push and k8s are asked about what
+// is to come, and are not replayed. Errors: CodeDenied, CodeUnauthorized; those of ctx.
+func (a *Admission) Replay(ctx context.Context, p Principal, candidate Engine, o ReplayOptions) (*ReplayReport, error) {
+	if err := p.administrator("**"); err != nil {
+		return nil, err
+	}
+	now := a.trust.Load()
+	other := now.clone()
+	other.engine, other.assumed = candidate, &assumed{m: map[store.Item]store.State{}}
+	o.Examples = max(0, min(o.Examples, maxReplayExamples))
+	r := &replay{a: a, o: o, now: now, candidate: other, report: &ReplayReport{
+		Candidate: candidate.Revision(), Against: now.engine.Revision(), At: a.now(), Reasons: []ReplayReason{}, Examples: []ReplayDifference{},
+		seen: map[replayKey]int{}, told: map[Difference]int{},
+	}}
+	for _, pass := range []func(*store.ManifestRecord, store.Name) bool{r.leads, r.follows, r.closes} {
+		if err := r.pass(ctx, pass); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortStableFunc(r.report.Reasons, func(x, y ReplayReason) int { return y.Count - x.Count })
+	slices.SortStableFunc(r.report.Examples, func(x, y ReplayDifference) int {
+		return cmp.Or(cmp.Compare(x.Difference, y.Difference), cmp.Compare(x.Repository, y.Repository), cmp.Compare(x.Digest, y.Digest), cmp.Compare(x.Tag, y.Tag))
+	})
+	return r.report, nil
+}
+
+// leads, follows and closes are the order: indexes, then what they list, then the indexes that are judged by what they list.
+func (r *replay) leads(rec *store.ManifestRecord, repo store.Name) bool {
+	return rec.Kind == store.KindIndex && !r.allChildren(repo)
+}
+
+func (r *replay) follows(rec *store.ManifestRecord, _ store.Name) bool { return rec.Kind != store.KindIndex }
+
+func (r *replay) closes(rec *store.ManifestRecord, repo store.Name) bool {
+	return rec.Kind == store.KindIndex && r.allChildren(repo)
+}
+
+func (r *replay) allChildren(repo store.Name) bool { return r.candidate.engine.Traits(repo).AllChildren }
+
+// pass looks at every manifest that is one of this pass, with as many goroutines as a review has.
+func (r *replay) pass(ctx context.Context, mine func(*store.ManifestRecord, store.Name) bool) error {
+	var wg sync.WaitGroup
+	pages := make(chan []store.Item)
+	for range reviewers {
+		wg.Go(func() {
+			for page := range pages {
+				for _, i := range page {
+					if ctx.Err() == nil {
+						r.look(ctx, i, 0)
+					}
+				}
+				r.advance(len(page))
+			}
+		})
+	}
+	err := r.a.eachManifest(ctx, func(i store.Item, v store.Verdict) bool {
+		return judgedState(v.State) && (len(r.o.Repositories) == 0 || r.o.Repositories.Match(i.Repository))
+	}, func(ctx context.Context, items []store.Item) error {
+		picked, err := r.pick(ctx, items, mine)
+		if err != nil || len(picked) == 0 {
+			return err
+		}
+		select {
+		case pages <- picked:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+	close(pages)
+	wg.Wait()
+	return cmp.Or(err, ctx.Err())
+}
+
+func (r *replay) pick(ctx context.Context, items []store.Item, mine func(*store.ManifestRecord, store.Name) bool) (picked []store.Item, err error) {
+	err = r.a.local.View(ctx, func(s store.Snapshot) error {
+		picked = nil
+		for _, i := range items {
+			rec, err := s.Manifest(i.Repository, i.Digest)
+			if err != nil {
+				return err
+			}
+			if rec != nil && rec.Kind != store.KindEvidence && rec.Kind != store.KindAttestation && mine(rec, i.Repository) {
+				picked = append(picked, i)
+			}
+		}
+		return nil
+	})
+	return picked, err
+}
+
+func (r *replay) advance(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.done += n
+	if r.o.Progress != nil {
+		r.o.Progress(r.done)
+	}
+}
+
+// look decides one manifest. An index that lists an index comes first, whatever the order of pages.
+func (r *replay) look(ctx context.Context, i store.Item, depth int) {
+	if _, done := r.candidate.assumed.of(i); done || depth > maxDepth {
+		return
+	}
+	var o replayed
+	err := r.a.local.Peek(ctx, func(tx *store.Txn) error {
+		o = replayed{}
+		s, err := r.a.subject(tx, i)
+		if err != nil || s == nil || !judgedState(s.rec.State) || r.a.withdrawn(r.now, s) != nil {
+			return err // gone, or revoked, meanwhile
+		}
+		for _, parent := range tx.Parents(i.Repository, i.Digest) {
+			if !r.allChildren(i.Repository) {
+				r.look(ctx, store.Item{Repository: i.Repository, Digest: parent}, depth+1)
+			}
+		}
+		return r.decide(ctx, tx, s, &o)
+	})
+	if ctx.Err() != nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil {
+		r.report.Failed++
+		return
+	}
+	if o.after == nil {
+		return
+	}
+	if _, done := r.candidate.assumed.of(i); done {
+		return // by whoever needed it first
+	}
+	if o.index || o.listed {
+		r.candidate.assumed.set(i, o.after.state)
+	}
+	r.report.add(i, &o, r.o.Examples)
+}
+
+// replayed is what became of one manifest.
+type replayed struct {
+	before, after *verdict
+	index, listed bool
+	shown         []string // tags that show it now
+	tags          []replayedTag
+}
+
+// replayedTag is a tag that would show something else.
+type replayedTag struct {
+	name   string
+	shown  bool // by the candidate
+	reason Reason
+}
+
+func (r *replay) decide(ctx context.Context, tx *store.Txn, s *subjectManifest, o *replayed) (err error) {
+	i := store.Item{Repository: s.repo, Digest: s.rec.Digest}
+	o.index = s.parsed.Index()
+	o.listed = !o.index && r.allChildren(s.repo) && len(tx.Parents(s.repo, s.rec.Digest)) > 0
+	again := *s
+	if o.after, err = r.a.ask(ctx, tx, r.candidate, &again, s.rec.Kind); err != nil {
+		return err
+	}
+	v := tx.Verdict(i.Repository, i.Digest)
+	if doubtful(tx.Records, r.now, r.a.now(), i, v) || s.rec.State == store.StatePending {
+		if o.before, err = r.a.ask(ctx, tx, r.now, s, s.rec.Kind); err != nil {
+			return err
+		}
+	} else {
+		o.before = &verdict{state: s.rec.State, code: s.det.Code, reason: s.det.Reason, remedy: s.det.Remedy}
+	}
+	return r.tags(ctx, tx, &again, o)
+}
+
+// tags asks the entry point tag about every tag of which the manifest is a side.
+func (r *replay) tags(ctx context.Context, tx *store.Txn, s *subjectManifest, o *replayed) error {
+	admitted := o.after.state == store.StateAdmitted
+	for n, name := range tx.TagsOf(s.repo, s.rec.Digest) {
+		if n == maxPage {
+			return nil
+		}
+		tag, err := tx.Tag(s.repo, name)
+		if err != nil {
+			return err
+		}
+		if tag == nil {
+			continue
+		}
+		was := tag.Visible == s.rec.Digest && !tag.Denied && o.before.state == store.StateAdmitted
+		if was {
+			o.shown = append(o.shown, name)
+		}
+		is, reason := admitted, Reason{Code: o.after.code, Message: o.after.reason, Remedy: o.after.remedy}
+		if admitted {
+			d, err := r.a.decideTag(ctx, tx, r.candidate, s, name, tag)
+			if err != nil {
+				return err
+			}
+			if is = d.Allow && (tag.Current == s.rec.Digest || was); !d.Allow && len(d.Deny) > 0 {
+				reason = d.Deny[0]
+			}
+		}
+		if was != is && (was || tag.Current == s.rec.Digest) {
+			o.tags = append(o.tags, replayedTag{name, is, reason})
+		}
+	}
+	return nil
+}
+
+// policy is whose reason a verdict has: conclude writes it behind the reason, which is all that is stored.
+func (v *verdict) policy() string {
+	if v.decision != nil && len(v.decision.Deny) > 0 {
+		return v.decision.Deny[0].Policy
+	}
+	_, name, ok := strings.Cut(v.reason, " (policy ")
+	if !ok {
+		return ""
+	}
+	return strings.TrimSuffix(name, ")")
+}
+
+// add counts what became of one manifest.
+func (p *ReplayReport) add(i store.Item, o *replayed, examples int) {
+	p.Manifests++
+	was, is := o.before.state == store.StateAdmitted, o.after.state == store.StateAdmitted
+	if is {
+		p.Allowed++
+	} else {
+		p.Denied++
+	}
+	if o.after.state == store.StatePending {
+		p.Unanswered++
+	}
+	e := ReplayDifference{Repository: i.Repository, Digest: i.Digest, Tags: o.shown[:min(len(o.shown), maxReplayTags)]}
+	reason := o.after
+	switch {
+	case was && !is:
+		e.Difference = NewlyDenied
+		p.NewlyDenied++
+	case !was && is:
+		e.Difference, reason = NewlyAllowed, o.before
+		p.NewlyAllowed++
+	case !is && (o.before.code != o.after.code || o.before.policy() != o.after.policy()):
+		e.Difference, e.Was = OtherReason, o.before.code
+		p.OtherReason++
+	}
+	if e.Difference != "" {
+		e.Policy, e.Code, e.Reason, e.Remedy = reason.policy(), reason.code, clip(reason.reason, maxMessage), reason.remedy
+		p.tell(e, examples)
+	}
+	for _, t := range o.tags {
+		e := ReplayDifference{Difference: TagShown, Repository: i.Repository, Digest: i.Digest, Tag: t.name}
+		if p.TagsShown++; !t.shown {
+			p.TagsShown--
+			p.TagsHidden++
+			e.Difference, e.Policy, e.Code, e.Reason, e.Remedy = TagHidden, t.reason.Policy, t.reason.Code, clip(t.reason.Message, maxMessage), t.reason.Remedy
+		}
+		if is { // else the manifest itself tells
+			p.tell(e, examples)
+		}
+	}
+}
+
+func (p *ReplayReport) tell(e ReplayDifference, examples int) {
+	k := replayKey{e.Difference, e.Policy, e.Code}
+	if at, ok := p.seen[k]; ok {
+		p.Reasons[at].Count++
+	} else if len(p.Reasons) < maxReplayReasons {
+		p.seen[k] = len(p.Reasons)
+		p.Reasons = append(p.Reasons, ReplayReason{e.Difference, e.Policy, e.Code, 1})
+	}
+	if p.told[e.Difference]++; p.told[e.Difference] <= examples {
+		p.Examples = append(p.Examples, e)
+	}
+}
