@@ -39,6 +39,29 @@ type Input struct {
 
 	// Content opens the evidence that is listed above, for policies that read whole predicates. It is no part of the document; nil where a document is all there is.
 	Content Content `json:"-"`
+	// Packages answers what the image contains, for the built-in assay.packages. It is no part of the document; nil where no index is at hand.
+	Packages Packages `json:"-"`
+}
+
+// Packages answers from an index of SBOMs what images contain. It is asked while a decision is made, from another goroutine than the caller's, and may be asked when that decision
+// was given up: it reads a snapshot of its own.
+type Packages interface {
+	// FindPackages lists what of one image matches, ordered by package URL, at most limit, and whether there is more. Errors: CodeNotFound where nothing is indexed of the
+	// image, CodeInvalid for a query that is none (a sentence), CodeUnavailable.
+	FindPackages(ctx context.Context, repo store.Name, d store.Digest, q PackageQuery, limit int) (found []Package, more bool, err error)
+}
+
+// PackageQuery says which packages are wanted: all that is not empty must match.
+type PackageQuery struct {
+	PURL    string // a glob over the package URL without version, qualifiers and subpath: '*' within a component, '**' across
+	Range   string // of versions: "<2.17.1", or VERS
+	License string // an SPDX identifier
+}
+
+// Package is one package of an image.
+type Package struct {
+	PURL     string   // with its version
+	Licenses []string // SPDX identifiers or expressions, as the SBOM has them
 }
 
 // Content gives the bytes of a stored layer of evidence.

@@ -44,7 +44,10 @@ func capabilities() *ast.Capabilities {
 	for _, b := range boundedBuiltins() {
 		kept = append(kept, &ast.Builtin{Name: b.name, Decl: b.decl})
 	}
-	c.Builtins = append(kept, &ast.Builtin{Name: predicateName, Decl: predicateDecl()})
+	for _, o := range ownBuiltins() {
+		kept = append(kept, &ast.Builtin{Name: o.name, Decl: o.decl})
+	}
+	c.Builtins = kept
 	c.AllowNet = []string{} // empty and not nil: nil would mean any host
 	return c
 }

@@ -234,7 +234,9 @@ func prepare(ctx context.Context, c *ast.Compiler, e *entry) (evaluate, error) {
 	for _, b := range boundedBuiltins() {
 		options = append(options, b.option())
 	}
-	options = append(options, predicateBuiltin())
+	for _, o := range ownBuiltins() {
+		options = append(options, o.option())
+	}
 	query, err := rego.New(options...).PrepareForEval(ctx)
 	if err != nil {
 		return nil, err

@@ -66,7 +66,7 @@ type budget struct {
 	late    atomic.Bool // the deadline has passed
 	stopped atomic.Bool
 
-	predicates *predicates // what the evaluation may open; nil is nothing
+	aids aids // what the evaluation may open and ask
 }
 
 func (b *budget) Cancel() { b.stopped.Store(true) }
@@ -91,11 +91,11 @@ type runner struct {
 
 // run evaluates in a goroutine of its own, because a single call of a built-in cannot be interrupted: the decision does not wait for it, and it is
 // counted until it ends. ctx ends the evaluation with ctx's error.
-func (r *runner) run(ctx context.Context, eval evaluate, input ast.Value, p *predicates, now time.Time) answer {
+func (r *runner) run(ctx context.Context, eval evaluate, input ast.Value, help aids, now time.Time) answer {
 	if n := r.strays.Load(); n >= maxStrays {
 		return answer{err: fmt.Errorf("%w: %d earlier evaluations could not be stopped and still run", errTimeout, n)}
 	}
-	cancel := &budget{predicates: p}
+	cancel := &budget{aids: help}
 	done := make(chan answer, 1)
 	var state atomic.Int32
 	go func() {

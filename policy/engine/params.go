@@ -11,7 +11,8 @@ import (
 
 // A policy declares its parameters under custom.params of its package's METADATA block: a mapping from name to a schema in this subset of JSON
 // Schema: type (string, boolean, integer, array, object), default, description, enum, not.enum, pattern, minimum, maximum, minItems, items,
-// additionalProperties. A parameter without a default must be given. Where an array of strings is declared, one string may be given for an array of it alone.
+// additionalProperties, properties, required. Where properties are declared and additionalProperties are not, no other member is taken, and what has a default has it if it
+// is left out. A parameter without a default must be given. Where an array of strings is declared, one string may be given for an array of it alone.
 
 // Parameter is one declared parameter.
 type Parameter struct {
@@ -26,6 +27,9 @@ type Parameter struct {
 	MinItems             int        `json:"minItems,omitempty"`
 	Items                *Parameter `json:"items,omitempty"`
 	AdditionalProperties *Parameter `json:"additionalProperties,omitempty"`
+
+	Properties map[string]*Parameter `json:"properties,omitempty"`
+	Required   []string              `json:"required,omitempty"`
 }
 
 // maxParams bounds the parameters of one policy, as JSON.
@@ -67,7 +71,7 @@ func resolveParams(declared map[string]Parameter, given map[string]any) (map[str
 		if !ok {
 			return nil, fmt.Errorf("there is no parameter %q; there is %s", name, list(slices.Sorted(maps.Keys(declared))))
 		}
-		value := p.listed(plain[name])
+		value := p.complete(plain[name])
 		if err := p.check(value); err != nil {
 			return nil, fmt.Errorf("the parameter %s is wrong: %w", name, err)
 		}
@@ -85,10 +89,32 @@ func resolveParams(declared map[string]Parameter, given map[string]any) (map[str
 	return resolved, nil
 }
 
-// listed is a value as the policy reads it: where a list of texts is declared, one text stands for a list of it alone.
-func (p Parameter) listed(v any) any {
-	if _, ok := v.(string); ok && p.Type == "array" && p.Items.Type == "string" {
-		return []any{v}
+// complete is a value as the policy reads it: where a list of texts is declared, one text stands for a list of it alone; members that have a default have it.
+func (p Parameter) complete(v any) any {
+	switch x := v.(type) {
+	case string:
+		if p.Type == "array" && p.Items.Type == "string" {
+			return []any{v}
+		}
+	case []any:
+		if p.Type == "array" {
+			for i := range x {
+				x[i] = p.Items.complete(x[i])
+			}
+		}
+	case map[string]any:
+		for name, sub := range p.Properties {
+			if given, ok := x[name]; ok {
+				x[name] = sub.complete(given)
+			} else if sub.Default != nil {
+				x[name] = sub.Default
+			}
+		}
+		for name, given := range x {
+			if p.Properties[name] == nil && p.AdditionalProperties != nil {
+				x[name] = p.AdditionalProperties.complete(given)
+			}
+		}
 	}
 	return v
 }
@@ -128,12 +154,22 @@ func (p Parameter) wellFormed() error {
 	if _, err := regexp.Compile(p.Pattern); err != nil {
 		return err
 	}
-	for _, sub := range []*Parameter{p.Items, p.AdditionalProperties} {
+	for _, sub := range append([]*Parameter{p.Items, p.AdditionalProperties}, slices.Collect(maps.Values(p.Properties))...) {
 		if sub == nil {
 			continue
 		}
 		if err := sub.wellFormed(); err != nil {
 			return err
+		}
+		if sub.Default != nil {
+			if err := sub.check(sub.Default); err != nil {
+				return fmt.Errorf("a member's default does not fit: %w", err)
+			}
+		}
+	}
+	for _, name := range p.Required {
+		if p.Properties[name] == nil {
+			return fmt.Errorf("%q is required and no property", name)
 		}
 	}
 	return nil
@@ -202,11 +238,23 @@ func (p Parameter) checkItems(items []any) error {
 }
 
 func (p Parameter) checkMembers(members map[string]any) error {
-	if p.AdditionalProperties == nil {
+	for _, name := range p.Required {
+		if _, ok := members[name]; !ok {
+			return fmt.Errorf("the member %q is missing", name)
+		}
+	}
+	if p.AdditionalProperties == nil && p.Properties == nil {
 		return nil
 	}
 	for _, name := range slices.Sorted(maps.Keys(members)) {
-		if err := p.AdditionalProperties.check(members[name]); err != nil {
+		sub := p.Properties[name]
+		if sub == nil {
+			sub = p.AdditionalProperties
+		}
+		if sub == nil {
+			return fmt.Errorf("there is no member %q; there is %s", name, list(slices.Sorted(maps.Keys(p.Properties))))
+		}
+		if err := sub.check(members[name]); err != nil {
 			return fmt.Errorf("member %q: %w", name, err)
 		}
 	}
@@ -219,11 +267,18 @@ func (p Parameter) wrongType(v any) error {
 	return fmt.Errorf("%s is wanted, not %.80s", names[p.Type], b)
 }
 
-// schema is the declaration as the compiler's type checker reads it.
+// schema is the declaration as the compiler's type checker reads it. What additionalProperties says of members is left out: members are any.
 func (p Parameter) schema() map[string]any {
 	s := map[string]any{"type": p.Type}
 	if p.Items != nil {
 		s["items"] = p.Items.schema()
+	}
+	if p.Properties != nil && p.AdditionalProperties == nil {
+		members := map[string]any{}
+		for name, sub := range p.Properties {
+			members[name] = sub.schema()
+		}
+		s["properties"], s["additionalProperties"] = members, false
 	}
 	return s
 }

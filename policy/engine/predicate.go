@@ -3,7 +3,6 @@ package engine
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/assay-registry/assay/policy"
@@ -11,7 +10,6 @@ import (
 	"github.com/assay-registry/assay/verify"
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
-	"github.com/open-policy-agent/opa/v1/topdown"
 	"github.com/open-policy-agent/opa/v1/types"
 )
 
@@ -34,29 +32,9 @@ func predicateDecl() *types.Function {
 		types.Named("predicate", types.NewObject(nil, types.NewDynamicProperty(types.S, types.A))))
 }
 
-// predicateBuiltin registers the implementation with a query. What it may open comes with the evaluation's budget.
-func predicateBuiltin() func(*rego.Rego) {
-	return rego.Function2(&rego.Function{Name: predicateName, Decl: predicateDecl()}, func(bctx rego.BuiltinContext, evidence, layer *ast.Term) (*ast.Term, error) {
-		var p *predicates
-		if b, ok := bctx.Cancel.(*budget); ok {
-			p = b.predicates
-		}
-		value, err := p.open(attested{store.Digest(text(evidence)), store.Digest(text(layer))})
-		if said, ok := errors.AsType[sentence](err); ok {
-			return ast.ObjectTerm(ast.Item(ast.StringTerm("error"), ast.StringTerm(string(said)))), nil
-		}
-		if err != nil {
-			return nil, topdown.Halt{Err: err}
-		}
-		return ast.ObjectTerm(ast.Item(ast.StringTerm("value"), value)), nil
-	})
+func openPredicate(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
+	return aidsOf(bctx).predicates.open(attested{store.Digest(text(operands[0])), store.Digest(text(operands[1]))})
 }
-
-// sentence is why a predicate is not given, for the policy.
-type sentence string
-
-// Error implements error.
-func (s sentence) Error() string { return string(s) }
 
 // attested names an attestation.
 type attested struct{ evidence, layer store.Digest }

@@ -16,6 +16,7 @@ type Reads struct {
 	Clock  bool     `json:"clock"`  // it can reach time.now_ns
 
 	Predicates bool `json:"predicates,omitempty"` // it can reach assay.predicate, and so reads attestations
+	Packages   bool `json:"packages,omitempty"`   // it can reach assay.packages, and so reads the SBOM
 }
 
 // Has reports whether a member of the input is read.
@@ -50,6 +51,7 @@ type analysis struct {
 	fields   map[string]bool
 	clock    bool
 	opens    bool
+	asks     bool
 	seen     map[*ast.Rule]bool
 	queue    []*ast.Rule
 	problems []Problem
@@ -65,7 +67,7 @@ func analyse(name string, c *ast.Compiler, e policy.Entry) (Reads, []Problem) {
 		a.queue = a.queue[1:]
 		a.rule(rule)
 	}
-	return Reads{Fields: slices.Sorted(maps.Keys(a.fields)), Clock: a.clock, Predicates: a.opens}, a.problems
+	return Reads{Fields: slices.Sorted(maps.Keys(a.fields)), Clock: a.clock, Predicates: a.opens, Packages: a.asks}, a.problems
 }
 
 func entryRef(e policy.Entry) ast.Ref {
@@ -101,6 +103,9 @@ func (a *analysis) rule(rule *ast.Rule) {
 		case ref.String() == predicateName:
 			a.opens = true
 			a.input(rule, ast.Ref{ast.InputRootDocument, ast.StringTerm("attestations")}, loc)
+		case ref.String() == packagesName:
+			a.asks = true
+			a.input(rule, ast.Ref{ast.InputRootDocument, ast.StringTerm("sbom")}, loc)
 		}
 		return false
 	})

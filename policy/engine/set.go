@@ -246,12 +246,15 @@ func (s *Set) ask(ctx context.Context, p *program, e *entry, doc *document) (*ou
 	now := doc.in.Request.Time
 	input, err := doc.input(e.reads, p.params)
 	var a answer
-	var open *predicates
+	var help aids
 	if e.reads.Predicates {
-		open = newPredicates(ctx, &doc.in)
+		help.predicates = newPredicates(ctx, &doc.in)
+	}
+	if e.reads.Packages {
+		help.packages = newPackages(ctx, &doc.in)
 	}
 	if err == nil {
-		a = s.runner.run(ctx, e.evaluate, input, open, now)
+		a = s.runner.run(ctx, e.evaluate, input, help, now)
 		err = a.err
 	}
 	var o *outcome

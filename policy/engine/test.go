@@ -102,7 +102,9 @@ func runTests(ctx context.Context, modules map[string]*ast.Module, caps *ast.Cap
 	for _, b := range boundedBuiltins() {
 		extra = append(extra, &tester.Builtin{Decl: &ast.Builtin{Name: b.name, Decl: b.decl}, Func: b.option()})
 	}
-	extra = append(extra, &tester.Builtin{Decl: &ast.Builtin{Name: predicateName, Decl: predicateDecl()}, Func: predicateBuiltin()})
+	for _, o := range ownBuiltins() {
+		extra = append(extra, &tester.Builtin{Decl: &ast.Builtin{Name: o.name, Decl: o.decl}, Func: o.option()})
+	}
 	runner := tester.NewRunner().SetCompiler(c).AddCustomBuiltins(extra).RaiseBuiltinErrors(true).SetTimeout(testTimeout).SetParallel(1).
 		CapturePrintOutput(true).SetModules(modules)
 	ch, err := runner.RunTests(ctx, nil)

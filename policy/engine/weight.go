@@ -120,8 +120,8 @@ func (w *weigher) call(operator *ast.Term, operands []*ast.Term, vars *env) {
 		vars.bind(out, weight)
 		return
 	}
-	if ref.String() == predicateName {
-		vars.bind(out, predicateWeight)
+	if weight, ok := ownWeight(ref.String()); ok {
+		vars.bind(out, weight)
 		return
 	}
 	if b, ok := w.compiler.TypeEnv.GetByRef(ref).(*types.Function); ok && scalar(b.Result()) {

@@ -1,0 +1,86 @@
+package engine
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/topdown"
+	"github.com/open-policy-agent/opa/v1/types"
+)
+
+// own is a built-in of this engine. Each yields {"value": ...}, or {"error": sentence} where what it was given or the limits forbid an answer: a rule that denies unless a
+// value shows something refuses then. Any other error is no answer, and the evaluation ends.
+type own struct {
+	name   string
+	decl   *types.Function
+	weight int // leaves that the weigher takes a call's value for; 0 is as many as its arguments
+	answer func(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error)
+}
+
+// ownBuiltins lists them. All but assay.predicate and assay.packages are pure.
+func ownBuiltins() []own {
+	return []own{
+		{predicateName, predicateDecl(), predicateWeight, openPredicate},
+		{packagesName, packagesDecl(), packagesWeight, findPackages},
+		{"assay.purl.parse", function(types.S), 1, purlParse},
+		{"assay.version.compare", function(types.S, types.S, types.S), 1, versionCompare},
+		{"assay.vers.includes", function(types.S, types.S), 1, versContains},
+		{"assay.licence.category", function(types.S), 1, licenceCategory},
+		{"assay.licence.parse", function(types.S), licenceWeight, licenceParse},
+		{"assay.matching", function(types.NewArray(nil, types.A)), 1, matching},
+	}
+}
+
+// function declares a built-in that answers an object. Its values have every type: what they are is in README.md of the policies.
+func function(args ...types.Type) *types.Function {
+	return types.NewFunction(args, types.NewObject(nil, types.NewDynamicProperty(types.S, types.A)))
+}
+
+// option registers the implementation with a query.
+func (o own) option() func(*rego.Rego) {
+	return rego.FunctionDyn(&rego.Function{Name: o.name, Decl: o.decl}, func(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
+		value, err := o.answer(bctx, operands)
+		if said, ok := errors.AsType[sentence](err); ok {
+			return ast.ObjectTerm(ast.Item(ast.StringTerm("error"), ast.StringTerm(string(said)))), nil
+		}
+		if err != nil {
+			return nil, topdown.Halt{Err: err}
+		}
+		return ast.ObjectTerm(ast.Item(ast.StringTerm("value"), value)), nil
+	})
+}
+
+// sentence is why a value is not given, for the policy.
+type sentence string
+
+// Error implements error.
+func (s sentence) Error() string { return string(s) }
+
+// ownWeight is how heavy a call of one of them is; ok is false for any other.
+func ownWeight(name string) (weight int, ok bool) {
+	if !strings.HasPrefix(name, "assay.") {
+		return 0, false
+	}
+	for _, o := range ownBuiltins() {
+		if o.name == name {
+			return o.weight, true
+		}
+	}
+	return 0, false
+}
+
+// aids is what the built-ins of one evaluation may reach; nil members reach nothing.
+type aids struct {
+	predicates *predicates
+	packages   *packages
+}
+
+// aidsOf finds what an evaluation may reach: it rides on the evaluation's budget, which the interpreter hands to built-ins.
+func aidsOf(bctx rego.BuiltinContext) aids {
+	if b, ok := bctx.Cancel.(*budget); ok {
+		return b.aids
+	}
+	return aids{}
+}
