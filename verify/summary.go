@@ -13,7 +13,8 @@ import (
 //
 //   - SLSA provenance 0.2 and 1: builder, build_type, source, source_digest, ref, entry_point, invocation_id, materials (how many)
 //   - SPDX 2, CycloneDX: format, name, tool, created, packages (how many)
-//   - cosign's vulnerability record, in-toto vulns: scanner, scanner_version, db, db_version, db_time, started, finished, vulnerabilities (how many), counts by severity
+//   - cosign's vulnerability record, in-toto vulns: scanner, scanner_version, db, db_version, db_time, started, finished, vulnerabilities (how many), counts and fixable
+//     by severity, top (the worst 100: id, severity, package, fixed_in, published)
 //   - OpenVEX: author, created, statements (how many), statuses (how many of each)
 //   - in-toto test result 0.1: result, url, passed, warned, failed (how many)
 //   - SLSA verification summary 0.2 and 1: verifier, result, levels, policy, policy_digest, resource, created
@@ -56,7 +57,7 @@ func summarizer(predicateType string) func(summary, json.RawMessage) error {
 	return nil
 }
 
-// summary is built of texts, whole numbers, lists of texts and maps of whole numbers, as encoding/json would read them back.
+// summary is built of texts, whole numbers, lists of texts or of maps of texts, and maps of whole numbers, as encoding/json would read them back.
 type summary map[string]any
 
 // text adds a text that was given.

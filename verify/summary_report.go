@@ -1,8 +1,10 @@
 package verify
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -36,71 +38,121 @@ func (s summary) scan(predicate json.RawMessage) error {
 	s.text("db_time", p.Scanner.DB.Time)
 	s.text("started", p.Metadata.Started)
 	s.text("finished", p.Metadata.Finished)
-	if severities, ok := severitiesOf(p.Scanner.Result); ok {
-		s.severities(severities)
+	if r, ok := reportOf(p.Scanner.Result); ok {
+		s.findings(r)
 	}
 	return nil
 }
 
-// severitiesOf is the severity of each finding of a report; ok is false where the report is of no known form.
-func severitiesOf(result json.RawMessage) (severities []string, ok bool) {
-	if found, ok := inTotoFindings(result); ok {
-		return found, true
+// finding is one finding of a scanner's report, as far as its form tells.
+type finding struct{ id, severity, pkg, fixed, published string }
+
+// report is what a scanner found. fixes says whether its form tells which findings are fixed in a version that exists.
+type report struct {
+	findings []finding
+	fixes    bool
+}
+
+// reportOf reads the reports that are known; ok is false for others.
+func reportOf(result json.RawMessage) (r report, ok bool) {
+	if r.findings, ok = inTotoFindings(result); ok {
+		return r, true
 	}
+	if r.findings, ok = trivyFindings(result); ok {
+		return report{r.findings, true}, true
+	}
+	r.findings, ok = grypeFindings(result)
+	return report{r.findings, true}, ok
+}
+
+// trivyFindings reads trivy's report (aquasecurity/trivy, pkg/types/report.go).
+func trivyFindings(result json.RawMessage) (findings []finding, ok bool) {
 	var trivy struct {
 		Schema  int `json:"SchemaVersion"`
 		Results []struct {
 			Vulnerabilities []struct {
-				Severity string `json:"Severity"`
+				ID         string `json:"VulnerabilityID"`
+				Severity   string `json:"Severity"`
+				Package    string `json:"PkgName"`
+				Version    string `json:"InstalledVersion"`
+				Fixed      string `json:"FixedVersion"`
+				Published  string `json:"PublishedDate"`
+				Identifier struct {
+					PURL string `json:"PURL"`
+				} `json:"PkgIdentifier"`
 			} `json:"Vulnerabilities"`
 		} `json:"Results"`
 	}
-	if decode(result, &trivy) == nil && trivy.Schema > 0 {
-		for _, r := range trivy.Results {
-			for _, v := range r.Vulnerabilities {
-				severities = append(severities, v.Severity)
-			}
-		}
-		return severities, true
+	if decode(result, &trivy) != nil || trivy.Schema == 0 {
+		return nil, false
 	}
+	for _, r := range trivy.Results {
+		for _, v := range r.Vulnerabilities {
+			findings = append(findings, finding{v.ID, v.Severity, named(v.Identifier.PURL, v.Package, v.Version), v.Fixed, v.Published})
+		}
+	}
+	return findings, true
+}
+
+// grypeFindings reads grype's report (anchore/grype, grype/presenter/models/document.go).
+func grypeFindings(result json.RawMessage) (findings []finding, ok bool) {
 	var grype struct {
 		Matches []struct {
 			Vulnerability struct {
+				ID       string `json:"id"`
 				Severity string `json:"severity"`
+				Fix      struct {
+					Versions []string `json:"versions"`
+				} `json:"fix"`
 			} `json:"vulnerability"`
+			Artifact struct {
+				Name    string `json:"name"`
+				Version string `json:"version"`
+				PURL    string `json:"purl"`
+			} `json:"artifact"`
 		} `json:"matches"`
 	}
-	if decode(result, &grype) == nil && grype.Matches != nil {
-		for _, m := range grype.Matches {
-			severities = append(severities, m.Vulnerability.Severity)
-		}
-		return severities, true
+	if decode(result, &grype) != nil || grype.Matches == nil {
+		return nil, false
 	}
-	return nil, false
+	for _, m := range grype.Matches {
+		v, a := m.Vulnerability, m.Artifact
+		findings = append(findings, finding{v.ID, v.Severity, named(a.PURL, a.Name, a.Version), strings.Join(v.Fix.Versions, ", "), ""})
+	}
+	return findings, true
+}
+
+// named is a package's URL, or name@version where the report has none.
+func named(purl, name, version string) string {
+	if purl != "" || version == "" {
+		return first(purl, name)
+	}
+	return name + "@" + version
 }
 
 // inTotoFindings reads a list of findings, each with severities by several methods, of which the worst counts.
-func inTotoFindings(result json.RawMessage) (severities []string, ok bool) {
+func inTotoFindings(result json.RawMessage) (findings []finding, ok bool) {
 	if len(result) == 0 || result[0] != '[' {
 		return nil, false
 	}
 	err := each(result, func(b []byte) error {
-		var finding struct {
+		var one struct {
+			ID       string `json:"id"`
 			Severity []struct {
 				Score string `json:"score"`
 			} `json:"severity"`
 		}
-		if err := decode(b, &finding); err != nil {
+		if err := decode(b, &one); err != nil {
 			return err
 		}
 		worst := len(severityNames) - 1
-		for _, one := range finding.Severity {
-			worst = min(worst, severityRank(one.Score))
+		for _, by := range one.Severity {
+			worst = min(worst, severityRank(by.Score))
 		}
-		severities = append(severities, severityNames[worst])
+		findings = append(findings, finding{id: one.ID, severity: severityNames[worst]})
 		return nil
 	})
-	return severities, err == nil
+	return findings, err == nil
 }
 
 // severityNames are the classes of findings, the worst first.
@@ -129,18 +181,49 @@ func severityRank(severity string) int {
 	return 4
 }
 
-// severities adds how many findings there are of each class, none included: a policy compares with zero.
-func (s summary) severities(found []string) {
-	counts := map[string]any{}
+// Limits of what is told of findings: the rest is counted only.
+const (
+	maxFindings    = 100
+	maxFindingText = 256 // bytes
+)
+
+// findings adds how many there are of each class, none included: a policy compares with zero. Those with a name are told, the worst first; where there are more than are
+// told, the counts say so.
+func (s summary) findings(r report) {
+	counts, fixable := map[string]any{}, map[string]any{}
 	for _, name := range severityNames {
-		counts[name] = int64(0)
+		counts[name], fixable[name] = int64(0), int64(0)
 	}
-	for _, severity := range found {
-		name := severityNames[severityRank(severity)]
-		counts[name] = counts[name].(int64) + 1
+	for i := range r.findings {
+		f := &r.findings[i]
+		f.severity = severityNames[severityRank(f.severity)]
+		counts[f.severity] = counts[f.severity].(int64) + 1
+		if f.fixed != "" {
+			fixable[f.severity] = fixable[f.severity].(int64) + 1
+		}
 	}
 	s["counts"] = counts
-	s.number("vulnerabilities", len(found))
+	if r.fixes {
+		s["fixable"] = fixable
+	}
+	s.number("vulnerabilities", len(r.findings))
+	worst := slices.DeleteFunc(r.findings, func(f finding) bool { return f.id == "" })
+	slices.SortStableFunc(worst, func(a, b finding) int {
+		return cmp.Or(cmp.Compare(severityRank(a.severity), severityRank(b.severity)), cmp.Compare(a.id, b.id), cmp.Compare(a.pkg, b.pkg))
+	})
+	var top []any
+	for _, f := range worst[:min(len(worst), maxFindings)] {
+		one := map[string]any{}
+		for name, value := range map[string]string{"id": f.id, "severity": f.severity, "package": f.pkg, "fixed_in": f.fixed, "published": f.published} {
+			if value != "" {
+				one[name] = cut(value, maxFindingText)
+			}
+		}
+		top = append(top, one)
+	}
+	if top != nil {
+		s["top"] = top
+	}
 }
 
 // openvex reads an OpenVEX document (openvex/spec, OPENVEX-SPEC.md, "The VEX Document").

@@ -68,15 +68,23 @@ func summaries() []struct{ name, predicateType, predicate, want string } {
 		{"trivy", typeVuln, `{"invocation":{"uri":""},"scanner":{"uri":"pkg:github/aquasecurity/trivy@1","version":"1","db":{"uri":"d","version":"2"},
 			"result":{"SchemaVersion":2,"Results":[{"Vulnerabilities":[{"Severity":"CRITICAL"},{"Severity":"HIGH"}]},{"Vulnerabilities":[{"Severity":"HIGH"},{"Severity":"odd"}]},{}]}},
 			"metadata":{"scanStartedOn":"a","scanFinishedOn":"b"}}`,
-			`{"scanner":"pkg:github/aquasecurity/trivy@1","scanner_version":"1","db":"d","db_version":"2","started":"a","finished":"b","vulnerabilities":4,"counts":` + counts("critical=1 high=2 unknown=1") + `}`},
+			`{"scanner":"pkg:github/aquasecurity/trivy@1","scanner_version":"1","db":"d","db_version":"2","started":"a","finished":"b","vulnerabilities":4,"counts":` + counts("critical=1 high=2 unknown=1") + `,"fixable":` + counts("") + `}`},
+		{"findings of trivy", typeVuln, `{"scanner":{"result":{"SchemaVersion":2,"Results":[{"Vulnerabilities":[
+			{"VulnerabilityID":"CVE-2","Severity":"HIGH","PkgName":"zlib","InstalledVersion":"1.2"},
+			{"VulnerabilityID":"CVE-3","Severity":"CRITICAL","PkgName":"x","PkgIdentifier":{"PURL":"pkg:deb/debian/x@1"},"FixedVersion":"2","PublishedDate":"2026-01-01T00:00:00Z"}]}]}}}`,
+			`{"vulnerabilities":2,"counts":` + counts("critical=1 high=1") + `,"fixable":` + counts("critical=1") + `,"top":[
+			{"id":"CVE-3","severity":"critical","package":"pkg:deb/debian/x@1","fixed_in":"2","published":"2026-01-01T00:00:00Z"},{"id":"CVE-2","severity":"high","package":"zlib@1.2"}]}`},
+		{"findings of grype", typeVuln, `{"scanner":{"result":{"matches":[{"vulnerability":{"id":"GHSA-1","severity":"High","fix":{"versions":["2","3"]}},"artifact":{"name":"x","version":"1","purl":"pkg:npm/x@1"}}]}}}`,
+			`{"vulnerabilities":1,"counts":` + counts("high=1") + `,"fixable":` + counts("high=1") + `,"top":[{"id":"GHSA-1","severity":"high","package":"pkg:npm/x@1","fixed_in":"2, 3"}]}`},
 		{"grype", typeVuln, `{"scanner":{"uri":"grype","result":{"matches":[{"vulnerability":{"severity":"Negligible"}},{"vulnerability":{"severity":"Low"}}]}}}`,
-			`{"scanner":"grype","vulnerabilities":2,"counts":` + counts("low=1 negligible=1") + `}`},
-		{"grype found nothing", typeVuln, `{"scanner":{"uri":"grype","result":{"matches":[]}}}`, `{"scanner":"grype","vulnerabilities":0,"counts":` + counts("") + `}`},
+			`{"scanner":"grype","vulnerabilities":2,"counts":` + counts("low=1 negligible=1") + `,"fixable":` + counts("") + `}`},
+		{"grype found nothing", typeVuln, `{"scanner":{"uri":"grype","result":{"matches":[]}}}`, `{"scanner":"grype","vulnerabilities":0,"counts":` + counts("") + `,"fixable":` + counts("") + `}`},
 		{"a report of another scanner", typeVuln, `{"scanner":{"uri":"x","result":{"findings":3}}}`, `{"scanner":"x"}`},
 		{"a report that is no list of findings", typeVuln, `{"scanner":{"uri":"x","result":{"SchemaVersion":2,"Results":[{"Vulnerabilities":[{"Severity":1}]}]}}}`, `{"scanner":"x"}`},
 		{"in-toto vulns", "https://in-toto.io/attestation/vulns/v0.1", `{"scanner":{"uri":"x","db":{"lastUpdate":"t"},"result":[{"id":"CVE-1","severity":[{"method":"nvd","score":"9.8"},{"method":"x","score":"LOW"}]},
 			{"id":"CVE-2","severity":[{"score":"0.0"}]},{"id":"CVE-3","severity":[{"score":"6.9"}]},{"id":"CVE-4","severity":[{"score":"NaN"}]},{"id":"CVE-5"}]},"metadata":{"scanFinishedOn":"f"}}`,
-			`{"scanner":"x","db_time":"t","finished":"f","vulnerabilities":5,"counts":` + counts("critical=1 medium=1 negligible=1 unknown=2") + `}`},
+			`{"scanner":"x","db_time":"t","finished":"f","vulnerabilities":5,"counts":` + counts("critical=1 medium=1 negligible=1 unknown=2") + `,"top":[{"id":"CVE-1","severity":"critical"},
+			{"id":"CVE-3","severity":"medium"},{"id":"CVE-2","severity":"negligible"},{"id":"CVE-4","severity":"unknown"},{"id":"CVE-5","severity":"unknown"}]}`},
 		{"a scan of nothing", typeVuln, `{}`, none},
 
 		{"OpenVEX", "https://openvex.dev/ns/v0.2.0", `{"@context":"x","author":"a","timestamp":"t","version":1,"statements":[{"status":"not_affected"},{"status":"affected"},{"status":"affected"},{"status":"of the future"}]}`,
@@ -138,8 +146,13 @@ func bounded(t *testing.T, s map[string]any) {
 				t.Errorf("%s is %d", name, v)
 			}
 		case []any:
-			if len(v) > maxLevels {
+			if limit := map[bool]int{true: maxFindings, false: maxLevels}[name == "top"]; len(v) > limit {
 				t.Errorf("%s has %d elements", name, len(v))
+			}
+			for _, one := range v {
+				if m, ok := one.(map[string]any); ok {
+					bounded(t, m)
+				}
 			}
 		case map[string]any:
 			bounded(t, v)
@@ -158,6 +171,7 @@ func TestSummary_Hostile(t *testing.T) {
 		"levels":    {typeVSA, `{"verificationResult":"PASSED","verifiedLevels":[` + strings.Repeat(`"`+long+`",`, 1000) + `""]}`},
 		"nested":    {"https://cyclonedx.org/bom", `{"bomFormat":"CycloneDX","specVersion":"1.6","components":` + strings.Repeat(`[{"components":`, 40) + `[]` + strings.Repeat(`}]`, 40) + `}`},
 		"findings":  {typeVuln, `{"scanner":{"result":[` + strings.Repeat(`{"severity":[{"score":"high"}]},`, 100_000) + `{}]}}`},
+		"top":       {typeVuln, `{"scanner":{"result":{"matches":[` + strings.Repeat(`{"vulnerability":{"id":"`+long+`","severity":"high"},"artifact":{"purl":"`+long+`"}},`, 1000) + `{}]}}}`},
 		"statuses":  {"https://openvex.dev/ns", `{"statements":[` + strings.Repeat(`{"status":"`+long+`"},`, 1000) + `{}]}`},
 	} {
 		t.Run(name, func(t *testing.T) {
