@@ -9,7 +9,9 @@ import (
 	"sync/atomic"
 
 	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/server"
+	"github.com/assay-registry/assay/verify"
 )
 
 // reload puts a changed configuration into force: policies, authorities, grants, users, certificates. Everything is read and checked before
@@ -22,14 +24,18 @@ func (a *app) reload(ctx context.Context, p place, r *registry, log *slog.Logger
 	if err := cfg.RefuseOwnKeys(r.keys.uses); err != nil {
 		return err
 	}
+	r.ruling.Lock()
+	defer r.ruling.Unlock()
+	stored, err := policy.StoredTUF(ctx, r.local, cfg.Trust()) // without what another first root said
+	if err != nil {
+		return err
+	}
 	for _, au := range cfg.Trust() {
-		if err := a.supplied(au, r.admission.TUFState(au.Material)); err != nil {
+		if err := a.supplied(au, stored[au.Material]); err != nil {
 			return err
 		}
 	}
-	r.ruling.Lock()
-	defer r.ruling.Unlock()
-	set, err := a.compile(ctx, cfg, inForce(r.admission.TUFState, cfg.Trust(), a.clock()), log)
+	set, err := a.compile(ctx, cfg, inForce(func(name string) *verify.TUFState { return stored[name] }, cfg.Trust(), a.clock()), log)
 	if err != nil {
 		return err
 	}

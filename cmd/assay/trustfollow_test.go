@@ -206,6 +206,35 @@ func TestB25_ExpiredMetadataThatOnlyWarns(t *testing.T) {
 	f.allowed(100)
 }
 
+// A reload that trusts the repository from another root on forgets what the old one said, its policies too, at once.
+func TestReloadWithAnotherRoot(t *testing.T) {
+	f := newFollowing(t, "dir:mirror", "refuse")
+	if err := f.refresh(); err != nil {
+		t.Fatal(err)
+	}
+	f.allowed(100)
+	reload := func() {
+		t.Helper()
+		if err := f.app.reload(t.Context(), place{file: "assay.yaml"}, f.reg, slog.New(slog.DiscardHandler)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reload()
+	f.allowed(100)
+	f.must("tuf init other --root-key root.key --targets-key online.key --expires root=700d")
+	f.must("tuf refresh other")
+	b, err := os.ReadFile(filepath.Join(f.dir, "other/metadata/1.root.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.write("root.json", string(b))
+	reload()
+	f.refused(100, "tuf.policies")
+	if s := f.status(); s.Root != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // A refresh that learns nothing writes nothing.
 func TestRefreshOfTheSameWritesNothing(t *testing.T) {
 	f := newFollowing(t, "dir:mirror", "refuse")
