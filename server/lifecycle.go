@@ -61,3 +61,14 @@ func Serve(ctx context.Context, s *http.Server, h *Handler, l net.Listener, grac
 	<-ended // Serve returns as soon as Shutdown or Close began
 	return err
 }
+
+// WebhookServer is HTTPServer for the questions of clusters. A connection may be idle for longer than the API server keeps one, so that a question never
+// meets a connection that is just being closed.
+func WebhookServer(h *Handler, tlsConfig *tls.Config) *http.Server {
+	s := HTTPServer(h, tlsConfig)
+	s.Handler, s.IdleTimeout = h.Webhooks(), webhookIdle
+	return s
+}
+
+// webhookIdle: client-go gives up idle connections after 90 seconds.
+const webhookIdle = 3 * time.Minute

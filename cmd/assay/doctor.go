@@ -68,7 +68,7 @@ beside a server. The exit code is 1 where something is broken.`,
 
 func (a *app) examine(ctx context.Context, cfg *config.Config) []finding {
 	dir := existing(cfg.Data)
-	findings := []finding{a.clockSane(cfg.Data), diskFree(dir), a.syncWorks(dir)}
+	findings := append(a.webhooksLast(cfg), a.clockSane(cfg.Data), diskFree(dir), a.syncWorks(dir))
 	findings = append(findings, permissions(cfg.Data)...)
 	findings = append(findings, a.workerAnswers(ctx, cfg), a.policiesCompile(ctx, cfg))
 	findings = append(findings, a.materialLasts(cfg)...)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"os"
 	"reflect"
@@ -57,7 +58,7 @@ func (a *app) reload(ctx context.Context, p place, r *registry, log *slog.Logger
 	r.engine.Store(set)
 	r.current = cfg
 	r.follower.rearrange()
-	if err := r.certificate.replace(cfg.TLS); err != nil {
+	if err := errors.Join(r.certificate.replace(cfg.TLS), r.webhooks.reload()); err != nil {
 		return err
 	}
 	if kept := restartNeeded(r.config, cfg); len(kept) > 0 {
@@ -80,7 +81,7 @@ func restartNeeded(was, is *config.Config) []string {
 		{"tls", was.TLS.Cert == "", is.TLS.Cert == ""},
 		{"auth.htpasswd", was.Auth.HTPasswd, is.Auth.HTPasswd}, {"auth.token_ttl", was.Auth.TokenTTL, is.Auth.TokenTTL},
 		{"repositories", was.Repositories, is.Repositories}, {"quarantine", was.Quarantine, is.Quarantine}, {"refusals", was.Refusals, is.Refusals},
-		{"sbom", was.SBOM, is.SBOM}, {"log", was.Log, is.Log},
+		{"sbom", was.SBOM, is.SBOM}, {"kubernetes", was.Kubernetes, is.Kubernetes}, {"log", was.Log, is.Log},
 	} {
 		if !reflect.DeepEqual(k.was, k.is) {
 			keys = append(keys, k.name)

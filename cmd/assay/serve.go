@@ -69,6 +69,10 @@ func (a *app) run(ctx context.Context, p place, cfg *config.Config) (err error) 
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s: %w", cfg.Listen, err)
 	}
+	questions, err := a.listenWebhooks(ctx, cfg)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	at := baseURL(cfg, listener.Addr())
 	fmt.Fprintf(a.stderr, "listening on %s\n", at)
 	log.Info("listening", "url", at, "data", cfg.Data, "version", versionText(), "took", a.clock().Sub(began).String())
@@ -77,8 +81,13 @@ func (a *app) run(ctx context.Context, p place, cfg *config.Config) (err error) 
 	defer stopServing()
 	background, stopLoops := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopLoops()
-	ended := make(chan error, 1)
+	ended, servers := make(chan error, 2), 1
 	go func() { ended <- server.Serve(serving, r.http, r.handler, listener, server.Grace) }()
+	if questions != nil {
+		servers++
+		asked := server.WebhookServer(r.handler, r.webhooks.config())
+		go func() { ended <- server.Serve(serving, asked, r.handler, questions, server.Grace) }()
+	}
 	var loops sync.WaitGroup
 	loops.Go(func() {
 		if err := r.admission.Run(background); err != nil {
@@ -92,11 +101,26 @@ func (a *app) run(ctx context.Context, p place, cfg *config.Config) (err error) 
 	}
 	log.Info("draining", "within", server.Grace.String())
 	stopServing()
-	err = errors.Join(err, drained(<-ended))
+	for range servers {
+		err = errors.Join(err, drained(<-ended))
+	}
 	stopLoops()
 	loops.Wait()
 	log.Info("stopped")
 	return err
+}
+
+// listenWebhooks opens the listener of the clusters' questions; nil if there is none.
+func (a *app) listenWebhooks(ctx context.Context, cfg *config.Config) (net.Listener, error) {
+	if cfg.Kubernetes.Listen == "" {
+		return nil, nil
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Kubernetes.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s for the webhooks: %w", cfg.Kubernetes.Listen, err)
+	}
+	fmt.Fprintf(a.stderr, "webhooks on https://%s\n", l.Addr())
+	return l, nil
 }
 
 // drained forgives requests that had to be cut off: the server logged it, and the end was asked for.

@@ -42,6 +42,7 @@ type registry struct {
 	verified    *verified // counts
 	auth        *auth.Authenticator
 	certificate *certificate
+	webhooks    *webhooks // nil: no cluster asks
 	handler     *server.Handler
 	http        *http.Server
 	greeted     atomic.Bool // the administrator's password, if there was one to tell, has been told
@@ -65,6 +66,9 @@ func (a *app) open(ctx context.Context, cfg *config.Config, log *slog.Logger) (r
 		return r, err
 	}
 	if r.certificate, err = loadCertificate(cfg.TLS); err != nil {
+		return r, err
+	}
+	if r.webhooks, err = a.openWebhooks(r.directory.keys(), cfg.Kubernetes, log); err != nil {
 		return r, err
 	}
 	if err = a.openStore(ctx, r, log); err != nil {

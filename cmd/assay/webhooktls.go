@@ -1,0 +1,279 @@
+package main
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"math/big"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/assay-registry/assay/cmd/assay/config"
+)
+
+// The files of the webhooks below keys/: each a certificate and its key in PEM, mode 0600. The next CA is one that clusters are told to trust already, and that
+// signs nothing yet.
+const (
+	webhookCA      = "webhook-ca"
+	webhookCANext  = "webhook-ca-next"
+	webhookServing = "webhook-tls"
+)
+
+const (
+	caLife      = 10 * 365 * 24 * time.Hour
+	servingLife = 90 * 24 * time.Hour
+	skew        = time.Hour // clocks of clusters that may be behind
+)
+
+// pair is a certificate with its private key.
+type pair struct {
+	cert *x509.Certificate
+	key  crypto.Signer
+}
+
+// readPair reads a file of one certificate and one key. Errors name the file and never quote it.
+func readPair(path string) (*pair, error) {
+	text, err := readKey(path)
+	if err != nil {
+		return nil, err
+	}
+	damaged := fmt.Errorf("%s is damaged: it is not a certificate and its key in PEM; remove it, and the registry makes another", path)
+	both, err := tls.X509KeyPair(text, text)
+	if err != nil {
+		return nil, damaged
+	}
+	key, ok := both.PrivateKey.(crypto.Signer)
+	if !ok {
+		return nil, damaged
+	}
+	return &pair{both.Leaf, key}, nil
+}
+
+// makePair makes a key, has it certified by ca (nil: by itself), and writes both.
+func makePair(path string, template *x509.Certificate, ca *pair, rand io.Reader) (*pair, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand)
+	if err != nil {
+		return nil, err
+	}
+	serial := make([]byte, 16)
+	if _, err := io.ReadFull(rand, serial); err != nil {
+		return nil, err
+	}
+	serial[0] &= 0x7f // a serial number is positive
+	template.SerialNumber = new(big.Int).SetBytes(serial)
+	if ca == nil {
+		ca = &pair{template, key}
+	}
+	der, err := x509.CreateCertificate(rand, template, ca.cert, key.Public(), ca.key)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, err
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	text := append(encodeCertificate(cert), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})...)
+	return &pair{cert, key}, writeDurably(path, text, 0o600)
+}
+
+func encodeCertificate(c *x509.Certificate) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
+}
+
+func (a *app) makeCA(path string) (*pair, error) {
+	now := a.clock().UTC()
+	return makePair(path, &x509.Certificate{
+		Subject:   pkix.Name{CommonName: "Assay webhooks " + now.Format("2006-01-02")},
+		NotBefore: now.Add(-skew), NotAfter: now.Add(caLife), IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true, KeyUsage: x509.KeyUsageCertSign,
+	}, nil, a.rand)
+}
+
+// openCA reads the CA of the webhooks and makes it if there is none. The caller holds the lock of the data directory.
+func (a *app) openCA(keys string) (*pair, error) {
+	path := filepath.Join(keys, webhookCA)
+	ca, err := readPair(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return a.makeCA(path)
+	}
+	return ca, err
+}
+
+// caBundle is what clusters are told to trust: the CA that signs, and the next one while it is being introduced.
+func caBundle(keys string) ([]byte, error) {
+	ca, err := readPair(filepath.Join(keys, webhookCA))
+	if err != nil {
+		return nil, err
+	}
+	bundle := encodeCertificate(ca.cert)
+	next, err := readPair(filepath.Join(keys, webhookCANext))
+	switch {
+	case err == nil:
+		bundle = append(bundle, encodeCertificate(next.cert)...)
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
+	return bundle, nil
+}
+
+// webhooks is the certificate of the webhooks' listener. It is renewed by whoever meets it after two thirds of its life, so that no restart is needed.
+type webhooks struct {
+	app      *app
+	keys     string
+	names    []string
+	clientCA *x509.CertPool // nil: nobody is asked for a certificate
+	log      *slog.Logger
+
+	mu      sync.Mutex
+	ca      *pair            // guarded by mu
+	current *tls.Certificate // guarded by mu
+	renew   time.Time        // guarded by mu
+}
+
+// openWebhooks reads or makes CA and certificate; nil without a listener.
+func (a *app) openWebhooks(keys string, k config.Kubernetes, log *slog.Logger) (*webhooks, error) {
+	if k.Listen == "" {
+		return nil, nil
+	}
+	w := &webhooks{app: a, keys: keys, names: k.Names, log: log}
+	if k.ClientCA != "" {
+		text, err := os.ReadFile(k.ClientCA)
+		if err != nil {
+			return nil, err
+		}
+		if w.clientCA = x509.NewCertPool(); !w.clientCA.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("%s has no certificate in PEM", k.ClientCA)
+		}
+	}
+	return w, w.reload()
+}
+
+// reload reads the CA again, which may have been replaced, and serves under it.
+func (w *webhooks) reload() error {
+	if w == nil {
+		return nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	ca, err := w.app.openCA(w.keys)
+	if err != nil {
+		return err
+	}
+	w.ca = ca
+	serving, err := readPair(filepath.Join(w.keys, webhookServing))
+	if err == nil && w.usable(serving) {
+		w.serve(serving)
+		return nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return w.issue()
+}
+
+// usable reports whether a certificate is of this CA, for these names, and not to be renewed yet.
+func (w *webhooks) usable(p *pair) bool {
+	roots := x509.NewCertPool()
+	roots.AddCert(w.ca.cert)
+	now := w.app.clock()
+	if _, err := p.cert.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: now}); err != nil || !now.Before(renewal(p.cert)) {
+		return false
+	}
+	for _, name := range w.names {
+		if p.cert.VerifyHostname(name) != nil {
+			return false
+		}
+	}
+	return len(p.cert.DNSNames)+len(p.cert.IPAddresses) == len(w.names)
+}
+
+// renewal is after two thirds of a certificate's life.
+func renewal(c *x509.Certificate) time.Time {
+	return c.NotBefore.Add(c.NotAfter.Sub(c.NotBefore) * 2 / 3)
+}
+
+// issue makes a certificate. The caller holds mu.
+func (w *webhooks) issue() error {
+	now := w.app.clock().UTC()
+	template := &x509.Certificate{Subject: pkix.Name{CommonName: "Assay webhooks"}, NotBefore: now.Add(-skew), NotAfter: now.Add(servingLife),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+	if template.NotAfter.After(w.ca.cert.NotAfter) {
+		template.NotAfter = w.ca.cert.NotAfter
+	}
+	for _, name := range w.names {
+		if address, err := netip.ParseAddr(name); err == nil {
+			template.IPAddresses = append(template.IPAddresses, address.AsSlice())
+		} else {
+			template.DNSNames = append(template.DNSNames, name)
+		}
+	}
+	p, err := makePair(filepath.Join(w.keys, webhookServing), template, w.ca, w.app.rand)
+	if err != nil {
+		return fmt.Errorf("the webhooks' certificate could not be made: %w", err)
+	}
+	w.serve(p)
+	w.log.Info("the webhooks have a new certificate", "until", p.cert.NotAfter, "renewed", renewal(p.cert))
+	return nil
+}
+
+func (w *webhooks) serve(p *pair) {
+	w.current = &tls.Certificate{Certificate: [][]byte{p.cert.Raw}, PrivateKey: p.key, Leaf: p.cert}
+	w.renew = renewal(p.cert)
+}
+
+// certificate is the one to serve now. Where it cannot be renewed the old one is served as long as it lasts, and the log says why.
+func (w *webhooks) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if now := w.app.clock(); !now.Before(w.renew) {
+		if err := w.issue(); err != nil {
+			w.log.Error("the webhooks' certificate was not renewed", "until", w.current.Leaf.NotAfter, "error", err)
+			w.renew = now.Add(time.Minute)
+		}
+	}
+	return w.current, nil
+}
+
+// config is TLS 1.3: what asks is an API server or Gatekeeper of this decade.
+func (w *webhooks) config() *tls.Config {
+	c := &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: w.certificate, SessionTicketsDisabled: true}
+	if w.clientCA != nil {
+		c.ClientCAs, c.ClientAuth = w.clientCA, tls.RequireAndVerifyClientCert
+	}
+	return c
+}
+
+// rotateCA introduces a new CA, and at the second call puts it into force.
+func (a *app) rotateCA(keys string) (inForce bool, err error) {
+	current, next := filepath.Join(keys, webhookCA), filepath.Join(keys, webhookCANext)
+	if _, err := readPair(current); err != nil {
+		return false, err
+	}
+	_, err = readPair(next)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		_, err := a.makeCA(next)
+		return false, err
+	case err != nil:
+		return false, err
+	}
+	if err := os.Rename(next, current); err != nil {
+		return false, err
+	}
+	return true, syncDirectory(keys)
+}
