@@ -339,7 +339,7 @@ func (a *Admission) everything(ctx context.Context, tx *store.Txn, t *trust, s *
 	if s.all != nil {
 		return s.all, s.parents, nil
 	}
-	own, err := a.facts(ctx, tx, t, subjectOf(s.repo, s.rec))
+	own, err := a.facts(ctx, tx, t, verify.Subject{Repository: s.repo, Descriptor: s.rec.Descriptor(), Alternate: s.det.Alternate})
 	if err != nil {
 		return nil, nil, err
 	}

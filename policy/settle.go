@@ -14,8 +14,12 @@ import (
 // batch is the most manifests that one transaction decides.
 const batch = 256
 
-// reviewed is the most manifests that one transaction decides again because trust changed: what follows from them has room, and no pusher waits long.
-const reviewed = 64
+// How many manifests one transaction decides: of those that trust put in doubt, and of those that an event queued, where more of them hold back whoever commits
+// next. What follows from them has room.
+const (
+	reviewed = 32
+	drained  = 16
+)
 
 // scanLimit bounds look-ups of who references what.
 const scanLimit = 1 << 16
@@ -498,7 +502,7 @@ func (a *Admission) review(ctx context.Context, items []store.Item) error {
 // else: it is returned. An error means that ctx ended or that nothing could be decided.
 func (a *Admission) decide(ctx context.Context, items []store.Item) (failed []store.Item, err error) {
 	var last error
-	for part := range slices.Chunk(items, reviewed) {
+	for part := range slices.Chunk(items, drained) {
 		more, err := a.decidePart(ctx, part)
 		if ctx.Err() != nil {
 			return append(failed, more...), ctx.Err()
