@@ -198,6 +198,8 @@ func (e *estate) corruptionsOfTheRest() []corruption {
 		{"q with a short key", set(key("q", app, "\x01"), ""), []string{"the key is malformed"}},
 		{"w with a short key", set(key("w", app, "\x03abc"), ""), []string{"the key is malformed"}},
 		{"w without a repository", set([]byte("wabc"), ""), []string{"the key is malformed"}},
+		{"X without a name", set([]byte("X\x00key"), ""), []string{"the key is malformed"}},
+		{"X without a key", set([]byte("Xname\x00"), ""), []string{"the key is malformed"}},
 		{"s of nothing", set(key("s", app, absent), "{}"), []string{"s acme/app " + string(absent) + ": the manifest"}},
 		{"s damaged", set(key("s", app, e.index), "{"), []string{"s acme/app " + string(e.index) + ": the record is damaged"}},
 		{"d damaged", set([]byte("d"+e.decision), "{"), []string{"d" + e.decision + ": the record is damaged"}},

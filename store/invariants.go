@@ -22,6 +22,10 @@ func (c *checker) record(p Pair) {
 		c.alternate(p)
 	case 'D', 'd', 'a':
 		c.document(p)
+	case 'X': // what is in it, its owner checks
+		if name, key, ok := strings.Cut(string(p.Key[1:]), "\x00"); !ok || !spaceName(name) || key == "" {
+			c.report(p.Key, "the key is malformed")
+		}
 	default:
 		c.inRepository(p)
 	}

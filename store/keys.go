@@ -30,6 +30,7 @@ import (
 //	d<id>                   decision
 //	a<time><random>         audit record
 //	D<class>NUL<name>       document: users, authorities, revocations, the denial set
+//	X<space>NUL<key>        the key space of another package (space.go): sbom/index
 const Schema = "1"
 
 const keySchema = "!schema"
