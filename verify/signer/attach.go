@@ -84,6 +84,9 @@ func (k *Key) attestation(s Subject, predicateType string, predicate []byte) (*d
 	if err != nil {
 		return nil, err
 	}
+	if _, err := verify.ParseStatement(payload); err != nil { // what registries refuse is not signed
+		return nil, store.Errorf(store.CodeInvalid, "the statement would prove nothing: %w", err)
+	}
 	return k.envelope(payload)
 }
 
