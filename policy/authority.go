@@ -20,7 +20,12 @@ type authority struct {
 
 // join makes the authorities as they count of their parts, and forgets what TUF repositories said that nobody trusts any more.
 func (t *trust) join(tx *store.Txn) {
-	all := slices.Concat(t.config, t.runtime)
+	all := slices.Clone(t.config)
+	for _, au := range t.runtime {
+		if find(t.config, au.Name) < 0 { // the configuration has the last word on a name that it took since
+			all = append(all, au)
+		}
+	}
 	t.keepTUF(tx, all)
 	t.authorities = make([]authority, 0, len(all))
 	for _, au := range all {

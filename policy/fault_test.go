@@ -48,6 +48,17 @@ func newStory(k *kit) *story {
 		{"sign the second", func() error { return s.signed(second) }},
 		{"withdraw the signature of the first", func() error { return s.remove(referrers.TagOf(first.desc.Digest, referrers.SuffixSig).String()) }},
 		{"sign the first again", func() error { return s.signed(first) }},
+		{"revoke the key", func() error {
+			_, err := s.a.RevokeTrust(s.ctx, admin, s.trust())
+			return err
+		}},
+		{"restore the key", func() error {
+			err := s.a.RestoreTrust(s.ctx, admin, s.trust())
+			if store.CodeOf(err) == store.CodeNotFound {
+				return nil // restored before, by the try that failed
+			}
+			return err
+		}},
 		{"delete the second", func() error { return s.remove(string(second.desc.Digest)) }},
 		{"move the tag back", func() error { return s.putImage(first, "v1") }},
 		{"revoke the first", func() error {

@@ -204,8 +204,9 @@ func (r *runner) one(client int, rng *rand.Rand) {
 	r.ops = append(r.ops, porcupine.Operation{ClientId: client, Input: in, Call: call, Output: out, Return: ret})
 }
 
-func (r *runner) trust() policy.TrustRevocation {
-	return policy.TrustRevocation{Authority: "release", Kind: policy.RevokedKey, Value: r.key.public.ID}
+// trust is what the test's key loses and gets back.
+func (k *kit) trust() policy.TrustRevocation {
+	return policy.TrustRevocation{Authority: "release", Kind: policy.RevokedKey, Value: k.key.public.ID}
 }
 
 const notFound = string(store.CodeNotFound)

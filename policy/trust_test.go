@@ -274,6 +274,26 @@ func count[T any](all []T, pick func(T) bool) (n int) {
 	return n
 }
 
+// A name that the configuration takes since an administrator used it is the configuration's.
+func TestTheConfigurationHasTheLastWordOnAName(t *testing.T) {
+	k := newKit(t, func(o *policy.Options) { o.Authorities = nil })
+	second := newKey(t)
+	i := k.push(pusher, app, "v1", "one")
+	k.sign(signer, app, i.desc.Digest, second)
+	if err := k.a.AddAuthority(k.ctx, admin, second.authority("release", "acme/**")); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "added", k.get(puller, app, "v1"), string(i.desc.Digest))
+	k.opts.Authorities = []verify.Authority{k.key.authority("release", "acme/**")}
+	k.start()
+	want(t, "configured since", k.get(puller, app, "v1"), denied)
+	if err := k.a.RemoveAuthority(k.ctx, admin, "release"); err != nil {
+		t.Fatal(err)
+	}
+	k.sign(signer, app, i.desc.Digest, k.key)
+	want(t, "signed by the configured one", k.get(puller, app, "v1"), string(i.desc.Digest))
+}
+
 func TestWhatMayBeRevokedOfAnAuthority(t *testing.T) {
 	k := newKit(t)
 	for _, c := range []struct {
