@@ -33,6 +33,7 @@ type Options struct {
 	Verifier    verify.Verifier
 	Authorities []verify.Authority // of the configuration; those of the store are added
 	Rules       []RepositoryRule
+	Waivers     WaiverRules
 	// QuarantineMax is how long content may wait for evidence, QuarantineGrace how long expired and deleted content is kept after.
 	QuarantineMax   time.Duration
 	QuarantineGrace time.Duration
@@ -54,6 +55,8 @@ type Admission struct {
 
 	trustMu sync.Mutex // serializes changes of trust
 	trust   atomic.Pointer[trust]
+
+	glass atomic.Uint64 // verdicts that needed break glass
 
 	uploads sessions
 	flights flights

@@ -61,6 +61,7 @@ type Decision struct {
 	Deny        []Reason     `json:"deny,omitempty"`   // enforced
 	Warn        []Reason     `json:"warn,omitempty"`   // of policies' warn rules, of mode warn, of effective_on in the future
 	Shadow      []Reason     `json:"shadow,omitempty"` // of mode shadow
+	Waived      []Waived     `json:"waived,omitempty"` // denials of enforced policies that a waiver covers
 	Obligations []Obligation `json:"obligations,omitempty"`
 	Policies    []Applied    `json:"policies,omitempty"`
 	PolicySet   string       `json:"policy_set"` // Engine.Revision

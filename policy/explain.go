@@ -128,6 +128,7 @@ func (a *Admission) explain(s store.Snapshot, p Principal, repo store.Name, ref 
 	}
 	stored := s.Facts(repo, rec.Digest)
 	e.EvidenceKept = len(stored)
+	e.Waivers = t.explainWaivers(repo, append([]store.Digest{rec.Digest, det.Alternate}, s.Parents(repo, rec.Digest)...), a.now())
 	if e.Facts, err = explainFacts(t, subjectOf(repo, rec), stored, a.borrowed(s, repo, rec.Digest), a.now()); err != nil {
 		return nil, err
 	}

@@ -386,7 +386,8 @@ func (a *Admission) input(ctx context.Context, tx *store.Txn, t *trust, s *subje
 	if in.SBOM, err = sbomInput(tx, s, all.facts); err != nil {
 		return nil, nil, err
 	}
-	return in, &basis{next, all.revision()}, nil
+	change, mark := t.waive(in, parents, s.det.Alternate)
+	return in, &basis{earlier(next, change), all.revision() + mark}, nil
 }
 
 // sortFacts maps facts to the parts of the input that they make. Documents make none: their contents are in sbomInput.

@@ -99,16 +99,23 @@ func (a *Admission) put(ctx context.Context, in *incoming) (*store.Receipt, erro
 		a.manifests.put(parsedKey{in.digest, in.parsed.MediaType}, &parsedManifest{Parsed: in.parsed}, len(in.bytes))
 	}
 	var receipt *store.Receipt
-	var queued bool
+	var queued, waives bool
 	err := a.local.Update(ctx, func(tx *store.Txn) error {
 		w := &writing{a: a, tx: tx, t: a.trusted(tx), in: in, cause: cause{in.by.Name, "push"}}
 		var err error
 		receipt, err = w.manifest(ctx)
-		queued = w.queued
+		queued, waives = w.queued, w.waives
 		return err
 	})
 	if err != nil {
 		return nil, err
+	}
+	if waives {
+		notes, err := a.TakeWaivers(ctx)
+		if err != nil {
+			return nil, err
+		}
+		receipt.Warnings = append(receipt.Warnings, notes[store.Item{Repository: in.repo, Digest: in.digest}]...)
 	}
 	if queued {
 		if err := a.drain(ctx); err != nil {
@@ -128,6 +135,7 @@ type writing struct {
 	kind  store.Kind
 	class *referrers.Class
 	seeds []store.Item
+	waives bool // it carries a waiver
 	// queued is set when more has to be decided than fits into the transaction.
 	queued bool
 }
@@ -165,6 +173,7 @@ func (w *writing) manifest(ctx context.Context) (*store.Receipt, error) {
 	if err := w.evidence(ctx, rec, det); err != nil {
 		return nil, err
 	}
+	w.noteWaivers()
 	if err := w.adopt(ctx); err != nil {
 		return nil, err
 	}
@@ -349,6 +358,7 @@ func (w *writing) pushGate(ctx context.Context) error {
 	}
 	doc := w.a.describe(ctx, w.tx, in.repo, in.digest, int64(len(in.bytes)), in.parsed, w.kind, w.a.now())
 	doc.Request.Entry = EntryPush
+	w.t.waive(doc, nil, in.alternate)
 	doc.Actor = &ActorInput{Kind: in.by.Kind, Name: in.by.Name, Roles: in.roles.Names()}
 	tags := in.tags
 	if w.kind == store.KindEvidence {

@@ -26,7 +26,8 @@ type Explanation struct {
 	ExpiresAt    time.Time     `json:"expires_at,omitzero"` // when quarantine ends
 	SBOM         *SBOMInput    `json:"sbom,omitempty"`
 	DecidedAt    time.Time     `json:"decided_at,omitzero"`
-	EvidenceKept int           `json:"evidence_kept"` // evidence manifests that are known for the digest
+	EvidenceKept int           `json:"evidence_kept"`     // evidence manifests that are known for the digest
+	Waivers      []WaiverView  `json:"waivers,omitempty"` // about it, also those that do not count
 }
 
 // TagView is both sides of a tag.

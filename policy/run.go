@@ -51,6 +51,9 @@ func (a *Admission) Run(ctx context.Context) error {
 
 // Catchup decides everything that is queued, then every verdict that a change of trust put in doubt, and ends the denials that this makes superfluous.
 func (a *Admission) Catchup(ctx context.Context) error {
+	if _, err := a.TakeWaivers(ctx); err != nil {
+		return err
+	}
 	if err := a.drain(ctx); err != nil {
 		return err
 	}
@@ -154,7 +157,7 @@ func (a *Admission) endDenials(ctx context.Context, seq uint64) (bool, error) {
 
 // Housekeep looks at the clocks: pending verdicts are retried, quarantine expires, what expired or was deleted is collected after its grace.
 func (a *Admission) Housekeep(ctx context.Context) error {
-	err := errors.Join(a.clocks(ctx), a.pruneDecisions(ctx))
+	err := errors.Join(a.clocks(ctx), a.pruneDecisions(ctx), a.pruneWaivers(ctx))
 	collected, collectErr := a.local.Collect(ctx, store.DefaultCollect())
 	if collected != (store.Collected{}) {
 		a.log.Info("collected", "links", collected.Links, "contents", collected.Contents, "sessions", collected.Sessions)

@@ -272,10 +272,11 @@ func (w *settling) stands(ctx context.Context, i store.Item, s *subjectManifest)
 func (a *Admission) write(tx *store.Txn, t *trust, s *subjectManifest, v *verdict, why cause) error {
 	now, rec, det := a.now(), s.rec, s.det
 	changed := rec.State != v.state
-	if v.decision != nil && (changed || det.Decision == "" || det.Code != v.code || det.Reason != v.reason) {
+	if v.decision != nil && (changed || det.Decision == "" || det.Code != v.code || det.Reason != v.reason || waivedOtherwise(det.Revision, v.revision)) {
 		det.Decision = v.input.Request.ID
 		v.decision.ID = det.Decision
 		a.putDecision(tx, t, s, v, now)
+		a.loud(tx, s, v.decision)
 	}
 	det.Code, det.Reason, det.Remedy, det.Warnings, det.DecidedAt, det.Revision = v.code, clip(v.reason, maxMessage), clip(v.remedy, maxMessage), v.warnings, now, v.revision
 	if v.state == store.StatePending {

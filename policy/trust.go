@@ -28,9 +28,12 @@ type trust struct {
 	denials     []denial
 	revoked     map[store.Digest][]Revocation
 	revocations []Revocation
-	borrowing   string // the rules about evidence in other repositories
-	doc         []byte // state, as the store holds it
-	assumed     *assumed // of a replay: what other manifests would be
+	waiverRules WaiverRules
+	waivers     []waiver                    // ordered by name
+	unwaived    map[string]WaiverRevocation // by id
+	borrowing   string                      // the rules about evidence in other repositories
+	doc         []byte                      // state, as the store holds it
+	assumed     *assumed                    // of a replay: what other manifests would be
 }
 
 // denial says: verdicts in these repositories that were decided before seq do not count.
@@ -126,6 +129,7 @@ func (t *trust) clone() *trust {
 	c.revocations = slices.Clone(t.revocations)
 	c.revoked = maps.Clone(t.revoked)
 	c.tuf = maps.Clone(t.tuf)
+	c.unwaived = maps.Clone(t.unwaived)
 	return &c
 }
 
@@ -182,12 +186,19 @@ func (a *Admission) loadTrust(ctx context.Context) error {
 				return store.Errorf(store.CodeInternal, "the trust record is damaged; run assay check: %w", err)
 			}
 		}
-		n := &trust{engine: a.o.Engine, config: a.o.Authorities, borrowing: borrowing(a.o.Rules), seq: state.Seq, denials: state.Denials, revoked: map[store.Digest][]Revocation{}, tuf: map[string]*pinned{}}
+		n := &trust{engine: a.o.Engine, config: a.o.Authorities, borrowing: borrowing(a.o.Rules), seq: state.Seq, denials: state.Denials, revoked: map[store.Digest][]Revocation{}, tuf: map[string]*pinned{}, waiverRules: a.o.Waivers}
 		if err := n.loadDocs(tx); err != nil {
 			return err
 		}
 		n.join(tx)
+		if err := a.proveWaivers(ctx, n); err != nil {
+			return err
+		}
 		before, err := lastAuthorities(tx)
+		if err != nil {
+			return err
+		}
+		waivers, err := lastWaivers(tx)
 		if err != nil {
 			return err
 		}
@@ -195,6 +206,9 @@ func (a *Admission) loadTrust(ctx context.Context) error {
 			n.deny(denial{Repositories: everywhere})
 		}
 		n.compareLast(before)
+		if err := n.sealWaivers(tx, waivers); err != nil {
+			return err
+		}
 		n.seal(tx)
 		n.sealAuthorities(tx)
 		tx.AfterCommit(func() { a.publish(n) })
@@ -222,6 +236,9 @@ func (t *trust) loadDocs(tx *store.Txn) error {
 		t.addRevocation(r, tx)
 	}
 	if err := t.loadOverlay(tx); err != nil {
+		return err
+	}
+	if err := t.loadWaivers(tx); err != nil {
 		return err
 	}
 	return t.loadTUF(tx.Records)
@@ -264,7 +281,7 @@ func (a *Admission) change(ctx context.Context, edit func(tx *store.Txn, t *trus
 	defer a.trustMu.Unlock()
 	return a.local.Update(ctx, func(tx *store.Txn) error {
 		t := a.trust.Load().clone()
-		before := t.authorities
+		before, waivers := t.authorities, t.waiverPrints()
 		t.seq++
 		if err := edit(tx, t); err != nil {
 			return err
@@ -272,6 +289,12 @@ func (a *Admission) change(ctx context.Context, edit func(tx *store.Txn, t *trus
 		t.join(tx)
 		if t.compare(before) {
 			t.sealAuthorities(tx)
+		}
+		if err := a.proveWaivers(ctx, t); err != nil {
+			return err
+		}
+		if err := t.sealWaivers(tx, waivers); err != nil {
+			return err
 		}
 		t.seal(tx)
 		tx.AfterCommit(func() { a.publish(t) })
