@@ -99,7 +99,7 @@ func settings() *syft.CreateSBOMConfig {
 	c.Packages.JavaArchive.UseMavenLocalRepository = false
 	c.Packages.JavaScript.SearchRemoteLicenses = false
 	c.Packages.Python.SearchRemoteLicenses = false
-	return programsOnly(c)
+	return frugal(c)
 }
 
 // learn runs the cataloguers on an empty image and returns the patterns and the types they look for.
@@ -109,10 +109,10 @@ func learn(ctx context.Context) (globs, types []string, err error) {
 	return r.globs, r.types, err
 }
 
-// prepare builds what one process needs once, however many images it describes: syft's licence scanner, which rides on the context and takes as
-// long as reading a small image, and the plan of which files are worth keeping.
+// prepare builds what one process needs once, however many images it describes: syft's licence scanner, which rides on the context, and the plan of
+// which files are worth keeping.
 func prepare(ctx context.Context) (context.Context, *plan, error) {
-	ctx, err := syft.SetContextLicenseScanner(ctx, settings().Licenses)
+	ctx, err := withLicences(ctx, settings().Licenses.Coverage)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/anchore/syft/syft/file"
 	"github.com/anchore/syft/syft/pkg"
 	"github.com/anchore/syft/syft/pkg/cataloger/binary"
+	deb "github.com/anchore/syft/syft/pkg/cataloger/debian"
 	"github.com/anchore/syft/syft/pkg/cataloger/dotnet"
 	"github.com/anchore/syft/syft/pkg/cataloger/golang"
 	"github.com/anchore/syft/syft/pkg/cataloger/java"
@@ -42,8 +43,8 @@ func (v *programView) FilesByMIMEType(types ...string) ([]file.Location, error) 
 	return v.programs(v.marks, types)
 }
 
-// programsOnly replaces the cataloguers that open every program by ones that do not.
-func programsOnly(c *syft.CreateSBOMConfig) *syft.CreateSBOMConfig {
+// frugal replaces cataloguers by ones that find the same and cost less.
+func frugal(c *syft.CreateSBOMConfig) *syft.CreateSBOMConfig {
 	selection := cataloging.NewSelectionRequest()
 	for _, p := range []programCataloger{
 		{golang.NewGoModuleBinaryCataloger(c.Packages.Golang), markGo},
@@ -55,5 +56,8 @@ func programsOnly(c *syft.CreateSBOMConfig) *syft.CreateSBOMConfig {
 		selection = selection.WithRemovals(p.Name())
 		c = c.WithCatalogers(pkgcataloging.NewAlwaysEnabledCatalogerReference(p))
 	}
+	dpkg := debianCataloger{deb.NewDBCataloger()}
+	selection = selection.WithRemovals(dpkg.Name())
+	c = c.WithCatalogers(pkgcataloging.NewAlwaysEnabledCatalogerReference(dpkg))
 	return c.WithCatalogerSelection(selection)
 }

@@ -56,7 +56,10 @@ func (r *resolver) HasPath(p string) bool { return r.im.tree.resolve(p, false) !
 
 // file finds the file that p leads to; directories and dead links are none.
 func (r *resolver) file(p string) int32 {
-	i := r.im.tree.resolve(p, true)
+	i, literal := r.im.tree.byPath[p]
+	if !literal || r.node(i).isLink() {
+		i = r.im.tree.resolve(p, true)
+	}
 	if i == none || i == 0 || r.node(i).kind == kindDirectory {
 		return none
 	}
@@ -66,6 +69,12 @@ func (r *resolver) file(p string) int32 {
 // FilesByPath finds files by their paths.
 func (r *resolver) FilesByPath(paths ...string) ([]file.Location, error) {
 	out := []file.Location{}
+	if len(paths) == 1 { // which is asked for every file that a package owns
+		if i := r.file(paths[0]); i != none {
+			out = append(out, r.location(i, paths[0]))
+		}
+		return out, nil
+	}
 	seen := map[int32]bool{}
 	for _, p := range paths {
 		if i := r.file(p); i != none && !seen[i] {

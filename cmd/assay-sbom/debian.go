@@ -1,0 +1,187 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"io"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/anchore/syft/syft/artifact"
+	"github.com/anchore/syft/syft/file"
+	"github.com/anchore/syft/syft/pkg"
+)
+
+// debianCataloger is syft's cataloguer of dpkg's database, which merges a package's list of files in quadratic time: packages of ten thousand files
+// cost more than all others together. It is shown empty lists, and the real ones are merged afterwards, in linear time. The result is the same.
+type debianCataloger struct{ pkg.Cataloger }
+
+// Catalog finds the packages.
+func (c debianCataloger) Catalog(ctx context.Context, r file.Resolver) ([]pkg.Package, []artifact.Relationship, error) {
+	image, ok := r.(*resolver)
+	if !ok {
+		return c.Cataloger.Catalog(ctx, r)
+	}
+	v := &withoutLists{resolver: image, hidden: map[int32]bool{}}
+	packages, relations, err := c.Cataloger.Catalog(ctx, v)
+	if err != nil || !v.restore(packages, relations) {
+		return c.Cataloger.Catalog(ctx, r)
+	}
+	return packages, relations, nil
+}
+
+// withoutLists is an image whose lists of files below dpkg/info are empty.
+type withoutLists struct {
+	*resolver
+	hidden map[int32]bool
+}
+
+// Extensions of the lists, and how much of one is read (as syft reads them).
+const (
+	md5sumsSuffix   = ".md5sums"
+	conffilesSuffix = ".conffiles"
+	maxFileRecords  = 200_000
+)
+
+// FileContentsByLocation gives lists no content.
+func (v *withoutLists) FileContentsByLocation(l file.Location) (io.ReadCloser, error) {
+	if p := l.RealPath; strings.HasSuffix(path.Dir(p), "/dpkg/info") && (strings.HasSuffix(p, md5sumsSuffix) || strings.HasSuffix(p, conffilesSuffix)) {
+		v.hidden[v.file(p)] = true
+		return inMemory(nil), nil
+	}
+	return v.resolver.FileContentsByLocation(l)
+}
+
+// restore merges the lists into the packages and gives these their new ids, in relations too. False: something is not as expected, and nothing
+// of it must be used.
+func (v *withoutLists) restore(packages []pkg.Package, relations []artifact.Relationship) bool {
+	renewed := make(map[artifact.ID]pkg.Package, len(packages))
+	for i := range packages {
+		p := &packages[i]
+		old := p.ID()
+		if _, twice := renewed[old]; twice || !v.merge(p) {
+			return false
+		}
+		p.SetID()
+		renewed[old] = *p
+	}
+	renew := func(i artifact.Identifiable) (artifact.Identifiable, bool) {
+		p, ok := i.(pkg.Package)
+		if !ok {
+			return nil, false
+		}
+		p, ok = renewed[p.ID()]
+		return p, ok
+	}
+	for i := range relations {
+		from, okFrom := renew(relations[i].From)
+		to, okTo := renew(relations[i].To)
+		if !okFrom || !okTo {
+			return false
+		}
+		relations[i].From, relations[i].To = from, to
+	}
+	return true
+}
+
+// merge adds what the lists of p say to what its entry in the database says. The first to name a path counts.
+func (v *withoutLists) merge(p *pkg.Package) bool {
+	m, ok := p.Metadata.(pkg.DpkgDBEntry)
+	if !ok {
+		return false
+	}
+	for _, l := range p.Locations.ToUnorderedSlice() {
+		if l.Annotations[pkg.EvidenceAnnotationKey] != pkg.PrimaryEvidenceAnnotation {
+			continue
+		}
+		info := path.Dir(l.RealPath)
+		sums, conf := info, path.Join(info, "info")
+		if !strings.HasSuffix(info, "status.d") {
+			sums = conf
+		}
+		a, b := v.list(sums, m, md5sumsSuffix), v.list(conf, m, conffilesSuffix)
+		if a == none && b == none || !v.hidden[a] && !v.hidden[b] {
+			return true // there are none, or syft has seen them
+		}
+		if a != none && !v.hidden[a] || b != none && !v.hidden[b] {
+			return false
+		}
+		seen := make(map[string]bool, len(m.Files))
+		for _, f := range m.Files {
+			seen[f.Path] = true
+		}
+		for _, f := range append(v.records(a, sumRecord), v.records(b, confRecord)...) {
+			if !seen[f.Path] {
+				seen[f.Path] = true
+				m.Files = append(m.Files, f)
+			}
+		}
+		slices.SortStableFunc(m.Files, func(a, b pkg.DpkgFileRecord) int { return cmp.Compare(a.Path, b.Path) })
+		p.Metadata = m
+		return true
+	}
+	return false
+}
+
+// list finds a list by the package's name and architecture, or by its name alone.
+func (v *withoutLists) list(dir string, m pkg.DpkgDBEntry, suffix string) int32 {
+	if m.Architecture != "" && m.Architecture != "all" {
+		if i := v.file(path.Join(dir, m.Package+":"+m.Architecture+suffix)); i != none {
+			return i
+		}
+	}
+	return v.file(path.Join(dir, m.Package+suffix))
+}
+
+// records reads a list line by line, up to a line that is too long.
+func (v *withoutLists) records(i int32, parse func(string) (pkg.DpkgFileRecord, bool)) []pkg.DpkgFileRecord {
+	if i == none {
+		return nil
+	}
+	r, err := v.resolver.FileContentsByLocation(v.location(i, v.node(i).path))
+	if err != nil {
+		return nil
+	}
+	defer r.Close()
+	var out []pkg.DpkgFileRecord
+	s := bufio.NewScanner(r)
+	for s.Scan() && len(out) < maxFileRecords {
+		if f, ok := parse(s.Text()); ok {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// sumRecord reads a line of a list of checksums (deb-md5sums(5)): "SUM  PATH".
+func sumRecord(line string) (pkg.DpkgFileRecord, bool) {
+	sum, name, ok := strings.Cut(line, " ")
+	if !ok {
+		return pkg.DpkgFileRecord{}, false
+	}
+	return pkg.DpkgFileRecord{Path: rooted(name), Digest: &file.Digest{Algorithm: "md5", Value: strings.TrimSpace(sum)}}, true
+}
+
+// confRecord reads a line of a list of configuration files (deb-conffiles(5)): "PATH", or "PATH SUM".
+func confRecord(line string) (pkg.DpkgFileRecord, bool) {
+	line = strings.Trim(line, " \n")
+	if line == "" {
+		return pkg.DpkgFileRecord{}, false
+	}
+	name, sum, ok := strings.Cut(line, " ")
+	f := pkg.DpkgFileRecord{Path: rooted(name), IsConfigFile: true}
+	if ok {
+		f.Digest = &file.Digest{Algorithm: "md5", Value: strings.TrimSpace(sum)}
+	}
+	return f, true
+}
+
+func rooted(name string) string {
+	name = strings.TrimSpace(name)
+	if !strings.HasPrefix(name, "/") {
+		name = "/" + name
+	}
+	return name
+}
