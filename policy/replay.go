@@ -138,7 +138,7 @@ func (a *Admission) Replay(ctx context.Context, p Principal, candidate Engine, o
 		Candidate: candidate.Revision(), Against: now.engine.Revision(), At: a.now(), Reasons: []ReplayReason{}, Examples: []ReplayDifference{},
 		seen: map[replayKey]int{}, told: map[Difference]int{},
 	}}
-	for _, pass := range []func(*store.ManifestRecord, store.Name) bool{r.leads, r.follows, r.closes} {
+	for _, pass := range []replayPass{{picks: r.leads}, {picks: r.tentative, tentative: true}, {picks: r.closes}, {picks: r.follows}} {
 		if err := r.pass(ctx, pass); err != nil {
 			return nil, err
 		}
@@ -150,21 +150,31 @@ func (a *Admission) Replay(ctx context.Context, p Principal, candidate Engine, o
 	return r.report, nil
 }
 
-// leads, follows and closes are the order: indexes, then what they list, then the indexes that are judged by what they list.
+// replayPass is one look at everything. The order: indexes; then what they list. Where an index is judged by what it lists, those are decided twice: at first without it, and
+// for good with what is proven of it.
+type replayPass struct {
+	picks     func(*store.ManifestRecord, store.Name) bool
+	tentative bool // nothing is reported
+}
+
 func (r *replay) leads(rec *store.ManifestRecord, repo store.Name) bool {
 	return rec.Kind == store.KindIndex && !r.allChildren(repo)
 }
 
-func (r *replay) follows(rec *store.ManifestRecord, _ store.Name) bool { return rec.Kind != store.KindIndex }
+func (r *replay) tentative(rec *store.ManifestRecord, repo store.Name) bool {
+	return rec.Kind != store.KindIndex && r.allChildren(repo)
+}
 
 func (r *replay) closes(rec *store.ManifestRecord, repo store.Name) bool {
 	return rec.Kind == store.KindIndex && r.allChildren(repo)
 }
 
+func (r *replay) follows(rec *store.ManifestRecord, _ store.Name) bool { return rec.Kind != store.KindIndex }
+
 func (r *replay) allChildren(repo store.Name) bool { return r.candidate.engine.Traits(repo).AllChildren }
 
 // pass looks at every manifest that is one of this pass, with as many goroutines as a review has.
-func (r *replay) pass(ctx context.Context, mine func(*store.ManifestRecord, store.Name) bool) error {
+func (r *replay) pass(ctx context.Context, pass replayPass) error {
 	var wg sync.WaitGroup
 	pages := make(chan []store.Item)
 	for range reviewers {
@@ -172,17 +182,19 @@ func (r *replay) pass(ctx context.Context, mine func(*store.ManifestRecord, stor
 			for page := range pages {
 				for _, i := range page {
 					if ctx.Err() == nil {
-						r.look(ctx, i, 0)
+						r.look(ctx, i, pass.tentative, 0)
 					}
 				}
-				r.advance(len(page))
+				if !pass.tentative {
+					r.advance(len(page))
+				}
 			}
 		})
 	}
 	err := r.a.eachManifest(ctx, func(i store.Item, v store.Verdict) bool {
 		return judgedState(v.State) && (len(r.o.Repositories) == 0 || r.o.Repositories.Match(i.Repository))
 	}, func(ctx context.Context, items []store.Item) error {
-		picked, err := r.pick(ctx, items, mine)
+		picked, err := r.pick(ctx, items, pass.picks)
 		if err != nil || len(picked) == 0 {
 			return err
 		}
@@ -224,9 +236,9 @@ func (r *replay) advance(n int) {
 	}
 }
 
-// look decides one manifest. An index that lists an index comes first, whatever the order of pages.
-func (r *replay) look(ctx context.Context, i store.Item, depth int) {
-	if _, done := r.candidate.assumed.of(i); done || depth > maxDepth {
+// look decides one manifest. An index that lists it comes first, whatever the order of pages.
+func (r *replay) look(ctx context.Context, i store.Item, tentative bool, depth int) {
+	if depth > maxDepth {
 		return
 	}
 	var o replayed
@@ -236,10 +248,19 @@ func (r *replay) look(ctx context.Context, i store.Item, depth int) {
 		if err != nil || s == nil || !judgedState(s.rec.State) || r.a.withdrawn(r.now, s) != nil {
 			return err // gone, or revoked, meanwhile
 		}
-		for _, parent := range tx.Parents(i.Repository, i.Digest) {
-			if !r.allChildren(i.Repository) {
-				r.look(ctx, store.Item{Repository: i.Repository, Digest: parent}, depth+1)
+		if o.index = s.parsed.Index(); o.index && r.known(i) {
+			return nil
+		}
+		parents := tx.Parents(i.Repository, i.Digest)
+		all := r.allChildren(i.Repository)
+		for _, parent := range parents {
+			if p := (store.Item{Repository: i.Repository, Digest: parent}); !all && !r.known(p) {
+				r.look(ctx, p, false, depth+1)
 			}
+		}
+		o.listed = all && len(parents) > 0
+		if tentative && !o.listed {
+			return nil
 		}
 		return r.decide(ctx, tx, s, &o)
 	})
@@ -248,20 +269,23 @@ func (r *replay) look(ctx context.Context, i store.Item, depth int) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err != nil {
+	switch {
+	case err != nil && !tentative:
 		r.report.Failed++
-		return
+	case o.after == nil || o.index && r.known(i): // or by whoever needed it first
+	default:
+		if o.index || o.listed {
+			r.candidate.assumed.set(i, o.after.state)
+		}
+		if !tentative {
+			r.report.add(i, &o, r.o.Examples)
+		}
 	}
-	if o.after == nil {
-		return
-	}
-	if _, done := r.candidate.assumed.of(i); done {
-		return // by whoever needed it first
-	}
-	if o.index || o.listed {
-		r.candidate.assumed.set(i, o.after.state)
-	}
-	r.report.add(i, &o, r.o.Examples)
+}
+
+func (r *replay) known(i store.Item) bool {
+	_, ok := r.candidate.assumed.of(i)
+	return ok
 }
 
 // replayed is what became of one manifest.
@@ -281,8 +305,6 @@ type replayedTag struct {
 
 func (r *replay) decide(ctx context.Context, tx *store.Txn, s *subjectManifest, o *replayed) (err error) {
 	i := store.Item{Repository: s.repo, Digest: s.rec.Digest}
-	o.index = s.parsed.Index()
-	o.listed = !o.index && r.allChildren(s.repo) && len(tx.Parents(s.repo, s.rec.Digest)) > 0
 	again := *s
 	if o.after, err = r.a.ask(ctx, tx, r.candidate, &again, s.rec.Kind); err != nil {
 		return err

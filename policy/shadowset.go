@@ -1,0 +1,200 @@
+package policy
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/assay-registry/assay/store"
+)
+
+// Shadow is an engine that decides as the one in force, and has another decide the same afterwards, to see where they differ. That has no effect: neither on a decision nor
+// on who waits for it, since the other is asked later, by Run, and what it cannot keep up with is left out and counted.
+type Shadow struct {
+	Engine // in force
+	staged Engine
+	queue  chan *shadowed
+	tally  *Tally
+}
+
+// shadowed is a decision that the staged set is to make too.
+type shadowed struct {
+	in Input
+	d  *Decision
+}
+
+// maxShadowed is how many decisions wait at most.
+const maxShadowed = 256
+
+// NewShadow puts a staged engine beside the one in force. tally goes on counting where another Shadow of the same staged set stopped.
+func NewShadow(inForce, staged Engine, tally *Tally) *Shadow {
+	return &Shadow{Engine: inForce, staged: staged, queue: make(chan *shadowed, maxShadowed), tally: tally}
+}
+
+// Decide is [Engine]: the decision of the set in force.
+func (s *Shadow) Decide(ctx context.Context, in *Input) (*Decision, error) {
+	d, err := s.Engine.Decide(ctx, in)
+	if err != nil {
+		return d, err
+	}
+	asked := &shadowed{in: *in, d: d}
+	select {
+	case s.queue <- asked:
+	default:
+		s.tally.drop()
+	}
+	return d, nil
+}
+
+// Traits is [Engine]. Entry points at which only the staged set has rules are asked too.
+func (s *Shadow) Traits(repo store.Name) Traits {
+	t, other := s.Engine.Traits(repo), s.staged.Traits(repo)
+	t.PushRules, t.TagRules, t.K8sRules = t.PushRules || other.PushRules, t.TagRules || other.TagRules, t.K8sRules || other.K8sRules
+	return t
+}
+
+// Run makes the decisions of the staged set until ctx ends.
+func (s *Shadow) Run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case asked := <-s.queue:
+			other, err := s.staged.Decide(ctx, &asked.in)
+			if ctx.Err() != nil {
+				return
+			}
+			s.tally.count(&asked.in, asked.d, other, err)
+		}
+	}
+}
+
+// Tally counts where a staged set differs from the one in force.
+type Tally struct {
+	clock func() time.Time
+
+	mu     sync.Mutex
+	report ShadowReport                   // guarded by mu; without its differences
+	rows   map[shadowKey]ShadowDifference // guarded by mu
+	moved  chan struct{}                  // closed and made anew with each count; guarded by mu
+}
+
+type shadowKey struct {
+	entry Entry
+	replayKey
+}
+
+// maxShadowRows bounds the differences that are told apart.
+const maxShadowRows = 256
+
+// NewTally starts at nothing.
+func NewTally(clock func() time.Time) *Tally {
+	return &Tally{clock: clock, report: ShadowReport{Since: clock().UTC()}, rows: map[shadowKey]ShadowDifference{}, moved: make(chan struct{})}
+}
+
+// ShadowReport is what live traffic showed of a staged set.
+type ShadowReport struct {
+	Since        time.Time `json:"since"`
+	Decisions    uint64    `json:"decisions"` // made by both
+	Agreed       uint64    `json:"agreed"`
+	NewlyDenied  uint64    `json:"newly_denied"`
+	NewlyAllowed uint64    `json:"newly_allowed"`
+	OtherReason  uint64    `json:"other_reason"`
+	LeftOut      uint64    `json:"left_out,omitempty"` // not made by the staged set, which could not keep up
+	Failed       uint64    `json:"failed,omitempty"`   // for which there was no decision
+	// Differences are by entry point, policy and code; the most frequent first.
+	Differences []ShadowDifference `json:"differences"`
+}
+
+// ShadowDifference is one kind of difference, with the last that was seen.
+type ShadowDifference struct {
+	Difference Difference   `json:"difference"`
+	Entry      Entry        `json:"entry"`
+	Policy     string       `json:"policy,omitempty"`
+	Code       string       `json:"code"`
+	Count      uint64       `json:"count"`
+	Repository store.Name   `json:"repository"`
+	Digest     store.Digest `json:"digest"`
+	Tag        string       `json:"tag,omitempty"`
+	Reason     string       `json:"reason,omitempty"`
+	At         time.Time    `json:"at"`
+}
+
+func (t *Tally) drop() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.report.LeftOut++
+	t.tell()
+}
+
+// tell wakes who waits; mu is held.
+func (t *Tally) tell() {
+	close(t.moved)
+	t.moved = make(chan struct{})
+}
+
+// Moved is closed when something was counted after this call.
+func (t *Tally) Moved() <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.moved
+}
+
+func (t *Tally) count(in *Input, d, other *Decision, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	defer t.tell()
+	if err != nil {
+		t.report.Failed++
+		return
+	}
+	t.report.Decisions++
+	row := ShadowDifference{Entry: in.Request.Entry, Repository: in.Subject.Repository, Digest: in.Subject.Digest, Tag: in.Subject.Tag, At: t.clock().UTC()}
+	reason := other.first()
+	switch {
+	case d.Allow && !other.Allow:
+		row.Difference = NewlyDenied
+		t.report.NewlyDenied++
+	case !d.Allow && other.Allow:
+		row.Difference, reason = NewlyAllowed, d.first()
+		t.report.NewlyAllowed++
+	case !d.Allow && !sameReason(d.first(), reason):
+		row.Difference = OtherReason
+		t.report.OtherReason++
+	default:
+		t.report.Agreed++
+		return
+	}
+	row.Policy, row.Code, row.Reason = reason.Policy, reason.Code, clip(reason.Message, maxMessage)
+	k := shadowKey{row.Entry, replayKey{row.Difference, row.Policy, row.Code}}
+	was, known := t.rows[k]
+	if !known && len(t.rows) >= maxShadowRows {
+		return
+	}
+	row.Count = was.Count + 1
+	t.rows[k] = row
+}
+
+// first is the reason that people are told.
+func (d *Decision) first() Reason {
+	if len(d.Deny) == 0 {
+		return Reason{}
+	}
+	return d.Deny[0]
+}
+
+func sameReason(x, y Reason) bool { return x.Code == y.Code && x.Policy == y.Policy }
+
+// Report is what was counted so far.
+func (t *Tally) Report() *ShadowReport {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := t.report
+	r.Differences = slices.SortedFunc(maps.Values(t.rows), func(x, y ShadowDifference) int {
+		return cmp.Or(cmp.Compare(y.Count, x.Count), cmp.Compare(x.Difference, y.Difference), cmp.Compare(x.Entry, y.Entry), cmp.Compare(x.Policy, y.Policy), cmp.Compare(x.Code, y.Code))
+	})
+	return &r
+}
