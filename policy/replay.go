@@ -3,6 +3,7 @@ package policy
 import (
 	"cmp"
 	"context"
+	"iter"
 	"slices"
 	"strings"
 	"sync"
@@ -138,10 +139,8 @@ func (a *Admission) Replay(ctx context.Context, p Principal, candidate Engine, o
 		Candidate: candidate.Revision(), Against: now.engine.Revision(), At: a.now(), Reasons: []ReplayReason{}, Examples: []ReplayDifference{},
 		seen: map[replayKey]int{}, told: map[Difference]int{},
 	}}
-	for _, pass := range []replayPass{{picks: r.leads}, {picks: r.tentative, tentative: true}, {picks: r.closes}, {picks: r.follows}} {
-		if err := r.pass(ctx, pass); err != nil {
-			return nil, err
-		}
+	if err := r.run(ctx); err != nil {
+		return nil, err
 	}
 	slices.SortStableFunc(r.report.Reasons, func(x, y ReplayReason) int { return y.Count - x.Count })
 	slices.SortStableFunc(r.report.Examples, func(x, y ReplayDifference) int {
@@ -150,81 +149,116 @@ func (a *Admission) Replay(ctx context.Context, p Principal, candidate Engine, o
 	return r.report, nil
 }
 
-// replayPass is one look at everything. The order: indexes; then what they list. Where an index is judged by what it lists, those are decided twice: at first without it, and
-// for good with what is proven of it.
-type replayPass struct {
-	picks     func(*store.ManifestRecord, store.Name) bool
-	tentative bool // nothing is reported
+// run looks at indexes, then at what they list. Where an index is judged by what it lists, that is decided twice: at first without it, and for good with what is proven
+// of it.
+func (r *replay) run(ctx context.Context) error {
+	var leading, closing []store.Item
+	if err := r.scan(ctx, store.KindIndex, func(items []store.Item) error {
+		for _, i := range items {
+			if r.allChildren(i.Repository) {
+				closing = append(closing, i)
+			} else {
+				leading = append(leading, i)
+			}
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	if err := r.each(ctx, slices.Values([][]store.Item{leading}), false); err != nil {
+		return err
+	}
+	for n := range closing {
+		if err := r.listed(ctx, closing[n]); err != nil {
+			return err
+		}
+	}
+	if err := r.each(ctx, slices.Values([][]store.Item{closing}), false); err != nil {
+		return err
+	}
+	var failed error
+	err := r.each(ctx, func(yield func([]store.Item) bool) {
+		failed = r.scan(ctx, store.KindImage, func(items []store.Item) error {
+			if !yield(items) {
+				return context.Canceled
+			}
+			return nil
+		})
+	}, false)
+	return cmp.Or(err, failed)
 }
 
-func (r *replay) leads(rec *store.ManifestRecord, repo store.Name) bool {
-	return rec.Kind == store.KindIndex && !r.allChildren(repo)
+// listed decides what an index lists, for the time being.
+func (r *replay) listed(ctx context.Context, index store.Item) error {
+	var items []store.Item
+	if err := r.a.local.Peek(ctx, func(tx *store.Txn) error {
+		p, err := r.a.parseIn(tx, index.Repository, index.Digest)
+		if err != nil {
+			return nil // it is looked at itself, and fails there
+		}
+		for _, m := range p.Manifests {
+			items = append(items, store.Item{Repository: index.Repository, Digest: m.Digest})
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	return r.each(ctx, slices.Values([][]store.Item{items}), true)
 }
-
-func (r *replay) tentative(rec *store.ManifestRecord, repo store.Name) bool {
-	return rec.Kind != store.KindIndex && r.allChildren(repo)
-}
-
-func (r *replay) closes(rec *store.ManifestRecord, repo store.Name) bool {
-	return rec.Kind == store.KindIndex && r.allChildren(repo)
-}
-
-func (r *replay) follows(rec *store.ManifestRecord, _ store.Name) bool { return rec.Kind != store.KindIndex }
 
 func (r *replay) allChildren(repo store.Name) bool { return r.candidate.engine.Traits(repo).AllChildren }
 
-// pass looks at every manifest that is one of this pass, with as many goroutines as a review has.
-func (r *replay) pass(ctx context.Context, pass replayPass) error {
+// each looks at pages of manifests, with as many goroutines as a review has.
+func (r *replay) each(ctx context.Context, pages iter.Seq[[]store.Item], tentative bool) error {
 	var wg sync.WaitGroup
-	pages := make(chan []store.Item)
+	next := make(chan []store.Item)
 	for range reviewers {
 		wg.Go(func() {
-			for page := range pages {
+			for page := range next {
 				for _, i := range page {
 					if ctx.Err() == nil {
-						r.look(ctx, i, pass.tentative, 0)
+						r.look(ctx, i, tentative, 0)
 					}
 				}
-				if !pass.tentative {
+				if !tentative {
 					r.advance(len(page))
 				}
 			}
 		})
 	}
-	err := r.a.eachManifest(ctx, func(i store.Item, v store.Verdict) bool {
-		return judgedState(v.State) && (len(r.o.Repositories) == 0 || r.o.Repositories.Match(i.Repository))
-	}, func(ctx context.Context, items []store.Item) error {
-		picked, err := r.pick(ctx, items, pass.picks)
-		if err != nil || len(picked) == 0 {
-			return err
+	for page := range pages {
+		for part := range slices.Chunk(page, reviewed) {
+			next <- part
 		}
-		select {
-		case pages <- picked:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	})
-	close(pages)
+	}
+	close(next)
 	wg.Wait()
-	return cmp.Or(err, ctx.Err())
+	return ctx.Err()
 }
 
-func (r *replay) pick(ctx context.Context, items []store.Item, mine func(*store.ManifestRecord, store.Name) bool) (picked []store.Item, err error) {
-	err = r.a.local.View(ctx, func(s store.Snapshot) error {
-		picked = nil
-		for _, i := range items {
-			rec, err := s.Manifest(i.Repository, i.Digest)
-			if err != nil {
-				return err
+// scan pages through the manifests that policies decide about, of kind index or of all the others.
+func (r *replay) scan(ctx context.Context, kind store.Kind, do func([]store.Item) error) error {
+	return r.a.eachManifest(ctx, func(i store.Item, v store.Verdict) bool {
+		return judgedState(v.State) && (len(r.o.Repositories) == 0 || r.o.Repositories.Match(i.Repository))
+	}, func(ctx context.Context, items []store.Item) error {
+		var picked []store.Item
+		if err := r.a.local.View(ctx, func(s store.Snapshot) error {
+			picked = nil
+			for _, i := range items {
+				rec, err := s.Manifest(i.Repository, i.Digest)
+				if err != nil {
+					return err
+				}
+				if rec != nil && rec.Kind != store.KindEvidence && rec.Kind != store.KindAttestation && (rec.Kind == store.KindIndex) == (kind == store.KindIndex) {
+					picked = append(picked, i)
+				}
 			}
-			if rec != nil && rec.Kind != store.KindEvidence && rec.Kind != store.KindAttestation && mine(rec, i.Repository) {
-				picked = append(picked, i)
-			}
+			return nil
+		}); err != nil {
+			return err
 		}
-		return nil
+		return do(picked)
 	})
-	return picked, err
 }
 
 func (r *replay) advance(n int) {
