@@ -15,23 +15,24 @@ import (
 // Config is the file, with the defaults filled in. The tags drive the reader and the schema: yaml is the key, doc its description,
 // enum its values, need marks a key that must be given.
 type Config struct {
-	Listen          string       `yaml:"listen" doc:"HOST:PORT to listen on. An empty host listens on every interface."`
-	ListenPlainHTTP string       `yaml:"listen_plain_http" enum:"refuse,unsafe" doc:"Write unsafe to serve plain HTTP beyond loopback, such as behind a proxy that ends TLS."`
-	ExternalURL     string       `yaml:"external_url" doc:"Where clients reach the registry, such as https://registry.example.com. Default: as each request came."`
-	TrustedProxies  []string     `yaml:"trusted_proxies" doc:"Networks of the proxies whose X-Forwarded-For counts, such as 10.0.0.0/8."`
-	Data            string       `yaml:"data" doc:"Directory of everything that is stored. Created with mode 0700."`
-	TLS             TLS          `yaml:"tls" doc:"Certificate and key; both empty serves plain HTTP."`
-	Auth            Auth         `yaml:"auth" doc:"Who may ask."`
-	Grants          []Grant      `yaml:"grants" doc:"Roles by repository."`
-	Authorities     []Authority  `yaml:"authorities" doc:"Whom to trust, and for which repositories."`
-	Policies        []Policy     `yaml:"policies" doc:"What is admitted. Policies combine by AND; a repository that none matches is refused."`
-	Repositories    []Repository `yaml:"repositories" doc:"Rules for some repositories; the first match counts."`
-	Quarantine      Quarantine   `yaml:"quarantine" doc:"How long content waits for its evidence."`
-	Refusals        Refusals     `yaml:"refusals" doc:"How a refusal looks."`
-	SBOM            SBOM         `yaml:"sbom" doc:"Generated software bills of materials."`
-	Kubernetes      Kubernetes   `yaml:"kubernetes" doc:"Clusters that ask what may run. Nothing is offered without listen."`
-	Metrics         Metrics      `yaml:"metrics" doc:"The metrics at /metrics, in Prometheus' form."`
-	Log             Log          `yaml:"log" doc:"The log on standard error."`
+	Listen            string       `yaml:"listen" doc:"HOST:PORT to listen on. An empty host listens on every interface."`
+	ListenPlainHTTP   string       `yaml:"listen_plain_http" enum:"refuse,unsafe" doc:"Write unsafe to serve plain HTTP beyond loopback, such as behind a proxy that ends TLS."`
+	ExternalURL       string       `yaml:"external_url" doc:"Where clients reach the registry, such as https://registry.example.com. Default: as each request came."`
+	TrustedProxies    []string     `yaml:"trusted_proxies" doc:"Networks of the proxies whose X-Forwarded-For counts, such as 10.0.0.0/8."`
+	Data              string       `yaml:"data" doc:"Directory of everything that is stored. Created with mode 0700."`
+	TLS               TLS          `yaml:"tls" doc:"Certificate and key; both empty serves plain HTTP."`
+	Auth              Auth         `yaml:"auth" doc:"Who may ask."`
+	Grants            []Grant      `yaml:"grants" doc:"Roles by repository."`
+	Authorities       []Authority  `yaml:"authorities" doc:"Whom to trust, and for which repositories."`
+	Policies          []Policy     `yaml:"policies" doc:"What is admitted. Policies combine by AND; a repository that none matches is refused."`
+	PolicyAuthorities []string     `yaml:"policy_authorities" doc:"Names of the authorities whose signature puts policies from this registry (rego: oci:...) into force. They must speak for the repository that holds them."`
+	Repositories      []Repository `yaml:"repositories" doc:"Rules for some repositories; the first match counts."`
+	Quarantine        Quarantine   `yaml:"quarantine" doc:"How long content waits for its evidence."`
+	Refusals          Refusals     `yaml:"refusals" doc:"How a refusal looks."`
+	SBOM              SBOM         `yaml:"sbom" doc:"Generated software bills of materials."`
+	Kubernetes        Kubernetes   `yaml:"kubernetes" doc:"Clusters that ask what may run. Nothing is offered without listen."`
+	Metrics           Metrics      `yaml:"metrics" doc:"The metrics at /metrics, in Prometheus' form."`
+	Log               Log          `yaml:"log" doc:"The log on standard error."`
 
 	path      string
 	warnings  []Problem
@@ -68,7 +69,8 @@ type Policy struct {
 	Name         string   `yaml:"name" need:"yes" doc:"Name by which decisions speak of it."`
 	Repositories []string `yaml:"repositories" need:"yes" doc:"Patterns of the repositories for which it counts."`
 	Mode         string   `yaml:"mode" enum:"enforce,warn,shadow" doc:"enforce refuses, warn admits with a warning, shadow only records."`
-	Rego         string   `yaml:"rego" need:"yes" doc:"builtin:NAME (a shipped policy), tuf:NAME (the policies that an authority of kind tuf publishes), or a file or directory of Rego."`
+	Rego         string   `yaml:"rego" need:"yes" doc:"builtin:NAME (a shipped policy), tuf:NAME (the policies that an authority of kind tuf publishes), oci:REPOSITORY:TAG (an artifact of this registry, signed by one of policy_authorities), or a file or directory of Rego, or a bundle of Open Policy Agent (NAME.tar.gz)."`
+	BundleKey    string   `yaml:"bundle_key" doc:"Of a bundle: PEM file with the public key of its signature; write unsigned to take it as it lies there."`
 	Params       Params   `yaml:"params" doc:"Parameters of the policy: input.params."`
 	Evidence     string   `yaml:"evidence" enum:"after,first" doc:"after quarantines what has no evidence yet; first refuses a push to a tag until evidence is there."`
 	Index        string   `yaml:"index" enum:"own,all-children" doc:"own demands evidence on a multi-platform index; all-children accepts it on each child."`
@@ -164,6 +166,36 @@ func (c *Config) SourceNetworks(authority string) []netip.Prefix { return c.netw
 // FollowsTUF reports whether a policy comes from a TUF repository.
 func (c *Config) FollowsTUF() bool {
 	return slices.ContainsFunc(c.Policies, func(p Policy) bool { return strings.HasPrefix(p.Rego, FromTUF) })
+}
+
+// ComesFromOCI and ComesAsBundle say where a policy's rules come from.
+func (p Policy) ComesFromOCI() bool { return strings.HasPrefix(p.Rego, FromOCI) }
+
+// ComesAsBundle reports whether the rules are a bundle in a file.
+func (p Policy) ComesAsBundle() bool { return IsBundle(p.Rego) }
+
+// IsBundle tells a bundle by its name.
+func IsBundle(path string) bool {
+	return !strings.HasPrefix(path, Builtin) && !strings.HasPrefix(path, FromTUF) && !strings.HasPrefix(path, FromOCI) &&
+		(strings.HasSuffix(path, ".tar.gz") || strings.HasSuffix(path, ".tgz"))
+}
+
+// ParseOCI reads oci:REPOSITORY:TAG.
+func ParseOCI(from string) (store.Name, string, error) {
+	rest, _ := strings.CutPrefix(from, FromOCI)
+	name, tag, ok := strings.Cut(rest, ":")
+	if !ok {
+		return "", "", store.Errorf(store.CodeInvalid, "%q names no tag; write oci:REPOSITORY:TAG, such as oci:acme/policies:v3", clip(from))
+	}
+	repo, err := store.ParseName(name)
+	if err != nil {
+		return "", "", err
+	}
+	ref, err := store.ParseReference(tag)
+	if err == nil && ref.Tag == "" {
+		err = store.Errorf(store.CodeInvalid, "%q names no tag", clip(from))
+	}
+	return repo, ref.Tag, err
 }
 
 // Host is the host of external_url, as it stands in image references; empty without one.

@@ -117,8 +117,12 @@ func (c *Config) absolutePaths(base string) {
 		}
 	}
 	for i := range c.Policies {
-		if p := &c.Policies[i]; !strings.HasPrefix(p.Rego, Builtin) && !strings.HasPrefix(p.Rego, FromTUF) {
+		p := &c.Policies[i]
+		if !strings.HasPrefix(p.Rego, Builtin) && !strings.HasPrefix(p.Rego, FromTUF) && !strings.HasPrefix(p.Rego, FromOCI) {
 			p.Rego = absolute(p.Rego, base)
+		}
+		if p.BundleKey != Unsigned {
+			p.BundleKey = absolute(p.BundleKey, base)
 		}
 	}
 }
@@ -127,7 +131,11 @@ func (c *Config) absolutePaths(base string) {
 const (
 	Builtin = "builtin:" // the name of a shipped policy
 	FromTUF = "tuf:"     // the name of the authority of kind tuf that publishes it
+	FromOCI = "oci:"     // REPOSITORY:TAG of this registry
 )
+
+// Unsigned is the bundle_key of a bundle that is taken without a signature.
+const Unsigned = "unsigned"
 
 func absolute(path, base string) string {
 	if path == "" || filepath.IsAbs(path) || base == "" {

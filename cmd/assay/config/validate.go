@@ -58,6 +58,7 @@ func (v *validator) run() {
 	v.auth()
 	v.grants()
 	v.authorities()
+	v.policyAuthorities()
 	v.policies()
 	v.repositories()
 	v.clocks()
@@ -219,6 +220,7 @@ func (v *validator) policies() {
 		v.unique(path+".name", p.Name, seen, i)
 		v.globs(path+".repositories", p.Repositories)
 		v.rego(path+".rego", p.Rego)
+		v.supplied(path, p)
 		v.ownSource(path, p)
 		if p.Mode != "enforce" {
 			v.warn(path+".mode", "", "the policy %q refuses nothing in mode %s", p.Name, p.Mode)
@@ -241,9 +243,47 @@ func (v *validator) rego(path, from string) {
 		}
 	} else if name, ok := strings.CutPrefix(from, FromTUF); ok {
 		v.ofKindTUF(path, name)
+	} else if strings.HasPrefix(from, FromOCI) {
+		if _, _, err := ParseOCI(from); err != nil {
+			v.fail(path, "write oci:REPOSITORY:TAG, such as oci:acme/policies:v3", "%s", message(err))
+		}
 	} else if from != "" {
 		if _, err := v.o.Stat(from); err != nil {
 			v.fail(path, "name a shipped policy, such as builtin:signed, or a file or directory of Rego", "%v", err)
+		}
+	}
+}
+
+// supplied checks who vouches for rules that come from elsewhere.
+func (v *validator) supplied(path string, p Policy) {
+	switch {
+	case p.ComesAsBundle() && p.BundleKey == "":
+		v.fail(path+".bundle_key", "name the PEM file of the public key; a bundle without a signature is taken by asking for it by name: bundle_key: unsigned", "nobody vouches for the bundle")
+	case p.ComesAsBundle() && p.BundleKey != Unsigned:
+		v.readable(path+".bundle_key", p.BundleKey)
+	case !p.ComesAsBundle() && p.BundleKey != "":
+		v.fail(path+".bundle_key", "remove it", "only a bundle (NAME.tar.gz) has a key")
+	}
+	repo, _, err := ParseOCI(p.Rego)
+	if !p.ComesFromOCI() || err != nil {
+		return
+	}
+	if len(v.c.PolicyAuthorities) == 0 {
+		v.fail(path+".rego", "name the authorities whose signature counts for policies: policy_authorities: [...]", "nobody vouches for policies from this registry")
+	} else if !slices.ContainsFunc(v.c.Authorities, func(a Authority) bool {
+		return slices.Contains(v.c.PolicyAuthorities, a.Name) && Globs(a.Repositories).Match(repo)
+	}) {
+		v.fail(path+".rego", "add it to the repositories of one of them", "none of policy_authorities speaks for %s", repo)
+	}
+	if Globs(p.Repositories).Match(repo) {
+		v.warn(path+".repositories", "leave that repository to another policy", "the policies of %s also decide about where they come from: what they refuse cannot bring better ones", repo)
+	}
+}
+
+func (v *validator) policyAuthorities() {
+	for i, name := range v.c.PolicyAuthorities {
+		if !slices.ContainsFunc(v.c.Authorities, func(a Authority) bool { return a.Name == name && a.Kind != "tuf" }) {
+			v.fail(fmt.Sprintf("policy_authorities[%d]", i), "name one of authorities, other than of kind tuf, whose policies are rego: tuf:NAME", "there is no such authority %q", clip(name))
 		}
 	}
 }
