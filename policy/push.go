@@ -127,14 +127,14 @@ func (a *Admission) put(ctx context.Context, in *incoming) (*store.Receipt, erro
 
 // writing is one manifest being written in one transaction.
 type writing struct {
-	a     *Admission
-	tx    *store.Txn
-	t     *trust
-	in    *incoming
-	cause cause
-	kind  store.Kind
-	class *referrers.Class
-	seeds []store.Item
+	a      *Admission
+	tx     *store.Txn
+	t      *trust
+	in     *incoming
+	cause  cause
+	kind   store.Kind
+	class  *referrers.Class
+	seeds  []store.Item
 	waives bool // it carries a waiver
 	// queued is set when more has to be decided than fits into the transaction.
 	queued bool

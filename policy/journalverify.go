@@ -1,0 +1,116 @@
+package policy
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+)
+
+// LogReport is what verifying a log found.
+type LogReport struct {
+	Log      string   `json:"log"`
+	First    uint64   `json:"first"`   // the first record that is kept; 0 if there is none
+	Records  uint64   `json:"records"` // that were read
+	Size     uint64   `json:"size"`    // with those that retention removed
+	Head     string   `json:"head"`
+	OK       bool     `json:"ok"`
+	Problems []string `json:"problems"` // sentences, at most maxProblems
+}
+
+const maxProblems = 100
+
+func (r *LogReport) problem(format string, args ...any) {
+	if len(r.Problems) < maxProblems {
+		r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
+	}
+}
+
+// Verify reads everything and reports whatever was edited, reordered, removed or cut off, and whether the log still has what checkpoints kept elsewhere say: that alone shows
+// that an older copy was put back, checkpoint and all.
+func (j *Journal) Verify(external ...*Checkpoint) (*LogReport, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	r := &LogReport{Log: j.o.Log, Head: noHead, Problems: []string{}}
+	if start, err := j.stored(fileStart); err == nil {
+		r.Size, r.Head = start.Size, start.Head
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		r.problem("the record of what retention removed does not verify: %s", sentenceOf(err))
+	}
+	wanted := slices.Clone(external)
+	if own, err := j.stored(fileCheckpoint); err == nil {
+		wanted = append(wanted, own)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		r.problem("the log's own checkpoint does not verify: %s", sentenceOf(err))
+	} else if names, _ := j.segments(); len(names) > 0 {
+		r.problem("the log's own checkpoint is missing")
+	}
+	met := map[*Checkpoint]bool{}
+	meet := func() {
+		for _, c := range wanted {
+			if c.Size == r.Size {
+				if met[c] = true; c.Head != r.Head {
+					r.problem("record %d is not the one that the checkpoint of %s was made of: the log was changed before it, or is another", c.Size, c.At.UTC().Format("2006-01-02 15:04:05"))
+				}
+			}
+		}
+	}
+	meet()
+	if err := j.follow(r, meet); err != nil {
+		return nil, err
+	}
+	for _, c := range wanted {
+		switch {
+		case met[c]:
+		case c.Size > r.Size:
+			r.problem("the checkpoint of %s says that there are %d records, and there are %d: the end was cut off, or an older copy was put back", c.At.UTC().Format("2006-01-02 15:04:05"), c.Size, r.Size)
+		case c.Size < r.First:
+			// retention removed it
+		default:
+			r.problem("record %d, at which a checkpoint was made, is missing", c.Size)
+		}
+	}
+	r.OK = len(r.Problems) == 0
+	return r, nil
+}
+
+// follow reads the chain, and calls meet after every record.
+func (j *Journal) follow(r *LogReport, meet func()) error {
+	names, err := j.segments()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if first, _ := segmentFirst(name); first != r.Size+1 {
+			r.problem("the segment %s does not follow record %d: what lay between was removed", name, r.Size)
+		}
+		_, err := j.lines(name, func(line []byte) error {
+			var l link
+			if err := json.Unmarshal(line, &l); err != nil {
+				r.problem("a line of %s after record %d is damaged", name, r.Size)
+				return nil
+			}
+			if r.First == 0 {
+				r.First = l.Seq
+			}
+			switch {
+			case l.Break != "":
+				r.problem("at record %d the log was taken up again after a break: %s", l.Seq, l.Break)
+			case l.Seq != r.Size+1:
+				r.problem("record %d follows record %d: records were removed or put elsewhere", l.Seq, r.Size)
+			case l.Prev != r.Head:
+				r.problem("record %d was not written after the record %d that stands before it: one of them was changed", l.Seq, r.Size)
+			}
+			r.Records, r.Size, r.Head = r.Records+1, l.Seq, lineHash(line)
+			meet()
+			return nil
+		})
+		if errors.Is(err, errTorn) {
+			r.problem("the segment %s ends within a line after record %d", name, r.Size)
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
