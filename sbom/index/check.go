@@ -1,0 +1,302 @@
+package index
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/assay-registry/assay/sbom"
+	"github.com/assay-registry/assay/store"
+)
+
+// Reader reads the stored document of an image's inventory. A nil inventory without error means that there is none.
+type Reader func(ctx context.Context, image store.Item, origin Origin) (*sbom.Inventory, error)
+
+// Check verifies that the postings are exactly what the images' sets say, chunk of images by chunk, each in one snapshot, so that it may run beside a
+// server; that names, versions and licences lead to each other; and, with read set, that the sets are what the stored documents say. It reports at most
+// limit problems.
+func Check(ctx context.Context, local *store.Local, read Reader, limit int) ([]store.Problem, error) {
+	c := &checker{limit: limit}
+	last := uint32(0)
+	if err := local.View(ctx, func(s store.Snapshot) error {
+		c.s = s.Space(space)
+		counts, err := readCounters(c.s.Get([]byte("#")))
+		if err != nil {
+			c.report("#", "the record is damaged")
+		}
+		last = counts[countImages]
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	var all []Numbered
+	for chunk := range chunkOf(last) + 1 {
+		if err := local.View(ctx, func(s store.Snapshot) error {
+			c.s = s.Space(space)
+			images := c.chunk(chunk)
+			if read != nil {
+				all = append(all, images...)
+			}
+			return nil
+		}); err != nil || len(c.problems) >= limit {
+			return c.problems, err
+		}
+	}
+	if err := c.pages(ctx, local); err != nil {
+		return c.problems, err
+	}
+	for _, i := range all {
+		if err := c.document(ctx, local, i.Image, read); err != nil || len(c.problems) >= limit {
+			return c.problems, err
+		}
+	}
+	return c.problems, nil
+}
+
+type checker struct {
+	s        store.SpaceReader
+	problems []store.Problem
+	limit    int
+}
+
+func (c *checker) report(key, format string, args ...any) {
+	if len(c.problems) < c.limit {
+		c.problems = append(c.problems, store.Problem{Key: "package index " + key, What: fmt.Sprintf(format, args...)})
+	}
+}
+
+// chunk compares the postings of a chunk with the sets of its images.
+func (c *checker) chunk(chunk uint32) (images []Numbered) {
+	want := map[string]*roaring.Bitmap{}
+	add := func(key []byte, n uint32) {
+		m := want[string(key)]
+		if m == nil {
+			m = roaring.New()
+			want[string(key)] = m
+		}
+		m.Add(n)
+	}
+	members := map[uint32][]uint32{} // of versions
+	for _, p := range c.s.Scan(numberKey('m', chunk<<chunkBits), upTo(numberKey('m', chunk<<chunkBits|1<<chunkBits-1)), 1<<chunkBits) {
+		n, _ := numberIn(p.Key, 0)
+		image, ok := imageIn(append([]byte{'m'}, p.Value...))
+		if !ok {
+			c.report(fmt.Sprintf("image %d", n), "the record is damaged")
+			continue
+		}
+		images = append(images, Numbered{n, image})
+		add(repositoryKey(image.Repository, chunk), n)
+		set := c.image(image, n)
+		for _, id := range set {
+			add(numberKey('i', chunk, id), n)
+			if _, known := members[id]; !known {
+				members[id] = c.version(id, chunk)
+			}
+			for _, l := range members[id] {
+				add(numberKey('j', chunk, l), n)
+			}
+		}
+	}
+	for _, class := range [...]byte{'i', 'j'} {
+		c.compare(numberKey(class, chunk), func([]byte) bool { return true }, want)
+	}
+	c.compare([]byte("k"), func(k []byte) bool {
+		return len(k) > 5 && binary.BigEndian.Uint32(k[len(k)-4:]) == chunk
+	}, want)
+	for key := range want {
+		c.report(legible(key), "the posting is missing")
+	}
+	return images
+}
+
+// image reads the set of an image and checks what leads to it.
+func (c *checker) image(image store.Item, n uint32) []uint32 {
+	name := string(image.Repository) + "@" + string(image.Digest)
+	f, err := decodeForward(c.s.Get(imageKey('f', image)))
+	if err != nil || f.number != n {
+		c.report(name, "the record is damaged, missing, or of another number than %d", n)
+		return nil
+	}
+	set, err := decodeSet(c.s.Get(textKey('s', f.set)))
+	if err != nil {
+		c.report(name, "its set of packages is missing or damaged")
+		return nil
+	}
+	if c.s.Get(numberKey0(textKey('r', f.set), n)) == nil {
+		c.report(name, "its set does not know that the image has it")
+	}
+	return set
+}
+
+// version checks a version that an image of the chunk has, and lists its licences.
+func (c *checker) version(id, chunk uint32) []uint32 {
+	name := fmt.Sprintf("version %d", id)
+	v, err := decodeStored(c.s.Get(numberKey('p', id)))
+	if err != nil {
+		c.report(name, "the record is damaged or missing")
+		return nil
+	}
+	if !slices.Contains(v.chunks, chunk) {
+		c.report(name, "it does not know that images of chunk %d have it", chunk)
+	}
+	full, err := complete(c.s.Get, id, v)
+	if err != nil {
+		c.report(name, "its name or a licence of it is missing")
+		return nil
+	}
+	if b := c.s.Get(versionKey(v.name, full.Version, full.sum())); len(b) != 4 || binary.BigEndian.Uint32(b) != id {
+		c.report(name, "%s %s does not lead to it", full.Name, full.Version)
+	}
+	if b := c.s.Get(textKey('n', full.Name)); len(b) != 4 || binary.BigEndian.Uint32(b) != v.name {
+		c.report(name, "the name %s does not lead to it", full.Name)
+	}
+	for _, l := range v.members {
+		m := roaring.New()
+		if err := addPostings(m, c.s.Get(numberKey('c', l, chunkOf(id)))); err != nil || !m.Contains(id) {
+			c.report(name, "its licence %d does not lead to it", l)
+		}
+	}
+	return v.members
+}
+
+// compare checks the stored postings of a range against those wanted, and takes off want what is there.
+func (c *checker) compare(prefix []byte, own func([]byte) bool, want map[string]*roaring.Bitmap) {
+	for from := prefix; ; {
+		page := c.s.Scan(from, upTo(prefix), 4096)
+		for _, p := range page {
+			if !own(p.Key) {
+				continue
+			}
+			m := roaring.New()
+			err := addPostings(m, p.Value)
+			switch w := want[string(p.Key)]; {
+			case err != nil:
+				c.report(legible(string(p.Key)), "the posting is damaged")
+			case w == nil || !w.Equals(m):
+				c.report(legible(string(p.Key)), "the posting has %d images; the images' sets say %d", m.GetCardinality(), cardinality(w))
+			}
+			delete(want, string(p.Key))
+		}
+		if len(page) < 4096 {
+			return
+		}
+		from = append(page[len(page)-1].Key, 0)
+	}
+}
+
+func cardinality(m *roaring.Bitmap) uint64 {
+	if m == nil {
+		return 0
+	}
+	return m.GetCardinality()
+}
+
+// legible shows a key of postings.
+func legible(key string) string {
+	if key[0] == 'k' {
+		repo, _, _ := strings.Cut(key[1:], "\x00")
+		return "repository " + repo
+	}
+	chunk, _ := numberIn([]byte(key), 0)
+	n, _ := numberIn([]byte(key), 1)
+	return fmt.Sprintf("posting %c of chunk %d, number %d", key[0], chunk, n)
+}
+
+// pages checks record by record what belongs to no chunk: that all versions are of some image, and all sets and images are reached.
+func (c *checker) pages(ctx context.Context, local *store.Local) error {
+	for _, class := range [...]byte{'p', 'f', 'r', 'v', 'N'} {
+		from := []byte{class}
+		for more := true; more && len(c.problems) < c.limit; {
+			if err := local.View(ctx, func(s store.Snapshot) error {
+				c.s = s.Space(space)
+				page := c.s.Scan(from, []byte{class + 1}, 4096)
+				for _, p := range page {
+					c.single(p)
+				}
+				if more = len(page) == 4096; more {
+					from = append(page[len(page)-1].Key, 0)
+				}
+				return nil
+			}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (c *checker) single(p store.Pair) {
+	n, _ := numberIn(p.Key, 0)
+	switch p.Key[0] {
+	case 'p':
+		v, err := decodeStored(p.Value)
+		if err != nil || len(v.chunks) == 0 {
+			c.report(fmt.Sprintf("version %d", n), "the record is damaged, or no image has it")
+			return
+		}
+		for _, chunk := range v.chunks {
+			if c.s.Get(numberKey('i', chunk, n)) == nil {
+				c.report(fmt.Sprintf("version %d", n), "it has no posting in chunk %d", chunk)
+			}
+		}
+	case 'f':
+		image, ok := imageIn(p.Key)
+		f, err := decodeForward(p.Value)
+		if !ok || err != nil || string(c.s.Get(numberKey('m', f.number))) != string(imageKey('m', image)[1:]) {
+			c.report(string(p.Key[1:]), "the image's number does not lead to it")
+		}
+	case 'r':
+		if len(p.Key) != 1+sumSize+4 || c.s.Get(textKey('s', string(p.Key[1:1+sumSize]))) == nil {
+			c.report(fmt.Sprintf("set %x", p.Key[1:]), "the set is missing")
+		}
+	case 'v':
+		if len(p.Value) != 4 || c.s.Get(numberKey('p', binary.BigEndian.Uint32(p.Value))) == nil {
+			c.report(fmt.Sprintf("version of name %d", n), "its record is missing")
+		}
+	case 'N':
+		if b := c.s.Get(textKey('n', string(p.Value))); len(b) != 4 || binary.BigEndian.Uint32(b) != n {
+			c.report(fmt.Sprintf("name %d", n), "the name does not lead to it")
+		}
+	}
+}
+
+// document compares what the index has of an image with its stored document.
+func (c *checker) document(ctx context.Context, local *store.Local, image store.Item, read Reader) error {
+	var e *Entry
+	if err := local.View(ctx, func(s store.Snapshot) (err error) {
+		e, err = Image(s.Records, image)
+		return err
+	}); err != nil || e == nil || e.Pending {
+		return err // gone or replaced meanwhile
+	}
+	name := string(image.Repository) + "@" + string(image.Digest)
+	inv, err := read(ctx, image, e.Origin)
+	if err != nil {
+		return err
+	}
+	if inv == nil {
+		c.report(name, "its document %s is gone", e.Origin.Document)
+		return nil
+	}
+	want := map[string]bool{}
+	for _, v := range versionsOf(inv) {
+		want[v.Name+"\x00"+v.Version+"\x00"+string(v.sum())] = true
+	}
+	for i := range e.Packages {
+		v := &e.Packages[i]
+		key := v.Name + "\x00" + v.Version + "\x00" + string(v.sum())
+		if !want[key] {
+			c.report(name, "it is indexed with %s %s, which its document does not have", v.Name, v.Version)
+		}
+		delete(want, key)
+	}
+	for key := range want {
+		part := strings.SplitN(key, "\x00", 3)
+		c.report(name, "its document has %s %s, which is not indexed", part[0], part[1])
+	}
+	return nil
+}

@@ -1,0 +1,301 @@
+package index
+
+import (
+	"bytes"
+	"encoding/binary"
+	"strings"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/assay-registry/assay/sbom"
+	"github.com/assay-registry/assay/store"
+)
+
+// counters of the index, in the record "#".
+const (
+	countGeneration = iota
+	countNames
+	countVersions
+	countImages
+	countLicenses
+	counters
+)
+
+// edit gathers the writes of one commit over a snapshot.
+type edit struct {
+	r        store.SpaceReader
+	before   []byte // the counters' record as it was
+	counts   [counters]uint32
+	writes   map[string][]byte // nil: deleted
+	postings map[string]*roaring.Bitmap
+	versions map[uint32]*stored
+	changed  map[uint32]bool // versions to be written
+	suspect  map[uint32]bool // names that may have lost their last version
+	weight   int             // versions taken in
+}
+
+func (e *edit) begin(r store.SpaceReader) error {
+	*e = edit{r: r, writes: map[string][]byte{}, postings: map[string]*roaring.Bitmap{}, versions: map[uint32]*stored{}, changed: map[uint32]bool{}, suspect: map[uint32]bool{}}
+	e.before = bytes.Clone(r.Get([]byte("#")))
+	counts, err := readCounters(e.before)
+	e.counts = counts
+	return err
+}
+
+// readCounters reads the record "#"; without one, all numbers start at 1.
+func readCounters(b []byte) (c [counters]uint32, err error) {
+	if b == nil {
+		return [counters]uint32{0, 1, 1, 1, 1}, nil
+	}
+	r := reader{b: b}
+	for i := range c {
+		c[i] = r.small()
+	}
+	if !r.done() {
+		return c, damaged("record of counters")
+	}
+	return c, nil
+}
+
+func (e *edit) next(kind int) uint32 {
+	e.counts[kind]++
+	return e.counts[kind] - 1
+}
+
+func (e *edit) get(key []byte) []byte {
+	if v, ok := e.writes[string(key)]; ok {
+		return v
+	}
+	return e.r.Get(key)
+}
+
+func (e *edit) put(key, value []byte) { e.writes[string(key)] = value }
+func (e *edit) delete(key []byte)     { e.writes[string(key)] = nil }
+
+// any reports whether a key begins with prefix.
+func (e *edit) any(prefix []byte) bool {
+	for k, v := range e.writes {
+		if v != nil && strings.HasPrefix(k, string(prefix)) {
+			return true
+		}
+	}
+	return e.held(prefix)
+}
+
+// held reports whether the snapshot has a key that begins with prefix and is not deleted.
+func (e *edit) held(prefix []byte) bool {
+	from := prefix
+	for {
+		page := e.r.Scan(from, upTo(prefix), 64)
+		for _, p := range page {
+			if v, ok := e.writes[string(p.Key)]; !ok || v != nil {
+				return true
+			}
+		}
+		if len(page) < 64 {
+			return false
+		}
+		from = append(page[len(page)-1].Key, 0)
+	}
+}
+
+func numberKey0(prefix []byte, n uint32) []byte {
+	return binary.BigEndian.AppendUint32(prefix, n)
+}
+
+// intern returns the number of a text, a new one if it has none.
+func (e *edit) intern(key []byte, kind int, reverse byte, text string) uint32 {
+	if b := e.get(key); len(b) == 4 {
+		return binary.BigEndian.Uint32(b)
+	}
+	n := e.next(kind)
+	e.put(key, binary.BigEndian.AppendUint32(nil, n))
+	e.put(numberKey(reverse, n), []byte(text))
+	return n
+}
+
+func (e *edit) license(text string) uint32 {
+	return e.intern(textKey('l', short(strings.ToLower(text), maxLicense)), countLicenses, 'L', text)
+}
+
+// internVersion returns the number of a package version.
+func (e *edit) internVersion(v *PackageVersion) (uint32, error) {
+	name := e.intern(textKey('n', v.Name), countNames, 'N', v.Name)
+	key := versionKey(name, v.Version, v.sum())
+	if b := e.get(key); len(b) == 4 {
+		return binary.BigEndian.Uint32(b), nil
+	}
+	id := e.next(countVersions)
+	e.put(key, binary.BigEndian.AppendUint32(nil, id))
+	s := &stored{name: name, version: *v}
+	members := roaring.New()
+	for _, text := range v.Licenses {
+		s.licenses = append(s.licenses, e.license(text))
+		for _, member := range sbom.Identifiers(text) {
+			members.Add(e.license(member))
+		}
+	}
+	s.members = members.ToArray()
+	e.versions[id], e.changed[id] = s, true
+	for _, l := range s.members {
+		if err := e.post(numberKey('c', l, chunkOf(id)), id, true); err != nil {
+			return 0, err
+		}
+	}
+	return id, nil
+}
+
+func (e *edit) version(id uint32) (*stored, error) {
+	if s := e.versions[id]; s != nil {
+		return s, nil
+	}
+	b := e.get(numberKey('p', id))
+	if b == nil {
+		return nil, damaged("package version")
+	}
+	s, err := decodeStored(b)
+	if err == nil {
+		e.versions[id] = s
+	}
+	return s, err
+}
+
+// post adds a number to a posting or takes it off.
+func (e *edit) post(key []byte, n uint32, add bool) error {
+	m, err := e.posting(key)
+	if err != nil {
+		return err
+	}
+	if add {
+		m.Add(n)
+	} else {
+		m.Remove(n)
+	}
+	return nil
+}
+
+func (e *edit) posting(key []byte) (*roaring.Bitmap, error) {
+	m := e.postings[string(key)]
+	if m == nil {
+		m = roaring.New()
+		if b := e.get(key); b != nil {
+			if err := addPostings(m, b); err != nil {
+				return nil, err
+			}
+		}
+		e.postings[string(key)] = m
+	}
+	return m, nil
+}
+
+// postVersion adds an image to a version or takes it off, and keeps the version's list of chunks. A version without images goes.
+func (e *edit) postVersion(id, number uint32, add bool) error {
+	chunk := chunkOf(number)
+	m, err := e.posting(numberKey('i', chunk, id))
+	if err != nil {
+		return err
+	}
+	was := !m.IsEmpty()
+	if add {
+		m.Add(number)
+	} else {
+		m.Remove(number)
+	}
+	if is := !m.IsEmpty(); is == was {
+		return nil
+	}
+	v, err := e.version(id)
+	if err != nil {
+		return err
+	}
+	chunks := roaring.BitmapOf(v.chunks...)
+	if add {
+		chunks.Add(chunk)
+	} else {
+		chunks.Remove(chunk)
+	}
+	v.chunks, e.changed[id] = chunks.ToArray(), true
+	return nil
+}
+
+// finish turns postings and versions into writes.
+func (e *edit) finish() error {
+	for id := range e.changed {
+		v := e.versions[id]
+		if len(v.chunks) > 0 {
+			e.put(numberKey('p', id), v.encode())
+			continue
+		}
+		if err := e.forget(id, v); err != nil {
+			return err
+		}
+	}
+	fresh := map[uint32]bool{} // names with a version that is new
+	if len(e.suspect) > 0 {
+		for k, v := range e.writes {
+			if name, ok := numberIn([]byte(k), 0); ok && k[0] == 'v' && v != nil {
+				fresh[name] = true
+			}
+		}
+	}
+	for name := range e.suspect {
+		if !fresh[name] && !e.held(numberKey('v', name)) {
+			e.delete(textKey('n', string(e.get(numberKey('N', name)))))
+			e.delete(numberKey('N', name))
+		}
+	}
+	for key, m := range e.postings {
+		if m.IsEmpty() {
+			e.delete([]byte(key))
+			continue
+		}
+		b, err := encodePostings(m)
+		if err != nil {
+			return err
+		}
+		e.put([]byte(key), b)
+	}
+	e.counts[countGeneration]++
+	w := writer{}
+	for _, n := range e.counts {
+		w.number(uint64(n))
+	}
+	e.put([]byte("#"), w.b)
+	return nil
+}
+
+// forget removes a version that no image has. Its number is not given again.
+func (e *edit) forget(id uint32, s *stored) error {
+	v, err := e.full(id, s)
+	if err != nil {
+		return err
+	}
+	e.delete(numberKey('p', id))
+	e.delete(versionKey(s.name, v.Version, v.sum()))
+	e.suspect[s.name] = true
+	for _, l := range s.members {
+		if err := e.post(numberKey('c', l, chunkOf(id)), id, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *edit) full(id uint32, s *stored) (PackageVersion, error) { return complete(e.get, id, s) }
+
+// complete fills in what a stored version has as numbers.
+func complete(get func([]byte) []byte, id uint32, s *stored) (PackageVersion, error) {
+	v := s.version
+	v.ID, v.Name, v.Licenses = ID(id), string(get(numberKey('N', s.name))), nil
+	for _, l := range s.licenses {
+		text := get(numberKey('L', l))
+		if text == nil {
+			return v, damaged("licence")
+		}
+		v.Licenses = append(v.Licenses, string(text))
+	}
+	if v.Name == "" {
+		return v, damaged("name")
+	}
+	return v, nil
+}

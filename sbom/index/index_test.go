@@ -1,0 +1,346 @@
+package index_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/assay-registry/assay/sbom"
+	"github.com/assay-registry/assay/sbom/index"
+	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/store/mem"
+)
+
+// lines shows an answer: one line per image with its packages.
+func lines(list []index.Match) (out []string) {
+	for _, m := range list {
+		s := string(m.Image.Repository)
+		for _, p := range m.Packages {
+			s += " " + strings.TrimPrefix(p.Name, "pkg:") + "@" + p.Version
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+func (k *kit) expect(q index.Query, want ...string) {
+	k.Helper()
+	if got := lines(k.find(q, nil)); !slices.Equal(got, want) {
+		k.Errorf("%+v:\n got %q\nwant %q", q, got, want)
+	}
+}
+
+func threeImages(t *testing.T) *kit {
+	k := newKit(t, mem.NewKV())
+	k.put(image("acme/app", 1), inventory("pkg:maven/org.apache.logging.log4j/log4j-core@2.14.1|Apache-2.0", "pkg:npm/%40babel/core@7.1.0|MIT", "pkg:deb/debian/libc6@2.36-9?distro=debian-12|LGPL-2.1-only AND GPL-3.0-only"))
+	k.fold()
+	k.put(image("acme/web", 2), inventory("pkg:maven/org.apache.logging.log4j/log4j-core@2.17.1|Apache-2.0", "pkg:npm/left-pad@1.3.0|WTFPL"))
+	k.fold()
+	k.put(image("other", 3), inventory("pkg:maven/org.apache.logging.log4j/log4j-core@2.3|Apache-2.0", "busybox|GPL-2.0-only"))
+	k.fold()
+	return k
+}
+
+func TestFind(t *testing.T) {
+	k := threeImages(t)
+	log4j := "pkg:maven/org.apache.logging.log4j/log4j-core"
+	k.expect(index.Query{Pattern: log4j + "@<2.17.1"}, "acme/app maven/org.apache.logging.log4j/log4j-core@2.14.1", "other maven/org.apache.logging.log4j/log4j-core@2.3")
+	k.expect(index.Query{Pattern: log4j, Range: "vers:maven/>=2.10|<2.17"}, "acme/app maven/org.apache.logging.log4j/log4j-core@2.14.1")
+	k.expect(index.Query{Pattern: log4j, Range: "vers:npm/>=0"})
+	k.expect(index.Query{Pattern: log4j + "@2.17.1"}, "acme/web maven/org.apache.logging.log4j/log4j-core@2.17.1")
+	k.expect(index.Query{Pattern: "log4j-core", Repositories: store.Globs{"acme/**"}}, "acme/app maven/org.apache.logging.log4j/log4j-core@2.14.1", "acme/web maven/org.apache.logging.log4j/log4j-core@2.17.1")
+	k.expect(index.Query{Pattern: "*LOG4J*"})
+	k.expect(index.Query{Pattern: "*babel*"}, "acme/app npm/%40babel/core@7.1.0")
+	k.expect(index.Query{Pattern: "pkg:npm/@babel/core"}, "acme/app npm/%40babel/core@7.1.0")
+	k.expect(index.Query{Pattern: "pkg:npm/@babel/core@>=7"}, "acme/app npm/%40babel/core@7.1.0")
+	k.expect(index.Query{Pattern: "pkg:npm/*"}, "acme/app npm/%40babel/core@7.1.0", "acme/web npm/left-pad@1.3.0")
+	k.expect(index.Query{Pattern: "busybox"}, "other unknown/busybox@")
+	k.expect(index.Query{License: "gpl-3.0-only"}, "acme/app deb/debian/libc6@2.36-9")
+	k.expect(index.Query{License: "GPL-*"}, "acme/app deb/debian/libc6@2.36-9", "other unknown/busybox@")
+	k.expect(index.Query{License: "Apache-2.0", Range: "<2.17.1"}, "acme/app maven/org.apache.logging.log4j/log4j-core@2.14.1", "other maven/org.apache.logging.log4j/log4j-core@2.3")
+	k.expect(index.Query{License: "MIT", Pattern: "pkg:maven/*"})
+	k.expect(index.Query{Pattern: "pkg:deb/debian/libc6@<2.36-9+deb12u1"}, "acme/app deb/debian/libc6@2.36-9")
+	k.check()
+}
+
+func TestFindShowsOnlyWhatTheCallerMaySee(t *testing.T) {
+	k := threeImages(t)
+	asked := 0
+	got := lines(k.find(index.Query{Pattern: "log4j-core", Limit: 1}, func(i store.Item) bool {
+		asked++
+		return i.Repository == "acme/web"
+	}))
+	if want := []string{"acme/web maven/org.apache.logging.log4j/log4j-core@2.17.1"}; !slices.Equal(got, want) || asked != 3 {
+		t.Errorf("%q after %d questions", got, asked)
+	}
+}
+
+func TestFindRefuses(t *testing.T) {
+	k := threeImages(t)
+	for _, q := range []index.Query{
+		{}, {Range: "<1"}, {Pattern: "pkg:npm"}, {Pattern: "pkg:npm/a?arch=x"}, {Pattern: "a", Limit: 1001}, {Pattern: "a", Limit: -1}, {Pattern: "a", After: "x"},
+		{Pattern: "a@<"}, {Pattern: "a@<1", Range: "<2"}, {Pattern: "a", Range: "vers:npm"}, {Pattern: "a", Range: strings.Repeat("<1,", 65) + "<1"},
+		{Pattern: strings.Repeat("a", 2000)}, {License: strings.Repeat("a", 2000)},
+	} {
+		k.view(func(r store.Records) error {
+			if _, err := index.Find(r, q, nil); store.CodeOf(err) != store.CodeInvalid {
+				t.Errorf("%.80v: %v", q, err)
+			}
+			return nil
+		})
+	}
+}
+
+func TestVersionsThatCannotBeComparedAreNamed(t *testing.T) {
+	k := newKit(t, mem.NewKV())
+	k.put(image("a", 1), inventory("pkg:deb/debian/x@e:1", "pkg:deb/debian/x@1.0"))
+	k.fold()
+	k.view(func(r store.Records) error {
+		p, err := index.Find(r, index.Query{Pattern: "pkg:deb/debian/x@<2"}, nil)
+		if err != nil || len(p.Matches) != 1 || !slices.Equal(p.Uncompared, []string{"e:1"}) {
+			t.Errorf("%+v %v", p, err)
+		}
+		return nil
+	})
+}
+
+// An image is in the index with the commit that brings it, and in the answers of queries when the queue was worked off.
+func TestQueuedImagesAreKnown(t *testing.T) {
+	k := threeImages(t)
+	app := image("acme/app", 1)
+	k.put(app, inventory("pkg:npm/new@1"))
+	k.put(image("acme/new", 9), inventory("pkg:npm/new@2|MIT"))
+	k.drop(image("other", 3))
+	k.view(func(r store.Records) error {
+		e, err := index.Image(r, app)
+		if err != nil || !e.Pending || len(e.Packages) != 1 || e.Packages[0].PURL != "pkg:npm/new@1" {
+			t.Errorf("%+v %v", e, err)
+		}
+		if gone, err := index.Image(r, image("other", 3)); gone != nil || err != nil {
+			t.Errorf("%+v %v", gone, err)
+		}
+		p, err := index.Find(r, index.Query{Pattern: "busybox"}, nil)
+		if err != nil || len(p.Matches) != 0 || p.Pending != 3 {
+			t.Errorf("%+v %v", p, err)
+		}
+		return nil
+	})
+	if f := k.fold(); f.Images != 3 || f.Commits != 1 {
+		t.Errorf("%+v", f)
+	}
+	k.expect(index.Query{Pattern: "new"}, "acme/app npm/new@1", "acme/new npm/new@2")
+	k.view(func(r store.Records) error {
+		e, err := index.Image(r, app)
+		if err != nil || e.Pending || len(e.Packages) != 1 || e.Packages[0].PURL != "pkg:npm/new@1" || e.Packages[0].ID == 0 {
+			t.Errorf("%+v %v", e, err)
+		}
+		if names, _, err := index.Names(r, "*", "", 100); err != nil || !slices.Equal(names, []string{
+			"pkg:maven/org.apache.logging.log4j/log4j-core", "pkg:npm/left-pad", "pkg:npm/new"}) {
+			t.Errorf("%q %v", names, err) // the names of what nobody has went
+		}
+		return nil
+	})
+	k.check()
+}
+
+// Pushes that share every package do not conflict, nor with the writer of the postings.
+func TestPushesDoNotConflict(t *testing.T) {
+	k := threeImages(t)
+	runs := 0
+	if err := k.local.Update(k.ctx, func(tx *store.Txn) error {
+		runs++
+		if runs == 1 {
+			k.put(image("acme/b", 2), inventory("pkg:npm/same@1"))
+			k.fold()
+		}
+		return k.x.Put(tx, image("acme/a", 1), index.Origin{}, inventory("pkg:npm/same@1"))
+	}); err != nil || runs != 1 {
+		t.Errorf("%d runs, %v", runs, err)
+	}
+	k.fold()
+	k.expect(index.Query{Pattern: "same"}, "acme/b npm/same@1", "acme/a npm/same@1")
+}
+
+func TestRunFoldsWhatWasCommitted(t *testing.T) {
+	k := newKit(t, mem.NewKV())
+	ctx, cancel := context.WithCancel(k.ctx)
+	done := make(chan struct{})
+	go func() {
+		k.x.Run(ctx)
+		close(done)
+	}()
+	k.put(image("a", 1), inventory("pkg:npm/x@1"))
+	for { // each look is a look at what Run commits: no clock
+		n := 0
+		k.view(func(r store.Records) error {
+			n = index.Pending(r, 10)
+			return nil
+		})
+		if n == 0 {
+			break
+		}
+	}
+	cancel()
+	<-done
+	k.expect(index.Query{Pattern: "x"}, "a npm/x@1")
+}
+
+func TestVersionsAreNumberedOnce(t *testing.T) {
+	k := threeImages(t)
+	var last index.ID
+	k.view(func(r store.Records) error {
+		list, err := index.Versions(r, 0, 100)
+		if err != nil || len(list) != 7 {
+			t.Fatalf("%d versions, %v", len(list), err)
+		}
+		last = list[6].ID
+		named, err := index.Named(r, "pkg:maven/org.apache.logging.log4j/log4j-core")
+		if err != nil || len(named) != 3 {
+			t.Errorf("%+v %v", named, err)
+		}
+		var ids []index.ID
+		for _, v := range named {
+			ids = append(ids, v.ID)
+		}
+		m, err := index.Holding(r, ids)
+		if err != nil || m.GetCardinality() != 3 {
+			t.Errorf("%v %v", m, err)
+		}
+		images, err := index.ImagesOf(r, m, 1, 10)
+		if err != nil || len(images) != 2 || images[0].Image != image("acme/web", 2) {
+			t.Errorf("%+v %v", images, err)
+		}
+		own, err := index.IDs(r, image("acme/app", 1))
+		if err != nil || len(own) != 3 {
+			t.Errorf("%v %v", own, err)
+		}
+		return nil
+	})
+	k.drop(image("other", 3))
+	k.fold()
+	k.put(image("other", 4), inventory("pkg:npm/later@1"))
+	k.fold()
+	k.view(func(r store.Records) error {
+		list, err := index.Versions(r, last, 100)
+		if err != nil || len(list) != 1 || list[0].PURL != "pkg:npm/later@1" {
+			t.Errorf("%+v %v", list, err)
+		}
+		if v, err := index.Version(r, last); v != nil || err != nil {
+			t.Errorf("a version that nobody has: %+v %v", v, err)
+		}
+		return nil
+	})
+	k.check()
+}
+
+// The answers of the index are those of looking at every inventory, through pushes, replacements and deletions.
+func TestEqualsNaiveScan(t *testing.T) {
+	k, e := newKit(t, mem.NewKV()), newEstate(7, 40, 400)
+	all := map[store.Item]*sbom.Inventory{}
+	for n := range 400 {
+		i := image(fmt.Sprintf("team%d/app%d", n%7, n%31), n)
+		inv := e.next()
+		k.put(i, inv)
+		all[i] = inv
+		if n%5 == 4 {
+			gone := image(fmt.Sprintf("team%d/app%d", (n-3)%7, (n-3)%31), n-3)
+			k.drop(gone)
+			delete(all, gone)
+		}
+		if n%9 == 8 {
+			again := image(fmt.Sprintf("team%d/app%d", (n-4)%7, (n-4)%31), n-4)
+			if all[again] != nil {
+				all[again] = e.next()
+				k.put(again, all[again])
+			}
+		}
+		if n%13 == 0 {
+			k.fold()
+		}
+	}
+	k.fold()
+	k.check()
+	for _, q := range naiveQueries(400) {
+		compareNaive(t, k, all, q)
+	}
+	for i := range all {
+		k.drop(i)
+	}
+	k.fold()
+	k.check()
+	k.view(func(r store.Records) error {
+		if v, err := index.Versions(r, 0, 10); len(v) > 0 || err != nil {
+			t.Errorf("versions of no image: %+v %v", v, err)
+		}
+		if n, _, err := index.Names(r, "*", "", 10); len(n) > 0 || err != nil {
+			t.Errorf("names of no image: %q %v", n, err)
+		}
+		return nil
+	})
+}
+
+type naive struct {
+	name, versions, license string
+	globs                   store.Globs
+}
+
+func naiveQueries(names int) (list []naive) {
+	for n := 0; n < names; n += 1 + names/40 {
+		name := []string{"pkg:npm/pkg%d", "pkg:pypi/py%d", "pkg:maven/org.example/lib%d"}[n%3]
+		list = append(list, naive{name: fmt.Sprintf(name, n), versions: "<2.1.0"}, naive{name: fmt.Sprintf(name, n), versions: ">=1.0.0,<3", globs: store.Globs{"team3/**", "team5/*"}})
+	}
+	return append(list, naive{license: "Apache-2.0"}, naive{license: "GCC-exception-3.1"}, naive{license: "GPL-3.0-only", globs: store.Globs{"team1/**"}}, naive{name: "pkg:deb/debian/lib3", versions: "<1.3-2"})
+}
+
+// compareNaive compares an answer with that of reading every inventory.
+func compareNaive(t *testing.T, k *kit, all map[store.Item]*sbom.Inventory, q naive) {
+	t.Helper()
+	var want []string
+	for i, inv := range all {
+		if len(q.globs) > 0 && !q.globs.Match(i.Repository) {
+			continue
+		}
+		for n := range inv.Packages {
+			p := &inv.Packages[n]
+			if q.name != "" && p.Base() != q.name || q.license != "" && !slices.ContainsFunc(p.Licenses, func(l string) bool { return slices.Contains(sbom.Identifiers(l), q.license) }) {
+				continue
+			}
+			if q.versions == "" || inRange(t, p, q.versions) {
+				want = append(want, fmt.Sprint(i))
+				break
+			}
+		}
+	}
+	var got []string
+	for _, m := range k.find(index.Query{Pattern: q.name, Range: q.versions, License: q.license, Repositories: q.globs, Limit: 37}, nil) {
+		got = append(got, fmt.Sprint(m.Image))
+		if len(m.Packages) == 0 {
+			t.Errorf("%v: %v without a package", q, m.Image)
+		}
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("%+v: the index finds %d images, a scan %d", q, len(got), len(want))
+	}
+}
+
+func inRange(t *testing.T, p *sbom.Package, versions string) bool {
+	u, err := sbom.ParsePURL(p.PURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for bound := range strings.SplitSeq(versions, ",") {
+		op := strings.TrimRight(bound, "0123456789.-")
+		n, err := index.Compare(index.Ecosystem(u.Type, u.Namespace, sbom.Distro{}), u.Version, bound[len(op):])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if op == "<" && n >= 0 || op == ">=" && n < 0 {
+			return false
+		}
+	}
+	return true
+}
