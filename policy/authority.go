@@ -71,6 +71,11 @@ func (a *authority) ends() time.Time {
 	return a.material.ends()
 }
 
+// sooner reports whether an end is earlier than another, of which a zero one is none: verdicts that were made with the other last too long.
+func sooner(end, than time.Time) bool {
+	return !end.IsZero() && (than.IsZero() || end.Before(than))
+}
+
 // asked are the authorities to ask the verifier for: evidence is judged under each by itself.
 func (a *authority) asked() []verify.Authority {
 	if a == nil || a.bare {
@@ -107,6 +112,10 @@ func (t *trust) compare(before []authority) (changed bool) {
 		case old.revision != now.revision:
 			changed = true
 			t.deny(old.against(now))
+		case !now.ends().Equal(old.ends()):
+			if changed = true; sooner(now.ends(), old.ends()) {
+				t.deny(denial{Repositories: now.Repositories, Evidence: true})
+			}
 		}
 	}
 	for i := range before {
@@ -121,7 +130,7 @@ func (t *trust) compare(before []authority) (changed bool) {
 // against is what becomes of verdicts when an authority becomes another. What a TUF repository says of tags is no fact of a digest alone.
 func (a *authority) against(now *authority) denial {
 	d := denial{Repositories: slices.Concat(a.Repositories, now.Repositories), Evidence: a.Kind != verify.KindTUF && now.Kind != verify.KindTUF}
-	if d.Evidence && widens(a.Authority, now.Authority) {
+	if d.Evidence && widens(a.Authority, now.Authority) && (a.bare || !sooner(now.ends(), a.ends())) {
 		return denial{Repositories: now.Repositories, Evidence: true, Widening: true}
 	}
 	return d
@@ -174,6 +183,7 @@ type lastAuthority struct {
 	Revision     string      `json:"revision"`
 	Kind         string      `json:"kind"`
 	Repositories store.Globs `json:"repositories"`
+	Ends         time.Time   `json:"ends,omitzero"` // of its material
 }
 
 func lastAuthorities(tx *store.Txn) (map[string]lastAuthority, error) {
@@ -189,7 +199,7 @@ func lastAuthorities(tx *store.Txn) (map[string]lastAuthority, error) {
 func (t *trust) sealAuthorities(tx *store.Txn) {
 	last := map[string]lastAuthority{}
 	for _, a := range t.authorities {
-		last[a.Name] = lastAuthority{a.revision, a.Kind, a.Repositories}
+		last[a.Name] = lastAuthority{a.revision, a.Kind, a.Repositories, a.ends()}
 	}
 	b, err := json.Marshal(last)
 	if err != nil {
@@ -200,7 +210,8 @@ func (t *trust) sealAuthorities(tx *store.Txn) {
 
 // compareLast is compare over a restart, where no more is known of the authorities of before than that they were others.
 func (t *trust) compareLast(last map[string]lastAuthority) {
-	for _, a := range t.authorities {
+	for i := range t.authorities {
+		a := &t.authorities[i]
 		old, known := last[a.Name]
 		delete(last, a.Name)
 		switch {
@@ -209,6 +220,8 @@ func (t *trust) compareLast(last map[string]lastAuthority) {
 			t.deny(denial{Repositories: a.Repositories, Evidence: true, Widening: true})
 		case old.Revision != a.revision:
 			t.deny(denial{Repositories: slices.Concat(old.Repositories, a.Repositories), Evidence: a.Kind != verify.KindTUF && old.Kind != verify.KindTUF})
+		case sooner(a.ends(), old.Ends):
+			t.deny(denial{Repositories: a.Repositories, Evidence: true})
 		}
 	}
 	for _, old := range last {

@@ -222,7 +222,7 @@ func (a *Admission) ApplyTUF(ctx context.Context, s *verify.TUFState) error {
 		if old != nil && old.Root == s.Root && (s.Timestamp < old.Timestamp || s.Snapshot < old.Snapshot || s.Targets < old.Targets) || old != nil && s.Root < old.Root {
 			return store.Errorf(store.CodeConflict, "the TUF metadata of %s is older than what is in force; nothing was changed", s.Authority)
 		}
-		n.root = rootHash(au.Authority)
+		n.root, n.warn = rootHash(au.Authority), au.TUF.Expired == "warn"
 		b, err := json.Marshal(storedTUF{n.root, s})
 		if err != nil {
 			return store.Errorf(store.CodeInternal, "the TUF state could not be stored: %w", err)
@@ -237,7 +237,7 @@ func (a *Admission) ApplyTUF(ctx context.Context, s *verify.TUFState) error {
 	})
 }
 
-// repin puts in doubt what a new state says otherwise than the old one: manifests and tags whose pins differ, all of them where the old one had run out. New
+// repin puts in doubt what a new state says otherwise than the old one: manifests and tags whose pins differ, all of them where the old one had run out, or would have later. New
 // material of an authority is found by comparing the authorities; here it is only what had run out that counts again.
 func (t *trust) repin(tx *store.Txn, au *authority, old, now *pinned, at time.Time) error {
 	renewed := old != nil && old.expired(at)
@@ -248,7 +248,7 @@ func (t *trust) repin(tx *store.Txn, au *authority, old, now *pinned, at time.Ti
 			}
 		}
 	}
-	items, err := moved(tx, au, old, now, renewed)
+	items, err := moved(tx, au, old, now, renewed || old != nil && sooner(now.ends(), old.ends()))
 	if err != nil {
 		return err
 	}
