@@ -12,7 +12,7 @@ TESTFLAGS   ?= -timeout 20m
 export PATH := $(TOOLS):$(PATH)
 
 .DEFAULT_GOAL := build
-.PHONY: build run test test-long bench lint tools conformance clean
+.PHONY: build run test test-k8s test-long bench lint tools conformance clean
 
 build: ## stripped bin/assay and bin/assay-sbom
 	$(GO) build -ldflags "$(LDFLAGS)" -o bin/assay ./cmd/assay
@@ -36,7 +36,14 @@ test: lint ## everything that a change must pass; the last pass is the race dete
 	CGO_ENABLED=1 ASSAY_TEST_RACE=1 $(GO) test $(TESTFLAGS) -count=1 -run '^TestQuickstart$$/^cosign2$$' ./cmd/assay
 	CGO_ENABLED=1 $(GO) test $(TESTFLAGS) -race $$(testdata/light.sh) ./policy
 
-test-long: lint ## the same with every long run: 1,000 kills, 60,000 operations, fuzzing for a minute each
+test-k8s: ## a real Kubernetes API server and etcd ask the registry; Gatekeeper's own client asks the provider; helm renders the chart
+	testdata/tools-k8s.sh
+	$(GO) vet -tags k8s ./cmd/assay ./deploy
+	$(GO) test $(TESTFLAGS) -count=1 -tags k8s -run '^TestKubernetes$$' ./cmd/assay
+	$(GO) test $(TESTFLAGS) -count=1 -tags k8s ./deploy
+	$(GO) test -C testdata/gatekeeper $(TESTFLAGS) -count=1 ./...
+
+test-long: lint test-k8s ## the same with every long run: 1,000 kills, 60,000 operations, fuzzing for a minute each
 	ASSAY_TEST_LONG=1 $(GO) test -timeout 3h -count=1 ./...
 	testdata/fuzz.sh 60s
 

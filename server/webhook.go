@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"mime"
@@ -69,6 +70,12 @@ func (c *call) review(routeErr error) error {
 		return err
 	}
 	answer, err := c.answerReview(ctx, body)
+	if e := c.route.Endpoint; errors.Is(err, kubernetes.ErrMalformed) && (e == EndpointK8sProvide || e == EndpointK8sProvidePin) {
+		if answer, err = kubernetes.ProvideError(fmt.Errorf("the request is %w", err)); err != nil {
+			return err
+		}
+		return c.document(http.StatusBadRequest, headerJSON, answer)
+	}
 	if errors.Is(err, kubernetes.ErrMalformed) {
 		return store.Errorf(store.CodeInvalid, "the request is %s", err)
 	}

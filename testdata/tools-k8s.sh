@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds a Kubernetes API server and the etcd under it, through the Go module proxy into .cache/bin; does nothing where they are there.
+# Builds a Kubernetes API server, the etcd under it, and helm, through the Go module proxy into .cache/bin; does nothing where they are there.
 # Some 6 minutes of one core the first time. No kubelet, scheduler or controllers: pods and workloads are admitted and stored, which is what is tested.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -7,6 +7,7 @@ bin=$PWD/.cache/bin
 mkdir -p "$bin"
 kubernetes=v1.36.3
 etcd=v3.6.16
+helm=v3.22.0
 
 # build NAME MODULE PACKAGE VERSION [replacement line...]
 build() {
@@ -35,4 +36,7 @@ if [ "$(have kube-apiserver)" != "k8s.io/kubernetes/cmd/kube-apiserver@$kubernet
 	gomod=$(GOFLAGS=-mod=mod go mod download -json "k8s.io/kubernetes@$kubernetes" | sed -n 's/^.*"GoMod": "\(.*\)".*$/\1/p')
 	mapfile -t replacements < <(sed -n "s|^\t\(k8s\.io/[^ ]*\) => \./staging/.*$|\1 => \1 ${kubernetes/v1/v0}|p" "$gomod")
 	build kube-apiserver k8s.io/kubernetes k8s.io/kubernetes/cmd/kube-apiserver "$kubernetes" "${replacements[@]}"
+fi
+if [ "$(have helm)" != "helm.sh/helm/v3/cmd/helm@$helm" ]; then
+	build helm helm.sh/helm/v3 helm.sh/helm/v3/cmd/helm "$helm"
 fi

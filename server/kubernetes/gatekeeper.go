@@ -35,6 +35,13 @@ type item struct {
 	Error string `json:"error,omitempty"`
 }
 
+// ProvideError is the answer to what is no provider request: Gatekeeper reads the sentence from its own form, whatever the status.
+func ProvideError(err error) ([]byte, error) {
+	out := providerResponse{APIVersion: externalVersion, Kind: "ProviderResponse"}
+	out.Response.Items, out.Response.SystemError = []item{}, cut(err.Error(), 4096)
+	return json.Marshal(out)
+}
+
 // Provide answers a provider request: for each key, an image, the answer as a value, or why it may not run as an error, which Gatekeeper's
 // constraints and its failure policy read. With pin set the value is the image by digest, for mutation. Errors: ErrMalformed.
 func Provide(ctx context.Context, j Judge, pin bool, body []byte) ([]byte, error) {
