@@ -34,6 +34,7 @@ type Options struct {
 	Authorities []verify.Authority // of the configuration; those of the store are added
 	Rules       []RepositoryRule
 	Waivers     WaiverRules
+	Decisions   LogRecorder // nil: no decision log
 	// QuarantineMax is how long content may wait for evidence, QuarantineGrace how long expired and deleted content is kept after.
 	QuarantineMax   time.Duration
 	QuarantineGrace time.Duration

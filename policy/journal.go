@@ -43,11 +43,12 @@ type Journal struct {
 	day  string
 }
 
-// JournalOptions make a journal. All are required but Keep and MaxBytes: 0 is without limit.
+// JournalOptions make a journal. All are required but Public, Keep and MaxBytes: 0 is without limit.
 type JournalOptions struct {
 	Log      string // the name in checkpoints
 	Segments Segments
-	Key      crypto.Signer // Ed25519
+	Key      crypto.Signer    // Ed25519
+	Public   crypto.PublicKey // of a journal that is only read, in the place of Key
 	Clock    func() time.Time
 	Keep     time.Duration // of a segment, from its last line
 	MaxBytes int64         // of all segments
@@ -252,7 +253,7 @@ func (j *Journal) stored(file string) (*Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := ParseCheckpoint(string(b), j.o.Key.Public())
+	c, err := ParseCheckpoint(string(b), j.public())
 	if err == nil && c.Log != j.o.Log {
 		return nil, store.Errorf(store.CodeInvalid, "the checkpoint is that of the log %s", c.Log)
 	}
@@ -320,4 +321,14 @@ func (j *Journal) Prune() error {
 		}
 	}
 	return nil
+}
+
+// ReadJournal is a journal that is only read: Verify and what else does not write.
+func ReadJournal(o JournalOptions) *Journal { return &Journal{o: o, head: noHead} }
+
+func (j *Journal) public() crypto.PublicKey {
+	if j.o.Key != nil {
+		return j.o.Key.Public()
+	}
+	return j.o.Public
 }

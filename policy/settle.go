@@ -292,7 +292,8 @@ func (a *Admission) write(tx *store.Txn, t *trust, s *subjectManifest, v *verdic
 			return err
 		}
 		state, code, decision := v.state, det.Code, det.Decision
-		tx.AfterCommit(func() { // the decision log: one line for each change of state, beside the audit record
+		a.logVerdict(tx, s, state, code, det.Reason, decision, why)
+		tx.AfterCommit(func() { // one line for each change of state, beside the audit record
 			a.log.Info("decision", "repository", s.repo, "digest", rec.Digest, "state", state, "code", code, "actor", why.actor, "action", why.action, "decision", decision)
 		})
 	}

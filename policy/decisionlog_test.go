@@ -1,0 +1,528 @@
+package policy_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/store"
+)
+
+// shelf keeps segments in memory.
+type shelf struct {
+	files map[string][]byte
+	fail  error // of the next append
+}
+
+func newShelf() *shelf { return &shelf{files: map[string][]byte{}} }
+
+func (s *shelf) List() ([]string, error) { return slices.Sorted(maps.Keys(s.files)), nil }
+
+func (s *shelf) Open(name string) (io.ReadCloser, error) {
+	b, ok := s.files[name]
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	return io.NopCloser(bytes.NewReader(bytes.Clone(b))), nil
+}
+
+func (s *shelf) Append(name string, b []byte) error {
+	if err := s.fail; err != nil {
+		s.fail = nil
+		s.files[name] = append(s.files[name], b[:len(b)/2]...)
+		return err
+	}
+	s.files[name] = append(s.files[name], b...)
+	return nil
+}
+
+func (s *shelf) Truncate(name string, size int64) error {
+	s.files[name] = s.files[name][:min(size, int64(len(s.files[name])))]
+	return nil
+}
+
+func (s *shelf) Replace(name string, b []byte) error {
+	s.files[name] = bytes.Clone(b)
+	return nil
+}
+
+func (s *shelf) Remove(name string) error {
+	delete(s.files, name)
+	return nil
+}
+
+func (s *shelf) copy() *shelf {
+	c := newShelf()
+	for n, b := range s.files {
+		c.files[n] = bytes.Clone(b)
+	}
+	return c
+}
+
+// segment is the name of the only segment, or the last.
+func (s *shelf) segment() string {
+	names, _ := s.List()
+	for _, n := range slices.Backward(names) {
+		if strings.HasSuffix(n, ".ndjson") {
+			return n
+		}
+	}
+	return ""
+}
+
+type diary struct {
+	t     testing.TB
+	clock *clock
+	shelf *shelf
+	key   ed25519.PrivateKey
+	j     *policy.Journal
+	log   *policy.DecisionLog
+}
+
+func newDiary(t testing.TB) *diary {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &diary{t: t, clock: &clock{t: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)}, shelf: newShelf(), key: key}
+	d.open()
+	return d
+}
+
+// open begins anew over the same files, as a restart does.
+func (d *diary) open() {
+	d.t.Helper()
+	var err error
+	d.j, err = policy.OpenJournal(policy.JournalOptions{Log: policy.LogDecisions, Segments: d.shelf, Key: d.key, Clock: d.clock.now, Keep: 48 * time.Hour})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.log = policy.NewDecisionLog(policy.DecisionLogOptions{Journal: d.j, Clock: d.clock.now, Log: slog.New(slog.DiscardHandler), Labels: map[string]string{"id": "test"},
+		ID: func(at time.Time) string { return fmt.Sprintf("%032x", at.UnixNano()) }})
+}
+
+func refusal(actor, tag string) policy.LogEvent {
+	return policy.LogEvent{Path: "pull", RequestedBy: "192.0.2.1", Input: policy.LogInput{Method: "GET", Repository: "acme/app", Reference: tag, Actor: actor},
+		Result: policy.LogResult{Status: 403, Error: "DENIED", Code: "signature.missing", Message: "acme/app:v1 is quarantined"}}
+}
+
+func (d *diary) flush() {
+	d.t.Helper()
+	if err := d.log.Flush(); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// written flushes n different events, each in a turn of its own.
+func (d *diary) written(n int) {
+	d.t.Helper()
+	for i := range n {
+		d.log.Record(refusal("alice", fmt.Sprintf("v%d-%d", i, d.clock.now().UnixNano())))
+		d.flush()
+	}
+}
+
+func (d *diary) query(q policy.LogQuery) *policy.LogPage {
+	d.t.Helper()
+	p, err := d.log.Query(context.Background(), q)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return p
+}
+
+func (d *diary) verify(external ...*policy.Checkpoint) *policy.LogReport {
+	d.t.Helper()
+	r, err := d.j.Verify(external...)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return r
+}
+
+func TestDecisionLogCountsRepeats(t *testing.T) {
+	d := newDiary(t)
+	for range 1000 {
+		d.log.Record(refusal("alice", "v1"))
+	}
+	d.log.Record(refusal("bob", "v1"))
+	d.flush()
+	p := d.query(policy.LogQuery{})
+	if len(p.Events) != 2 || p.Events[0].Count+p.Events[1].Count != 1001 {
+		t.Fatalf("%+v", p.Events)
+	}
+	// Repeats are written once a minute.
+	for range 30 {
+		d.log.Record(refusal("alice", "v1"))
+		d.clock.advance(time.Second)
+		d.flush()
+	}
+	if n := len(d.query(policy.LogQuery{Actor: "alice"}).Events); n != 1 {
+		t.Fatalf("%d lines within a minute", n)
+	}
+	d.clock.advance(31 * time.Second)
+	if p = d.query(policy.LogQuery{Actor: "alice"}); len(p.Events) != 2 || p.Events[0].Count != 30 || p.Events[0].Last.Sub(p.Events[0].Timestamp) < 28*time.Second {
+		t.Fatalf("%+v", p.Events)
+	}
+	d.clock.advance(2 * time.Minute)
+	d.flush()
+	d.flush()
+	if r := d.verify(); !r.OK || r.Records != 3 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestDecisionLogIsBounded(t *testing.T) {
+	d := newDiary(t)
+	for i := range 10_000 { // one client, ever another tag
+		d.log.Record(refusal("", fmt.Sprintf("v%d", i)))
+	}
+	d.flush()
+	p := d.query(policy.LogQuery{})
+	total := uint64(0)
+	for _, e := range p.Events {
+		total += e.Count
+	}
+	if len(p.Events) != 65 || total != 10_000 {
+		t.Errorf("%d lines of %d events", len(p.Events), total)
+	}
+	// Many clients: what there is no room for is counted, and the next line says so.
+	for i := range 20_000 {
+		e := refusal("", "v1")
+		e.RequestedBy = fmt.Sprintf("198.51.%d.%d", i/256, i%256)
+		d.log.Record(e)
+	}
+	lost := d.log.Lost()
+	d.flush()
+	p = d.query(policy.LogQuery{Limit: 1000})
+	dropped := uint64(0)
+	for next := uint64(0); ; next = p.Next {
+		p = d.query(policy.LogQuery{Limit: 1000, Before: next})
+		for _, e := range p.Events {
+			dropped += e.Dropped
+		}
+		if p.Next == 0 {
+			break
+		}
+	}
+	if lost == 0 || dropped != lost {
+		t.Errorf("lost %d, and the log says %d", lost, dropped)
+	}
+	if r := d.verify(); !r.OK {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestDecisionLogQueries(t *testing.T) {
+	d := newDiary(t)
+	begin := d.clock.now()
+	digest := store.DigestOf("sha256", []byte("x"))
+	for i := range 10 {
+		e := refusal([]string{"alice", "bob"}[i%2], fmt.Sprintf("v%d", i))
+		switch i {
+		case 3:
+			e.Input.Repository = "acme/other"
+		case 4:
+			e.Result.Code, e.Result.Error = "", "UNAUTHORIZED"
+		case 5:
+			e.Input.Digest = digest
+		}
+		d.log.Record(e)
+		d.clock.advance(time.Hour)
+	}
+	d.flush()
+	for _, c := range []struct {
+		name string
+		q    policy.LogQuery
+		n    int
+	}{
+		{"all", policy.LogQuery{}, 10}, {"actor", policy.LogQuery{Actor: "bob"}, 5}, {"repository", policy.LogQuery{Repository: "acme/other"}, 1},
+		{"code", policy.LogQuery{Code: "signature.missing"}, 9}, {"error", policy.LogQuery{Code: "UNAUTHORIZED"}, 1}, {"digest", policy.LogQuery{Digest: digest}, 1},
+		{"since", policy.LogQuery{Since: begin.Add(5 * time.Hour)}, 5}, {"until", policy.LogQuery{Until: begin.Add(5 * time.Hour)}, 5}, {"limit", policy.LogQuery{Limit: 3}, 3},
+	} {
+		p := d.query(c.q)
+		if len(p.Events) != c.n || !slices.IsSortedFunc(p.Events, func(x, y policy.LogEvent) int { return int(y.Seq) - int(x.Seq) }) {
+			t.Errorf("%s: %d lines, want %d", c.name, len(p.Events), c.n)
+		}
+	}
+	p := d.query(policy.LogQuery{Limit: 4})
+	if p = d.query(policy.LogQuery{Limit: 4, Before: p.Next}); len(p.Events) != 4 || p.Events[0].Seq != 6 {
+		t.Errorf("the second page: %+v", p)
+	}
+}
+
+func TestDecisionLogSurvivesCrashesAndFailures(t *testing.T) {
+	d := newDiary(t)
+	d.written(3)
+	name := d.shelf.segment()
+	d.shelf.files[name] = append(d.shelf.files[name], `{"decision_id":"half`...)
+	d.open()
+	d.written(2)
+	if r := d.verify(); !r.OK || r.Records != 5 {
+		t.Errorf("after a torn line: %+v", r)
+	}
+	// A crash between the lines and their checkpoint.
+	before := bytes.Clone(d.shelf.files["checkpoint"])
+	d.written(1)
+	d.shelf.files["checkpoint"] = before
+	d.open()
+	d.written(1)
+	if r := d.verify(); !r.OK || r.Records != 7 {
+		t.Errorf("after a lost checkpoint: %+v", r)
+	}
+	d.shelf.fail = io.ErrShortWrite
+	d.log.Record(refusal("carol", "v1"))
+	if err := d.log.Flush(); err == nil {
+		t.Error("a write failed, and nobody was told")
+	}
+	d.written(1)
+	if r := d.verify(); !r.OK || r.Records != 8 {
+		t.Errorf("after a failed write: %+v", r)
+	}
+	if e := d.query(policy.LogQuery{Limit: 1}).Events[0]; e.Dropped != 1 {
+		t.Errorf("the line after a failed write: %+v", e)
+	}
+}
+
+func TestDecisionLogRetention(t *testing.T) {
+	d := newDiary(t)
+	for range 6 {
+		d.written(2)
+		d.clock.advance(24 * time.Hour)
+	}
+	kept, err := d.j.Checkpoint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.j.Prune(); err != nil {
+		t.Fatal(err)
+	}
+	r := d.verify(kept)
+	if !r.OK || r.First == 1 || r.Size != 12 || r.Records >= 12 {
+		t.Errorf("%+v", r)
+	}
+	d.open()
+	d.written(1)
+	if r = d.verify(kept); !r.OK || r.Size != 13 {
+		t.Errorf("after a restart: %+v", r)
+	}
+	delete(d.shelf.files, "start")
+	if r = d.verify(); r.OK {
+		t.Error("the beginning is missing, and nobody was told")
+	}
+}
+
+// TestE13_DecisionLog: whatever is done to the files is found, and with a checkpoint that was kept elsewhere, also that an older copy was put back.
+func TestE13_DecisionLog(t *testing.T) {
+	line := func(s *shelf, change func(lines [][]byte) [][]byte) {
+		name := s.segment()
+		lines := bytes.SplitAfter(bytes.TrimSuffix(s.files[name], []byte("\n")), []byte("\n"))
+		lines[len(lines)-1] = append(lines[len(lines)-1], '\n')
+		s.files[name] = bytes.Join(change(lines), nil)
+	}
+	d := newDiary(t)
+	d.written(5)
+	old := d.shelf.copy()
+	d.written(5)
+	kept, err := d.j.Checkpoint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := d.verify(kept); !r.OK || r.Records != 10 {
+		t.Fatalf("untouched: %+v", r)
+	}
+	whole := d.shelf.copy()
+	for _, c := range []struct {
+		name     string
+		change   func(s *shelf) *shelf
+		external bool // only a checkpoint that was kept elsewhere shows it
+	}{
+		{"the end is cut off", func(s *shelf) *shelf {
+			line(s, func(l [][]byte) [][]byte { return l[:8] })
+			return s
+		}, false},
+		{"the end is cut off within a line", func(s *shelf) *shelf {
+			s.files[s.segment()] = s.files[s.segment()][:len(s.files[s.segment()])-20]
+			return s
+		}, false},
+		{"a line is edited", func(s *shelf) *shelf {
+			line(s, func(l [][]byte) [][]byte { l[4] = bytes.Replace(l[4], []byte("alice"), []byte("carol"), 1); return l })
+			return s
+		}, false},
+		{"the last line is edited", func(s *shelf) *shelf {
+			line(s, func(l [][]byte) [][]byte { l[9] = bytes.Replace(l[9], []byte("alice"), []byte("carol"), 1); return l })
+			return s
+		}, false},
+		{"lines are reordered", func(s *shelf) *shelf {
+			line(s, func(l [][]byte) [][]byte { l[3], l[4] = l[4], l[3]; return l })
+			return s
+		}, false},
+		{"a line in the middle is deleted", func(s *shelf) *shelf {
+			line(s, func(l [][]byte) [][]byte { return slices.Delete(l, 4, 5) })
+			return s
+		}, false},
+		{"the first line is deleted", func(s *shelf) *shelf {
+			line(s, func(l [][]byte) [][]byte { return l[1:] })
+			return s
+		}, false},
+		{"the checkpoint is removed", func(s *shelf) *shelf { delete(s.files, "checkpoint"); return s }, false},
+		{"the checkpoint is of another key", func(s *shelf) *shelf {
+			s.files["checkpoint"] = newDiaryWith(t, 10).shelf.files["checkpoint"]
+			return s
+		}, false},
+		{"an older copy is put back", func(*shelf) *shelf { return old.copy() }, true},
+		{"everything is removed", func(*shelf) *shelf { return newShelf() }, true},
+		{"another chain of the same length", func(*shelf) *shelf {
+			e := newDiary(t)
+			e.key = d.key
+			e.open()
+			e.written(10)
+			return e.shelf
+		}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d.shelf = c.change(whole.copy())
+			j, err := policy.OpenJournal(policy.JournalOptions{Log: policy.LogDecisions, Segments: d.shelf.copy(), Key: d.key, Clock: d.clock.now})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, j := range []*policy.Journal{reading(d), j} { // as it stands, and after a restart
+				r, err := j.Verify()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if r.OK != c.external {
+					t.Errorf("by itself: %+v", r)
+				}
+				if r, err = j.Verify(kept); err != nil || r.OK {
+					t.Errorf("with a checkpoint from before: %+v, %v", r, err)
+				}
+			}
+		})
+	}
+}
+
+func newDiaryWith(t testing.TB, n int) *diary {
+	d := newDiary(t)
+	d.written(n)
+	return d
+}
+
+// reading is a journal that has not looked at its end.
+func reading(d *diary) *policy.Journal {
+	return policy.ReadJournal(policy.JournalOptions{Log: policy.LogDecisions, Segments: d.shelf, Key: d.key, Clock: d.clock.now})
+}
+
+func TestCheckpointIsSigned(t *testing.T) {
+	d := newDiaryWith(t, 3)
+	c, err := d.j.Checkpoint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if back, err := policy.ParseCheckpoint(c.Note, d.key.Public()); err != nil || back.Size != 3 || back.Head != c.Head || !back.At.Equal(c.At) {
+		t.Errorf("%+v, %v", back, err)
+	}
+	for _, note := range []string{"", "x", strings.Replace(c.Note, "\n3\n", "\n2\n", 1), strings.TrimSuffix(c.Note, "=\n"), c.Note + "more\n", strings.Replace(c.Note, "decisions", "audit", 2),
+		newDiaryWith(t, 3).checkpoint().Note} {
+		if _, err := policy.ParseCheckpoint(note, d.key.Public()); store.CodeOf(err) != store.CodeInvalid {
+			t.Errorf("%q: %v", note, err)
+		}
+	}
+}
+
+func (d *diary) checkpoint() *policy.Checkpoint {
+	c, err := d.j.Checkpoint()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return c
+}
+
+func TestDecisionLogHasTheNamesOfOPA(t *testing.T) {
+	d := newDiary(t)
+	e := refusal("alice", "v1")
+	e.Metrics = map[string]int64{"timer_server_handler_ns": 1200}
+	d.log.Record(e)
+	d.flush()
+	var line map[string]any
+	if err := json.Unmarshal(d.shelf.files[d.shelf.segment()], &line); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"labels", "decision_id", "path", "input", "result", "requested_by", "timestamp", "metrics", "count", "seq", "prev"} {
+		if _, ok := line[name]; !ok {
+			t.Errorf("a line lacks %s: %v", name, line)
+		}
+	}
+}
+
+func TestVerdictsAreInTheDecisionLog(t *testing.T) {
+	d := newDiary(t)
+	k := newKit(t, func(o *policy.Options) { o.Decisions = d.log })
+	i := k.push(pusher, "acme/app", "v1", "one")
+	k.sign(signer, "acme/app", i.desc.Digest, k.key)
+	p, err := k.a.Decisions(k.ctx, admin, policy.LogQuery{Digest: i.desc.Digest})
+	if err != nil || len(p.Events) != 2 || p.Events[0].Result.State != policy.StateAdmitted || !p.Events[0].Result.Allow || p.Events[1].Result.Code != "signature.missing" {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if _, err := k.a.Decisions(k.ctx, pusher, policy.LogQuery{}); store.CodeOf(err) != store.CodeDenied {
+		t.Errorf("a pusher: %v", err)
+	}
+	team := user("team", policy.RoleAdmin, "acme/**")
+	if _, err := k.a.Decisions(k.ctx, team, policy.LogQuery{}); store.CodeOf(err) != store.CodeDenied {
+		t.Errorf("everything, for an administrator of some: %v", err)
+	}
+	if p, err = k.a.Decisions(k.ctx, team, policy.LogQuery{Repository: "acme/app"}); err != nil || len(p.Events) == 0 {
+		t.Errorf("an administrator of the repository: %+v, %v", p, err)
+	}
+	var out bytes.Buffer
+	if err := k.a.ExportDecisions(k.ctx, admin, time.Time{}, &out); err != nil || bytes.Count(out.Bytes(), []byte("\n")) != len(p.Events) {
+		t.Errorf("exported %q, %v", out.String(), err)
+	}
+}
+
+func BenchmarkDecisionLogRefusedRead(b *testing.B) {
+	b.Run("repeated", func(b *testing.B) {
+		d := newDiary(b)
+		e := refusal("alice", "v1")
+		b.ReportAllocs()
+		for b.Loop() {
+			d.log.Record(e)
+		}
+	})
+	b.Run("different, one client", func(b *testing.B) {
+		d := newDiary(b)
+		tags := make([]string, 100_000)
+		for i := range tags {
+			tags[i] = fmt.Sprint("v", i)
+		}
+		i := 0
+		b.ReportAllocs()
+		for b.Loop() {
+			d.log.Record(refusal("alice", tags[i%len(tags)]))
+			i++
+		}
+	})
+	b.Run("parallel", func(b *testing.B) {
+		d := newDiary(b)
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			e := refusal("alice", "v1")
+			for pb.Next() {
+				d.log.Record(e)
+			}
+		})
+	})
+}
