@@ -44,6 +44,7 @@ const sharedFixtures = "../../../shared/fixtures"
 //	estate NAME, token [flags] ESTATE SUBJECT ISSUER FILE    a private Sigstore instance and its tokens (see script_estate_test.go)
 //	graft ANNOTATION FROM TO OUT   puts the annotation of one signature's manifest into another's
 //	bundle, splice, attach         fetch a sigstore bundle, put a part of one into another, push one as a referrer
+//	webhook CA PATH FILE           asks as a cluster does (see script_webhook_test.go)
 //	dockerd, containerd            start a daemon of the script's own
 //
 // and the conditions [tool:NAME] and [fixtures] (what others signed, in $FIXTURES), errors under CI=true where the thing is missing.
@@ -131,7 +132,7 @@ func (l *lab) params(dir string) testscript.Params {
 			"as": cmdAs, "http": cmdHTTP, "blob": cmdBlob, "manifest": cmdManifest, "referrer": cmdReferrer,
 			"mkimage": cmdImage, "smuggle": cmdSmuggle, "notary": cmdNotary, "notarize": cmdNotarize,
 			"estate": cmdEstate, "token": cmdToken, "capture": cmdCapture, "graft": cmdGraft, "bundle": cmdBundle, "attach": cmdAttach, "splice": cmdSplice,
-			"dockerd": cmdDockerd, "containerd": cmdContainerd,
+			"dockerd": cmdDockerd, "containerd": cmdContainerd, "webhook": cmdWebhook,
 		},
 	}
 }
