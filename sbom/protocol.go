@@ -9,15 +9,17 @@ import (
 )
 
 // ProtocolVersion is what Worker and cmd/assay-sbom must agree on; a worker of another version refuses.
-const ProtocolVersion = 1
+const ProtocolVersion = 2
 
 // FrameKind says what a frame between Worker and cmd/assay-sbom carries.
 type FrameKind byte
 
-// The frames. A request goes to the worker's standard input, the others come from its standard output: either one failure, or one result
-// followed by a document for each format, in the order asked for.
+// The frames. A request goes to the worker's standard input, the others come from its standard output: views as they are
+// made, the end of views, and then either one failure, or one result followed by a document for each format, in the order asked for.
 const (
 	FrameRequest  FrameKind = 'q' // JSON: WorkerRequest
+	FrameView     FrameKind = 'v' // the layer's place (four bytes, big endian), and bytes that only the worker understands
+	FrameScanned  FrameKind = 's' // empty: from here on cataloguers run on hostile content, and no view is believed
 	FrameResult   FrameKind = 'r' // JSON: WorkerResult
 	FrameDocument FrameKind = 'd' // bytes of one document
 	FrameFailure  FrameKind = 'f' // JSON: WorkerFailure
@@ -32,12 +34,26 @@ type WorkerRequest struct {
 	Config     []byte           `json:"config"`
 	Layers     []WorkerLayer    `json:"layers"` // in the manifest's order
 	Formats    []Format         `json:"formats"`
+	// Index asks for the view of one layer, whose descriptor is Subject, and no document.
+	Index bool `json:"index,omitempty"`
 }
 
 // WorkerLayer is one layer: inline bytes, or the number of an inherited file descriptor.
 type WorkerLayer struct {
 	FD     int    `json:"fd,omitempty"`
 	Inline []byte `json:"inline,omitempty"`
+	// View is what an earlier worker made of this very layer. WantView asks for one, should there be none that can be used.
+	View     *WorkerView `json:"view,omitempty"`
+	WantView bool        `json:"want_view,omitempty"`
+}
+
+// WorkerView is the stored view of a layer: inline bytes, or the number of an inherited file descriptor, and its size in bytes.
+type WorkerView struct {
+	FD     int    `json:"fd,omitempty"`
+	Inline []byte `json:"inline,omitempty"`
+	Size   int64  `json:"size"`
+	// Digest is of its bytes.
+	Digest store.Digest `json:"digest"`
 }
 
 // WorkerResult announces documents.
@@ -50,6 +66,8 @@ type WorkerResult struct {
 type WorkerFailure struct {
 	Reason string `json:"reason"`
 	Final  bool   `json:"final"`
+	// BadView says that a view was not what this worker's version once wrote: without views it may go well.
+	BadView bool `json:"bad_view,omitempty"`
 }
 
 // WriteFrame writes one frame: kind, length as four bytes (big endian), payload.

@@ -3,6 +3,7 @@ package sbom
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,7 +35,9 @@ type WorkerOptions struct {
 	Scratch string
 	// MaxScratch is what all its files there may amount to, in bytes; 0 is 512 MiB.
 	MaxScratch int64
-	Log        *slog.Logger // nil discards
+	// Views keeps what was learned of layers, so that the next image on them costs little; nil keeps nothing.
+	Views *Views
+	Log   *slog.Logger // nil discards
 }
 
 // Worker makes SBOMs in a child process per image: assay-sbom, with limits on memory, time and output. It is safe for concurrent use.
@@ -119,17 +122,98 @@ func (w *Worker) Generate(ctx context.Context, r Request) (*Result, error) {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, w.opts.Timeout, fmt.Errorf("it took longer than %s", w.opts.Timeout))
 	defer cancel()
-	in, err := openInputs(ctx, r)
-	if err != nil {
-		return nil, err
+	result, err := w.generate(ctx, r, w.opts.Views)
+	if errors.Is(err, errBadView) {
+		result, err = w.generate(ctx, r, nil)
 	}
-	defer in.close()
-	result, err := w.run(ctx, in)
 	if err != nil {
 		w.opts.Log.Warn("no SBOM was made", "repository", r.Repository, "digest", r.Subject.Digest, "retry", errors.Is(err, ErrRetry), "reason", err)
 		return nil, err
 	}
 	return result, nil
+}
+
+// generate runs one child over an image. Views that it cannot use are dropped.
+func (w *Worker) generate(ctx context.Context, r Request, views *Views) (*Result, error) {
+	in, err := openInputs(ctx, r, views)
+	if err != nil {
+		return nil, err
+	}
+	defer in.close()
+	result, err := w.run(ctx, in)
+	if errors.Is(err, errBadView) {
+		for _, d := range in.layers {
+			views.Drop(d)
+		}
+	}
+	return result, err
+}
+
+// errBadView is the answer of a worker that cannot use a stored view.
+var errBadView = errors.New("a stored view of a layer is damaged")
+
+// ErrBusy is the answer of [Worker.Index] while other work is done: indexing ahead is for idle times.
+var ErrBusy = errors.New("the SBOM worker is busy")
+
+// minIndexed is the size from which a layer is worth a view: smaller ones are read in no time.
+const minIndexed = 256 << 10
+
+// Index makes the view of one layer ahead of its image, while that is still being uploaded. What is no layer, what has a view, and what is small is left
+// alone. It never waits for another worker.
+func (w *Worker) Index(ctx context.Context, layer store.Descriptor, open func(context.Context, store.Digest) (*store.Blob, error)) error {
+	if w.opts.Views == nil || layer.Size < minIndexed || w.opts.Views.has(layer.Digest) {
+		return nil
+	}
+	select {
+	case w.slots <- struct{}{}:
+		defer func() { <-w.slots }()
+	default:
+		return ErrBusy
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, w.opts.Timeout, fmt.Errorf("it took longer than %s", w.opts.Timeout))
+	defer cancel()
+	b, err := open(ctx, layer.Digest)
+	if err != nil {
+		return err
+	}
+	in := &inputs{views: w.opts.Views, layers: []store.Digest{layer.Digest}, closers: []io.Closer{b}}
+	defer in.close()
+	if !looksLikeLayer(b) {
+		return nil
+	}
+	wl, err := in.layer(b)
+	if err != nil {
+		return err
+	}
+	wl.WantView = true
+	if err := in.seal(WorkerRequest{Version: ProtocolVersion, Subject: store.Descriptor{Digest: layer.Digest, Size: layer.Size}, Index: true, Layers: []WorkerLayer{wl}}); err != nil {
+		return err
+	}
+	_, err = w.run(ctx, in)
+	return err
+}
+
+// looksLikeLayer reports whether content begins as compressed layers do, and leaves it where it was.
+func looksLikeLayer(b *store.Blob) bool {
+	head := make([]byte, 4)
+	_, err := io.ReadFull(b, head)
+	if _, seek := b.Seek(0, io.SeekStart); err != nil || seek != nil {
+		return false
+	}
+	return head[0] == 0x1f && head[1] == 0x8b || string(head) == "\x28\xb5\x2f\xfd"
+}
+
+// Version is the generator's name and version, which every document carries: another one makes other documents of the same image.
+func (w *Worker) Version(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, w.opts.Timeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, w.opts.Path, "version")
+	cmd.Env = []string{}
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("%w: asking for its version: %w", ErrRetry, err)
+	}
+	return clean(strings.TrimSpace(string(out)), maxLicense), nil
 }
 
 // run starts one child, feeds it and reads its answer.
@@ -166,7 +250,7 @@ func (w *Worker) run(ctx context.Context, in *inputs) (*Result, error) {
 		defer close(watched)
 		w.watch(cmd, scratch, stop, &killed)
 	}()
-	result, failure, readErr := w.read(stdout)
+	result, failure, readErr := w.read(stdout, in)
 	if readErr != nil && readErr != io.EOF {
 		_ = cmd.Cancel() // it talks nonsense: nothing more is expected of it
 	}
@@ -184,6 +268,8 @@ func explain(ctx context.Context, failure *WorkerFailure, killed *string, readEr
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("%w: %w", ErrRetry, context.Cause(ctx))
+	case failure != nil && failure.BadView:
+		return fmt.Errorf("%w: %w", ErrRetry, errBadView)
 	case failure != nil && failure.Final:
 		return errors.New(failure.Reason)
 	case failure != nil:
@@ -202,9 +288,9 @@ func explain(ctx context.Context, failure *WorkerFailure, killed *string, readEr
 	}
 }
 
-// read reads the answer: a failure, or a result and its documents.
-func (w *Worker) read(r io.Reader) (*Result, *WorkerFailure, error) {
-	kind, b, err := ReadFrame(r, w.opts.MaxOutput)
+// read reads the answer: views, and then a failure, or a result and its documents.
+func (w *Worker) read(r io.Reader, in *inputs) (*Result, *WorkerFailure, error) {
+	kind, b, err := w.readViews(r, in)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -241,6 +327,27 @@ func (w *Worker) read(r io.Reader) (*Result, *WorkerFailure, error) {
 		out.Documents = append(out.Documents, Document{Format: f, Bytes: b})
 	}
 	return out, nil, nil
+}
+
+// readViews keeps the views that come first and returns the frame after them.
+func (w *Worker) readViews(r io.Reader, in *inputs) (FrameKind, []byte, error) {
+	for range len(in.layers) + 2 {
+		kind, b, err := ReadFrame(r, max(w.opts.MaxOutput, maxView+4))
+		switch {
+		case err != nil:
+			return 0, nil, err
+		case kind == FrameScanned:
+			return ReadFrame(r, w.opts.MaxOutput)
+		case kind != FrameView:
+			return kind, b, nil
+		case len(b) < 4 || in.views == nil || int(binary.BigEndian.Uint32(b)) >= len(in.layers):
+			return 0, nil, errors.New("a view that nobody asked for")
+		}
+		if err := in.views.put(in.layers[binary.BigEndian.Uint32(b)], b[4:]); err != nil {
+			w.opts.Log.Warn("the view of a layer is not kept; its next image costs more", "reason", err.Error())
+		}
+	}
+	return 0, nil, errors.New("too many views")
 }
 
 // watch kills a child whose memory or files grow beyond what it was given, should its own limits not have stopped it.
@@ -285,6 +392,8 @@ type inputs struct {
 	request []byte
 	files   []*os.File
 	closers []io.Closer
+	views   *Views         // where views come from and go to, or nil
+	layers  []store.Digest // whose views may come
 }
 
 func (in *inputs) close() {
@@ -303,12 +412,12 @@ const maxAnonymous = 512 << 20
 const maxConfig = 8 << 20
 
 // openInputs opens what the manifest references and writes the request.
-func openInputs(ctx context.Context, r Request) (*inputs, error) {
+func openInputs(ctx context.Context, r Request, views *Views) (*inputs, error) {
 	var m ocispec.Manifest
 	if err := json.Unmarshal(r.Manifest, &m); err != nil {
 		return nil, fmt.Errorf("the manifest is not readable: %w", err)
 	}
-	in := &inputs{}
+	in := &inputs{views: views}
 	req := WorkerRequest{Version: ProtocolVersion, Repository: r.Repository, Subject: r.Subject, Manifest: r.Manifest, Formats: r.Formats}
 	if len(req.Formats) == 0 {
 		req.Formats = []Format{SPDX}
@@ -335,20 +444,43 @@ func openInputs(ctx context.Context, r Request) (*inputs, error) {
 			in.close()
 			return nil, err
 		}
+		in.layers = append(in.layers, l.Digest)
+		if views != nil && l.Size >= minIndexed {
+			wl.WantView = true
+			in.view(&wl, l.Digest)
+		}
 		req.Layers = append(req.Layers, wl)
 	}
-	payload, err := json.Marshal(req)
-	if err != nil {
+	if err := in.seal(req); err != nil {
 		in.close()
 		return nil, err
+	}
+	return in, nil
+}
+
+// view hands over what is known of a layer.
+func (in *inputs) view(wl *WorkerLayer, layer store.Digest) {
+	f, v := in.views.open(layer)
+	if f == nil {
+		return
+	}
+	in.closers, in.files = append(in.closers, f), append(in.files, f)
+	v.FD = 2 + len(in.files)
+	wl.View = v
+}
+
+// seal writes the request.
+func (in *inputs) seal(req WorkerRequest) error {
+	payload, err := json.Marshal(req)
+	if err != nil {
+		return err
 	}
 	var frame bytes.Buffer
 	if err := WriteFrame(&frame, FrameRequest, payload); err != nil {
-		in.close()
-		return nil, err
+		return err
 	}
 	in.request = frame.Bytes()
-	return in, nil
+	return nil
 }
 
 // openBlob opens one blob of the manifest. That it is not here is final: the push gate saw to what must be.

@@ -45,6 +45,9 @@ type job struct {
 	layers     []io.ReaderAt // in the manifest's order
 	formats    []sbom.Format
 	limits     limits
+	views      []layerView             // by layer, or none
+	emit       func(int, []byte) error // takes the views that are wanted
+	scanned    func() error            // hears when all layers are read
 }
 
 // output is what was made of it.
@@ -79,7 +82,7 @@ func newImage(j job) (*image, *imageConfig, error) {
 	}
 	im := &image{
 		repository: j.repository, subject: string(j.subject.Digest), mediaType: j.subject.MediaType, manifest: j.manifest, config: j.config,
-		limits: j.limits,
+		limits: j.limits, views: j.views, emit: j.emit,
 	}
 	for i, l := range m.Layers {
 		im.blobs = append(im.blobs, blob{digest: string(l.Digest), mediaType: l.MediaType, size: l.Size, content: j.layers[i]})
@@ -132,6 +135,11 @@ func generate(ctx context.Context, p *plan, j job) (*output, error) {
 	im.plan = p
 	if err := im.open(ctx); err != nil {
 		return nil, err
+	}
+	if j.scanned != nil {
+		if err := j.scanned(); err != nil {
+			return nil, err
+		}
 	}
 	s, err := catalog(ctx, newSource(im, config))
 	if err != nil {

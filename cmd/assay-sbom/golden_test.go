@@ -76,7 +76,7 @@ func TestEqualsStockSyft(t *testing.T) {
 	}
 }
 
-func stock(t *testing.T, ctx context.Context, layout string) []string {
+func stock(t testing.TB, ctx context.Context, layout string) []string {
 	t.Helper()
 	src, err := syft.GetSource(ctx, layout, syft.DefaultGetSourceConfig().WithSources("oci-dir"))
 	if err != nil {
@@ -92,7 +92,7 @@ func stock(t *testing.T, ctx context.Context, layout string) []string {
 	return facts(t, s)
 }
 
-func ours(t *testing.T, ctx context.Context, p *plan, j job) []string {
+func ours(t testing.TB, ctx context.Context, p *plan, j job) []string {
 	t.Helper()
 	im, config, err := newImage(j)
 	if err != nil {
@@ -114,7 +114,7 @@ func ours(t *testing.T, ctx context.Context, p *plan, j job) []string {
 }
 
 // facts writes out all that is known about packages and how they relate, one line each. A package's id is a hash of all its fields.
-func facts(t *testing.T, s *syftsbom.SBOM) []string {
+func facts(t testing.TB, s *syftsbom.SBOM) []string {
 	t.Helper()
 	var out []string
 	name := func(i artifact.Identifiable) string {

@@ -4,6 +4,8 @@ import (
 	"archive/tar"
 	"bufio"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"slices"
@@ -32,27 +34,64 @@ type image struct {
 	head    [4]byte
 	aliases map[string]bool // where links lead that have a wanted name: their targets are wanted too, if they come later
 
-	mu     sync.Mutex // guards node.data, kept, cursor and what follows, after open
-	again  int        // passes over layers beyond the first
+	mu    sync.Mutex                      // guards node.data, kept, cursor and what follows, after open
+	views []layerView                     // by layer; none: no view is known and none is wanted
+	emit  func(layer int, v []byte) error // takes finished views, before any cataloguer runs
+
+	again  int // passes over layers beyond the first
 	cursor *cursor
 	last   content
 	loaded []byte // the file loaded last, when it is too large to be kept
 }
 
-// open reads every layer once, lowest first.
+// layerView is what is known of a layer beforehand.
+type layerView struct {
+	stored io.ReaderAt // a view, or nil
+	size   int64
+	digest store.Digest // of the view
+	wanted bool         // a view is to be made if there is none that can be used
+}
+
+// open reads every layer once, lowest first, or its view.
 func (im *image) open(ctx context.Context) error {
 	im.tree = newTree(im.limits.entries)
 	im.diffIDs = make([]string, len(im.blobs))
 	im.left = im.limits.uncompressed
 	im.aliases = map[string]bool{}
 	for i := range im.blobs {
-		if err := im.scan(ctx, i); err != nil {
+		if done, err := im.fromView(ctx, i); err != nil {
 			return err
+		} else if !done {
+			if err := im.scan(ctx, i); err != nil {
+				return err
+			}
 		}
 		im.recount()
 	}
 	im.scratch, im.aliases = nil, nil
 	return nil
+}
+
+// fromView reads layer i from its view; false: there is none of this program's.
+func (im *image) fromView(ctx context.Context, i int) (bool, error) {
+	if i >= len(im.views) || im.views[i].stored == nil {
+		return false, nil
+	}
+	b, err := readView(im.views[i].stored, im.views[i].size)
+	if err != nil {
+		return false, err
+	}
+	if v := im.views[i]; v.digest != "" && store.DigestOf(v.digest.Algorithm(), b) != v.digest {
+		return false, fmt.Errorf("layer %d: %w", i+1, errView)
+	}
+	r, err := openView(b, im.plan.indexer(), min(maxViewPlain, max(0, im.limits.kept-im.kept)))
+	if errors.Is(err, errOtherIndexer) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, im.replay(ctx, i, r)
 }
 
 // recount drops from the account what upper layers replaced or deleted.
@@ -64,9 +103,9 @@ func (im *image) recount() {
 	im.kept = 0
 	for i := range im.tree.nodes {
 		n := &im.tree.nodes[i]
-		if n.data != nil && !seen[n.content()] {
+		if (n.data != nil || n.pages != nil) && !seen[n.content()] {
 			seen[n.content()] = true
-			im.kept += int64(len(n.data))
+			im.kept += n.keptBytes()
 		}
 	}
 }

@@ -119,6 +119,10 @@ func (im *image) scan(ctx context.Context, i int) error {
 	im.tree.nextLayer(i)
 	buffered := bufio.NewReaderSize(s, 256<<10)
 	archive := tar.NewReader(buffered)
+	record, err := im.recorder(i)
+	if err != nil {
+		return err
+	}
 	for ordinal := int32(0); ; ordinal++ {
 		h, err := archive.Next()
 		if err == io.EOF {
@@ -128,7 +132,11 @@ func (im *image) scan(ctx context.Context, i int) error {
 			err = ctx.Err()
 		}
 		if err == nil {
-			err = im.entry(h, archive, ordinal)
+			var n *node
+			n, err = im.entry(h, ordinal, func(n *node) error { return im.keep(n, archive) })
+			if record != nil && err == nil {
+				record.entry(h, n)
+			}
 		}
 		if err != nil {
 			return layerError(i, b, s.explain(err))
@@ -139,7 +147,20 @@ func (im *image) scan(ctx context.Context, i int) error {
 		return layerError(i, b, s.explain(err))
 	}
 	im.diffIDs[i] = "sha256:" + hex.EncodeToString(sum.Sum(nil))
+	if record != nil {
+		if v := record.end(im.diffIDs[i], s.n); v != nil {
+			return im.emit(i, v)
+		}
+	}
 	return nil
+}
+
+// recorder starts a view of layer i if one is wanted.
+func (im *image) recorder(i int) (*viewWriter, error) {
+	if i >= len(im.views) || !im.views[i].wanted || im.emit == nil {
+		return nil, nil
+	}
+	return newViewWriter(im.plan.indexer())
 }
 
 func layerError(i int, b blob, err error) error {
@@ -149,30 +170,30 @@ func layerError(i int, b blob, err error) error {
 	return fmt.Errorf("layer %d (%.19s): %w", i+1, b.digest, err)
 }
 
-// entry adds one tar entry to the tree.
-func (im *image) entry(h *tar.Header, content io.Reader, ordinal int32) error {
+// entry adds one tar entry to the tree and returns its node, if it has one; keep is asked for the content of regular files.
+func (im *image) entry(h *tar.Header, ordinal int32, keep func(*node) error) (*node, error) {
 	if im.entries++; im.entries > im.limits.entries {
-		return refuse("the image has more than %d entries", im.limits.entries)
+		return nil, refuse("the image has more than %d entries", im.limits.entries)
 	}
 	if len(h.Name) > im.limits.name || len(h.Linkname) > im.limits.name {
-		return refuse("a name is longer than %d bytes", im.limits.name)
+		return nil, refuse("a name is longer than %d bytes", im.limits.name)
 	}
 	if h.Size < 0 || h.Size > im.limits.file {
-		return refuse("a file claims %d bytes, more than the limit of %d", h.Size, im.limits.file)
+		return nil, refuse("a file claims %d bytes, more than the limit of %d", h.Size, im.limits.file)
 	}
 	if h.Typeflag == tar.TypeXGlobalHeader || strings.ContainsRune(h.Name, 0) {
-		return nil
+		return nil, nil
 	}
 	p := path.Clean("/" + h.Name)
 	if done, err := im.tree.whiteout(p); done || err != nil {
-		return err
+		return nil, err
 	}
 	if h.Typeflag == tar.TypeLink {
-		return im.hardLink(p, h, ordinal)
+		return nil, im.hardLink(p, h, ordinal)
 	}
 	i, err := im.tree.add(p, kindOf(h.Typeflag))
 	if err != nil || i == 0 {
-		return err
+		return nil, err
 	}
 	n := &im.tree.nodes[i]
 	n.mode, n.ordinal = h.Mode, ordinal
@@ -184,9 +205,9 @@ func (im *image) entry(h *tar.Header, content io.Reader, ordinal int32) error {
 		}
 	case kindRegular:
 		n.size = h.Size
-		return im.keep(n, content)
+		return n, keep(n)
 	}
-	return nil
+	return n, nil
 }
 
 func kindOf(flag byte) kind {
@@ -219,7 +240,7 @@ func (im *image) hardLink(p string, h *tar.Header, ordinal int32) error {
 	}
 	n := &t.nodes[i]
 	n.link, n.data, n.size, n.mode, n.ordinal = target.link, target.data, target.size, target.mode, target.ordinal
-	n.exec, n.marks = target.exec, target.marks
+	n.exec, n.marks, n.pages = target.exec, target.marks, target.pages
 	return nil
 }
 
@@ -273,6 +294,13 @@ func (im *image) keepProgram(n *node, content io.Reader, wanted bool) error {
 			}
 			return nil
 		}
+	}
+	if whole && n.marks != 0 && !wanted {
+		if n.pages = telling(b, n.marks); n.pages != nil && im.fits(int64(len(n.pages.data))) {
+			im.kept += int64(len(n.pages.data))
+			return nil
+		}
+		n.pages = nil
 	}
 	if whole && (wanted && im.fits(n.size) || n.marks != 0 && im.fitsOnce(n.size)) {
 		n.data = append(make([]byte, 0, n.size), b...)

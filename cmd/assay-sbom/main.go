@@ -35,6 +35,10 @@ func run(args []string, in io.Reader, out, errors io.Writer) int {
 	if len(args) > 0 && args[0] == "worker" {
 		return work(args[1:], in, out)
 	}
+	if len(args) == 1 && (args[0] == "version" || args[0] == "--version") {
+		fmt.Fprintln(out, generator())
+		return exitOK
+	}
 	return byHand(args, out, errors)
 }
 

@@ -1,7 +1,11 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -16,6 +20,7 @@ type plan struct {
 	prefix  map[byte][]pattern   // by first byte of the base name
 	parent  map[string][]pattern // "dir/*", by base name of the directory
 	rest    []pattern
+	digest  string // of all patterns
 }
 
 // pattern is one glob. anywhere says that the last segment alone decides ("**/NAME").
@@ -32,7 +37,8 @@ var related = [...]string{
 	"**/*egg-info/top_level.txt", "**/*egg-info/SOURCES.txt", "**/*dist-info/licenses/**", "**/pyvenv.cfg",
 	"/etc/apk/repositories", "**/pacman/local/*/desc", "**/pacman/local/*/files", "**/pacman/local/*/mtree",
 	"**/var/db/pkg/*/*/LICENSE", "**/var/db/pkg/*/*/SIZE", "/etc/portage/license_groups", "**/nix/var/nix/db/schema", "**/libman.json",
-	"/etc/apt/auth.conf.d/90ubuntu-advantage", "/var/lib/ubuntu-advantage/status.json", "**/VERSION", "**/VERSION.txt", "**/version.txt",
+	"/etc/apt/auth.conf.d/90ubuntu-advantage", "/var/lib/ubuntu-advantage/status.json", "**/VERSION", "**/VERSION.txt", "**/version.txt", "**/libjli.so*", "**/libpython*.so*",
+	"**/libruby*.so*",
 	"**/{LICENSE,LICENCE,License,license,licence,UNLICENSE,COPYING,NOTICE,MIT-LICENSE}*",
 }
 
@@ -40,7 +46,9 @@ var related = [...]string{
 func newPlan(globs []string) *plan {
 	p := &plan{literal: map[string][]pattern{}, suffix: map[byte][]pattern{}, prefix: map[byte][]pattern{}, parent: map[string][]pattern{}}
 	seen := map[string]bool{}
-	for _, g := range globs {
+	sum := sha256.New()
+	for _, g := range slices.Sorted(slices.Values(globs)) {
+		fmt.Fprintf(sum, "%q\n", g)
 		for _, e := range expand(cleanGlob(g)) {
 			if !seen[e] && doublestar.ValidatePattern(e) {
 				seen[e] = true
@@ -48,6 +56,7 @@ func newPlan(globs []string) *plan {
 			}
 		}
 	}
+	p.digest = hex.EncodeToString(sum.Sum(nil)[:8])
 	return p
 }
 

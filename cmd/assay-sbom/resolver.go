@@ -256,6 +256,15 @@ type rereader struct {
 
 func (f *rereader) Read(p []byte) (int, error) {
 	n := f.r.node(f.i)
+	if f.mem == nil && f.stream == nil && n.pages != nil && len(p) > 0 {
+		if f.pos >= n.size {
+			return 0, io.EOF
+		}
+		if k := n.pages.readAt(p, f.pos); k > 0 {
+			f.pos += int64(k)
+			return k, nil
+		}
+	}
 	if f.mem == nil && f.stream == nil {
 		if n.size <= f.r.im.limits.random {
 			if err := f.load(); err != nil {
@@ -305,6 +314,13 @@ func (f *rereader) stop() {
 
 // ReadAt reads at random, from memory.
 func (f *rereader) ReadAt(p []byte, off int64) (int, error) {
+	if n := f.r.node(f.i); f.mem == nil && n.pages != nil && off >= 0 {
+		if k := n.pages.readAt(p, off); k == len(p) {
+			return k, nil
+		} else if off+int64(k) >= n.size {
+			return k, io.EOF
+		}
+	}
 	if err := f.load(); err != nil {
 		return 0, err
 	}
@@ -313,6 +329,14 @@ func (f *rereader) ReadAt(p []byte, off int64) (int, error) {
 
 // Seek seeks, in memory.
 func (f *rereader) Seek(off int64, whence int) (int64, error) {
+	if n := f.r.node(f.i); f.mem == nil && f.stream == nil && n.pages != nil {
+		at := off + [...]int64{0, f.pos, n.size}[min(max(whence, 0), 2)]
+		if at < 0 {
+			return f.pos, fs.ErrInvalid
+		}
+		f.pos = at
+		return at, nil
+	}
 	if err := f.load(); err != nil {
 		return 0, err
 	}

@@ -31,6 +31,7 @@ type node struct {
 	path    string
 	link    string
 	data    []byte // kept content; nil if it has to be read again
+	pages   *pages // kept parts of a program
 	size    int64
 	mode    int64
 	parent  int32
@@ -48,6 +49,14 @@ type node struct {
 type content struct {
 	layer   int16
 	ordinal int32
+}
+
+// keptBytes is what of the content is in memory.
+func (n *node) keptBytes() int64 {
+	if n.pages != nil {
+		return int64(len(n.data) + len(n.pages.data))
+	}
+	return int64(len(n.data))
 }
 
 func (n *node) content() content { return content{n.layer, n.ordinal} }
@@ -113,7 +122,7 @@ func (t *tree) directory(p string) (int32, error) {
 // reset makes node i a fresh entry of the current layer.
 func (t *tree) reset(i int32, k kind) {
 	n := &t.nodes[i]
-	n.kind, n.layer, n.link, n.data, n.size, n.mode, n.ordinal, n.exec, n.marks = k, t.layer, "", nil, 0, 0, none, 0, 0
+	n.kind, n.layer, n.link, n.data, n.pages, n.size, n.mode, n.ordinal, n.exec, n.marks = k, t.layer, "", nil, nil, 0, 0, none, 0, 0
 }
 
 // add returns the node for an entry of the current layer at p, emptied of what lay there.
@@ -178,7 +187,7 @@ func (t *tree) remove(i int32) bool {
 		t.reset(i, kindDirectory)
 		return false
 	}
-	n.dead, n.data = true, nil
+	n.dead, n.data, n.pages = true, nil, nil
 	delete(t.byPath, n.path)
 	return true
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -33,7 +34,7 @@ func work(args []string, in io.Reader, out io.Writer) int {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), o.timeout)
 	defer cancel()
-	result, formats, err := answer(ctx, in, o.memory)
+	result, formats, err := answer(ctx, in, out, o.memory)
 	if err != nil {
 		return fail(out, err)
 	}
@@ -52,8 +53,8 @@ func work(args []string, in io.Reader, out io.Writer) int {
 	return exitOK
 }
 
-// answer reads the request and makes its documents. A panic is an answer too.
-func answer(ctx context.Context, in io.Reader, memory int64) (result *output, formats []sbom.Format, err error) {
+// answer reads the request and makes its documents, or the view of one layer. Views are written before any cataloguer runs. A panic is an answer too.
+func answer(ctx context.Context, in io.Reader, out io.Writer, memory int64) (result *output, formats []sbom.Format, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			result, err = nil, fmt.Errorf("the generator failed: %.200s", fmt.Sprint(p))
@@ -75,23 +76,51 @@ func answer(ctx context.Context, in io.Reader, memory int64) (result *output, fo
 	}
 	j := job{repository: string(r.Repository), subject: r.Subject, manifest: r.Manifest, config: r.Config, formats: r.Formats, limits: defaultLimits(memory)}
 	for _, l := range r.Layers {
-		if l.FD > 2 {
-			j.layers = append(j.layers, os.NewFile(uintptr(l.FD), "layer"))
-		} else {
-			j.layers = append(j.layers, bytes.NewReader(l.Inline))
+		j.layers = append(j.layers, handed(l.FD, l.Inline))
+		v := layerView{wanted: l.WantView}
+		if l.View != nil {
+			v.stored, v.size, v.digest = handed(l.View.FD, l.View.Inline), l.View.Size, l.View.Digest
 		}
+		j.views = append(j.views, v)
 	}
+	j.emit = func(layer int, view []byte) error {
+		return sbom.WriteFrame(out, sbom.FrameView, append(binary.BigEndian.AppendUint32(nil, uint32(layer)), view...))
+	}
+	j.scanned = func() error { return sbom.WriteFrame(out, sbom.FrameScanned, nil) }
 	ctx, p, err := prepare(ctx)
 	if err != nil {
 		return nil, nil, err
+	}
+	if r.Index {
+		return &output{}, nil, index(ctx, p, r, j)
 	}
 	result, err = generate(ctx, p, j)
 	return result, r.Formats, err
 }
 
+// index makes the view of a layer that belongs to no image yet.
+func index(ctx context.Context, p *plan, r sbom.WorkerRequest, j job) error {
+	if len(j.layers) != 1 {
+		return errors.New("one layer is indexed at a time")
+	}
+	view, err := indexLayer(ctx, p, blob{digest: string(r.Subject.Digest), size: r.Subject.Size, content: j.layers[0]}, j.limits)
+	if err != nil || view == nil {
+		return err
+	}
+	return j.emit(0, view)
+}
+
+// handed is what the parent handed over: a file by its descriptor, or bytes.
+func handed(fd int, inline []byte) io.ReaderAt {
+	if fd > 2 {
+		return os.NewFile(uintptr(fd), "content")
+	}
+	return bytes.NewReader(inline)
+}
+
 // fail writes the failure and returns the exit code.
 func fail(out io.Writer, err error) int {
-	f := sbom.WorkerFailure{Reason: err.Error()}
+	f := sbom.WorkerFailure{Reason: err.Error(), BadView: errors.Is(err, errView)}
 	code := exitInternal
 	if r, ok := asRefusal(err); ok {
 		f.Reason, f.Final, code = r.reason, true, exitRefused

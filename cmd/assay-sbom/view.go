@@ -1,0 +1,294 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// A view is what was learned of one layer: its entries in order, its uncompressed digest and size, and the content that cataloguers want. With it,
+// another image on the same layer needs neither the layer's bytes nor the time to inflate and hash them. It holds no packages: those are properties of
+// images. A view is as good as the layer only for the program that made it, so it names the indexer, and any other one ignores it.
+
+// viewMagic begins a view, before compression; the number is the version of what follows.
+const viewMagic = "assay-view 1\n"
+
+// Limits of one view.
+const (
+	maxViewPlain  = 192 << 20 // bytes of it before compression; a layer with more has none
+	maxViewStored = 64 << 20
+)
+
+// indexer names what decides what a view contains: this program, syft, and the patterns of its cataloguers.
+func (p *plan) indexer() string { return generator() + "/" + p.digest }
+
+// recorder of a view while its layer streams by.
+type viewWriter struct {
+	out   *bytes.Buffer
+	z     *zstd.Encoder
+	plain int64
+	full  bool
+	b     []byte
+}
+
+func newViewWriter(indexer string) (*viewWriter, error) {
+	w := &viewWriter{out: &bytes.Buffer{}}
+	var err error
+	if w.z, err = zstd.NewWriter(w.out, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20)); err != nil {
+		return nil, err
+	}
+	w.write([]byte(viewMagic))
+	w.text(indexer)
+	w.flush()
+	return w, nil
+}
+
+func (w *viewWriter) write(b []byte) {
+	w.plain += int64(len(b))
+	if w.full = w.full || w.plain > maxViewPlain || w.out.Len() > maxViewStored; w.full {
+		return
+	}
+	_, err := w.z.Write(b) // to memory
+	w.full = err != nil
+}
+
+func (w *viewWriter) number(n int64)   { w.b = binary.AppendVarint(w.b, n) }
+func (w *viewWriter) text(s string)    { w.number(int64(len(s))); w.b = append(w.b, s...) }
+func (w *viewWriter) content(b []byte) { w.number(int64(len(b))); w.flush(); w.write(b) }
+func (w *viewWriter) flush()           { w.write(w.b); w.b = w.b[:0] }
+
+// Kinds of records. Content follows those that have some.
+const (
+	recordEnd byte = iota
+	recordPlain
+	recordWhole
+	recordPages
+)
+
+// entry adds one entry of the archive; n is the node that it became, or nil.
+func (w *viewWriter) entry(h *tar.Header, n *node) {
+	if w.full {
+		return
+	}
+	kind := recordPlain
+	if n != nil && h.Typeflag != tar.TypeLink {
+		switch {
+		case n.data != nil:
+			kind = recordWhole
+		case n.pages != nil:
+			kind = recordPages
+		}
+	}
+	w.b = append(w.b, kind, h.Typeflag)
+	w.text(h.Name)
+	w.text(h.Linkname)
+	w.number(h.Mode)
+	w.number(h.Size)
+	var x executable
+	var m marks
+	if n != nil {
+		x, m = n.exec, n.marks
+	}
+	w.b = append(w.b, byte(x), byte(m))
+	switch kind {
+	case recordWhole:
+		w.content(n.data)
+	case recordPages:
+		w.number(int64(len(n.pages.at)))
+		for _, at := range n.pages.at {
+			w.number(int64(at))
+		}
+		w.content(n.pages.data)
+	default:
+		if len(w.b) > 64<<10 {
+			w.flush()
+		}
+	}
+}
+
+// end returns the finished view, or nil if it would be too large.
+func (w *viewWriter) end(diffID string, uncompressed int64) []byte {
+	w.b = append(w.b, recordEnd)
+	w.text(diffID)
+	w.number(uncompressed)
+	w.flush()
+	if err := w.z.Close(); err != nil || w.full || w.out.Len() > maxViewStored {
+		return nil
+	}
+	return w.out.Bytes()
+}
+
+// Errors of reading a view. None is the image's fault.
+var (
+	errOtherIndexer = errors.New("the view was made by another version of this program")
+	errView         = errors.New("the stored view of a layer is damaged")
+)
+
+// viewReader reads a view in order.
+type viewReader struct {
+	z   *zstd.Decoder
+	b   []byte
+	err error
+}
+
+// openView decompresses a view and checks who made it.
+// One of more than max bytes counts as somebody else's: the layer is read instead, which needs less memory.
+func openView(stored []byte, indexer string, max int64) (*viewReader, error) {
+	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(uint64(max)+(1<<20)))
+	if err != nil {
+		return nil, err
+	}
+	defer z.Close()
+	b, err := z.DecodeAll(stored, nil)
+	if errors.Is(err, zstd.ErrDecoderSizeExceeded) {
+		return nil, errOtherIndexer
+	}
+	if err != nil {
+		return nil, errView
+	}
+	r := &viewReader{b: b}
+	if string(r.bytes(int64(len(viewMagic)))) != viewMagic || r.text() != indexer {
+		return nil, errOtherIndexer
+	}
+	return r, r.err
+}
+
+func (r *viewReader) bytes(n int64) []byte {
+	if n < 0 || n > int64(len(r.b)) {
+		r.err, r.b = errView, nil
+		return nil
+	}
+	out := r.b[:n:n]
+	r.b = r.b[n:]
+	return out
+}
+
+func (r *viewReader) byte() byte {
+	if b := r.bytes(1); b != nil {
+		return b[0]
+	}
+	return recordEnd
+}
+
+func (r *viewReader) number() int64 {
+	n, k := binary.Varint(r.b)
+	if k <= 0 {
+		r.err, r.b = errView, nil
+		return 0
+	}
+	r.b = r.b[k:]
+	return n
+}
+
+func (r *viewReader) text() string { return string(r.bytes(r.number())) }
+
+// kept is what a record says of content.
+type kept struct {
+	exec  executable
+	marks marks
+	data  []byte
+	pages *pages
+}
+
+// next reads an entry; nil is the end.
+func (r *viewReader) next() (*tar.Header, kept) {
+	kind := r.byte()
+	if kind == recordEnd || r.err != nil {
+		return nil, kept{}
+	}
+	h := &tar.Header{Typeflag: r.byte(), Name: r.text(), Linkname: r.text(), Mode: r.number(), Size: r.number()}
+	k := kept{exec: executable(r.byte()), marks: marks(r.byte())}
+	switch kind {
+	case recordWhole:
+		k.data = r.bytes(r.number())
+		if int64(len(k.data)) != h.Size {
+			r.err = errView
+		}
+	case recordPages:
+		k.pages = &pages{size: h.Size}
+		n := r.number()
+		if n < 0 || n > int64(len(r.b)) {
+			r.err = errView
+			return nil, k
+		}
+		for range n {
+			k.pages.at = append(k.pages.at, int32(r.number()))
+		}
+		k.pages.data = r.bytes(r.number())
+	}
+	if int(k.exec) >= len(executableTypes) {
+		r.err = errView
+	}
+	return h, k
+}
+
+// replay puts layer i into the tree from its view.
+func (im *image) replay(ctx context.Context, i int, r *viewReader) error {
+	b := im.blobs[i]
+	im.tree.nextLayer(i)
+	for ordinal := int32(0); ; ordinal++ {
+		h, k := r.next()
+		if h == nil || r.err != nil {
+			break
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		_, err := im.entry(h, ordinal, func(n *node) error {
+			n.exec, n.marks = k.exec, k.marks
+			if k.data != nil && im.fits(n.size) {
+				n.data = k.data
+			} else if k.pages != nil && im.fits(int64(len(k.pages.data))) {
+				n.pages = k.pages
+			}
+			im.kept += n.keptBytes()
+			return nil
+		})
+		if err != nil {
+			return layerError(i, b, err)
+		}
+	}
+	im.diffIDs[i] = r.text()
+	uncompressed := r.number()
+	if r.err != nil || uncompressed < 0 || !strings.HasPrefix(im.diffIDs[i], "sha256:") {
+		return fmt.Errorf("layer %d (%.19s): %w", i+1, b.digest, errView)
+	}
+	if im.left -= uncompressed; im.left < 0 {
+		return layerError(i, b, refuse("the image expands to more than the limit on uncompressed bytes"))
+	}
+	return nil
+}
+
+// indexLayer makes the view of one layer that belongs to no image yet. A layer of which none can be made gives nil.
+func indexLayer(ctx context.Context, p *plan, b blob, l limits) ([]byte, error) {
+	im := &image{limits: l, plan: p, blobs: []blob{b}}
+	var view []byte
+	im.views = []layerView{{wanted: true}}
+	im.emit = func(_ int, v []byte) error {
+		view = v
+		return nil
+	}
+	if err := im.open(ctx); err != nil {
+		return nil, err
+	}
+	return view, nil
+}
+
+// readView reads a whole stored view.
+func readView(r io.ReaderAt, size int64) ([]byte, error) {
+	if size > maxViewStored {
+		return nil, errView
+	}
+	b := make([]byte, size)
+	if _, err := r.ReadAt(b, 0); err != nil && err != io.EOF {
+		return nil, err
+	}
+	return b, nil
+}
