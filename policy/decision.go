@@ -47,11 +47,18 @@ type Reason struct {
 
 // Obligation is work that a policy asks for.
 type Obligation struct {
-	Type string `json:"type"` // generate_sbom
+	Type string `json:"type"` // generate_sbom, emit_vsa, notify
 }
 
-// ObligationSBOM asks for a generated SBOM.
-const ObligationSBOM = "generate_sbom"
+// What a policy may ask for: a generated SBOM, a signed summary of the verdict once the image is admitted, an event to whoever is configured to be told.
+const (
+	ObligationSBOM   = "generate_sbom"
+	ObligationVSA    = "emit_vsa"
+	ObligationNotify = "notify"
+)
+
+// Obligations are the types that there are.
+func Obligations() []string { return []string{ObligationSBOM, ObligationVSA, ObligationNotify} }
 
 // Decision is the document policy.result/v1. Allow is derived: no denial is left in a policy of mode enforce.
 type Decision struct {

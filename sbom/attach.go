@@ -3,7 +3,10 @@ package sbom
 import (
 	"bytes"
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -98,6 +101,23 @@ func Attach(r AttachRequest) ([]Attachment, error) {
 	return append(out, a), nil
 }
 
+// Attest makes one referrer: a signed in-toto statement about the subject, of any predicate. The signer's key is Ed25519 or ECDSA on P-256; of both, equal requests
+// give equal bytes. No document of the request is attached.
+func Attest(r AttachRequest, predicateType string, predicate []byte) (*Attachment, error) {
+	if _, err := store.ParseDigest(string(r.Subject.Digest)); err != nil {
+		return nil, err
+	}
+	envelope, err := r.attest(predicateType, predicate)
+	if err != nil {
+		return nil, err
+	}
+	if len(envelope) > MaxAttestation {
+		return nil, fmt.Errorf("the statement has %d bytes; readers accept %d", len(envelope), MaxAttestation)
+	}
+	a, err := r.referrer(MediaTypeInToto, MediaTypeDSSE, envelope, map[string]string{PredicateAnnotation: predicateType})
+	return &a, err
+}
+
 // types are the media type of a document and the predicate type of a statement about it.
 func (f Format) types() (mediaType, predicate string, err error) {
 	switch f {
@@ -173,10 +193,7 @@ func (r AttachRequest) attest(predicateType string, predicate []byte) ([]byte, e
 	if err != nil {
 		return nil, fmt.Errorf("the document is not JSON: %w", err)
 	}
-	if _, ok := r.Signer.Public().(ed25519.PublicKey); !ok {
-		return nil, errors.New("statements are signed with Ed25519 keys only")
-	}
-	signature, err := r.Signer.Sign(nil, preAuth(MediaTypeInToto, payload), crypto.Hash(0))
+	signature, err := sign(r.Signer, preAuth(MediaTypeInToto, payload))
 	if err != nil {
 		return nil, fmt.Errorf("the statement could not be signed: %w", err)
 	}
@@ -184,6 +201,20 @@ func (r AttachRequest) attest(predicateType string, predicate []byte) ([]byte, e
 		PayloadType: MediaTypeInToto, Payload: base64.StdEncoding.EncodeToString(payload),
 		Signatures: []envelopeSignature{{Sig: base64.StdEncoding.EncodeToString(signature)}},
 	})
+}
+
+// sign is deterministic: without randomness ECDSA is that of RFC 6979.
+func sign(key crypto.Signer, message []byte) ([]byte, error) {
+	switch public := key.Public().(type) {
+	case ed25519.PublicKey:
+		return key.Sign(nil, message, crypto.Hash(0))
+	case *ecdsa.PublicKey:
+		if public.Curve == elliptic.P256() {
+			sum := sha256.Sum256(message)
+			return key.Sign(nil, sum[:], crypto.SHA256)
+		}
+	}
+	return nil, errors.New("statements are signed with Ed25519 keys, or with ECDSA keys on P-256, only")
 }
 
 // preAuth is what a DSSE signature covers (dsse, protocol.md "PAE").

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -70,10 +71,10 @@ func (o *outcome) add(name string, member *ast.Term, now time.Time) error {
 		if err != nil {
 			return err
 		}
-		if f["type"] != policy.ObligationSBOM {
-			return malformed(fmt.Sprintf("there is no obligation %.40q", f["type"]))
+		if !slices.Contains(policy.Obligations(), f["type"]) {
+			return malformed(fmt.Sprintf("there is no obligation %.40q; there is %s", f["type"], strings.Join(policy.Obligations(), ", ")))
 		}
-		o.obligations = append(o.obligations, policy.Obligation{Type: policy.ObligationSBOM})
+		o.obligations = append(o.obligations, policy.Obligation{Type: f["type"]})
 		return nil
 	case outValidUntil:
 		s, ok := member.Value.(ast.String)
