@@ -171,7 +171,19 @@ func (a *app) verified(repository string, v *policy.VerifyReport, wide bool) err
 			return err
 		}
 	}
-	return a.facts(v.Facts, wide)
+	if wide {
+		return a.facts(v.Facts, wide)
+	}
+	for i := range v.Facts {
+		branch := "├─ "
+		if i == len(v.Facts)-1 {
+			branch = "└─ "
+		}
+		if err := a.say("%s", branch+printable(factLine(&v.Facts[i]))); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (a *app) explain() *cobra.Command {

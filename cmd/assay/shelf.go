@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/referrers"
@@ -205,6 +206,7 @@ func cosignKind(d ocispec.Descriptor) referrers.Suffix {
 // attached looks at every manifest of index.json: those with a subject, under a reserved name, or noted by cosign save, which keeps one image alone.
 func (l *layoutShelf) attached(ctx context.Context, d store.Digest) ([]attached, error) {
 	var all []attached
+	listed := slices.ContainsFunc(l.index, func(m ocispec.Descriptor) bool { return m.Digest == d })
 	for _, m := range l.index {
 		if m.Digest == d {
 			continue
@@ -226,7 +228,7 @@ func (l *layoutShelf) attached(ctx context.Context, d store.Digest) ([]attached,
 			all = append(all, attached{content: c, found: verify.FoundReferrers})
 		case named && tag.Names(d):
 			all = append(all, attached{c, &tag, verify.FoundTag})
-		case suffix != "":
+		case suffix != "" && listed: // about the image that was saved, not about its platforms
 			tag := referrers.TagOf(d, suffix)
 			all = append(all, attached{c, &tag, verify.FoundTag})
 		}
