@@ -59,13 +59,13 @@ func (a *Admission) borrow(ctx context.Context, tx *store.Txn, t *trust, subject
 		} else if !stands || k.Registry || all[evidence] != nil {
 			continue
 		}
-		was := k.verified()
+		was := k.idle()
 		here, changed, err := a.lend(ctx, tx, t, subject, from, evidence, k)
 		if err != nil {
 			return err
 		}
 		if changed {
-			putFacts(tx, from, subject.Descriptor.Digest, evidence, k, !was)
+			putFacts(tx, from, subject.Descriptor.Digest, evidence, k, was)
 		}
 		all[evidence] = here
 	}

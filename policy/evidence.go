@@ -114,13 +114,15 @@ func (w *writing) prove(ctx context.Context, evidence, subject store.Digest, fou
 			return err
 		}
 	}
-	if !k.verified() && old == nil && unproven(w.tx, in.repo, subject) >= maxUnverified {
+	if old != nil {
+		k.At, k.Again = old.At, old.Again
+	} else if k.Again, err = w.repeats(k, evidence, subject); err != nil {
+		return err
+	}
+	if k.idle() && old == nil && unproven(w.tx, in.repo, subject) >= maxUnverified {
 		return nil
 	}
-	if old != nil {
-		k.At = old.At
-	}
-	putFacts(w.tx, in.repo, subject, evidence, k, old != nil && !old.verified())
+	putFacts(w.tx, in.repo, subject, evidence, k, old != nil && old.idle())
 	if in.registry == nil {
 		w.seeds = append(w.seeds, w.a.about(w.tx, in.repo, subject)...)
 	}

@@ -24,6 +24,7 @@ type known struct {
 	Elsewhere map[store.Name]map[string]judged `json:"elsewhere,omitempty"`
 	Found     verify.Found                     `json:"found"`
 	Registry  bool                             `json:"registry,omitempty"` // the registry's own statement
+	Again     bool                             `json:"again,omitempty"`    // when it came, it proved nothing that was not proven already
 	At        time.Time                        `json:"at"`
 }
 
@@ -43,6 +44,9 @@ func (k *known) verified() bool {
 	}
 	return slices.ContainsFunc(k.Facts, proven)
 }
+
+// idle reports whether it adds nothing: of such manifests a limited number is kept.
+func (k *known) idle() bool { return k.Again || !k.verified() }
 
 func proven(f verify.Fact) bool { return f.Verified }
 
@@ -250,13 +254,13 @@ func (a *Admission) facts(ctx context.Context, tx *store.Txn, t *trust, subject 
 		} else if !stands {
 			continue
 		}
-		was := k.verified()
+		was := k.idle()
 		changed, err := a.verify(ctx, tx, covering, subject, repo, evidence, k)
 		if err != nil {
 			return nil, err
 		}
 		if changed {
-			putFacts(tx, repo, d, evidence, k, !was)
+			putFacts(tx, repo, d, evidence, k, was)
 		}
 		all[evidence] = k
 	}
@@ -286,7 +290,7 @@ func (a *Admission) stands(tx *store.Txn, t *trust, repo store.Name, evidence st
 	return err == nil && a.withdrawn(t, s) == nil, err
 }
 
-// classUnproven counts, for each subject, the evidence manifests of which facts are kept that prove nothing: an arrival does not read all the others.
+// classUnproven counts, for each subject, the evidence manifests of which facts are kept that prove nothing, or nothing new: an arrival does not read all the others.
 const classUnproven = "unproven"
 
 func unprovenName(repo store.Name, subject store.Digest) string {
@@ -301,14 +305,14 @@ func unproven(tx *store.Txn, repo store.Name, subject store.Digest) int {
 	return n
 }
 
-// putFacts keeps facts. counted says that these were counted as unproven before.
+// putFacts keeps facts. counted says that these were counted as idle before.
 func putFacts(tx *store.Txn, repo store.Name, subject, evidence store.Digest, k *known, counted bool) {
 	b, err := json.Marshal(k)
 	if err != nil {
 		panic("policy: facts that do not marshal") // strings, times and decoded JSON
 	}
 	tx.PutFacts(repo, subject, evidence, b)
-	countUnproven(tx, repo, subject, counted, !k.verified())
+	countUnproven(tx, repo, subject, counted, k.idle())
 }
 
 // dropFacts forgets what a manifest proved of a subject.
@@ -319,7 +323,7 @@ func dropFacts(tx *store.Txn, repo store.Name, subject, evidence store.Digest) {
 	}
 	k, err := decodeFacts(evidence, b)
 	tx.DropFacts(repo, subject, evidence)
-	countUnproven(tx, repo, subject, err == nil && !k.verified(), false)
+	countUnproven(tx, repo, subject, err == nil && k.idle(), false)
 }
 
 func countUnproven(tx *store.Txn, repo store.Name, subject store.Digest, was, is bool) {
@@ -346,27 +350,6 @@ func newest(all map[store.Digest]*known) []store.Digest {
 		return cmp.Or(all[y].At.Compare(all[x].At), strings.Compare(string(x), string(y)))
 	})
 	return order
-}
-
-// count applies time and the limits: newest verified evidence first, then the rest oldest first, in an order that does not depend on a map's.
-// Only what counts now takes one of the places.
-func count(all map[store.Digest]*known, covering []*authority, now time.Time) *found {
-	type class struct{ authority, predicate string }
-	seen := map[class]int{}
-	f := &found{}
-	for _, d := range newest(all) {
-		f.next = earlier(f.next, all[d].next(covering, now))
-		for _, fact := range all[d].told(covering, now) {
-			if fact.Verified {
-				c := class{fact.Authority, fact.PredicateType}
-				if seen[c]++; seen[c] > maxVerified {
-					continue
-				}
-			}
-			f.facts = append(f.facts, fact)
-		}
-	}
-	return f
 }
 
 // Limits of how far evidence travels down (semantics.md, "The closure").

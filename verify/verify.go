@@ -107,6 +107,7 @@ type Fact struct {
 	Logs             []LogEntry        `json:"logs,omitempty"`       // entries of transparency logs that were proven, at most one per log
 	TimeSource       TimeSource        `json:"time_source,omitempty"`
 	PredicateType    string            `json:"predicate_type,omitempty"`
+	Signed           store.Digest      `json:"signed,omitempty"`            // of a proven one: what the signature is over, however it is wrapped; copies have the same
 	ClaimedReference string            `json:"claimed_reference,omitempty"` // docker-reference of simple signing
 	Annotations      map[string]string `json:"annotations,omitempty"`       // signed ones only
 	SignedAt         time.Time         `json:"signed_at,omitzero"`

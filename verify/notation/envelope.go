@@ -15,6 +15,7 @@ import (
 	"github.com/notaryproject/notation-core-go/signature"
 	"github.com/notaryproject/notation-core-go/signature/cose"
 	"github.com/notaryproject/notation-core-go/signature/jws"
+	"github.com/opencontainers/go-digest"
 )
 
 // maxToken is the most bytes of a timestamp token. One with a chain of four certificates has less than a tenth.
@@ -34,6 +35,7 @@ type claim struct {
 	fact   verify.Fact
 	signer *signature.SignerInfo
 	target target
+	signed store.Digest // the payload
 }
 
 // target is the signed targetArtifact.
@@ -85,7 +87,7 @@ func read(base verify.Fact, l *verify.Layer) (*claim, *verify.Fact) {
 	if err != nil {
 		return refused(verify.CodeMalformed, "The signature cannot count: %s; sign again with a certificate for signing code, and its whole chain.", quoted(err.Error()))
 	}
-	c.signer = &content.SignerInfo
+	c.signer, c.signed = &content.SignerInfo, store.DigestOf(digest.SHA256, n.Payload)
 	if code, message := understood(c.signer); code != "" {
 		return refused(code, "%s", message)
 	}

@@ -53,7 +53,7 @@ func (a *authority) judge(ctx context.Context, c *claim, subject verify.Subject)
 	}
 	life.end(fresh.UTC(), verify.CodeRevokedCertificate)
 	life.end(c.signer.SignedAttributes.Expiry.UTC(), verify.CodeExpired)
-	f.Verified, f.Annotations = true, c.target.Annotations
+	f.Verified, f.Signed, f.Annotations = true, c.signed, c.target.Annotations
 	f.SignedAt, f.TimeSource = life.signedAt, life.source
 	f.ValidFrom, f.ValidUntil, f.Ends = life.from, life.until, life.ends
 	return f

@@ -149,7 +149,7 @@ func (c *claim) finish(f verify.Fact, r *refusal) verify.Fact {
 		f.ValidFrom, f.ValidUntil, f.Ends = time.Time{}, time.Time{}, ""
 		return refuse(f, r.code, "%s", r.message)
 	}
-	f.Verified = true
+	f.Verified, f.Signed = true, c.message.digest()
 	f.Annotations = c.annotations
 	if c.summary != nil {
 		f.Summary = c.summary()

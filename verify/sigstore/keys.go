@@ -9,9 +9,11 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/sha512"
+	"encoding/hex"
 	"errors"
 	"io"
 
+	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 	"github.com/sigstore/sigstore/pkg/signature"
 	"github.com/sigstore/sigstore/pkg/signature/options"
@@ -168,6 +170,19 @@ func (m *message) sum(h crypto.Hash) []byte {
 		m.sums[h] = sum[:]
 	}
 	return m.sums[h]
+}
+
+// digest names the message: by SHA-256 where all of it is known, else by what is.
+func (m *message) digest() store.Digest {
+	for _, h := range [...]struct {
+		crypto.Hash
+		name string
+	}{{crypto.SHA256, "sha256"}, {crypto.SHA384, "sha384"}, {crypto.SHA512, "sha512"}} {
+		if sum := m.sum(h.Hash); sum != nil {
+			return store.Digest(h.name + ":" + hex.EncodeToString(sum))
+		}
+	}
+	return ""
 }
 
 // wellFormed reports whether some key that the registry takes could have made sig: DER of two integers (ECDSA), or a fixed length (Ed25519,
