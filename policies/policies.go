@@ -1,8 +1,8 @@
 // Package policies holds the shipped Rego policies, their Rego tests, the JSON Schemas of the documents that policies read and write, and the
 // catalogue of reason codes. It is data with names: the evaluation is in policy/engine.
 //
-// A configuration names a shipped policy as "builtin:NAME": open, signed, provenance, pinned, baseline or sbom. Each file begins with a METADATA block that says what
-// the policy does and declares its parameters.
+// A configuration names a shipped policy as "builtin:NAME"; Names lists them. Each file begins with a METADATA block that says what the policy does and declares its
+// parameters.
 package policies
 
 import "embed"
@@ -14,7 +14,7 @@ var FS embed.FS
 
 // Names lists the shipped policies.
 func Names() []string {
-	return []string{"open", "signed", "provenance", "pinned", "baseline", "sbom"}
+	return []string{"open", "signed", "threshold", "provenance", "attested", "pinned", "baseline", "config", "tags", "sbom", "licences", "vulnerabilities", "age", "cluster"}
 }
 
 // Builtin returns the source of a shipped policy by its name, without the prefix "builtin:". ok is false for any other name.

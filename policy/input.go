@@ -33,10 +33,12 @@ type Input struct {
 	Attestations []AttestationInput `json:"attestations"`
 	SBOM         *SBOMInput         `json:"sbom,omitempty"`
 	TUF          *TUFInput          `json:"tuf,omitempty"` // tag only
-	Referrers    *ReferrersInput    `json:"referrers,omitempty"`
-	Tags         *TagsInput         `json:"tags,omitempty"`
-	K8s          *K8sInput          `json:"k8s,omitempty"`     // k8s only
-	Waivers      []WaiverInput      `json:"waivers,omitempty"` // those that cover the subject and count now
+	// Vulnerabilities is absent at the entry point push.
+	Vulnerabilities *VulnerabilitiesInput `json:"vulnerabilities,omitempty"`
+	Referrers       *ReferrersInput       `json:"referrers,omitempty"`
+	Tags            *TagsInput            `json:"tags,omitempty"`
+	K8s             *K8sInput             `json:"k8s,omitempty"`     // k8s only
+	Waivers         []WaiverInput         `json:"waivers,omitempty"` // those that cover the subject and count now
 
 	// Content opens the evidence that is listed above, for policies that read whole predicates. It is no part of the document; nil where a document is all there is.
 	Content Content `json:"-"`

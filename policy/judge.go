@@ -363,6 +363,7 @@ func (a *Admission) input(ctx context.Context, tx *store.Txn, t *trust, s *subje
 	in.Subject.State, in.Subject.Parents = s.rec.State, parents
 	in.Subject.FirstSeen, in.Subject.Pushers = s.det.FirstSeen, s.det.Pushers
 	in.Signatures, in.Attestations = sortFacts(all.facts)
+	in.Vulnerabilities = attestedVulnerabilities(all.facts)
 	in.Content = a.local
 	if err := a.enclose(tx, s, in); err != nil {
 		return nil, nil, err

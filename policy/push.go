@@ -350,6 +350,26 @@ func (w *writing) scanOnly() error {
 	return nil
 }
 
+// maxShowing is how many of the tags that show a digest policies are told.
+const maxShowing = 100
+
+// showing are the tags that show a digest to whoever may pull, ordered by name: the first maxShowing.
+func (w *writing) showing(repo store.Name, d store.Digest) ([]string, error) {
+	var visible []string
+	for _, name := range w.tx.TagsOf(repo, d) {
+		tag, err := w.tx.Tag(repo, name)
+		if err != nil {
+			return nil, err
+		}
+		if tag != nil && tag.Visible == d && !tag.Denied {
+			if visible = append(visible, name); len(visible) == maxShowing {
+				break
+			}
+		}
+	}
+	return visible, nil
+}
+
 // pushGate evaluates the push entry point: what the bytes and the caller can answer, before anything is stored.
 func (w *writing) pushGate(ctx context.Context) error {
 	in := w.in
@@ -376,6 +396,9 @@ func (w *writing) pushGate(ctx context.Context) error {
 				return err
 			}
 			doc.Tags.PreviousDigest = shown(w.tx, in.repo, tag, old)
+			if doc.Tags.Visible, err = w.showing(in.repo, in.digest); err != nil {
+				return err
+			}
 		}
 		d, err := w.t.engine.Decide(ctx, doc)
 		if err != nil {

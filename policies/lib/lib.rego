@@ -155,6 +155,44 @@ bare(uri) := trim_suffix(trim_suffix(split(split(trim_prefix(uri, "git+"), "#")[
 # forms(uri) is a workflow or builder with and without the reference at which it ran.
 forms(uri) := {uri, split(uri, "@refs/")[0]}
 
+# judged: what policies about signatures, attestations and age look at. Evidence and BuildKit's attestations are judged by nobody.
+judged if input.subject.kind in {"image", "index", "artifact"}
+
+# label names the subject in a sentence.
+label := sprintf("%s@%s", [input.subject.repository, substring(input.subject.digest, 0, 19)])
+
+# moment(text) is a time in RFC 3339 as nanoseconds since 1970; undefined where the text is none, or lies before 1970 or after 2199.
+moment(text) := time.parse_rfc3339_ns(text) if {
+	regex.match(`^(19[7-9][0-9]|2[01][0-9][0-9])-(02-[012][0-9]|(0[13-9]|1[0-2])-[0-3][0-9])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-][01][0-9]:[0-5][0-9])$`, text)
+}
+
+# days(n) is so many days in nanoseconds.
+days(n) := n * 86400000000000
+
+# made(a) is when an attestation was made: by a trusted clock, else as its author says; undefined where nobody does.
+made(a) := moment(a.signed_at) if {
+	moment(a.signed_at)
+} else := latest if {
+	latest := max([at | some name in ["finished", "created", "started", "db_time"]; at := moment(a.summary[name])])
+}
+
+# newest(list) leaves out what the same signer said earlier in the same type. What has no time is never left out.
+newest(list) := [a |
+	some a in list
+	not superseded(a, list)
+]
+
+superseded(a, list) if {
+	some b in list
+	b.predicate_type == a.predicate_type
+	signer(b) == signer(a)
+	b.authority == a.authority
+	made(b) > made(a)
+}
+
+# nearest(facts) is the code of the unverified fact that is the fewest steps away from one that counts; undefined where there is none.
+nearest(facts) := refusals[min({place | some f in facts; some place, code in refusals; code == f.code})]
+
 # Why evidence proves nothing, by verify's codes: the fewest steps away from evidence that counts first.
 refusals := [
 	"signature.other_repository", "signature.revoked_key", "signature.revoked_certificate", "signature.revoked_identity", "signature.revoked_entry",

@@ -154,7 +154,7 @@ func TestNames(t *testing.T) {
 // TestCatalogue: whatever can be given as a code is in the catalogue, and the catalogue has nothing else.
 func TestCatalogue(t *testing.T) {
 	used := map[string]bool{}
-	code := regexp.MustCompile(`"((?:signature|attestation|tuf|sbom|base|config|image|tag|policy)\.[a-z_]+)"`)
+	code := regexp.MustCompile(`"((?:signature|attestation|tuf|sbom|vuln|license|base|config|cluster|image|tag|policy)\.[a-z_]+)"`)
 	collect := func(file string, text []byte) {
 		for _, m := range code.FindAllSubmatch(text, -1) {
 			used[string(m[1])] = true

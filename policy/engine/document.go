@@ -60,6 +60,19 @@ func (d *document) settle() {
 		d.in.Attestations[i].Verified, d.in.Attestations[i].Code = false, over(a.Scheme)
 	}
 	d.settleTUF(now)
+	d.settleVulnerabilities(now)
+}
+
+// settleVulnerabilities withdraws a report whose signature no longer counts.
+func (d *document) settleVulnerabilities(now time.Time) {
+	v := d.in.Vulnerabilities
+	switch {
+	case v == nil || v.ValidUntil.IsZero():
+	case v.ValidUntil.After(now):
+		d.ends["vulnerabilities"] = v.ValidUntil
+	default:
+		d.in.Vulnerabilities = nil
+	}
 }
 
 // settleTUF withdraws a match that expired metadata proved.

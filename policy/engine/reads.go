@@ -38,7 +38,7 @@ func forbidden(e policy.Entry) map[string]string {
 		return nil
 	default:
 		const why = "an image is signed and described after it was pushed; use the entry point admit"
-		return map[string]string{"signatures": why, "attestations": why, "sbom": why, "referrers": why, "tuf": why, "k8s": why}
+		return map[string]string{"signatures": why, "attestations": why, "sbom": why, "vulnerabilities": why, "referrers": why, "tuf": why, "k8s": why}
 	}
 }
 

@@ -193,6 +193,11 @@ func TestParams(t *testing.T) {
 		{"sbom", map[string]any{"origins": []any{}}, "at least 1"},
 		{"sbom", map[string]any{"origins": []any{"bought"}}, "is none of"},
 		{"open", map[string]any{"x": 1}, `there is no parameter "x"; there is none`},
+		{"attested", map[string]any{"require": []any{map[string]any{"predicate_types": "https://x.example/*", "count": 2}}}, ""},
+		{"attested", map[string]any{"require": []any{map[string]any{"count": 2}}}, `member 1: the member "predicate_types" is missing`},
+		{"attested", map[string]any{"require": []any{map[string]any{"predicate_type": "x"}}}, `the member "predicate_types" is missing`},
+		{"attested", map[string]any{"require": []any{map[string]any{"predicate_types": "x", "type": "x"}}}, `there is no member "type"`},
+		{"attested", map[string]any{"require": []any{map[string]any{"predicate_types": "x", "count": 0}}}, "out of range"},
 		{"signed", map[string]any{"annotations": map[string]any{"a": strings.Repeat("x", maxParams)}}, "at most"},
 		{"signed", map[string]any{"threshold": func() {}}, "cannot be written as JSON"},
 	}
@@ -218,7 +223,10 @@ func TestParams_Declaration(t *testing.T) {
 		"x: {type: integer}":                       "must be given",
 		"x: {type: string, enum: [a], default: b}": "does not fit",
 		"x: 5": "malformed",
-		"x: {type: object, enum: [{}], default: {}}": "single values",
+		"x: {type: object, enum: [{}], default: {}}":                     "single values",
+		"x: {type: object, required: [a], default: {}}":                  "no property",
+		"x: {type: object, properties: {a: {type: no}}}":                 "is none of string",
+		"x: {type: object, properties: {a: {type: string, default: 1}}}": "a member's default does not fit",
 	} {
 		source := "# METADATA\n# scope: package\n# custom:\n#   params:\n#     " + declaration + "\npackage assay\n\nadmit.deny := set()\n"
 		if got := problems(t, Policy{Source: map[string]string{"p.rego": source}}); !strings.Contains(got, want) {

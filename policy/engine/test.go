@@ -10,6 +10,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/tester"
+	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
 // TestResult is one test of a policy.
@@ -29,7 +30,7 @@ const testTimeout = 5 * time.Second
 // Test runs the tests of one policy: every rule test_* of its *_test.rego files, and every golden decision *.txtar (see golden.go). The policy is
 // compiled as a server would, with the same built-ins. A problem of the policy or its tests is a *CompileError. Results are ordered by file and line.
 func Test(ctx context.Context, files map[string]string) ([]TestResult, error) {
-	results, err := regoTests(ctx, files)
+	results, _, err := regoTests(ctx, files, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -47,25 +48,26 @@ func Test(ctx context.Context, files map[string]string) ([]TestResult, error) {
 	return results, nil
 }
 
-func regoTests(ctx context.Context, files map[string]string) ([]TestResult, error) {
+// regoTests runs the rules test_*. A tracer, which may be nil, sees every step; the modules are what it saw.
+func regoTests(ctx context.Context, files map[string]string, tracer topdown.QueryTracer) ([]TestResult, map[string]*ast.Module, error) {
 	const name = "test"
 	caps := capabilities()
 	p := Policy{Name: name, Source: files}
 	modules, problems := parse(p, caps)
 	if len(problems) > 0 {
-		return nil, &CompileError{Problems: problems}
+		return nil, nil, &CompileError{Problems: problems}
 	}
 	_, declared, problems := annotations(p, modules)
 	if len(problems) > 0 {
-		return nil, &CompileError{Problems: problems}
+		return nil, nil, &CompileError{Problems: problems}
 	}
 	// The checks of a server that need no parameters: shape and reads.
 	policyCompiler, err := newCompiler(caps, declared)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if policyCompiler.Compile(modules); policyCompiler.Failed() {
-		return nil, &CompileError{Problems: problemsOf(name, policyCompiler.Errors)}
+		return nil, nil, &CompileError{Problems: problemsOf(name, policyCompiler.Errors)}
 	}
 	shapes, problems := shape(name, policyCompiler)
 	for entry := range shapes {
@@ -79,20 +81,21 @@ func regoTests(ctx context.Context, files map[string]string) ([]TestResult, erro
 		}
 	}
 	if len(problems) > 0 {
-		return nil, &CompileError{Problems: problems}
+		return nil, nil, &CompileError{Problems: problems}
 	}
 	if len(tests) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	testModules, problems := parse(Policy{Name: name, Source: tests}, caps)
 	if len(problems) > 0 {
-		return nil, &CompileError{Problems: problems}
+		return nil, nil, &CompileError{Problems: problems}
 	}
 	maps.Copy(modules, testModules)
-	return runTests(ctx, modules, caps, declared)
+	results, err := runTests(ctx, modules, caps, declared, tracer)
+	return results, modules, err
 }
 
-func runTests(ctx context.Context, modules map[string]*ast.Module, caps *ast.Capabilities, declared map[string]Parameter) ([]TestResult, error) {
+func runTests(ctx context.Context, modules map[string]*ast.Module, caps *ast.Capabilities, declared map[string]Parameter, tracer topdown.QueryTracer) ([]TestResult, error) {
 	c, err := newCompiler(caps, declared)
 	if err != nil {
 		return nil, err
@@ -107,6 +110,9 @@ func runTests(ctx context.Context, modules map[string]*ast.Module, caps *ast.Cap
 	}
 	runner := tester.NewRunner().SetCompiler(c).AddCustomBuiltins(extra).RaiseBuiltinErrors(true).SetTimeout(testTimeout).SetParallel(1).
 		CapturePrintOutput(true).SetModules(modules)
+	if tracer != nil {
+		runner.SetCoverageQueryTracer(tracer)
+	}
 	ch, err := runner.RunTests(ctx, nil)
 	if err != nil {
 		return nil, &CompileError{Problems: problemsOf("test", err)}
