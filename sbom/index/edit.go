@@ -3,9 +3,8 @@ package index
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"strings"
-
-	"github.com/RoaringBitmap/roaring/v2"
 
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
@@ -27,7 +26,7 @@ type edit struct {
 	before   []byte // the counters' record as it was
 	counts   [counters]uint32
 	writes   map[string][]byte // nil: deleted
-	postings map[string]*roaring.Bitmap
+	postings map[string]*set
 	versions map[uint32]*stored
 	changed  map[uint32]bool // versions to be written
 	suspect  map[uint32]bool // names that may have lost their last version
@@ -35,7 +34,7 @@ type edit struct {
 }
 
 func (e *edit) begin(r store.SpaceReader) error {
-	*e = edit{r: r, writes: map[string][]byte{}, postings: map[string]*roaring.Bitmap{}, versions: map[uint32]*stored{}, changed: map[uint32]bool{}, suspect: map[uint32]bool{}}
+	*e = edit{r: r, writes: map[string][]byte{}, postings: map[string]*set{}, versions: map[uint32]*stored{}, changed: map[uint32]bool{}, suspect: map[uint32]bool{}}
 	e.before = bytes.Clone(r.Get([]byte("#")))
 	counts, err := readCounters(e.before)
 	e.counts = counts
@@ -128,14 +127,14 @@ func (e *edit) internVersion(v *PackageVersion) (uint32, error) {
 	id := e.next(countVersions)
 	e.put(key, binary.BigEndian.AppendUint32(nil, id))
 	s := &stored{name: name, version: *v}
-	members := roaring.New()
 	for _, text := range v.Licenses {
 		s.licenses = append(s.licenses, e.license(text))
 		for _, member := range sbom.Identifiers(text) {
-			members.Add(e.license(member))
+			s.members = append(s.members, e.license(member))
 		}
 	}
-	s.members = members.ToArray()
+	slices.Sort(s.members)
+	s.members = slices.Compact(s.members)
 	e.versions[id], e.changed[id] = s, true
 	for _, l := range s.members {
 		if err := e.post(numberKey('c', l, chunkOf(id)), id, true); err != nil {
@@ -167,19 +166,19 @@ func (e *edit) post(key []byte, n uint32, add bool) error {
 		return err
 	}
 	if add {
-		m.Add(n)
+		m.add(n)
 	} else {
-		m.Remove(n)
+		m.remove(n)
 	}
 	return nil
 }
 
-func (e *edit) posting(key []byte) (*roaring.Bitmap, error) {
+func (e *edit) posting(key []byte) (*set, error) {
 	m := e.postings[string(key)]
 	if m == nil {
-		m = roaring.New()
+		m = &set{}
 		if b := e.get(key); b != nil {
-			if err := addPostings(m, b); err != nil {
+			if err := orInto(m[:], b); err != nil {
 				return nil, err
 			}
 		}
@@ -195,26 +194,27 @@ func (e *edit) postVersion(id, number uint32, add bool) error {
 	if err != nil {
 		return err
 	}
-	was := !m.IsEmpty()
+	was := !m.empty()
 	if add {
-		m.Add(number)
+		m.add(number)
 	} else {
-		m.Remove(number)
+		m.remove(number)
 	}
-	if is := !m.IsEmpty(); is == was {
+	if is := !m.empty(); is == was {
 		return nil
 	}
 	v, err := e.version(id)
 	if err != nil {
 		return err
 	}
-	chunks := roaring.BitmapOf(v.chunks...)
-	if add {
-		chunks.Add(chunk)
-	} else {
-		chunks.Remove(chunk)
+	at, found := slices.BinarySearch(v.chunks, chunk)
+	switch {
+	case add && !found:
+		v.chunks = slices.Insert(v.chunks, at, chunk)
+	case !add && found:
+		v.chunks = slices.Delete(v.chunks, at, at+1)
 	}
-	v.chunks, e.changed[id] = chunks.ToArray(), true
+	e.changed[id] = true
 	return nil
 }
 
@@ -245,15 +245,11 @@ func (e *edit) finish() error {
 		}
 	}
 	for key, m := range e.postings {
-		if m.IsEmpty() {
+		if m.empty() {
 			e.delete([]byte(key))
 			continue
 		}
-		b, err := encodePostings(m)
-		if err != nil {
-			return err
-		}
-		e.put([]byte(key), b)
+		e.put([]byte(key), m.encode())
 	}
 	e.counts[countGeneration]++
 	w := writer{}

@@ -164,7 +164,7 @@ func (f *finder) licensed() (*roaring.Bitmap, error) {
 	wanted := nameGlob{pattern: strings.ToLower(f.q.License)}
 	wanted.prefix, _, wanted.wild = strings.Cut(wanted.pattern, "*")
 	prefix := textKey('l', wanted.prefix)
-	images, versions := roaring.New(), roaring.New()
+	var images, versions union
 	counts, err := readCounters(f.s.Get([]byte("#")))
 	if err != nil {
 		return nil, err
@@ -176,20 +176,24 @@ func (f *finder) licensed() (*roaring.Bitmap, error) {
 		number := binary.BigEndian.Uint32(p.Value)
 		own := numberKey('c', number)
 		for _, c := range f.s.Scan(own, upTo(own), maxScan) {
-			if err := addPostings(versions, c.Value); err != nil {
+			chunk, ok := numberIn(c.Key, 1)
+			if !ok {
+				return nil, damaged("posting")
+			}
+			if err := versions.or(chunk, c.Value); err != nil {
 				return nil, err
 			}
 		}
 		for chunk := range chunkOf(counts[countImages]) + 1 {
 			if b := f.s.Get(numberKey('j', chunk, number)); b != nil {
-				if err := addPostings(images, b); err != nil {
+				if err := images.or(chunk, b); err != nil {
 					return nil, err
 				}
 			}
 		}
 	}
-	f.versions = versions
-	return images, nil
+	f.versions = versions.bitmap()
+	return images.bitmap(), nil
 }
 
 // selected finds the versions by name and range, within those given if there are any.
@@ -204,7 +208,7 @@ func (f *finder) selected(within *roaring.Bitmap) (*roaring.Bitmap, error) {
 			if err != nil {
 				return nil, err
 			}
-			if f.inRange(v.Type, v.Ecosystem(), v.Version) {
+			if f.inRange(f.ranged.For(v.Type, v.Ecosystem()), v.Version) {
 				out.Add(id)
 			}
 		}
@@ -236,30 +240,24 @@ func errTooWide() error {
 }
 
 func (f *finder) versionsOf(name string, within, out *roaring.Bitmap) error {
-	kind, ecosystem := "", ""
+	kind, ecosystem := "unknown", ""
+	if u, err := sbom.ParsePURL(name); err == nil && u.Type != "unknown" {
+		kind, ecosystem = u.Type, Ecosystem(u.Type, u.Namespace, sbom.Distro{}) // Debian and Ubuntu order alike
+	}
+	ranged := f.ranged.For(kind, ecosystem)
 	return eachVersion(f.s, name, func(id uint32, text string) error {
 		if within != nil && !within.Contains(id) {
 			return nil
 		}
-		if f.q.Range != "" {
-			if kind == "" { // the same for all versions but for Debian and Ubuntu, which order alike
-				v, err := f.version(id)
-				if err != nil {
-					return err
-				}
-				kind, ecosystem = v.Type, v.Ecosystem()
-			}
-			if !f.inRange(kind, ecosystem, text) {
-				return nil
-			}
+		if f.inRange(ranged, text) {
+			out.Add(id)
 		}
-		out.Add(id)
 		return nil
 	})
 }
 
-func (f *finder) inRange(kind, ecosystem, text string) bool {
-	in, err := f.ranged.Contains(kind, ecosystem, text)
+func (f *finder) inRange(m Matcher, text string) bool {
+	in, err := m.Contains(text)
 	if err != nil && len(f.page.Uncompared) < maxUncompared && !slices.Contains(f.page.Uncompared, text) {
 		f.page.Uncompared = append(f.page.Uncompared, text)
 	}
@@ -268,11 +266,11 @@ func (f *finder) inRange(kind, ecosystem, text string) bool {
 
 // within finds the images of the repositories.
 func (f *finder) within() (*roaring.Bitmap, error) {
-	m := roaring.New()
+	var u union
 	for from := []byte("k"); ; {
 		page := f.s.Scan(from, []byte("l"), 1)
 		if len(page) == 0 {
-			return m, nil
+			return u.bitmap(), nil
 		}
 		repo, _, ok := strings.Cut(string(page[0].Key[1:]), "\x00")
 		if !ok {
@@ -281,7 +279,10 @@ func (f *finder) within() (*roaring.Bitmap, error) {
 		prefix := append(textKey('k', repo), 0)
 		if f.q.Repositories.Match(store.Name(repo)) {
 			for _, p := range f.s.Scan(prefix, upTo(prefix), maxScan) {
-				if err := addPostings(m, p.Value); err != nil {
+				if len(p.Key) < len(prefix)+4 {
+					return nil, damaged("repository")
+				}
+				if err := u.or(binary.BigEndian.Uint32(p.Key[len(prefix):]), p.Value); err != nil {
 					return nil, err
 				}
 			}

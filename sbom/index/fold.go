@@ -11,7 +11,7 @@ import (
 )
 
 // batchImages is how many images one commit of the index takes in: more would keep other writers waiting.
-const batchImages = 64
+const batchImages = 128
 
 // batchVersions is about how many package versions it takes in.
 const batchVersions = 64 << 10

@@ -2,61 +2,118 @@ package index
 
 import (
 	"encoding/binary"
+	"math/bits"
 
 	"github.com/RoaringBitmap/roaring/v2"
 )
 
-// Postings are stored in the smaller of two forms: rising numbers as differences, or a roaring bitmap, which is shorter where images are dense or in runs.
+// Postings of a chunk are stored in the shortest of three forms.
 const (
-	formList   = 0
-	formBitmap = 1
+	formList   = 0 // numbers as differences
+	formRuns   = 1 // runs: gap before, length
+	formBitmap = 2 // plain, without the zeros at its end
 )
 
-// encodePostings writes a bitmap of one chunk.
-func encodePostings(m *roaring.Bitmap) ([]byte, error) {
-	list := make([]byte, 1, 16)
-	list[0] = formList
-	last := uint32(0)
-	m.Iterate(func(n uint32) bool {
-		list = binary.AppendUvarint(list, uint64(n-last))
-		last = n
-		return true
-	})
-	m.RunOptimize()
-	if m.GetSerializedSizeInBytes()+1 >= uint64(len(list)) {
-		return list, nil
+const (
+	chunkSize  = 1 << chunkBits
+	chunkWords = chunkSize / 64
+)
+
+// set is the numbers of one chunk.
+type set [chunkWords]uint64
+
+func (s *set) add(n uint32)    { s[n%chunkSize/64] |= 1 << (n % 64) }
+func (s *set) remove(n uint32) { s[n%chunkSize/64] &^= 1 << (n % 64) }
+
+func (s *set) empty() bool { return *s == set{} }
+
+// encode writes the shortest form.
+func (s *set) encode() []byte {
+	list, runs := append(make([]byte, 0, 64), formList), append(make([]byte, 0, 64), formRuns)
+	last, end := -1, 0 // the number before, and the end of the run before
+	start := -1
+	flush := func() {
+		if start >= 0 {
+			runs = binary.AppendUvarint(binary.AppendUvarint(runs, uint64(start-end)), uint64(last-start))
+			end = last + 1
+		}
 	}
-	b, err := m.ToBytes()
-	return append([]byte{formBitmap}, b...), err
+	top := 0
+	for w, word := range s {
+		for ; word != 0; word &= word - 1 {
+			n := w*64 + bits.TrailingZeros64(word)
+			list = binary.AppendUvarint(list, uint64(n-last-1))
+			if n != last+1 || start < 0 {
+				flush()
+				start = n
+			}
+			last, top = n, w+1
+		}
+	}
+	flush()
+	best := list
+	if len(runs) < len(best) {
+		best = runs
+	}
+	if 1+8*top < len(best) {
+		best = append(make([]byte, 0, 1+8*top), formBitmap)
+		for _, word := range s[:top] {
+			best = binary.LittleEndian.AppendUint64(best, word)
+		}
+	}
+	return best
 }
 
-// addPostings adds what encodePostings wrote to m.
-func addPostings(m *roaring.Bitmap, b []byte) error {
+// orInto adds what encode wrote to the words of a chunk. Damaged postings are an error, and never reach beyond the chunk.
+func orInto(words []uint64, b []byte) error {
 	if len(b) == 0 {
 		return damaged("posting")
 	}
+	r := reader{b: b[1:]}
 	switch b[0] {
 	case formList:
-		var buffer [64]uint32
-		list, last := buffer[:0], uint32(0)
-		for rest := b[1:]; len(rest) > 0; {
-			n, size := binary.Uvarint(rest)
-			if size <= 0 {
+		for n := uint64(0); len(r.b) > 0; n++ {
+			if n += r.number(); n >= chunkSize || r.bad {
 				return damaged("posting")
 			}
-			rest = rest[size:]
-			last += uint32(n)
-			list = append(list, last)
+			words[n/64] |= 1 << (n % 64)
 		}
-		m.AddMany(list)
-		return nil
+	case formRuns:
+		for n := uint64(0); len(r.b) > 0; n++ {
+			n += r.number()
+			length := r.number()
+			if r.bad || n >= chunkSize || length >= chunkSize || n+length >= chunkSize {
+				return damaged("posting")
+			}
+			for ; length > 0; length-- {
+				words[n/64] |= 1 << (n % 64)
+				n++
+			}
+			words[n/64] |= 1 << (n % 64)
+		}
 	case formBitmap:
-		stored := roaring.New()
-		if _, err := stored.FromUnsafeBytes(append([]byte(nil), b[1:]...)); err != nil || stored.Validate() != nil {
+		if len(r.b)%8 != 0 || len(r.b)/8 > chunkWords {
 			return damaged("posting")
 		}
-		m.Or(stored)
-		return nil
+		for i := range len(r.b) / 8 {
+			words[i] |= binary.LittleEndian.Uint64(r.b[8*i:])
+		}
+	default:
+		return damaged("posting")
 	}
-	return damaged("posting")
+	return nil
 }
+
+// union gathers postings of many chunks.
+type union struct{ words []uint64 }
+
+// or adds a posting of a chunk. Chunks are numbers that this package gave, so the memory is in proportion to what there is.
+func (u *union) or(chunk uint32, b []byte) error {
+	end := (int(chunk) + 1) * chunkWords
+	if end > len(u.words) {
+		u.words = append(u.words, make([]uint64, end-len(u.words))...)
+	}
+	return orInto(u.words[end-chunkWords:end], b)
+}
+
+func (u *union) bitmap() *roaring.Bitmap { return roaring.FromDense(u.words, false) }

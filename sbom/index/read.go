@@ -189,25 +189,23 @@ func Holding(r store.Records, ids []ID) (*roaring.Bitmap, error) {
 }
 
 func holding(s store.SpaceReader, ids []uint32) (*roaring.Bitmap, error) {
-	var parts []*roaring.Bitmap
+	var u union
 	for _, id := range ids {
 		b := s.Get(numberKey('p', id))
 		if b == nil {
 			continue
 		}
-		v, err := decodeStored(b)
-		if err != nil {
-			return nil, err
-		}
-		m := roaring.New()
-		for _, chunk := range v.chunks {
-			if err := addPostings(m, s.Get(numberKey('i', chunk, id))); err != nil {
+		r := reader{b: b}
+		for _, chunk := range r.ascending() {
+			if err := u.or(chunk, s.Get(numberKey('i', chunk, id))); err != nil {
 				return nil, err
 			}
 		}
-		parts = append(parts, m)
+		if r.bad {
+			return nil, damaged("package version")
+		}
 	}
-	return roaring.FastOr(parts...), nil
+	return u.bitmap(), nil
 }
 
 // Numbered is an image with its number in the index.

@@ -84,6 +84,7 @@ type stored struct {
 func (s *stored) encode() []byte {
 	w := writer{}
 	v := &s.version
+	w.ascending(s.chunks) // first: it is what most readers want
 	w.number(uint64(s.name))
 	for _, text := range [...]string{v.PURL, v.Version, v.Type, v.Source, v.SourceVersion, v.Distro.ID, v.Distro.Version} {
 		w.text(text)
@@ -93,13 +94,13 @@ func (s *stored) encode() []byte {
 		w.number(uint64(n))
 	}
 	w.ascending(s.members)
-	w.ascending(s.chunks)
 	return w.b
 }
 
 func decodeStored(b []byte) (*stored, error) {
 	r, s := reader{b: b}, &stored{}
 	v := &s.version
+	s.chunks = r.ascending()
 	s.name = r.small()
 	for _, text := range [...]*string{&v.PURL, &v.Version, &v.Type, &v.Source, &v.SourceVersion, &v.Distro.ID, &v.Distro.Version} {
 		*text = r.text()
@@ -107,7 +108,7 @@ func decodeStored(b []byte) (*stored, error) {
 	for range r.count() {
 		s.licenses = append(s.licenses, r.small())
 	}
-	s.members, s.chunks = r.ascending(), r.ascending()
+	s.members = r.ascending()
 	if !r.done() {
 		return nil, damaged("package version")
 	}

@@ -165,24 +165,90 @@ func parseBound(s string, vers bool) (bound, error) {
 
 // Contains reports whether a version of a package (by its type and its ecosystem) lies in the range. Errors: CodeInvalid where they cannot be compared.
 func (r Range) Contains(purlType, ecosystem, version string) (bool, error) {
+	return r.For(purlType, ecosystem).Contains(version)
+}
+
+// Matcher is a range, made ready for the versions of one kind of package.
+type Matcher struct {
+	ecosystem string
+	kind      byte // 'a': all versions, 'n': none, '&': those for which all bounds hold, '|': those in the intervals
+	bounds    []parsedBound
+	err       error
+}
+
+type parsedBound struct {
+	op string
+	v  semantic.Version
+}
+
+// For makes a range ready.
+func (r Range) For(purlType, ecosystem string) Matcher {
+	m := Matcher{ecosystem: ecosystem, kind: '|'}
 	switch {
-	case r.any && (r.scheme == "" || r.scheme == purlType), r.scheme == "" && len(r.bounds) == 0:
-		return true, nil
-	case r.scheme != "&" && r.scheme != purlType && !(r.scheme == "semver" || r.scheme == "generic"):
-		return false, nil
+	case r.scheme == "" || r.any && r.scheme == purlType:
+		m.kind = 'a'
+		return m
+	case r.scheme == "&":
+		m.kind = '&'
+	case r.scheme != purlType:
+		m.kind = 'n'
+		return m
 	}
-	v, err := parseVersion(ecosystem, version)
+	for _, b := range r.bounds {
+		v, err := parseVersion(ecosystem, b.version)
+		if err != nil {
+			m.err = err
+			return m
+		}
+		m.bounds = append(m.bounds, parsedBound{b.op, v})
+	}
+	if m.kind == '|' {
+		m.err = m.sorted()
+	}
+	return m
+}
+
+// sorted checks that the bounds rise, as VERS demands: neighbours make the intervals.
+func (m *Matcher) sorted() error {
+	for i := range len(m.bounds) - 1 {
+		n, err := m.bounds[i].v.Compare(m.bounds[i+1].v)
+		if err != nil || n >= 0 {
+			return store.Errorf(store.CodeInvalid, "the bounds of a VERS range rise, each version once")
+		}
+	}
+	return nil
+}
+
+// Contains reports whether a version lies in the range. Errors: CodeInvalid where it, or a bound, cannot be compared.
+func (m Matcher) Contains(version string) (bool, error) {
+	if m.kind == 'a' || m.kind == 'n' || m.err != nil {
+		return m.kind == 'a', m.err
+	}
+	v, err := parseVersion(m.ecosystem, version)
 	if err != nil {
 		return false, err
 	}
-	if r.scheme == "&" {
-		return r.all(v)
+	if m.kind == '|' {
+		return m.intervals(v)
 	}
-	return r.intervals(v)
+	for _, b := range m.bounds {
+		if ok, err := b.holds(v); err != nil || !ok {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
-func (b bound) holds(v semantic.Version) (bool, error) {
-	n, err := compareTo(v, b.version)
+func (b parsedBound) compare(v semantic.Version) (int, error) {
+	n, err := v.Compare(b.v)
+	if err != nil {
+		return 0, store.Errorf(store.CodeInvalid, "the versions cannot be compared: %w", err)
+	}
+	return n, nil
+}
+
+func (b parsedBound) holds(v semantic.Version) (bool, error) {
+	n, err := b.compare(v)
 	switch b.op {
 	case "<":
 		return n < 0, err
@@ -198,51 +264,31 @@ func (b bound) holds(v semantic.Version) (bool, error) {
 	return n == 0, err
 }
 
-func (r Range) all(v semantic.Version) (bool, error) {
-	for _, b := range r.bounds {
-		if ok, err := b.holds(v); err != nil || !ok {
-			return false, err
-		}
-	}
-	return true, nil
-}
-
-// intervals checks a version as VERS says ("Checking if a version is contained within a range"): equal versions first, then neighbours in order.
-func (r Range) intervals(v semantic.Version) (bool, error) {
-	var rest []bound
-	for _, b := range r.bounds {
-		n, err := compareTo(v, b.version)
-		switch {
-		case err != nil:
-			return false, err
-		case n == 0:
-			return b.op != "!=" && b.op != "<" && b.op != ">", nil
-		case b.op != "=" && b.op != "!=":
-			rest = append(rest, b)
-		}
-	}
-	if len(rest) == 0 {
-		return !slices.ContainsFunc(r.bounds, func(b bound) bool { return b.op == "=" }), nil // exceptions alone
-	}
-	lower := func(b bound) bool { return b.op[0] == '>' }
-	for i, b := range rest {
-		ok, err := b.holds(v)
+// intervals checks a version as VERS says ("Checking if a version is contained within a range"): equal versions first, then between which bounds it lies.
+func (m *Matcher) intervals(v semantic.Version) (bool, error) {
+	var below, above string // the nearest bounds that open or close an interval
+	ranges := false
+	for _, b := range m.bounds {
+		n, err := b.compare(v)
 		if err != nil {
 			return false, err
 		}
-		switch {
-		case !ok:
-		case lower(b) && (i == len(rest)-1 || lower(rest[i+1])): // nothing above closes it
-			if i == len(rest)-1 {
-				return true, nil
-			}
-		case lower(b):
-			if below, err := rest[i+1].holds(v); err != nil || below {
-				return below, err
-			}
-		case i == 0: // nothing below opens it
-			return true, nil
+		if n == 0 {
+			return b.op == "=" || b.op == ">=" || b.op == "<=", nil
+		}
+		if b.op == "=" || b.op == "!=" {
+			continue
+		}
+		ranges = true
+		if n > 0 {
+			below = b.op
+		} else if above == "" {
+			above = b.op
 		}
 	}
-	return false, nil
+	if !ranges { // exceptions alone leave everything else; single versions alone nothing
+		return !slices.ContainsFunc(m.bounds, func(b parsedBound) bool { return b.op == "=" }), nil
+	}
+	opens, closes := strings.HasPrefix(below, ">"), strings.HasPrefix(above, "<")
+	return opens && (closes || above == "") || closes && below == "", nil
 }

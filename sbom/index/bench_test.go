@@ -1,0 +1,169 @@
+package index_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/assay-registry/assay/sbom"
+	"github.com/assay-registry/assay/sbom/index"
+	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/store/bolt"
+	"github.com/assay-registry/assay/store/mem"
+)
+
+// TestAHundredThousandImages measures the index of 100,000 images of 500 packages on bbolt, and compares a sample of answers with a scan of every
+// inventory. It takes minutes: ASSAY_TEST_LONG=1 go test ./sbom/index -run HundredThousand -v -timeout 30m
+func TestAHundredThousandImages(t *testing.T) {
+	if os.Getenv("ASSAY_TEST_LONG") == "" {
+		t.Skip("it takes minutes; ASSAY_TEST_LONG=1 runs it")
+	}
+	images, packages, names := 100_000, 500, 20_000
+	if n, err := strconv.Atoi(os.Getenv("ASSAY_TEST_IMAGES")); err == nil {
+		images = n
+	}
+	file := filepath.Join(t.TempDir(), "meta.db")
+	kv, err := bolt.Open(file, bolt.Options{Fatal: func(err error) { t.Error(err) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, e := newKit(t, kv), newEstate(11, packages, names)
+	start := time.Now()
+	sample := map[store.Item]*sbom.Inventory{}
+	for n := 0; n < images; {
+		if err := k.local.Update(k.ctx, func(tx *store.Txn) error {
+			for range 128 {
+				i, inv := image(fmt.Sprintf("team%d/app%d", n%97, n%1009), n), e.next()
+				if err := k.x.Put(tx, i, index.Origin{Kind: "generated", Document: i.Digest}, inv); err != nil {
+					return err
+				}
+				if n%97 == 3 || n%97 == 5 {
+					sample[i] = inv
+				}
+				n++
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		k.fold()
+		if n%6400 == 0 {
+			t.Logf("%d images after %.0f s", n, time.Since(start).Seconds())
+		}
+	}
+	stored := (images + 127) / 128 * 128
+	t.Logf("indexed in %.1f s, %.2f ms per image", time.Since(start).Seconds(), time.Since(start).Seconds()*1000/float64(stored))
+	latencies(t, k, names)
+	for _, q := range naiveQueries(names) {
+		q.globs = store.Globs{"team3/**", "team5/**"}
+		compareNaive(t, k, sample, q)
+	}
+	start = time.Now()
+	k.check()
+	t.Logf("checked in %.1f s", time.Since(start).Seconds())
+	if err := kv.Close(); err != nil {
+		t.Fatal(err)
+	}
+	sizes(t, file, float64(stored*packages))
+}
+
+// latencies asks for ranges of names that few and that many images have.
+func latencies(t *testing.T, k *kit, names int) {
+	for _, c := range []struct {
+		what string
+		ask  func(n int) index.Query
+	}{
+		{"range, all names", func(n int) index.Query { return rangeOf(n * names / 2000) }},
+		{"range, the 100 most frequent names", func(n int) index.Query { return rangeOf(n % 100) }},
+		{"licence", func(n int) index.Query { return index.Query{License: "Apache-2.0", Limit: 1} }},
+	} {
+		var took []time.Duration
+		var found uint64
+		for n := range 2000 {
+			q := c.ask(n)
+			k.view(func(r store.Records) error {
+				start := time.Now()
+				_, err := index.Find(r, q, nil)
+				took = append(took, time.Since(start))
+				if err == nil {
+					count, countErr := index.Count(r, q)
+					found, err = max(found, count), countErr
+				}
+				return err
+			})
+		}
+		slices.Sort(took)
+		t.Logf("%s: p50 %v, p99 %v, at most %d images found", c.what, took[len(took)/2], took[len(took)*99/100], found)
+	}
+}
+
+func rangeOf(n int) index.Query {
+	return index.Query{Pattern: fmt.Sprintf([]string{"pkg:npm/pkg%d", "pkg:pypi/py%d", "pkg:maven/org.example/lib%d"}[n%3], n), Range: "<2.1.0", Limit: 1}
+}
+
+// sizes reports what the index takes, before and after compaction.
+func sizes(t *testing.T, file string, postings float64) {
+	info, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	src, err := bbolt.Open(file, 0o600, &bbolt.Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	compacted := file + ".compact"
+	dst, err := bbolt.Open(compacted, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := bbolt.Compact(dst, src, 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	classes := map[byte]int{}
+	if err := dst.View(func(tx *bbolt.Tx) error {
+		return tx.ForEach(func(_ []byte, b *bbolt.Bucket) error {
+			return b.ForEach(func(key, v []byte) error {
+				if len(key) > 6 && key[0] == 'X' {
+					classes[key[6]] += len(key) + len(v)
+				}
+				return nil
+			})
+		})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for class, n := range classes {
+		t.Logf("%c: %.2f bytes per posting", class, float64(n)/postings)
+	}
+	if err := dst.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := src.Close(); err != nil {
+		t.Fatal(err)
+	}
+	small, err := os.Stat(compacted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("file: %.2f bytes per posting, compacted %.2f", float64(info.Size())/postings, float64(small.Size())/postings)
+}
+
+func BenchmarkPutAndFold(b *testing.B) {
+	k, e := newKit(b, mem.NewKV()), newEstate(3, 500, 20_000)
+	for n := range 1000 {
+		k.put(image("acme/app", n), e.next())
+	}
+	k.fold()
+	n := 1000
+	for b.Loop() {
+		k.put(image("acme/app", n), e.next())
+		k.fold()
+		n++
+	}
+}
