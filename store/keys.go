@@ -30,7 +30,7 @@ import (
 //	d<id>                   decision
 //	a<time><random>         audit record
 //	D<class>NUL<name>       document: users, authorities, revocations, the denial set
-//	X<space>NUL<key>        the key space of another package (space.go): sbom/index
+//	X<space>NUL<key>        the key space of another package (space.go): sbom/index; "audit" is the chain of the audit records (chain.go)
 const Schema = "1"
 
 const keySchema = "!schema"

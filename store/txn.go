@@ -163,6 +163,9 @@ func (t *Txn) apply(tx Tx) {
 			tx.Delete([]byte(k))
 		} else {
 			tx.Put([]byte(k), v)
+			if k[0] == 'a' {
+				chain(tx, k[1:], v)
+			}
 		}
 	}
 }
