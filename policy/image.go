@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/assay-registry/assay/store"
@@ -39,7 +40,7 @@ const (
 	CodeImageUnknown   = "image.unknown"
 )
 
-// ImageVerdict is the answer: what a pull gets at this moment, and whether it may run.
+// ImageVerdict is the answer: what a pull gets at this moment, and whether it may run. Several askers may share one: it is only read.
 type ImageVerdict struct {
 	Outcome  ImageOutcome
 	Digest   store.Digest // of what a pull gets; empty where it gets nothing
@@ -61,10 +62,20 @@ func (a *Admission) Image(ctx context.Context, q ImageQuestion) (*ImageVerdict, 
 	if q.Elsewhere {
 		return a.elsewhere(ctx, q)
 	}
+	if answer := a.images.get(a, q.Repository, q.Reference); answer != nil && ctx.Err() == nil {
+		return answer, nil
+	}
+	return a.lookUp(ctx, q)
+}
+
+func (a *Admission) lookUp(ctx context.Context, q ImageQuestion) (*ImageVerdict, error) {
 	v := view{a: a, p: cluster()}
+	epoch, quiet := a.local.Epoch()
+	var known *trust
 	var answer *ImageVerdict
 	var more bool
 	settled, err := a.read(ctx, func(s store.Snapshot, t *trust) ([]store.Item, error) {
+		known = t
 		l := look{v: &v, s: s, repo: q.Repository, ref: q.Reference, t: t, now: a.now(), listing: true}
 		m, err := l.manifest()
 		if err != nil || len(l.stale) > 0 {
@@ -84,7 +95,50 @@ func (a *Admission) Image(ctx context.Context, q ImageQuestion) (*ImageVerdict, 
 	case more:
 		return a.examine(ctx, answer, &q)
 	}
+	if quiet && answer.Outcome == ImageAdmitted {
+		a.images.put(epoch, known, &q, answer)
+	}
 	return answer, nil
+}
+
+// imageCache holds what was admitted for as long as neither the store nor trust changes at all: in a cluster the same few images are asked about again and again.
+type imageCache struct {
+	mu    sync.Mutex
+	epoch uint64                     // guarded by mu
+	trust *trust                     // guarded by mu
+	m     map[imageKey]*ImageVerdict // guarded by mu
+}
+
+type imageKey struct {
+	repo store.Name
+	ref  store.Reference
+}
+
+// maxImages bounds the cache; beyond it all are forgotten.
+const maxImages = 4096
+
+func (c *imageCache) get(a *Admission, repo store.Name, ref store.Reference) *ImageVerdict {
+	epoch, _ := a.local.Epoch()
+	t := a.trust.Load()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.epoch != epoch || c.trust != t {
+		return nil
+	}
+	v := c.m[imageKey{repo, ref}]
+	if v == nil || !v.Until.IsZero() && !a.now().Before(v.Until) {
+		return nil
+	}
+	return v
+}
+
+func (c *imageCache) put(epoch uint64, t *trust, q *ImageQuestion, v *ImageVerdict) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.m == nil || c.epoch != epoch || c.trust != t || len(c.m) >= maxImages {
+		c.epoch, c.trust, c.m = epoch, t, map[imageKey]*ImageVerdict{}
+	}
+	c.m[imageKey{q.Repository, q.Reference}] = v
 }
 
 // image is the verdict on what the look-up found. more says that it takes more than the verdict: policies have rules about clusters, or the manifest is what some

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -199,20 +200,101 @@ func TestImageWithoutTime(t *testing.T) {
 	}
 }
 
-// BenchmarkImage is a warm decision for a cluster, without and with a policy that has rules there.
+// BenchmarkImage is a decision for a cluster: warm, after a change of anything, and with a policy that has rules about clusters.
 func BenchmarkImage(b *testing.B) {
-	for name, policies := range map[string][]engine.Policy{"look-up": {signedPolicy()}, "with k8s rules": {signedPolicy(), clusterRules()}} {
-		b.Run(name, func(b *testing.B) {
-			k := newKit(b, func(o *policy.Options) { o.Engine = compile(b, policies...) })
+	for _, bm := range []struct {
+		name     string
+		policies []engine.Policy
+		changing bool
+	}{{"warm", []engine.Policy{signedPolicy()}, false}, {"after a change", []engine.Policy{signedPolicy()}, true}, {"with k8s rules", []engine.Policy{signedPolicy(), clusterRules()}, false}} {
+		b.Run(bm.name, func(b *testing.B) {
+			k := newKit(b, func(o *policy.Options) { o.Engine = compile(b, bm.policies...) })
 			i := k.push(pusher, app, "v1", "one")
 			k.sign(signer, app, i.desc.Digest, k.key)
 			q := policy.ImageQuestion{Repository: app, Reference: store.Reference{Tag: "v1"}, Protocol: "api", K8s: policy.K8sInput{Image: "registry.example/acme/app:v1", Registry: "registry.example"}}
 			b.ReportAllocs()
 			for b.Loop() {
+				if bm.changing {
+					k.a.ForgetImages()
+				}
 				if v, err := k.a.Image(k.ctx, q); err != nil || v.Outcome != policy.ImageAdmitted {
 					b.Fatal(v, err)
 				}
 			}
 		})
 	}
+}
+
+// TestImageCacheForgets: an answer that is remembered ends with the first change of anything, and by itself.
+func TestImageCacheForgets(t *testing.T) {
+	k := newKit(t)
+	i := k.push(pusher, app, "v1", "one")
+	s := k.sign(signer, app, i.desc.Digest, k.key)
+	admitted := func(what string, want bool) {
+		t.Helper()
+		for range 2 { // the second from memory
+			if v := k.image(app, "v1"); (v.Outcome == policy.ImageAdmitted) != want {
+				t.Errorf("%s: %+v", what, v)
+			}
+		}
+	}
+	admitted("signed", true)
+	k.delete(admin, app, string(s.Digest))
+	admitted("the signature deleted", false)
+	k.sign(signer, app, i.desc.Digest, k.key)
+	admitted("signed again", true)
+	if _, err := k.a.RevokeTrust(k.ctx, admin, policy.TrustRevocation{Authority: "release", Kind: policy.RevokedKey, Value: k.key.public.ID}); err != nil {
+		t.Fatal(err)
+	}
+	admitted("the key revoked", false)
+	if err := k.a.SetEngine(k.ctx, compile(t, builtin("open"))); err != nil {
+		t.Fatal(err)
+	}
+	admitted("everything allowed", true)
+	two := k.push(pusher, app, "v1", "two")
+	if v := k.image(app, "v1"); v.Digest != two.desc.Digest {
+		t.Errorf("another image pushed: %+v", v)
+	}
+	k.delete(admin, app, "v1")
+	admitted("the tag deleted", false)
+}
+
+// TestImageWhileOthersWrite: whoever was told that a revocation is made is never told afterwards that the image is admitted.
+func TestImageWhileOthersWrite(t *testing.T) {
+	k := newKit(t)
+	i := k.push(pusher, app, "v1", "one")
+	k.sign(signer, app, i.desc.Digest, k.key)
+	stop := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					k.image(app, "v1")
+				}
+			}
+		})
+	}
+	for n := range 50 {
+		r, err := k.a.Revoke(k.ctx, admin, policy.Revocation{Digest: i.desc.Digest, Repository: "**", Reason: "again"})
+		if err != nil {
+			t.Error(err)
+			break
+		}
+		if v := k.image(app, "v1"); v.Outcome != policy.ImageRefused {
+			t.Errorf("round %d: revoked, and %+v", n, v)
+		}
+		if err := k.a.Lift(k.ctx, admin, r.ID); err != nil {
+			t.Error(err)
+			break
+		}
+		if v := k.image(app, "v1"); v.Outcome != policy.ImageAdmitted {
+			t.Errorf("round %d: lifted, and %+v", n, v)
+		}
+	}
+	close(stop)
+	readers.Wait()
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -35,6 +36,8 @@ type Local struct {
 	retry  sync.Mutex        // held by a transaction that lost too often
 	claims [256]sync.RWMutex // by first byte of the digest: linking content (shared) against collecting it (exclusive)
 	told   leases
+
+	begun, ended atomic.Uint64 // commits of this process: see Epoch
 }
 
 // NewLocal opens the core and checks the schema version. Errors: CodeUnavailable when the store is of another version, or has records and none.
@@ -77,6 +80,14 @@ const (
 	patience = 64
 )
 
+// Epoch changes before anything does: what was read in a snapshot that was taken while quiet, after epoch was, is still so for as long as the epoch is the same.
+// It is for caches in the process that holds the store.
+func (l *Local) Epoch() (epoch uint64, quiet bool) {
+	ended := l.ended.Load()
+	epoch = l.begun.Load()
+	return epoch, epoch == ended
+}
+
 // Update runs fn in a serializable transaction and commits durably. fn may run several times: it changes nothing outside the transaction.
 // Errors: those of fn, of the driver, CodeUnavailable after too many conflicts.
 func (l *Local) Update(ctx context.Context, fn func(*Txn) error) error {
@@ -116,7 +127,9 @@ func (l *Local) try(ctx context.Context, fn func(*Txn) error) error {
 		return l.stillTrue(ctx, t, err)
 	}
 	if len(t.writes) > 0 {
-		if err := l.kv.Update(ctx, t.check, t.apply); err != nil {
+		l.begun.Add(1)
+		err := l.kv.Update(ctx, t.check, t.apply)
+		if l.ended.Add(1); err != nil {
 			return err
 		}
 	} else if err := l.kv.View(ctx, t.check); err != nil {
