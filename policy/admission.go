@@ -34,8 +34,7 @@ type Options struct {
 	Authorities []verify.Authority // of the configuration; those of the store are added
 	Rules       []RepositoryRule
 	Waivers     WaiverRules
-	Decisions   LogRecorder   // nil: no decision log
-	LogKey      crypto.Signer // signs the end of the audit log; nil: nobody does
+	Decisions   LogRecorder // nil: no decision log
 	// QuarantineMax is how long content may wait for evidence, QuarantineGrace how long expired and deleted content is kept after.
 	QuarantineMax   time.Duration
 	QuarantineGrace time.Duration
@@ -43,9 +42,7 @@ type Options struct {
 	Generator       sbom.Generator
 	Formats         []sbom.Format
 	SBOMKey         crypto.Signer
-	Verdicts        VerdictOptions
-	Targets         []Target // of events
-	Host            string   // how clients name this registry, for remedies; may be empty
+	Host            string // how clients name this registry, for remedies; may be empty
 	Clock           func() time.Time
 	Rand            io.Reader
 	Log             *slog.Logger
@@ -72,16 +69,11 @@ type Admission struct {
 	draining   chan struct{} // holds a value while somebody works the queue off
 	wakeReview chan struct{} // something is queued, or trust changed
 	wakeSBOM   chan struct{}
-	wakeVSA    chan struct{}
-	told       bells
 }
 
 // New loads the trust that the store remembers, joins it with the options', and has everything decided again that this changes.
 func New(ctx context.Context, o Options) (*Admission, error) {
-	a := &Admission{o: o, local: o.Local, log: o.Log, draining: make(chan struct{}, 1), wakeReview: make(chan struct{}, 1), wakeSBOM: make(chan struct{}, 1), wakeVSA: make(chan struct{}, 1)}
-	for range o.Targets {
-		a.told.each = append(a.told.each, make(chan struct{}, 1))
-	}
+	a := &Admission{o: o, local: o.Local, log: o.Log, draining: make(chan struct{}, 1), wakeReview: make(chan struct{}, 1), wakeSBOM: make(chan struct{}, 1)}
 	a.uploads.clock = o.Clock
 	if err := a.loadTrust(ctx); err != nil {
 		return nil, err
