@@ -63,20 +63,10 @@ func (s *PolicySource) Succeeds(last *PolicySource) error {
 // those of [PolicySource.Succeeds].
 func (a *Admission) AcceptPolicySource(ctx context.Context, s *PolicySource, e Engine) error {
 	return a.change(ctx, func(tx *store.Txn, t *trust) error {
-		var last *PolicySource
-		if b := tx.Doc(classPolicySource, s.Ref); b != nil {
-			if err := json.Unmarshal(b, &last); err != nil {
-				return store.Errorf(store.CodeInternal, "the record of the policies of %s is damaged; run assay check: %w", s.Ref, err)
-			}
-		}
-		if err := s.Succeeds(last); err != nil {
+		taken, err := s.take(tx, a.now())
+		if err != nil || taken == nil {
 			return err
 		}
-		taken := *s
-		if taken.Permitted = ""; last != nil && last.Permitted != s.Digest {
-			taken.Permitted = last.Permitted
-		}
-		taken.At = a.now()
 		putDoc(tx, classPolicySource, s.Ref, taken)
 		t.replaceEngine(e)
 		a.audit(tx, AuditRecord{Actor: "system", Action: "policy", Digest: s.Digest, Reason: fmt.Sprintf("%s is in force with revision %d, signed by %s", s.Ref, s.Revision, s.SignedBy)})
@@ -140,4 +130,36 @@ func (a *Admission) SignedBy(ctx context.Context, repo store.Name, d store.Diges
 		return store.Errorf(store.CodeDenied, "%s@%s has no signature that counts, by any of policy_authorities; sign it: assay sign --key FILE HOST/%s@%s", repo, short(d), repo, d)
 	})
 	return authority, err
+}
+
+// KeepPolicySource remembers what was accepted, before there is an engine to decide by it. Errors: those of [PolicySource.Succeeds].
+func KeepPolicySource(ctx context.Context, local *store.Local, s *PolicySource) error {
+	return local.Update(ctx, func(tx *store.Txn) error {
+		taken, err := s.take(tx, local.Now().UTC())
+		if err == nil && taken != nil {
+			putDoc(tx, classPolicySource, s.Ref, taken)
+		}
+		return err
+	})
+}
+
+// take is what is remembered of a source that is accepted now; nil where it is what was accepted last.
+func (s *PolicySource) take(tx *store.Txn, now time.Time) (*PolicySource, error) {
+	var last *PolicySource
+	if b := tx.Doc(classPolicySource, s.Ref); b != nil {
+		if err := json.Unmarshal(b, &last); err != nil {
+			return nil, store.Errorf(store.CodeInternal, "the record of the policies of %s is damaged; run assay check: %w", s.Ref, err)
+		}
+	}
+	if err := s.Succeeds(last); err != nil {
+		return nil, err
+	}
+	if last != nil && last.Digest == s.Digest {
+		return nil, nil
+	}
+	taken := *s
+	if taken.Permitted, taken.At = "", now; last != nil && last.Permitted != s.Digest {
+		taken.Permitted = last.Permitted
+	}
+	return &taken, nil
 }

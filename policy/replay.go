@@ -47,8 +47,8 @@ type ReplayReport struct {
 	Unanswered int `json:"unanswered,omitempty"`
 	Failed     int `json:"failed,omitempty"`
 	// What pulls would notice: tags that would show nothing or something older than now, and those that would move on. Pulls are not counted by the registry.
-	TagsHidden int                 `json:"tags_hidden"`
-	TagsShown  int                 `json:"tags_shown"`
+	TagsHidden int                `json:"tags_hidden"`
+	TagsShown  int                `json:"tags_shown"`
 	Reasons    []ReplayReason     `json:"reasons"` // by policy and code, the most frequent first
 	Examples   []ReplayDifference `json:"examples"`
 	seen       map[replayKey]int  // index into Reasons
@@ -206,7 +206,9 @@ func (r *replay) listed(ctx context.Context, index store.Item) error {
 	return r.each(ctx, slices.Values([][]store.Item{items}), true)
 }
 
-func (r *replay) allChildren(repo store.Name) bool { return r.candidate.engine.Traits(repo).AllChildren }
+func (r *replay) allChildren(repo store.Name) bool {
+	return r.candidate.engine.Traits(repo).AllChildren
+}
 
 // each looks at pages of manifests, with as many goroutines as a review has.
 func (r *replay) each(ctx context.Context, pages iter.Seq[[]store.Item], tentative bool) error {

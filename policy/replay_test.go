@@ -78,7 +78,9 @@ func TestReplay(t *testing.T) {
 
 // A child is decided with what its index would have: by the candidate, not by what is in force.
 func TestReplayGoesDownTheIndex(t *testing.T) {
-	k := newKit(t, func(o *policy.Options) { o.Engine = compile(t, ruled("no", `admit.deny contains {"code": "config.no", "msg": "No."}`)) })
+	k := newKit(t, func(o *policy.Options) {
+		o.Engine = compile(t, ruled("no", `admit.deny contains {"code": "config.no", "msg": "No."}`))
+	})
 	one, two := k.push(pusher, "acme/app", "", "one"), k.push(pusher, "acme/app", "", "two")
 	index := k.index(pusher, "acme/app", "v1", one.desc, two.desc)
 	k.sign(signer, "acme/app", index.Digest, k.key)

@@ -60,6 +60,8 @@ func (c *call) administer(routeErr error) error {
 		return c.check()
 	case EndpointTrustStatus, EndpointTrustUpdate, EndpointTrustImport:
 		return c.followed()
+	case EndpointPolicies, EndpointPolicyStage, EndpointPolicyReplay, EndpointPolicyActivate, EndpointPolicyRollback, EndpointPolicyHistory:
+		return c.policies()
 	}
 	if c.route.Endpoint == EndpointVerify && c.r.Method == http.MethodPost {
 		return c.verifyImages()

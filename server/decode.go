@@ -14,19 +14,22 @@ import (
 const maxDocument = 1 << 20
 
 // decode reads exactly one JSON document of known fields. The type is required because a browser sends others across origins unasked.
-func (c *call) decode(v any) error {
+func (c *call) decode(v any) error { return c.decodeUpTo(v, maxDocument) }
+
+// decodeUpTo is decode for documents of another size.
+func (c *call) decodeUpTo(v any, most int64) error {
 	if t, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type")); err != nil || t != "application/json" {
 		return &store.Error{Code: store.CodeMediaType, Message: "the document's Content-Type must be application/json"}
 	}
 	if err := c.identityOnly(); err != nil {
 		return err
 	}
-	content, err := io.ReadAll(io.LimitReader(c.r.Body, maxDocument+1))
+	content, err := io.ReadAll(io.LimitReader(c.r.Body, most+1))
 	if err != nil {
 		return &store.Error{Code: store.CodeInvalid, Message: "the document could not be read to its end", Cause: err}
 	}
-	if len(content) > maxDocument {
-		return store.Errorf(store.CodeManifestTooBig, "a document of administration has at most %d bytes", maxDocument)
+	if int64(len(content)) > most {
+		return store.Errorf(store.CodeManifestTooBig, "a document of administration has at most %d bytes", most)
 	}
 	d := json.NewDecoder(bytes.NewReader(content))
 	d.DisallowUnknownFields()

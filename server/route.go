@@ -48,6 +48,13 @@ const (
 	EndpointTrustUpdate      Endpoint = "trust_update"      // /api/v1/trust/update
 	EndpointTrustImport      Endpoint = "trust_import"      // /api/v1/trust/import/<name>
 
+	EndpointPolicies       Endpoint = "policies"        // /api/v1/policies
+	EndpointPolicyStage    Endpoint = "policy_stage"    // /api/v1/policies/staged
+	EndpointPolicyReplay   Endpoint = "policy_replay"   // /api/v1/policies/replay
+	EndpointPolicyActivate Endpoint = "policy_activate" // /api/v1/policies/activate
+	EndpointPolicyRollback Endpoint = "policy_rollback" // /api/v1/policies/rollback
+	EndpointPolicyHistory  Endpoint = "policy_history"  // /api/v1/policies/history
+
 	EndpointK8sEnforce    Endpoint = "k8s_enforce"    // /k8s/v1/validate/enforce
 	EndpointK8sWarn       Endpoint = "k8s_warn"       // /k8s/v1/validate/warn
 	EndpointK8sAudit      Endpoint = "k8s_audit"      // /k8s/v1/validate/audit
@@ -92,6 +99,13 @@ var methods = map[Endpoint]string{
 	EndpointTrustUpdate:      "POST",
 	EndpointTrustImport:      "POST",
 
+	EndpointPolicies:       "GET",
+	EndpointPolicyStage:    "POST, DELETE",
+	EndpointPolicyReplay:   "POST",
+	EndpointPolicyActivate: "POST",
+	EndpointPolicyRollback: "POST",
+	EndpointPolicyHistory:  "GET",
+
 	EndpointK8sEnforce:    "POST",
 	EndpointK8sWarn:       "POST",
 	EndpointK8sAudit:      "POST",
@@ -122,6 +136,13 @@ var fixed = map[string]Endpoint{
 	"/api/v1/trust/revocations": EndpointTrustRevocations,
 	"/api/v1/trust/status":      EndpointTrustStatus,
 	"/api/v1/trust/update":      EndpointTrustUpdate,
+
+	"/api/v1/policies":          EndpointPolicies,
+	"/api/v1/policies/staged":   EndpointPolicyStage,
+	"/api/v1/policies/replay":   EndpointPolicyReplay,
+	"/api/v1/policies/activate": EndpointPolicyActivate,
+	"/api/v1/policies/rollback": EndpointPolicyRollback,
+	"/api/v1/policies/history":  EndpointPolicyHistory,
 
 	"/k8s/v1/validate/enforce":    EndpointK8sEnforce,
 	"/k8s/v1/validate/warn":       EndpointK8sWarn,
@@ -185,7 +206,8 @@ func (r Route) api() bool {
 	switch r.Endpoint {
 	case EndpointExplain, EndpointDecision, EndpointTree, EndpointVerify, EndpointAuthorities, EndpointAuthority, EndpointRevokeTrust, EndpointRestoreTrust,
 		EndpointRevocations, EndpointRevocation, EndpointRestore, EndpointAudit, EndpointUsers, EndpointUser, EndpointCheck,
-		EndpointTrustRevocations, EndpointTrustStatus, EndpointTrustUpdate, EndpointTrustImport:
+		EndpointTrustRevocations, EndpointTrustStatus, EndpointTrustUpdate, EndpointTrustImport,
+		EndpointPolicies, EndpointPolicyStage, EndpointPolicyReplay, EndpointPolicyActivate, EndpointPolicyRollback, EndpointPolicyHistory:
 		return true
 	}
 	return false

@@ -38,6 +38,7 @@ type Options struct {
 	Auth     Authenticator
 	Admin    Admin                                   // nil: no administration
 	Trust    Trust                                   // nil: no TUF repositories are followed
+	Policies Policies                                // nil: policies are those of the start
 	Users    Users                                   // nil: users cannot be changed
 	Images   Images                                  // nil: images are not judged for others
 	Cluster  Cluster                                 // of Images: what a cluster's names mean

@@ -70,7 +70,7 @@ func (a *app) configCheck() *cobra.Command {
 			var wrong *config.Error
 			switch {
 			case err == nil:
-				if _, err := a.compile(c.Context(), cfg, nil, nil); err != nil {
+				if _, err := a.compileAlone(c.Context(), cfg); err != nil {
 					return err
 				}
 				report.Warnings, report.Advice = append(report.Warnings, cfg.Warnings()...), append(report.Advice, cfg.Advice()...)

@@ -245,7 +245,7 @@ func emptyImage(formats []sbom.Format) (sbom.Request, error) {
 }
 
 func (a *app) policiesCompile(ctx context.Context, cfg *config.Config) finding {
-	set, err := a.compile(ctx, cfg, nil, nil)
+	set, err := a.compileAlone(ctx, cfg)
 	if err != nil {
 		return finding{"policies", broken, err.Error()}
 	}

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,36 +16,149 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/engine"
+	"github.com/assay-registry/assay/store"
 )
 
-// compile makes the policies of a configuration ready to decide, with what TUF repositories publish of them. states and log may be nil.
-func (a *app) compile(ctx context.Context, cfg *config.Config, states published, log *slog.Logger) (*engine.Set, error) {
-	list, err := bindings(cfg, states)
+// supplies are what policies are made of that the configuration only refers to.
+type supplies struct {
+	tuf     published                       // nil: nothing is known
+	sources map[string]*policy.PolicySource // by reference
+}
+
+// compile makes policies ready to decide. log may be nil.
+func (a *app) compile(ctx context.Context, bs []policy.Binding, from supplies, log *slog.Logger) (*engine.Set, error) {
+	list, err := resolve(bs, from)
 	if err != nil {
 		return nil, err
 	}
 	return engine.Compile(ctx, list, engine.Options{Log: log})
 }
 
-// bindings reads the sources of the configured policies.
-func bindings(cfg *config.Config, states published) ([]engine.Policy, error) {
-	list := make([]engine.Policy, len(cfg.Policies))
+// compileAlone makes the policies of a configuration ready without a registry: what its artifacts and TUF repositories say is not known.
+func (a *app) compileAlone(ctx context.Context, cfg *config.Config) (*engine.Set, error) {
+	bs, from, err := alone(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return a.compile(ctx, bs, from, nil)
+}
+
+func alone(cfg *config.Config) ([]policy.Binding, supplies, error) {
+	bs, err := configured(cfg)
+	from := supplies{sources: map[string]*policy.PolicySource{}}
+	for _, p := range cfg.Policies {
+		if err == nil && p.ComesAsBundle() {
+			ref := refBundle + p.Rego
+			from.sources[ref], err = readBundle(ref, p.BundleKey)
+		}
+	}
+	return bs, from, err
+}
+
+// refBundle is how a binding refers to a bundle: what follows is its path.
+const refBundle = "bundle:"
+
+// configured are the policies of a configuration, with the text of those in files.
+func configured(cfg *config.Config) ([]policy.Binding, error) {
+	list := make([]policy.Binding, len(cfg.Policies))
 	for i, p := range cfg.Policies {
-		list[i] = engine.Policy{
+		b := policy.Binding{
 			Name: p.Name, Repositories: config.Globs(p.Repositories), Mode: policy.Mode(p.Mode), Params: p.Params,
 			EvidenceFirst: p.Evidence == "first", AllChildren: p.Index == "all-children", TagsStrict: p.Tags == "strict",
 		}
 		var err error
-		if authority, ok := strings.CutPrefix(p.Rego, config.FromTUF); ok {
-			err = fromTUF(&list[i], authority, states)
-		} else {
-			list[i].Source, err = modules(p.Rego)
+		switch {
+		case p.ComesAsBundle():
+			b.Rego = refBundle + p.Rego
+		case referred(p.Rego):
+			b.Rego = p.Rego
+		default:
+			b.Source, err = sources(p.Rego, ".rego")
 		}
 		if err != nil {
 			return nil, fmt.Errorf("the policy %q: %w", p.Name, err)
 		}
+		list[i] = b
 	}
 	return list, nil
+}
+
+// referred reports whether rules are looked up when policies are compiled.
+func referred(rego string) bool {
+	return strings.HasPrefix(rego, config.Builtin) || strings.HasPrefix(rego, config.FromTUF) || strings.HasPrefix(rego, config.FromOCI) || strings.HasPrefix(rego, refBundle)
+}
+
+// kept reports whether what a reference names may change by itself, and is kept when it was accepted.
+func kept(rego string) bool {
+	return strings.HasPrefix(rego, config.FromOCI) || strings.HasPrefix(rego, refBundle)
+}
+
+// resolve looks up what bindings refer to.
+func resolve(bs []policy.Binding, from supplies) ([]engine.Policy, error) {
+	list := make([]engine.Policy, len(bs))
+	for i, b := range bs {
+		p := &list[i]
+		*p = engine.Policy{Name: b.Name, Repositories: b.Repositories, Mode: b.Mode, Source: b.Source, Params: b.Params,
+			EvidenceFirst: b.EvidenceFirst, AllChildren: b.AllChildren, TagsStrict: b.TagsStrict}
+		var err error
+		authority, tuf := strings.CutPrefix(b.Rego, config.FromTUF)
+		switch {
+		case b.Rego == "":
+		case tuf:
+			err = fromTUF(p, authority, from.tuf)
+		case kept(b.Rego):
+			if s := from.sources[b.Rego]; s != nil {
+				err = fill(p, s.Files, b.Rego)
+			} else {
+				p.Source, p.Params = absentSource(b.Rego), nil
+			}
+		default:
+			p.Source, err = engine.BuiltinSource(b.Rego)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("the policy %q: %w", b.Name, err)
+		}
+	}
+	return list, nil
+}
+
+// fill takes the modules among files, and the parameters of data.json, over which those of the binding win.
+func fill(p *engine.Policy, files map[string]string, whence string) error {
+	p.Source = map[string]string{}
+	for name, text := range files {
+		if strings.HasSuffix(name, ".rego") {
+			p.Source[name] = text
+		}
+	}
+	data, ok := files[engine.DataFile]
+	if !ok {
+		return nil
+	}
+	if err := store.StrictJSON([]byte(data)); err != nil {
+		return fmt.Errorf("%s of %s: %w", engine.DataFile, whence, err)
+	}
+	var params map[string]map[string]any
+	if err := json.Unmarshal([]byte(data), &params); err != nil {
+		return fmt.Errorf("%s of %s is no object of parameters by policy name: %w", engine.DataFile, whence, err)
+	}
+	merged := maps.Clone(params[p.Name])
+	if merged == nil {
+		merged = map[string]any{}
+	}
+	maps.Copy(merged, p.Params)
+	p.Params = merged
+	return nil
+}
+
+// absentSource refuses everything: what the policies would allow is not known.
+func absentSource(ref string) map[string]string {
+	return refusing("policies.absent", fmt.Sprintf("The policies of %s were never accepted.", ref), "an administrator looks at: assay policy status")
+}
+
+// refusing is a policy that denies for one reason.
+func refusing(code, msg, remedy string) map[string]string {
+	refusal := fmt.Sprintf("contains {\"code\": %q, \"msg\": %q, \"remedy\": %q}", code, msg, remedy)
+	return map[string]string{"absent.rego": fmt.Sprintf("package assay\n\npush.deny %[1]s\n\nadmit.deny %[1]s\n\ntag.deny %[1]s\n", refusal)}
 }
 
 // The limits of a policy's directory.

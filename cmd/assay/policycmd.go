@@ -16,8 +16,8 @@ import (
 )
 
 func (a *app) policy() *cobra.Command {
-	c := group(&cobra.Command{Use: "policy", Short: "Check, test and try policies, with the engine of the server"})
-	c.AddCommand(a.policyCheck(), a.policyTest(), a.policyEval())
+	c := group(&cobra.Command{Use: "policy", Short: "Check, test and try policies, see what they would change, put them into force"})
+	c.AddCommand(a.policyCheck(), a.policyTest(), a.policyEval(), a.policyStatus(), a.policyReplay(), a.policyStage(), a.policyUnstage(), a.policyActivate(), a.policyRollback(), a.policyHistory(), a.policyPush())
 	return c
 }
 
@@ -28,7 +28,11 @@ func (a *app) chosen(p place, args []string, params string) ([]engine.Policy, er
 		if err != nil {
 			return nil, err
 		}
-		return bindings(cfg, nil)
+		bs, from, err := alone(cfg)
+		if err != nil {
+			return nil, err
+		}
+		return resolve(bs, from)
 	}
 	given := map[string]any{}
 	if params != "" {

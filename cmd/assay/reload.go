@@ -36,7 +36,7 @@ func (a *app) reload(ctx context.Context, p place, r *registry, log *slog.Logger
 			return err
 		}
 	}
-	set, err := a.compile(ctx, cfg, inForce(func(name string) *verify.TUFState { return stored[name] }, cfg.Trust(), a.clock()), log)
+	next, err := r.rules.prepare(ctx, r, cfg, inForce(func(name string) *verify.TUFState { return stored[name] }, cfg.Trust(), a.clock()))
 	if err != nil {
 		return err
 	}
@@ -49,14 +49,14 @@ func (a *app) reload(ctx context.Context, p place, r *registry, log *slog.Logger
 	if err := r.admission.SetAuthorities(ctx, cfg.Trust()); err != nil {
 		return err
 	}
-	if err := r.admission.SetEngine(ctx, set); err != nil {
+	if err := next.commit(ctx, r); err != nil {
 		return err
 	}
 	if err := r.auth.Configure(ctx, cfg.PolicyGrants(), cfg.AnonymousRoles()); err != nil {
 		return err
 	}
-	r.engine.Store(set)
 	r.current = cfg
+	r.rollout().told(ctx)
 	r.follower.rearrange()
 	if err := errors.Join(r.certificate.replace(cfg.TLS), r.webhooks.reload()); err != nil {
 		return err

@@ -95,6 +95,9 @@ func (a *app) run(ctx context.Context, p place, cfg *config.Config) (err error) 
 		}
 	})
 	loops.Go(func() { r.follower.run(background) })
+	loops.Go(func() { r.origins.run(background) })
+	rules := r.rules
+	loops.Go(func() { rules.runShadows(background) })
 	err = a.greet(ctx, cfg, r, listener.Addr())
 	if err == nil {
 		err = a.attend(ctx, p, r, log, hangup, ended)

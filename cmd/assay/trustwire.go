@@ -59,7 +59,7 @@ func (a *app) acceptTUF(ctx context.Context, r *registry, s *verify.TUFState) er
 		}
 		return r.admission.TUFState(name)
 	}
-	if _, err := a.compile(ctx, r.current, inForce(states, r.current.Trust(), a.clock()), nil); err != nil {
+	if err := r.accepts(ctx, r.current, states); err != nil {
 		return fmt.Errorf("its policies do not compile: %w", err)
 	}
 	return nil
@@ -87,18 +87,16 @@ func (a *app) supplied(au verify.Authority, s *verify.TUFState) error {
 func (a *app) settlePolicies(ctx context.Context, r *registry, log *slog.Logger) error {
 	r.ruling.Lock()
 	defer r.ruling.Unlock()
-	if !r.current.FollowsTUF() {
+	if !r.rules.followsTUF() {
 		return nil
 	}
-	set, err := a.compile(ctx, r.current, inForce(r.admission.TUFState, r.current.Trust(), a.clock()), log)
-	if err != nil || set.Revision() == r.revision() {
+	before := r.revision()
+	if err := r.follow(ctx, r.current); err != nil {
 		return err
 	}
-	if err := r.admission.SetEngine(ctx, set); err != nil {
-		return err
+	if r.revision() != before {
+		log.Info("policies of TUF repositories are in force", "policies", r.revision())
 	}
-	r.engine.Store(set)
-	log.Info("policies of TUF repositories are in force", "policies", set.Revision())
 	return nil
 }
 

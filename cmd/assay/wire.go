@@ -36,9 +36,12 @@ type registry struct {
 	blobs       *fs.Blobs
 	kv          *bolt.KV
 	local       *store.Local
+	rules       *rulebook  // which policies there are; guarded by ruling
+	replaying   sync.Mutex // held by the one replay at a time
 	engine      atomic.Pointer[engine.Set]
 	admission   *policy.Admission
 	follower    *follower
+	origins     *origins
 	verified    *verified // counts
 	auth        *auth.Authenticator
 	certificate *certificate
@@ -78,11 +81,11 @@ func (a *app) open(ctx context.Context, cfg *config.Config, log *slog.Logger) (r
 	if err != nil {
 		return r, err
 	}
-	set, err := a.compile(ctx, cfg, inForce(func(name string) *verify.TUFState { return stored[name] }, cfg.Trust(), a.clock()), log)
+	r.origins = &origins{app: a, r: r, log: log, known: map[string]*origin{}}
+	set, err := a.openPolicies(ctx, r, cfg, inForce(func(name string) *verify.TUFState { return stored[name] }, cfg.Trust(), a.clock()), log)
 	if err != nil {
 		return r, err
 	}
-	r.engine.Store(set)
 	generator, err := a.generator(cfg, log)
 	if err != nil {
 		return r, err

@@ -1,0 +1,439 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/assay-registry/assay/cmd/assay/client"
+	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/store"
+	"github.com/spf13/cobra"
+)
+
+// candidate holds the flags by which a candidate is described.
+type candidate struct {
+	config, name, mode, params, reason string
+	repositories, without              []string
+	staged                             bool
+}
+
+func (f *candidate) flags(c *cobra.Command) {
+	s := c.Flags()
+	s.StringVar(&f.config, "config", "", "take all policies from this configuration, in place of those in force")
+	s.StringVar(&f.name, "name", "", "name of the policy; default: that of its file")
+	s.StringSliceVar(&f.repositories, "repositories", nil, "patterns of the repositories for which it counts; default: as in force, else **")
+	s.StringVar(&f.mode, "mode", "", "enforce, warn or shadow; default: as in force, else enforce")
+	s.StringVar(&f.params, "params", "", "its parameters, as a JSON object; default: as in force")
+	s.StringSliceVar(&f.without, "without", nil, "names of policies in force that are left out")
+}
+
+// read makes a candidate of the arguments: files, directories, builtin:, oci: and tuf:. Files are read here, and their text is sent.
+func (a *app) read(f *candidate, args []string) (c client.Candidate, err error) {
+	c = client.Candidate{Without: f.without, Reason: f.reason, Staged: f.staged}
+	alike := f.name != "" || f.mode != "" || f.params != "" || len(f.repositories) > 0
+	switch {
+	case f.staged && (len(args) > 0 || f.config != "" || alike || len(f.without) > 0):
+		return c, usage("--staged is what the server has already; leave the rest out")
+	case f.staged:
+		return c, nil
+	case f.config != "" && (len(args) > 0 || alike || len(f.without) > 0):
+		return c, usage("--config names all policies; leave the rest out, or change the file")
+	case f.config != "":
+		cfg, err := a.load(place{file: f.config})
+		if err != nil {
+			return c, err
+		}
+		c.Whole = true
+		c.Policies, err = configured(cfg)
+		return c, err
+	case len(args) == 0 && len(f.without) == 0:
+		return c, usage("name a policy (FILE, DIRECTORY, builtin:NAME, oci:REPOSITORY:TAG), --config FILE, or --without NAME")
+	case len(args) != 1 && f.name != "":
+		return c, usage("--name is the name of one policy")
+	}
+	var params map[string]any
+	if f.params != "" {
+		if err := json.Unmarshal([]byte(f.params), &params); err != nil {
+			return c, usage("--params is not a JSON object: %w", err)
+		}
+	}
+	for _, arg := range args {
+		b := policy.Binding{Name: f.name, Mode: policy.Mode(f.mode), Params: params, Repositories: globs(f.repositories)}
+		if b.Rego, b.Source, err = a.rules(arg); err != nil {
+			return c, err
+		}
+		if b.Name == "" {
+			b.Name = nameOf(arg)
+		}
+		c.Policies = append(c.Policies, b)
+	}
+	return c, nil
+}
+
+// rules are those of an argument: a reference that the server looks up, or the text.
+func (a *app) rules(arg string) (rego string, source map[string]string, err error) {
+	if referred(arg) && !strings.HasPrefix(arg, refBundle) {
+		return arg, nil, nil
+	}
+	source, err = sources(a.path(arg), ".rego")
+	for name := range source {
+		if strings.HasSuffix(name, "_test.rego") {
+			delete(source, name)
+		}
+	}
+	return "", source, err
+}
+
+// nameOf is what a policy is called where nobody says: builtin:signed is signed, policies/size.rego is size, oci:acme/policies:v3 is policies.
+func nameOf(arg string) string {
+	if rest, ok := strings.CutPrefix(arg, config.FromOCI); ok {
+		rest, _, _ = strings.Cut(rest, ":")
+		return rest[strings.LastIndexByte(rest, '/')+1:]
+	}
+	for _, prefix := range []string{config.Builtin, config.FromTUF} {
+		if rest, ok := strings.CutPrefix(arg, prefix); ok {
+			return rest
+		}
+	}
+	return strings.TrimSuffix(filepath.Base(arg), ".rego")
+}
+
+func (a *app) policyReplay() *cobra.Command {
+	var f candidate
+	var only []string
+	examples := 20
+	c := &cobra.Command{
+		Use: "replay [FILE|DIRECTORY|builtin:NAME|oci:REPOSITORY:TAG]...", Short: "See what other policies would change, before they do", Args: cobra.ArbitraryArgs,
+		Long: `See what other policies would change: the registry evaluates them over every image and
+tag that it holds, on the evidence of now, and writes nothing. A policy that is named takes
+the place of the one of its name, or is added to those in force; --config replaces all.
+The exit code is 3 where something would newly be denied.`,
+		Example: "  assay policy replay size.rego --repositories 'acme/**'\n  assay policy replay --config candidate.yaml --repo 'acme/**' -o json\n  assay policy replay --staged",
+		RunE: func(c *cobra.Command, args []string) error {
+			candidate, err := a.read(&f, args)
+			if err != nil {
+				return err
+			}
+			server, err := a.connect(c.Context(), "")
+			if err != nil {
+				return err
+			}
+			r, err := server.ReplayPolicies(c.Context(), client.Replay{Candidate: candidate, Repositories: globs(only), Examples: examples})
+			if err != nil {
+				return err
+			}
+			if err := a.print(r.Raw, func() error { return a.replayed(&r.Value) }); err != nil {
+				return err
+			}
+			if r.Value.NewlyDenied > 0 || r.Value.TagsHidden > 0 {
+				return &failure{code: exitRefused}
+			}
+			return nil
+		},
+	}
+	f.flags(c)
+	c.Flags().BoolVar(&f.staged, "staged", false, "what is staged")
+	c.Flags().StringSliceVar(&only, "repo", nil, "look at these repositories only (patterns)")
+	c.Flags().IntVar(&examples, "examples", examples, "how many examples of each difference are shown")
+	return a.withServer(a.withOutput(c))
+}
+
+// differences in the order in which they are told, with their words.
+func differences() []struct {
+	policy.Difference
+	word string
+} {
+	type row = struct {
+		policy.Difference
+		word string
+	}
+	return []row{{policy.NewlyDenied, "newly denied"}, {policy.TagHidden, "tag hidden"}, {policy.OtherReason, "other reason"}, {policy.NewlyAllowed, "newly allowed"}, {policy.TagShown, "tag shown"}}
+}
+
+func (a *app) replayed(r *policy.ReplayReport) error {
+	if err := a.say("%d manifests: %d allowed, %d denied\n%d newly denied, %d newly allowed, %d denied for another reason; %d tags would be hidden, %d shown",
+		r.Manifests, r.Allowed, r.Denied, r.NewlyDenied, r.NewlyAllowed, r.OtherReason, r.TagsHidden, r.TagsShown); err != nil {
+		return err
+	}
+	if r.Unanswered+r.Failed > 0 {
+		if err := a.say("%d without an answer of some policy, %d that could not be looked at", r.Unanswered, r.Failed); err != nil {
+			return err
+		}
+	}
+	var rows [][]string
+	for _, d := range differences() {
+		for _, reason := range r.Reasons {
+			if reason.Difference == d.Difference {
+				rows = append(rows, []string{d.word, fmt.Sprint(reason.Count), reason.Policy, reason.Code})
+			}
+		}
+	}
+	if len(rows) > 0 {
+		if err := a.say(""); err != nil {
+			return err
+		}
+		if err := table(a.stdout, []string{"DIFFERENCE", "COUNT", "POLICY", "CODE"}, rows); err != nil {
+			return err
+		}
+	}
+	for _, d := range differences() {
+		for _, e := range r.Examples {
+			if e.Difference == d.Difference {
+				if err := a.say("%s", example(d.word, e)); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func example(word string, e policy.ReplayDifference) string {
+	name := string(e.Repository) + "@" + string(e.Digest)
+	if e.Tag != "" {
+		name = string(e.Repository) + ":" + e.Tag
+	} else if len(e.Tags) > 0 {
+		name = fmt.Sprintf("%s:%s (%s)", e.Repository, strings.Join(e.Tags, ", "), short(string(e.Digest)))
+	}
+	text := fmt.Sprintf("\n%s  %s", word, printable(name))
+	if e.Reason != "" {
+		text += fmt.Sprintf("\n  %s  %s", printable(e.Code), printable(e.Reason))
+	}
+	if e.Remedy != "" {
+		text += "\n  " + printable(e.Remedy)
+	}
+	return text
+}
+
+func (a *app) policyStage() *cobra.Command {
+	var f candidate
+	c := &cobra.Command{
+		Use: "stage [FILE|DIRECTORY|builtin:NAME|oci:REPOSITORY:TAG]...", Short: "Put policies beside those in force, on live traffic and without effect", Args: cobra.ArbitraryArgs,
+		Long: `Put policies beside those in force: each decision from now on is made by both, and where they
+differ is counted (assay policy status). It has no effect on anybody. What is staged is kept over
+a restart; there is one staged set, and the next takes its place.`,
+		Example: "  assay policy stage size.rego --repositories 'acme/**' --reason 'smaller images'\n  assay policy status\n  assay policy activate",
+		RunE: func(c *cobra.Command, args []string) error {
+			candidate, err := a.read(&f, args)
+			if err != nil {
+				return err
+			}
+			server, err := a.connect(c.Context(), "")
+			if err != nil {
+				return err
+			}
+			set, err := server.StagePolicies(c.Context(), candidate)
+			if err != nil {
+				return err
+			}
+			return a.print(set.Raw, func() error {
+				return a.say("staged: %s, %d policies; see what it would have decided with assay policy status", short(set.Value.Digest), len(set.Value.Bindings))
+			})
+		},
+	}
+	f.flags(c)
+	c.Flags().StringVar(&f.reason, "reason", "", "why, for the history")
+	return a.withServer(a.withOutput(c))
+}
+
+func (a *app) policyUnstage() *cobra.Command {
+	return a.withServer(a.withOutput(&cobra.Command{
+		Use: "unstage", Short: "Forget what is staged", Args: exactly(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.act(c, nil, func(server *client.Client) error {
+				_, err := server.UnstagePolicies(c.Context())
+				return err
+			}, "nothing is staged any more")
+		},
+	}))
+}
+
+func (a *app) policyActivate() *cobra.Command {
+	most := 0
+	c := &cobra.Command{
+		Use: "activate", Short: "Put what is staged into force", Args: exactly(),
+		Long: `Put what is staged into force: it is replayed first, and refused if it would deny more of what is
+admitted than --max-newly-denied. Then it comes into force at once: no verdict of the policies before
+is used again. It stays over a restart, until assay policy rollback, or until the policies of the
+configuration change.`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			server, err := a.connect(c.Context(), "")
+			if err != nil {
+				return err
+			}
+			made, err := server.ActivatePolicies(c.Context(), most)
+			if err != nil {
+				return err
+			}
+			return a.print(made.Raw, func() error {
+				return a.say("in force: revision %d (%s); %d newly denied, %d newly allowed", made.Value.Set.Revision, short(made.Value.Set.Digest), made.Value.Report.NewlyDenied, made.Value.Report.NewlyAllowed)
+			})
+		},
+	}
+	c.Flags().IntVar(&most, "max-newly-denied", 0, "how many manifests that are admitted it may deny; 0 also hides no tag")
+	return a.withServer(a.withOutput(c))
+}
+
+func (a *app) policyRollback() *cobra.Command {
+	return a.withServer(a.withOutput(&cobra.Command{
+		Use: "rollback [oci:REPOSITORY:TAG@DIGEST|bundle:PATH@DIGEST]", Short: "Put the policies before into force again", Args: atMost(1),
+		Long: `Put the policies before into force again: the set that assay policy activate took the place of.
+With a source and a digest, permit that its policies go back to exactly that, although its revision
+is not newer.`,
+		RunE: func(c *cobra.Command, args []string) error {
+			source, digest := "", store.Digest("")
+			if len(args) == 1 {
+				name, text, _ := strings.Cut(args[0], "@")
+				d, err := store.ParseDigest(text)
+				if err != nil || !kept(name) {
+					return usage("%q is no source with a digest; write oci:REPOSITORY:TAG@sha256:...", args[0])
+				}
+				source, digest = name, d
+			}
+			server, err := a.connect(c.Context(), "")
+			if err != nil {
+				return err
+			}
+			status, err := server.RollBackPolicies(c.Context(), source, digest)
+			if err != nil {
+				return err
+			}
+			return a.print(status.Raw, func() error {
+				if source != "" {
+					return a.say("permitted: %s may go back to %s", source, short(string(digest)))
+				}
+				return a.say("in force: %s", revisionOf(status.Value.Revision))
+			})
+		},
+	}))
+}
+
+func revisionOf(n uint64) string {
+	if n == 0 {
+		return "the policies of the configuration"
+	}
+	return fmt.Sprintf("revision %d", n)
+}
+
+func (a *app) policyHistory() *cobra.Command {
+	return a.withServer(a.withOutput(&cobra.Command{
+		Use: "history", Short: "List the policies that were put into force at run time", Args: exactly(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			server, err := a.connect(c.Context(), "")
+			if err != nil {
+				return err
+			}
+			list, err := server.PolicyHistory(c.Context())
+			if err != nil {
+				return err
+			}
+			return a.print(list.Raw, func() error {
+				var rows [][]string
+				for _, s := range list.Value.Sets {
+					var names []string
+					for _, b := range s.Bindings {
+						names = append(names, b.Name)
+					}
+					rows = append(rows, []string{fmt.Sprint(s.Revision), moment(s.At), s.By, fmt.Sprint(s.Previous), strings.Join(names, " "), s.Reason})
+				}
+				if len(rows) == 0 {
+					return a.say("none: the policies of the configuration were always in force")
+				}
+				return table(a.stdout, []string{"REVISION", "AT", "BY", "AFTER", "POLICIES", "REASON"}, rows)
+			})
+		},
+	}))
+}
+
+func (a *app) policyStatus() *cobra.Command {
+	return a.withServer(a.withOutput(&cobra.Command{
+		Use: "status", Short: "Show which policies are in force, and what is staged", Args: exactly(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			server, err := a.connect(c.Context(), "")
+			if err != nil {
+				return err
+			}
+			s, err := server.PolicyStatus(c.Context())
+			if err != nil {
+				return err
+			}
+			return a.print(s.Raw, func() error { return a.policyState(&s.Value) })
+		},
+	}))
+}
+
+func (a *app) policyState(s *client.PolicyStatus) error {
+	line := "in force: " + revisionOf(s.Revision)
+	if s.Revision > 0 {
+		line += fmt.Sprintf(", by %s at %s", s.By, moment(s.At))
+	}
+	if s.Lapsed > 0 {
+		line += fmt.Sprintf("; revision %d ended because they changed", s.Lapsed)
+	}
+	if err := a.say("%s\n", printable(line)); err != nil {
+		return err
+	}
+	var rows [][]string
+	for _, p := range s.Policies {
+		rows = append(rows, []string{p.Name, string(p.Mode), patterns(p.Repositories), p.From, short(p.Revision), p.Title})
+	}
+	if err := table(a.stdout, []string{"NAME", "MODE", "REPOSITORIES", "FROM", "REVISION", "TITLE"}, rows); err != nil {
+		return err
+	}
+	if err := a.originState(s.Sources); err != nil || s.Staged == nil {
+		return err
+	}
+	return a.stagedState(s.Staged)
+}
+
+func (a *app) originState(list []client.PolicyOrigin) error {
+	if len(list) == 0 {
+		return nil
+	}
+	var rows [][]string
+	for _, s := range list {
+		revision := "none yet"
+		if s.Revision > 0 {
+			revision = fmt.Sprint(s.Revision)
+		}
+		rows = append(rows, []string{s.Ref, revision, short(string(s.Digest)), s.SignedBy, s.Error})
+	}
+	if err := a.say(""); err != nil {
+		return err
+	}
+	return table(a.stdout, []string{"SOURCE", "REVISION", "DIGEST", "SIGNED BY", "ERROR"}, rows)
+}
+
+func (a *app) stagedState(s *client.StagedStatus) error {
+	if err := a.say("\nstaged: %s, by %s at %s %s", short(s.Digest), printable(s.By), moment(s.At), printable(s.Reason)); err != nil {
+		return err
+	}
+	if s.Error != "" || s.Shadow == nil {
+		return a.say("it decides nothing: %s", printable(s.Error))
+	}
+	r := s.Shadow
+	if err := a.say("%d decisions since: %d alike, %d newly denied, %d newly allowed, %d for another reason, %d left out",
+		r.Decisions, r.Agreed, r.NewlyDenied, r.NewlyAllowed, r.OtherReason, r.LeftOut); err != nil || len(r.Differences) == 0 {
+		return err
+	}
+	words := differences()
+	var rows [][]string
+	for _, d := range r.Differences {
+		i := slices.IndexFunc(words, func(w struct {
+			policy.Difference
+			word string
+		}) bool {
+			return w.Difference == d.Difference
+		})
+		word := string(d.Difference)
+		if i >= 0 {
+			word = words[i].word
+		}
+		rows = append(rows, []string{word, fmt.Sprint(d.Count), string(d.Entry), d.Policy, d.Code, string(d.Repository) + "@" + short(string(d.Digest))})
+	}
+	return table(a.stdout, []string{"DIFFERENCE", "COUNT", "ENTRY", "POLICY", "CODE", "LAST"}, rows)
+}

@@ -1,0 +1,256 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/server"
+	"github.com/assay-registry/assay/store"
+)
+
+// origins follows the artifacts of this registry that policies come from. What was accepted last stays in force until another is: signed by one of policy_authorities, newer, and fit to
+// compile with everything else.
+type origins struct {
+	app *app
+	r   *registry
+	log *slog.Logger
+
+	mu    sync.Mutex
+	known map[string]*origin // guarded by mu
+}
+
+// origin is how it goes with one of them.
+type origin struct {
+	checked  time.Time
+	failures int // in a row
+	message  string
+	spoilt   store.Digest // does not compile, or holds something else: not to be read every second
+	again    time.Time    // when it is read again nevertheless
+}
+
+// spoiltFor is how long what cannot be used is left alone: something else that is to compile with it may have changed.
+const spoiltFor = time.Minute
+
+// run looks every second whether a tag moved: one local read for each.
+func (o *origins) run(ctx context.Context) {
+	tick := time.NewTicker(peekEvery)
+	defer tick.Stop()
+	for {
+		o.look(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (o *origins) look(ctx context.Context) {
+	o.r.ruling.Lock()
+	refs := o.r.rules.refs()
+	o.r.ruling.Unlock()
+	for _, ref := range refs {
+		if strings.HasPrefix(ref, config.FromOCI) && ctx.Err() == nil {
+			o.refresh(ctx, ref)
+		}
+	}
+}
+
+// refresh looks at one reference. A failure is logged once, counted and shown.
+func (o *origins) refresh(ctx context.Context, ref string) {
+	changed, err := o.attempt(ctx, ref)
+	if ctx.Err() != nil {
+		return
+	}
+	if o.note(ref, err) {
+		if err != nil {
+			o.log.Warn("policies of this registry are not put into force; what was accepted last stays", "policies", ref, "error", err)
+		}
+		changed = true
+	}
+	if changed {
+		o.tell(ctx)
+	}
+}
+
+// note keeps how a look ended, and reports whether that is news.
+func (o *origins) note(ref string, err error) (news bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	w := o.of(ref)
+	was := w.message
+	w.checked = o.app.clock().UTC()
+	if w.message = ""; err == nil {
+		w.failures = 0
+		return was != ""
+	}
+	w.failures++
+	w.message = strings.ReplaceAll(sentence(err), "\n", "; ")
+	return was != w.message
+}
+
+// of is the state of one reference; mu is held.
+func (o *origins) of(ref string) *origin {
+	w := o.known[ref]
+	if w == nil {
+		w = &origin{}
+		o.known[ref] = w
+	}
+	return w
+}
+
+// failed notes what a reload could not take.
+func (o *origins) failed(ref string, err error) { o.note(ref, err) }
+
+// attempt puts what a tag names now into force, if it is something else than before and may be.
+func (o *origins) attempt(ctx context.Context, ref string) (changed bool, err error) {
+	o.r.ruling.Lock()
+	cfg, last := o.r.current, o.r.rules.sources[ref]
+	o.r.ruling.Unlock()
+	d, by, err := o.signed(ctx, cfg, ref)
+	if err != nil || last != nil && last.Digest == d {
+		return false, err
+	}
+	if message, spoilt := o.spoilt(ref, d); spoilt {
+		return false, store.Errorf(store.CodeInvalid, "%s", message)
+	}
+	s, err := o.read(ctx, ref, d, by)
+	if err == nil {
+		err = s.Succeeds(last)
+	}
+	if err == nil {
+		err = o.accept(ctx, s)
+	}
+	if err != nil {
+		o.spoil(ref, d)
+		return false, err
+	}
+	o.log.Info("policies of this registry are in force", "policies", ref, "digest", string(d), "revision", s.Revision)
+	return true, nil
+}
+
+// signed is what a reference names now, and who signed it.
+func (o *origins) signed(ctx context.Context, cfg *config.Config, ref string) (store.Digest, string, error) {
+	repo, tag, err := config.ParseOCI(ref)
+	if err != nil {
+		return "", "", err
+	}
+	if len(cfg.PolicyAuthorities) == 0 {
+		return "", "", store.Errorf(store.CodeInvalid, "nobody vouches for policies from this registry: name policy_authorities in the configuration")
+	}
+	d, err := (&ownRepository{o.r.local, repo}).current(ctx, tag)
+	if err != nil {
+		return "", "", err
+	}
+	by, err := o.r.admission.SignedBy(ctx, repo, d, cfg.PolicyAuthorities)
+	return d, by, err
+}
+
+func (o *origins) read(ctx context.Context, ref string, d store.Digest, by string) (*policy.PolicySource, error) {
+	repo, _, err := config.ParseOCI(ref)
+	if err != nil {
+		return nil, err
+	}
+	s, err := artifactPolicies(ctx, &ownRepository{o.r.local, repo}, d)
+	if err != nil {
+		return nil, err
+	}
+	s.Ref, s.SignedBy = ref, by
+	return s, nil
+}
+
+// accept compiles everything with a new source, and commits both at once.
+func (o *origins) accept(ctx context.Context, s *policy.PolicySource) error {
+	o.r.ruling.Lock()
+	defer o.r.ruling.Unlock()
+	from := o.r.supplies(o.r.current)
+	from.sources = maps.Clone(from.sources)
+	from.sources[s.Ref] = s
+	before := o.r.rules.sources
+	o.r.rules.sources = from.sources
+	err := o.r.recompile(ctx, o.r.current, from, func(e policy.Engine) error { return o.r.admission.AcceptPolicySource(ctx, s, e) })
+	if err != nil {
+		o.r.rules.sources = before
+	}
+	return err
+}
+
+func (o *origins) spoil(ref string, d store.Digest) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	w := o.of(ref)
+	w.spoilt, w.again = d, o.app.clock().Add(spoiltFor)
+}
+
+// spoilt reports whether something was found to be of no use a moment ago, and why.
+func (o *origins) spoilt(ref string, d store.Digest) (string, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	w := o.of(ref)
+	return w.message, w.spoilt == d && o.app.clock().Before(w.again)
+}
+
+// forgive has a reference be read again at once.
+func (o *origins) forgive(ref string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.of(ref).spoilt = ""
+}
+
+// obtain has the sources that bindings refer to and that were never accepted: verified as if they were to come into force.
+func (o *origins) obtain(ctx context.Context, bs []policy.Binding, have map[string]*policy.PolicySource) (found []*policy.PolicySource, err error) {
+	o.r.ruling.Lock()
+	cfg := o.r.current
+	o.r.ruling.Unlock()
+	for _, b := range bs {
+		if !strings.HasPrefix(b.Rego, config.FromOCI) || have[b.Rego] != nil {
+			continue
+		}
+		d, by, err := o.signed(ctx, cfg, b.Rego)
+		if err != nil {
+			return nil, err
+		}
+		s, err := o.read(ctx, b.Rego, d, by)
+		if err == nil {
+			err = s.Succeeds(nil)
+		}
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, s)
+	}
+	return found, nil
+}
+
+// statuses is how it goes with all of them.
+func (o *origins) statuses(refs []string, sources map[string]*policy.PolicySource) []server.PolicyOrigin {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var list []server.PolicyOrigin
+	for _, ref := range refs {
+		w := o.of(ref)
+		s := server.PolicyOrigin{Ref: ref, CheckedAt: w.checked, Failures: w.failures, Error: w.message}
+		if have := sources[ref]; have != nil {
+			s.Digest, s.Revision, s.SignedBy, s.At = have.Digest, have.Revision, have.SignedBy, have.At
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+// tell writes down for the doctor where everything stands.
+func (o *origins) tell(ctx context.Context) {
+	status, err := o.r.rollout().PolicyStatus(ctx, policy.System())
+	if err == nil {
+		err = writePolicyStatus(o.r.directory.policies(), status)
+	}
+	if err != nil && ctx.Err() == nil {
+		o.log.Warn("the state of the policies could not be written for assay doctor", "error", err)
+	}
+}

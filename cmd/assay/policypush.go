@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+	"strings"
+
+	"github.com/assay-registry/assay/cmd/assay/client"
+	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/policy/engine"
+	"github.com/assay-registry/assay/referrers"
+	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify/signer"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) policyPush() *cobra.Command {
+	var s signing
+	revision := ""
+	c := &cobra.Command{
+		Use: "push DIRECTORY [HOST/]REPOSITORY:TAG --revision N --key FILE", Short: "Push policies into a registry, signed", Args: exactly("DIRECTORY", "REPOSITORY:TAG"),
+		Long: `Push policies into a registry as an artifact, and sign it. A registry whose configuration says
+rego: oci:REPOSITORY:TAG puts them into force within a second, once one of its policy_authorities
+has signed them and the revision is higher than before. Without --key somebody else signs the
+digest that is printed: assay sign, cosign sign.
+They are compiled and their tests are run first.`,
+		Example: "  assay policy push policies registry.example.com/acme/policies:v3 --revision 7 --key policies.key",
+		RunE: func(c *cobra.Command, args []string) error {
+			number, err := engine.ParseRevision(revision)
+			if err != nil {
+				return usage("--revision: %s", sentence(err))
+			}
+			content, err := a.packPolicies(c.Context(), args[0], number)
+			if err != nil {
+				return err
+			}
+			return a.pushPolicies(c.Context(), args[1], content, number, &s)
+		},
+	}
+	s.flags(c)
+	_ = c.Flags().MarkHidden("recursive")
+	c.Flags().StringVar(&revision, "revision", "", "a number that is higher than that of what is in force")
+	return a.withServer(a.withOutput(c))
+}
+
+// packPolicies checks a directory, runs its tests, and makes a bundle of it. Tests stay behind.
+func (a *app) packPolicies(ctx context.Context, dir string, revision uint64) ([]byte, error) {
+	all, err := sources(a.path(dir), ".rego", ".txtar", engine.DataFile)
+	if err != nil {
+		return nil, err
+	}
+	results, err := engine.Test(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range results {
+		if !r.Pass && !r.Skipped {
+			return nil, store.Errorf(store.CodeInvalid, "the test %s in %s fails; see assay policy test %s", r.Name, r.File, dir)
+		}
+	}
+	files := map[string]string{}
+	for name, text := range all {
+		if name == engine.DataFile || strings.HasSuffix(name, ".rego") && !strings.HasSuffix(name, "_test.rego") {
+			files[name] = text
+		}
+	}
+	p := engine.Policy{Name: "pushed", Repositories: store.Globs{"**"}}
+	if err := fill(&p, files, dir); err != nil {
+		return nil, err
+	}
+	if _, problems, err := engine.Check(ctx, []engine.Policy{p}); err != nil || len(problems) > 0 {
+		if err == nil {
+			err = &engine.CompileError{Problems: problems}
+		}
+		return nil, err
+	}
+	return engine.PackBundle(files, revision)
+}
+
+// pushed is what a person and a script are told.
+type pushed struct {
+	Reference string       `json:"reference"`
+	Digest    store.Digest `json:"digest"`
+	Revision  uint64       `json:"revision"`
+	Evidence  store.Digest `json:"evidence,omitempty"` // the signature
+}
+
+func (a *app) pushPolicies(ctx context.Context, where string, content []byte, revision uint64, s *signing) error {
+	ref, server, err := a.image(ctx, strings.TrimPrefix(where, config.FromOCI))
+	if err != nil {
+		return err
+	}
+	if ref.Reference.Tag == "" {
+		return usage("policies are pushed under a tag; write %s:TAG", ref.Repository)
+	}
+	if s.key != "" {
+		if err := s.check(); err != nil {
+			return err
+		}
+	}
+	layer, err := server.PutBlob(ctx, ref.Repository, content)
+	if err != nil {
+		return err
+	}
+	empty, err := server.PutBlob(ctx, ref.Repository, []byte("{}"))
+	if err != nil {
+		return err
+	}
+	layer.MediaType, empty.MediaType = typePolicyLayer, "application/vnd.oci.empty.v1+json"
+	number := strconv.FormatUint(revision, 10)
+	manifest, err := json.Marshal(map[string]any{"schemaVersion": 2, "mediaType": store.TypeImage, "artifactType": typePolicy, "config": empty, "layers": []store.Descriptor{layer},
+		"annotations": map[string]string{annotationRevision: number}})
+	if err != nil {
+		return err
+	}
+	d, _, err := server.PutManifest(ctx, ref.Repository, ref.Reference, store.TypeImage, manifest)
+	if err != nil {
+		return err
+	}
+	made := pushed{Reference: withHost(server, string(ref.Repository)+":"+ref.Reference.Tag), Digest: d.Digest, Revision: revision}
+	if s.key != "" {
+		if made.Evidence, err = a.signPolicies(ctx, server, ref, d, s); err != nil {
+			return err
+		}
+	}
+	return a.printValue(made, func() error {
+		if made.Evidence == "" {
+			return a.say("pushed: %s revision %d (%s); sign it: assay sign --key FILE %s@%s", made.Reference, revision, short(string(d.Digest)), withHost(server, string(ref.Repository)), d.Digest)
+		}
+		return a.say("pushed and signed: %s revision %d (%s)", made.Reference, revision, short(string(d.Digest)))
+	})
+}
+
+func (a *app) signPolicies(ctx context.Context, server *client.Client, ref client.Ref, d store.Descriptor, s *signing) (store.Digest, error) {
+	k, err := a.signingKey(s.key)
+	if err != nil {
+		return "", err
+	}
+	subject := signer.Subject{Descriptor: d, Reference: withHost(server, string(ref.Repository))}
+	at, err := attachment(ctx, server, ref.Repository, s, referrers.SuffixSig, k, subject, evidenceMaker{
+		layer: func(k *signer.Key, subject signer.Subject) (*signer.Layer, error) { return k.Sign(subject, nil) },
+		bundle: func(k *signer.Key, subject signer.Subject) (*signer.Attachment, error) {
+			return k.SignBundle(subject, nil, a.clock())
+		},
+	})
+	if err != nil {
+		return "", err
+	}
+	return publish(ctx, server, ref.Repository, subject, at)
+}

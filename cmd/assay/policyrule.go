@@ -1,0 +1,316 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/engine"
+	"github.com/assay-registry/assay/server"
+	"github.com/assay-registry/assay/verify"
+)
+
+// rulebook is which policies a running registry has, and from where. Its members are guarded by registry.ruling.
+type rulebook struct {
+	app        *app
+	log        *slog.Logger
+	configured []policy.Binding // of the configuration, with the text of files
+	own        string           // DigestBindings of configured
+	state      *policy.PolicyState
+	sources    map[string]*policy.PolicySource // accepted
+	keys       map[string]string               // of bundles: the file with the key
+	staged     *engine.Set                     // nil where nothing is staged, or that does not compile
+	stagedErr  error
+	tally      *policy.Tally
+	beside     *policy.Shadow // of the engine in force; nil for none
+	shadows    chan *policy.Shadow
+}
+
+// bindings are the policies in force.
+func (b *rulebook) bindings() []policy.Binding {
+	if b.state.Set != nil {
+		return b.state.Set.Bindings
+	}
+	return b.configured
+}
+
+// revision and digest of what is in force, for people.
+func (b *rulebook) revision() uint64 { return b.state.Active }
+
+// openPolicies reads what the configuration and the store say, and compiles it. It runs before there is an Admission.
+func (a *app) openPolicies(ctx context.Context, r *registry, cfg *config.Config, tuf published, log *slog.Logger) (policy.Engine, error) {
+	b := &rulebook{app: a, log: log, shadows: make(chan *policy.Shadow, 1)}
+	r.rules = b
+	if err := b.configure(cfg); err != nil {
+		return nil, err
+	}
+	var err error
+	if b.state, err = policy.LapsePolicies(ctx, r.local, b.own); err != nil {
+		return nil, err
+	}
+	if b.state.Lapsed > 0 {
+		log.Warn("the policies that were activated have ended, because those of the configuration changed", "revision", b.state.Lapsed)
+	}
+	if b.sources, err = policy.StoredPolicySources(ctx, r.local); err != nil {
+		return nil, err
+	}
+	if err := b.bundles(ctx, r, nil); err != nil {
+		return nil, err
+	}
+	set, err := a.compile(ctx, b.bindings(), supplies{tuf, b.sources}, log)
+	if err != nil && b.state.Set != nil {
+		return nil, fmt.Errorf("the policies of revision %d, which were activated, no longer compile; a change of the configuration's policies takes their place: %w", b.state.Active, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	b.stage(ctx, supplies{tuf, b.sources})
+	r.engine.Store(set)
+	e := b.wrap(set)
+	b.announce()
+	return e, nil
+}
+
+// configure reads the policies of a configuration.
+func (b *rulebook) configure(cfg *config.Config) error {
+	bs, err := configured(cfg)
+	if err != nil {
+		return err
+	}
+	keys := map[string]string{}
+	for _, p := range cfg.Policies {
+		if p.ComesAsBundle() {
+			keys[refBundle+p.Rego] = p.BundleKey
+		}
+	}
+	b.configured, b.own, b.keys = bs, policy.DigestBindings(bs), keys
+	return nil
+}
+
+// bundles reads the bundles of the configuration. One that cannot be taken is an error where nothing was accepted before; else that stays, and failed is told.
+func (b *rulebook) bundles(ctx context.Context, r *registry, failed func(ref string, err error)) error {
+	for _, ref := range slices.Sorted(maps.Keys(b.keys)) {
+		last := b.sources[ref]
+		s, err := readBundle(ref, b.keys[ref])
+		if err == nil {
+			err = s.Succeeds(last)
+		}
+		switch {
+		case err != nil && last != nil:
+			b.log.Error("the bundle is not taken; what was accepted last stays in force", "bundle", ref, "error", err)
+			if failed != nil {
+				failed(ref, err)
+			}
+			continue
+		case err != nil:
+			return err
+		}
+		if err := policy.KeepPolicySource(ctx, r.local, s); err != nil {
+			return err
+		}
+		b.sources[ref] = s
+	}
+	return nil
+}
+
+// stage compiles what is staged. That it does not compile any more is told, and nothing else: it has no effect.
+func (b *rulebook) stage(ctx context.Context, from supplies) {
+	b.staged, b.stagedErr = nil, nil
+	if b.state.Staged == nil {
+		b.tally = nil
+		return
+	}
+	if b.staged, b.stagedErr = b.app.compile(ctx, b.state.Staged.Bindings, from, nil); b.stagedErr != nil {
+		b.log.Warn("the staged policies do not compile", "error", b.stagedErr)
+		b.staged = nil
+	}
+	if b.tally == nil {
+		b.tally = policy.NewTally(b.app.clock)
+	}
+}
+
+// wrap is the engine that decides by a set, with what is staged beside it.
+func (b *rulebook) wrap(set *engine.Set) policy.Engine {
+	b.beside = nil
+	if b.staged == nil {
+		return set
+	}
+	b.beside = policy.NewShadow(set, b.staged, b.tally)
+	return b.beside
+}
+
+// force puts a set into force: commit gives its engine to the admission.
+func (b *rulebook) force(r *registry, set *engine.Set, commit func(policy.Engine) error) error {
+	before := b.beside
+	if err := commit(b.wrap(set)); err != nil {
+		b.beside = before
+		return err
+	}
+	r.engine.Store(set)
+	b.announce()
+	return nil
+}
+
+// announce has runShadows go on with what is beside the engine now.
+func (b *rulebook) announce() {
+	select {
+	case <-b.shadows:
+	default:
+	}
+	b.shadows <- b.beside
+}
+
+// runShadows makes the decisions of what is staged, until ctx ends.
+func (b *rulebook) runShadows(ctx context.Context) {
+	var running sync.WaitGroup
+	stop := func() {}
+	for {
+		select {
+		case <-ctx.Done():
+			stop()
+			running.Wait()
+			return
+		case s := <-b.shadows:
+			stop()
+			running.Wait()
+			if s == nil {
+				stop = func() {}
+				continue
+			}
+			own, cancel := context.WithCancel(ctx)
+			stop = cancel
+			running.Go(func() { s.Run(own) })
+		}
+	}
+}
+
+// supplies are what policies are compiled with now; r.ruling is held.
+func (r *registry) supplies(cfg *config.Config) supplies {
+	return supplies{inForce(r.admission.TUFState, cfg.Trust(), r.rules.app.clock()), r.rules.sources}
+}
+
+// followsTUF reports whether some policy in force, or staged, comes from a TUF repository.
+func (b *rulebook) followsTUF() bool {
+	comes := func(p policy.Binding) bool { return strings.HasPrefix(p.Rego, config.FromTUF) }
+	return slices.ContainsFunc(b.bindings(), comes) || b.state.Staged != nil && slices.ContainsFunc(b.state.Staged.Bindings, comes)
+}
+
+// refs are the places of this registry, and the files, that policies in force, staged or configured come from.
+func (b *rulebook) refs() []string {
+	all := map[string]bool{}
+	lists := [][]policy.Binding{b.bindings(), b.configured}
+	if b.state.Staged != nil {
+		lists = append(lists, b.state.Staged.Bindings)
+	}
+	for _, list := range lists {
+		for _, p := range list {
+			if kept(p.Rego) {
+				all[p.Rego] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(all))
+}
+
+// reloaded puts the policies of another configuration into force; r.ruling is held. What was activated stays unless the configuration's policies changed.
+type reloaded struct {
+	rules *rulebook
+	set   *engine.Set
+}
+
+// prepare compiles what another configuration wants, and changes nothing in force.
+func (b *rulebook) prepare(ctx context.Context, r *registry, cfg *config.Config, tuf published) (*reloaded, error) {
+	next := *b
+	if err := next.configure(cfg); err != nil {
+		return nil, err
+	}
+	next.sources = maps.Clone(b.sources)
+	if err := next.bundles(ctx, r, r.origins.failed); err != nil {
+		return nil, err
+	}
+	if next.own != next.state.Configuration && next.state.Active > 0 {
+		state := *next.state
+		state.Lapsed, state.Active, state.Set = state.Active, 0, nil
+		next.state = &state
+	}
+	from := supplies{tuf, next.sources}
+	set, err := b.app.compile(ctx, next.bindings(), from, b.log)
+	if err != nil {
+		return nil, err
+	}
+	next.stage(ctx, from)
+	return &reloaded{&next, set}, nil
+}
+
+// commit puts what was prepared into force.
+func (n *reloaded) commit(ctx context.Context, r *registry) error {
+	if err := n.rules.force(r, n.set, func(e policy.Engine) error { return r.admission.SetEngine(ctx, e) }); err != nil {
+		return err
+	}
+	r.rules = n.rules
+	state, err := policy.LapsePolicies(ctx, r.local, n.rules.own)
+	if err == nil {
+		r.rules.state = state
+	}
+	return err
+}
+
+// recompile puts into force what follows from what sources and TUF repositories say now; r.ruling is held.
+func (r *registry) recompile(ctx context.Context, cfg *config.Config, from supplies, commit func(policy.Engine) error) error {
+	b := r.rules
+	set, err := b.app.compile(ctx, b.bindings(), from, b.log)
+	if err != nil {
+		return err
+	}
+	b.stage(ctx, from)
+	return b.force(r, set, commit)
+}
+
+// follow puts into force what follows from what TUF repositories say now, if that is anything else than before; r.ruling is held.
+func (r *registry) follow(ctx context.Context, cfg *config.Config) error {
+	b, from := r.rules, r.supplies(cfg)
+	set, err := b.app.compile(ctx, b.bindings(), from, b.log)
+	if err != nil {
+		return err
+	}
+	before := b.stagedRevision()
+	b.stage(ctx, from)
+	if set.Revision() == r.revision() && b.stagedRevision() == before {
+		return nil
+	}
+	return b.force(r, set, func(e policy.Engine) error { return r.admission.SetEngine(ctx, e) })
+}
+
+func (b *rulebook) stagedRevision() string {
+	if b.staged == nil {
+		return ""
+	}
+	return b.staged.Revision()
+}
+
+// policies is where the state of the policies is written for the doctor, who cannot open the store of a running server.
+func (d *directory) policies() string { return filepath.Join(d.path, policiesFile) }
+
+const policiesFile = "policies.json"
+
+func writePolicyStatus(path string, s *server.PolicyStatus) error {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	return writeDurably(path, text, 0o600)
+}
+
+// accepts reports whether the policies still compile with what a TUF repository says.
+func (r *registry) accepts(ctx context.Context, cfg *config.Config, states func(string) *verify.TUFState) error {
+	_, err := r.rules.app.compile(ctx, r.rules.bindings(), supplies{inForce(states, cfg.Trust(), r.rules.app.clock()), r.rules.sources}, nil)
+	return err
+}
