@@ -1,6 +1,7 @@
 package index
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -23,11 +24,11 @@ func Check(ctx context.Context, local *store.Local, read Reader, limit int) ([]s
 	last := uint32(0)
 	if err := local.View(ctx, func(s store.Snapshot) error {
 		c.s = s.Space(space)
-		counts, err := readCounters(c.s.Get([]byte("#")))
-		if err != nil {
+		var err error
+		if c.counts, err = readCounters(c.s.Get([]byte("#"))); err != nil {
 			c.report("#", "the record is damaged")
 		}
-		last = counts[countImages]
+		last = c.counts[countImages]
 		return nil
 	}); err != nil {
 		return nil, err
@@ -60,6 +61,7 @@ type checker struct {
 	s        store.SpaceReader
 	problems []store.Problem
 	limit    int
+	counts   [counters]uint32
 	licenses map[string]*set // postings of licences that were read in this snapshot
 }
 
@@ -222,9 +224,9 @@ func legible(key string) string {
 	return fmt.Sprintf("posting %c of chunk %d, number %d", key[0], chunk, n)
 }
 
-// pages checks record by record what belongs to no chunk: that all versions are of some image, and all sets and images are reached.
+// pages checks record by record what belongs to no chunk: that everything is reached, and leads to what reaches it.
 func (c *checker) pages(ctx context.Context, local *store.Local) error {
-	for _, class := range [...]byte{'p', 'f', 'r', 'v', 'N'} {
+	for _, class := range [...]byte{'p', 'f', 'r', 's', 'v', 'n', 'N', 'l', 'L', 'c', 'q', 'w'} {
 		from := []byte{class}
 		for more := true; more && len(c.problems) < c.limit; {
 			if err := local.View(ctx, func(s store.Snapshot) error {
@@ -245,39 +247,108 @@ func (c *checker) pages(ctx context.Context, local *store.Local) error {
 	return nil
 }
 
+// single checks one record.
 func (c *checker) single(p store.Pair) {
 	n, _ := numberIn(p.Key, 0)
-	switch p.Key[0] {
+	fault := ""
+	if kind := strings.IndexByte("#NpmL", p.Key[0]); kind > 0 && n >= c.currently(kind) {
+		fault = "its number was never given"
+	}
+	switch rest := string(p.Key[1:]); p.Key[0] {
 	case 'p':
-		v, err := decodeStored(p.Value)
-		if err != nil || len(v.chunks) == 0 {
-			c.report(fmt.Sprintf("version %d", n), "the record is damaged, or no image has it")
-			return
-		}
-		for _, chunk := range v.chunks {
-			if c.s.Get(numberKey('i', chunk, n)) == nil {
-				c.report(fmt.Sprintf("version %d", n), "it has no posting in chunk %d", chunk)
-			}
-		}
+		fault = cmp.Or(fault, c.reached(n, p.Value))
 	case 'f':
 		image, ok := imageIn(p.Key)
 		f, err := decodeForward(p.Value)
 		if !ok || err != nil || string(c.s.Get(numberKey('m', f.number))) != string(imageKey('m', image)[1:]) {
-			c.report(string(p.Key[1:]), "the image's number does not lead to it")
+			fault = "the image's number does not lead to it"
 		}
 	case 'r':
-		if len(p.Key) != 1+sumSize+4 || c.s.Get(textKey('s', string(p.Key[1:1+sumSize]))) == nil {
-			c.report(fmt.Sprintf("set %x", p.Key[1:]), "the set is missing")
+		if len(rest) != sumSize+4 || c.s.Get(textKey('s', rest[:sumSize])) == nil {
+			fault = "the set that an image has is missing"
+		}
+	case 's':
+		if len(c.s.Scan(textKey('r', rest), upTo(textKey('r', rest)), 1)) == 0 {
+			fault = "no image has the set"
 		}
 	case 'v':
-		if len(p.Value) != 4 || c.s.Get(numberKey('p', binary.BigEndian.Uint32(p.Value))) == nil {
-			c.report(fmt.Sprintf("version of name %d", n), "its record is missing")
+		if v, err := decodeStored(c.s.Get(valueKey('p', p.Value))); err != nil || v.name != n {
+			fault = "the version's record is missing or of another name"
+		}
+	case 'n':
+		if string(c.s.Get(valueKey('N', p.Value))) != rest {
+			fault = "the name's number does not lead to it"
 		}
 	case 'N':
-		if b := c.s.Get(textKey('n', string(p.Value))); len(b) != 4 || binary.BigEndian.Uint32(b) != n {
-			c.report(fmt.Sprintf("name %d", n), "the name does not lead to it")
+		if string(c.s.Get(textKey('n', string(p.Value)))) != rest {
+			fault = "the name does not lead to its number"
+		}
+	case 'l':
+		if licenseText(string(c.s.Get(valueKey('L', p.Value)))) != rest {
+			fault = "the licence's number does not lead to it"
+		}
+	case 'L':
+		if string(c.s.Get(textKey('l', licenseText(string(p.Value))))) != rest {
+			fault = "the licence does not lead to its number"
+		}
+	case 'c':
+		fault = c.declared(p, n)
+	case 'q':
+		if len(p.Value) == 0 || p.Value[0] == opPut && c.s.Get(textKey('w', rest)) == nil {
+			fault = "the inventory of a queued image is missing"
+		}
+	case 'w':
+		if _, err := decodeQueued(p.Value); err != nil || c.s.Get(textKey('q', rest)) == nil {
+			fault = "the inventory is damaged, or of no queued image"
 		}
 	}
+	if fault != "" {
+		c.report(fmt.Sprintf("%+q", p.Key), "%s", fault)
+	}
+}
+
+// currently is the next number of a kind that is given.
+func (c *checker) currently(kind int) uint32 {
+	counts, err := readCounters(c.s.Get([]byte("#")))
+	if err != nil {
+		return c.counts[kind]
+	}
+	return counts[kind]
+}
+
+// valueKey is the key that a number in a value leads to.
+func valueKey(class byte, value []byte) []byte { return append([]byte{class}, value...) }
+
+// reached checks that the chunks which a version names have postings of it.
+func (c *checker) reached(id uint32, value []byte) string {
+	v, err := decodeStored(value)
+	if err != nil || len(v.chunks) == 0 {
+		return "the version's record is damaged, or no image has it"
+	}
+	for _, chunk := range v.chunks {
+		if c.s.Get(numberKey('i', chunk, id)) == nil {
+			return "the version has no posting in a chunk that it names"
+		}
+	}
+	return ""
+}
+
+// declared checks that the versions in a licence's posting declare it.
+func (c *checker) declared(p store.Pair, license uint32) string {
+	chunk, ok := numberIn(p.Key, 1)
+	m := set{}
+	if !ok || orInto(m[:], p.Value) != nil {
+		return "the posting is damaged"
+	}
+	for w, word := range m {
+		for ; word != 0; word &= word - 1 {
+			id := chunk<<chunkBits + uint32(w*64+bits.TrailingZeros64(word))
+			if v, err := decodeStored(c.s.Get(numberKey('p', id))); err != nil || !slices.Contains(v.members, license) {
+				return fmt.Sprintf("the version %d in it does not declare the licence", id)
+			}
+		}
+	}
+	return ""
 }
 
 // document compares what the index has of an image with its stored document.

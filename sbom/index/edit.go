@@ -114,8 +114,11 @@ func (e *edit) intern(key []byte, kind int, reverse byte, text string) uint32 {
 }
 
 func (e *edit) license(text string) uint32 {
-	return e.intern(textKey('l', short(strings.ToLower(text), maxLicense)), countLicenses, 'L', text)
+	return e.intern(textKey('l', licenseText(text)), countLicenses, 'L', text)
 }
+
+// licenseText is the text by which a licence is known.
+func licenseText(text string) string { return short(strings.ToLower(text), maxLicense) }
 
 // internVersion returns the number of a package version.
 func (e *edit) internVersion(v *PackageVersion) (uint32, error) {

@@ -29,11 +29,11 @@ import (
 //	j<chunk><licence number>   images that hold such a version
 //	i<chunk><version number>   images that hold the version
 //
-// A chunk is 8,192 numbers. Postings are ordered by chunk first: a push adds to the newest chunk alone, the postings of which lie together.
+// A chunk is 16,384 numbers. Postings are ordered by chunk first: a push adds to the newest chunk alone, the postings of which lie together.
 const space = "sbom"
 
-// chunkBits is the size of a chunk: at most 1 KiB as a plain bitmap.
-const chunkBits = 13
+// chunkBits is the size of a chunk: at most 2 KiB as a plain bitmap.
+const chunkBits = 14
 
 const (
 	maxName    = 448 // bytes of names and versions in keys; longer ones end in a sum of themselves

@@ -75,7 +75,11 @@ func Compare(ecosystem, a, b string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return compareTo(v, b)
+	w, err := parseVersion(ecosystem, b)
+	if err != nil {
+		return 0, err
+	}
+	return parsedBound{v: w}.compare(v)
 }
 
 func parseVersion(ecosystem, version string) (semantic.Version, error) {
@@ -90,14 +94,6 @@ func parseVersion(ecosystem, version string) (semantic.Version, error) {
 		return nil, store.Errorf(store.CodeInvalid, "%.60q is no version of %s: %w", version, ecosystem, err)
 	}
 	return v, nil
-}
-
-func compareTo(v semantic.Version, other string) (int, error) {
-	n, err := v.CompareStr(other)
-	if err != nil {
-		return 0, store.Errorf(store.CodeInvalid, "%.60q cannot be compared: %w", other, err)
-	}
-	return n, nil
 }
 
 // Range is a set of versions. The zero Range holds all.
