@@ -199,6 +199,7 @@ func TestKubernetes(t *testing.T) {
 	t.Run("webhook down", s.down)
 	t.Run("rotation", s.rotation)
 	t.Run("ValidatingAdmissionPolicy", s.admissionPolicy)
+	t.Run("manifests", s.manifestsFit)
 	t.Run("ImagePolicyWebhook", s.imagePolicy)
 }
 
@@ -397,6 +398,15 @@ func (s *story) admissionPolicy(t *testing.T) {
 	for path, name := range map[string]string{"validatingadmissionpolicybindings": "assay-images", "validatingadmissionpolicies": "assay-images"} {
 		s.do(http.MethodDelete, "/apis/admissionregistration.k8s.io/v1/"+path+"/"+name, "", "")
 	}
+}
+
+// manifestsFit: the API server takes what is shipped for the registry itself.
+func (s *story) manifestsFit(t *testing.T) {
+	text, err := os.ReadFile("../../deploy/manifests/assay.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.apply(string(text))
 }
 
 // imagePolicy: an API server that was told at its start to ask about every pod.

@@ -232,7 +232,7 @@ func (c *cluster) do(method, path, mediaType, body string) *reply {
 
 // plural of the kinds that the tests use.
 var plural = map[string]string{
-	"Namespace": "namespaces", "ConfigMap": "configmaps", "Pod": "pods", "PodTemplate": "podtemplates", "ReplicationController": "replicationcontrollers",
+	"Namespace": "namespaces", "ConfigMap": "configmaps", "Service": "services", "Pod": "pods", "PodTemplate": "podtemplates", "ReplicationController": "replicationcontrollers",
 	"ReplicaSet": "replicasets", "Deployment": "deployments", "DaemonSet": "daemonsets", "StatefulSet": "statefulsets", "Job": "jobs", "CronJob": "cronjobs",
 	"ValidatingWebhookConfiguration": "validatingwebhookconfigurations", "MutatingWebhookConfiguration": "mutatingwebhookconfigurations",
 	"ValidatingAdmissionPolicy": "validatingadmissionpolicies", "ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings",

@@ -1,0 +1,42 @@
+//go:build k8s
+
+package deploy
+
+import (
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// TestHelm: helm itself renders the chart to the same objects, and its schema refuses what cannot work.
+func TestHelm(t *testing.T) {
+	helm, err := filepath.Abs("../.cache/bin/helm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(args ...string) (string, error) {
+		cmd := exec.Command(helm, args...)
+		cmd.Env = []string{"HOME=" + t.TempDir()}
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	if out, err := run("lint", "--strict", "chart"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, mode := range []string{"", "enforce", "audit"} {
+		out, err := run("template", "assay", "chart", "--namespace", "assay", "--kube-version", "1.36.0", "--set", "webhooks.enabled=true,webhooks.caBundle="+bundle+",webhooks.defaultMode="+mode)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		if got, want := objects(t, out), chart(t, switchedOn(mode)); !reflect.DeepEqual(got, want) {
+			t.Errorf("default mode %q: helm renders\n%v\nand text/template\n%v", mode, got, want)
+		}
+	}
+	for _, set := range []string{"webhooks.enabled=true", "unknown=maybe", "externalURL=http://x", "webhooks.defaultMode=shadow", "nothing=1"} {
+		if out, err := run("template", "assay", "chart", "--kube-version", "1.36.0", "--set", set); err == nil || !strings.Contains(out, "values don't meet the specifications") {
+			t.Errorf("%s: %v\n%s", set, err, out)
+		}
+	}
+}
