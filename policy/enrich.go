@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/assay-registry/assay/sbom"
@@ -22,6 +23,7 @@ const (
 // sbomWork is one piece of work in the queue.
 type sbomWork struct {
 	Attempts int       `json:"attempts,omitempty"`
+	Again    bool      `json:"again,omitempty"` // whatever there is, it is made anew: another generator made it
 	Next     time.Time `json:"next,omitzero"`
 	Reason   string    `json:"reason,omitempty"` // of the last failure
 }
@@ -31,11 +33,18 @@ func (a *Admission) runSBOM(ctx context.Context) {
 	if a.o.Generator == nil {
 		return
 	}
+	var ahead sync.WaitGroup
+	ahead.Go(func() { a.runIndex(ctx) })
+	defer ahead.Wait()
 	tick := time.NewTicker(sbomBackoff)
 	defer tick.Stop()
 	for {
-		if err := a.Enrich(ctx); err != nil && ctx.Err() == nil {
+		more, err := a.EnrichAll(ctx)
+		if err != nil && ctx.Err() == nil {
 			a.log.Error("the SBOM queue stopped and is tried again", "error", err)
+		}
+		if more && err == nil {
+			continue
 		}
 		select {
 		case <-ctx.Done():
@@ -44,6 +53,23 @@ func (a *Admission) runSBOM(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
+}
+
+// EnrichAll does what [Admission.Enrich] does and then queues some of the images that lack an SBOM of today's generator; more says that there may be
+// others.
+func (a *Admission) EnrichAll(ctx context.Context) (more bool, err error) {
+	if err := a.Enrich(ctx); err != nil {
+		return false, err
+	}
+	g, ok := a.o.Generator.(versioned)
+	if !ok {
+		return false, nil
+	}
+	version, err := g.Version(ctx)
+	if err != nil {
+		return false, err
+	}
+	return a.backfill(ctx, version)
 }
 
 // Enrich makes and attaches the SBOMs that are due.
@@ -57,7 +83,7 @@ func (a *Admission) Enrich(ctx context.Context) error {
 			for _, i := range page {
 				var w sbomWork
 				if err := json.Unmarshal(s.SBOMWork(i), &w); err != nil {
-					return store.Errorf(store.CodeInternal, "an SBOM work record is damaged; run assay check: %w", err)
+					return damagedWork(err)
 				}
 				work[i] = w
 			}
@@ -77,17 +103,21 @@ func (a *Admission) Enrich(ctx context.Context) error {
 	return ctx.Err()
 }
 
+func damagedWork(err error) error {
+	return store.Errorf(store.CodeInternal, "an SBOM work record is damaged; run assay check: %w", err)
+}
+
 // enrich takes one image as far as it goes now: generated, and attached once it is admitted.
 func (a *Admission) enrich(ctx context.Context, i store.Item, w sbomWork) error {
 	s, record, err := a.sbomState(ctx, i)
 	if err != nil {
 		return err
 	}
-	if s == nil || s.rec.Kind != store.KindImage || s.rec.State == store.StateRevoked || s.rec.State == store.StateExpired || s.rec.State == store.StateTombstoned || record.Failed != "" {
+	if s == nil || s.rec.Kind != store.KindImage || s.rec.State == store.StateRevoked || s.rec.State == store.StateExpired || s.rec.State == store.StateTombstoned || record.Failed != "" && !w.Again {
 		return a.endSBOM(ctx, i, nil)
 	}
-	if len(record.Docs) == 0 {
-		if record, err = a.generate(ctx, s, i, w); err != nil || record == nil {
+	if len(record.Docs) == 0 || w.Again && !record.Renewed {
+		if record, err = a.generate(ctx, s, i, w, record); err != nil || record == nil {
 			return err
 		}
 	}
@@ -100,6 +130,11 @@ func (a *Admission) enrich(ctx context.Context, i store.Item, w sbomWork) error 
 		}
 		return a.postpone(ctx, i, w, err)
 	}
+	old := slices.DeleteFunc(record.Old, func(d store.Digest) bool { return slices.Contains(record.Attached, d) })
+	if err := a.retire(ctx, i.Repository, old); err != nil {
+		return a.postpone(ctx, i, w, err)
+	}
+	record.Old, record.Renewed = nil, false
 	return a.endSBOM(ctx, i, record)
 }
 
@@ -130,8 +165,8 @@ func (a *Admission) admittedNow(ctx context.Context, i store.Item) bool {
 }
 
 // generate asks the generator, stores what it made as blobs of the repository, and has the image decided again with it.
-// It returns nil if there is nothing yet: the work is postponed.
-func (a *Admission) generate(ctx context.Context, s *subjectManifest, i store.Item, w sbomWork) (*sbomRecord, error) {
+// It returns nil if there is nothing yet: the work is postponed. What another generator made stays until there is something to take its place.
+func (a *Admission) generate(ctx context.Context, s *subjectManifest, i store.Item, w sbomWork, old *sbomRecord) (*sbomRecord, error) {
 	manifest, err := a.local.ReadContent(ctx, i.Digest, store.MaxManifest)
 	if err != nil {
 		return nil, a.postpone(ctx, i, w, err)
@@ -150,9 +185,13 @@ func (a *Admission) generate(ctx context.Context, s *subjectManifest, i store.It
 		return nil, a.postpone(ctx, i, w, err)
 	case err != nil:
 		a.log.Warn("no SBOM can be made", "repository", i.Repository, "digest", i.Digest, "reason", err.Error())
-		return a.record(ctx, i, &sbomRecord{Failed: clip(err.Error(), maxMessage), At: a.now()})
+		if len(old.Docs) > 0 {
+			old.By, old.Renewed = a.version(ctx), true // it has nothing better, and is not asked again
+			return a.record(ctx, i, old, nil)
+		}
+		return a.record(ctx, i, &sbomRecord{Failed: clip(err.Error(), maxMessage), By: a.version(ctx), At: a.now()}, nil)
 	}
-	record := &sbomRecord{Summary: result.Summary, Docs: map[sbom.Format]store.Digest{}, At: a.now()}
+	record := &sbomRecord{Summary: result.Summary, Docs: map[sbom.Format]store.Digest{}, At: a.now(), Old: append(old.Old, old.Attached...), Renewed: w.Again}
 	for _, doc := range result.Documents {
 		d, err := a.local.PutBlob(ctx, i.Repository, doc.Bytes)
 		if err != nil {
@@ -160,7 +199,17 @@ func (a *Admission) generate(ctx context.Context, s *subjectManifest, i store.It
 		}
 		record.Docs[doc.Format] = d.Digest
 	}
-	return a.record(ctx, i, record)
+	return a.record(ctx, i, record, old.Docs)
+}
+
+// version is the generator's, or empty if it tells none.
+func (a *Admission) version(ctx context.Context) string {
+	if g, ok := a.o.Generator.(versioned); ok {
+		if v, err := g.Version(ctx); err == nil {
+			return v
+		}
+	}
+	return ""
 }
 
 // linked reports whether a repository has a blob.
@@ -174,11 +223,14 @@ func (a *Admission) linked(ctx context.Context, repo store.Name, d store.Digest)
 	return err == nil && has
 }
 
-// record keeps what is known of the contents, and decides again with it.
-func (a *Admission) record(ctx context.Context, i store.Item, r *sbomRecord) (*sbomRecord, error) {
+// record keeps what is known of the contents in place of old documents, and decides again with it.
+func (a *Admission) record(ctx context.Context, i store.Item, r *sbomRecord, old map[sbom.Format]store.Digest) (*sbomRecord, error) {
 	err := a.local.Update(ctx, func(tx *store.Txn) error {
 		if state := tx.Verdict(i.Repository, i.Digest).State; state == "" || state == store.StateTombstoned {
 			return nil // deleted meanwhile
+		}
+		for _, d := range old {
+			tx.DropReference(i.Repository, d, i.Digest)
 		}
 		for _, d := range r.Docs {
 			tx.AddReference(i.Repository, d, i.Digest, store.RefLayer)
@@ -210,7 +262,9 @@ func (a *Admission) postpone(ctx context.Context, i store.Item, w sbomWork, caus
 	return a.local.Update(ctx, func(tx *store.Txn) error {
 		if w.Attempts >= maxAttempts {
 			tx.DropSBOMWork(i)
-			a.putSBOM(tx, i, &sbomRecord{Failed: w.Reason, At: a.now()})
+			if !w.Again || tx.SBOM(i.Repository, i.Digest) == nil {
+				a.putSBOM(tx, i, &sbomRecord{Failed: w.Reason, At: a.now()})
+			}
 			return nil
 		}
 		tx.PutSBOMWork(i, b)

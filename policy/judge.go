@@ -559,6 +559,9 @@ type sbomRecord struct {
 	Summary  sbom.Summary                 `json:"summary"`
 	Docs     map[sbom.Format]store.Digest `json:"docs,omitempty"`
 	Attached []store.Digest               `json:"attached,omitempty"` // evidence manifests
+	By       string                       `json:"by,omitempty"`       // the generator that tried last and failed
+	Renewed  bool                         `json:"renewed,omitempty"`  // made anew and not attached yet
+	Old      []store.Digest               `json:"old,omitempty"`      // evidence manifests that go once the new ones are there
 	At       time.Time                    `json:"at"`
 }
 

@@ -24,6 +24,8 @@ type sessions struct {
 	clock func() time.Time
 	mu    sync.Mutex
 	open  map[string]map[string]time.Time // principal, id: last used
+
+	layers chan store.Descriptor // guarded by mu until it is made: what was just uploaded, for the generator to read ahead
 }
 
 func (s *sessions) use(who, id string, limit int) error {
@@ -143,6 +145,9 @@ func (u *upload) Commit(ctx context.Context, d store.Digest) (store.Descriptor, 
 	})
 	if err == nil || store.CodeOf(err) == store.CodeDigestInvalid || store.CodeOf(err) == store.CodeDenied {
 		u.v.a.uploads.end(u.who, u.in.ID())
+	}
+	if err == nil && !u.small {
+		u.v.a.uploaded(desc)
 	}
 	return desc, u.v.refusedWrite(ctx, u.repo, d, err)
 }
