@@ -2,7 +2,9 @@ package policy_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -175,6 +177,10 @@ func TestBuildKitAttestations(t *testing.T) {
 	at := k.attestation(pusher, app, i.desc.Digest, ocispec.MediaTypeImageConfig, attestationConfig)
 	index := k.index(pusher, app, "v1", i.desc, entry(at, i.desc.Digest))
 	want(t, "waiting", k.get(puller, app, string(at.Digest)), denied)
+	_, err := k.as(puller).Manifest(k.ctx, app, store.Reference{Digest: at.Digest})
+	if e, ok := errors.AsType[*store.Error](err); !ok || !strings.HasPrefix(e.Detail, "attestation.uncovered: ") {
+		t.Errorf("got %v", err)
+	}
 	sig := k.sign(signer, app, index.Digest, k.key)
 	want(t, "its index is signed", k.get(puller, app, string(at.Digest)), string(at.Digest))
 	k.delete(admin, app, string(sig.Digest))

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/json"
 	"flag"
 	"io/fs"
 	"os"
@@ -185,5 +186,49 @@ func TestCatalogue(t *testing.T) {
 	}
 	for name := range used {
 		t.Errorf("the catalogue lacks %s", name)
+	}
+}
+
+// TestGoldenCodes: some golden decision of a shipped policy gives each code that shipped policies give. What others give is shown where it is tested.
+func TestGoldenCodes(t *testing.T) {
+	given := map[string]string{}
+	for _, name := range policies.Names() {
+		for file, text := range shipped(t, name) {
+			if filepath.Ext(file) != ".txtar" {
+				continue
+			}
+			var d policy.Decision
+			for _, member := range txtar.Parse([]byte(text)).Files {
+				if member.Name == "decision.json" {
+					if err := json.Unmarshal(member.Data, &d); err != nil {
+						t.Fatalf("%s: %v", file, err)
+					}
+				}
+			}
+			for _, r := range slices.Concat(d.Deny, d.Warn, d.Shadow) {
+				given[r.Code] = file
+			}
+		}
+	}
+	elsewhere := map[string][2]string{ // code -> file, and what stands for the code there
+		CodeNone: {"set_test.go", "CodeNone"}, CodeError: {"b35_test.go", "CodeError"}, CodeMalformed: {"b35_test.go", "CodeMalformed"}, CodeTimeout: {"b35_test.go", "CodeTimeout"},
+		CodePanic: {"b35_test.go", "CodePanic"}, "policy.incomplete": {"../attack_read_test.go", "signed and incomplete"}, "policy.revoked": {"../image_test.go", "policy.revoked"},
+		"attestation.uncovered": {"../attack_index_test.go", "attestation.uncovered"}, "image.absent": {"../image_test.go", "CodeImageAbsent"}, "image.evidence": {"../image_test.go", "CodeImageEvidence"},
+		"image.malformed": {"../../server/webhook_test.go", "image.malformed"}, "image.unknown": {"../../server/webhook_test.go", "image.unknown"}, "tuf.policies": {"../../cmd/assay/trustfollow_test.go", "tuf.policies"},
+	}
+	for _, c := range policies.Catalogue() {
+		if at, ok := elsewhere[c.Name]; ok {
+			b, err := os.ReadFile(filepath.FromSlash(at[0]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(string(b), at[1]) {
+				t.Errorf("%s does not speak of %s", at[0], c.Name)
+			}
+			continue
+		}
+		if given[c.Name] == "" {
+			t.Errorf("no golden decision gives %s", c.Name)
+		}
 	}
 }

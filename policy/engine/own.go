@@ -26,7 +26,7 @@ func ownBuiltins() []own {
 		{packagesName, packagesDecl(), packagesWeight, findPackages},
 		{"assay.purl.parse", function(types.S), 1, purlParse},
 		{"assay.version.compare", function(types.S, types.S, types.S), 1, versionCompare},
-		{"assay.vers.includes", function(types.S, types.S), 1, versContains},
+		{"assay.vers.includes", function(types.S, types.S), 1, versIncludes},
 		{"assay.licence.category", function(types.S), 1, licenceCategory},
 		{"assay.licence.parse", function(types.S), licenceWeight, licenceParse},
 		{"assay.matching", function(types.NewArray(nil, types.A)), 1, matching},

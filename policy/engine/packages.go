@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/assay-registry/assay/policy"
@@ -94,10 +93,7 @@ func (p *packages) find(q policy.PackageQuery) (*ast.Term, error) {
 	case store.CodeNotFound:
 		return nil, sentence("the packages of the image are not known: it has no SBOM that is indexed")
 	case store.CodeInvalid:
-		if said, ok := errors.AsType[*store.Error](err); ok {
-			return nil, sentence(clean(said.Message, maxMessage))
-		}
-		return nil, sentence("the query is none")
+		return nil, saying(err)
 	default:
 		return nil, fmt.Errorf("the index of packages gives no answer: %w", err)
 	}
