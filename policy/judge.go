@@ -347,7 +347,7 @@ func (a *Admission) everything(ctx context.Context, tx *store.Txn, t *trust, s *
 	if err != nil {
 		return nil, nil, err
 	}
-	s.all, s.parents = own.and(all), parents
+	s.all, s.parents = own.and(all).withoutVerdicts(), parents
 	return s.all, parents, nil
 }
 

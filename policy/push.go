@@ -24,7 +24,8 @@ type incoming struct {
 	alternate store.Digest
 	tags      []string
 	reserved  []referrers.Tag
-	registry  *known // facts of the registry's own statement; nil for everybody else's
+	registry  *known                 // facts of the registry's own statement; nil for everybody else's
+	then      func(*store.Txn) error // ends the transaction of the registry's own statement, or fails it; nil for everybody else's
 }
 
 // PutManifest stores a manifest with its tags, edges and verdict in one commit, or nothing. What is not admitted waits in quarantine.
@@ -105,6 +106,9 @@ func (a *Admission) put(ctx context.Context, in *incoming) (*store.Receipt, erro
 		var err error
 		receipt, err = w.manifest(ctx)
 		queued, waives = w.queued, w.waives
+		if err == nil && in.then != nil {
+			err = in.then(tx)
+		}
 		return err
 	})
 	if err != nil {

@@ -20,11 +20,10 @@ const collectEvery = 60
 // Run does what nobody waits for, until ctx ends: verdicts that a change of trust put in doubt, retries of pending ones, SBOMs, the clocks of
 // quarantine, and the collection of what nothing needs. Everything it does is recorded as work first, so that a restart resumes.
 func (a *Admission) Run(ctx context.Context) error {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		a.runSBOM(ctx)
-	}()
+	var workers sync.WaitGroup
+	workers.Go(func() { a.runSBOM(ctx) })
+	workers.Go(func() { a.runVSA(ctx) })
+	workers.Go(func() { a.runNotify(ctx) })
 	tick := time.NewTicker(period)
 	defer tick.Stop()
 	minutes := 0
@@ -34,7 +33,7 @@ func (a *Admission) Run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			<-done
+			workers.Wait()
 			return nil
 		case <-a.wakeReview:
 		case <-tick.C:
@@ -157,7 +156,7 @@ func (a *Admission) endDenials(ctx context.Context, seq uint64) (bool, error) {
 
 // Housekeep looks at the clocks: pending verdicts are retried, quarantine expires, what expired or was deleted is collected after its grace.
 func (a *Admission) Housekeep(ctx context.Context) error {
-	err := errors.Join(a.clocks(ctx), a.pruneDecisions(ctx), a.pruneWaivers(ctx))
+	err := errors.Join(a.clocks(ctx), a.pruneDecisions(ctx), a.pruneWaivers(ctx), a.forgetTargets(ctx))
 	collected, collectErr := a.local.Collect(ctx, store.DefaultCollect())
 	if collected != (store.Collected{}) {
 		a.log.Info("collected", "links", collected.Links, "contents", collected.Contents, "sessions", collected.Sessions)

@@ -271,11 +271,12 @@ func (w *settling) stands(ctx context.Context, i store.Item, s *subjectManifest)
 // write records a verdict: state, openings, decision, audit and SBOM work change together.
 func (a *Admission) write(tx *store.Txn, t *trust, s *subjectManifest, v *verdict, why cause) error {
 	now, rec, det := a.now(), s.rec, s.det
-	changed := rec.State != v.state
+	changed, recorded := rec.State != v.state, false
 	if v.decision != nil && (changed || det.Decision == "" || det.Code != v.code || det.Reason != v.reason || waivedOtherwise(det.Revision, v.revision)) {
 		det.Decision = v.input.Request.ID
 		v.decision.ID = det.Decision
 		a.putDecision(tx, t, s, v, now)
+		recorded = true
 		a.loud(tx, s, v.decision)
 	}
 	det.Code, det.Reason, det.Remedy, det.Warnings, det.DecidedAt, det.Revision = v.code, clip(v.reason, maxMessage), clip(v.remedy, maxMessage), v.warnings, now, v.revision
@@ -302,6 +303,7 @@ func (a *Admission) write(tx *store.Txn, t *trust, s *subjectManifest, v *verdic
 	}
 	rec.SetDetail(det)
 	tx.PutManifest(s.repo, rec)
+	a.oblige(tx, s, v, recorded)
 	return nil
 }
 
@@ -327,6 +329,7 @@ func (a *Admission) requestSBOM(tx *store.Txn, i store.Item, admitted bool) {
 func (a *Admission) transition(tx *store.Txn, repo store.Name, rec *store.ManifestRecord, det *store.Detail, to store.State, r AuditRecord) {
 	r.Repository, r.Digest, r.From, r.To = repo, rec.Digest, rec.State, to
 	a.audit(tx, r)
+	a.moved(tx, store.Item{Repository: repo, Digest: rec.Digest}, rec.Kind, rec.State, to, det, r)
 	rec.State, det.ChangedAt, det.Staged = to, a.now(), false
 	if to == store.StateAdmitted {
 		det.EverAdmitted = true

@@ -1,0 +1,273 @@
+package policy
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/assay-registry/assay/store"
+)
+
+// Event is what a target is told: CloudEvents 1.0, JSON format. Its id stays the same however often it is delivered.
+type Event struct {
+	SpecVersion string    `json:"specversion"`
+	ID          string    `json:"id"`
+	Source      string    `json:"source"` // the verifier of summaries: this registry
+	Type        string    `json:"type"`   // EventPrefix and a name
+	Subject     string    `json:"subject"`
+	Time        time.Time `json:"time"`
+	ContentType string    `json:"datacontenttype"`
+	Data        EventData `json:"data"`
+}
+
+// EventData says what happened. Nothing of an image's bytes enters, and no name of a person.
+type EventData struct {
+	Repository store.Name   `json:"repository"`
+	Digest     store.Digest `json:"digest"`
+	From       State        `json:"from,omitempty"`
+	To         State        `json:"to"`
+	Code       string       `json:"code,omitempty"`
+	Reason     string       `json:"reason,omitempty"`
+	Decision   string       `json:"decision_id,omitempty"`
+	Deny       []string     `json:"deny,omitempty"` // codes
+	Warn       []string     `json:"warn,omitempty"`
+}
+
+// EventPrefix begins every event's type.
+const EventPrefix = "io.github.assay-registry.image."
+
+// The names of events: new states, and what a policy asked to be told.
+const (
+	EventAdmitted    = "admitted"
+	EventQuarantined = "quarantined"
+	EventRevoked     = "revoked"
+	EventExpired     = "expired"
+	EventDeleted     = "deleted"
+	EventObligation  = "obligation"
+)
+
+// EventNames lists all of them.
+func EventNames() []string {
+	return []string{EventAdmitted, EventQuarantined, EventRevoked, EventExpired, EventDeleted, EventObligation}
+}
+
+func eventName(s State) string {
+	switch s {
+	case StateAdmitted, StateQuarantined, StateRevoked, StateExpired:
+		return string(s)
+	case StateTombstoned:
+		return EventDeleted
+	}
+	return ""
+}
+
+// Target is who is told what.
+type Target struct {
+	URL          string
+	Repositories store.Globs
+	Events       []string // names
+	Post         Poster
+}
+
+// Poster delivers to one target: a client of its own, so that what one does to its connections is no other's trouble.
+type Poster interface {
+	// Post sends a document of type application/cloudevents+json and returns the status of the answer, without following redirects. An error says that nothing answered.
+	Post(ctx context.Context, body []byte) (status int, err error)
+}
+
+// id is the target's in keys: its address may hold what is nobody's business.
+func (t Target) id() string {
+	sum := sha256.Sum256([]byte(t.URL))
+	return hex.EncodeToString(sum[:8])
+}
+
+// name is the target's for people: an address without path and query, which may be a secret.
+func (t Target) name() string {
+	u, err := url.Parse(t.URL)
+	if err != nil {
+		return "?"
+	}
+	return u.Scheme + "://" + u.Host
+}
+
+func (a *Admission) targetName(id string) string {
+	for _, t := range a.o.Targets {
+		if t.id() == id {
+			return t.name()
+		}
+	}
+	return "(not configured any more)"
+}
+
+func eventOf(source, name string, i store.Item, det *store.Detail, from, to State) *Event {
+	e := &Event{SpecVersion: "1.0", Source: source, Type: EventPrefix + name, Subject: string(i.Repository) + "@" + string(i.Digest), ContentType: "application/json",
+		Data: EventData{Repository: i.Repository, Digest: i.Digest, From: from, To: to, Code: det.Code, Reason: det.Reason, Decision: det.Decision}}
+	if from == to {
+		e.Data.From = ""
+	}
+	return e
+}
+
+// tell queues an event for each target that wants it, in the transaction of what it is about.
+func (a *Admission) tell(tx *store.Txn, e *Event) {
+	var body []byte
+	for _, t := range a.o.Targets {
+		if !t.Repositories.Match(e.Data.Repository) || !slices.Contains(t.Events, e.Type[len(EventPrefix):]) {
+			continue
+		}
+		if body == nil {
+			e.Time = a.now()
+			e.ID = a.local.ID(e.Time)
+			var err error
+			if body, err = json.Marshal(e); err != nil {
+				a.log.Error("an event does not marshal", "error", err)
+				return
+			}
+		}
+		w := &obliged{Event: body, Item: store.Item{Repository: e.Data.Repository, Digest: e.Data.Digest}, At: e.Time}
+		w.put(tx.Space(spaceObligation), []byte("n"+t.id()+"\x00"+e.ID))
+	}
+	if body != nil {
+		tx.AfterCommit(func() { a.told.wake() })
+	}
+}
+
+// How long what cannot be delivered is tried, and how long it is shown after.
+const (
+	giveUp     = 72 * time.Hour
+	keepFailed = 7 * 24 * time.Hour
+)
+
+// bells wakes the workers of all targets.
+type bells struct{ each []chan struct{} }
+
+func (b *bells) wake() {
+	for _, c := range b.each {
+		wake(c)
+	}
+}
+
+// runNotify delivers events until ctx ends, to each target by a worker of its own: one that does not answer holds up no other.
+func (a *Admission) runNotify(ctx context.Context) {
+	var workers sync.WaitGroup
+	for n, t := range a.o.Targets {
+		workers.Go(func() {
+			tick := time.NewTicker(sbomBackoff)
+			defer tick.Stop()
+			var rest resting
+			for {
+				if err := a.deliver(ctx, t, &rest); err != nil && ctx.Err() == nil {
+					a.log.Error("the delivery of events stopped and is tried again", "target", t.name(), "error", err)
+				}
+				select {
+				case <-ctx.Done():
+					return
+				case <-a.told.each[n]:
+				case <-tick.C:
+				}
+			}
+		})
+	}
+	workers.Wait()
+}
+
+// resting is how long a target that did not answer at all is left alone.
+type resting struct {
+	failures int
+	until    time.Time
+}
+
+// Deliver delivers what is due to every target once, whoever of them rested before.
+func (a *Admission) Deliver(ctx context.Context) error {
+	var errs []error
+	for _, t := range a.o.Targets {
+		errs = append(errs, a.deliver(ctx, t, &resting{}))
+	}
+	return errors.Join(append(errs, ctx.Err())...)
+}
+
+// deliver goes through what waits for one target, oldest first. An answer that is no success postpones that event alone; no answer ends the round.
+func (a *Admission) deliver(ctx context.Context, t Target, rest *resting) error {
+	if a.now().Before(rest.until) {
+		return nil
+	}
+	return a.eachObligation(ctx, "n"+t.id()+"\x00", func(key []byte, w *obliged) (bool, error) {
+		now := a.now()
+		switch {
+		case w.Failed && now.Before(w.Next), !w.Failed && now.Before(w.Next):
+			return true, nil
+		case w.Failed:
+			return true, a.done(ctx, key)
+		}
+		status, err := t.Post.Post(ctx, w.Event)
+		if ctx.Err() != nil {
+			return false, ctx.Err()
+		}
+		if err == nil && status/100 == 2 {
+			rest.failures = 0
+			return true, a.done(ctx, key)
+		}
+		w.Attempts++
+		w.Next, w.Reason = now.Add(delay(w.Attempts)), reasonOf(status, err)
+		if now.Sub(w.At) >= giveUp {
+			w.Failed, w.Next = true, now.Add(keepFailed)
+		}
+		a.log.Warn("an event could not be delivered", "target", t.name(), "repository", w.Item.Repository, "attempt", w.Attempts, "reason", w.Reason, "given_up", w.Failed)
+		if err != nil {
+			rest.failures++
+			rest.until = now.Add(delay(rest.failures))
+		}
+		return err == nil, a.local.Update(ctx, func(tx *store.Txn) error {
+			w.put(tx.Space(spaceObligation), key)
+			return nil
+		})
+	})
+}
+
+func reasonOf(status int, err error) string {
+	switch {
+	case err != nil:
+		return clip(err.Error(), maxMessage)
+	case status/100 == 3:
+		return fmt.Sprintf("it answered %d: redirects are not followed; configure the address that it leads to", status)
+	}
+	return fmt.Sprintf("it answered %d", status)
+}
+
+func (a *Admission) done(ctx context.Context, key []byte) error {
+	return a.local.Update(ctx, func(tx *store.Txn) error {
+		tx.Space(spaceObligation).Delete(key)
+		return nil
+	})
+}
+
+// forgetTargets drops what waits for targets that are configured no more.
+func (a *Admission) forgetTargets(ctx context.Context) error {
+	var gone [][]byte
+	if err := a.eachObligation(ctx, "n", func(key []byte, _ *obliged) (bool, error) {
+		if !slices.ContainsFunc(a.o.Targets, func(t Target) bool { return len(key) > 17 && string(key[1:17]) == t.id() }) {
+			gone = append(gone, key)
+		}
+		return true, nil
+	}); err != nil {
+		return err
+	}
+	for part := range slices.Chunk(gone, batch) {
+		if err := a.local.Update(ctx, func(tx *store.Txn) error {
+			for _, key := range part {
+				tx.Space(spaceObligation).Delete(key)
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
