@@ -34,11 +34,12 @@ func TestAHundredThousandImages(t *testing.T) {
 		t.Fatal(err)
 	}
 	k, e := newKit(t, kv), newEstate(11, packages, names)
+	k.x.SetBatch(2048, 4<<20)
 	start := time.Now()
 	sample := map[store.Item]*sbom.Inventory{}
 	for n := 0; n < images; {
 		if err := k.local.Update(k.ctx, func(tx *store.Txn) error {
-			for range 128 {
+			for range 2048 {
 				i, inv := image(fmt.Sprintf("team%d/app%d", n%97, n%1009), n), e.next()
 				if err := k.x.Put(tx, i, index.Origin{Kind: "generated", Document: i.Digest}, inv); err != nil {
 					return err
@@ -53,11 +54,11 @@ func TestAHundredThousandImages(t *testing.T) {
 			t.Fatal(err)
 		}
 		k.fold()
-		if n%6400 == 0 {
+		if n%20480 == 0 {
 			t.Logf("%d images after %.0f s", n, time.Since(start).Seconds())
 		}
 	}
-	stored := (images + 127) / 128 * 128
+	stored := (images + 2047) / 2048 * 2048
 	t.Logf("indexed in %.1f s, %.2f ms per image", time.Since(start).Seconds(), time.Since(start).Seconds()*1000/float64(stored))
 	latencies(t, k, names)
 	for _, q := range naiveQueries(names) {

@@ -26,7 +26,7 @@ type edit struct {
 	before   []byte // the counters' record as it was
 	counts   [counters]uint32
 	writes   map[string][]byte // nil: deleted
-	postings map[string]*set
+	postings map[string]*change
 	versions map[uint32]*stored
 	changed  map[uint32]bool // versions to be written
 	suspect  map[uint32]bool // names that may have lost their last version
@@ -34,7 +34,7 @@ type edit struct {
 }
 
 func (e *edit) begin(r store.SpaceReader) error {
-	*e = edit{r: r, writes: map[string][]byte{}, postings: map[string]*set{}, versions: map[uint32]*stored{}, changed: map[uint32]bool{}, suspect: map[uint32]bool{}}
+	*e = edit{r: r, writes: map[string][]byte{}, postings: map[string]*change{}, versions: map[uint32]*stored{}, changed: map[uint32]bool{}, suspect: map[uint32]bool{}}
 	e.before = bytes.Clone(r.Get([]byte("#")))
 	counts, err := readCounters(e.before)
 	e.counts = counts
@@ -140,9 +140,7 @@ func (e *edit) internVersion(v *PackageVersion) (uint32, error) {
 	s.members = slices.Compact(s.members)
 	e.versions[id], e.changed[id] = s, true
 	for _, l := range s.members {
-		if err := e.post(numberKey('c', l, chunkOf(id)), id, true); err != nil {
-			return 0, err
-		}
+		e.post(numberKey('c', l, chunkOf(id)), id, true)
 	}
 	return id, nil
 }
@@ -162,50 +160,61 @@ func (e *edit) version(id uint32) (*stored, error) {
 	return s, err
 }
 
-// post adds a number to a posting or takes it off.
-func (e *edit) post(key []byte, n uint32, add bool) error {
-	m, err := e.posting(key)
-	if err != nil {
-		return err
+// change is what becomes of one posting. A commit changes few numbers of many postings, so they are not unpacked before the end.
+type change struct{ add, remove []uint32 }
+
+// post adds a number to a posting or takes it off. A number is given once in an edit for each posting: images are queued once.
+func (e *edit) post(key []byte, n uint32, add bool) {
+	c := e.postings[string(key)]
+	if c == nil {
+		c = &change{}
+		e.postings[string(key)] = c
 	}
 	if add {
-		m.add(n)
+		c.add = append(c.add, n)
 	} else {
-		m.remove(n)
+		c.remove = append(c.remove, n)
+	}
+}
+
+// flush writes the postings of a class (0: of all that are left). The versions in them learn of chunks that begin or cease to have them.
+func (e *edit) flush(class byte) error {
+	for key, c := range e.postings {
+		if class != 0 && key[0] != class {
+			continue
+		}
+		delete(e.postings, key)
+		m, before := set{}, e.get([]byte(key))
+		if before != nil {
+			if err := orInto(m[:], before); err != nil {
+				return err
+			}
+		}
+		for _, n := range c.remove {
+			m.remove(n)
+		}
+		for _, n := range c.add {
+			m.add(n)
+		}
+		empty := m.empty()
+		if empty {
+			e.delete([]byte(key))
+		} else {
+			e.put([]byte(key), m.encode())
+		}
+		if key[0] == 'i' && empty != (before == nil) {
+			if err := e.spread([]byte(key), !empty); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
 
-func (e *edit) posting(key []byte) (*set, error) {
-	m := e.postings[string(key)]
-	if m == nil {
-		m = &set{}
-		if b := e.get(key); b != nil {
-			if err := orInto(m[:], b); err != nil {
-				return nil, err
-			}
-		}
-		e.postings[string(key)] = m
-	}
-	return m, nil
-}
-
-// postVersion adds an image to a version or takes it off, and keeps the version's list of chunks. A version without images goes.
-func (e *edit) postVersion(id, number uint32, add bool) error {
-	chunk := chunkOf(number)
-	m, err := e.posting(numberKey('i', chunk, id))
-	if err != nil {
-		return err
-	}
-	was := !m.empty()
-	if add {
-		m.add(number)
-	} else {
-		m.remove(number)
-	}
-	if is := !m.empty(); is == was {
-		return nil
-	}
+// spread adds a chunk to those of a version, or takes it off.
+func (e *edit) spread(posting []byte, add bool) error {
+	chunk, _ := numberIn(posting, 0)
+	id, _ := numberIn(posting, 1)
 	v, err := e.version(id)
 	if err != nil {
 		return err
@@ -223,6 +232,9 @@ func (e *edit) postVersion(id, number uint32, add bool) error {
 
 // finish turns postings and versions into writes.
 func (e *edit) finish() error {
+	if err := e.flush('i'); err != nil {
+		return err
+	}
 	for id := range e.changed {
 		v := e.versions[id]
 		if len(v.chunks) > 0 {
@@ -247,12 +259,8 @@ func (e *edit) finish() error {
 			e.delete(numberKey('N', name))
 		}
 	}
-	for key, m := range e.postings {
-		if m.empty() {
-			e.delete([]byte(key))
-			continue
-		}
-		e.put([]byte(key), m.encode())
+	if err := e.flush(0); err != nil {
+		return err
 	}
 	e.counts[countGeneration]++
 	w := writer{}
@@ -273,9 +281,7 @@ func (e *edit) forget(id uint32, s *stored) error {
 	e.delete(versionKey(s.name, v.Version, v.sum()))
 	e.suspect[s.name] = true
 	for _, l := range s.members {
-		if err := e.post(numberKey('c', l, chunkOf(id)), id, false); err != nil {
-			return err
-		}
+		e.post(numberKey('c', l, chunkOf(id)), id, false)
 	}
 	return nil
 }

@@ -52,7 +52,7 @@ func (x *Index) foldBatch(ctx context.Context) (int, error) {
 	if err := x.local.View(ctx, func(s store.Snapshot) (err error) {
 		e = &edit{}
 		r := s.Space(space)
-		if queue = r.Scan([]byte("q"), []byte("r"), batchImages); len(queue) == 0 {
+		if queue = r.Scan([]byte("q"), []byte("r"), x.images); len(queue) == 0 {
 			return nil
 		}
 		if err = e.begin(r); err != nil {
@@ -62,7 +62,7 @@ func (x *Index) foldBatch(ctx context.Context) (int, error) {
 			if err := e.take(p); err != nil {
 				return err
 			}
-			if e.weight > batchVersions {
+			if e.weight > x.versions {
 				queue = queue[:i+1]
 				break
 			}
@@ -161,9 +161,7 @@ func (e *edit) putImage(image store.Item, q *queued, now []uint32, had *forward,
 	} else {
 		f.number = e.next(countImages)
 		e.put(numberKey('m', f.number), imageKey('m', image)[1:])
-		if err := e.post(repositoryKey(image.Repository, chunkOf(f.number)), f.number, true); err != nil {
-			return err
-		}
+		e.post(repositoryKey(image.Repository, chunkOf(f.number)), f.number, true)
 	}
 	w := writer{}
 	w.ascending(now)
@@ -188,7 +186,8 @@ func (e *edit) dropImage(image store.Item, had *forward, old []uint32) error {
 	e.leaveSet(had.set, had.number)
 	e.delete(imageKey('f', image))
 	e.delete(numberKey('m', had.number))
-	return e.post(repositoryKey(image.Repository, chunkOf(had.number)), had.number, false)
+	e.post(repositoryKey(image.Repository, chunkOf(had.number)), had.number, false)
+	return nil
 }
 
 // leaveSet takes an image off a set, and the set away with its last image.
@@ -207,10 +206,9 @@ func (e *edit) exchange(number uint32, old, now []uint32) error {
 		return err
 	}
 	chunk := chunkOf(number)
-	if err := differ(before, after, func(l uint32, add bool) error { return e.post(numberKey('j', chunk, l), number, add) }); err != nil {
-		return err
-	}
-	return differ(old, now, func(v uint32, add bool) error { return e.postVersion(v, number, add) })
+	differ(before, after, func(l uint32, add bool) { e.post(numberKey('j', chunk, l), number, add) })
+	differ(old, now, func(v uint32, add bool) { e.post(numberKey('i', chunk, v), number, add) })
+	return nil
 }
 
 // members lists the licences of both sets, rising.
@@ -233,22 +231,17 @@ func (e *edit) members(old, now []uint32) (before, after []uint32, err error) {
 }
 
 // differ calls fn for what is in one of two rising lists alone.
-func differ(old, now []uint32, fn func(n uint32, add bool) error) error {
+func differ(old, now []uint32, fn func(n uint32, add bool)) {
 	for len(old) > 0 || len(now) > 0 {
 		switch {
 		case len(now) == 0 || len(old) > 0 && old[0] < now[0]:
-			if err := fn(old[0], false); err != nil {
-				return err
-			}
+			fn(old[0], false)
 			old = old[1:]
 		case len(old) == 0 || now[0] < old[0]:
-			if err := fn(now[0], true); err != nil {
-				return err
-			}
+			fn(now[0], true)
 			now = now[1:]
 		default:
 			old, now = old[1:], now[1:]
 		}
 	}
-	return nil
 }
