@@ -106,11 +106,7 @@ func spdxPackage(p *pull) (e spdxElement) {
 		case "sourceInfo":
 			e.source = p.text()
 		case "externalRefs":
-			p.array(func() {
-				if kind, locator := p.two("referenceType", "referenceLocator"); kind == "purl" && e.purl == "" {
-					e.purl = locator
-				}
-			})
+			p.array(func() { e.reference(p) })
 		case "attributionTexts":
 			p.array(func() { e.note(p.text()) })
 		case "annotations":
@@ -120,6 +116,24 @@ func spdxPackage(p *pull) (e spdxElement) {
 		}
 	})
 	return e
+}
+
+// reference reads an external reference. Most are of kinds that nobody asks for, so nothing is copied before it is known.
+func (e *spdxElement) reference(p *pull) {
+	var kind, locator []byte
+	p.object(func(key []byte) {
+		switch string(key) {
+		case "referenceType":
+			kind = p.bytes()
+		case "referenceLocator":
+			locator = p.bytes()
+		default:
+			p.skip()
+		}
+	})
+	if string(kind) == "purl" && e.purl == "" {
+		e.purl = string(locator)
+	}
 }
 
 // note reads what Trivy says beside a package.
