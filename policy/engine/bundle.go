@@ -43,6 +43,9 @@ const (
 	DataFile = "data.json"
 )
 
+// defaultPlugin is the name under which Open Policy Agent writes that a signature is verified as its documentation says.
+const defaultPlugin = "_default"
+
 // Bundle is policies as Open Policy Agent packs them.
 type Bundle struct {
 	Files map[string]string // modules, and data.json, by path
@@ -64,17 +67,22 @@ func ReadBundle(r io.Reader) (*Bundle, error) {
 	b := &Bundle{Files: map[string]string{}, all: map[string][]byte{}}
 	for archive := tar.NewReader(unpacked); ; {
 		h, err := archive.Next()
-		if packed.N <= 0 || unpacked.N <= 0 {
+		ended := errors.Is(err, io.EOF)
+		switch {
+		case err == nil:
+			err = b.add(h, archive)
+		case ended:
+			err = nil
+		default:
+			err = store.Errorf(store.CodeInvalid, "it is no bundle: the archive is damaged")
+		}
+		switch {
+		case packed.N <= 0 || unpacked.N <= 0:
 			return nil, store.Errorf(store.CodeInvalid, "a bundle has at most %d MiB, and %d unpacked", MaxBundle>>20, maxUnpacked>>20)
-		}
-		if errors.Is(err, io.EOF) {
-			return b, b.interpret()
-		}
-		if err != nil {
-			return nil, store.Errorf(store.CodeInvalid, "it is no bundle: the archive is damaged")
-		}
-		if err := b.add(h, archive); err != nil {
+		case err != nil:
 			return nil, err
+		case ended:
+			return b, b.interpret()
 		}
 	}
 }
@@ -161,7 +169,7 @@ func (b *Bundle) Verify(keyPEM []byte) error {
 		return store.Errorf(store.CodeInvalid, "the bundle is not signed; sign it: opa sign --bundle, or write bundle_key: unsigned")
 	}
 	var s bundle.SignaturesConfig
-	if store.StrictJSON(text) != nil || json.Unmarshal(text, &s) != nil || len(s.Signatures) != 1 || s.Plugin != "" {
+	if store.StrictJSON(text) != nil || json.Unmarshal(text, &s) != nil || len(s.Signatures) != 1 || s.Plugin != "" && s.Plugin != defaultPlugin {
 		return store.Errorf(store.CodeInvalid, "the bundle's %s has not exactly one signature", fileSignatures)
 	}
 	algorithm, err := algorithmOf(keyPEM, s.Signatures[0])
