@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/assay-registry/assay/policies"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify"
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
 )
@@ -276,5 +279,82 @@ func TestB35_Source(t *testing.T) {
 		if got := problems(t, Policy{Source: map[string]string{"p.rego": source}}); got == "" {
 			t.Errorf("%s: it loads", name)
 		}
+	}
+}
+
+// TestB35_Entries: what is no answer is none at every entry point, and harms no other policy and no other entry point.
+func TestB35_Entries(t *testing.T) {
+	for name, c := range map[string]struct{ rule, code string }{
+		"undefined":         {`%s.deny := {"x"} if input.subject.size < 0`, CodeMalformed},
+		"nothing else":      {`%s.deny := true`, CodeMalformed},
+		"an error":          {`%s.deny contains {"code": "a.b", "msg": "no"} if to_number(input.subject.digest) > 1`, CodeError},
+		"a loop":            {`%s.deny contains {"code": "a.b", "msg": "no"} if { r := numbers.range(1, 90000); some a in r; some b in r; some c in r; a + b + c == -1 }`, CodeTimeout},
+		"memory":            {`%s.deny contains {"code": "a.b", "msg": "no"} if count(numbers.range(1, 1000000000)) == 0`, CodeError},
+		"a matching of all": {`%s.deny contains {"code": "a.b", "msg": "no"} if { l := numbers.range(1, 256); some a in numbers.range(1, 90000); assay.matching([l | some _ in numbers.range(1, 64)]).value == a - a }`, CodeTimeout},
+	} {
+		for _, e := range entryNames() {
+			o := Options{}
+			if c.code == CodeError {
+				o.Deadline = time.Second
+			}
+			s := set(t, o, bind("bad", fmt.Sprintf(c.rule, e), ""), bind("good", fmt.Sprintf(`%s.deny contains {"code": "a.good", "msg": "no"}`, e), ""))
+			start := time.Now()
+			d := decide(t, s, ask(e))
+			if elapsed := time.Since(start); elapsed > 2*time.Second {
+				t.Errorf("%s at %s took %v", name, e, elapsed)
+			}
+			if codes(d.Deny) != c.code+" a.good" || d.Allow {
+				t.Errorf("%s at %s: %s", name, e, codes(d.Deny))
+			}
+		}
+	}
+}
+
+// TestB35_Shipped: no shipped policy admits, fails or outlasts its deadline on an input that has nothing, or a hundred of everything with words that nobody wrote.
+func TestB35_Shipped(t *testing.T) {
+	for _, name := range policies.Names() {
+		source, err := BuiltinSource("builtin:" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := Policy{Source: source, Params: map[string]any{}}
+		if name == "attested" {
+			p.Params["require"] = []any{map[string]any{"predicate_types": "**", "results": []any{"PASSED"}}}
+		}
+		p.Name, p.Repositories = name, store.Globs{"**"}
+		s := set(t, Options{Deadline: time.Second}, p)
+		for _, e := range entryNames() {
+			empty, full := ask(e), ask(e)
+			hostile(full)
+			for _, in := range []*policy.Input{empty, full} {
+				d := decide(t, s, in)
+				for _, r := range slices.Concat(d.Deny, d.Warn) {
+					if strings.HasPrefix(r.Code, "policy.") {
+						t.Errorf("%s at %s: %s", name, e, r.Code)
+					}
+				}
+			}
+		}
+	}
+}
+
+// hostile fills an input with the words of strangers.
+func hostile(in *policy.Input) {
+	word := "\x1b[31m%s%d{}*?[](|\"\u202e" + strings.Repeat("x", 900)
+	in.Subject.Tag, in.Subject.FirstSeen = "v1", noon()
+	in.Config = &policy.ConfigInput{User: word, Created: word, Entrypoint: []string{word}, Labels: map[string]string{word: word}, Base: &policy.BaseInput{Name: word}}
+	in.Manifest = &policy.ManifestInput{Annotations: map[string]string{"org.opencontainers.image.base.name": word}}
+	in.SBOM = &policy.SBOMInput{Present: true, Origin: "generated", Format: word, Verified: true, Packages: &policy.PackagesInput{Count: 1, ByLicense: map[string]int{}}}
+	in.K8s = &policy.K8sInput{Namespace: word, Image: word, Container: word, ContainerKind: "ephemeral", Registry: word}
+	in.Tags = &policy.TagsInput{Visible: []string{word}, PreviousDigest: evidenceA}
+	for i := range 100 {
+		one := fmt.Sprintf("%s%d", word, i)
+		in.Config.EnvNames, in.Config.ExposedPorts = append(in.Config.EnvNames, one), append(in.Config.ExposedPorts, one)
+		in.SBOM.Packages.ByLicense[one] = 1
+		in.Signatures = append(in.Signatures, policy.SignatureInput{Evidence: evidenceA, Verified: i%2 == 0, Authority: one, Identity: one, Issuer: one, KeyID: one, ClaimedReference: one, Code: verify.CodeInvalid})
+		in.Attestations = append(in.Attestations, policy.AttestationInput{Evidence: evidenceA, Layer: evidenceA, PredicateType: "https://cosign.sigstore.dev/attestation/vuln/v1", Verified: i%2 == 0, Authority: "a", KeyID: one,
+			Summary: map[string]any{"finished": one, "db_time": "2026-11-31T00:00:00Z", "counts": map[string]any{"critical": 1}, "result": one,
+				"top": []any{map[string]any{"id": one, "severity": "critical", "package": one, "published": one}}}},
+			policy.AttestationInput{Evidence: evidenceA, Layer: evidenceA, PredicateType: "https://openvex.dev/ns", Verified: true, Authority: "a", KeyID: one})
 	}
 }
