@@ -34,7 +34,8 @@ type Options struct {
 	Authorities []verify.Authority // of the configuration; those of the store are added
 	Rules       []RepositoryRule
 	Waivers     WaiverRules
-	Decisions   LogRecorder // nil: no decision log
+	Decisions   LogRecorder   // nil: no decision log
+	LogKey      crypto.Signer // signs the end of the audit log; nil: nobody does
 	// QuarantineMax is how long content may wait for evidence, QuarantineGrace how long expired and deleted content is kept after.
 	QuarantineMax   time.Duration
 	QuarantineGrace time.Duration

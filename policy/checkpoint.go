@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -23,6 +24,8 @@ type Checkpoint struct {
 	Head string    `json:"head"` // of the last: 64 hexadecimal digits; zeros where there is none
 	At   time.Time `json:"at"`
 	Note string    `json:"note,omitempty"` // the signed text
+
+	met bool // a record was met at which it was made
 }
 
 // The logs that have checkpoints.
@@ -91,4 +94,20 @@ func ParseCheckpoint(note string, public crypto.PublicKey) (*Checkpoint, error) 
 	}
 	c.Size, c.Head, c.At = size, hex.EncodeToString(head), at
 	return c, nil
+}
+
+// Documents of the store are JSON.
+func quoteNote(note string) []byte {
+	b, err := json.Marshal(note)
+	if err != nil {
+		panic("policy: a note that does not marshal") // a string
+	}
+	return b
+}
+
+func unquoteNote(b []byte) (note string, err error) {
+	if err = json.Unmarshal(b, &note); err != nil {
+		err = store.Errorf(store.CodeInvalid, "it is damaged")
+	}
+	return note, err
 }

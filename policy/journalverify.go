@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
+	"time"
 )
 
 // LogReport is what verifying a log found.
@@ -38,7 +38,12 @@ func (j *Journal) Verify(external ...*Checkpoint) (*LogReport, error) {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		r.problem("the record of what retention removed does not verify: %s", sentenceOf(err))
 	}
-	wanted := slices.Clone(external)
+	var wanted []*Checkpoint
+	for _, c := range external {
+		kept := *c
+		kept.met = false
+		wanted = append(wanted, &kept)
+	}
 	if own, err := j.stored(fileCheckpoint); err == nil {
 		wanted = append(wanted, own)
 	} else if !errors.Is(err, fs.ErrNotExist) {
@@ -46,33 +51,42 @@ func (j *Journal) Verify(external ...*Checkpoint) (*LogReport, error) {
 	} else if names, _ := j.segments(); len(names) > 0 {
 		r.problem("the log's own checkpoint is missing")
 	}
-	met := map[*Checkpoint]bool{}
-	meet := func() {
-		for _, c := range wanted {
-			if c.Size == r.Size {
-				if met[c] = true; c.Head != r.Head {
-					r.problem("record %d is not the one that the checkpoint of %s was made of: the log was changed before it, or is another", c.Size, c.At.UTC().Format("2006-01-02 15:04:05"))
-				}
-			}
-		}
-	}
+	meet := r.meeting(wanted)
 	meet()
 	if err := j.follow(r, meet); err != nil {
 		return nil, err
 	}
+	r.compare(wanted)
+	r.OK = len(r.Problems) == 0
+	return r, nil
+}
+
+// meeting compares checkpoints with the record at which they were made, whenever it is called after one.
+func (r *LogReport) meeting(wanted []*Checkpoint) func() {
+	return func() {
+		for _, c := range wanted {
+			if c.Size != r.Size {
+				continue
+			}
+			if c.met = true; c.Head != r.Head {
+				r.problem("record %d is not the one that the checkpoint of %s was made of: the log was changed before it, or is another", c.Size, c.At.UTC().Format(time.DateTime))
+			}
+		}
+	}
+}
+
+// compare reports the checkpoints whose record was not met.
+func (r *LogReport) compare(wanted []*Checkpoint) {
 	for _, c := range wanted {
 		switch {
-		case met[c]:
+		case c.met:
 		case c.Size > r.Size:
-			r.problem("the checkpoint of %s says that there are %d records, and there are %d: the end was cut off, or an older copy was put back", c.At.UTC().Format("2006-01-02 15:04:05"), c.Size, r.Size)
-		case c.Size < r.First:
-			// retention removed it
+			r.problem("the checkpoint of %s says that there are %d records, and there are %d: the end was cut off, or an older copy was put back", c.At.UTC().Format(time.DateTime), c.Size, r.Size)
+		case c.Size < r.First: // retention removed it
 		default:
 			r.problem("record %d, at which a checkpoint was made, is missing", c.Size)
 		}
 	}
-	r.OK = len(r.Problems) == 0
-	return r, nil
 }
 
 // follow reads the chain, and calls meet after every record.

@@ -66,6 +66,15 @@ func (c *call) administer(routeErr error) error {
 	if c.route.Endpoint == EndpointVerify && c.r.Method == http.MethodPost {
 		return c.verifyImages()
 	}
+	switch c.route.Endpoint {
+	case EndpointWaivers, EndpointWaiver, EndpointRevokeWaiver:
+		return c.waivers(c.h.options.Waivers)
+	case EndpointDecisions, EndpointDecisionsExport, EndpointDecisionsCheckpoint, EndpointDecisionsVerify:
+		return c.logged(c.h.options.Decisions)
+	}
+	if c.route.Endpoint == EndpointAuditCheckpoint || c.route.Endpoint == EndpointAuditVerify {
+		return c.sealed(c.h.options.Sealed)
+	}
 	if c.h.options.Admin == nil {
 		return store.Errorf(store.CodeUnsupported, "this registry has no administration")
 	}

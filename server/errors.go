@@ -38,7 +38,7 @@ func (c *call) fail(err error) {
 		return
 	}
 	status := e.Status()
-	c.code = e.Code
+	c.code, c.refused = e.Code, e
 	h := c.w.Header()
 	switch status {
 	case http.StatusUnauthorized:

@@ -60,6 +60,11 @@ func TestWire(t *testing.T) {
 			"root POST /api/v1/trust/import/acme-tuf Content-Type: application/gzip", "root POST /api/v1/authorities/release/revoke Content-Type: application/json", "root POST /api/v1/authorities/release/revoke Content-Type: application/json",
 			"dev POST /api/v1/authorities/release/restore Content-Type: application/json", "root GET /api/v1/trust/revocations", "root POST /api/v1/authorities/release/restore Content-Type: application/json", "root GET /api/v1/trust/revocations", "root GET /api/v1/trust/import/acme-tuf",
 		}, map[int][]byte{1: []byte("{}"), 4: []byte("stale"), 5: []byte("fresh"), 6: []byte(`{"kind":"serial","value":"7f","reason":"lost"}`), 7: []byte(`{"kind":"colour","value":"red"}`), 8: []byte(`{"kind":"serial","value":"7f"}`), 10: []byte(`{"kind":"serial","value":"7f"}`)}},
+		{"exceptions", excepting, []string{
+			"root GET /api/v1/waivers", "root GET /api/v1/waivers/W-7", "root GET /api/v1/waivers/W-8", "root POST /api/v1/waivers/W-7/revoke Content-Type: application/json", "dev GET /api/v1/waivers", "- GET /api/v1/waivers",
+			"root DELETE /api/v1/waivers/W-7", "root GET /api/v1/decisions?repository=acme/app", "root GET /api/v1/decisions?colour=red", "root GET /api/v1/decisions/export?since=2026-01-01T00:00:00Z", "root GET /api/v1/decisions/checkpoint",
+			"root POST /api/v1/decisions/verify Content-Type: application/json", "root GET /api/v1/audit/checkpoint", "root POST /api/v1/audit/verify Content-Type: application/json", "dev POST /api/v1/audit/verify Content-Type: application/json",
+		}, map[int][]byte{3: []byte(`{"reason":"a mistake"}`), 11: []byte(`{"checkpoint":"signed\n"}`), 13: []byte("{}"), 14: []byte("{}")}},
 	} {
 		t.Run(file.name, func(t *testing.T) {
 			make := file.house

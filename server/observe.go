@@ -79,6 +79,7 @@ func (h *Handler) finish(c *call, took time.Duration) {
 	if received > 0 {
 		h.metrics.received.WithLabelValues(route).Add(float64(received))
 	}
+	h.record(c, took)
 	level := slog.LevelInfo
 	if c.route.Endpoint == EndpointHealth || c.route.Endpoint == EndpointReady || c.route.Endpoint == EndpointMetrics {
 		level = slog.LevelDebug

@@ -41,6 +41,16 @@ const (
 	EndpointUser        Endpoint = "user"        // /api/v1/users/<name>
 	EndpointCheck       Endpoint = "check"       // /api/v1/check
 
+	EndpointWaivers             Endpoint = "waivers"              // /api/v1/waivers
+	EndpointWaiver              Endpoint = "waiver"               // /api/v1/waivers/<id>
+	EndpointRevokeWaiver        Endpoint = "revoke_waiver"        // /api/v1/waivers/<id>/revoke
+	EndpointDecisions           Endpoint = "decisions"            // /api/v1/decisions
+	EndpointDecisionsExport     Endpoint = "decisions_export"     // /api/v1/decisions/export
+	EndpointDecisionsCheckpoint Endpoint = "decisions_checkpoint" // /api/v1/decisions/checkpoint
+	EndpointDecisionsVerify     Endpoint = "decisions_verify"     // /api/v1/decisions/verify
+	EndpointAuditCheckpoint     Endpoint = "audit_checkpoint"     // /api/v1/audit/checkpoint
+	EndpointAuditVerify         Endpoint = "audit_verify"         // /api/v1/audit/verify
+
 	EndpointRevokeTrust      Endpoint = "revoke_trust"      // /api/v1/authorities/<name>/revoke
 	EndpointRestoreTrust     Endpoint = "restore_trust"     // /api/v1/authorities/<name>/restore
 	EndpointTrustRevocations Endpoint = "trust_revocations" // /api/v1/trust/revocations
@@ -92,6 +102,16 @@ var methods = map[Endpoint]string{
 	EndpointUser:        "DELETE",
 	EndpointCheck:       "GET",
 
+	EndpointWaivers:             "GET",
+	EndpointWaiver:              "GET",
+	EndpointRevokeWaiver:        "POST",
+	EndpointDecisions:           "GET",
+	EndpointDecisionsExport:     "GET",
+	EndpointDecisionsCheckpoint: "GET",
+	EndpointDecisionsVerify:     "POST",
+	EndpointAuditCheckpoint:     "GET",
+	EndpointAuditVerify:         "POST",
+
 	EndpointRevokeTrust:      "POST",
 	EndpointRestoreTrust:     "POST",
 	EndpointTrustRevocations: "GET",
@@ -132,6 +152,14 @@ var fixed = map[string]Endpoint{
 	"/api/v1/audit":       EndpointAudit,
 	"/api/v1/users":       EndpointUsers,
 	"/api/v1/check":       EndpointCheck,
+
+	"/api/v1/waivers":              EndpointWaivers,
+	"/api/v1/decisions":            EndpointDecisions,
+	"/api/v1/decisions/export":     EndpointDecisionsExport,
+	"/api/v1/decisions/checkpoint": EndpointDecisionsCheckpoint,
+	"/api/v1/decisions/verify":     EndpointDecisionsVerify,
+	"/api/v1/audit/checkpoint":     EndpointAuditCheckpoint,
+	"/api/v1/audit/verify":         EndpointAuditVerify,
 
 	"/api/v1/trust/revocations": EndpointTrustRevocations,
 	"/api/v1/trust/status":      EndpointTrustStatus,
@@ -192,6 +220,10 @@ func (r Route) Path() string {
 		return "/api/v1/revocations/" + r.Arg
 	case EndpointUser:
 		return "/api/v1/users/" + r.Arg
+	case EndpointWaiver:
+		return "/api/v1/waivers/" + r.Arg
+	case EndpointRevokeWaiver:
+		return "/api/v1/waivers/" + r.Arg + "/revoke"
 	}
 	for path, e := range fixed {
 		if e == r.Endpoint {
@@ -206,7 +238,8 @@ func (r Route) api() bool {
 	switch r.Endpoint {
 	case EndpointExplain, EndpointDecision, EndpointTree, EndpointVerify, EndpointAuthorities, EndpointAuthority, EndpointRevokeTrust, EndpointRestoreTrust,
 		EndpointRevocations, EndpointRevocation, EndpointRestore, EndpointAudit, EndpointUsers, EndpointUser, EndpointCheck,
-		EndpointTrustRevocations, EndpointTrustStatus, EndpointTrustUpdate, EndpointTrustImport,
+		EndpointTrustRevocations, EndpointTrustStatus, EndpointTrustUpdate, EndpointTrustImport, EndpointWaivers, EndpointWaiver, EndpointRevokeWaiver,
+		EndpointDecisions, EndpointDecisionsExport, EndpointDecisionsCheckpoint, EndpointDecisionsVerify, EndpointAuditCheckpoint, EndpointAuditVerify,
 		EndpointPolicies, EndpointPolicyStage, EndpointPolicyReplay, EndpointPolicyActivate, EndpointPolicyRollback, EndpointPolicyHistory:
 		return true
 	}
@@ -354,6 +387,11 @@ func parseAPI(rest string) (Route, error) {
 		r.Endpoint = EndpointRevocation
 	case "users":
 		r.Endpoint = EndpointUser
+	case "waivers":
+		r.Endpoint = EndpointWaiver
+		if id, ok := strings.CutSuffix(arg, "/revoke"); ok {
+			r.Endpoint, r.Arg = EndpointRevokeWaiver, id
+		}
 	}
 	if r.Endpoint == "" || !validArg(r.Arg) {
 		return nowhere()

@@ -34,17 +34,21 @@ type Authenticator interface {
 // Options make a [Handler]. Registry, Auth, Log, Clock and Rand are required.
 type Options struct {
 	// Registry answers the registry as a principal sees it; it is asked once per request.
-	Registry func(policy.Principal) store.Registry
-	Auth     Authenticator
-	Admin    Admin                                   // nil: no administration
-	Trust    Trust                                   // nil: no TUF repositories are followed
-	Policies Policies                                // nil: policies are those of the start
-	Users    Users                                   // nil: users cannot be changed
-	Images   Images                                  // nil: images are not judged for others
-	Cluster  Cluster                                 // of Images: what a cluster's names mean
-	Check    func(context.Context) ([]string, error) // problems of the store; nil: not offered
-	Ready    func(context.Context) error             // nil: always ready
-	Metrics  *prometheus.Registry                    // nil: one of its own
+	Registry  func(policy.Principal) store.Registry
+	Auth      Authenticator
+	Admin     Admin                                   // nil: no administration
+	Trust     Trust                                   // nil: no TUF repositories are followed
+	Policies  Policies                                // nil: policies are those of the start
+	Users     Users                                   // nil: users cannot be changed
+	Images    Images                                  // nil: images are not judged for others
+	Cluster   Cluster                                 // of Images: what a cluster's names mean
+	Check     func(context.Context) ([]string, error) // problems of the store; nil: not offered
+	Ready     func(context.Context) error             // nil: always ready
+	Metrics   *prometheus.Registry                    // nil: one of its own
+	Waivers   Waivers                                 // nil: none are taken
+	Decisions Decisions                               // nil: no decision log is kept
+	Recorder  policy.LogRecorder                      // nil: refusals are not recorded
+	Sealed    Sealed                                  // nil: nobody signs the audit log
 	// PublicMetrics shows /metrics to everyone, not only to loopback and administrators.
 	PublicMetrics bool
 	// ExternalURL is the scheme and host under which clients reach the registry, such as "https://registry.example.org"; empty: as the
@@ -112,8 +116,9 @@ type call struct {
 	principal policy.Principal
 	body      *body // nil without one
 	id        string
-	code      store.Code // of the error that was answered
-	broken    error      // why the answer broke off
+	code      store.Code   // of the error that was answered
+	refused   *store.Error // what was answered
+	broken    error        // why the answer broke off
 }
 
 // note keeps an error that came too late to be answered.

@@ -43,6 +43,7 @@ func (a *app) audit() *cobra.Command {
 	}
 	c.Flags().StringVar(&after, "after", "", "continue after this place, as -o json shows it in next")
 	c.Flags().IntVar(&most, "limit", 0, "at most this many records; 0 for all")
+	c.AddCommand(a.logCheckpoint("audit"), a.logVerify("audit"))
 	return a.withServer(a.withOutput(c))
 }
 

@@ -16,11 +16,18 @@ import (
 // handle makes the HTTP side of the registry.
 func (a *app) handle(r *registry, cfg *config.Config, log *slog.Logger) (err error) {
 	metrics := prometheus.NewRegistry()
-	if err := metrics.Register(trustMetrics{r.follower, r.verified}); err != nil {
-		return err
+	for _, m := range []prometheus.Collector{trustMetrics{r.follower, r.verified}, exceptionMetrics{r.admission, r.decisions}} {
+		if err := metrics.Register(m); err != nil {
+			return err
+		}
+	}
+	var recorder policy.LogRecorder
+	if r.decisions != nil {
+		recorder = r.decisions
 	}
 	r.handler, err = server.New(server.Options{
 		Registry: r.admission.As, Auth: r.auth, Admin: administration{r.admission, r.keys.uses, a.usable, a.supplied}, Trust: r.follower, Policies: r.rollout(), Users: r.auth, Metrics: metrics,
+		Waivers: r.admission, Decisions: r.admission, Sealed: r.admission, Recorder: recorder,
 		Images: r.admission, Cluster: server.Cluster{Hosts: cfg.Kubernetes.RegistryHosts, Unknown: cfg.Kubernetes.Unknown},
 		Check: r.check, Ready: r.ready,
 		PublicMetrics: cfg.Metrics.Access == "public", ExternalURL: cfg.ExternalURL, TrustedProxies: cfg.Proxies(),

@@ -49,6 +49,9 @@ func (a *app) reload(ctx context.Context, p place, r *registry, log *slog.Logger
 	if err := r.admission.SetAuthorities(ctx, cfg.Trust()); err != nil {
 		return err
 	}
+	if err := r.admission.SetWaivers(ctx, cfg.WaiverRules()); err != nil {
+		return err
+	}
 	if err := next.commit(ctx, r); err != nil {
 		return err
 	}
@@ -81,7 +84,7 @@ func restartNeeded(was, is *config.Config) []string {
 		{"tls", was.TLS.Cert == "", is.TLS.Cert == ""},
 		{"auth.htpasswd", was.Auth.HTPasswd, is.Auth.HTPasswd}, {"auth.token_ttl", was.Auth.TokenTTL, is.Auth.TokenTTL},
 		{"repositories", was.Repositories, is.Repositories}, {"quarantine", was.Quarantine, is.Quarantine}, {"refusals", was.Refusals, is.Refusals},
-		{"sbom", was.SBOM, is.SBOM}, {"kubernetes", was.Kubernetes, is.Kubernetes}, {"log", was.Log, is.Log},
+		{"sbom", was.SBOM, is.SBOM}, {"kubernetes", was.Kubernetes, is.Kubernetes}, {"decisions", was.Decisions, is.Decisions}, {"log", was.Log, is.Log},
 	} {
 		if !reflect.DeepEqual(k.was, k.is) {
 			keys = append(keys, k.name)

@@ -98,6 +98,9 @@ func (a *app) run(ctx context.Context, p place, cfg *config.Config) (err error) 
 	loops.Go(func() { r.origins.run(background) })
 	rules := r.rules
 	loops.Go(func() { rules.runShadows(background) })
+	if r.decisions != nil {
+		loops.Go(func() { r.decisions.Run(background) })
+	}
 	err = a.greet(ctx, cfg, r, listener.Addr())
 	if err == nil {
 		err = a.attend(ctx, p, r, log, hangup, ended)

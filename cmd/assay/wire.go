@@ -42,7 +42,8 @@ type registry struct {
 	admission   *policy.Admission
 	follower    *follower
 	origins     *origins
-	verified    *verified // counts
+	decisions   *policy.DecisionLog // nil: none is kept
+	verified    *verified           // counts
 	auth        *auth.Authenticator
 	certificate *certificate
 	webhooks    *webhooks // nil: no cluster asks
@@ -95,7 +96,13 @@ func (a *app) open(ctx context.Context, cfg *config.Config, log *slog.Logger) (r
 		Local: r.local, Engine: set, Verifier: r.verified, Authorities: cfg.Trust(), Rules: rules(cfg),
 		QuarantineMax: time.Duration(cfg.Quarantine.Max), QuarantineGrace: time.Duration(cfg.Quarantine.Grace),
 		HeadDeny: cfg.Refusals.Head == "deny", Generator: generator, Formats: formats(cfg), SBOMKey: r.keys.sbom, Host: publicHost(cfg),
-		Clock: a.clock, Rand: a.rand, Log: log,
+		Waivers: cfg.WaiverRules(), LogKey: r.keys.log, Clock: a.clock, Rand: a.rand, Log: log,
+	}
+	if r.decisions, err = a.openDecisions(r, cfg, log); err != nil {
+		return r, err
+	}
+	if r.decisions != nil {
+		o.Decisions = r.decisions
 	}
 	if r.admission, err = policy.New(ctx, o); err != nil {
 		return r, err

@@ -162,6 +162,11 @@ func (k *Key) referrer(s Subject, envelope *dsse, predicateType string, now time
 	if err != nil {
 		return nil, err
 	}
+	return Referrer(s, content, predicateType, now)
+}
+
+// Referrer makes the referrer of a manifest that holds a Sigstore bundle: one that was signed elsewhere, or earlier. Errors: CodeInvalid.
+func Referrer(s Subject, content []byte, predicateType string, now time.Time) (*Attachment, error) {
 	if len(content) > verify.MaxAttestation {
 		return nil, tooBig(len(content))
 	}

@@ -110,6 +110,7 @@ var predicates = []struct{ name, uri string }{
 	{"spdxjson", "https://spdx.dev/Document"},
 	{"testresult", "https://in-toto.io/attestation/test-result/v0.1"},
 	{"vsa", "https://slsa.dev/verification_summary/v1"},
+	{"waiver", verify.PredicateWaiver},
 	{"vuln", "https://cosign.sigstore.dev/attestation/vuln/v1"},
 }
 

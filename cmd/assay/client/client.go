@@ -108,7 +108,8 @@ type request struct {
 	body         []byte
 	contentType  string // of the body; empty is JSON
 	accept       []string
-	limit        int64 // of the answer; 0 is maxJSON
+	limit        int64     // of the answer; 0 is maxJSON
+	sink         io.Writer // takes the answer as it comes, whatever its size, unless it is a refusal
 }
 
 // answer is what came back.
@@ -181,6 +182,10 @@ func (c *Client) send(ctx context.Context, r request, token string) (*answer, er
 		return nil, c.unreachable(err)
 	}
 	defer res.Body.Close()
+	if r.sink != nil && res.StatusCode == http.StatusOK {
+		_, err := io.Copy(r.sink, res.Body)
+		return &answer{status: res.StatusCode, header: res.Header}, err
+	}
 	limit := r.limit
 	if limit == 0 {
 		limit = maxJSON

@@ -27,10 +27,12 @@ type Config struct {
 	Policies          []Policy     `yaml:"policies" doc:"What is admitted. Policies combine by AND; a repository that none matches is refused."`
 	PolicyAuthorities []string     `yaml:"policy_authorities" doc:"Names of the authorities whose signature puts policies from this registry (rego: oci:...) into force. They must speak for the repository that holds them."`
 	Repositories      []Repository `yaml:"repositories" doc:"Rules for some repositories; the first match counts."`
+	Waivers           Waivers      `yaml:"waivers" doc:"Signed exceptions from policies."`
 	Quarantine        Quarantine   `yaml:"quarantine" doc:"How long content waits for its evidence."`
 	Refusals          Refusals     `yaml:"refusals" doc:"How a refusal looks."`
 	SBOM              SBOM         `yaml:"sbom" doc:"Generated software bills of materials."`
 	Kubernetes        Kubernetes   `yaml:"kubernetes" doc:"Clusters that ask what may run. Nothing is offered without listen."`
+	Decisions         Decisions    `yaml:"decisions" doc:"The log of verdicts and of requests that were refused, chained and signed."`
 	Metrics           Metrics      `yaml:"metrics" doc:"The metrics at /metrics, in Prometheus' form."`
 	Log               Log          `yaml:"log" doc:"The log on standard error."`
 
@@ -91,6 +93,18 @@ type Quarantine struct {
 	Grace Duration `yaml:"grace" doc:"How long expired and deleted content can be restored."`
 }
 
+// Waivers says who may except from policies, and for how long.
+type Waivers struct {
+	Authorities []string `yaml:"authorities" doc:"Names of the authorities whose signed waivers count. Without any, none does."`
+	Max         Duration `yaml:"max" doc:"The longest that a waiver may last. One of all codes (break glass) lasts 24h at most."`
+}
+
+// Decisions configures the decision log.
+type Decisions struct {
+	Keep Duration `yaml:"keep" doc:"How long lines are kept; 0 keeps no decision log."`
+	Size Size     `yaml:"size" doc:"How many bytes are kept: beyond, the oldest lines go first."`
+}
+
 // Refusals says how a refusal looks.
 type Refusals struct {
 	Head string `yaml:"head" enum:"allow,deny" doc:"allow answers HEAD of quarantined manifests truthfully, so that clients show the reason of the GET; deny is silent."`
@@ -123,10 +137,12 @@ func Default() *Config {
 		Data:            "./data",
 		Auth:            Auth{TokenTTL: Duration(5 * time.Minute)},
 		Policies:        []Policy{{Name: "signed", Repositories: []string{"**"}, Mode: "enforce", Rego: "builtin:signed", Evidence: "after", Index: "own", Tags: "promote"}},
+		Waivers:         Waivers{Max: Duration(policy.DefaultWaiverMax)},
 		Quarantine:      Quarantine{Max: Duration(168 * time.Hour), Grace: Duration(720 * time.Hour)},
 		Refusals:        Refusals{Head: "allow"},
 		SBOM:            SBOM{Formats: []string{"spdx-json"}, Memory: 512 << 20, Timeout: Duration(60 * time.Second)},
 		Kubernetes:      Kubernetes{Unknown: "deny"},
+		Decisions:       Decisions{Keep: Duration(2160 * time.Hour), Size: 1 << 30},
 		Metrics:         Metrics{Access: "restricted"},
 		Log:             Log{Level: "info", Format: "text"},
 	}
@@ -138,6 +154,11 @@ func (p *Policy) setDefaults() {
 }
 
 func (r *Repository) setDefaults() { r.Sparse.Mode = SparseAll }
+
+// WaiverRules are the rules about waivers as the registry uses them.
+func (c *Config) WaiverRules() policy.WaiverRules {
+	return policy.WaiverRules{Authorities: c.Waivers.Authorities, Max: time.Duration(c.Waivers.Max)}
+}
 
 // Path is the file that was read; empty if there was none.
 func (c *Config) Path() string { return c.path }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify"
 )
 
 // validator checks what the form alone cannot say.
@@ -62,6 +63,8 @@ func (v *validator) run() {
 	v.policies()
 	v.repositories()
 	v.clocks()
+	v.waivers()
+	v.decisions()
 	v.sbom()
 	v.kubernetes()
 }
@@ -357,6 +360,35 @@ const year = 365 * 24 * time.Hour
 func (v *validator) clocks() {
 	v.within("quarantine.max", v.c.Quarantine.Max, time.Minute, 10*year)
 	v.within("quarantine.grace", v.c.Quarantine.Grace, 0, 10*year)
+}
+
+func (v *validator) waivers() {
+	v.within("waivers.max", v.c.Waivers.Max, time.Minute, year)
+	for i, name := range v.c.Waivers.Authorities {
+		path := fmt.Sprintf("waivers.authorities[%d]", i)
+		known := slices.IndexFunc(v.c.Authorities, func(a Authority) bool { return a.Name == name })
+		switch {
+		case name == verify.ReservedAuthority:
+			v.fail(path, "name an authority of whoever answers for exceptions", "the registry's own statements waive nothing")
+		case slices.Contains(v.c.Waivers.Authorities[:i], name):
+			v.fail(path, "remove it", "%q is listed twice", clip(name))
+		case known >= 0 && v.c.Authorities[known].Kind == verify.KindTUF:
+			v.fail(path, "name an authority of kind key, sigstore or x509", "%q is a TUF repository, which signs no statements", clip(name))
+		case known < 0:
+			v.warn(path, "add it to authorities, or with assay trust add", "%q is no authority of this configuration: no waiver of it counts until it is added at run time", clip(name))
+		}
+	}
+}
+
+func (v *validator) decisions() {
+	if v.c.Decisions.Keep == 0 {
+		v.warn("decisions.keep", "", "no decision log is kept: nobody will know what was refused to whom")
+		return
+	}
+	v.within("decisions.keep", v.c.Decisions.Keep, time.Hour, 10*year)
+	if v.c.Decisions.Size < 16<<20 {
+		v.fail("decisions.size", "1GiB is the default", "%s is too little to keep anything in", v.c.Decisions.Size)
+	}
 }
 
 func (v *validator) sbom() {

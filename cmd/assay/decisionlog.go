@@ -1,0 +1,249 @@
+package main
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/assay-registry/assay/cmd/assay/client"
+	"github.com/assay-registry/assay/policy"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) decisions() *cobra.Command {
+	c := group(&cobra.Command{
+		Use: "decisions", Short: "Ask the decision log: verdicts, and what was refused to whom",
+		Long: `Ask the decision log: verdicts, and what was refused to whom. Its lines are chained, and
+its end is signed. Keep a checkpoint elsewhere, and assay decisions verify --checkpoint
+shows whether anything was changed, cut off, or put back from an older copy since.`,
+	})
+	c.AddCommand(a.decisionsList(), a.decisionsExport(), a.logCheckpoint("decisions"), a.logVerify("decisions"))
+	return c
+}
+
+// since reads a time, or how long ago.
+func (a *app) since(flag, s string) (string, error) {
+	if s == "" {
+		return "", nil
+	}
+	if d, err := time.ParseDuration(s); err == nil && d >= 0 {
+		return a.clock().Add(-d).UTC().Format(time.RFC3339), nil
+	}
+	if _, err := time.Parse(time.RFC3339, s); err != nil {
+		return "", usage("--%s is a time such as 2026-01-02T15:04:05Z, or how long ago, such as 24h", flag)
+	}
+	return s, nil
+}
+
+func (a *app) decisionsList() *cobra.Command {
+	var repo, digest, actor, code, since, until string
+	most := 0
+	c := &cobra.Command{
+		Use: "list", Short: "List verdicts and refusals, newest first", Args: exactly(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if most < 1 {
+				return usage("--limit is a number of lines")
+			}
+			q := url.Values{}
+			for name, value := range map[string]string{"repository": repo, "digest": digest, "actor": actor, "code": code} {
+				if value != "" {
+					q.Set(name, value)
+				}
+			}
+			for name, value := range map[string]string{"since": since, "until": until} {
+				at, err := a.since(name, value)
+				if err != nil {
+					return err
+				}
+				if at != "" {
+					q.Set(name, at)
+				}
+			}
+			server, err := a.connect(c.Context(), "")
+			if err != nil {
+				return err
+			}
+			page := policy.LogPage{Events: []policy.LogEvent{}}
+			for len(page.Events) < most {
+				q.Set("n", strconv.Itoa(min(most-len(page.Events), 1000)))
+				some, err := server.Decisions(c.Context(), q)
+				if err != nil {
+					return err
+				}
+				page.Events, page.Next = append(page.Events, some.Value.Events...), some.Value.Next
+				if page.Next == 0 {
+					break
+				}
+				q.Set("before", strconv.FormatUint(page.Next, 10))
+			}
+			return a.printValue(page, func() error { return a.listed(page.Events) })
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&repo, "repo", "", "only this repository")
+	f.StringVar(&digest, "digest", "", "only this digest")
+	f.StringVar(&actor, "actor", "", "only this user")
+	f.StringVar(&code, "code", "", "only this code, such as signature.missing or UNAUTHORIZED")
+	f.StringVar(&since, "since", "", "only from this time on, or so long ago: 24h")
+	f.StringVar(&until, "until", "", "only before this time")
+	f.IntVar(&most, "limit", 100, "at most this many lines")
+	return a.withServer(a.withOutput(c))
+}
+
+func (a *app) listed(events []policy.LogEvent) error {
+	var rows [][]string
+	for _, e := range events {
+		what := string(e.Input.Repository)
+		if e.Input.Reference != "" {
+			what += ":" + e.Input.Reference
+		}
+		if e.Input.Digest != "" {
+			what += "@" + short(string(e.Input.Digest))
+		}
+		code, answer := e.Result.Code, string(e.Result.State)
+		if code == "" {
+			code = e.Result.Error
+		}
+		if answer == "" {
+			answer = strconv.Itoa(e.Result.Status)
+		}
+		rows = append(rows, []string{moment(e.Timestamp), strconv.FormatUint(e.Count, 10), e.Input.Actor, e.RequestedBy, e.Path, what, answer, code})
+	}
+	return table(a.stdout, []string{"AT", "TIMES", "WHO", "FROM", "ASKED", "FOR", "ANSWER", "CODE"}, rows)
+}
+
+func (a *app) decisionsExport() *cobra.Command {
+	since := ""
+	c := &cobra.Command{
+		Use: "export", Short: "Write the lines of the decision log as they stand, oldest first, one JSON document each", Args: exactly(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			q := url.Values{}
+			at, err := a.since("since", since)
+			if err != nil {
+				return err
+			}
+			if at != "" {
+				q.Set("since", at)
+			}
+			server, err := a.connect(c.Context(), "")
+			if err != nil {
+				return err
+			}
+			return server.ExportDecisions(c.Context(), q, a.stdout)
+		},
+	}
+	c.Flags().StringVar(&since, "since", "", "only from this time on, or so long ago: 24h")
+	return a.withServer(c)
+}
+
+// logCheckpoint and logVerify are commands of both logs: decisions and audit.
+func (a *app) logCheckpoint(log string) *cobra.Command {
+	return a.withServer(a.withOutput(&cobra.Command{
+		Use: "checkpoint", Short: "Print the signed end of the log, to be kept elsewhere", Args: exactly(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			server, err := a.connect(c.Context(), "")
+			if err != nil {
+				return err
+			}
+			at, err := server.Checkpoint(c.Context(), log)
+			if err != nil {
+				return err
+			}
+			return a.print(at.Raw, func() error {
+				_, err := fmt.Fprint(a.stdout, printableLines(at.Value.Note))
+				return err
+			})
+		},
+	}))
+}
+
+func (a *app) logVerify(log string) *cobra.Command {
+	kept, data := "", ""
+	c := &cobra.Command{
+		Use: "verify", Short: "Follow the log's chain, and compare it with a checkpoint that was kept", Args: exactly(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			note := ""
+			if kept != "" {
+				text, err := os.ReadFile(a.path(kept))
+				if err != nil {
+					return err
+				}
+				note = string(text)
+			}
+			if data != "" {
+				report, err := verifyDirectory(a.path(data), note)
+				if err != nil {
+					return err
+				}
+				return a.logReport(report)
+			}
+			server, err := a.connect(c.Context(), "")
+			if err != nil {
+				return err
+			}
+			var report *client.Answer[policy.LogReport]
+			if report, err = server.VerifyLog(c.Context(), log, note); err != nil {
+				return err
+			}
+			return a.logReport(&report.Value)
+		},
+	}
+	c.Flags().StringVar(&kept, "checkpoint", "", "file with a checkpoint that was kept elsewhere")
+	if log == "decisions" {
+		c.Flags().StringVar(&data, "data", "", "read this data directory instead of asking a server")
+		_ = c.MarkFlagDirname("data")
+	}
+	return a.withServer(a.withOutput(c))
+}
+
+func (a *app) logReport(r *policy.LogReport) error {
+	if err := a.printValue(r, func() error {
+		for _, p := range r.Problems {
+			if err := a.say("%s", p); err != nil {
+				return err
+			}
+		}
+		if !r.OK {
+			return nil
+		}
+		return a.say("%s: %d records, none of them changed, up to number %d", r.Log, r.Records, r.Size)
+	}); err != nil {
+		return err
+	}
+	if !r.OK {
+		return &failure{code: exitError}
+	}
+	return nil
+}
+
+// verifyDirectory follows the decision log of a data directory with its public key alone.
+func verifyDirectory(data, note string) (*policy.LogReport, error) {
+	dir := &directory{path: data}
+	text, err := os.ReadFile(filepath.Join(dir.keys(), keyLog+".pub"))
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, fmt.Errorf("%s is no key in PEM", filepath.Join(dir.keys(), keyLog+".pub"))
+	}
+	public, err := x509.ParsePKIXPublicKey(block.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	j := policy.ReadJournal(policy.JournalOptions{Log: policy.LogDecisions, Segments: segmentFiles(dir.decisions()), Public: public})
+	var kept []*policy.Checkpoint
+	if note != "" {
+		c, err := j.Parse(note)
+		if err != nil {
+			return nil, err
+		}
+		kept = append(kept, c)
+	}
+	return j.Verify(kept...)
+}
