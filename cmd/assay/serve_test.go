@@ -20,7 +20,7 @@ import (
 
 // running is a server in this process.
 type running struct {
-	t     *testing.T
+	t     testing.TB
 	lines chan string // of standard error
 	seen  []string
 	url   string
@@ -31,7 +31,7 @@ type running struct {
 // patience is how long an event may take on a busy machine.
 const patience = 60 * time.Second
 
-func start(t *testing.T, dir string, args ...string) *running {
+func start(t testing.TB, dir string, args ...string) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	read, write := io.Pipe()
