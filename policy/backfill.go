@@ -235,3 +235,21 @@ func (a *Admission) runIndex(ctx context.Context) {
 		}
 	}
 }
+
+// sweeper is a generator that remembers layers.
+type sweeper interface {
+	SweepViews(stored func(layer store.Digest) bool)
+}
+
+// sweepViews has the generator forget layers that are no longer stored.
+func (a *Admission) sweepViews(ctx context.Context) {
+	if g, ok := a.o.Generator.(sweeper); ok {
+		g.SweepViews(func(d store.Digest) bool {
+			b, err := a.local.OpenContent(ctx, d)
+			if err == nil {
+				err = b.Close()
+			}
+			return store.CodeOf(err) != store.CodeBlobUnknown
+		})
+	}
+}

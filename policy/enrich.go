@@ -18,6 +18,7 @@ import (
 const (
 	maxAttempts = 5
 	sbomBackoff = 10 * time.Second // times the attempts so far
+	sweepEvery  = 360              // rounds of the queue, each at most a backoff long, between looking for views of layers that are gone
 )
 
 // sbomWork is one piece of work in the queue.
@@ -38,7 +39,10 @@ func (a *Admission) runSBOM(ctx context.Context) {
 	defer ahead.Wait()
 	tick := time.NewTicker(sbomBackoff)
 	defer tick.Stop()
-	for {
+	for rounds := 0; ; rounds++ {
+		if rounds%sweepEvery == 0 {
+			a.sweepViews(ctx)
+		}
 		more, err := a.EnrichAll(ctx)
 		if err != nil && ctx.Err() == nil {
 			a.log.Error("the SBOM queue stopped and is tried again", "error", err)

@@ -203,6 +203,9 @@ func looksLikeLayer(b *store.Blob) bool {
 	return head[0] == 0x1f && head[1] == 0x8b || string(head) == "\x28\xb5\x2f\xfd"
 }
 
+// SweepViews forgets the views of layers that are no longer stored.
+func (w *Worker) SweepViews(stored func(layer store.Digest) bool) { w.opts.Views.Sweep(stored) }
+
 // Version is the generator's name and version, which every document carries: another one makes other documents of the same image.
 func (w *Worker) Version(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, w.opts.Timeout)

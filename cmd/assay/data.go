@@ -18,6 +18,7 @@ import (
 //	keys/       the registry's own keys (see keyring)
 //	blobs/      content (store/fs)
 //	meta.db     metadata (store/bolt)
+//	views/      what the SBOM worker learned of layers: a cache, safe to delete (sbom.Views)
 //	trust.json  where the TUF repositories stand, for the doctor
 type directory struct {
 	path string
@@ -27,6 +28,7 @@ type directory struct {
 func (d *directory) keys() string  { return filepath.Join(d.path, "keys") }
 func (d *directory) blobs() string { return filepath.Join(d.path, "blobs") }
 func (d *directory) meta() string  { return filepath.Join(d.path, "meta.db") }
+func (d *directory) views() string { return filepath.Join(d.path, "views") }
 
 // openDirectory takes the lock of a data directory. create makes what is missing, with mode 0700; without it a directory that no server has
 // used is an error.

@@ -87,7 +87,7 @@ func (a *app) open(ctx context.Context, cfg *config.Config, log *slog.Logger) (r
 	if err != nil {
 		return r, err
 	}
-	generator, err := a.generator(cfg, log)
+	generator, err := a.generator(r.directory, cfg, log)
 	if err != nil {
 		return r, err
 	}
@@ -143,12 +143,16 @@ func (a *app) openStore(ctx context.Context, r *registry, log *slog.Logger) (err
 }
 
 // generator finds the SBOM worker. None at all is a warning: a registry without it still gates.
-func (a *app) generator(cfg *config.Config, log *slog.Logger) (sbom.Generator, error) {
+func (a *app) generator(dir *directory, cfg *config.Config, log *slog.Logger) (sbom.Generator, error) {
 	if len(cfg.SBOM.Formats) == 0 {
 		return nil, nil
 	}
+	views, err := sbom.OpenViews(dir.views(), 0, a.clock)
+	if err != nil {
+		return nil, err
+	}
 	w, err := sbom.NewWorker(sbom.WorkerOptions{
-		Path: cfg.SBOM.Worker, Memory: int64(cfg.SBOM.Memory), Timeout: time.Duration(cfg.SBOM.Timeout), Log: log,
+		Path: cfg.SBOM.Worker, Memory: int64(cfg.SBOM.Memory), Timeout: time.Duration(cfg.SBOM.Timeout), Views: views, Log: log,
 	})
 	switch {
 	case err == nil:
