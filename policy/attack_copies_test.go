@@ -1,9 +1,12 @@
 package policy_test
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -122,4 +125,41 @@ func withSubject(m ocispec.Manifest, d ocispec.Descriptor, note string) ocispec.
 	m.Subject, m.ArtifactType = &d, "application/vnd.dev.cosign.artifact.sig.v1+json"
 	m.Annotations = map[string]string{"note": note}
 	return m
+}
+
+// stamping has a trusted clock see each piece of evidence when its layer says.
+type stamping struct{ verify.Verifier }
+
+func (s *stamping) Verify(ctx context.Context, subject verify.Subject, es []verify.Evidence, as []verify.Authority) (*verify.Report, error) {
+	r, err := s.Verifier.Verify(ctx, subject, es, as)
+	for i := range es {
+		for _, l := range es[i].Layers {
+			at, wrong := time.Parse(time.RFC3339, l.Annotations["seen"])
+			for j := range r.Facts {
+				if f := &r.Facts[j]; wrong == nil && f.Evidence == es[i].Manifest.Digest {
+					f.SignedAt, f.TimeSource = at, verify.TimeTSA
+				}
+			}
+		}
+	}
+	return r, err
+}
+
+// Timestamping authorities stamp whatever they are given: an old statement with a new timestamp is no newer statement.
+func TestAttackAnOldStatementStampedAnewIsNoNewer(t *testing.T) {
+	const newest = "package assay\n\nadmit.deny contains {\"code\": \"scan.new\", \"msg\": \"stamped anew\"} if {\n\tsome a in input.attestations\n\ta.verified\n\ta.signed_at != \"2026-11-19T00:00:00Z\"\n}\n"
+	for _, order := range [][]string{{"2026-11-19", "2026-11-20"}, {"2026-11-20", "2026-11-19"}} {
+		k := newKit(t, func(o *policy.Options) {
+			o.Verifier = &stamping{o.Verifier}
+			o.Engine = compile(t, builtin("open"), engine.Policy{Name: "newest", Repositories: store.Globs{allRepos}, Mode: policy.ModeEnforce, Source: map[string]string{"p.rego": newest}})
+		})
+		i := k.push(pusher, app, "v1", "one")
+		scan := k.scan(i.desc.Digest, "good", "")
+		for n, day := range order {
+			scan.Layers[0].Annotations = map[string]string{"seen": day + "T00:00:00Z"}
+			scan.Annotations = map[string]string{"copy": fmt.Sprint(n)}
+			k.mustPut(pusher, app, referrers.TagOf(i.desc.Digest, referrers.SuffixAtt).String(), scan)
+		}
+		want(t, strings.Join(order, ", then "), k.get(puller, app, "v1"), string(i.desc.Digest))
+	}
 }

@@ -36,6 +36,28 @@ func statementOf(f verify.Fact) statement {
 	return s
 }
 
+// earliest has every copy of an attestation say when it was first seen by somebody who is trusted: whoever has an old one stamped anew makes it no newer.
+func earliest(arrived [][]verify.Fact) {
+	when := map[statement]verify.Fact{}
+	each := func(do func(s statement, f *verify.Fact)) {
+		for _, facts := range arrived {
+			for i := range facts {
+				if f := &facts[i]; f.Verified && f.Kind == verify.KindAttestation && !f.SignedAt.IsZero() {
+					s := statementOf(*f)
+					s.logs = ""
+					do(s, f)
+				}
+			}
+		}
+	}
+	each(func(s statement, f *verify.Fact) {
+		if known, there := when[s]; !there || f.SignedAt.Before(known.SignedAt) {
+			when[s] = *f
+		}
+	})
+	each(func(s statement, f *verify.Fact) { f.SignedAt, f.TimeSource = when[s].SignedAt, when[s].TimeSource })
+}
+
 // longer reports whether a proven fact counts longer than another of the same statement.
 func longer(f, than verify.Fact) bool {
 	if !f.ValidUntil.Equal(than.ValidUntil) {
@@ -59,8 +81,8 @@ func count(all map[store.Digest]*known, covering []*authority, now time.Time) *f
 			if fact.Verified {
 				s := statementOf(fact)
 				if p, again := first[s]; again {
-					if longer(fact, arrived[p.manifest][p.n]) {
-						arrived[p.manifest][p.n] = fact
+					if was := &arrived[p.manifest][p.n]; longer(fact, *was) || fact.ValidUntil.Equal(was.ValidUntil) && sooner(fact.SignedAt, was.SignedAt) {
+						*was = fact
 					}
 					continue
 				}
@@ -69,6 +91,7 @@ func count(all map[store.Digest]*known, covering []*authority, now time.Time) *f
 			arrived[i] = append(arrived[i], fact)
 		}
 	}
+	earliest(arrived)
 	type class struct{ authority, predicate string }
 	seen := map[class]int{}
 	for _, facts := range slices.Backward(arrived) {

@@ -161,8 +161,9 @@ type signature struct {
 	until             time.Time // zero: without end
 }
 
-// signatures are the distinct signers of a waiver that count at now, in a repository; "" is in any. next is when that changes.
+// signatures are the distinct signers (verify.Signers) of a waiver that count at now, each with the latest end, in a repository; "" is in any. next is when that changes.
 func (t *trust) signatures(w *waiver, repo store.Name, now time.Time) (all []signature, next time.Time) {
+	var facts []verify.Fact
 	for _, under := range w.under {
 		for _, au := range t.waiverAuthorities() {
 			if repo != "" && !au.Covers(repo) {
@@ -171,28 +172,28 @@ func (t *trust) signatures(w *waiver, repo store.Name, now time.Time) (all []sig
 			next = earlier(next, (&verify.Report{Facts: under[au.Name].Facts}).NextChange(now))
 			for _, f := range under[au.Name].Facts {
 				if f = au.at(f, now); f.Verified && f.Kind == verify.KindAttestation && f.PredicateType == verify.PredicateWaiver {
-					all = distinct(all, signature{au.Name, cmp.Or(f.KeyID, f.Issuer+" "+f.Identity), f.ValidUntil})
+					facts = append(facts, f)
 				}
 			}
 		}
+	}
+	for _, by := range verify.Signers(facts) {
+		last := by[0]
+		for _, f := range by[1:] {
+			if f.ValidUntil.IsZero() || !last.ValidUntil.IsZero() && f.ValidUntil.After(last.ValidUntil) {
+				last = f
+			}
+		}
+		signer := last.KeyID
+		if last.Identity != "" {
+			signer = last.Issuer + " " + last.Identity
+		}
+		all = append(all, signature{last.Authority, signer, last.ValidUntil})
 	}
 	slices.SortFunc(all, func(x, y signature) int {
 		return cmp.Or(strings.Compare(x.authority, y.authority), strings.Compare(x.signer, y.signer))
 	})
 	return all, next
-}
-
-// distinct adds a signer once, with the latest end: one key under two authorities, or in two statements, is one signer.
-func distinct(all []signature, s signature) []signature {
-	for i := range all {
-		if all[i].signer == s.signer {
-			if s.until.IsZero() || !all[i].until.IsZero() && s.until.After(all[i].until) {
-				all[i] = s
-			}
-			return all
-		}
-	}
-	return append(all, s)
 }
 
 // needed is how many signers a waiver needs.

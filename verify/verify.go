@@ -86,7 +86,7 @@ const PredicateCosignSign = "https://sigstore.dev/cosign/sign/v1"
 
 // Fact is one layer of one evidence manifest, judged under one authority: proven, or refused with a code of the closed set in codes.go.
 // A layer yields one proven fact per authority that verified it; one that no authority could verify yields exactly one refused fact,
-// with the most telling code (see Code.Tells). Of an unproven fact, Authority, ClaimedReference and who signed (KeyID; or Issuer, Identity, Serial and Extensions) are
+// with the most telling code (see Code.Tells). Of an unproven fact, Authority, ClaimedReference and who signed (KeyID; with a certificate, also Issuer, Identity, Serial and Extensions) are
 // set only where a trusted or revoked key did make the signature, or a certificate that leads to a root of the authority; PredicateType is then what the layer claims.
 type Fact struct {
 	Evidence         store.Digest      `json:"evidence"`
@@ -99,7 +99,7 @@ type Fact struct {
 	Code             Code              `json:"code,omitempty"`    // set unless Verified
 	Message          string            `json:"message,omitempty"` // one sentence: what is wrong and what was wanted
 	Authority        string            `json:"authority,omitempty"`
-	KeyID            string            `json:"key_id,omitempty"`     // sha256:<hex> of the key's DER SubjectPublicKeyInfo
+	KeyID            string            `json:"key_id,omitempty"`     // sha256:<hex> of the DER SubjectPublicKeyInfo of the key, or of the certificate's
 	Issuer           string            `json:"issuer,omitempty"`     // OIDC issuer of a Fulcio certificate; else the certificate issuer's name
 	Identity         string            `json:"identity,omitempty"`   // subject alternative name of a certificate, or its subject (RFC 4514) where it has none
 	Extensions       map[string]string `json:"extensions,omitempty"` // of a Fulcio certificate, by the names in [Extensions]

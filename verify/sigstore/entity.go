@@ -66,6 +66,7 @@ type maker struct {
 	sig  []byte
 	leaf *x509.Certificate // nil where a key signed
 	key  *key              // nil where a certificate signed
+	id   string            // of the certificate's key
 }
 
 // signer shows the maker to sigstore-go.

@@ -38,7 +38,7 @@ func (v *Verifier) byCertificate(ctx context.Context, a *authority, c *claim, re
 			printable(verify.DistinguishedName(att.leaf.RawIssuer)))
 	}
 	f := c.fact
-	f.Authority, f.Serial = a.Name, serial(att.leaf)
+	f.Authority, f.KeyID, f.Serial = a.Name, m.id, serial(att.leaf)
 	who, r := bearerOf(att.leaf, a.Kind == verify.KindSigstore)
 	if r != nil {
 		return c.finish(f, r)
@@ -77,7 +77,7 @@ func (c *claim) byLeaf(leaf *x509.Certificate) (*maker, *refusal) {
 		return nil, refused(verify.CodeUnsupported, "A bare signature of the manifest's bytes cannot be checked with this type of key; sign with cosign sign, which signs a statement.")
 	}
 	if sig := c.by(k); sig != nil {
-		return &maker{sig: sig, leaf: leaf}, nil
+		return &maker{sig: sig, leaf: leaf, id: k.ID}, nil
 	}
 	return nil, refused(verify.CodeInvalid, "The signature does not verify with the certificate beside it: the bytes were damaged, or belong to another certificate; sign again.")
 }

@@ -101,7 +101,7 @@ func TestKeyless(t *testing.T) {
 				}
 				fact := one(t, app(), f.layer(f.sign(s, c.with, image)), a)
 				want(t, fact, "")
-				if fact.Issuer != actions || fact.Identity != workflow || fact.Serial != serial(s.Certificate) || fact.KeyID != "" || fact.TimeSource != c.source ||
+				if fact.Issuer != actions || fact.Identity != workflow || fact.Serial != serial(s.Certificate) || fact.KeyID != keyIDOf(s.Certificate) || fact.TimeSource != c.source ||
 					fact.SignedAt != e.TSA.CA.Root.NotBefore.Add(24*time.Hour) || !fact.ValidFrom.IsZero() || !fact.ValidUntil.IsZero() || fact.Ends != "" || len(fact.Logs) != len(c.logs) ||
 					fact.Extensions["build_signer_uri"] != workflow || fact.Extensions["source_repository_digest"] != "abc" || fact.Extensions["github_workflow_name"] != "release" || len(fact.Extensions) != 3 {
 					t.Errorf("got %+v", fact)

@@ -240,8 +240,8 @@ func check(t testing.TB, subject verify.Subject, evidence []verify.Evidence, aut
 		if f.Verified != (f.Code == "") || f.Verified != (f.Message == "") {
 			t.Errorf("a fact is proven or says why not: %+v", f)
 		}
-		if f.Verified && (f.Authority == "" || (f.KeyID == "") == (f.Identity == "" || f.Serial == "")) {
-			t.Errorf("a proven fact names authority, and the key or who signed with which certificate: %+v", f)
+		if f.Verified && (f.Authority == "" || f.KeyID == "" || f.Signed == "" || (f.Identity == "") != (f.Serial == "")) {
+			t.Errorf("a proven fact names authority, key and what was signed, and who signed with which certificate: %+v", f)
 		}
 		if len(f.Message) > 300 || strings.ContainsFunc(f.Message, func(r rune) bool { return r < ' ' }) {
 			t.Errorf("a message is one short line: %q", f.Message)

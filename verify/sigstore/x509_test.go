@@ -35,7 +35,7 @@ func TestPrivatePKI(t *testing.T) {
 			a := corporate(ca)
 			fact := one(t, app(), l, a)
 			want(t, fact, "")
-			if fact.Identity != "CN=release,O=Acme,C=DE" || fact.Issuer != "CN=corp intermediate,O=estate.example" || fact.KeyID != "" || fact.TimeSource != verify.TimeNone || fact.Extensions != nil ||
+			if fact.Identity != "CN=release,O=Acme,C=DE" || fact.Issuer != "CN=corp intermediate,O=estate.example" || fact.KeyID != keyIDOf(s.Certificate) || fact.TimeSource != verify.TimeNone || fact.Extensions != nil ||
 				!fact.ValidFrom.Equal(s.Certificate.NotBefore) || !fact.ValidUntil.Equal(s.Certificate.NotAfter) || fact.Ends != verify.CodeCertificateExpired || !fact.SignedAt.IsZero() {
 				t.Errorf("got %+v", fact)
 			}
@@ -234,4 +234,13 @@ func TestHostileChain(t *testing.T) {
 	if kept := ready.trust.issuing(append(attached.chain, ca.Intermediate)); len(kept) != 1 {
 		t.Errorf("%d certificates are kept, want the intermediate", len(kept))
 	}
+}
+
+// keyIDOf is the ID of a certificate's key.
+func keyIDOf(c *x509.Certificate) string {
+	id, err := verify.KeyID(c.PublicKey)
+	if err != nil {
+		panic(err)
+	}
+	return id
 }
