@@ -180,6 +180,8 @@ reasons contains {
 	"evidence": r.evidence,
 } if {
 	some r in reports
+	some severity in input.params.severities
+	total(r, severity) > object.get(input.params.allowed, severity, 0)
 	too_many(r, excused(r))
 }
 
@@ -191,6 +193,7 @@ reasons contains {
 	"evidence": r.evidence,
 	"effective_on": time.format(min([end | some f in r.top; concerns(f); new(f); not for_good(f); end := published(f) + lib.days(input.params.grace_days)])),
 } if {
+	input.params.grace_days > 0
 	some r in reports
 	not too_many(r, excused(r))
 	too_many(r, lasting(r))

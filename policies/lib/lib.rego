@@ -177,7 +177,9 @@ made(a) := moment(a.signed_at) if {
 }
 
 # newest(list) leaves out what the same signer said earlier in the same type. What has no time is never left out.
-newest(list) := [a |
+newest(list) := list if {
+	count(list) < 2
+} else := [a |
 	some a in list
 	not superseded(a, list)
 ]
