@@ -37,15 +37,15 @@ var directions = []row{
 	{"policy", []string{"store", "referrers", "verify", "sbom", "sbom/index"}, "decides on facts, through an Engine that it does not know"},
 	{"policy/engine", []string{"store", "referrers", "verify", "sbom", "sbom/index", "policy", "policies"}, "leaf that links OPA; its built-ins order versions as the index does"},
 	{"policies", nil, "embedded Rego and its data"},
-	{"server", []string{"store", "referrers", "verify", "sbom", "policy", "server/kubernetes"}, "HTTP: a request becomes a call, an error becomes JSON"},
+	{"server", []string{"store", "referrers", "verify", "sbom", "sbom/index", "policy", "server/kubernetes"}, "HTTP: a request becomes a call, an error becomes JSON"},
 	{"server/kubernetes", []string{"store"}, "the words of a cluster's protocols; what an image deserves is asked through an interface"},
 	{"server/auth", []string{"store", "policy"}, "who asks; what that allows is decided in policy"},
-	{"cmd/assay", []string{"cmd/assay/config", "cmd/assay/client", "store", "store/fs", "store/bolt", "store/mem", "referrers", "verify", "verify/sigstore", "verify/notation", "verify/signer", "verify/trust", "verify/tufrepo", "sbom", "policy", "policy/engine", "policies",
+	{"cmd/assay", []string{"cmd/assay/config", "cmd/assay/client", "store", "store/fs", "store/bolt", "store/mem", "referrers", "verify", "verify/sigstore", "verify/notation", "verify/signer", "verify/trust", "verify/tufrepo", "sbom", "sbom/index", "policy", "policy/engine", "policies",
 		"server", "server/auth", "deploy"},
 		"the only place that wires drivers, core, admission and server"},
 	{"deploy", nil, "embedded manifests; what is filled in is passed in"},
 	{"cmd/assay/config", []string{"store", "verify", "policy"}, "one struct, read strictly; it opens nothing and starts nothing"},
-	{"cmd/assay/client", []string{"store", "verify", "sbom", "policy"}, "the other side of the API: reports come as policy writes them"},
+	{"cmd/assay/client", []string{"store", "verify", "sbom", "sbom/index", "policy"}, "the other side of the API: reports come as policy writes them"},
 	{"cmd/assay-sbom", []string{"store", "sbom"}, "the worker reads hostile layers: it holds no key, no store and no policy"},
 }
 

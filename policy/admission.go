@@ -43,6 +43,7 @@ type Options struct {
 	Generator       sbom.Generator
 	Formats         []sbom.Format
 	SBOMKey         crypto.Signer
+	Inventories     Inventories // nil: what images contain is not indexed
 	Verdicts        VerdictOptions
 	Targets         []Target // of events
 	Host            string   // how clients name this registry, for remedies; may be empty
@@ -72,13 +73,14 @@ type Admission struct {
 	draining   chan struct{} // holds a value while somebody works the queue off
 	wakeReview chan struct{} // something is queued, or trust changed
 	wakeSBOM   chan struct{}
+	wakeIngest chan struct{}
 	wakeVSA    chan struct{}
 	told       bells
 }
 
 // New loads the trust that the store remembers, joins it with the options', and has everything decided again that this changes.
 func New(ctx context.Context, o Options) (*Admission, error) {
-	a := &Admission{o: o, local: o.Local, log: o.Log, draining: make(chan struct{}, 1), wakeReview: make(chan struct{}, 1), wakeSBOM: make(chan struct{}, 1), wakeVSA: make(chan struct{}, 1)}
+	a := &Admission{o: o, local: o.Local, log: o.Log, draining: make(chan struct{}, 1), wakeReview: make(chan struct{}, 1), wakeSBOM: make(chan struct{}, 1), wakeIngest: make(chan struct{}, 1), wakeVSA: make(chan struct{}, 1)}
 	for range o.Targets {
 		a.told.each = append(a.told.each, make(chan struct{}, 1))
 	}

@@ -332,4 +332,5 @@ func (w *writing) detach(s *subjectManifest) {
 	w.withdraw(s.det, d, append([]store.Digest{}, s.det.About...))
 	w.tx.DropSBOMWork(store.Item{Repository: repo, Digest: d})
 	w.a.dropSBOM(w.tx, repo, d)
+	w.a.dropInventory(w.tx, store.Item{Repository: repo, Digest: d})
 }

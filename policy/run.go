@@ -22,6 +22,7 @@ const collectEvery = 60
 func (a *Admission) Run(ctx context.Context) error {
 	var workers sync.WaitGroup
 	workers.Go(func() { a.runSBOM(ctx) })
+	workers.Go(func() { a.runIngest(ctx) })
 	workers.Go(func() { a.runVSA(ctx) })
 	workers.Go(func() { a.runNotify(ctx) })
 	tick := time.NewTicker(period)

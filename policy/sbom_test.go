@@ -17,6 +17,14 @@ import (
 type generator struct {
 	calls int
 	err   error
+	purl  string // of the one package that it finds; empty: none
+}
+
+func (g *generator) packages() string {
+	if g.purl == "" {
+		return ""
+	}
+	return fmt.Sprintf(`{"name":"x","SPDXID":"SPDXRef-1","externalRefs":[{"referenceCategory":"PACKAGE-MANAGER","referenceType":"purl","referenceLocator":%q}]}`, g.purl)
 }
 
 func (g *generator) Generate(ctx context.Context, r sbom.Request) (*sbom.Result, error) {
@@ -39,7 +47,7 @@ func (g *generator) Generate(ctx context.Context, r sbom.Request) (*sbom.Result,
 	}
 	res := &sbom.Result{Summary: sbom.Summary{Generator: "test", Packages: 1, DiffIDs: "match"}}
 	for _, f := range r.Formats {
-		doc := fmt.Sprintf(`{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT","name":%q,"documentNamespace":"https://example.com/x","dataLicense":"CC0-1.0","packages":[]}`, r.Subject.Digest)
+		doc := fmt.Sprintf(`{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT","name":%q,"documentNamespace":"https://example.com/x","dataLicense":"CC0-1.0","packages":[%s]}`, r.Subject.Digest, g.packages())
 		if f == sbom.CycloneDX {
 			doc = fmt.Sprintf(`{"bomFormat":"CycloneDX","specVersion":"1.6","version":1,"metadata":{"component":{"type":"container","name":%q}},"components":[]}`, r.Subject.Digest)
 		}

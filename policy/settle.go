@@ -231,6 +231,7 @@ func (w *settling) decide(ctx context.Context, i store.Item) error {
 	if err := a.write(tx, t, s, v, w.why); err != nil {
 		return err
 	}
+	a.requestIngest(tx, s, v)
 	names, some := w.written[i]
 	if some = some && !doubted && before == s.rec.State && revision == s.det.Revision; !some {
 		names, valid = tx.TagsOf(s.repo, i.Digest), time.Time{}

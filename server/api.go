@@ -60,6 +60,8 @@ func (c *call) administer(routeErr error) error {
 		return c.check()
 	case EndpointTrustStatus, EndpointTrustUpdate, EndpointTrustImport:
 		return c.followed()
+	case EndpointSBOMQuery, EndpointSBOMPackages, EndpointSBOMWhy, EndpointSBOMDiff:
+		return c.contents(c.h.options.Contents)
 	case EndpointPolicies, EndpointPolicyStage, EndpointPolicyReplay, EndpointPolicyActivate, EndpointPolicyRollback, EndpointPolicyHistory:
 		return c.policies()
 	}

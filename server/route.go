@@ -65,6 +65,11 @@ const (
 	EndpointPolicyRollback Endpoint = "policy_rollback" // /api/v1/policies/rollback
 	EndpointPolicyHistory  Endpoint = "policy_history"  // /api/v1/policies/history
 
+	EndpointSBOMQuery    Endpoint = "sbom_query"    // /api/v1/sbom/query
+	EndpointSBOMPackages Endpoint = "sbom_packages" // /api/v1/sbom/packages
+	EndpointSBOMWhy      Endpoint = "sbom_why"      // /api/v1/sbom/why
+	EndpointSBOMDiff     Endpoint = "sbom_diff"     // /api/v1/sbom/diff
+
 	EndpointK8sEnforce    Endpoint = "k8s_enforce"    // /k8s/v1/validate/enforce
 	EndpointK8sWarn       Endpoint = "k8s_warn"       // /k8s/v1/validate/warn
 	EndpointK8sAudit      Endpoint = "k8s_audit"      // /k8s/v1/validate/audit
@@ -126,6 +131,11 @@ var methods = map[Endpoint]string{
 	EndpointPolicyRollback: "POST",
 	EndpointPolicyHistory:  "GET",
 
+	EndpointSBOMQuery:    "GET",
+	EndpointSBOMPackages: "GET",
+	EndpointSBOMWhy:      "GET",
+	EndpointSBOMDiff:     "GET",
+
 	EndpointK8sEnforce:    "POST",
 	EndpointK8sWarn:       "POST",
 	EndpointK8sAudit:      "POST",
@@ -171,6 +181,11 @@ var fixed = map[string]Endpoint{
 	"/api/v1/policies/activate": EndpointPolicyActivate,
 	"/api/v1/policies/rollback": EndpointPolicyRollback,
 	"/api/v1/policies/history":  EndpointPolicyHistory,
+
+	"/api/v1/sbom/query":    EndpointSBOMQuery,
+	"/api/v1/sbom/packages": EndpointSBOMPackages,
+	"/api/v1/sbom/why":      EndpointSBOMWhy,
+	"/api/v1/sbom/diff":     EndpointSBOMDiff,
 
 	"/k8s/v1/validate/enforce":    EndpointK8sEnforce,
 	"/k8s/v1/validate/warn":       EndpointK8sWarn,
@@ -240,7 +255,7 @@ func (r Route) api() bool {
 		EndpointRevocations, EndpointRevocation, EndpointRestore, EndpointAudit, EndpointUsers, EndpointUser, EndpointCheck,
 		EndpointTrustRevocations, EndpointTrustStatus, EndpointTrustUpdate, EndpointTrustImport, EndpointWaivers, EndpointWaiver, EndpointRevokeWaiver,
 		EndpointDecisions, EndpointDecisionsExport, EndpointDecisionsCheckpoint, EndpointDecisionsVerify, EndpointAuditCheckpoint, EndpointAuditVerify,
-		EndpointPolicies, EndpointPolicyStage, EndpointPolicyReplay, EndpointPolicyActivate, EndpointPolicyRollback, EndpointPolicyHistory:
+		EndpointSBOMQuery, EndpointSBOMPackages, EndpointSBOMWhy, EndpointSBOMDiff, EndpointPolicies, EndpointPolicyStage, EndpointPolicyReplay, EndpointPolicyActivate, EndpointPolicyRollback, EndpointPolicyHistory:
 		return true
 	}
 	return false

@@ -45,6 +45,7 @@ type Options struct {
 	Check     func(context.Context) ([]string, error) // problems of the store; nil: not offered
 	Ready     func(context.Context) error             // nil: always ready
 	Metrics   *prometheus.Registry                    // nil: one of its own
+	Contents  Contents                                // nil: what images contain is not indexed
 	Waivers   Waivers                                 // nil: none are taken
 	Decisions Decisions                               // nil: no decision log is kept
 	Recorder  policy.LogRecorder                      // nil: refusals are not recorded

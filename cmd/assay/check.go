@@ -7,6 +7,7 @@ import (
 	"log/slog"
 
 	"github.com/assay-registry/assay/cmd/assay/client"
+	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/store/bolt"
 	"github.com/assay-registry/assay/store/fs"
@@ -101,5 +102,9 @@ func (a *app) checkDirectory(ctx context.Context, path string, deep bool) (probl
 	if err != nil {
 		return nil, err
 	}
-	return local.Check(ctx, deep, maxFound)
+	if problems, err = local.Check(ctx, deep, maxFound); err != nil || len(problems) >= maxFound {
+		return problems, err
+	}
+	more, err := policy.CheckContents(ctx, local, deep, maxFound-len(problems))
+	return append(problems, more...), err
 }

@@ -131,7 +131,7 @@ func (l *lab) params(dir string) testscript.Params {
 			"serve": cmdServe, "shutdown": cmdShutdown, "kill9": cmdKill,
 			"as": cmdAs, "http": cmdHTTP, "blob": cmdBlob, "manifest": cmdManifest, "referrer": cmdReferrer,
 			"mkimage": cmdImage, "smuggle": cmdSmuggle, "notary": cmdNotary, "notarize": cmdNotarize,
-			"estate": cmdEstate, "token": cmdToken, "capture": cmdCapture, "graft": cmdGraft, "bundle": cmdBundle, "attach": cmdAttach, "splice": cmdSplice,
+			"eventually": cmdEventually, "estate": cmdEstate, "token": cmdToken, "capture": cmdCapture, "graft": cmdGraft, "bundle": cmdBundle, "attach": cmdAttach, "splice": cmdSplice,
 			"dockerd": cmdDockerd, "containerd": cmdContainerd, "webhook": cmdWebhook,
 		},
 	}

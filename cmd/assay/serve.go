@@ -94,6 +94,7 @@ func (a *app) run(ctx context.Context, p place, cfg *config.Config) (err error) 
 			log.Error("background work ended", "error", err)
 		}
 	})
+	loops.Go(func() { r.index.Run(background) })
 	loops.Go(func() { r.follower.run(background) })
 	loops.Go(func() { r.origins.run(background) })
 	rules := r.rules

@@ -18,6 +18,7 @@ import (
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/sbom"
+	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/server"
 	"github.com/assay-registry/assay/server/auth"
 	"github.com/assay-registry/assay/store"
@@ -40,6 +41,7 @@ type registry struct {
 	replaying   sync.Mutex // held by the one replay at a time
 	engine      atomic.Pointer[engine.Set]
 	admission   *policy.Admission
+	index       *index.Index
 	follower    *follower
 	origins     *origins
 	decisions   *policy.DecisionLog // nil: none is kept
@@ -78,6 +80,7 @@ func (a *app) open(ctx context.Context, cfg *config.Config, log *slog.Logger) (r
 	if err = a.openStore(ctx, r, log); err != nil {
 		return r, err
 	}
+	r.index = index.New(r.local, log)
 	stored, err := policy.StoredTUF(ctx, r.local, cfg.Trust())
 	if err != nil {
 		return r, err
@@ -95,7 +98,7 @@ func (a *app) open(ctx context.Context, cfg *config.Config, log *slog.Logger) (r
 	o := policy.Options{
 		Local: r.local, Engine: set, Verifier: r.verified, Authorities: cfg.Trust(), Rules: rules(cfg),
 		QuarantineMax: time.Duration(cfg.Quarantine.Max), QuarantineGrace: time.Duration(cfg.Quarantine.Grace),
-		HeadDeny: cfg.Refusals.Head == "deny", Generator: generator, Formats: formats(cfg), SBOMKey: r.keys.sbom, Host: publicHost(cfg),
+		HeadDeny: cfg.Refusals.Head == "deny", Generator: generator, Formats: formats(cfg), SBOMKey: r.keys.sbom, Inventories: r.index, Host: publicHost(cfg),
 		Waivers: cfg.WaiverRules(), LogKey: r.keys.log, Clock: a.clock, Rand: a.rand, Log: log,
 	}
 	if r.decisions, err = a.openDecisions(r, cfg, log); err != nil {

@@ -1,0 +1,66 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/sbom/index"
+)
+
+// ContentQuery asks which images hold packages.
+type ContentQuery struct {
+	Package, Range, License string
+	Repositories            []string
+	After                   string
+	Limit                   int // of a page
+}
+
+// QueryContents asks for one page of an answer.
+func (c *Client) QueryContents(ctx context.Context, q ContentQuery) (*Answer[policy.ContentPage], error) {
+	values := url.Values{}
+	for key, value := range map[string]string{"package": q.Package, "range": q.Range, "license": q.License, "after": q.After} {
+		if value != "" {
+			values.Set(key, value)
+		}
+	}
+	if q.Limit > 0 {
+		values.Set("limit", strconv.Itoa(q.Limit))
+	}
+	values["repository"] = q.Repositories
+	return ask[policy.ContentPage](ctx, c, http.MethodGet, "sbom/query", values, nil)
+}
+
+// Contents asks what an image contains.
+func (c *Client) Contents(ctx context.Context, r Ref, platform string) (*Answer[policy.ContentList], error) {
+	return ask[policy.ContentList](ctx, c, http.MethodGet, "sbom/packages", withPlatform(image(r), platform), nil)
+}
+
+// WhyContents asks where a package is in an image, and what needs it.
+func (c *Client) WhyContents(ctx context.Context, r Ref, platform, pattern string) (*Answer[ContentReasons], error) {
+	values := withPlatform(image(r), platform)
+	values.Set("package", pattern)
+	return ask[ContentReasons](ctx, c, http.MethodGet, "sbom/why", values, nil)
+}
+
+// ContentReasons is the answer of WhyContents.
+type ContentReasons struct {
+	Reasons []index.Reason `json:"reasons"`
+}
+
+// DiffContents asks what one image contains that another does not, and the reverse.
+func (c *Client) DiffContents(ctx context.Context, from, to Ref, platform string) (*Answer[index.Difference], error) {
+	values := withPlatform(image(from), platform)
+	values.Set("to_repository", string(to.Repository))
+	values.Set("to_reference", to.Reference.String())
+	return ask[index.Difference](ctx, c, http.MethodGet, "sbom/diff", values, nil)
+}
+
+func withPlatform(values url.Values, platform string) url.Values {
+	if platform != "" {
+		values.Set("platform", platform)
+	}
+	return values
+}

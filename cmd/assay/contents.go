@@ -1,0 +1,219 @@
+package main
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/assay-registry/assay/cmd/assay/client"
+	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/sbom/index"
+	"github.com/spf13/cobra"
+)
+
+// withRows gives a command that lists the third way to print.
+func (a *app) withRows(c *cobra.Command) *cobra.Command {
+	run := c.RunE
+	c = a.withOutput(c)
+	c.Flags().Lookup("output").Usage = "how to print: table, json or csv"
+	checked := c.RunE
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if a.output == "csv" {
+			return run(c, args)
+		}
+		return checked(c, args)
+	}
+	return c
+}
+
+// rows prints a list: a table for people, CSV (RFC 4180) for spreadsheets. A cell that a spreadsheet would take for a formula is made text.
+func (a *app) rows(raw []byte, head []string, list [][]string) error {
+	switch a.output {
+	case "json":
+		return a.print(raw, nil)
+	case "csv":
+		w := csv.NewWriter(a.stdout)
+		for _, row := range append([][]string{head}, list...) {
+			for i, cell := range row {
+				if cell = printable(cell); cell != "" && strings.ContainsRune("=+-@\t", rune(cell[0])) {
+					cell = "'" + cell
+				}
+				row[i] = cell
+			}
+			if err := w.Write(row); err != nil {
+				return err
+			}
+		}
+		w.Flush()
+		return w.Error()
+	}
+	if len(list) == 0 {
+		return a.say("nothing was found")
+	}
+	return table(a.stdout, head, list)
+}
+
+func (a *app) sbomQuery() *cobra.Command {
+	var q client.ContentQuery
+	c := &cobra.Command{
+		Use: "query [PACKAGE] [--license ID]", Short: "Find the images that hold a package", Args: atMost(1),
+		Long: `Find the images that hold a package, of those that you may pull. PACKAGE is a package
+URL without version (pkg:npm/left-pad), one with * for any characters (*log4j*), or a
+bare name; @VERSION or @RANGE behind it restricts the version, by the rules of the
+package's ecosystem: @<2.17.1, @>=1.2,<2, @vers:npm/>=1.0|<2.`,
+		Example: "  assay sbom query 'pkg:maven/org.apache.logging.log4j/log4j-core@<2.17.1'\n  assay sbom query --license GPL-3.0-only --repo 'acme/**' -o csv",
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				q.Package = args[0]
+			}
+			if q.Package == "" && q.License == "" {
+				return usage("say what is looked for: a PACKAGE, --license, or both")
+			}
+			server, err := a.connect(c.Context(), "")
+			if err != nil {
+				return err
+			}
+			return a.query(c, server, q)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&q.License, "license", "", "SPDX identifier or name of a licence; * for any characters")
+	f.StringArrayVar(&q.Repositories, "repo", nil, "pattern of the repositories to look in; may be given several times")
+	f.IntVar(&q.Limit, "limit", 0, "stop after so many images; 0 for all")
+	return a.withServer(a.withRows(c))
+}
+
+// query follows the pages of an answer.
+func (a *app) query(c *cobra.Command, from *client.Client, q client.ContentQuery) error {
+	all := policy.ContentPage{Images: []policy.ContentMatch{}}
+	wanted := q.Limit
+	for {
+		if q.Limit = 1000; wanted > 0 {
+			q.Limit = min(q.Limit, wanted-len(all.Images))
+		}
+		page, err := from.QueryContents(c.Context(), q)
+		if err != nil {
+			return err
+		}
+		all.Images = append(all.Images, page.Value.Images...)
+		all.Pending, all.Uncompared = page.Value.Pending, page.Value.Uncompared
+		if q.After = page.Value.Next; q.After == "" || wanted > 0 && len(all.Images) >= wanted {
+			break
+		}
+	}
+	var rows [][]string
+	for _, i := range all.Images {
+		for _, p := range i.Packages {
+			rows = append(rows, []string{string(i.Repository), string(i.Digest), packageName(p), p.Version, strings.Join(p.Licenses, ", "), i.Origin.Kind})
+		}
+	}
+	raw, err := json.Marshal(all)
+	if err != nil {
+		return err
+	}
+	return a.rows(raw, []string{"REPOSITORY", "DIGEST", "PACKAGE", "VERSION", "LICENCES", "SBOM"}, rows)
+}
+
+func packageName(p index.PackageVersion) string {
+	if p.PURL != "" {
+		return p.PURL
+	}
+	return p.Name
+}
+
+func (a *app) sbomList() *cobra.Command {
+	platform := ""
+	c := &cobra.Command{
+		Use: "list REF", Short: "List what an image contains", Args: exactly("REF"),
+		RunE: func(c *cobra.Command, args []string) error {
+			ref, server, err := a.image(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			list, err := server.Contents(c.Context(), ref, platform)
+			if err != nil {
+				return err
+			}
+			var rows [][]string
+			for _, p := range list.Value.Packages {
+				rows = append(rows, []string{p.Type, packageName(p), p.Version, strings.Join(p.Licenses, ", ")})
+			}
+			return a.rows(list.Raw, []string{"TYPE", "PACKAGE", "VERSION", "LICENCES"}, rows)
+		},
+	}
+	c.Flags().StringVar(&platform, "platform", "", "os/architecture[/variant], for an image with several")
+	return a.withServer(a.withRows(c))
+}
+
+func (a *app) sbomWhy() *cobra.Command {
+	platform := ""
+	c := &cobra.Command{
+		Use: "why REF PACKAGE", Short: "Say where a package is in an image, and what needs it", Args: exactly("REF", "PACKAGE"),
+		RunE: func(c *cobra.Command, args []string) error {
+			ref, server, err := a.image(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			why, err := server.WhyContents(c.Context(), ref, platform, args[1])
+			if err != nil {
+				return err
+			}
+			var rows [][]string
+			for _, r := range why.Value.Reasons {
+				name := r.Package.PURL
+				if name == "" {
+					name = r.Package.Name
+				}
+				var paths []string
+				for _, l := range r.Package.Locations {
+					paths = append(paths, strings.TrimSpace(l.Path+" "+short(string(l.Layer))))
+				}
+				rows = append(rows, []string{name, strings.Join(paths, ", "), strings.Join(r.Path, " > ")})
+			}
+			if len(rows) == 0 {
+				return &failure{code: exitNotFound, err: fmt.Errorf("no package %q is in the image", args[1])}
+			}
+			return a.rows(why.Raw, []string{"PACKAGE", "FOUND AT", "NEEDED BY"}, rows)
+		},
+	}
+	c.Flags().StringVar(&platform, "platform", "", "os/architecture[/variant], for an image with several")
+	return a.withServer(a.withRows(c))
+}
+
+func (a *app) sbomDiff() *cobra.Command {
+	platform := ""
+	c := &cobra.Command{
+		Use: "diff REF REF", Short: "Compare what two images contain", Args: exactly("REF", "REF"),
+		RunE: func(c *cobra.Command, args []string) error {
+			from, server, err := a.image(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			to, err := client.ParseRef(args[1])
+			if err != nil {
+				return usage("%w", err)
+			}
+			if to.Host != "" && to.Host != from.Host {
+				return usage("the two images are compared where they both are; %s is elsewhere", args[1])
+			}
+			d, err := server.DiffContents(c.Context(), from, to, platform)
+			if err != nil {
+				return err
+			}
+			var rows [][]string
+			for _, p := range d.Value.Added {
+				rows = append(rows, []string{"added", p.Name, "", p.Version})
+			}
+			for _, p := range d.Value.Removed {
+				rows = append(rows, []string{"removed", p.Name, p.Version, ""})
+			}
+			for _, ch := range d.Value.Changed {
+				rows = append(rows, []string{"changed", ch.Name, strings.Join(ch.From, ", "), strings.Join(ch.To, ", ")})
+			}
+			return a.rows(d.Raw, []string{"WHAT", "PACKAGE", "FROM", "TO"}, rows)
+		},
+	}
+	c.Flags().StringVar(&platform, "platform", "", "os/architecture[/variant], for images with several")
+	return a.withServer(a.withRows(c))
+}

@@ -1,0 +1,183 @@
+package policy
+
+import (
+	"context"
+
+	"github.com/assay-registry/assay/sbom"
+	"github.com/assay-registry/assay/sbom/index"
+	"github.com/assay-registry/assay/store"
+)
+
+// ImageRef is a manifest that a question about contents names.
+type ImageRef struct {
+	Repository store.Name
+	Reference  store.Reference
+}
+
+// ContentMatch is an image that a query found.
+type ContentMatch struct {
+	Repository store.Name             `json:"repository"`
+	Digest     store.Digest           `json:"digest"`
+	Origin     index.Origin           `json:"origin"`
+	Packages   []index.PackageVersion `json:"packages"`
+}
+
+// ContentPage is a page of a query's answer.
+type ContentPage struct {
+	Images     []ContentMatch `json:"images"`
+	Next       string         `json:"next,omitempty"`       // the parameter after of the next page
+	Pending    int            `json:"pending,omitempty"`    // images that are not in the answer yet
+	Uncompared []string       `json:"uncompared,omitempty"` // versions that the range could not be compared with
+}
+
+// ContentList is what one image contains.
+type ContentList struct {
+	Repository store.Name   `json:"repository"`
+	Digest     store.Digest `json:"digest"`
+	*index.Entry
+}
+
+// noInventory is the answer about an image of which nothing is indexed.
+func noInventory(d store.Digest) error {
+	return store.Errorf(store.CodeNotFound, "no SBOM of %s is indexed; the registry makes one when the image is admitted (assay explain says how far it is)", d)
+}
+
+// QueryContents finds the images that hold packages, of those that the caller could GET.
+func (a *Admission) QueryContents(ctx context.Context, p Principal, q index.Query) (page index.Page, err error) {
+	if err := a.mayAsk(p); err != nil {
+		return page, err
+	}
+	err = a.local.View(ctx, func(s store.Snapshot) error {
+		page, err = index.Find(s.Records, q, func(i store.Item) bool {
+			rec, err := s.Manifest(i.Repository, i.Digest)
+			return err == nil && rec != nil && a.mayGet(s, p, i.Repository, rec)
+		})
+		return err
+	})
+	return page, err
+}
+
+// mayAsk refuses whoever has no right anywhere.
+func (a *Admission) mayAsk(p Principal) error {
+	if !p.Authenticated() && p.Challenge && len(p.Grants) == 0 {
+		return store.Errorf(store.CodeUnauthorized, "authentication is required; log in")
+	}
+	return nil
+}
+
+// Contents lists what an image contains. Of an image of several platforms, platform (os/architecture[/variant]) says which is meant. Errors: as for a GET of the
+// image; CodeInvalid where a platform must be chosen; CodeNotFound where nothing is indexed.
+func (a *Admission) Contents(ctx context.Context, p Principal, r ImageRef, platform string) (e *index.Entry, err error) {
+	err = a.local.View(ctx, func(s store.Snapshot) error {
+		e, err = a.contents(s, p, r, platform)
+		return err
+	})
+	return e, err
+}
+
+func (a *Admission) contents(s store.Snapshot, p Principal, r ImageRef, platform string) (*index.Entry, error) {
+	if err := a.mayExplain(p, r.Repository); err != nil {
+		return nil, err
+	}
+	d, _, err := resolve(s, r.Repository, r.Reference)
+	if err != nil {
+		return nil, err
+	}
+	rec, err := s.Manifest(r.Repository, d)
+	switch {
+	case err != nil:
+		return nil, err
+	case rec == nil || !known404(p, r.Repository, rec):
+		return nil, unknownManifest()
+	case !a.mayGet(s, p, r.Repository, rec):
+		return nil, refusal(r.Repository, rec, r.Reference)
+	}
+	if rec.Kind == store.KindIndex {
+		if d, err = choosePlatform(s, d, rec, platform); err != nil {
+			return nil, err
+		}
+		return a.contents(s, p, ImageRef{r.Repository, store.Reference{Digest: d}}, "")
+	}
+	e, err := index.Image(s.Records, store.Item{Repository: r.Repository, Digest: d})
+	if err == nil && e == nil {
+		err = noInventory(d)
+	}
+	return e, err
+}
+
+// choosePlatform finds the one image of an index that is meant.
+func choosePlatform(s store.Snapshot, d store.Digest, rec *store.ManifestRecord, platform string) (store.Digest, error) {
+	p, err := store.ParseManifest(rec.MediaType, s.Content(d))
+	if err != nil {
+		return "", err
+	}
+	var found []store.Digest
+	names := ""
+	for _, m := range p.Manifests {
+		if m.Platform == nil || m.Platform.OS == "unknown" || m.MediaType == store.TypeIndex || m.MediaType == store.TypeDockerList {
+			continue
+		}
+		name := m.Platform.OS + "/" + m.Platform.Architecture
+		if m.Platform.Variant != "" {
+			name += "/" + m.Platform.Variant
+		}
+		if names += " " + name; platform == "" || name == platform {
+			found = append(found, m.Digest)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return "", store.Errorf(store.CodeNotFound, "the image has no platform %.60q; it has%s", platform, names)
+	}
+	return "", store.Errorf(store.CodeInvalid, "the image has several platforms; choose one:%s", names)
+}
+
+// WhyContents says where a package was found and what needs it, from the document that the index was made of.
+func (a *Admission) WhyContents(ctx context.Context, p Principal, r ImageRef, platform, pattern, versions string) ([]index.Reason, error) {
+	e, err := a.Contents(ctx, p, r, platform)
+	if err != nil {
+		return nil, err
+	}
+	inv, err := document(ctx, a.local, e.Image, e.Origin)
+	if err != nil {
+		return nil, err
+	}
+	return index.Why(inv, pattern, versions)
+}
+
+// document reads the document that an image's inventory is from.
+func document(ctx context.Context, local *store.Local, i store.Item, o index.Origin) (*sbom.Inventory, error) {
+	d := o.Document
+	if o.Kind != "generated" {
+		d = o.Evidence
+	}
+	inv, _, err := inventory(ctx, local, i, o.Kind, d)
+	return inv, err
+}
+
+// DiffContents says what an image contains that another does not, and the reverse.
+func (a *Admission) DiffContents(ctx context.Context, p Principal, from, to ImageRef, platform string) (*index.Difference, error) {
+	x, err := a.Contents(ctx, p, from, platform)
+	if err != nil {
+		return nil, err
+	}
+	y, err := a.Contents(ctx, p, to, platform)
+	if err != nil {
+		return nil, err
+	}
+	d := index.Diff(x, y)
+	return &d, nil
+}
+
+// CheckContents verifies the package index and, if deep, that it says what the stored documents say. It reports at most limit problems.
+func CheckContents(ctx context.Context, local *store.Local, deep bool, limit int) ([]store.Problem, error) {
+	read := func(ctx context.Context, image store.Item, origin index.Origin) (*sbom.Inventory, error) {
+		return document(ctx, local, image, origin)
+	}
+	if !deep {
+		read = nil
+	}
+	return index.Check(ctx, local, read, limit)
+}

@@ -1,0 +1,112 @@
+package policy_test
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/sbom/index"
+	"github.com/assay-registry/assay/store"
+)
+
+// indexed is a kit whose gate keeps a package index.
+func indexed(t *testing.T, g *generator, edit ...func(*policy.Options)) (*kit, *index.Index) {
+	t.Helper()
+	k := sbomKit(t, g, edit...)
+	x := index.New(k.local, slog.New(slog.DiscardHandler))
+	k.opts.Inventories = x
+	var err error
+	if k.a, err = policy.New(k.ctx, k.opts); err != nil {
+		t.Fatal(err)
+	}
+	return k, x
+}
+
+func (k *kit) ingest(x *index.Index) {
+	k.t.Helper()
+	if err := k.a.Ingest(k.ctx); err != nil {
+		k.t.Fatal(err)
+	}
+	if _, err := x.Fold(k.ctx); err != nil {
+		k.t.Fatal(err)
+	}
+	if problems, err := policy.CheckContents(k.ctx, k.local, true, 10); err != nil || len(problems) > 0 {
+		k.t.Errorf("the index: %v %v", problems, err)
+	}
+}
+
+func (k *kit) holding(p policy.Principal, pattern string) string {
+	k.t.Helper()
+	page, err := k.a.QueryContents(k.ctx, p, index.Query{Pattern: pattern})
+	if err != nil {
+		return string(store.CodeOf(err))
+	}
+	var found []string
+	for _, m := range page.Matches {
+		for _, v := range m.Packages {
+			found = append(found, v.PURL)
+		}
+	}
+	return strings.Join(found, " ")
+}
+
+// The generated SBOM is what answers, until somebody trusted attests another; withdrawn, the first answers again. Deleted, nothing does.
+func TestContentsFollowTheBestSBOM(t *testing.T) {
+	k, x := indexed(t, &generator{purl: "pkg:npm/left-pad@1.0.0"})
+	i := k.push(pusher, app, "v1", "one")
+	k.sign(signer, app, i.desc.Digest, k.key)
+	k.enrich()
+	k.ingest(x)
+	want(t, "generated", k.holding(puller, "pkg:npm/*"), "pkg:npm/left-pad@1.0.0")
+	want(t, "in a range", k.holding(puller, "pkg:npm/left-pad@<1.0.0"), "")
+	want(t, "to a stranger", k.holding(policy.Principal{}, "pkg:npm/*"), "")
+
+	statement := `{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT","name":"x","documentNamespace":"https://example.com/x","dataLicense":"CC0-1.0","packages":[` +
+		`{"name":"right-pad","SPDXID":"SPDXRef-1","versionInfo":"2.0.0","externalRefs":[{"referenceCategory":"PACKAGE-MANAGER","referenceType":"purl","referenceLocator":"pkg:npm/right-pad@2.0.0"}]}]}`
+	manifest := k.attest(app, "https://spdx.dev/Document", []byte(statement), k.key, i.desc.Digest)
+	r, err := k.put(signer, app, "", ocispec.MediaTypeImageManifest, manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	evidence := r.Descriptor.Digest
+	k.ingest(x)
+	want(t, "attested", k.holding(puller, "pkg:npm/*"), "pkg:npm/right-pad@2.0.0")
+	e, err := k.a.Contents(k.ctx, puller, policy.ImageRef{Repository: app, Reference: store.Reference{Tag: "v1"}}, "")
+	if err != nil || e.Origin.Kind != "ingested" || e.Origin.Signer != "release" || e.Origin.Evidence != evidence {
+		t.Errorf("%+v %v", e, err)
+	}
+	reasons, err := k.a.WhyContents(k.ctx, puller, policy.ImageRef{Repository: app, Reference: store.Reference{Tag: "v1"}}, "", "right-pad", "")
+	if err != nil || len(reasons) != 1 {
+		t.Errorf("%+v %v", reasons, err)
+	}
+
+	if err := k.as(admin).DeleteManifest(k.ctx, app, store.Reference{Digest: evidence}); err != nil {
+		t.Fatal(err)
+	}
+	k.ingest(x)
+	want(t, "withdrawn", k.holding(puller, "pkg:npm/*"), "pkg:npm/left-pad@1.0.0")
+	if err := k.as(admin).DeleteManifest(k.ctx, app, store.Reference{Digest: i.desc.Digest}); err != nil {
+		t.Fatal(err)
+	}
+	k.ingest(x)
+	want(t, "deleted", k.holding(admin, "pkg:npm/*"), "")
+}
+
+// What a puller could not GET, a query does not tell of.
+func TestQueriesShowWhatTheCallerCouldPull(t *testing.T) {
+	k, x := indexed(t, &generator{purl: "pkg:npm/left-pad@1.0.0"}, func(o *policy.Options) { o.Engine = compile(t, builtin("signed"), builtin("sbom")) })
+	i := k.push(pusher, app, "v1", "one")
+	k.enrich()
+	k.ingest(x)
+	want(t, "quarantined, to a puller", k.holding(puller, "pkg:npm/*"), "")
+	want(t, "quarantined, to an administrator", k.holding(admin, "pkg:npm/*"), "pkg:npm/left-pad@1.0.0")
+	ref := policy.ImageRef{Repository: app, Reference: store.Reference{Tag: "v1"}}
+	if _, err := k.a.Contents(k.ctx, puller, ref, ""); store.CodeOf(err) != store.CodeDenied {
+		t.Errorf("contents of what is quarantined: %v", err)
+	}
+	k.sign(signer, app, i.desc.Digest, k.key)
+	want(t, "admitted", k.holding(puller, "pkg:npm/*"), "pkg:npm/left-pad@1.0.0")
+}
