@@ -22,7 +22,7 @@ import (
 func TestOnDisk(t *testing.T) {
 	images, packages, names, batch, queries := 512, 60, 600, 256, 20
 	if os.Getenv("ASSAY_TEST_LONG") != "" {
-		images, packages, names, batch, queries = 100_000, 500, 20_000, 2048, 2000
+		images, packages, names, batch, queries = 100_000, 500, 20_000, 8192, 2000
 	}
 	file := filepath.Join(t.TempDir(), "meta.db")
 	kv, err := bolt.Open(file, bolt.Options{Fatal: func(err error) { t.Error(err) }})

@@ -28,13 +28,14 @@ type edit struct {
 	writes   map[string][]byte // nil: deleted
 	postings map[string]*change
 	versions map[uint32]*stored
-	changed  map[uint32]bool // versions to be written
-	suspect  map[uint32]bool // names that may have lost their last version
-	weight   int             // versions taken in
+	changed  map[uint32]bool   // versions to be written
+	known    map[string]uint32 // numbers that were read or given
+	suspect  map[uint32]bool   // names that may have lost their last version
+	weight   int               // versions taken in
 }
 
 func (e *edit) begin(r store.SpaceReader) error {
-	*e = edit{r: r, writes: map[string][]byte{}, postings: map[string]*change{}, versions: map[uint32]*stored{}, changed: map[uint32]bool{}, suspect: map[uint32]bool{}}
+	*e = edit{r: r, writes: map[string][]byte{}, postings: map[string]*change{}, versions: map[uint32]*stored{}, changed: map[uint32]bool{}, suspect: map[uint32]bool{}, known: map[string]uint32{}}
 	e.before = bytes.Clone(r.Get([]byte("#")))
 	counts, err := readCounters(e.before)
 	e.counts = counts
@@ -102,12 +103,27 @@ func numberKey0(prefix []byte, n uint32) []byte {
 	return binary.BigEndian.AppendUint32(prefix, n)
 }
 
+// number reads the number that a name, version or licence has. Images of a batch share most of theirs, so each is read once; none is taken away before the end.
+func (e *edit) number(key []byte) (uint32, bool) {
+	if n, ok := e.known[string(key)]; ok {
+		return n, true
+	}
+	b := e.r.Get(key)
+	if len(b) != 4 {
+		return 0, false
+	}
+	n := binary.BigEndian.Uint32(b)
+	e.known[string(key)] = n
+	return n, true
+}
+
 // intern returns the number of a text, a new one if it has none.
 func (e *edit) intern(key []byte, kind int, reverse byte, text string) uint32 {
-	if b := e.get(key); len(b) == 4 {
-		return binary.BigEndian.Uint32(b)
+	if n, ok := e.number(key); ok {
+		return n
 	}
 	n := e.next(kind)
+	e.known[string(key)] = n
 	e.put(key, binary.BigEndian.AppendUint32(nil, n))
 	e.put(numberKey(reverse, n), []byte(text))
 	return n
@@ -124,10 +140,11 @@ func licenseText(text string) string { return short(strings.ToLower(text), maxLi
 func (e *edit) internVersion(v *PackageVersion) (uint32, error) {
 	name := e.intern(textKey('n', v.Name), countNames, 'N', v.Name)
 	key := versionKey(name, v.Version, v.sum())
-	if b := e.get(key); len(b) == 4 {
-		return binary.BigEndian.Uint32(b), nil
+	if n, ok := e.number(key); ok {
+		return n, nil
 	}
 	id := e.next(countVersions)
+	e.known[string(key)] = id
 	e.put(key, binary.BigEndian.AppendUint32(nil, id))
 	s := &stored{name: name, version: *v}
 	for _, text := range v.Licenses {
