@@ -194,11 +194,27 @@ func explainReason(rec *store.ManifestRecord, det *store.Detail) string {
 // Decision returns a decision as it was made. Of what the caller could not GET, it shows what was decided and on which evidence, not what the bytes say.
 // Errors: CodeNotFound.
 func (a *Admission) Decision(ctx context.Context, p Principal, id string) (*DecisionRecord, error) {
+	r, bytes, err := a.decision(ctx, p, id)
+	if err != nil {
+		return nil, err
+	}
+	if r.Input != nil && !bytes {
+		in := r.Input
+		in.Manifest, in.Index, in.Config, in.SBOM, in.Subject.Platform = nil, nil, nil, nil, nil
+	}
+	if r.Input != nil && !p.Roles(r.Repository).Has(rolesWriting) {
+		r.Input.Subject.Pushers = nil
+	}
+	return r, nil
+}
+
+// decision is a decision as it is stored, and whether the caller could GET what it is about.
+func (a *Admission) decision(ctx context.Context, p Principal, id string) (_ *DecisionRecord, bytes bool, _ error) {
 	notFound := store.Errorf(store.CodeNotFound, "there is no decision %.40q here, or you may not read it", id)
 	if len(id) > 64 {
-		return nil, notFound
+		return nil, false, notFound
 	}
-	r, bytes := new(DecisionRecord), false
+	r := new(DecisionRecord)
 	err := a.local.View(ctx, func(s store.Snapshot) error {
 		b := s.Decision(id)
 		if b == nil {
@@ -225,17 +241,7 @@ func (a *Admission) Decision(ctx context.Context, p Principal, id string) (*Deci
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	if r.Input != nil && !bytes {
-		in := r.Input
-		in.Manifest, in.Index, in.Config, in.SBOM, in.Subject.Platform = nil, nil, nil, nil, nil
-	}
-	if r.Input != nil && !p.Roles(r.Repository).Has(rolesWriting) {
-		r.Input.Subject.Pushers = nil
-	}
-	return r, nil
+	return r, bytes, err
 }
 
 // Verify says what is known of one digest. Allowed is for a principal that holds only the role pull.

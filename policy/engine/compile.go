@@ -8,11 +8,13 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/assay-registry/assay/policies"
 	"github.com/assay-registry/assay/policy"
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
 const (
@@ -47,6 +49,7 @@ type entry struct {
 	reads    Reads
 	outputs  []string // of deny, warn, obligations, valid_until: those that are defined, in that order
 	evaluate evaluate
+	traced   func(topdown.Cancel, ast.Value, time.Time, *recorder) (map[string]*ast.Term, error)
 }
 
 // parse reads a policy's modules, tests left out.
@@ -241,5 +244,6 @@ func prepare(ctx context.Context, c *ast.Compiler, e *entry) (evaluate, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.traced = tracing(query)
 	return evaluator(query), nil
 }

@@ -21,10 +21,11 @@ type evaluate func(cancel topdown.Cancel, input ast.Value, now time.Time) (map[s
 var errUndefined = errors.New("a result is undefined")
 
 // evaluator wraps a prepared query. Terms come back as they are: nothing that a policy built is converted before it was judged.
-func evaluator(query rego.PreparedEvalQuery) evaluate {
+func evaluator(query rego.PreparedEvalQuery, more ...rego.EvalOption) evaluate {
 	asTerm := rego.EvalGenerateJSON(func(t *ast.Term, _ *rego.EvalContext) (any, error) { return t, nil })
 	return func(cancel topdown.Cancel, input ast.Value, now time.Time) (map[string]*ast.Term, error) {
-		results, err := query.Eval(context.Background(), rego.EvalParsedInput(input), rego.EvalTime(now), rego.EvalExternalCancel(cancel), asTerm)
+		options := append([]rego.EvalOption{rego.EvalParsedInput(input), rego.EvalTime(now), rego.EvalExternalCancel(cancel), asTerm}, more...)
+		results, err := query.Eval(context.Background(), options...)
 		if err != nil {
 			return nil, err
 		}
