@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -62,10 +63,14 @@ func (a *Admission) Image(ctx context.Context, q ImageQuestion) (*ImageVerdict, 
 	if q.Elsewhere {
 		return a.elsewhere(ctx, q)
 	}
-	if answer := a.images.get(a, q.Repository, q.Reference); answer != nil && ctx.Err() == nil {
-		return answer, nil
+	r, ok := a.images.get(a, q.Repository, q.Reference)
+	switch {
+	case !ok || ctx.Err() != nil:
+		return a.lookUp(ctx, q)
+	case r.in != nil:
+		return a.askAbout(ctx, r, q)
 	}
-	return a.lookUp(ctx, q)
+	return r.answer, nil
 }
 
 func (a *Admission) lookUp(ctx context.Context, q ImageQuestion) (*ImageVerdict, error) {
@@ -93,10 +98,17 @@ func (a *Admission) lookUp(ctx context.Context, q ImageQuestion) (*ImageVerdict,
 	case err != nil:
 		return refusedImage(&q, err)
 	case more:
-		return a.examine(ctx, answer, &q)
+		r, refusal, err := a.examine(ctx, answer, &q)
+		if err != nil || refusal != nil {
+			return refusal, err
+		}
+		if quiet {
+			a.images.put(epoch, known, &q, *r)
+		}
+		return a.askAbout(ctx, *r, q)
 	}
 	if quiet && answer.Outcome == ImageAdmitted {
-		a.images.put(epoch, known, &q, answer)
+		a.images.put(epoch, known, &q, remembered{answer: answer})
 	}
 	return answer, nil
 }
@@ -104,9 +116,16 @@ func (a *Admission) lookUp(ctx context.Context, q ImageQuestion) (*ImageVerdict,
 // imageCache holds what was admitted for as long as neither the store nor trust changes at all: in a cluster the same few images are asked about again and again.
 type imageCache struct {
 	mu    sync.Mutex
-	epoch uint64                     // guarded by mu
-	trust *trust                     // guarded by mu
-	m     map[imageKey]*ImageVerdict // guarded by mu
+	epoch uint64                  // guarded by mu
+	trust *trust                  // guarded by mu
+	m     map[imageKey]remembered // guarded by mu
+}
+
+// remembered is what is known of an image that is admitted, whoever asks. Nothing in it is written to.
+type remembered struct {
+	answer *ImageVerdict
+	in     *Input // for the entry point k8s, without what the asker says; nil where that has no rules
+	engine Engine // of that moment
 }
 
 type imageKey struct {
@@ -117,28 +136,25 @@ type imageKey struct {
 // maxImages bounds the cache; beyond it all are forgotten.
 const maxImages = 4096
 
-func (c *imageCache) get(a *Admission, repo store.Name, ref store.Reference) *ImageVerdict {
+func (c *imageCache) get(a *Admission, repo store.Name, ref store.Reference) (r remembered, ok bool) {
 	epoch, _ := a.local.Epoch()
 	t := a.trust.Load()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.epoch != epoch || c.trust != t {
-		return nil
+		return r, false
 	}
-	v := c.m[imageKey{repo, ref}]
-	if v == nil || !v.Until.IsZero() && !a.now().Before(v.Until) {
-		return nil
-	}
-	return v
+	r, ok = c.m[imageKey{repo, ref}]
+	return r, ok && (r.answer.Until.IsZero() || a.now().Before(r.answer.Until))
 }
 
-func (c *imageCache) put(epoch uint64, t *trust, q *ImageQuestion, v *ImageVerdict) {
+func (c *imageCache) put(epoch uint64, t *trust, q *ImageQuestion, r remembered) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.m == nil || c.epoch != epoch || c.trust != t || len(c.m) >= maxImages {
-		c.epoch, c.trust, c.m = epoch, t, map[imageKey]*ImageVerdict{}
+		c.epoch, c.trust, c.m = epoch, t, map[imageKey]remembered{}
 	}
-	c.m[imageKey{q.Repository, q.Reference}] = v
+	c.m[imageKey{q.Repository, q.Reference}] = r
 }
 
 // image is the verdict on what the look-up found. more says that it takes more than the verdict: policies have rules about clusters, or the manifest is what some
@@ -169,12 +185,13 @@ func (v *ImageVerdict) refuseEvidence(q *ImageQuestion) {
 	v.Message = sentence(imageName(q)+" is evidence about an image", "it may be read, and nothing admits it to run", "name the image")
 }
 
-// examine judges what is called an attestation as what its bytes are, and asks the entry point k8s. It writes nothing but facts that had to be found anew.
-func (a *Admission) examine(ctx context.Context, answer *ImageVerdict, q *ImageQuestion) (*ImageVerdict, error) {
+// examine judges what is called an attestation as what its bytes are, and gathers what the entry point k8s reads; or there is a refusal. It writes nothing but
+// facts that had to be found anew.
+func (a *Admission) examine(ctx context.Context, answer *ImageVerdict, q *ImageQuestion) (r *remembered, refusal *ImageVerdict, err error) {
 	var in *Input
 	var engine Engine
 	own := true
-	err := a.local.Update(ctx, func(tx *store.Txn) error {
+	err = a.local.Update(ctx, func(tx *store.Txn) error {
 		s, err := a.subject(tx, store.Item{Repository: q.Repository, Digest: answer.Digest})
 		if err != nil {
 			return err
@@ -199,17 +216,26 @@ func (a *Admission) examine(ctx context.Context, answer *ImageVerdict, q *ImageQ
 	})
 	switch {
 	case ctx.Err() != nil:
-		return nil, ctx.Err()
+		return nil, nil, ctx.Err()
 	case err != nil:
-		return refusedImage(q, err)
+		refusal, err = refusedImage(q, err)
+		return nil, refusal, err
 	case !own:
 		answer.refuseEvidence(q)
-		return answer, nil
+		return nil, answer, nil
 	}
-	return answer, a.askK8s(ctx, engine, in, answer)
+	return &remembered{answer, in, engine}, nil, nil
 }
 
-// k8sInput is everything that is known of a manifest and its tag, with what the cluster says.
+// askAbout asks the entry point k8s about what is known, for one asker.
+func (a *Admission) askAbout(ctx context.Context, r remembered, q ImageQuestion) (*ImageVerdict, error) {
+	answer, in := *r.answer, *r.in
+	answer.Warnings = slices.Clone(answer.Warnings)
+	a.fromCluster(&in, &q)
+	return &answer, a.askK8s(ctx, r.engine, &in, &answer)
+}
+
+// k8sInput is everything that is known of a manifest and its tag.
 func (a *Admission) k8sInput(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest, q *ImageQuestion) (*Input, error) {
 	in, _, err := a.input(ctx, tx, t, s)
 	if err != nil {
@@ -225,7 +251,6 @@ func (a *Admission) k8sInput(ctx context.Context, tx *store.Txn, t *trust, s *su
 		}
 		in.Subject.Tag, in.TUF = name, t.tufInput(subjectOf(s.repo, s.rec), name, in.Request.Time)
 	}
-	a.fromCluster(in, q)
 	return in, nil
 }
 
