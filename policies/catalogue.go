@@ -133,6 +133,7 @@ func codesOfPlaces() []Code {
 		{"tag.not_allowed", "The policy does not allow this name for a tag.", "push under a name that is allowed"},
 		{"tag.not_attested", "The tag may only show what carries an attestation or a signed annotation.", "attest or sign the digest"},
 		{"tag.not_promoted", "The tag may only show what another one already shows.", "push it under the other tag first"},
+		{"waiver.break_glass", "What policies deny is let through by a waiver of every code, for a day at most.", "mend what the policies deny before it ends"},
 	}
 }
 

@@ -490,3 +490,75 @@ func TestWaiveByHandIsWaiveLive(t *testing.T) {
 		t.Errorf("an unverified one: %+v, %v", d, err)
 	}
 }
+
+func TestScannersPushNoWaivers(t *testing.T) {
+	w := newWaiving(t)
+	i := w.push(pusher, "acme/app", "v1", "one")
+	m := w.attest("acme/app", verify.PredicateWaiver, w.waiver("W-1").Document(), w.security, i.desc.Digest)
+	if _, err := w.put(scanner, "acme/app", "", ocispec.MediaTypeImageManifest, m); store.CodeOf(err) != store.CodeDenied {
+		t.Errorf("a scanner: %v", err)
+	}
+	want(t, "the image", w.get(puller, "acme/app", "v1"), denied)
+}
+
+// TestWaiverOutlivesItsEvidence: it counts by its signature, not by where it lies; only its end and its revocation end it.
+func TestWaiverOutlivesItsEvidence(t *testing.T) {
+	w := newWaiving(t)
+	i := w.push(pusher, "acme/app", "v1", "one")
+	r := w.carry("acme/app", w.waiver("W-1"), w.security, "")
+	w.delete(admin, "acme/app", string(r.Descriptor.Digest))
+	w.start()
+	want(t, "the image", w.get(puller, "acme/app", "v1"), string(i.desc.Digest))
+}
+
+func TestWaiversAreForgottenLongAfterTheirEnd(t *testing.T) {
+	w := newWaiving(t)
+	w.push(pusher, "acme/app", "v1", "one")
+	w.carry("acme/app", w.waiver("W-1"), w.security, "")
+	w.clock.advance(89 * 24 * time.Hour)
+	if err := w.a.Housekeep(w.ctx); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "remembered", string(w.state("W-1")), string(policy.WaiverExpired))
+	w.clock.advance(4 * 24 * time.Hour)
+	if err := w.a.Housekeep(w.ctx); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "forgotten", string(w.state("W-1")), string(store.CodeNotFound))
+}
+
+// TestWaiverOfATagRule: the tag entry point is waived like any other.
+func TestWaiverOfATagRule(t *testing.T) {
+	w := newWaiving(t, func(o *policy.Options) {
+		o.Engine = compile(t, builtin("open"), engine.Policy{Name: "frozen", Repositories: store.Globs{allRepos}, Mode: policy.ModeEnforce, Source: map[string]string{"frozen.rego": `package assay
+
+tag.deny contains {"code": "tag.frozen", "msg": "no tag moves today"} if input.subject.tag != ""
+`}})
+	})
+	i := w.push(pusher, "acme/app", "v1", "one")
+	want(t, "frozen", w.get(puller, "acme/app", "v1"), denied)
+	w.carry("acme/app", w.waiver("W-1", func(d *policy.Waiver) {
+		d.Codes, d.Match.Digests = []string{"tag.frozen"}, []store.Digest{i.desc.Digest}
+	}), w.security, "")
+	want(t, "waived", w.get(puller, "acme/app", "v1"), string(i.desc.Digest))
+	w.clock.advance(24 * time.Hour)
+	want(t, "expired", w.get(puller, "acme/app", "v1"), denied)
+}
+
+func FuzzParseWaiver(f *testing.F) {
+	f.Add([]byte(`{"id":"W-1","codes":["signature.missing"],"match":{"repositories":["acme/**"]},"reason":"r","approver":"a","expires":"2027-01-01T00:00:00Z"}`))
+	f.Add([]byte(`{"id":"G","codes":["*"],"match":{"repositories":["a"]},"reason":"r","approver":"a","not_before":"2027-01-01T00:00:00Z","expires":"2027-01-02T00:00:00Z"}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		w, err := policy.ParseWaiver(b)
+		if err != nil {
+			return
+		}
+		again, err := policy.ParseWaiver(w.Document())
+		if err != nil || string(again.Document()) != string(w.Document()) {
+			t.Errorf("%s is read again as %v, %v", w.Document(), again, err)
+		}
+		if w.BreakGlass() && w.Expires.Sub(w.NotBefore) > policy.MaxBreakGlass {
+			t.Errorf("%s lasts too long", w.Document())
+		}
+	})
+}

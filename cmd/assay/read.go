@@ -250,6 +250,10 @@ func (a *app) explained(repository string, e *policy.Explanation, wide bool) err
 		reasons(field, "deny", d.Deny)
 		reasons(field, "warn", d.Warn)
 		reasons(field, "shadow", d.Shadow)
+		waivedLines(field, d.Waived)
+	}
+	for _, w := range e.Waivers {
+		field("waiver", "%s", waiverLine(w))
 	}
 	if err := a.say("%s", strings.TrimRight(b.String(), "\n")); err != nil {
 		return err

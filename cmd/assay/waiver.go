@@ -357,3 +357,19 @@ func (a *app) waiverRevoke() *cobra.Command {
 	c.Flags().StringVar(&reason, "reason", "", "why, in one sentence")
 	return a.withServer(a.withOutput(c))
 }
+
+// waivedLines shows the denials that waivers cover.
+func waivedLines(field func(name, format string, args ...any), list []policy.Waived) {
+	for _, w := range list {
+		field("waived", "[%s] %s (waiver %s, until %s)", w.Code, w.Message, w.Waiver, moment(w.Expires))
+	}
+}
+
+// waiverLine is a waiver about an image, and whether it counts.
+func waiverLine(w policy.WaiverView) string {
+	line := fmt.Sprintf("%s (%s): %s until %s, approved by %s: %s", w.ID, w.State, strings.Join(w.Codes, ","), moment(w.Expires), w.Approver, w.Reason)
+	if w.State == policy.WaiverRevoked && w.Revocation != nil {
+		line += "; revoked by " + w.Revocation.By
+	}
+	return line
+}
