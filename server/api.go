@@ -64,6 +64,8 @@ func (c *call) administer(routeErr error) error {
 		return c.contents(c.h.options.Contents)
 	case EndpointPolicies, EndpointPolicyStage, EndpointPolicyReplay, EndpointPolicyActivate, EndpointPolicyRollback, EndpointPolicyHistory:
 		return c.policies()
+	case EndpointSchema, EndpointCode:
+		return c.explained()
 	}
 	if c.route.Endpoint == EndpointVerify && c.r.Method == http.MethodPost {
 		return c.verifyImages()

@@ -65,6 +65,9 @@ const (
 	EndpointPolicyRollback Endpoint = "policy_rollback" // /api/v1/policies/rollback
 	EndpointPolicyHistory  Endpoint = "policy_history"  // /api/v1/policies/history
 
+	EndpointSchema Endpoint = "schema" // /api/v1/schema/<name>
+	EndpointCode   Endpoint = "code"   // /api/v1/codes/<code>
+
 	EndpointSBOMQuery    Endpoint = "sbom_query"    // /api/v1/sbom/query
 	EndpointSBOMPackages Endpoint = "sbom_packages" // /api/v1/sbom/packages
 	EndpointSBOMWhy      Endpoint = "sbom_why"      // /api/v1/sbom/why
@@ -93,6 +96,8 @@ var methods = map[Endpoint]string{
 	EndpointHealth:      "GET, HEAD",
 	EndpointReady:       "GET, HEAD",
 	EndpointMetrics:     "GET",
+	EndpointSchema:      "GET",
+	EndpointCode:        "GET",
 	EndpointExplain:     "GET",
 	EndpointDecision:    "GET",
 	EndpointTree:        "GET",
@@ -239,6 +244,10 @@ func (r Route) Path() string {
 		return "/api/v1/waivers/" + r.Arg
 	case EndpointRevokeWaiver:
 		return "/api/v1/waivers/" + r.Arg + "/revoke"
+	case EndpointSchema:
+		return "/api/v1/schema/" + r.Arg
+	case EndpointCode:
+		return "/api/v1/codes/" + r.Arg
 	}
 	for path, e := range fixed {
 		if e == r.Endpoint {
@@ -255,7 +264,8 @@ func (r Route) api() bool {
 		EndpointRevocations, EndpointRevocation, EndpointRestore, EndpointAudit, EndpointUsers, EndpointUser, EndpointCheck,
 		EndpointTrustRevocations, EndpointTrustStatus, EndpointTrustUpdate, EndpointTrustImport, EndpointWaivers, EndpointWaiver, EndpointRevokeWaiver,
 		EndpointDecisions, EndpointDecisionsExport, EndpointDecisionsCheckpoint, EndpointDecisionsVerify, EndpointAuditCheckpoint, EndpointAuditVerify,
-		EndpointSBOMQuery, EndpointSBOMPackages, EndpointSBOMWhy, EndpointSBOMDiff, EndpointPolicies, EndpointPolicyStage, EndpointPolicyReplay, EndpointPolicyActivate, EndpointPolicyRollback, EndpointPolicyHistory:
+		EndpointSBOMQuery, EndpointSBOMPackages, EndpointSBOMWhy, EndpointSBOMDiff, EndpointPolicies, EndpointPolicyStage, EndpointPolicyReplay, EndpointPolicyActivate, EndpointPolicyRollback, EndpointPolicyHistory,
+		EndpointSchema, EndpointCode:
 		return true
 	}
 	return false
@@ -402,6 +412,10 @@ func parseAPI(rest string) (Route, error) {
 		r.Endpoint = EndpointRevocation
 	case "users":
 		r.Endpoint = EndpointUser
+	case "schema":
+		r.Endpoint = EndpointSchema
+	case "codes":
+		r.Endpoint = EndpointCode
 	case "waivers":
 		r.Endpoint = EndpointWaiver
 		if id, ok := strings.CutSuffix(arg, "/revoke"); ok {

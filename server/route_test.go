@@ -44,6 +44,8 @@ func TestParseRoute(t *testing.T) {
 		{"POST", "/api/v1/trust/update", Route{Endpoint: EndpointTrustUpdate}},
 		{"POST", "/api/v1/trust/import/acme-tuf", Route{Endpoint: EndpointTrustImport, Arg: "acme-tuf"}},
 		{"POST", "/api/v1/verify", Route{Endpoint: EndpointVerify}},
+		{"GET", "/api/v1/schema/policy.input.v1", Route{Endpoint: EndpointSchema, Arg: "policy.input.v1"}},
+		{"GET", "/api/v1/codes/signature.missing", Route{Endpoint: EndpointCode, Arg: "signature.missing"}},
 		{"GET", "/api/v1/sbom/query", Route{Endpoint: EndpointSBOMQuery}},
 		{"GET", "/api/v1/sbom/packages", Route{Endpoint: EndpointSBOMPackages}},
 		{"GET", "/api/v1/sbom/why", Route{Endpoint: EndpointSBOMWhy}},

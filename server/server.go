@@ -50,6 +50,7 @@ type Options struct {
 	Decisions Decisions                               // nil: no decision log is kept
 	Recorder  policy.LogRecorder                      // nil: refusals are not recorded
 	Sealed    Sealed                                  // nil: nobody signs the audit log
+	Documents Documents                               // nil: there are none
 	// PublicMetrics shows /metrics to everyone, not only to loopback and administrators.
 	PublicMetrics bool
 	// ExternalURL is the scheme and host under which clients reach the registry, such as "https://registry.example.org"; empty: as the

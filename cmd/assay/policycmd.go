@@ -17,7 +17,7 @@ import (
 
 func (a *app) policy() *cobra.Command {
 	c := group(&cobra.Command{Use: "policy", Short: "Check, test and try policies, see what they would change, put them into force"})
-	c.AddCommand(a.policyCheck(), a.policyTest(), a.policyEval(), a.policyStatus(), a.policyReplay(), a.policyStage(), a.policyUnstage(), a.policyActivate(), a.policyRollback(), a.policyHistory(), a.policyPush())
+	c.AddCommand(a.policyCheck(), a.policyTest(), a.policyEval(), a.policyCodes(), a.policyStatus(), a.policyReplay(), a.policyStage(), a.policyUnstage(), a.policyActivate(), a.policyRollback(), a.policyHistory(), a.policyPush())
 	return c
 }
 
@@ -233,6 +233,7 @@ func (a *app) evaluate(ctx context.Context, list []engine.Policy, document []byt
 		reasons(field, "deny", d.Deny)
 		reasons(field, "warn", d.Warn)
 		reasons(field, "shadow", d.Shadow)
+		waivedLines(field, d.Waived)
 		for _, o := range d.Obligations {
 			field("asks for", "%s", o.Type)
 		}
