@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -45,4 +46,21 @@ func TestAttackOneSignerUnderTwoNamesSignsNoWaiverForAll(t *testing.T) {
 		w.carry("acme/app", doc, w.second, "")
 		want(t, name, w.get(puller, "acme/app", "v1"), denied)
 	}
+}
+
+// A signature that two authorities know, one by its key and one by a certificate for that key, is one signer's.
+func TestAttackOneSignatureIsNoThresholdOfTwo(t *testing.T) {
+	second := newKey(t)
+	k := newKit(t)
+	as := []verify.Authority{k.key.authority("release", "acme/**"), k.key.authority("second", "acme/**")}
+	as[1].Keys = append(as[1].Keys, second.public)
+	k.opts.Authorities = as
+	k.opts.Verifier = &renaming{k.opts.Verifier, func(f *verify.Fact) { f.Issuer, f.Identity = "CN=CA", "alice-"+f.KeyID }}
+	k.opts.Engine = compile(t, signedPolicy(func(p *engine.Policy) { p.Params = map[string]any{"threshold": 2} }))
+	k.start()
+	i := k.push(pusher, app, "v1", "one")
+	k.sign(signer, app, i.desc.Digest, k.key)
+	want(t, "one key under two names", k.get(puller, app, "v1"), denied)
+	k.sign(signer, app, i.desc.Digest, second)
+	want(t, "a second signer", k.get(puller, app, "v1"), string(i.desc.Digest))
 }

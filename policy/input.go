@@ -172,6 +172,7 @@ type SignatureInput struct {
 	Code             verify.Code       `json:"code,omitempty"`
 	Authority        string            `json:"authority,omitempty"`
 	KeyID            string            `json:"key_id,omitempty"`
+	Signer           string            `json:"signer,omitempty"` // see [verify.Signers]
 	Issuer           string            `json:"issuer,omitempty"`
 	Identity         string            `json:"identity,omitempty"`
 	Extensions       map[string]string `json:"extensions,omitempty"` // of a Fulcio certificate
@@ -198,6 +199,7 @@ type AttestationInput struct {
 	Code          verify.Code       `json:"code,omitempty"`
 	Authority     string            `json:"authority,omitempty"`
 	KeyID         string            `json:"key_id,omitempty"`
+	Signer        string            `json:"signer,omitempty"` // see [verify.Signers]
 	Issuer        string            `json:"issuer,omitempty"`
 	Identity      string            `json:"identity,omitempty"`
 	Extensions    map[string]string `json:"extensions,omitempty"` // of a Fulcio certificate

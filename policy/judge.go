@@ -394,16 +394,17 @@ func (a *Admission) input(ctx context.Context, tx *store.Txn, t *trust, s *subje
 // sortFacts maps facts to the parts of the input that they make. Documents make none: their contents are in sbomInput.
 func sortFacts(facts []verify.Fact) ([]SignatureInput, []AttestationInput) {
 	signatures, attestations := []SignatureInput{}, []AttestationInput{}
-	for _, f := range facts {
+	signers := verify.Signers(facts)
+	for i, f := range facts {
 		switch f.Kind {
 		case verify.KindSignature:
 			signatures = append(signatures, SignatureInput{Evidence: f.Evidence, Layer: f.Layer, Scheme: f.Scheme, Found: f.Found, InheritedFrom: f.InheritedFrom,
-				Verified: f.Verified, Code: f.Code, Authority: f.Authority, KeyID: f.KeyID, Issuer: f.Issuer, Identity: f.Identity, Extensions: f.Extensions,
+				Verified: f.Verified, Code: f.Code, Authority: f.Authority, KeyID: f.KeyID, Signer: signers[i], Issuer: f.Issuer, Identity: f.Identity, Extensions: f.Extensions,
 				Serial: f.Serial, Annotations: f.Annotations, ClaimedReference: f.ClaimedReference, Logs: f.Logs, TimeSource: f.TimeSource,
 				SignedAt: f.SignedAt, ValidUntil: f.ValidUntil, Target: f.Target, Role: f.Role})
 		case verify.KindAttestation:
 			attestations = append(attestations, AttestationInput{Evidence: f.Evidence, Layer: f.Layer, Scheme: f.Scheme, Found: f.Found, InheritedFrom: f.InheritedFrom,
-				PredicateType: f.PredicateType, Verified: f.Verified, Code: f.Code, Authority: f.Authority, KeyID: f.KeyID, Issuer: f.Issuer,
+				PredicateType: f.PredicateType, Verified: f.Verified, Code: f.Code, Authority: f.Authority, KeyID: f.KeyID, Signer: signers[i], Issuer: f.Issuer,
 				Identity: f.Identity, Extensions: f.Extensions, Serial: f.Serial, Logs: f.Logs, TimeSource: f.TimeSource, SignedAt: f.SignedAt,
 				ValidUntil: f.ValidUntil, Summary: f.Summary})
 		}

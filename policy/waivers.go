@@ -177,18 +177,18 @@ func (t *trust) signatures(w *waiver, repo store.Name, now time.Time) (all []sig
 			}
 		}
 	}
-	for _, by := range verify.Signers(facts) {
-		last := by[0]
-		for _, f := range by[1:] {
-			if f.ValidUntil.IsZero() || !last.ValidUntil.IsZero() && f.ValidUntil.After(last.ValidUntil) {
-				last = f
-			}
+	last := map[string]verify.Fact{} // of each signer, what counts longest
+	for i, name := range verify.Signers(facts) {
+		if was, there := last[name]; name != "" && (!there || longer(facts[i], was)) {
+			last[name] = facts[i]
 		}
-		signer := last.KeyID
-		if last.Identity != "" {
-			signer = last.Issuer + " " + last.Identity
+	}
+	for _, f := range last {
+		signer := f.KeyID
+		if f.Identity != "" {
+			signer = f.Issuer + " " + f.Identity
 		}
-		all = append(all, signature{last.Authority, signer, last.ValidUntil})
+		all = append(all, signature{f.Authority, signer, f.ValidUntil})
 	}
 	slices.SortFunc(all, func(x, y signature) int {
 		return cmp.Or(strings.Compare(x.authority, y.authority), strings.Compare(x.signer, y.signer))

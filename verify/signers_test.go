@@ -32,10 +32,21 @@ func TestWhoIsOneSigner(t *testing.T) {
 		{"joined by the last", []verify.Fact{bare("k1"), certified("pki", "k2", "CA 1", "alice"), bare("k3"), certified("pki", "k1", "CA 1", "alice")}, 2},
 		{"roles", []verify.Fact{role("targets"), role("targets"), role("acme")}, 2},
 		{"a role is no identity", []verify.Fact{role("targets"), certified("tuf", "k1", "tuf:tuf", "targets")}, 2},
-		{"names of nobody", []verify.Fact{{Verified: true, Authority: "a"}, {Verified: true, Authority: "a"}}, 2},
+		{"names of nobody", []verify.Fact{{Verified: true, Authority: "a"}, {Verified: true, Authority: "a"}}, 0},
+		{"joined in a long chain", []verify.Fact{bare("k1"), certified("pki", "k4", "CA", "d"), certified("pki", "k2", "CA", "a"), certified("pki", "k1", "CA", "a"),
+			certified("pki", "k2", "CA", "c"), certified("pki", "k4", "CA", "c")}, 1},
 	} {
-		if got := verify.Signers(c.facts); len(got) != c.want {
-			t.Errorf("%s: %d signers, want %d: %+v", c.name, len(got), c.want, got)
+		distinct := map[string]bool{}
+		for i, name := range verify.Signers(c.facts) {
+			if distinct[name] = true; name == "" {
+				delete(distinct, name)
+			}
+			if f := c.facts[i]; (name == "") != (!f.Verified || f.KeyID+f.Identity == "") {
+				t.Errorf("%s: %+v is by %q", c.name, f, name)
+			}
+		}
+		if len(distinct) != c.want {
+			t.Errorf("%s: %d signers, want %d: %v", c.name, len(distinct), c.want, distinct)
 		}
 	}
 }

@@ -71,8 +71,11 @@ accepted(authorities, fact) if {
 	fact.authority in authorities
 }
 
-# signer(fact) is who made a fact. A certificate's key is made for one signature: its identity is the signer.
-signer(fact) := ["role", fact.authority, fact.role] if {
+# signer(fact) is who made a fact. The registry tells, for it knows who is one: a key with and without a certificate, an identity with certificates of several issuers. In a document
+# of somebody else's making it is the identity, since a certificate's key is made for one signature.
+signer(fact) := ["signer", fact.signer] if {
+	fact.signer != ""
+} else := ["role", fact.authority, fact.role] if {
 	fact.scheme == "tuf"
 } else := ["identity", object.get(fact, "issuer", ""), fact.identity] if {
 	fact.identity != ""

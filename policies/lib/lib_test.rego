@@ -35,6 +35,13 @@ test_a_tuf_repository_does_not_vouch_unasked if {
 	not lib.signed_by({}) with input as {"signatures": [pin]}
 }
 
+test_the_registry_tells_who_is_one_signer if {
+	bare := {"verified": true, "authority": "release", "key_id": "sha256:k1", "signer": "key sha256:k1"}
+	certified := {"verified": true, "authority": "pki", "key_id": "sha256:k1", "issuer": "CN=CA", "identity": "release@acme.example", "signer": "key sha256:k1"}
+	lib.threshold({}, 1) with input as {"signatures": [bare, certified]}
+	not lib.threshold({}, 2) with input as {"signatures": [bare, certified]}
+}
+
 test_threshold_counts_signers if {
 	lib.threshold({}, 2) with input as document
 	not lib.threshold({}, 3) with input as document
