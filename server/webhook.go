@@ -163,6 +163,9 @@ func (j *judge) Judge(ctx context.Context, q kubernetes.Question) (*kubernetes.A
 			j.record(q, a)
 		}
 	}
+	if err != nil && ctx.Err() == nil {
+		j.h.options.Log.LogAttrs(ctx, slog.LevelError, "an image could not be judged, which refuses it", slog.String("image", clip(q.Image)), slog.Any("error", err))
+	}
 	j.h.judged.WithLabelValues(q.Protocol, outcome).Inc()
 	return a, err
 }

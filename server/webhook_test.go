@@ -241,3 +241,21 @@ func TestRefusedImagesAreRecorded(t *testing.T) {
 		t.Errorf("%+v", book.events)
 	}
 }
+
+// brokenImages is a gate whose store fails.
+type brokenImages struct{ shownImages }
+
+func (*brokenImages) Image(context.Context, policy.ImageQuestion) (*policy.ImageVerdict, error) {
+	return nil, store.Errorf(store.CodeUnavailable, "the store does not answer")
+}
+
+// TestNoAnswerIsLogged: what cannot be judged is refused, and the operator finds out why.
+func TestNoAnswerIsLogged(t *testing.T) {
+	h := newHouse(t, func(o *Options, _ *auth.Options) {
+		o.Images, o.Cluster = &brokenImages{}, Cluster{Hosts: []string{"registry.example.com"}}
+	})
+	w := h.webhook("POST", "/k8s/v1/validate/enforce", podReview("registry.example.com/acme/good:v1"))
+	if !strings.Contains(w.Body.String(), `"allowed":false`) || strings.Contains(w.Body.String(), "the store") || !strings.Contains(h.log.String(), "the store does not answer") {
+		t.Errorf("%s\n%s", w.Body, h.log)
+	}
+}
