@@ -157,7 +157,7 @@ func (a *Admission) endDenials(ctx context.Context, seq uint64) (bool, error) {
 
 // Housekeep looks at the clocks: pending verdicts are retried, quarantine expires, what expired or was deleted is collected after its grace.
 func (a *Admission) Housekeep(ctx context.Context) error {
-	err := errors.Join(a.clocks(ctx), a.pruneDecisions(ctx), a.pruneWaivers(ctx), a.sealAudit(ctx), a.forgetTargets(ctx))
+	err := errors.Join(a.clocks(ctx), a.pruneDecisions(ctx), a.pruneWaivers(ctx), a.forgetTargets(ctx))
 	collected, collectErr := a.local.Collect(ctx, store.DefaultCollect())
 	if collected != (store.Collected{}) {
 		a.log.Info("collected", "links", collected.Links, "contents", collected.Contents, "sessions", collected.Sessions)
@@ -225,7 +225,7 @@ func (a *Admission) clocks(ctx context.Context) error {
 	for _, i := range forgotten {
 		err = errors.Join(err, a.forget(ctx, i))
 	}
-	return err
+	return errors.Join(err, a.sealAudit(ctx))
 }
 
 // due sorts manifests by what their clock asks for.
