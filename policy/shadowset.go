@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/assay-registry/assay/store"
@@ -17,6 +18,7 @@ type Shadow struct {
 	Engine // in force
 	staged Engine
 	queue  chan *shadowed
+	asked  atomic.Int64 // decisions that were queued and not made
 	tally  *Tally
 }
 
@@ -41,12 +43,29 @@ func (s *Shadow) Decide(ctx context.Context, in *Input) (*Decision, error) {
 		return d, err
 	}
 	asked := &shadowed{in: *in, d: d}
+	s.asked.Add(1)
 	select {
 	case s.queue <- asked:
 	default:
+		s.asked.Add(-1)
 		s.tally.drop()
 	}
 	return d, nil
+}
+
+// Settled waits until what was asked before is counted, or ctx ends.
+func (s *Shadow) Settled(ctx context.Context) {
+	for {
+		moved := s.tally.Moved()
+		if s.asked.Load() == 0 {
+			return
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // Traits is [Engine]. Entry points at which only the staged set has rules are asked too.
@@ -64,6 +83,7 @@ func (s *Shadow) Run(ctx context.Context) {
 			return
 		case asked := <-s.queue:
 			other, err := s.staged.Decide(ctx, &asked.in)
+			s.asked.Add(-1)
 			if ctx.Err() != nil {
 				return
 			}

@@ -17,9 +17,10 @@ import (
 // origins follows the artifacts of this registry that policies come from. What was accepted last stays in force until another is: signed by one of policy_authorities, newer, and fit to
 // compile with everything else.
 type origins struct {
-	app *app
-	r   *registry
-	log *slog.Logger
+	app  *app
+	r    *registry
+	log  *slog.Logger
+	turn sync.Mutex // held by whoever looks
 
 	mu    sync.Mutex
 	known map[string]*origin // guarded by mu
@@ -64,6 +65,8 @@ func (o *origins) look(ctx context.Context) {
 
 // refresh looks at one reference. A failure is logged once, counted and shown.
 func (o *origins) refresh(ctx context.Context, ref string) {
+	o.turn.Lock()
+	defer o.turn.Unlock()
 	changed, err := o.attempt(ctx, ref)
 	if ctx.Err() != nil {
 		return
@@ -246,11 +249,7 @@ func (o *origins) statuses(refs []string, sources map[string]*policy.PolicySourc
 
 // tell writes down for the doctor where everything stands.
 func (o *origins) tell(ctx context.Context) {
-	status, err := o.r.rollout().PolicyStatus(ctx, policy.System())
-	if err == nil {
-		err = writePolicyStatus(o.r.directory.policies(), status)
-	}
-	if err != nil && ctx.Err() == nil {
-		o.log.Warn("the state of the policies could not be written for assay doctor", "error", err)
-	}
+	o.r.ruling.Lock()
+	defer o.r.ruling.Unlock()
+	o.r.rollout().told(ctx)
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy"
@@ -21,8 +22,20 @@ func (r *registry) rollout() rollout { return rollout{r} }
 
 var _ server.Policies = rollout{}
 
-// PolicyStatus is [server.Policies].
-func (o rollout) PolicyStatus(context.Context, policy.Principal) (*server.PolicyStatus, error) {
+// statusWaits is how long a status waits for what the staged set still has to decide.
+const statusWaits = time.Second
+
+// PolicyStatus is [server.Policies]. What was decided before is counted, and what was pushed before is looked at.
+func (o rollout) PolicyStatus(ctx context.Context, _ policy.Principal) (*server.PolicyStatus, error) {
+	o.r.origins.look(ctx)
+	o.r.ruling.Lock()
+	beside := o.r.rules.beside
+	o.r.ruling.Unlock()
+	if beside != nil {
+		waits, cancel := context.WithTimeout(ctx, statusWaits)
+		beside.Settled(waits)
+		cancel()
+	}
 	o.r.ruling.Lock()
 	defer o.r.ruling.Unlock()
 	return o.status(), nil
