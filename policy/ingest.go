@@ -146,6 +146,10 @@ func (a *Admission) ingest(ctx context.Context, i store.Item, want string) error
 		}
 		sp.Delete(ingestKey('q', i))
 		sp.Put(ingestKey('s', i), []byte(want))
+		if a.trusted(tx).engine.Traits(i.Repository).WantsSBOM { // a policy may ask about packages: it is decided again with the answer
+			tx.Queue(i)
+			tx.AfterCommit(func() { wake(a.wakeReview) })
+		}
 		return nil
 	})
 }

@@ -8,6 +8,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
 )
@@ -109,4 +110,37 @@ func TestQueriesShowWhatTheCallerCouldPull(t *testing.T) {
 	}
 	k.sign(signer, app, i.desc.Digest, k.key)
 	want(t, "admitted", k.holding(puller, "pkg:npm/*"), "pkg:npm/left-pad@1.0.0")
+}
+
+// A rule about packages waits for the index, and refuses with the package that it found.
+func TestARuleAboutPackagesDecidesOnceTheyAreIndexed(t *testing.T) {
+	const rule = `package assay
+
+admit.deny contains {"code": "sbom.missing", "msg": asked.error, "remedy": "wait for the SBOM"} if {
+	asked.error
+	input.sbom
+}
+
+admit.deny contains {"code": "acme.log4j", "msg": sprintf("%s is in the image", [p.purl]), "remedy": "build with log4j-core 2.17.1 or later"} if some p in asked.value.packages
+
+asked := assay.packages({"purl": "pkg:maven/**/log4j-core", "range": "<2.17.1"})
+`
+	for purl, wants := range map[string]string{
+		"pkg:maven/org.apache.logging.log4j/log4j-core@2.14.1": "pkg:maven/org.apache.logging.log4j/log4j-core@2.14.1 is in the image",
+		"pkg:maven/org.apache.logging.log4j/log4j-core@2.17.1": "",
+	} {
+		k, x := indexed(t, &generator{purl: purl}, func(o *policy.Options) {
+			o.Engine = compile(t, engine.Policy{Name: "acme", Repositories: store.Globs{allRepos}, Mode: policy.ModeEnforce, Source: map[string]string{"acme.rego": rule}}, builtin("sbom"))
+		})
+		i := k.push(pusher, app, "v1", "one")
+		k.enrich()
+		k.ingest(x)
+		if err := k.a.Catchup(k.ctx); err != nil {
+			t.Fatal(err)
+		}
+		_, err := k.as(puller).Manifest(k.ctx, app, store.Reference{Digest: i.desc.Digest})
+		if wants == "" && err != nil || wants != "" && (err == nil || !strings.Contains(err.Error(), wants)) {
+			t.Errorf("%s: %v", purl, err)
+		}
+	}
 }

@@ -365,6 +365,9 @@ func (a *Admission) input(ctx context.Context, tx *store.Txn, t *trust, s *subje
 	in.Signatures, in.Attestations = sortFacts(all.facts)
 	in.Vulnerabilities = attestedVulnerabilities(all.facts)
 	in.Content = a.local
+	if a.o.Inventories != nil {
+		in.Packages = a
+	}
 	if err := a.enclose(tx, s, in); err != nil {
 		return nil, nil, err
 	}
