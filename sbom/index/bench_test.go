@@ -20,9 +20,9 @@ import (
 // TestOnDisk builds the index of many images on bbolt, measures sizes and queries, and compares a sample of answers with a scan of every inventory.
 // ASSAY_TEST_LONG=1 go test ./sbom/index -run OnDisk -v -timeout 60m does it with 100,000 images of 500 packages.
 func TestOnDisk(t *testing.T) {
-	images, packages, names, batch, queries := 512, 60, 600, 256, 20
+	images, packages, names, batch, queries := 1024, 60, 600, 512, 20
 	if os.Getenv("ASSAY_TEST_LONG") != "" {
-		images, packages, names, batch, queries = 100_000, 500, 20_000, 8192, 2000
+		images, packages, names, batch, queries = 100_000, 500, 20_000, 10_000, 1000
 	}
 	file := filepath.Join(t.TempDir(), "meta.db")
 	kv, err := bolt.Open(file, bolt.Options{Fatal: func(err error) { t.Error(err) }})
@@ -30,35 +30,36 @@ func TestOnDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	k, e := newKit(t, kv), newEstate(11, packages, names)
-	k.x.SetBatch(batch, 4<<20)
 	start := time.Now()
-	sample := map[store.Item]*sbom.Inventory{}
+	sample, ids := map[store.Item]*sbom.Inventory{}, map[string]uint32{}
 	for n := 0; n < images; {
-		if err := k.local.Update(k.ctx, func(tx *store.Txn) error {
+		if err := k.x.Load(k.ctx, func(intern func(*sbom.Package) uint32, put func(store.Item, []uint32)) {
 			for range batch {
-				i, inv := image(fmt.Sprintf("team%d/app%d", n%97, n%1009), n), e.next()
-				if err := k.x.Put(tx, i, index.Origin{Kind: "generated", Document: i.Digest}, inv); err != nil {
-					return err
+				urls := e.draw()
+				set := make([]uint32, len(urls))
+				for i, s := range urls {
+					if _, ok := ids[s]; !ok {
+						ids[s] = intern(&inventory(s).Packages[0])
+					}
+					set[i] = ids[s]
 				}
-				if n%97 == 3 || n%97 == 5 {
-					sample[i] = inv
+				item := image(fmt.Sprintf("team%d/app%d", n%97, n%1009), n)
+				if n%250 == 0 {
+					item.Repository = "sample/app"
+					sample[item] = inventory(urls...)
 				}
+				put(item, set)
 				n++
 			}
-			return nil
 		}); err != nil {
 			t.Fatal(err)
 		}
-		k.fold()
-		if n%(10*batch) == 0 {
-			t.Logf("%d images after %.0f s", n, time.Since(start).Seconds())
-		}
+		t.Logf("%d images after %.0f s", n, time.Since(start).Seconds())
 	}
 	stored := (images + batch - 1) / batch * batch
-	t.Logf("indexed in %.1f s, %.2f ms per image", time.Since(start).Seconds(), time.Since(start).Seconds()*1000/float64(stored))
 	latencies(t, k, names, queries)
 	for _, q := range naiveQueries(names) {
-		q.globs = store.Globs{"team3/**", "team5/**"}
+		q.globs = store.Globs{"sample/**"}
 		compareNaive(t, k, sample, q)
 	}
 	start = time.Now()
@@ -85,13 +86,17 @@ func latencies(t *testing.T, k *kit, names, queries int) {
 		for n := range queries {
 			q := c.ask(n)
 			k.view(func(r store.Records) error {
-				start := time.Now()
-				_, err := index.Find(r, q, nil)
-				took = append(took, time.Since(start))
-				if err == nil {
-					count, countErr := index.Count(r, q)
-					found, err = max(found, count), countErr
+				best := time.Hour // of five: the work, not the neighbours of this machine
+				for range 5 {
+					start := time.Now()
+					if _, err := index.Find(r, q, nil); err != nil {
+						return err
+					}
+					best = min(best, time.Since(start))
 				}
+				took = append(took, best)
+				count, err := index.Count(r, q)
+				found = max(found, count)
 				return err
 			})
 		}

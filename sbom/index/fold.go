@@ -52,7 +52,7 @@ func (x *Index) foldBatch(ctx context.Context) (int, error) {
 	if err := x.local.View(ctx, func(s store.Snapshot) (err error) {
 		e = &edit{}
 		r := s.Space(space)
-		if queue = r.Scan([]byte("q"), []byte("r"), x.images); len(queue) == 0 {
+		if queue = r.Scan([]byte("q"), []byte("r"), batchImages); len(queue) == 0 {
 			return nil
 		}
 		if err = e.begin(r); err != nil {
@@ -62,7 +62,7 @@ func (x *Index) foldBatch(ctx context.Context) (int, error) {
 			if err := e.take(p); err != nil {
 				return err
 			}
-			if e.weight > x.versions {
+			if e.weight > batchVersions {
 				queue = queue[:i+1]
 				break
 			}
@@ -71,7 +71,12 @@ func (x *Index) foldBatch(ctx context.Context) (int, error) {
 	}); err != nil || len(queue) == 0 {
 		return 0, err
 	}
-	return len(queue), x.local.Update(ctx, func(tx *store.Txn) error {
+	return len(queue), x.commit(ctx, e, queue)
+}
+
+// commit writes an edit, if neither the index nor what was queued has changed since it began.
+func (x *Index) commit(ctx context.Context, e *edit, queue []store.Pair) error {
+	return x.local.Update(ctx, func(tx *store.Txn) error {
 		s := tx.Space(space)
 		if !bytes.Equal(s.Get([]byte("#")), e.before) {
 			return errMoved

@@ -17,13 +17,11 @@ type Index struct {
 	log   *slog.Logger
 	wake  chan struct{}
 	mu    sync.Mutex // held by who folds: there is one writer of postings
-
-	images, versions int // of one commit of the fold, about
 }
 
 // New returns the index of a registry.
 func New(local *store.Local, log *slog.Logger) *Index {
-	return &Index{local: local, log: log, wake: make(chan struct{}, 1), images: batchImages, versions: batchVersions}
+	return &Index{local: local, log: log, wake: make(chan struct{}, 1)}
 }
 
 // MaxPackages is how many packages of an image are indexed: taking in one image is one commit, for which other writers wait.

@@ -125,14 +125,13 @@ func (k *kit) check() {
 type estate struct {
 	rand     *mrand.Rand
 	bases    [][]string
-	known    map[string]sbom.Package // made once: most of the work would be parsing
-	packages int                     // per image
+	packages int // per image
 	names    int
 	licenses []string
 }
 
 func newEstate(seed uint64, packages, names int) *estate {
-	e := &estate{rand: mrand.New(mrand.NewPCG(seed, 1)), packages: packages, names: names, known: map[string]sbom.Package{},
+	e := &estate{rand: mrand.New(mrand.NewPCG(seed, 1)), packages: packages, names: names,
 		licenses: []string{"MIT", "Apache-2.0", "BSD-3-Clause", "GPL-2.0-only", "MIT OR Apache-2.0", "GPL-3.0-only WITH GCC-exception-3.1"}}
 	for base := range 40 {
 		var list []string
@@ -144,8 +143,8 @@ func newEstate(seed uint64, packages, names int) *estate {
 	return e
 }
 
-// next makes an inventory: two fifths are one of 40 bases, the rest is drawn so that few names are in most images, most in few, in 20 versions.
-func (e *estate) next() *sbom.Inventory {
+// draw makes the packages of an image: two fifths are one of 40 bases, the rest is drawn so that few names are in most images, most in few, in 20 versions.
+func (e *estate) draw() []string {
 	base := e.bases[int(float64(len(e.bases))*e.rand.Float64()*e.rand.Float64())]
 	urls := slices.Clone(base)
 	seen := map[int]bool{}
@@ -159,14 +158,7 @@ func (e *estate) next() *sbom.Inventory {
 		version := min(e.rand.IntN(20), e.rand.IntN(20))
 		urls = append(urls, fmt.Sprintf("%s%d@%d.%d.0|%s", []string{"pkg:npm/pkg", "pkg:pypi/py", "pkg:maven/org.example/lib"}[n%3], n, version/5, version%5, e.licenses[n%len(e.licenses)]))
 	}
-	inv := &sbom.Inventory{Format: "spdx-2.3", Distro: sbom.Distro{ID: "debian", Version: "12"}, Packages: make([]sbom.Package, len(urls))}
-	for i, s := range urls {
-		p, ok := e.known[s]
-		if !ok {
-			p = inventory(s).Packages[0]
-			e.known[s] = p
-		}
-		inv.Packages[i] = p
-	}
-	return inv
+	return urls
 }
+
+func (e *estate) next() *sbom.Inventory { return inventory(e.draw()...) }
