@@ -39,16 +39,18 @@ type LogInput struct {
 	Digest     store.Digest `json:"digest,omitempty"`
 	Actor      string       `json:"actor,omitempty"`
 	ActorKind  string       `json:"actor_kind,omitempty"`
+	Namespace  string       `json:"namespace,omitempty"` // of a cluster that asks
 }
 
 // LogResult is what was answered.
 type LogResult struct {
-	Allow   bool   `json:"allow"`
-	Status  int    `json:"status,omitempty"` // of HTTP
-	Error   string `json:"error,omitempty"`  // of the distribution specification
-	Code    string `json:"code,omitempty"`   // of the catalogue
-	State   State  `json:"state,omitempty"`
-	Message string `json:"message,omitempty"` // of a policy's refusal; nothing that a client wrote into a malformed request
+	Allow   bool     `json:"allow"`
+	Status  int      `json:"status,omitempty"` // of HTTP
+	Error   string   `json:"error,omitempty"`  // of the distribution specification
+	Code    string   `json:"code,omitempty"`   // of the catalogue
+	State   State    `json:"state,omitempty"`
+	Waivers []string `json:"waivers,omitempty"` // that a verdict needed
+	Message string   `json:"message,omitempty"` // of a policy's refusal; nothing that a client wrote into a malformed request
 }
 
 // LogRecorder takes what goes into the decision log.
@@ -67,11 +69,11 @@ const (
 
 // logKey is what makes two events repeats of one another.
 type logKey struct {
-	path, method, actor, client, reference, fault, code string
-	repository                                          store.Name
-	digest                                              store.Digest
-	state                                               State
-	status                                              int
+	path, method, actor, client, namespace, reference, fault, code string
+	repository                                                     store.Name
+	digest                                                         store.Digest
+	state                                                          State
+	status                                                         int
 }
 
 // logged is an event with its repeats.
@@ -120,7 +122,7 @@ func (l *DecisionLog) Record(e LogEvent) {
 	if now.IsZero() {
 		now = l.o.Clock()
 	}
-	k := logKey{e.Path, e.Input.Method, e.Input.Actor, e.RequestedBy, e.Input.Reference, e.Result.Error, e.Result.Code, e.Input.Repository, e.Input.Digest, e.Result.State, e.Result.Status}
+	k := logKey{e.Path, e.Input.Method, e.Input.Actor, e.RequestedBy, e.Input.Namespace, e.Input.Reference, e.Result.Error, e.Result.Code, e.Input.Repository, e.Input.Digest, e.Result.State, e.Result.Status}
 	if e.ID != "" {
 		k.reference += "\x00" + e.ID // a verdict is no repeat of another
 	}
@@ -272,12 +274,26 @@ func (e *logged) take(now time.Time) LogEvent {
 }
 
 // logVerdict notes that a verdict changed a manifest's state.
-func (a *Admission) logVerdict(tx *store.Txn, s *subjectManifest, to State, code, reason, decision string, why cause) {
+func (a *Admission) logVerdict(tx *store.Txn, s *subjectManifest, v *verdict, why cause) {
 	if a.o.Decisions == nil {
 		return
 	}
-	e := LogEvent{ID: decision, Path: string(EntryAdmit), Timestamp: a.now(),
+	e := LogEvent{ID: s.det.Decision, Path: string(EntryAdmit), Timestamp: a.now(),
 		Input:  LogInput{Repository: s.repo, Digest: s.rec.Digest, Actor: why.actor, Method: why.action},
-		Result: LogResult{Allow: to == StateAdmitted || to == StateEvidence, Code: code, State: to, Message: reason}}
+		Result: LogResult{Allow: v.state == StateAdmitted || v.state == StateEvidence, Code: v.code, State: v.state, Message: s.det.Reason, Waivers: v.decision.waivers(false)}}
 	tx.AfterCommit(func() { a.o.Decisions.Record(e) })
+}
+
+// logImage notes that a cluster was refused an image.
+func (a *Admission) logImage(q *ImageQuestion, v *ImageVerdict) {
+	if a.o.Decisions == nil || v == nil || v.Outcome != ImageRefused {
+		return
+	}
+	d := v.Digest
+	if d == "" {
+		d = q.Reference.Digest
+	}
+	a.o.Decisions.Record(LogEvent{Path: string(EntryK8s), Timestamp: a.now(),
+		Input:  LogInput{Method: q.Protocol, Repository: q.Repository, Reference: q.Reference.Tag, Digest: d, Namespace: q.K8s.Namespace},
+		Result: LogResult{Code: v.Code, Message: v.Message}})
 }

@@ -526,3 +526,30 @@ func BenchmarkDecisionLogRefusedRead(b *testing.B) {
 		})
 	})
 }
+
+func TestClustersAreInTheDecisionLog(t *testing.T) {
+	d := newDiary(t)
+	k := newKit(t, func(o *policy.Options) { o.Decisions = d.log })
+	i := k.push(pusher, "acme/app", "v1", "one")
+	ask := func() {
+		t.Helper()
+		if _, err := k.a.Image(k.ctx, policy.ImageQuestion{Repository: "acme/app", Reference: store.Reference{Tag: "v1"}, Protocol: "k8s.validating",
+			K8s: policy.K8sInput{Image: "registry.example/acme/app:v1", Registry: "registry.example", Namespace: "team"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 3 {
+		ask()
+	}
+	k.sign(signer, "acme/app", i.desc.Digest, k.key)
+	ask() // admitted: nothing to tell
+	var told []policy.LogEvent
+	for _, e := range d.query(policy.LogQuery{Repository: "acme/app"}).Events {
+		if e.Path == "k8s" {
+			told = append(told, e)
+		}
+	}
+	if len(told) != 1 || told[0].Count != 3 || told[0].Input.Namespace != "team" || told[0].Result.Code != "signature.missing" {
+		t.Errorf("%+v", told)
+	}
+}

@@ -60,6 +60,12 @@ func cluster() Principal {
 // Image says what a pull of an image gets now, by the very look-up of a pull, and asks the policies' entry point k8s where one has rules there. A refusal is
 // an answer. An error is none: ctx ended, or the store failed.
 func (a *Admission) Image(ctx context.Context, q ImageQuestion) (*ImageVerdict, error) {
+	v, err := a.image(ctx, q)
+	a.logImage(&q, v)
+	return v, err
+}
+
+func (a *Admission) image(ctx context.Context, q ImageQuestion) (*ImageVerdict, error) {
 	if q.Elsewhere {
 		return a.elsewhere(ctx, q)
 	}

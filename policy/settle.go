@@ -289,12 +289,12 @@ func (a *Admission) write(tx *store.Txn, t *trust, s *subjectManifest, v *verdic
 	}
 	rec.Seq, rec.ValidUntil, det.Staged = t.seq, v.validUntil, false
 	if changed {
-		a.transition(tx, s.repo, rec, det, v.state, AuditRecord{Actor: why.actor, Action: why.action, Decision: det.Decision, Reason: det.Reason})
+		a.transition(tx, s.repo, rec, det, v.state, AuditRecord{Actor: why.actor, Action: why.action, Decision: det.Decision, Reason: letThrough(det.Reason, v.decision)})
 		if err := a.openBlobs(tx, s); err != nil {
 			return err
 		}
 		state, code, decision := v.state, det.Code, det.Decision
-		a.logVerdict(tx, s, state, code, det.Reason, decision, why)
+		a.logVerdict(tx, s, v, why)
 		tx.AfterCommit(func() { // one line for each change of state, beside the audit record
 			a.log.Info("decision", "repository", s.repo, "digest", rec.Digest, "state", state, "code", code, "actor", why.actor, "action", why.action, "decision", decision)
 		})

@@ -98,16 +98,24 @@ func (w *WaiverInput) covers(r Reason, now time.Time) bool {
 
 func (w *WaiverInput) breakGlass() bool { return slices.Contains(w.Codes, AllCodes) }
 
-// brokenGlass are the ids of the waivers of all codes that a decision needed.
-func (d *Decision) brokenGlass() []string {
+// waivers are the ids of the waivers that a decision needed, or of those of all codes among them.
+func (d *Decision) waivers(glass bool) []string {
 	if d == nil {
 		return nil
 	}
 	var ids []string
 	for _, w := range d.Waived {
-		if w.BreakGlass && !slices.Contains(ids, w.Waiver) {
+		if (w.BreakGlass || !glass) && !slices.Contains(ids, w.Waiver) {
 			ids = append(ids, w.Waiver)
 		}
 	}
 	return ids
+}
+
+// letThrough is the reason of an audit record: of what is admitted by break glass, that.
+func letThrough(reason string, d *Decision) string {
+	if ids := d.waivers(true); len(ids) > 0 && d.Allow {
+		return clip(because("break glass "+strings.Join(ids, ", "), reason), maxMessage)
+	}
+	return reason
 }

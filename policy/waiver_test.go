@@ -3,6 +3,7 @@ package policy_test
 import (
 	"encoding/base64"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -438,6 +439,12 @@ func TestBreakGlassIsLoud(t *testing.T) {
 	}
 	if _, glass, verdicts := w.a.WaiverCounts(); glass != 1 || verdicts != 1 {
 		t.Errorf("%d break glass, %d verdicts", glass, verdicts)
+	}
+	records, err := w.a.Audit(w.ctx, admin, "", 1000)
+	if err != nil || !slices.ContainsFunc(records.Items, func(r policy.AuditRecord) bool {
+		return r.Digest == i.desc.Digest && r.To == policy.StateAdmitted && r.Reason == "break glass GLASS"
+	}) {
+		t.Errorf("the audit has %+v, %v", records.Items, err)
 	}
 	w.clock.advance(24 * time.Hour)
 	want(t, "a day later", w.get(puller, "acme/app", "v1"), denied)

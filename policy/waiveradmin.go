@@ -175,7 +175,7 @@ func (a *Admission) WaiverCounts() (states map[WaiverState]int, glass int, verdi
 
 // loud tells the operator of a verdict that needed break glass.
 func (a *Admission) loud(tx *store.Txn, s *subjectManifest, d *Decision) {
-	ids := d.brokenGlass()
+	ids := d.waivers(true)
 	if len(ids) == 0 {
 		return
 	}
