@@ -86,7 +86,7 @@ func (c *call) review(routeErr error) error {
 }
 
 func (c *call) answerReview(ctx context.Context, body []byte) ([]byte, error) {
-	j := &judge{h: c.h, from: c.client.String()}
+	j := &judge{h: c.h}
 	switch c.route.Endpoint {
 	case EndpointK8sMutate:
 		return kubernetes.Mutate(ctx, j, body)
@@ -148,7 +148,6 @@ type judge struct {
 	h     *Handler
 	p     *policy.Principal // nil: a cluster, which may ask about everything
 	hosts []string          // more names of this registry
-	from  string            // the asker's address
 }
 
 // Judge reads the name, and asks the gate about what a pull of it would get.
@@ -160,7 +159,6 @@ func (j *judge) Judge(ctx context.Context, q kubernetes.Question) (*kubernetes.A
 		if a.Outcome == kubernetes.Refused && q.Protocol != protocolAPI {
 			j.h.options.Log.LogAttrs(ctx, slog.LevelInfo, "image refused", slog.String("image", clip(q.Image)), slog.String("code", a.Code), slog.String("protocol", q.Protocol),
 				slog.String("namespace", clip(q.Namespace)), slog.String("object", clip(q.Kind+"/"+q.Name)), slog.String("user", clip(q.User)), slog.Bool("dry_run", q.DryRun))
-			j.record(q, a)
 		}
 	}
 	if err != nil && ctx.Err() == nil {
@@ -168,23 +166,6 @@ func (j *judge) Judge(ctx context.Context, q kubernetes.Question) (*kubernetes.A
 	}
 	j.h.judged.WithLabelValues(q.Protocol, outcome).Inc()
 	return a, err
-}
-
-// record notes a refusal in the decision log. Its actor is whom the cluster names.
-func (j *judge) record(q kubernetes.Question, a *kubernetes.Answer) {
-	r, err := kubernetes.ParseReference(q.Image)
-	if err != nil || j.h.options.Recorder == nil {
-		return
-	}
-	e := policy.LogEvent{Path: string(policy.EntryK8s), RequestedBy: j.from, Input: policy.LogInput{Method: q.Protocol, Digest: r.Digest, Actor: clip(q.User), ActorKind: "cluster"},
-		Result: policy.LogResult{Code: a.Code, Message: a.Message}}
-	if j.ours(r.Host) {
-		e.Input.Repository = r.Repository
-	}
-	if r.Digest == "" {
-		e.Input.Reference = r.Tag
-	}
-	j.h.options.Recorder.Record(e)
 }
 
 // protocolAPI is the protocol of the verify API; the others are those of package kubernetes.

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -217,29 +216,6 @@ func TestVerifyImages(t *testing.T) {
 	h.want(200, "reader", "POST", "/api/v1/verify", many(maxVerify), jsonType)
 	h.want(400, "reader", "POST", "/api/v1/verify", many(maxVerify+1), jsonType)
 	newHouse(t, nil).want(http.StatusMethodNotAllowed, "reader", "POST", "/api/v1/verify", many(1), jsonType)
-}
-
-// logBook keeps what the decision log is given.
-type logBook struct{ events []policy.LogEvent }
-
-func (b *logBook) Record(e policy.LogEvent) { b.events = append(b.events, e) }
-
-// TestRefusedImagesAreRecorded: what a cluster was refused stands in the decision log, once, with whom the cluster named.
-func TestRefusedImagesAreRecorded(t *testing.T) {
-	book := &logBook{}
-	h := newHouse(t, func(o *Options, _ *auth.Options) {
-		o.Images, o.Cluster, o.Recorder = &shownImages{}, Cluster{Hosts: []string{"registry.example.com"}}, book
-	})
-	h.webhook("POST", "/k8s/v1/validate/enforce", podReview("registry.example.com/acme/bad:v1", "registry.example.com/acme/good:v1", "docker.io/evil/app", "no image"))
-	want := []policy.LogEvent{
-		{Path: "k8s", RequestedBy: "192.0.2.8", Input: policy.LogInput{Method: "k8s.validating", Repository: "acme/bad", Reference: "v1", Actor: "jane", ActorKind: "cluster"},
-			Result: policy.LogResult{Code: "signature.missing", Message: "acme/bad is quarantined. To fix: cosign sign registry.example.com/acme/bad"}},
-		{Path: "k8s", RequestedBy: "192.0.2.8", Input: policy.LogInput{Method: "k8s.validating", Reference: "latest", Actor: "jane", ActorKind: "cluster"},
-			Result: policy.LogResult{Code: "image.foreign", Message: "it is refused by the policy cluster: no"}},
-	}
-	if !reflect.DeepEqual(book.events, want) {
-		t.Errorf("%+v", book.events)
-	}
 }
 
 // brokenImages is a gate whose store fails.
