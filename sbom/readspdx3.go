@@ -8,7 +8,7 @@ import (
 // spdx3Element is whatever of SPDX 3.0's graph (JSON-LD serialisation, "@graph") is of use: a package, a relationship, a licence, a tool, the creation.
 type spdx3Element struct {
 	kind, id, name, version, purl, purpose, source string
-	expression, licenseName                        string
+	expression                                     string
 	from, relation                                 []byte
 	to                                             [][]byte
 	creation                                       spdx3Creation

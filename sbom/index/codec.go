@@ -104,5 +104,5 @@ func unpack(b []byte) ([]byte, error) {
 }
 
 func damaged(what string) error {
-	return store.Errorf(store.CodeInternal, "a %s in the package index is damaged; run assay check, then assay sbom reindex", what)
+	return store.Errorf(store.CodeInternal, "a %s in the package index is damaged; run assay check; the index can be built again from the stored documents", what)
 }

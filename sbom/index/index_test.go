@@ -344,3 +344,35 @@ func inRange(t *testing.T, p *sbom.Package, versions string) bool {
 	}
 	return true
 }
+
+// Whatever is damaged, an index that is emptied and filled again is whole, and gives no number twice.
+func TestResetIsTheWayOutOfDamage(t *testing.T) {
+	k := threeImages(t)
+	var last index.ID
+	k.view(func(r store.Records) error {
+		list, err := index.Versions(r, 0, 100)
+		last = list[len(list)-1].ID
+		return err
+	})
+	k.set([]byte("i\x00\x00\x00\x00\x00\x00\x00\x01"), []byte{9})
+	k.put(image("queued", 1), inventory("pkg:npm/x@1"))
+	if err := k.x.Reset(k.ctx); err != nil {
+		t.Fatal(err)
+	}
+	k.view(func(r store.Records) error {
+		if left := r.Space("sbom").Scan(nil, nil, 10); len(left) != 1 || string(left[0].Key) != "#" {
+			t.Errorf("left: %q", left)
+		}
+		return nil
+	})
+	k.put(image("acme/app", 1), inventory("pkg:npm/y@1"))
+	k.fold()
+	k.check()
+	k.expect(index.Query{Pattern: "y"}, "acme/app npm/y@1")
+	k.view(func(r store.Records) error {
+		if list, err := index.Versions(r, last, 10); err != nil || len(list) != 1 {
+			t.Errorf("%+v %v", list, err)
+		}
+		return nil
+	})
+}
