@@ -133,7 +133,9 @@ func (v *Views) put(layer store.Digest, b []byte) error {
 	if err := os.Rename(f.Name(), filepath.Join(v.dir, name)); err != nil {
 		return err
 	}
-	v.known[layer] = &viewFile{name, int64(len(b)), v.clock()}
+	now := v.clock()
+	_ = os.Chtimes(filepath.Join(v.dir, name), now, now)
+	v.known[layer] = &viewFile{name, int64(len(b)), now}
 	v.stored += int64(len(b))
 	v.shrink()
 	return nil

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/sbom"
@@ -96,6 +97,53 @@ func sparse8EiB(t testing.TB) []byte {
 	return append(b, make([]byte, 1024)...)
 }
 
+// zstdZeros is zeros in the other compression.
+func zstdZeros(t testing.TB, head []byte, n int64) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w, err := zstd.NewWriter(&b, zstd.WithEncoderLevel(zstd.SpeedFastest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(head); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.CopyN(w, endless{}, n); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// paxSparse is an archive that ends with a sparse file (PAX format 1.0) of 8 EiB less one byte, which has no data.
+func paxSparse(t testing.TB, before []entry) []byte {
+	t.Helper()
+	plain := pack(t, before...)
+	b := bytes.Clone(plain[:len(plain)-1024]) // without the end of the archive
+	records := ""
+	for _, r := range []string{"GNU.sparse.major=1", "GNU.sparse.minor=0", "GNU.sparse.name=hole", "GNU.sparse.realsize=9223372036854775807"} {
+		n := len(r) + 3
+		if n+len(fmt.Sprint(n))-1 > n {
+			n++
+		}
+		records += fmt.Sprintf("%d %s\n", n, r)
+	}
+	h := header(t, tar.Header{Name: "x", Typeflag: tar.TypeReg, Size: int64(len(records)), Format: tar.FormatUSTAR})[:512]
+	h[156] = 'x'
+	sum := 0
+	copy(h[148:156], "        ")
+	for _, c := range h {
+		sum += int(c)
+	}
+	copy(h[148:156], fmt.Sprintf("%06o\x00 ", sum))
+	b = append(append(b, h...), records...)
+	b = append(b, make([]byte, 512-len(records)%512)...)
+	b = append(b, header(t, tar.Header{Name: "GNUSparseFile.0/hole", Typeflag: tar.TypeReg, Size: 512, Format: tar.FormatUSTAR})[:512]...)
+	return append(append(b, append([]byte("0\n"), make([]byte, 510)...)...), make([]byte, 1024)...)
+}
+
 type hostile struct {
 	name, want string // part of the reason; "" expects a document
 	picture    *picture
@@ -114,6 +162,16 @@ func hostiles(t testing.TB) []hostile {
 		{"sparse file of 8 EiB", "claims", one(sparse8EiB(t))},
 		{"file that claims 1 EiB", "claims", one(header(t, tar.Header{Name: "x", Typeflag: tar.TypeReg, Size: 1 << 60}))},
 		{"PAX header of 100 MiB", "not a readable tar", one(gzipped(t, paxHeader(t, 100<<20)))},
+		{"zstd bomb", "times its size", newPicture().add(ocispec.MediaTypeImageLayerZstd, zstdZeros(t, header(t, tar.Header{Name: "big", Typeflag: tar.TypeReg, Size: 20 << 30}), 1<<30), nil)},
+		{"zstd window of 2 GiB", "not a readable tar", newPicture().add(ocispec.MediaTypeImageLayerZstd, []byte("\x28\xb5\x2f\xfd\x00\xa8\x01\x00\x00"), nil)},
+		{"truncated zstd", "not a readable tar", newPicture().add(ocispec.MediaTypeImageLayerZstd, zstandard(t, pack(t, small...))[:100], nil)},
+		{"gzip that calls itself zstd", "", newPicture().add(ocispec.MediaTypeImageLayerZstd, gzipped(t, pack(t, small...)), nil)},
+		{"PAX path of 64 KiB", "longer", newPicture().layer(t, regular(strings.Repeat("p/", 1<<15)+"f", ""))},
+		{"PAX sparse file of 8 EiB", "claims", newPicture().add("application/vnd.oci.image.layer.v1.tar", paxSparse(t, small), nil)},
+		{"link with a name of 64 KiB", "longer", newPicture().layer(t, link("a", strings.Repeat("x", 64<<10)))},
+		{"whiteouts of everything and of nothing", "", newPicture().layer(t, gone("nothing"), regular(".wh..wh..opq", ""), regular("a/.wh...", ""), regular(".wh.", "")).layer(t, small...)},
+		{"hard links in a ring", "", newPicture().layer(t, append(small, hard("r1", "r2"), hard("r2", "r3"), hard("r3", "r1"), hard("lib/apk/db/again", "lib/apk/db/installed"))...)},
+		{"sockets, and a directory over a database", "", newPicture().layer(t, dir("var/lib/dpkg/status"), entry{tar.Header{Name: "run/s", Typeflag: 's'}, ""}).layer(t, small...)},
 		{"truncated gzip", "not a readable tar", one(gzipped(t, pack(t, small...))[:200])},
 		{"truncated tar", "not a readable tar", one(gzipped(t, pack(t, small...)[:530]))},
 		{"garbage", "not a readable tar", one(bytes.Repeat([]byte("garbage "), 1000))},

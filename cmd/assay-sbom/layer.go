@@ -323,5 +323,5 @@ func (im *image) fitsOnce(size int64) bool {
 	if size <= 4<<20 {
 		return im.fits(size)
 	}
-	return im.kept+size <= im.limits.kept/2
+	return im.kept+size <= im.limits.kept*3/4
 }

@@ -17,10 +17,29 @@ import (
 )
 
 type layoutRequest struct {
-	dir, ref, platform string
-	format             sbom.Format
-	summary            bool
+	dir, ref, platform, views string
+	format                    sbom.Format
+	summary                   bool
 	options
+}
+
+// name takes what stands on the command line: "oci:DIR", "oci:DIR:NAME", "oci:DIR@DIGEST" as skopeo writes them, or, with --layout, a reference alone.
+func (r *layoutRequest) name(arg string) bool {
+	rest, ok := strings.CutPrefix(arg, "oci:")
+	if !ok {
+		r.ref = arg
+		return r.dir != ""
+	}
+	if r.dir != "" || rest == "" {
+		return false
+	}
+	r.dir = rest
+	if at := strings.LastIndex(rest, "@sha"); at > 0 {
+		r.dir, r.ref = rest[:at], rest[at+1:]
+	} else if at := strings.LastIndexByte(rest, ':'); at > 0 && !strings.Contains(rest[at:], "/") {
+		r.dir, r.ref = rest[:at], rest[at+1:]
+	}
+	return true
 }
 
 // maxManifest is the size of the largest manifest that is read.
@@ -57,6 +76,13 @@ func describeLayout(ctx context.Context, r layoutRequest, out io.Writer) error {
 		defer f.Close()
 		j.layers = append(j.layers, f)
 	}
+	if r.views != "" {
+		closeViews, err := j.useViews(r.views, m.Layers)
+		if err != nil {
+			return err
+		}
+		defer closeViews()
+	}
 	ctx, p, err := prepare(ctx)
 	if err != nil {
 		return err
@@ -70,6 +96,47 @@ func describeLayout(ctx context.Context, r layoutRequest, out io.Writer) error {
 	}
 	_, err = out.Write(result.documents[0])
 	return err
+}
+
+// useViews reads views from a directory and puts missing ones there. Only the user writes to it: their digest is not checked.
+func (j *job) useViews(dir string, layers []store.Descriptor) (func(), error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	name := func(i int) string {
+		return filepath.Join(dir, strings.ReplaceAll(string(layers[i].Digest), ":", "-")+".view")
+	}
+	var open []*os.File
+	for i := range layers {
+		v := layerView{wanted: true}
+		if f, err := os.Open(name(i)); err == nil {
+			open = append(open, f)
+			if info, err := f.Stat(); err == nil {
+				v.stored, v.size = f, info.Size()
+			}
+		}
+		j.views = append(j.views, v)
+	}
+	j.emit = func(i int, view []byte) error {
+		f, err := os.CreateTemp(dir, "part-")
+		if err != nil {
+			return err
+		}
+		defer os.Remove(f.Name())
+		_, err = f.Write(view)
+		if shut := f.Close(); err == nil {
+			err = shut
+		}
+		if err != nil {
+			return err
+		}
+		return os.Rename(f.Name(), name(i))
+	}
+	return func() {
+		for _, f := range open {
+			f.Close()
+		}
+	}, nil
 }
 
 // findManifest resolves a reference (a digest, or the name in an annotation; empty: the only image) and a platform to a manifest.

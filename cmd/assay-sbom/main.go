@@ -2,9 +2,9 @@
 //
 // The registry starts it as a child for each image ("assay-sbom worker", see package sbom). By hand it reads an OCI image layout:
 //
-//	assay-sbom --layout DIR [REF] [-o spdx-json|cyclonedx-json] [--platform os/arch]
+//	assay-sbom [--format spdx-json|cyclonedx-json] [--platform os/arch] [--view DIR] oci:DIR[:NAME|@DIGEST]
 //
-// It opens no network connection and starts no program. Two runs on one image give the same bytes.
+// An image of a registry gets there by "skopeo copy docker://HOST/NAME oci:DIR". It opens no network connection and starts no program. Two runs on one image give the same bytes.
 package main
 
 import (
@@ -56,14 +56,16 @@ func (o *options) register(f *flag.FlagSet) {
 func byHand(args []string, out, errs io.Writer) int {
 	f := flag.NewFlagSet("assay-sbom", flag.ContinueOnError)
 	f.SetOutput(errs)
-	var o options
-	o.register(f)
-	dir := f.String("layout", "", "OCI image layout to read: a directory")
-	format := f.String("o", string(sbom.SPDX), "format: spdx-json or cyclonedx-json")
-	platform := f.String("platform", "", "os/arch of an index's entry; the default is the only one, or this machine's")
-	summary := f.Bool("summary", false, "print a summary (JSON) instead of the document")
+	var r layoutRequest
+	r.register(f)
+	f.StringVar(&r.dir, "layout", "", "OCI image layout to read: a directory; the same as oci:DIR")
+	f.StringVar((*string)(&r.format), "format", string(sbom.SPDX), "spdx-json or cyclonedx-json")
+	f.StringVar((*string)(&r.format), "o", string(sbom.SPDX), "the same as --format")
+	f.StringVar(&r.platform, "platform", "", "os/arch of an index's entry; the default is the only one, or this machine's")
+	f.StringVar(&r.views, "view", "", "directory that keeps what is learned of layers, for the next image on them")
+	f.BoolVar(&r.summary, "summary", false, "print a summary (JSON) instead of the document")
 	f.Usage = func() {
-		fmt.Fprintln(errs, "usage: assay-sbom --layout DIR [REF] [-o spdx-json|cyclonedx-json] [--platform os/arch]")
+		fmt.Fprintln(errs, "usage: assay-sbom [--format spdx-json|cyclonedx-json] [--platform os/arch] [--view DIR] oci:DIR[:NAME|@DIGEST]")
 		f.PrintDefaults()
 	}
 	// Flags may stand on both sides of the reference.
@@ -77,19 +79,19 @@ func byHand(args []string, out, errs io.Writer) int {
 		return exitOK
 	case err != nil:
 		return exitUsage
-	case *dir == "" || f.NArg() > 0 && ref != f.Arg(0):
+	case f.NArg() > 0 && ref != f.Arg(0) || !r.name(ref):
 		f.Usage()
 		return exitUsage
-	case *format != string(sbom.SPDX) && *format != string(sbom.CycloneDX):
-		fmt.Fprintf(errs, "assay-sbom: the format %q is not written; use %s or %s\n", *format, sbom.SPDX, sbom.CycloneDX)
+	case r.format != sbom.SPDX && r.format != sbom.CycloneDX:
+		fmt.Fprintf(errs, "assay-sbom: the format %q is not written; use %s or %s\n", r.format, sbom.SPDX, sbom.CycloneDX)
 		return exitUsage
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
-	restrainMemory(o.memory)
-	if err := describeLayout(ctx, layoutRequest{*dir, ref, *platform, sbom.Format(*format), *summary, o}, out); err != nil {
+	restrainMemory(r.memory)
+	if err := describeLayout(ctx, r, out); err != nil {
 		fmt.Fprintln(errs, "assay-sbom:", err)
 		if _, ok := asRefusal(err); ok {
 			return exitRefused

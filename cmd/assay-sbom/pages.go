@@ -81,7 +81,7 @@ func telling(b []byte, m marks) *pages {
 			s.at = append(s.at, page)
 		}
 	}
-	if len(s.at)*pageSize > len(b)/2 {
+	if len(s.at)*pageSize > len(b)/4*3 {
 		return nil
 	}
 	slices.Sort(s.at)

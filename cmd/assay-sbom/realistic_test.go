@@ -153,7 +153,7 @@ func writeIndex(dir string, images ...store.Descriptor) error {
 		return err
 	}
 	if len(images) == 1 {
-		if err := os.Symlink("../blobs", filepath.Join(dir, "blobs")); err != nil {
+		if err := os.Symlink(filepath.Join("..", "blobs"), filepath.Join(dir, "blobs")); err != nil {
 			return err
 		}
 	}

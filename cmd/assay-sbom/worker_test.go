@@ -205,6 +205,7 @@ func TestByHand(t *testing.T) {
 	p := newPicture().layer(t, alpine()...)
 	j := p.finish(t)
 	layout := p.save(t, j)
+	views := t.TempDir()
 	for _, c := range []struct {
 		name string
 		args []string
@@ -213,6 +214,12 @@ func TestByHand(t *testing.T) {
 	}{
 		{"spdx", []string{"--layout", layout}, exitOK, `"spdxVersion":"SPDX-2.3"`},
 		{"cyclonedx", []string{"--layout", layout, string(j.subject.Digest), "-o", "cyclonedx-json"}, exitOK, `"bomFormat":"CycloneDX"`},
+		{"oci:", []string{"--format", "spdx-json", "oci:" + layout, "--view", views}, exitOK, `"spdxVersion":"SPDX-2.3"`},
+		{"from views", []string{"--view", views, "oci:" + layout + "@" + string(j.subject.Digest)}, exitOK, `"spdxVersion":"SPDX-2.3"`},
+		{"oci: and --layout", []string{"--layout", layout, "oci:" + layout}, exitUsage, ""},
+		{"a name that is not there", []string{"oci:" + layout + ":v9"}, exitInternal, ""},
+		{"a registry", []string{"registry.example/app:v1"}, exitUsage, ""},
+		{"version", []string{"version"}, exitOK, "assay-sbom-"},
 		{"no layout", nil, exitUsage, ""},
 		{"unknown format", []string{"--layout", layout, "-o", "text"}, exitUsage, ""},
 		{"no such image", []string{"--layout", layout, "v9"}, exitInternal, ""},
