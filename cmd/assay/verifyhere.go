@@ -13,6 +13,7 @@ import (
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
+	"github.com/opencontainers/go-digest"
 )
 
 // here is a verification on this machine, by the registry's own verifiers, of content that lies anywhere.
@@ -201,7 +202,11 @@ func (v *verifying) facts(ctx context.Context, c *client.Content) ([]verify.Fact
 		}
 		evidence = append(evidence, e)
 	}
-	subject := verify.Subject{Repository: v.repo, Descriptor: c.Descriptor}
+	other := digest.SHA512
+	if c.Digest.Algorithm() == other {
+		other = digest.SHA256
+	}
+	subject := verify.Subject{Repository: v.repo, Descriptor: c.Descriptor, Alternate: store.DigestOf(other, c.Bytes)}
 	report, err := v.verifier.Verify(ctx, subject, evidence, v.authorities)
 	if err != nil {
 		return nil, err

@@ -21,13 +21,11 @@ import (
 // maxToken is the most bytes of a timestamp token. One with a chain of four certificates has less than a tenth.
 const maxToken = 64 << 10
 
-// maxRSA is the most bits of an RSA key in a chain. The work grows with the cube, and strangers choose the keys: one that fills a layer would take minutes.
-const maxRSA = 8192
-
-// heavy reports whether a signature by the certificate's key would take too long to check.
+// heavy reports whether a signature by the certificate's key would take too long to check. The work grows with the cube, and strangers choose the keys: one that fills a layer
+// would take minutes.
 func heavy(c *x509.Certificate) bool {
 	k, ok := c.PublicKey.(*rsa.PublicKey)
-	return ok && k.N.BitLen() > maxRSA
+	return ok && (k.N.BitLen() > verify.MaxRSA || k.E > verify.MaxExponent)
 }
 
 // claim is what a layer says. The signature is that of the first certificate's key, and the certificates make a chain; nothing is believed yet.
@@ -73,7 +71,7 @@ func read(base verify.Fact, l *verify.Layer) (*claim, *verify.Fact) {
 			return refused(verify.CodeMalformed, "A certificate of the signature cannot be read; sign again with the whole chain.")
 		}
 		if heavy(cert) {
-			return refused(verify.CodeTooBig, "A certificate of the signature has an RSA key of more than %d bits; sign with a chain of smaller ones.", maxRSA)
+			return refused(verify.CodeTooBig, "A certificate of the signature has an RSA key of more than %d bits, or with an exponent of more than %d; sign with a chain of smaller ones.", verify.MaxRSA, verify.MaxExponent)
 		}
 	}
 	c := &claim{fact: base}

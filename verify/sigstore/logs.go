@@ -208,13 +208,14 @@ func (p *logProof) retire(t *trust) {
 
 // times proves the responses of timestamping authorities that came along: over the signature, or, in cosign's attestations, over the whole envelope.
 func (t *trust) times(m *maker, a *attached, over []byte) (times []seen, failed bool) {
-	if len(a.timestamps) == 0 || len(t.timestampers) == 0 {
+	sober := slices.DeleteFunc(slices.Clone(a.timestamps), func(b []byte) bool { return !sober(b) })
+	if len(sober) == 0 || len(t.timestampers) == 0 {
 		return nil, len(a.timestamps) > 0
 	}
 	if over == nil {
 		over = m.sig
 	}
-	shown := &entity{content: bundle.NewMessageSignature(nil, "", over), timestamps: a.timestamps}
+	shown := &entity{content: bundle.NewMessageSignature(nil, "", over), timestamps: sober}
 	verified, _, err := engine.VerifySignedTimestamp(shown, t)
 	if err != nil {
 		return nil, true
