@@ -308,7 +308,7 @@ func (v *validator) ownSource(path string, p Policy) {
 
 // Builtins are the shipped policies.
 func Builtins() []string {
-	return []string{"open", "signed", "baseline", "sbom", "provenance", "pinned"}
+	return []string{"open", "signed", "threshold", "provenance", "attested", "pinned", "baseline", "config", "tags", "sbom", "licences", "vulnerabilities", "age", "cluster"}
 }
 
 func (v *validator) unique(path, name string, seen map[string]int, i int) {
