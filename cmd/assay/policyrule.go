@@ -15,6 +15,7 @@ import (
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/server"
+	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
 
@@ -62,14 +63,25 @@ func (a *app) openPolicies(ctx context.Context, r *registry, cfg *config.Config,
 	if b.sources, err = policy.StoredPolicySources(ctx, r.local); err != nil {
 		return nil, err
 	}
-	if err := b.bundles(ctx, r, nil); err != nil {
+	accepted := b.sources
+	taken, err := b.bundles(nil)
+	if err != nil {
 		return nil, err
 	}
 	set, err := a.compile(ctx, b.bindings(), supplies{tuf, b.sources}, log)
+	if err != nil && len(taken) > 0 {
+		if other, again := a.compile(ctx, b.bindings(), supplies{tuf, accepted}, log); again == nil && b.all(accepted) {
+			log.Error("the bundles are not taken; what was accepted last stays in force", "error", err)
+			set, err, taken, b.sources = other, nil, nil, accepted
+		}
+	}
 	if err != nil && b.state.Set != nil {
 		return nil, fmt.Errorf("the policies of revision %d, which were activated, no longer compile; a change of the configuration's policies takes their place: %w", b.state.Active, err)
 	}
 	if err != nil {
+		return nil, err
+	}
+	if err := keep(ctx, r.local, taken); err != nil {
 		return nil, err
 	}
 	b.stage(ctx, supplies{tuf, b.sources})
@@ -95,8 +107,30 @@ func (b *rulebook) configure(cfg *config.Config) error {
 	return nil
 }
 
-// bundles reads the bundles of the configuration. One that cannot be taken is an error where nothing was accepted before; else that stays, and failed is told.
-func (b *rulebook) bundles(ctx context.Context, r *registry, failed func(ref string, err error)) error {
+// all reports whether every bundle of the configuration is among sources.
+func (b *rulebook) all(sources map[string]*policy.PolicySource) bool {
+	for ref := range b.keys {
+		if sources[ref] == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// keep remembers what was accepted.
+func keep(ctx context.Context, local *store.Local, taken []*policy.PolicySource) error {
+	for _, s := range taken {
+		if err := policy.KeepPolicySource(ctx, local, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bundles reads the bundles of the configuration. One that cannot be taken is an error where nothing was accepted before; else that stays, and failed is told. What is taken is to be
+// kept once everything compiled.
+func (b *rulebook) bundles(failed func(ref string, err error)) (taken []*policy.PolicySource, err error) {
+	b.sources = maps.Clone(b.sources)
 	for _, ref := range slices.Sorted(maps.Keys(b.keys)) {
 		last := b.sources[ref]
 		s, err := readBundle(ref, b.keys[ref])
@@ -111,14 +145,12 @@ func (b *rulebook) bundles(ctx context.Context, r *registry, failed func(ref str
 			}
 			continue
 		case err != nil:
-			return err
-		}
-		if err := policy.KeepPolicySource(ctx, r.local, s); err != nil {
-			return err
+			return nil, err
 		}
 		b.sources[ref] = s
+		taken = append(taken, s)
 	}
-	return nil
+	return taken, nil
 }
 
 // stage compiles what is staged. That it does not compile any more is told, and nothing else: it has no effect.
@@ -224,6 +256,7 @@ func (b *rulebook) refs() []string {
 type reloaded struct {
 	rules *rulebook
 	set   *engine.Set
+	taken []*policy.PolicySource
 }
 
 // prepare compiles what another configuration wants, and changes nothing in force.
@@ -232,8 +265,8 @@ func (b *rulebook) prepare(ctx context.Context, r *registry, cfg *config.Config,
 	if err := next.configure(cfg); err != nil {
 		return nil, err
 	}
-	next.sources = maps.Clone(b.sources)
-	if err := next.bundles(ctx, r, r.origins.failed); err != nil {
+	taken, err := next.bundles(r.origins.failed)
+	if err != nil {
 		return nil, err
 	}
 	if next.own != next.state.Configuration && next.state.Active > 0 {
@@ -247,7 +280,7 @@ func (b *rulebook) prepare(ctx context.Context, r *registry, cfg *config.Config,
 		return nil, err
 	}
 	next.stage(ctx, from)
-	return &reloaded{&next, set}, nil
+	return &reloaded{&next, set, taken}, nil
 }
 
 // commit puts what was prepared into force.
@@ -256,6 +289,12 @@ func (n *reloaded) commit(ctx context.Context, r *registry) error {
 		return err
 	}
 	r.rules = n.rules
+	if err := keep(ctx, r.local, n.taken); err != nil {
+		return err
+	}
+	for _, s := range n.taken {
+		r.origins.note(s.Ref, nil)
+	}
 	state, err := policy.LapsePolicies(ctx, r.local, n.rules.own)
 	if err == nil {
 		r.rules.state = state
