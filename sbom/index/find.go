@@ -48,6 +48,7 @@ const (
 	maxNames      = 500_000
 	maxVersions   = 200_000 // that a pattern may select
 	maxMatched    = 100     // packages of a match
+	maxLicenses   = 1000    // that a pattern may select
 	maxUncompared = 20
 	maxPattern    = 1024
 )
@@ -169,9 +170,13 @@ func (f *finder) licensed() (*roaring.Bitmap, error) {
 	if err != nil {
 		return nil, err
 	}
+	selected := 0
 	for _, p := range f.s.Scan(prefix, upTo(prefix), maxScan) {
 		if !wanted.match(string(p.Key[1:])) || len(p.Value) != 4 {
 			continue
+		}
+		if selected++; selected > maxLicenses {
+			return nil, store.Errorf(store.CodeInvalid, "the query selects more than %d licences; name the licence more exactly", maxLicenses)
 		}
 		number := binary.BigEndian.Uint32(p.Value)
 		own := numberKey('c', number)

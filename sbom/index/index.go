@@ -27,6 +27,8 @@ func New(local *store.Local, log *slog.Logger) *Index {
 // MaxPackages is how many packages of an image are indexed: taking in one image is one commit, for which other writers wait.
 const MaxPackages = 50_000
 
+const maxQueued = 16 << 20
+
 const (
 	opPut  = 'p'
 	opDrop = 'd'
@@ -34,13 +36,16 @@ const (
 
 // Put makes inv the inventory of an image, in the place of any that it had, within the transaction of the event that brings it. It reads nothing and
 // writes under the image's own keys, so that no two pushes conflict; the postings follow when the transaction is durable (see Run). Errors:
-// CodeInvalid for more than MaxPackages.
+// CodeInvalid for more than MaxPackages, or than 16 MiB once packed.
 func (x *Index) Put(tx *store.Txn, image store.Item, origin Origin, inv *sbom.Inventory) error {
 	if len(inv.Packages) > MaxPackages {
 		return store.Errorf(store.CodeInvalid, "an inventory of %d packages is not indexed; %d is the limit", len(inv.Packages), MaxPackages)
 	}
 	q := &queued{forward: forward{origin: origin, format: inv.Format, generator: inv.Generator, distro: inv.Distro}, versions: versionsOf(inv)}
 	b := q.encode()
+	if len(b) > maxQueued {
+		return store.Errorf(store.CodeInvalid, "an inventory of %d bytes, packed, is not indexed; %d is the limit", len(b), maxQueued)
+	}
 	sum := sha256.Sum256(b)
 	s := tx.Space(space)
 	s.Put(imageKey('w', image), b)
@@ -73,9 +78,7 @@ func (x *Index) Run(ctx context.Context) {
 		var retry <-chan time.Time
 		if _, err := x.Fold(ctx); err != nil && ctx.Err() == nil {
 			x.log.Error("the package index could not take in what is queued and tries again", "error", err)
-			timer := time.NewTimer(retryAfter)
-			defer timer.Stop()
-			retry = timer.C
+			retry = time.After(retryAfter)
 		}
 		select {
 		case <-ctx.Done():

@@ -3,6 +3,7 @@ package index_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -375,4 +376,36 @@ func TestResetIsTheWayOutOfDamage(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+func TestLimitsOfInventoriesAndLicences(t *testing.T) {
+	k := newKit(t, mem.NewKV())
+	r, large := rand.New(rand.NewPCG(1, 2)), &sbom.Inventory{}
+	for range 40_000 {
+		name := make([]byte, 440)
+		for i := range name {
+			name[i] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"[r.IntN(64)]
+		}
+		large.Packages = append(large.Packages, sbom.Package{Name: string(name[:400]), Version: string(name[:200])})
+	}
+	for name, inv := range map[string]*sbom.Inventory{"packages": {Packages: make([]sbom.Package, index.MaxPackages+1)}, "bytes": large} {
+		if err := k.local.Update(k.ctx, func(tx *store.Txn) error { return k.x.Put(tx, image("a", 1), index.Origin{}, inv) }); store.CodeOf(err) != store.CodeInvalid {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	var urls []string
+	for n := range 1001 {
+		urls = append(urls, fmt.Sprintf("pkg:npm/a@%d|L-%d", n, n))
+	}
+	k.put(image("a", 1), inventory(urls...))
+	k.fold()
+	k.view(func(r store.Records) error {
+		if _, err := index.Find(r, index.Query{License: "L-*"}, nil); store.CodeOf(err) != store.CodeInvalid {
+			t.Error(err)
+		}
+		return nil
+	})
+	if got := k.find(index.Query{License: "L-7"}, nil); len(got) != 1 || len(got[0].Packages) != 1 {
+		t.Errorf("%+v", got)
+	}
 }
