@@ -107,13 +107,13 @@ func (a *authority) sufficient() error {
 	}
 	times := len(names)
 	if a.wants.Tlog > 0 {
-		times += len(a.trust.logs)
+		times += a.trust.distinctLogs()
 	}
 	switch {
 	case a.certified() && len(a.trust.issuers) == 0:
 		return fmt.Errorf("has a trusted_root without a certificate authority, so that no certificate could count")
-	case a.wants.Tlog > len(a.trust.logs):
-		return fmt.Errorf("wants entries of %d logs and trusts %d; complete trusted_root, or lower tlog in its profile", a.wants.Tlog, len(a.trust.logs))
+	case a.wants.Tlog > a.trust.distinctLogs():
+		return fmt.Errorf("wants entries of %d logs and trusts %d; complete trusted_root, or lower tlog in its profile", a.wants.Tlog, a.trust.distinctLogs())
 	case a.wants.Timestamps > times:
 		return fmt.Errorf("wants %d trusted times and trusts %d who could give one; complete the timestamping authorities, or lower timestamps in its profile", a.wants.Timestamps, times)
 	case a.wants.SCT > len(a.trust.ctLogs):

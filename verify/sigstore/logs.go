@@ -63,7 +63,7 @@ func (v *Verifier) logs(ctx context.Context, t *trust, c *claim, m *maker, a *at
 		}
 		proven, r := v.entry(ctx, t, c, m, a, e)
 		switch {
-		case r == nil && slices.ContainsFunc(p.entries, func(l verify.LogEntry) bool { return l.Log == id }):
+		case r == nil && slices.ContainsFunc(p.entries, func(l verify.LogEntry) bool { return t.sameLog(l.Log, id) }):
 		case r == nil:
 			p.entries = append(p.entries, *proven)
 			if !proven.At.IsZero() {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -14,9 +15,11 @@ import (
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 	"github.com/assay-registry/assay/verify/estate"
+	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 	"github.com/sigstore/sigstore-go/pkg/root"
 	engine "github.com/sigstore/sigstore-go/pkg/verify"
+	"google.golang.org/protobuf/proto"
 )
 
 func keyOf(t testing.TB, s *estate.Signer) verify.Key {
@@ -362,5 +365,50 @@ func TestLogThatRetired(t *testing.T) {
 		a := keylessOf(e)
 		a.TrustedRoot = string(marshal(doc))
 		want(t, one(t, app(), l, a), c.code)
+	}
+}
+
+// A log that a trusted root knows by two IDs is one log: a checkpoint names none, so that one proof of inclusion would prove an entry in both.
+func TestAttackOneLogByTwoIDsIsOne(t *testing.T) {
+	e, _ := newEstate("seed")
+	s := e.Key("release")
+	var doc map[string]any
+	if err := json.Unmarshal([]byte(e.TrustedRoot()), &doc); err != nil {
+		t.Fatal(err)
+	}
+	alias := bytes.Repeat([]byte{7}, 32)
+	twin := map[string]any{}
+	for k, v := range doc["tlogs"].([]any)[0].(map[string]any) {
+		twin[k] = v
+	}
+	twin["logId"] = map[string]any{"keyId": alias}
+	doc["tlogs"] = []any{doc["tlogs"].([]any)[0], twin}
+	text, err := json.Marshal(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := release(keyOf(t, s))
+	a.TrustedRoot, a.Profile = string(text), &verify.Profile{Tlog: 2}
+	if err := New(slog.New(slog.DiscardHandler)).Check(a); err == nil {
+		t.Error("one log is two for the check of an authority")
+	}
+	proven := 0
+	for _, f := range forms() {
+		signed := f.sign(s, log1(e), image)
+		copied := proto.Clone(signed.Entries[0]).(*protorekor.TransparencyLogEntry)
+		if copied.LogId.KeyId, copied.InclusionPromise = alias, nil; copied.InclusionProof == nil {
+			continue
+		}
+		signed.Entries = append(signed.Entries, copied)
+		l := f.layer(signed)
+		once := a
+		once.Profile = &verify.Profile{Tlog: 1}
+		if fact := one(t, app(), l, once); fact.Verified {
+			proven++
+			want(t, one(t, app(), l, a), verify.CodeNoLog)
+		}
+	}
+	if proven == 0 {
+		t.Error("no form has two entries")
 	}
 }

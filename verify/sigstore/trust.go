@@ -2,12 +2,14 @@ package sigstore
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/assay-registry/assay/store"
@@ -103,6 +105,26 @@ func (t *trust) addTrustedRoot(text string, issuers bool) error {
 		}
 	}
 	return nil
+}
+
+// sameLog reports whether two IDs are of one log: a checkpoint does not name the log, so that its key alone says which one it was.
+func (t *trust) sameLog(id, other string) bool {
+	if id == other {
+		return true
+	}
+	x, ok := t.logs[id].PublicKey.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && x.Equal(t.logs[other].PublicKey)
+}
+
+// distinctLogs is how many logs are trusted.
+func (t *trust) distinctLogs() int {
+	var ids []string
+	for id := range t.logs {
+		if !slices.ContainsFunc(ids, func(known string) bool { return t.sameLog(known, id) }) {
+			ids = append(ids, id)
+		}
+	}
+	return len(ids)
 }
 
 // addRoots reads the roots and intermediates of a private PKI. Each root is an authority of its own; all of them share the intermediates.
