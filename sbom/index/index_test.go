@@ -381,7 +381,7 @@ func TestResetIsTheWayOutOfDamage(t *testing.T) {
 func TestLimitsOfInventoriesAndLicences(t *testing.T) {
 	k := newKit(t, mem.NewKV())
 	r, large := rand.New(rand.NewPCG(1, 2)), &sbom.Inventory{}
-	for range 40_000 {
+	for range 48_000 {
 		name := make([]byte, 440)
 		for i := range name {
 			name[i] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"[r.IntN(64)]
