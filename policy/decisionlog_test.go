@@ -207,7 +207,6 @@ func TestDecisionLogIsBounded(t *testing.T) {
 	}
 	lost := d.log.Lost()
 	d.flush()
-	p = d.query(policy.LogQuery{Limit: 1000})
 	dropped := uint64(0)
 	for next := uint64(0); ; next = p.Next {
 		p = d.query(policy.LogQuery{Limit: 1000, Before: next})
