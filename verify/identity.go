@@ -78,6 +78,13 @@ func (m *Matcher) MatchIssuer(issuer string) bool { return m.issuer == nil || m.
 // MatchSubject reports whether the subject is as wanted; true where none is asked for.
 func (m *Matcher) MatchSubject(subject string) bool { return m.subject == nil || m.subject(subject) }
 
+// MatchAlternative reports whether an alternative name of a certificate of a private PKI is as wanted. One that reads as a distinguished name is nobody's: whoever may choose such a
+// name for a host or URI has not the subject that it looks like.
+func (m *Matcher) MatchAlternative(name string) bool {
+	_, distinguished := parseDN(name)
+	return !distinguished && m.Match("", name)
+}
+
 // String is how a refusal names who was wanted.
 func (i Identity) String() string {
 	subject := i.Subject

@@ -115,14 +115,15 @@ func anybody(wanted []attribute) bool {
 
 // MatchName reports whether the subject of a certificate (RawSubject, DER) is as wanted. A Subject that is a distinguished name, "CN=release,O=Acme", matches a
 // subject with all these attributes, in whatever order and among others; each value is exact, or a glob. A common name is matched only where the subject has
-// exactly one. Any other pattern is matched against the whole [DistinguishedName]. False where no pattern for a subject is given.
+// exactly one. Any other pattern is matched against the whole [DistinguishedName], if it has an equals sign: "*@acme.example" means an address, and no common name that looks like
+// one. False where no pattern for a subject is given.
 func (m *Matcher) MatchName(der []byte) bool {
 	rdns, ok := parseName(der)
 	if !ok || m.subject == nil {
 		return false
 	}
 	if m.name == nil {
-		return m.subject(rdns.String())
+		return strings.Contains(m.Subject+m.SubjectRegexp, "=") && m.subject(rdns.String())
 	}
 	var has []attribute
 	names := 0

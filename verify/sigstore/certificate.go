@@ -104,7 +104,7 @@ func (a *authority) matches(b *bearer) bool {
 		if a.Kind == verify.KindSigstore {
 			return m.Match(b.issuer, b.identity)
 		}
-		return slices.ContainsFunc(b.names, func(name string) bool { return m.Match("", name) }) || m.MatchName(b.rawSubject)
+		return slices.ContainsFunc(b.names, m.MatchAlternative) || m.MatchName(b.rawSubject)
 	})
 }
 

@@ -244,3 +244,33 @@ func keyIDOf(c *x509.Certificate) string {
 	}
 	return id
 }
+
+// A pattern for an alternative name is none for the subject, nor the reverse: a certificate authority may check the one and copy the other from the request.
+func TestAttackNamesOfAnotherTypeDoNotMatch(t *testing.T) {
+	e, _ := newEstate("seed")
+	ca := e.NewCA("corp", x509.ExtKeyUsageCodeSigning)
+	uri, err := url.Parse("CN=release,O=Acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		template x509.Certificate
+		who      verify.Identity
+		code     verify.Code
+	}{
+		"an address":                  {x509.Certificate{EmailAddresses: []string{"ci@acme.example"}}, verify.Identity{Subject: "*@acme.example"}, ""},
+		"an address as common name":   {x509.Certificate{Subject: pkix.Name{CommonName: "mallory@acme.example"}, EmailAddresses: []string{"mallory@evil.example"}}, verify.Identity{Subject: "*@acme.example"}, verify.CodeIdentity},
+		"the same, an expression":     {x509.Certificate{Subject: pkix.Name{CommonName: "mallory@acme.example"}}, verify.Identity{SubjectRegexp: `.*@acme\.example`}, verify.CodeIdentity},
+		"an expression for a subject": {x509.Certificate{Subject: pkix.Name{CommonName: "release-1", Organization: []string{"Acme"}}}, verify.Identity{SubjectRegexp: `CN=release-[0-9]+,O=Acme`}, ""},
+		"a subject":                   {x509.Certificate{Subject: pkix.Name{CommonName: "release", Organization: []string{"Acme"}}}, verify.Identity{Subject: "CN=release,O=Acme"}, ""},
+		"a subject as URI":            {x509.Certificate{Subject: pkix.Name{CommonName: "mallory"}, URIs: []*url.URL{uri}}, verify.Identity{Subject: "CN=release,O=Acme"}, verify.CodeIdentity},
+		"a subject as host":           {x509.Certificate{Subject: pkix.Name{CommonName: "mallory"}, DNSNames: []string{"CN=release,O=Acme"}}, verify.Identity{Subject: "CN=release,O=Acme"}, verify.CodeIdentity},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := corporate(ca)
+			a.Identities = []verify.Identity{c.who}
+			f := forms()[0]
+			want(t, one(t, app(), f.layer(f.sign(ca.Issue("x", &c.template), estate.With{}, image)), a), c.code)
+		})
+	}
+}
