@@ -474,4 +474,3 @@ func TestAPolicyAsksToTell(t *testing.T) {
 		t.Errorf("told again of the same decision: %v", again)
 	}
 }
-

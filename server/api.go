@@ -37,6 +37,9 @@ type Admin interface {
 
 // administer answers everything below /api/v1/.
 func (c *call) administer(routeErr error) error {
+	if c.route.Endpoint == EndpointKey && routeErr == nil {
+		return c.publicKey() // it is for whoever verifies, and secret from nobody
+	}
 	c.w.Header()["Cache-Control"] = headerNoStore
 	if err := c.h.origins.Check(c.r); err != nil {
 		return store.Errorf(store.CodeDenied, "a page of another origin may not administer the registry")
@@ -58,6 +61,8 @@ func (c *call) administer(routeErr error) error {
 		return c.users()
 	case EndpointCheck:
 		return c.check()
+	case EndpointTrace, EndpointObligations:
+		return c.insight(c.h.options.Insight)
 	case EndpointTrustStatus, EndpointTrustUpdate, EndpointTrustImport:
 		return c.followed()
 	case EndpointSBOMQuery, EndpointSBOMPackages, EndpointSBOMWhy, EndpointSBOMDiff:

@@ -40,6 +40,9 @@ const (
 	EndpointUsers       Endpoint = "users"       // /api/v1/users
 	EndpointUser        Endpoint = "user"        // /api/v1/users/<name>
 	EndpointCheck       Endpoint = "check"       // /api/v1/check
+	EndpointTrace       Endpoint = "trace"       // /api/v1/decisions/<id>/trace
+	EndpointObligations Endpoint = "obligations" // /api/v1/obligations
+	EndpointKey         Endpoint = "key"         // /api/v1/keys/<use>.pem
 
 	EndpointWaivers             Endpoint = "waivers"              // /api/v1/waivers
 	EndpointWaiver              Endpoint = "waiver"               // /api/v1/waivers/<id>
@@ -111,6 +114,9 @@ var methods = map[Endpoint]string{
 	EndpointUsers:       "GET, POST",
 	EndpointUser:        "DELETE",
 	EndpointCheck:       "GET",
+	EndpointTrace:       "GET",
+	EndpointObligations: "GET",
+	EndpointKey:         "GET, HEAD",
 
 	EndpointWaivers:             "GET",
 	EndpointWaiver:              "GET",
@@ -167,6 +173,7 @@ var fixed = map[string]Endpoint{
 	"/api/v1/audit":       EndpointAudit,
 	"/api/v1/users":       EndpointUsers,
 	"/api/v1/check":       EndpointCheck,
+	"/api/v1/obligations": EndpointObligations,
 
 	"/api/v1/waivers":              EndpointWaivers,
 	"/api/v1/decisions":            EndpointDecisions,
@@ -228,6 +235,10 @@ func (r Route) Path() string {
 		return base + "/blobs/uploads/" + r.Upload
 	case EndpointDecision:
 		return "/api/v1/decisions/" + r.Arg
+	case EndpointTrace:
+		return "/api/v1/decisions/" + r.Arg + "/trace"
+	case EndpointKey:
+		return "/api/v1/keys/" + r.Arg
 	case EndpointAuthority:
 		return "/api/v1/authorities/" + r.Arg
 	case EndpointRevokeTrust:
@@ -261,7 +272,7 @@ func (r Route) Path() string {
 func (r Route) api() bool {
 	switch r.Endpoint {
 	case EndpointExplain, EndpointDecision, EndpointTree, EndpointVerify, EndpointAuthorities, EndpointAuthority, EndpointRevokeTrust, EndpointRestoreTrust,
-		EndpointRevocations, EndpointRevocation, EndpointRestore, EndpointAudit, EndpointUsers, EndpointUser, EndpointCheck,
+		EndpointRevocations, EndpointRevocation, EndpointRestore, EndpointAudit, EndpointUsers, EndpointUser, EndpointCheck, EndpointTrace, EndpointObligations, EndpointKey,
 		EndpointTrustRevocations, EndpointTrustStatus, EndpointTrustUpdate, EndpointTrustImport, EndpointWaivers, EndpointWaiver, EndpointRevokeWaiver,
 		EndpointDecisions, EndpointDecisionsExport, EndpointDecisionsCheckpoint, EndpointDecisionsVerify, EndpointAuditCheckpoint, EndpointAuditVerify,
 		EndpointSBOMQuery, EndpointSBOMPackages, EndpointSBOMWhy, EndpointSBOMDiff, EndpointPolicies, EndpointPolicyStage, EndpointPolicyReplay, EndpointPolicyActivate, EndpointPolicyRollback, EndpointPolicyHistory,
@@ -397,6 +408,11 @@ func parseAPI(rest string) (Route, error) {
 	switch kind {
 	case "decisions":
 		r.Endpoint = EndpointDecision
+		if id, ok := strings.CutSuffix(arg, "/trace"); ok {
+			r.Endpoint, r.Arg = EndpointTrace, id
+		}
+	case "keys":
+		r.Endpoint = EndpointKey
 	case "authorities":
 		r.Endpoint = EndpointAuthority
 		if name, ok := strings.CutSuffix(arg, "/revoke"); ok {

@@ -45,6 +45,8 @@ type Options struct {
 	Check     func(context.Context) ([]string, error) // problems of the store; nil: not offered
 	Ready     func(context.Context) error             // nil: always ready
 	Metrics   *prometheus.Registry                    // nil: one of its own
+	Insight   Insight                                 // nil: nobody may look behind decisions
+	Keys      map[string][]byte                       // public halves of the registry's own keys, in PEM, by use
 	Contents  Contents                                // nil: what images contain is not indexed
 	Waivers   Waivers                                 // nil: none are taken
 	Decisions Decisions                               // nil: no decision log is kept

@@ -16,7 +16,7 @@ import (
 // handle makes the HTTP side of the registry.
 func (a *app) handle(r *registry, cfg *config.Config, log *slog.Logger) (err error) {
 	metrics := prometheus.NewRegistry()
-	for _, m := range []prometheus.Collector{trustMetrics{r.follower, r.verified}, exceptionMetrics{r.admission, r.decisions}, policyMetrics{r}} {
+	for _, m := range []prometheus.Collector{trustMetrics{r.follower, r.verified}, exceptionMetrics{r.admission, r.decisions}, policyMetrics{r}, obligationMetrics{r.admission, log}} {
 		if err := metrics.Register(m); err != nil {
 			return err
 		}
@@ -29,7 +29,7 @@ func (a *app) handle(r *registry, cfg *config.Config, log *slog.Logger) (err err
 		Registry: r.admission.As, Auth: r.auth, Admin: administration{r.admission, r.keys.uses, a.usable, a.supplied}, Trust: r.follower, Policies: r.rollout(), Users: r.auth, Metrics: metrics,
 		Contents: r.admission, Waivers: r.admission, Decisions: r.admission, Sealed: r.admission, Recorder: recorder,
 		Images: r.admission, Cluster: server.Cluster{Hosts: cfg.Kubernetes.RegistryHosts, Unknown: cfg.Kubernetes.Unknown},
-		Check: r.check, Ready: r.ready, Documents: documents{},
+		Check: r.check, Insight: r.admission, Keys: r.keys.public, Ready: r.ready, Documents: documents{},
 		PublicMetrics: cfg.Metrics.Access == "public", ExternalURL: cfg.ExternalURL, TrustedProxies: cfg.Proxies(),
 		Log: log, Clock: a.clock, Rand: a.rand,
 	})

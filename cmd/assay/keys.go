@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -18,18 +20,20 @@ import (
 )
 
 // keyring is the registry's own keys. Each has one use, so that a statement of one kind can never pass for another: sbom signs generated
-// SBOMs, log the audit log's checkpoints, token the access tokens. None ever speaks for an image.
+// SBOMs, verdict the summaries of admissions, log the audit log's checkpoints, token the access tokens. None ever speaks for an image.
 type keyring struct {
-	sbom, log crypto.Signer
-	token     auth.Key
-	uses      map[string]string // by key ID, as verify names keys
+	sbom, verdict, log crypto.Signer
+	token              auth.Key
+	uses               map[string]string // by key ID, as verify names keys
+	public             map[string][]byte // in PEM, by use; of those that somebody else verifies with
 }
 
 // The file names below keys/.
 const (
-	keySBOM  = "sbom"
-	keyLog   = "log"
-	keyToken = "token"
+	keySBOM    = "sbom"
+	keyVerdict = "verdict"
+	keyLog     = "log"
+	keyToken   = "token"
 )
 
 // openKeys reads the keys in dir and makes those that are missing, durably. The caller holds the lock of the data directory.
@@ -37,8 +41,8 @@ func openKeys(dir string, rand io.Reader) (*keyring, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	ring := &keyring{uses: map[string]string{}}
-	for _, name := range []string{keySBOM, keyLog, keyToken} {
+	ring := &keyring{uses: map[string]string{}, public: map[string][]byte{}}
+	for _, name := range []string{keySBOM, keyVerdict, keyLog, keyToken} {
 		text, err := readKey(filepath.Join(dir, name))
 		if errors.Is(err, fs.ErrNotExist) {
 			text, err = makeKey(dir, name, rand)
@@ -65,9 +69,10 @@ func readKey(path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// makeKey makes an Ed25519 key. The packages that use a key know how to make it.
+// makeKey makes a key. The packages that use it know how to make it.
 func makeKey(dir, name string, rand io.Reader) (text []byte, err error) {
-	if name == keyToken {
+	switch name {
+	case keyToken:
 		k, err := auth.NewKey(rand)
 		if err != nil {
 			return nil, err
@@ -75,8 +80,14 @@ func makeKey(dir, name string, rand io.Reader) (text []byte, err error) {
 		if text, err = k.Bytes(); err != nil {
 			return nil, err
 		}
-	} else if _, text, err = sbom.NewKey(rand); err != nil {
-		return nil, err
+	case keyVerdict:
+		if text, err = newVerdictKey(rand); err != nil {
+			return nil, err
+		}
+	default:
+		if _, text, err = sbom.NewKey(rand); err != nil {
+			return nil, err
+		}
 	}
 	return text, writeDurably(filepath.Join(dir, name), text, 0o600)
 }
@@ -108,6 +119,11 @@ func (r *keyring) add(dir, name string, text []byte) error {
 		if r.sbom, err = sbom.ParseKey(text); err != nil {
 			return err
 		}
+	case keyVerdict:
+		if k, ok := signer.Public().(*ecdsa.PublicKey); !ok || k.Curve != elliptic.P256() {
+			return errors.New("it is no ECDSA key on P-256")
+		}
+		r.verdict = signer
 	case keyLog:
 		r.log = signer
 	case keyToken:
@@ -122,6 +138,7 @@ func (r *keyring) add(dir, name string, text []byte) error {
 	}
 	public := filepath.Join(dir, name+".pub")
 	want := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+	r.public[name] = want
 	if have, err := os.ReadFile(public); err == nil && bytes.Equal(have, want) {
 		return nil
 	}

@@ -187,13 +187,21 @@ func (a *app) verified(repository string, v *policy.VerifyReport, wide bool) err
 }
 
 func (a *app) explain() *cobra.Command {
-	wide := false
+	wide, tree, decision := false, false, ""
 	c := &cobra.Command{
-		Use: "explain REF", Short: "Say why an image may be pulled or not, and what would change it", Args: exactly("REF"),
+		Use: "explain REF", Short: "Say why an image may be pulled or not, and what would change it", Args: oneImage(&tree, &decision),
 		Long: `Say why an image may be pulled or not, what would change it, and for every piece of
 evidence under every authority what it proves, or why it does not. With --wide also who
-signed it: identities, serial numbers, log entries, times.`,
+signed it: identities, serial numbers, log entries, times.
+
+With --tree how the policies came to their decision: each rule, what its expressions gave,
+which values they had and from which evidence, what failed last first. --decision ID looks
+at that decision instead of an image's last one.`,
+		Example: "  assay explain acme/app:v1\n  assay explain --tree acme/app:v1\n  assay explain --tree --decision 01JD2R7J5M",
 		RunE: func(c *cobra.Command, args []string) error {
+			if tree {
+				return a.traced(c.Context(), args, decision)
+			}
 			ref, server, err := a.image(c.Context(), args[0])
 			if err != nil {
 				return err
@@ -206,6 +214,8 @@ signed it: identities, serial numbers, log entries, times.`,
 		},
 	}
 	c.Flags().BoolVar(&wide, "wide", false, "everything that is known of each piece of evidence")
+	c.Flags().BoolVar(&tree, "tree", false, "how the policies came to the decision")
+	c.Flags().StringVar(&decision, "decision", "", "with --tree: the decision of this id")
 	return a.withServer(a.withOutput(c))
 }
 

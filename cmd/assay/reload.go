@@ -84,7 +84,7 @@ func restartNeeded(was, is *config.Config) []string {
 		{"tls", was.TLS.Cert == "", is.TLS.Cert == ""},
 		{"auth.htpasswd", was.Auth.HTPasswd, is.Auth.HTPasswd}, {"auth.token_ttl", was.Auth.TokenTTL, is.Auth.TokenTTL},
 		{"repositories", was.Repositories, is.Repositories}, {"quarantine", was.Quarantine, is.Quarantine}, {"refusals", was.Refusals, is.Refusals},
-		{"sbom", was.SBOM, is.SBOM}, {"kubernetes", was.Kubernetes, is.Kubernetes}, {"decisions", was.Decisions, is.Decisions}, {"log", was.Log, is.Log},
+		{"sbom", was.SBOM, is.SBOM}, {"verdicts", was.Verdicts, is.Verdicts}, {"notify", was.Notify, is.Notify}, {"kubernetes", was.Kubernetes, is.Kubernetes}, {"decisions", was.Decisions, is.Decisions}, {"log", was.Log, is.Log},
 	} {
 		if !reflect.DeepEqual(k.was, k.is) {
 			keys = append(keys, k.name)

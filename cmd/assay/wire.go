@@ -101,6 +101,12 @@ func (a *app) open(ctx context.Context, cfg *config.Config, log *slog.Logger) (r
 		HeadDeny: cfg.Refusals.Head == "deny", Generator: generator, Formats: formats(cfg), SBOMKey: r.keys.sbom, Inventories: r.index, Host: publicHost(cfg),
 		Waivers: cfg.WaiverRules(), LogKey: r.keys.log, Clock: a.clock, Rand: a.rand, Log: log,
 	}
+	if o.Verdicts, err = verdicts(cfg, r.keys); err != nil {
+		return r, err
+	}
+	if o.Targets, err = targets(cfg); err != nil {
+		return r, err
+	}
 	if r.decisions, err = a.openDecisions(r, cfg, log); err != nil {
 		return r, err
 	}

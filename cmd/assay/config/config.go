@@ -31,6 +31,8 @@ type Config struct {
 	Quarantine        Quarantine   `yaml:"quarantine" doc:"How long content waits for its evidence."`
 	Refusals          Refusals     `yaml:"refusals" doc:"How a refusal looks."`
 	SBOM              SBOM         `yaml:"sbom" doc:"Generated software bills of materials."`
+	Verdicts          Verdicts     `yaml:"verdicts" doc:"Admissions that the registry attests, so that others need not verify again."`
+	Notify            []Notify     `yaml:"notify" doc:"Who is told what happens to images, after it happened."`
 	Kubernetes        Kubernetes   `yaml:"kubernetes" doc:"Clusters that ask what may run. Nothing is offered without listen."`
 	Decisions         Decisions    `yaml:"decisions" doc:"The log of verdicts and of requests that were refused, chained and signed."`
 	Metrics           Metrics      `yaml:"metrics" doc:"The metrics at /metrics, in Prometheus' form."`
@@ -141,6 +143,7 @@ func Default() *Config {
 		Quarantine:      Quarantine{Max: Duration(168 * time.Hour), Grace: Duration(720 * time.Hour)},
 		Refusals:        Refusals{Head: "allow"},
 		SBOM:            SBOM{Formats: []string{"spdx-json"}, Memory: 512 << 20, Timeout: Duration(60 * time.Second)},
+		Verdicts:        Verdicts{Attest: "asked", Validity: Duration(168 * time.Hour)},
 		Kubernetes:      Kubernetes{Unknown: "deny"},
 		Decisions:       Decisions{Keep: Duration(2160 * time.Hour), Size: 1 << 30},
 		Metrics:         Metrics{Access: "restricted"},

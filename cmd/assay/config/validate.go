@@ -66,6 +66,8 @@ func (v *validator) run() {
 	v.waivers()
 	v.decisions()
 	v.sbom()
+	v.verdicts()
+	v.notify()
 	v.kubernetes()
 }
 
