@@ -84,7 +84,7 @@ func (c *checker) chunk(chunk uint32) (images []Numbered) {
 		m.add(n)
 	}
 	members := map[uint32][]uint32{} // of versions
-	for _, p := range c.s.Scan(numberKey('m', chunk<<chunkBits), upTo(numberKey('m', chunk<<chunkBits|1<<chunkBits-1)), 1<<chunkBits) {
+	for _, p := range c.s.Scan(numberKey('m', chunk*chunkSize), numberKey('m', (chunk+1)*chunkSize), chunkSize) {
 		n, _ := numberIn(p.Key, 0)
 		image, ok := imageIn(append([]byte{'m'}, p.Value...))
 		if !ok {

@@ -409,3 +409,60 @@ func TestLimitsOfInventoriesAndLicences(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// What holds within a chunk of images holds across chunks.
+func TestImagesOfManyChunks(t *testing.T) {
+	k := newKit(t, mem.NewKV())
+	const images = 40_000
+	if err := k.x.Load(k.ctx, func(intern func(*sbom.Package) uint32, put func(store.Item, []uint32)) {
+		all, even, last := intern(&inventory("pkg:npm/all@1|MIT").Packages[0]), intern(&inventory("pkg:npm/even@1").Packages[0]), intern(&inventory("pkg:npm/last@1").Packages[0])
+		for n := range images {
+			ids := []uint32{all}
+			if n%2 == 0 {
+				ids = append(ids, even)
+			}
+			if n == images-1 {
+				ids = append(ids, last)
+			}
+			put(image(fmt.Sprintf("r%d", n%3), n), ids)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	k.check()
+	for _, c := range []struct {
+		q    index.Query
+		want uint64
+	}{
+		{index.Query{Pattern: "all"}, images}, {index.Query{License: "MIT"}, images}, {index.Query{Pattern: "even@<2"}, images / 2}, {index.Query{Pattern: "last"}, 1},
+		{index.Query{Pattern: "even", Repositories: store.Globs{"r0"}}, 6667},
+	} {
+		k.view(func(r store.Records) error {
+			n, err := index.Count(r, c.q)
+			if n != c.want {
+				t.Errorf("%+v: %d, want %d", c.q, n, c.want)
+			}
+			return err
+		})
+	}
+	k.drop(image("r0", images-1)) // in another repository: nothing happens
+	k.drop(image(fmt.Sprintf("r%d", (images-1)%3), images-1))
+	k.fold()
+	k.check()
+	k.expect(index.Query{Pattern: "last"})
+	seen := 0
+	for q := (index.Query{Pattern: "all", Limit: 1000}); ; {
+		var p index.Page
+		k.view(func(r store.Records) (err error) {
+			p, err = index.Find(r, q, func(i store.Item) bool { return i.Repository == "r1" })
+			return err
+		})
+		seen += len(p.Matches)
+		if q.After = p.Next; q.After == "" {
+			break
+		}
+	}
+	if seen != images/3 {
+		t.Errorf("%d images on all pages, want %d", seen, images/3)
+	}
+}
