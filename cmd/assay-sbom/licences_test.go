@@ -27,9 +27,12 @@ func TestCompiledLicences(t *testing.T) {
 		if err := os.WriteFile("licences.zst", b, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		compiledLicences = b
 	}
-	restored, err := restoreLicences(compiledLicences)
+	stored, err := os.ReadFile("licences.zst")
+	if err != nil {
+		t.Fatal(err)
+	}
+	restored, err := restoreLicences(stored)
 	if err != nil {
 		t.Fatalf("%v; run this test with -update", err)
 	}
