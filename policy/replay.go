@@ -120,8 +120,9 @@ type replay struct {
 	candidate *trust // the same, with the candidate
 
 	mu     sync.Mutex
-	report *ReplayReport // guarded by mu
-	done   int           // guarded by mu
+	report *ReplayReport       // guarded by mu
+	done   int                 // guarded by mu
+	same   map[store.Name]bool // guarded by mu
 }
 
 // Replay has another engine decide everything that is stored, at its entry points admit and tag, on the facts and at the time of now, and says what would change.
@@ -135,7 +136,7 @@ func (a *Admission) Replay(ctx context.Context, p Principal, candidate Engine, o
 	other := now.clone()
 	other.engine, other.assumed = candidate, &assumed{m: map[store.Item]store.State{}}
 	o.Examples = max(0, min(o.Examples, maxReplayExamples))
-	r := &replay{a: a, o: o, now: now, candidate: other, report: &ReplayReport{
+	r := &replay{a: a, o: o, now: now, candidate: other, same: map[store.Name]bool{}, report: &ReplayReport{
 		Candidate: candidate.Revision(), Against: now.engine.Revision(), At: a.now(), Reasons: []ReplayReason{}, Examples: []ReplayDifference{},
 		seen: map[replayKey]int{}, told: map[Difference]int{},
 	}}
@@ -208,6 +209,27 @@ func (r *replay) listed(ctx context.Context, index store.Item) error {
 
 func (r *replay) allChildren(repo store.Name) bool {
 	return r.candidate.engine.Traits(repo).AllChildren
+}
+
+// applies is what an engine says of what decides in a repository: two that say the same there decide the same. Empty where it says nothing.
+func applies(e Engine, repo store.Name) string {
+	if known, ok := e.(interface{ Applies(repo store.Name) string }); ok {
+		return known.Applies(repo)
+	}
+	return ""
+}
+
+// alike reports whether the candidate cannot decide otherwise in a repository.
+func (r *replay) alike(repo store.Name) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	same, known := r.same[repo]
+	if !known {
+		was := applies(r.now.engine, repo)
+		same = was != "" && was == applies(r.candidate.engine, repo)
+		r.same[repo] = same
+	}
+	return same
 }
 
 // each looks at pages of manifests, with as many goroutines as a review has.
@@ -341,12 +363,18 @@ type replayedTag struct {
 
 func (r *replay) decide(ctx context.Context, tx *store.Txn, s *subjectManifest, o *replayed) (err error) {
 	i := store.Item{Repository: s.repo, Digest: s.rec.Digest}
+	v := tx.Verdict(i.Repository, i.Digest)
+	doubted := doubtful(tx.Records, r.now, r.a.now(), i, v) || s.rec.State == store.StatePending
+	if !doubted && r.alike(s.repo) {
+		o.before = &verdict{state: s.rec.State, code: s.det.Code, reason: s.det.Reason, remedy: s.det.Remedy}
+		o.after = o.before
+		return nil
+	}
 	again := *s
 	if o.after, err = r.a.ask(ctx, tx, r.candidate, &again, s.rec.Kind); err != nil {
 		return err
 	}
-	v := tx.Verdict(i.Repository, i.Digest)
-	if doubtful(tx.Records, r.now, r.a.now(), i, v) || s.rec.State == store.StatePending {
+	if doubted {
 		if o.before, err = r.a.ask(ctx, tx, r.now, s, s.rec.Kind); err != nil {
 			return err
 		}

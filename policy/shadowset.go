@@ -75,6 +75,9 @@ func (s *Shadow) Traits(repo store.Name) Traits {
 	return t
 }
 
+// Applies names what decides in a repository, where the engine in force can say so.
+func (s *Shadow) Applies(repo store.Name) string { return applies(s.Engine, repo) }
+
 // Run makes the decisions of the staged set until ctx ends.
 func (s *Shadow) Run(ctx context.Context) {
 	for {
