@@ -41,7 +41,9 @@ func (k *kit) report(d store.Digest, finished time.Time, findings ...string) {
 
 // TestVulnerabilities: a report admits, a newer one refuses, a statement about the finding admits again, and what grows old is refused without anybody asking.
 func TestVulnerabilities(t *testing.T) {
-	k := newKit(t, func(o *policy.Options) { o.Engine = compile(t, with("vulnerabilities", `{"severities":["critical","high"],"scan_days":7}`)) })
+	k := newKit(t, func(o *policy.Options) {
+		o.Engine = compile(t, with("vulnerabilities", `{"severities":["critical","high"],"scan_days":7}`))
+	})
 	i := k.push(pusher, app, "v1", "one")
 	first := func() string { return k.explain(app, i.desc.Digest).Decision.Deny[0].Code }
 	want(t, "nobody scanned it", k.get(puller, app, "v1"), denied)
