@@ -21,7 +21,7 @@ func read(t *testing.T, path string) string {
 
 // targets are the targets of the Makefile and the files that "make build" writes.
 func targets(makefile string) (names, built []string) {
-	for _, m := range regexp.MustCompile(`(?m)^([a-z-]+):`).FindAllStringSubmatch(makefile, -1) {
+	for _, m := range regexp.MustCompile(`(?m)^([a-z0-9-]+):`).FindAllStringSubmatch(makefile, -1) {
 		names = append(names, m[1])
 	}
 	for _, m := range regexp.MustCompile(`(?m)-o (bin/[a-z-]+)`).FindAllStringSubmatch(makefile, -1) {
