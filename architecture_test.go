@@ -69,7 +69,7 @@ var guarded = []row{
 	{"golang.org/x/term", []string{"cmd/assay"}, "terminals are the command line's matter"},
 	{"sigs.k8s.io/yaml", []string{"cmd/assay", "cmd/assay/config", "policy/engine", "policies"}, "configuration is read at the edge"},
 	{"go.yaml.in/yaml", []string{"cmd/assay/config", "policy/engine", "policies"}, "the lines of configuration errors"},
-	{"unsafe", []string{"cmd/assay-sbom"}, "only the worker's sandbox (seccomp, landlock) has system calls without a safe wrapper"},
+	{"unsafe", []string{"cmd/assay-sbom"}, "the worker's sandbox (seccomp, landlock) has system calls without a safe wrapper; what licensecheck computes is put into its fields instead"},
 	{"math/rand", nil, "randomness is passed in"},
 	{"math/rand/v2", []string{"store/storetest"}, "randomness is passed in, and is crypto/rand's reader where it matters; suites replay from a seed"},
 	{"crypto/rand", []string{"cmd/assay", "server/auth", "store/fs"}, "randomness is passed in; a nil one means this, never something weaker"},
