@@ -67,6 +67,7 @@ func codesOfEvidence() []Code {
 		{"signature.untrusted", "A valid signature is by an authority that the policy does not accept.", sign},
 		{"signature.untrusted_key", "No key of a trusted authority made the signature.", "sign with a trusted key, or trust this one: assay trust add"},
 		{"signature.untrusted_root", "A certificate leads to no root of a trusted authority.", "sign with a certificate of a trusted authority, or trust the one that issued it"},
+		{"policies.absent", "The policies that the configuration takes from an artifact were never accepted, which refuses.", "an administrator looks at assay policy status"},
 		{"tuf.digest_mismatch", "The tag or target is pinned to another digest or length.", "pin the digest and publish: assay tuf add"},
 		{"tuf.expired", "The TUF metadata that proved it ran out.", "renew the metadata: assay tuf sign, assay tuf publish"},
 		{"tuf.missing", "No TUF target pins the digest.", "pin the digest under a tag and publish: assay tuf add"},

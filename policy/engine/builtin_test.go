@@ -155,7 +155,7 @@ func TestNames(t *testing.T) {
 // TestCatalogue: whatever can be given as a code is in the catalogue, and the catalogue has nothing else.
 func TestCatalogue(t *testing.T) {
 	used := map[string]bool{}
-	code := regexp.MustCompile(`"((?:signature|attestation|tuf|sbom|vuln|license|base|config|cluster|image|tag|waiver|policy)\.[a-z_]+)"`)
+	code := regexp.MustCompile(`"((?:signature|attestation|tuf|sbom|vuln|license|base|config|cluster|image|tag|waiver|policy|policies)\.[a-z_]+)"`)
 	collect := func(file string, text []byte) {
 		for _, m := range code.FindAllSubmatch(text, -1) {
 			used[string(m[1])] = true
@@ -166,7 +166,7 @@ func TestCatalogue(t *testing.T) {
 		collect(name, []byte(source))
 	}
 	collect("lib", []byte(policies.Library()))
-	for _, file := range []string{"result.go", filepath.Join("..", "judge.go"), filepath.Join("..", "image.go"), filepath.Join("..", "waived.go"), filepath.Join("..", "..", "verify", "codes.go"), filepath.Join("..", "..", "cmd", "assay", "trustpolicies.go")} {
+	for _, file := range []string{"result.go", filepath.Join("..", "judge.go"), filepath.Join("..", "image.go"), filepath.Join("..", "waived.go"), filepath.Join("..", "..", "verify", "codes.go"), filepath.Join("..", "..", "cmd", "assay", "trustpolicies.go"), filepath.Join("..", "..", "cmd", "assay", "policies.go")} {
 		b, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -215,6 +215,7 @@ func TestGoldenCodes(t *testing.T) {
 		CodePanic: {"b35_test.go", "CodePanic"}, "policy.incomplete": {"../attack_read_test.go", "signed and incomplete"}, "policy.revoked": {"../image_test.go", "policy.revoked"},
 		"attestation.uncovered": {"../attack_index_test.go", "attestation.uncovered"}, "image.absent": {"../image_test.go", "CodeImageAbsent"}, "image.evidence": {"../image_test.go", "CodeImageEvidence"},
 		"image.malformed": {"../../server/webhook_test.go", "image.malformed"}, "image.unknown": {"../../server/webhook_test.go", "image.unknown"}, "tuf.policies": {"../../cmd/assay/trustfollow_test.go", "tuf.policies"},
+		"policies.absent":    {"../../cmd/assay/policybundle_test.go", "policies.absent"},
 		"waiver.break_glass": {"../waiver_test.go", "TestBreakGlassIsLoud"},
 	}
 	for _, c := range policies.Catalogue() {
