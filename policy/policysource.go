@@ -64,12 +64,14 @@ func (s *PolicySource) Succeeds(last *PolicySource) error {
 func (a *Admission) AcceptPolicySource(ctx context.Context, s *PolicySource, e Engine) error {
 	return a.change(ctx, func(tx *store.Txn, t *trust) error {
 		taken, err := s.take(tx, a.now())
-		if err != nil || taken == nil {
+		if err != nil {
 			return err
 		}
-		putDoc(tx, classPolicySource, s.Ref, taken)
+		if taken != nil {
+			putDoc(tx, classPolicySource, s.Ref, taken)
+			a.audit(tx, AuditRecord{Actor: "system", Action: "policy", Digest: s.Digest, Reason: fmt.Sprintf("%s is in force with revision %d, signed by %s", s.Ref, s.Revision, s.SignedBy)})
+		}
 		t.replaceEngine(e)
-		a.audit(tx, AuditRecord{Actor: "system", Action: "policy", Digest: s.Digest, Reason: fmt.Sprintf("%s is in force with revision %d, signed by %s", s.Ref, s.Revision, s.SignedBy)})
 		return nil
 	})
 }

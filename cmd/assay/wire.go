@@ -117,6 +117,7 @@ func (a *app) open(ctx context.Context, cfg *config.Config, log *slog.Logger) (r
 		return r, err
 	}
 	r.current = cfg
+	r.rollout().told(ctx)
 	r.follower = a.follower(r, log)
 	r.auth, err = auth.New(ctx, auth.Options{
 		Files: os.DirFS(filepath.Dir(cfg.Auth.HTPasswd)), Htpasswd: base(cfg.Auth.HTPasswd), Docs: r.local,
