@@ -281,6 +281,43 @@ func (k *kit) about(p policy.Principal, repo store.Name, d store.Digest, artifac
 	return r.Descriptor.Digest
 }
 
+// However issuing and the end of a verdict meet, nothing is attested that is refused, and a crash between them leaves work and no second summary.
+func TestASummaryNeverOutlivesItsVerdict(t *testing.T) {
+	k, key := vsaKit(t)
+	i := k.push(pusher, app, "v1", "one")
+	for n := range 20 {
+		sig := k.sign(signer, app, i.desc.Digest, k.key)
+		var racing sync.WaitGroup
+		racing.Go(func() { k.issue() })
+		if n%2 == 0 {
+			racing.Go(func() {
+				if err := k.as(admin).DeleteManifest(k.ctx, app, store.Reference{Digest: sig.Digest}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		racing.Wait()
+		if n%3 == 0 {
+			k.start() // what was not done is in the store
+		}
+		k.clock.advance(2 * time.Minute)
+		k.issue()
+		wanted := n % 2
+		if got := len(k.summaries(app, i.desc.Digest, key)); got != wanted {
+			t.Fatalf("round %d: %d summaries, %d wanted; the image: %s", n, got, wanted, k.get(puller, app, "v1"))
+		}
+		if wanted == 1 {
+			if err := k.as(admin).DeleteManifest(k.ctx, app, store.Reference{Digest: sig.Digest}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	r, err := k.a.Obligations(k.ctx, admin, 10)
+	if err != nil || r.Waiting[policy.ObligationVSA] != 0 || r.Failed[policy.ObligationVSA] != 0 {
+		t.Errorf("left: %+v %v", r, err)
+	}
+}
+
 // The registry's own summary proves nothing to its own policies: what was admitted once would be admitted for ever.
 func TestAVerdictDoesNotSupportItself(t *testing.T) {
 	source := `package assay

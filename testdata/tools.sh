@@ -42,6 +42,7 @@ programs=(
 	"oras oras.land/oras cmd/oras v1.3.2"
 	"cosign2 github.com/sigstore/cosign/v2 cmd/cosign v2.6.5"
 	"cosign3 github.com/sigstore/cosign/v3 cmd/cosign v3.1.3"
+	"slsa-verifier github.com/slsa-framework/slsa-verifier/v2 cli/slsa-verifier v2.7.1"
 )
 for row in "${programs[@]}"; do
 	read -r name module package version <<<"$row"

@@ -15,7 +15,7 @@ func TestKeysAreMadeOnceAndEachForOneUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(first.uses) != 3 {
+	if len(first.uses) != 4 {
 		t.Errorf("uses %v", first.uses)
 	}
 	second, err := openKeys(dir, rand.Reader)
@@ -27,12 +27,12 @@ func TestKeysAreMadeOnceAndEachForOneUse(t *testing.T) {
 			t.Errorf("the %s key changed", use)
 		}
 	}
-	for name, mode := range map[string]os.FileMode{"sbom": 0o600, "log": 0o600, "token": 0o600, "sbom.pub": 0o644, "log.pub": 0o644} {
+	for name, mode := range map[string]os.FileMode{"sbom": 0o600, "log": 0o600, "verdict": 0o600, "token": 0o600, "sbom.pub": 0o644, "log.pub": 0o644, "verdict.pub": 0o644} {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != mode {
 			t.Errorf("%s: %v, %v", name, info, err)
 		}
 	}
-	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 5 {
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 7 {
 		t.Errorf("left behind: %v, %v", entries, err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -55,16 +56,25 @@ func verdicts(cfg *config.Config, keys *keyring) (policy.VerdictOptions, error) 
 func targets(cfg *config.Config) ([]policy.Target, error) {
 	var list []policy.Target
 	for _, n := range cfg.Notify {
-		u, err := url.Parse(n.URL)
+		post, err := newPoster(n, nil)
 		if err != nil {
 			return nil, err
 		}
-		c := webClient(u, n.NetworksOf(), nil)
-		c.Timeout = postTimeout
-		c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // it could lead to where nothing may be posted
-		list = append(list, policy.Target{URL: n.URL, Repositories: config.Globs(n.Repositories), Events: n.Events, Post: poster{c, n.URL}})
+		list = append(list, policy.Target{URL: n.URL, Repositories: config.Globs(n.Repositories), Events: n.Events, Post: post})
 	}
 	return list, nil
+}
+
+// newPoster makes the client of one target, which goes no further than the target's address says. A nil resolver is the machine's.
+func newPoster(n config.Notify, resolver *net.Resolver) (poster, error) {
+	u, err := url.Parse(n.URL)
+	if err != nil {
+		return poster{}, err
+	}
+	c := webClient(u, n.NetworksOf(), resolver)
+	c.Timeout = postTimeout
+	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // it could lead to where nothing may be posted
+	return poster{c, n.URL}, nil
 }
 
 // postTimeout is how long a target may take to answer.
@@ -88,6 +98,9 @@ func (p poster) Post(ctx context.Context, body []byte) (int, error) {
 	if err != nil {
 		if wrapped := new(url.Error); errors.As(err, &wrapped) {
 			err = wrapped.Err
+		}
+		if errors.Is(err, errInternalAddress) {
+			err = errors.New("its name leads to this machine or into a private network; where that is meant, list the network in its networks")
 		}
 		return 0, err
 	}
