@@ -43,9 +43,6 @@ func (b *rulebook) bindings() []policy.Binding {
 	return b.configured
 }
 
-// revision and digest of what is in force, for people.
-func (b *rulebook) revision() uint64 { return b.state.Active }
-
 // openPolicies reads what the configuration and the store say, and compiles it. It runs before there is an Admission.
 func (a *app) openPolicies(ctx context.Context, r *registry, cfg *config.Config, tuf published, log *slog.Logger) (policy.Engine, error) {
 	b := &rulebook{app: a, log: log, shadows: make(chan *policy.Shadow, 1)}
@@ -252,7 +249,7 @@ func (b *rulebook) refs() []string {
 	return slices.Sorted(maps.Keys(all))
 }
 
-// reloaded puts the policies of another configuration into force; r.ruling is held. What was activated stays unless the configuration's policies changed.
+// reloaded is what another configuration makes of the policies, ready to come into force; r.ruling is held. What was activated stays unless the configuration's policies changed.
 type reloaded struct {
 	rules *rulebook
 	set   *engine.Set
