@@ -1,0 +1,47 @@
+package policy_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/store"
+)
+
+func TestADecisionIsTracedForWhoMayPull(t *testing.T) {
+	k := newKit(t)
+	i := k.push(pusher, app, "v1", "one")
+	trace := func(p policy.Principal) (*policy.Trace, error) {
+		e, err := k.a.Explain(k.ctx, admin, app, store.Reference{Digest: i.desc.Digest})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k.a.Trace(k.ctx, p, e.Decision.ID)
+	}
+	if _, err := trace(puller); store.CodeOf(err) != store.CodeDenied {
+		t.Errorf("who may not pull it: %v", err)
+	}
+	if _, err := trace(user("stranger", policy.RolePull, "other/**")); store.CodeOf(err) != store.CodeNotFound {
+		t.Errorf("who may see nothing there: %v", err)
+	}
+	tr, err := trace(admin)
+	if err != nil || tr.Allow || !tr.Reproduced || !tr.SamePolicies || len(tr.Policies) != 1 || len(tr.Policies[0].Nearest) == 0 {
+		t.Fatalf("denied: %+v %v", tr, err)
+	}
+	k.sign(signer, app, i.desc.Digest, k.key)
+	if tr, err = trace(puller); err != nil || !tr.Allow || !tr.Reproduced {
+		t.Fatalf("admitted: %+v %v", tr, err)
+	}
+	if text := strings.Join(tr.Lines(), "\n"); !strings.Contains(text, "+ signed (enforce)") || strings.Contains(text, pusher.Name+`"`) {
+		t.Errorf("the trace:\n%s", text)
+	}
+	at := tr.At
+
+	// The clock stands where it stood, and other policies are said to be others.
+	if err := k.a.SetEngine(k.ctx, compile(t, builtin("signed"), builtin("open"))); err != nil {
+		t.Fatal(err)
+	}
+	if tr, err = trace(puller); err != nil || !tr.Reproduced || tr.SamePolicies || !tr.At.Equal(at) {
+		t.Errorf("later: %+v %v", tr, err)
+	}
+}
