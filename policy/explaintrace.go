@@ -80,6 +80,9 @@ func (a *Admission) Trace(ctx context.Context, p Principal, id string) (*Trace, 
 	}
 	in := *r.Input
 	in.Content = a.local
+	if a.o.Inventories != nil {
+		in.Packages = a
+	}
 	if !p.Roles(r.Repository).Has(rolesWriting) {
 		in.Subject.Pushers = nil // names of people; a policy that reads them comes out otherwise, and Reproduced says so
 	}

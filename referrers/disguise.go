@@ -69,9 +69,14 @@ func tarHeader(b []byte) bool {
 }
 
 // tarSums lists every value that some reader of tar finds in the checksum field: octal digits after spaces up to the first other character,
-// all octal digits together, base 256 (GNU, high bit set), and base 64 (old GNU, after a sign).
+// the first octal digits after whatever stands before them, and the first six of these, a number as Python's int reads it, base 256 (GNU, high bit set), and base 64 (old
+// GNU, after a sign). No reader takes digits from between other characters: hexadecimal text would pass for a checksum by chance.
 func tarSums(field []byte) []int64 {
-	sums := []int64{octal(field), octalPrefix(field)}
+	first := field
+	for len(first) > 0 && (first[0] < '0' || first[0] > '7') {
+		first = first[1:]
+	}
+	sums := []int64{octalPrefix(field), octalPrefix(first), octalPrefix(first[:min(len(first), 6)]), octalPython(field)}
 	if field[0]&0x80 != 0 {
 		var v int64
 		for i, c := range field {
@@ -95,6 +100,17 @@ func tarSums(field []byte) []int64 {
 		sums = append(sums, v, -v)
 	}
 	return sums
+}
+
+// octalPython reads what Python's tarfile gives to int(text, 8): up to a NUL, with spaces around, a prefix 0o, and underscores between digits; or -1.
+func octalPython(field []byte) int64 {
+	text, _, _ := strings.Cut(string(field), "\x00")
+	text = strings.TrimPrefix(strings.ToLower(strings.TrimLeft(strings.TrimSpace(text), "+-")), "0o")
+	text = strings.ReplaceAll(text, "_", "")
+	if strings.Trim(text, "01234567") != "" {
+		return -1
+	}
+	return octal([]byte(text))
 }
 
 // octalPrefix reads the number as C's readers do.

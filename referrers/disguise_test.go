@@ -4,8 +4,10 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -225,7 +227,7 @@ func TestDisguiseTarDialects(t *testing.T) {
 	binary.BigEndian.PutUint64(base256[:], uint64(n)|1<<63)
 	for name, b := range map[string][]byte{
 		"archive/tar": archive, "octal, NUL, space": with(fmt.Sprintf("%06o\x00 ", n)), "space first": with(fmt.Sprintf("  %o\x00", n)), "NUL first": with(fmt.Sprintf("\x00%06o", n)), "no end": with(fmt.Sprintf("%08o", n)),
-		"rubbish after": with(fmt.Sprintf("%o,xyz", n)), "base 256": with(string(base256[:])), "python": with(fmt.Sprintf("0o%06o", n)), "cut short": archive[:300],
+		"rubbish after": with(fmt.Sprintf("%o,xyz", n)), "base 256": with(string(base256[:])), "python": with(fmt.Sprintf("0o%06o", n)), "python, apart": with(fmt.Sprintf("%o_%03o", n>>9, n&0o777)), "rubbish before": with(fmt.Sprintf("x%06o", n)), "cut short": archive[:300],
 	} {
 		if name == "cut short" {
 			b = append([]byte(nil), b...)
@@ -278,4 +280,17 @@ func FuzzDisguise(f *testing.F) {
 			t.Fatalf("a header is missed: %q", b[:512])
 		}
 	})
+}
+
+// An honest config holds digests, whose digits must not pass for a checksum by chance.
+func TestHonestConfigsAreNoTar(t *testing.T) {
+	for n := range 50_000 {
+		sum := sha256.Sum256([]byte(strconv.Itoa(n)))
+		config := fmt.Sprintf(`{"architecture":"","config":{},"created":"0001-01-01T00:00:00Z","history":[{"created":"0001-01-01T00:00:00Z"}],"os":"","rootfs":{"type":"layers","diff_ids":["sha256:%x"]}}`, sum)
+		for shift := range 3 {
+			if kind := Disguise([]byte(strings.Repeat(" ", shift*7) + config)); kind != "" {
+				t.Errorf("config %d (shifted by %d) passes for %s", n, shift*7, kind)
+			}
+		}
+	}
 }

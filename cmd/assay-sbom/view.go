@@ -133,7 +133,6 @@ var (
 
 // viewReader reads a view in order.
 type viewReader struct {
-	z   *zstd.Decoder
 	b   []byte
 	err error
 }
