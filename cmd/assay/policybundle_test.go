@@ -78,39 +78,57 @@ func signedBundle(t *testing.T, key *ecdsa.PrivateKey, revision int, rego string
 
 const deniesAll = "package assay\n\nadmit.deny contains {\"code\": \"team.no\", \"msg\": \"No.\"}\n"
 
+// bundled is a registry whose policies are a bundle, signed by key.
+type bundled struct {
+	*console
+	a   *app
+	p   place
+	key *ecdsa.PrivateKey
+	log *slog.Logger
+}
+
+func newBundled(t *testing.T) *bundled {
+	t.Helper()
+	b := &bundled{console: newConsole(t, nil), p: place{file: "assay.yaml", data: "data"}, log: slog.New(slog.DiscardHandler)}
+	b.a = &app{world: b.world()}
+	var err error
+	if b.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(b.key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.write("bundle.pub", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+	b.write("assay.yaml", []byte("sbom: {formats: []}\npolicies:\n  - {name: team, repositories: ['**'], rego: team.tar.gz, bundle_key: bundle.pub}\n"))
+	return b
+}
+
+func (b *bundled) write(name string, content []byte) {
+	b.t.Helper()
+	if err := os.WriteFile(filepath.Join(b.dir, name), content, 0o600); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bundled) open() (*registry, error) {
+	cfg, err := b.a.load(b.p)
+	if err != nil {
+		return nil, err
+	}
+	return b.a.open(b.t.Context(), cfg, b.log)
+}
+
+// source is the revision of the bundle in force.
+func (b *bundled) source(r *registry) string {
+	s := r.rules.sources[refBundle+filepath.Join(b.dir, "team.tar.gz")]
+	return fmt.Sprintf("%d", s.Revision)
+}
+
 // A bundle of the configuration: signed, never older than what was in force, over reloads and restarts.
 func TestD18_BundleOfTheConfiguration(t *testing.T) {
-	c := newConsole(t, nil)
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKIXPublicKey(key.Public())
-	if err != nil {
-		t.Fatal(err)
-	}
-	write := func(name string, content []byte) {
-		t.Helper()
-		if err := os.WriteFile(filepath.Join(c.dir, name), content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("bundle.pub", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
-	write("assay.yaml", []byte("sbom: {formats: []}\npolicies:\n  - {name: team, repositories: ['**'], rego: team.tar.gz, bundle_key: bundle.pub}\n"))
-	ctx := t.Context()
-	a, log := &app{world: c.world()}, slog.New(slog.DiscardHandler)
-	p := place{file: "assay.yaml", data: "data"}
-	open := func() (*registry, error) {
-		cfg, err := a.load(p)
-		if err != nil {
-			return nil, err
-		}
-		return a.open(ctx, cfg, log)
-	}
-	source := func(r *registry) string {
-		s := r.rules.sources[refBundle+filepath.Join(c.dir, "team.tar.gz")]
-		return fmt.Sprintf("%d", s.Revision)
-	}
+	c := newBundled(t)
+	ctx, a, p, log, key, write, open, source := t.Context(), c.a, c.p, c.log, c.key, c.write, c.open, c.source
 	other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
