@@ -261,6 +261,9 @@ func factLine(f *verify.Fact) string {
 		what = f.PredicateType
 	}
 	line := what + " in " + short(string(f.Evidence)) + " (" + string(f.Scheme) + ", " + string(f.Found) + "): "
+	if !f.Verified && f.Authority != "" {
+		line += "under " + f.Authority + ": "
+	}
 	if !f.Verified {
 		return line + string(f.Code) + ": " + f.Message
 	}
