@@ -2,7 +2,9 @@ package policy
 
 import (
 	"context"
+	"encoding/json"
 
+	"github.com/assay-registry/assay/policy/journal"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -13,8 +15,8 @@ const (
 	docAudit        = "audit"
 )
 
-func (a *Admission) auditHead(ctx context.Context) (c Checkpoint, err error) {
-	c = Checkpoint{Log: LogAudit, At: a.now()}
+func (a *Admission) auditHead(ctx context.Context) (c journal.Checkpoint, err error) {
+	c = journal.Checkpoint{Log: journal.Audit, At: a.now()}
 	err = a.local.View(ctx, func(s store.Snapshot) error {
 		c.Size, c.Head = s.AuditHead()
 		return nil
@@ -34,14 +36,14 @@ func (a *Admission) sealAudit(ctx context.Context) error {
 	if last, err := a.sealedAudit(ctx); err == nil && last != nil && last.Size >= c.Size {
 		return nil // as it was; or shorter, which stays to be seen
 	}
-	if c, err = c.sign(a.o.LogKey); err != nil {
+	if c, err = c.Sign(a.o.LogKey); err != nil {
 		return err
 	}
 	return a.local.PutDoc(ctx, classCheckpoint, docAudit, quoteNote(c.Note))
 }
 
 // sealedAudit is the last signed end in the store; nil if there is none.
-func (a *Admission) sealedAudit(ctx context.Context) (*Checkpoint, error) {
+func (a *Admission) sealedAudit(ctx context.Context) (*journal.Checkpoint, error) {
 	docs, err := a.local.Docs(ctx, classCheckpoint)
 	if err != nil || docs[docAudit] == nil {
 		return nil, err
@@ -50,7 +52,7 @@ func (a *Admission) sealedAudit(ctx context.Context) (*Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ParseCheckpoint(note, a.o.LogKey.Public())
+	return journal.ParseCheckpoint(note, a.o.LogKey.Public())
 }
 
 func (a *Admission) mayReadAudit(p Principal) error {
@@ -64,41 +66,41 @@ func (a *Admission) mayReadAudit(p Principal) error {
 }
 
 // CheckpointAudit is the signed end of the audit log, to be kept elsewhere.
-func (a *Admission) CheckpointAudit(ctx context.Context, p Principal) (*Checkpoint, error) {
+func (a *Admission) CheckpointAudit(ctx context.Context, p Principal) (*journal.Checkpoint, error) {
 	if err := a.mayReadAudit(p); err != nil {
 		return nil, err
 	}
 	c, err := a.auditHead(ctx)
 	if err == nil {
-		c, err = c.sign(a.o.LogKey)
+		c, err = c.Sign(a.o.LogKey)
 	}
 	return &c, err
 }
 
 // VerifyAudit follows the chain of the audit log, and compares it with the end that was signed last, and with a checkpoint that was kept elsewhere where note is not
 // empty. Errors: CodeDenied, CodeInvalid.
-func (a *Admission) VerifyAudit(ctx context.Context, p Principal, note string) (*LogReport, error) {
+func (a *Admission) VerifyAudit(ctx context.Context, p Principal, note string) (*journal.Report, error) {
 	if err := a.mayReadAudit(p); err != nil {
 		return nil, err
 	}
-	r := &LogReport{Log: LogAudit, Head: noHead, Problems: []string{}}
-	var wanted []*Checkpoint
+	r := &journal.Report{Log: journal.Audit, Head: journal.NoHead, Problems: []string{}}
+	var wanted []*journal.Checkpoint
 	if own, err := a.sealedAudit(ctx); err != nil {
-		r.problem("the audit log's own checkpoint does not verify: %s", sentenceOf(err))
+		r.Problem("the audit log's own checkpoint does not verify: %s", sentenceOf(err))
 	} else if own != nil {
 		wanted = append(wanted, own)
 	}
 	if note != "" {
-		c, err := ParseCheckpoint(note, a.o.LogKey.Public())
+		c, err := journal.ParseCheckpoint(note, a.o.LogKey.Public())
 		if err != nil {
 			return nil, err
 		}
-		if c.Log != LogAudit {
-			return nil, store.Errorf(store.CodeInvalid, "this is a checkpoint of the log %s, and this log is %s", c.Log, LogAudit)
+		if c.Log != journal.Audit {
+			return nil, store.Errorf(store.CodeInvalid, "this is a checkpoint of the log %s, and this log is %s", c.Log, journal.Audit)
 		}
 		wanted = append(wanted, c)
 	}
-	met := r.meeting(wanted)
+	met := r.Meeting(wanted)
 	met()
 	unlinked, err := a.local.FollowAudit(ctx, func(l store.AuditLink, hash string, there bool) {
 		if r.First == 0 {
@@ -106,11 +108,11 @@ func (a *Admission) VerifyAudit(ctx context.Context, p Principal, note string) (
 		}
 		switch {
 		case l.Seq != r.Size+1:
-			r.problem("link %d follows link %d: what lay between was removed", l.Seq, r.Size)
+			r.Problem("link %d follows link %d: what lay between was removed", l.Seq, r.Size)
 		case !there:
-			r.problem("record %d of the audit log (%s) was removed", l.Seq, l.ID)
+			r.Problem("record %d of the audit log (%s) was removed", l.Seq, l.ID)
 		case l.Hash != hash:
-			r.problem("record %d of the audit log (%s) was changed, or put elsewhere", l.Seq, l.ID)
+			r.Problem("record %d of the audit log (%s) was changed, or put elsewhere", l.Seq, l.ID)
 		}
 		r.Records, r.Size, r.Head = r.Records+1, l.Seq, l.Hash
 		met()
@@ -119,9 +121,25 @@ func (a *Admission) VerifyAudit(ctx context.Context, p Principal, note string) (
 		return nil, err
 	}
 	if unlinked > 0 {
-		r.problem("%d records of the audit log were not written by this registry", unlinked)
+		r.Problem("%d records of the audit log were not written by this registry", unlinked)
 	}
-	r.compare(wanted)
+	r.Compare(wanted)
 	r.OK = len(r.Problems) == 0
 	return r, nil
+}
+
+// Documents of the store are JSON.
+func quoteNote(note string) []byte {
+	b, err := json.Marshal(note)
+	if err != nil {
+		panic("policy: a note that does not marshal") // a string
+	}
+	return b
+}
+
+func unquoteNote(b []byte) (note string, err error) {
+	if err = json.Unmarshal(b, &note); err != nil {
+		err = store.Errorf(store.CodeInvalid, "it is damaged")
+	}
+	return note, err
 }

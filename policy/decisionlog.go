@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/assay-registry/assay/policy/journal"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -99,7 +100,7 @@ type DecisionLog struct {
 
 // DecisionLogOptions make one. All are required but Labels.
 type DecisionLogOptions struct {
-	Journal *Journal
+	Journal *journal.Journal
 	Clock   func() time.Time
 	ID      func(time.Time) string // of an event: sorts by time
 	Log     *slog.Logger

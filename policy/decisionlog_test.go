@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/journal"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -87,7 +88,7 @@ type diary struct {
 	clock *clock
 	shelf *shelf
 	key   ed25519.PrivateKey
-	j     *policy.Journal
+	j     *journal.Journal
 	log   *policy.DecisionLog
 }
 
@@ -106,7 +107,7 @@ func newDiary(t testing.TB) *diary {
 func (d *diary) open() {
 	d.t.Helper()
 	var err error
-	d.j, err = policy.OpenJournal(policy.JournalOptions{Log: policy.LogDecisions, Segments: d.shelf, Key: d.key, Clock: d.clock.now, Keep: 48 * time.Hour})
+	d.j, err = journal.Open(journal.Options{Log: journal.Decisions, Segments: d.shelf, Key: d.key, Clock: d.clock.now, Keep: 48 * time.Hour})
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -144,7 +145,7 @@ func (d *diary) query(q policy.LogQuery) *policy.LogPage {
 	return p
 }
 
-func (d *diary) verify(external ...*policy.Checkpoint) *policy.LogReport {
+func (d *diary) verify(external ...*journal.Checkpoint) *journal.Report {
 	d.t.Helper()
 	r, err := d.j.Verify(external...)
 	if err != nil {
@@ -394,11 +395,11 @@ func TestE13_DecisionLog(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d.shelf = c.change(whole.copy())
-			j, err := policy.OpenJournal(policy.JournalOptions{Log: policy.LogDecisions, Segments: d.shelf.copy(), Key: d.key, Clock: d.clock.now})
+			j, err := journal.Open(journal.Options{Log: journal.Decisions, Segments: d.shelf.copy(), Key: d.key, Clock: d.clock.now})
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, j := range []*policy.Journal{reading(d), j} { // as it stands, and after a restart
+			for _, j := range []*journal.Journal{reading(d), j} { // as it stands, and after a restart
 				r, err := j.Verify()
 				if err != nil {
 					t.Fatal(err)
@@ -421,33 +422,8 @@ func newDiaryWith(t testing.TB, n int) *diary {
 }
 
 // reading is a journal that has not looked at its end.
-func reading(d *diary) *policy.Journal {
-	return policy.ReadJournal(policy.JournalOptions{Log: policy.LogDecisions, Segments: d.shelf, Key: d.key, Clock: d.clock.now})
-}
-
-func TestCheckpointIsSigned(t *testing.T) {
-	d := newDiaryWith(t, 3)
-	c, err := d.j.Checkpoint()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if back, err := policy.ParseCheckpoint(c.Note, d.key.Public()); err != nil || back.Size != 3 || back.Head != c.Head || !back.At.Equal(c.At) {
-		t.Errorf("%+v, %v", back, err)
-	}
-	for _, note := range []string{"", "x", strings.Replace(c.Note, "\n3\n", "\n2\n", 1), strings.TrimSuffix(c.Note, "=\n"), c.Note + "more\n", strings.Replace(c.Note, "decisions", "audit", 2),
-		newDiaryWith(t, 3).checkpoint().Note} {
-		if _, err := policy.ParseCheckpoint(note, d.key.Public()); store.CodeOf(err) != store.CodeInvalid {
-			t.Errorf("%q: %v", note, err)
-		}
-	}
-}
-
-func (d *diary) checkpoint() *policy.Checkpoint {
-	c, err := d.j.Checkpoint()
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	return c
+func reading(d *diary) *journal.Journal {
+	return journal.Read(journal.Options{Log: journal.Decisions, Segments: d.shelf, Key: d.key, Clock: d.clock.now})
 }
 
 func TestDecisionLogHasTheNamesOfOPA(t *testing.T) {

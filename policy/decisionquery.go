@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/assay-registry/assay/policy/journal"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -75,14 +76,14 @@ func (l *DecisionLog) Query(ctx context.Context, q LogQuery) (*LogPage, error) {
 	}
 	limit := bounded(q.Limit)
 	page := &LogPage{Events: []LogEvent{}}
-	names, err := l.o.Journal.names()
+	names, err := l.o.Journal.Names()
 	if err != nil {
 		return nil, err
 	}
 	slices.Reverse(names)
 	read := int64(0)
 	for _, name := range names {
-		first, _ := segmentFirst(name)
+		first, _ := journal.First(name)
 		if q.Before > 0 && first >= q.Before {
 			continue
 		}
@@ -90,12 +91,12 @@ func (l *DecisionLog) Query(ctx context.Context, q LogQuery) (*LogPage, error) {
 			return nil, err
 		}
 		if read >= maxScan {
-			page.Next = first + l.o.Journal.within(name)
+			page.Next = first + l.o.Journal.Within(name)
 			return page, nil
 		}
 		var some []LogEvent
 		newest := time.Time{}
-		n, err := l.o.Journal.lines(name, func(line []byte) error {
+		n, err := l.o.Journal.Lines(name, func(line []byte) error {
 			var e LogEvent
 			if json.Unmarshal(line, &e) != nil || e.ID == "" {
 				return nil // damaged, or a break: Verify reports it
@@ -110,7 +111,7 @@ func (l *DecisionLog) Query(ctx context.Context, q LogQuery) (*LogPage, error) {
 			}
 			return nil
 		})
-		if err != nil && !errors.Is(err, errTorn) {
+		if err != nil && !errors.Is(err, journal.ErrTorn) {
 			if errors.Is(err, fs.ErrNotExist) {
 				break // retention removed it meanwhile, and all before
 			}
@@ -131,19 +132,6 @@ func (l *DecisionLog) Query(ctx context.Context, q LogQuery) (*LogPage, error) {
 	return page, nil
 }
 
-// names lists the segments.
-func (j *Journal) names() ([]string, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.segments()
-}
-
-// within is how many lines a segment has.
-func (j *Journal) within(name string) (n uint64) {
-	_, _ = j.lines(name, func([]byte) error { n++; return nil })
-	return n
-}
-
 // ExportDecisions writes the lines of the decision log since a time, oldest first, as they stand: who has the public key can verify them elsewhere.
 // Errors: CodeDenied, CodeUnsupported, and w's.
 func (a *Admission) ExportDecisions(ctx context.Context, p Principal, since time.Time, w io.Writer) error {
@@ -154,13 +142,13 @@ func (a *Admission) ExportDecisions(ctx context.Context, p Principal, since time
 	if err := l.Flush(); err != nil {
 		return err
 	}
-	names, err := l.o.Journal.names()
+	names, err := l.o.Journal.Names()
 	if err != nil {
 		return err
 	}
 	begun := since.IsZero()
 	for _, name := range names {
-		_, err := l.o.Journal.lines(name, func(line []byte) error {
+		_, err := l.o.Journal.Lines(name, func(line []byte) error {
 			if !begun {
 				var at struct{ Timestamp, Last time.Time }
 				if json.Unmarshal(line, &at) != nil || at.Timestamp.Before(since) && at.Last.Before(since) {
@@ -174,7 +162,7 @@ func (a *Admission) ExportDecisions(ctx context.Context, p Principal, since time
 			_, err := w.Write(append(line[:len(line):len(line)], '\n'))
 			return err
 		})
-		if err != nil && !errors.Is(err, errTorn) && !errors.Is(err, fs.ErrNotExist) {
+		if err != nil && !errors.Is(err, journal.ErrTorn) && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
@@ -182,7 +170,7 @@ func (a *Admission) ExportDecisions(ctx context.Context, p Principal, since time
 }
 
 // CheckpointDecisions is the signed end of the decision log, to be kept elsewhere.
-func (a *Admission) CheckpointDecisions(_ context.Context, p Principal) (*Checkpoint, error) {
+func (a *Admission) CheckpointDecisions(_ context.Context, p Principal) (*journal.Checkpoint, error) {
 	l, err := a.mayReadLog(p, "")
 	if err != nil {
 		return nil, err
@@ -194,12 +182,12 @@ func (a *Admission) CheckpointDecisions(_ context.Context, p Principal) (*Checkp
 }
 
 // VerifyDecisions follows the chain of the decision log, and compares it with a checkpoint that was kept elsewhere, where note is not empty.
-func (a *Admission) VerifyDecisions(_ context.Context, p Principal, note string) (*LogReport, error) {
+func (a *Admission) VerifyDecisions(_ context.Context, p Principal, note string) (*journal.Report, error) {
 	l, err := a.mayReadLog(p, "")
 	if err != nil {
 		return nil, err
 	}
-	var kept []*Checkpoint
+	var kept []*journal.Checkpoint
 	if note != "" {
 		c, err := l.o.Journal.Parse(note)
 		if err != nil {
@@ -208,13 +196,4 @@ func (a *Admission) VerifyDecisions(_ context.Context, p Principal, note string)
 		kept = append(kept, c)
 	}
 	return l.o.Journal.Verify(kept...)
-}
-
-// Parse reads a checkpoint of this journal. Errors: CodeInvalid.
-func (j *Journal) Parse(note string) (*Checkpoint, error) {
-	c, err := ParseCheckpoint(note, j.public())
-	if err == nil && c.Log != j.o.Log {
-		return nil, store.Errorf(store.CodeInvalid, "this is a checkpoint of the log %s, and this log is %s", c.Log, j.o.Log)
-	}
-	return c, err
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/journal"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -17,9 +18,9 @@ type Decisions interface {
 	Decisions(ctx context.Context, p policy.Principal, q policy.LogQuery) (*policy.LogPage, error)
 	// ExportDecisions writes lines since a time, oldest first. An error after the first line breaks the answer off.
 	ExportDecisions(ctx context.Context, p policy.Principal, since time.Time, w io.Writer) error
-	CheckpointDecisions(ctx context.Context, p policy.Principal) (*policy.Checkpoint, error)
+	CheckpointDecisions(ctx context.Context, p policy.Principal) (*journal.Checkpoint, error)
 	// VerifyDecisions compares with a checkpoint that was kept elsewhere, where note is not empty. Errors: CodeInvalid.
-	VerifyDecisions(ctx context.Context, p policy.Principal, note string) (*policy.LogReport, error)
+	VerifyDecisions(ctx context.Context, p policy.Principal, note string) (*journal.Report, error)
 }
 
 // record notes a refusal in the decision log: what was asked for as far as it was understood, and what was answered. Queries, headers, bodies, names that did not
@@ -81,13 +82,13 @@ func (c *call) logged(d Decisions) error {
 	}
 	switch c.route.Endpoint {
 	case EndpointDecisionsCheckpoint:
-		return answer(c, func(ctx context.Context) (*policy.Checkpoint, error) { return d.CheckpointDecisions(ctx, c.principal) })
+		return answer(c, func(ctx context.Context) (*journal.Checkpoint, error) { return d.CheckpointDecisions(ctx, c.principal) })
 	case EndpointDecisionsVerify:
 		note, err := c.keptNote()
 		if err != nil {
 			return err
 		}
-		return answer(c, func(ctx context.Context) (*policy.LogReport, error) { return d.VerifyDecisions(ctx, c.principal, note) })
+		return answer(c, func(ctx context.Context) (*journal.Report, error) { return d.VerifyDecisions(ctx, c.principal, note) })
 	}
 	q, err := c.logQuery()
 	if err != nil {
@@ -198,8 +199,8 @@ func moment(name, s string) (time.Time, error) {
 
 // Sealed is the audit log with its chain. Implementation: policy.Admission. Errors: CodeDenied, CodeUnsupported, CodeInvalid.
 type Sealed interface {
-	CheckpointAudit(ctx context.Context, p policy.Principal) (*policy.Checkpoint, error)
-	VerifyAudit(ctx context.Context, p policy.Principal, note string) (*policy.LogReport, error)
+	CheckpointAudit(ctx context.Context, p policy.Principal) (*journal.Checkpoint, error)
+	VerifyAudit(ctx context.Context, p policy.Principal, note string) (*journal.Report, error)
 }
 
 // sealed answers /api/v1/audit/checkpoint and verify.
@@ -208,11 +209,11 @@ func (c *call) sealed(s Sealed) error {
 		return store.Errorf(store.CodeUnsupported, "this registry signs no audit log")
 	}
 	if c.route.Endpoint == EndpointAuditCheckpoint {
-		return answer(c, func(ctx context.Context) (*policy.Checkpoint, error) { return s.CheckpointAudit(ctx, c.principal) })
+		return answer(c, func(ctx context.Context) (*journal.Checkpoint, error) { return s.CheckpointAudit(ctx, c.principal) })
 	}
 	note, err := c.keptNote()
 	if err != nil {
 		return err
 	}
-	return answer(c, func(ctx context.Context) (*policy.LogReport, error) { return s.VerifyAudit(ctx, c.principal, note) })
+	return answer(c, func(ctx context.Context) (*journal.Report, error) { return s.VerifyAudit(ctx, c.principal, note) })
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/journal"
 	"github.com/assay-registry/assay/server/auth"
 	"github.com/assay-registry/assay/store"
 )
@@ -38,7 +39,7 @@ func BenchmarkRefusedRead(b *testing.B) {
 					if err != nil {
 						b.Fatal(err)
 					}
-					j, err := policy.OpenJournal(policy.JournalOptions{Log: policy.LogDecisions, Segments: bottomless{}, Key: key, Clock: time.Now})
+					j, err := journal.Open(journal.Options{Log: journal.Decisions, Segments: bottomless{}, Key: key, Clock: time.Now})
 					if err != nil {
 						b.Fatal(err)
 					}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/journal"
 	"github.com/assay-registry/assay/server/auth"
 	"github.com/assay-registry/assay/store"
 )
@@ -50,23 +51,23 @@ func (d *diary) ExportDecisions(_ context.Context, p policy.Principal, since tim
 	return err
 }
 
-func (d *diary) CheckpointDecisions(_ context.Context, p policy.Principal) (*policy.Checkpoint, error) {
-	return &policy.Checkpoint{Log: policy.LogDecisions, Size: 7, Head: "00", At: testTime, Note: "signed\n"}, d.allowed(p)
+func (d *diary) CheckpointDecisions(_ context.Context, p policy.Principal) (*journal.Checkpoint, error) {
+	return &journal.Checkpoint{Log: journal.Decisions, Size: 7, Head: "00", At: testTime, Note: "signed\n"}, d.allowed(p)
 }
 
-func (d *diary) VerifyDecisions(_ context.Context, p policy.Principal, note string) (*policy.LogReport, error) {
+func (d *diary) VerifyDecisions(_ context.Context, p policy.Principal, note string) (*journal.Report, error) {
 	d.note = note
-	return &policy.LogReport{Log: policy.LogDecisions, Records: 7, Size: 7, Problems: []string{}, OK: true}, d.allowed(p)
+	return &journal.Report{Log: journal.Decisions, Records: 7, Size: 7, Problems: []string{}, OK: true}, d.allowed(p)
 }
 
-func (d *diary) CheckpointAudit(ctx context.Context, p policy.Principal) (*policy.Checkpoint, error) {
+func (d *diary) CheckpointAudit(ctx context.Context, p policy.Principal) (*journal.Checkpoint, error) {
 	c, err := d.CheckpointDecisions(ctx, p)
-	c.Log = policy.LogAudit
+	c.Log = journal.Audit
 	return c, err
 }
 
-func (d *diary) VerifyAudit(_ context.Context, p policy.Principal, _ string) (*policy.LogReport, error) {
-	return &policy.LogReport{Log: policy.LogAudit, Problems: []string{"record 3 of the audit log (18d0) was removed"}}, d.allowed(p)
+func (d *diary) VerifyAudit(_ context.Context, p policy.Principal, _ string) (*journal.Report, error) {
+	return &journal.Report{Log: journal.Audit, Problems: []string{"record 3 of the audit log (18d0) was removed"}}, d.allowed(p)
 }
 
 func (d *diary) Waivers(_ context.Context, p policy.Principal) ([]policy.WaiverView, error) {

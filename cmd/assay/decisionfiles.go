@@ -10,13 +10,14 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/journal"
 	"github.com/assay-registry/assay/store"
 )
 
 // segmentFiles are a journal's files in a directory of the data directory, which one process has locked.
 type segmentFiles string
 
-var _ policy.Segments = segmentFiles("")
+var _ journal.Segments = segmentFiles("")
 
 // List names the files; none where the directory is missing.
 func (s segmentFiles) List() ([]string, error) {
@@ -90,7 +91,7 @@ func (a *app) openDecisions(r *registry, cfg *config.Config, log *slog.Logger) (
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	journal, err := policy.OpenJournal(policy.JournalOptions{Log: policy.LogDecisions, Segments: segmentFiles(dir), Key: r.keys.log, Clock: a.clock,
+	journal, err := journal.Open(journal.Options{Log: journal.Decisions, Segments: segmentFiles(dir), Key: r.keys.log, Clock: a.clock,
 		Keep: time.Duration(cfg.Decisions.Keep), MaxBytes: int64(cfg.Decisions.Size)})
 	if err != nil {
 		return nil, store.Errorf(store.CodeInternal, "the decision log in %s cannot be opened: %w", dir, err)

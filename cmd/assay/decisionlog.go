@@ -12,6 +12,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/journal"
 	"github.com/spf13/cobra"
 )
 
@@ -186,7 +187,7 @@ func (a *app) logVerify(log string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var report *client.Answer[policy.LogReport]
+			var report *client.Answer[journal.Report]
 			if report, err = server.VerifyLog(c.Context(), log, note); err != nil {
 				return err
 			}
@@ -201,7 +202,7 @@ func (a *app) logVerify(log string) *cobra.Command {
 	return a.withServer(a.withOutput(c))
 }
 
-func (a *app) logReport(r *policy.LogReport) error {
+func (a *app) logReport(r *journal.Report) error {
 	if err := a.printValue(r, func() error {
 		for _, p := range r.Problems {
 			if err := a.say("%s", p); err != nil {
@@ -222,7 +223,7 @@ func (a *app) logReport(r *policy.LogReport) error {
 }
 
 // verifyDirectory follows the decision log of a data directory with its public key alone.
-func verifyDirectory(data, note string) (*policy.LogReport, error) {
+func verifyDirectory(data, note string) (*journal.Report, error) {
 	dir := &directory{path: data}
 	text, err := os.ReadFile(filepath.Join(dir.keys(), keyLog+".pub"))
 	if err != nil {
@@ -236,8 +237,8 @@ func verifyDirectory(data, note string) (*policy.LogReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := policy.ReadJournal(policy.JournalOptions{Log: policy.LogDecisions, Segments: segmentFiles(dir.decisions()), Public: public})
-	var kept []*policy.Checkpoint
+	j := journal.Read(journal.Options{Log: journal.Decisions, Segments: segmentFiles(dir.decisions()), Public: public})
+	var kept []*journal.Checkpoint
 	if note != "" {
 		c, err := j.Parse(note)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"net/url"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/journal"
 )
 
 // Waivers are signed exceptions from policies.
@@ -35,13 +36,13 @@ func (c *Client) Decisions(ctx context.Context, q url.Values) (*Answer[policy.Lo
 }
 
 // Checkpoint asks for the signed end of a log: "decisions" or "audit".
-func (c *Client) Checkpoint(ctx context.Context, log string) (*Answer[policy.Checkpoint], error) {
-	return ask[policy.Checkpoint](ctx, c, http.MethodGet, log+"/checkpoint", nil, nil)
+func (c *Client) Checkpoint(ctx context.Context, log string) (*Answer[journal.Checkpoint], error) {
+	return ask[journal.Checkpoint](ctx, c, http.MethodGet, log+"/checkpoint", nil, nil)
 }
 
 // VerifyLog has the registry follow the chain of a log, and compare it with a checkpoint that was kept; "" for none.
-func (c *Client) VerifyLog(ctx context.Context, log, checkpoint string) (*Answer[policy.LogReport], error) {
-	return ask[policy.LogReport](ctx, c, http.MethodPost, log+"/verify", nil, map[string]string{"checkpoint": checkpoint})
+func (c *Client) VerifyLog(ctx context.Context, log, checkpoint string) (*Answer[journal.Report], error) {
+	return ask[journal.Report](ctx, c, http.MethodPost, log+"/verify", nil, map[string]string{"checkpoint": checkpoint})
 }
 
 // ExportDecisions copies the lines of the decision log, oldest first.

@@ -1,4 +1,4 @@
-package policy
+package journal
 
 import (
 	"bytes"
@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -18,7 +17,7 @@ import (
 
 // Checkpoint says how long a chain of records is and what it ends in. Signed, and kept elsewhere, it convicts a log that was shortened or changed since.
 type Checkpoint struct {
-	Log  string    `json:"log"`  // assay/decisions or assay/audit
+	Log  string    `json:"log"`  // its name, such as Decisions
 	Size uint64    `json:"size"` // records, those that retention removed included
 	Head string    `json:"head"` // of the last: 64 hexadecimal digits; zeros where there is none
 	At   time.Time `json:"at"`
@@ -29,17 +28,17 @@ type Checkpoint struct {
 
 // The logs that have checkpoints.
 const (
-	LogDecisions = "assay/decisions"
-	LogAudit     = "assay/audit"
+	Decisions = "assay/decisions"
+	Audit     = "assay/audit"
 )
 
-// noHead is the head of an empty chain.
-const noHead = "0000000000000000000000000000000000000000000000000000000000000000"
+// NoHead is the head of an empty chain.
+const NoHead = "0000000000000000000000000000000000000000000000000000000000000000"
 
 const noteMark = "— "
 
-// sign writes the checkpoint as a signed note (C2SP, signed-note): the log's name, the size, the head in base64 and the time, a line each, then the signature.
-func (c Checkpoint) sign(key crypto.Signer) (Checkpoint, error) {
+// Sign writes the checkpoint as a signed note (C2SP, signed-note): the log's name, the size, the head in base64 and the time, a line each, then the signature.
+func (c Checkpoint) Sign(key crypto.Signer) (Checkpoint, error) {
 	public, ok := key.Public().(ed25519.PublicKey)
 	if !ok {
 		return c, store.Errorf(store.CodeInternal, "the log key is no Ed25519 key")
@@ -93,20 +92,4 @@ func ParseCheckpoint(note string, public crypto.PublicKey) (*Checkpoint, error) 
 	}
 	c.Size, c.Head, c.At = size, hex.EncodeToString(head), at
 	return c, nil
-}
-
-// Documents of the store are JSON.
-func quoteNote(note string) []byte {
-	b, err := json.Marshal(note)
-	if err != nil {
-		panic("policy: a note that does not marshal") // a string
-	}
-	return b
-}
-
-func unquoteNote(b []byte) (note string, err error) {
-	if err = json.Unmarshal(b, &note); err != nil {
-		err = store.Errorf(store.CodeInvalid, "it is damaged")
-	}
-	return note, err
 }

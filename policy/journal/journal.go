@@ -1,4 +1,5 @@
-package policy
+// Package journal keeps append-only logs whose lines are chained by hash and whose end is signed, so that what is edited, removed, reordered or cut off is found.
+package journal
 
 import (
 	"bufio"
@@ -33,7 +34,7 @@ type Segments interface {
 // Journal is an append-only list of JSON lines in segments, each line holding the hash of the one before. Its end is signed after every append (file checkpoint),
 // and so is its beginning once retention has moved that (file start). One process writes it.
 type Journal struct {
-	o JournalOptions
+	o Options
 
 	mu   sync.Mutex
 	size uint64 // lines ever written; guarded by mu, like what follows
@@ -43,8 +44,8 @@ type Journal struct {
 	day  string
 }
 
-// JournalOptions make a journal. All are required but Public, Keep and MaxBytes: 0 is without limit.
-type JournalOptions struct {
+// Options make a journal. All are required but Public, Keep and MaxBytes: 0 is without limit.
+type Options struct {
 	Log      string // the name in checkpoints
 	Segments Segments
 	Key      crypto.Signer    // Ed25519
@@ -75,10 +76,10 @@ type link struct {
 	Timestamp time.Time `json:"timestamp,omitzero"`
 }
 
-// OpenJournal finds the end. A line that a crash left half is cut off; what is shorter or other than its checkpoint is not passed over in silence: the chain goes on with
+// Open finds the end. A line that a crash left half is cut off; what is shorter or other than its checkpoint is not passed over in silence: the chain goes on with
 // a line that says so, and Verify reports it for as long as that line is kept.
-func OpenJournal(o JournalOptions) (*Journal, error) {
-	j := &Journal{o: o, head: noHead}
+func Open(o Options) (*Journal, error) {
+	j := &Journal{o: o, head: NoHead}
 	names, err := j.segments()
 	if err != nil {
 		return nil, err
@@ -109,14 +110,15 @@ func (j *Journal) segments() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	all = slices.DeleteFunc(all, func(n string) bool { _, ok := segmentFirst(n); return !ok })
+	all = slices.DeleteFunc(all, func(n string) bool { _, ok := First(n); return !ok })
 	slices.Sort(all)
 	return all, nil
 }
 
 func segmentName(first uint64) string { return fmt.Sprintf("%020d%s", first, segmentSuffix) }
 
-func segmentFirst(name string) (uint64, bool) {
+// First is the number of the first line of a segment, from its name; false if the name is not that of a segment.
+func First(name string) (uint64, bool) {
 	digits, ok := strings.CutSuffix(name, segmentSuffix)
 	first, err := strconv.ParseUint(digits, 10, 64)
 	return first, ok && err == nil && name == segmentName(first)
@@ -124,13 +126,13 @@ func segmentFirst(name string) (uint64, bool) {
 
 // tail finds the end in the last segment, and cuts off what a crash left there.
 func (j *Journal) tail(name string) error {
-	first, _ := segmentFirst(name)
+	first, _ := First(name)
 	j.size, j.name = first-1, name
 	good := int64(0)
-	_, err := j.lines(name, func(line []byte) error {
+	_, err := j.Lines(name, func(line []byte) error {
 		var l link
 		if json.Unmarshal(line, &l) != nil || l.Seq == 0 {
-			return errTorn
+			return ErrTorn
 		}
 		if good == 0 {
 			j.head = l.Prev
@@ -140,16 +142,17 @@ func (j *Journal) tail(name string) error {
 		return nil
 	})
 	j.len = good
-	if errors.Is(err, errTorn) {
+	if errors.Is(err, ErrTorn) {
 		return j.o.Segments.Truncate(name, good)
 	}
 	return err
 }
 
-var errTorn = errors.New("policy: a torn line")
+// ErrTorn says that the last line of a segment has no end, or that one is longer than a line may be.
+var ErrTorn = errors.New("journal: a torn line")
 
-// lines calls do with each whole line of a segment. errTorn: the last has no end.
-func (j *Journal) lines(name string, do func(line []byte) error) (n int64, err error) {
+// Lines calls do with each whole line of a segment, which is valid during the call; n counts bytes. Errors: ErrTorn, those of do and of the file system.
+func (j *Journal) Lines(name string, do func(line []byte) error) (n int64, err error) {
 	f, err := j.o.Segments.Open(name)
 	if err != nil {
 		return 0, err
@@ -162,7 +165,7 @@ func (j *Journal) lines(name string, do func(line []byte) error) (n int64, err e
 		case errors.Is(err, io.EOF) && len(line) == 0:
 			return n, nil
 		case errors.Is(err, io.EOF), errors.Is(err, bufio.ErrBufferFull):
-			return n, errTorn
+			return n, ErrTorn
 		case err != nil:
 			return n, err
 		}
@@ -235,7 +238,7 @@ func (j *Journal) append(lines []func(uint64, string) ([]byte, error)) error {
 }
 
 func (j *Journal) write(file string, c Checkpoint) error {
-	c, err := c.sign(j.o.Key)
+	c, err := c.Sign(j.o.Key)
 	if err != nil {
 		return err
 	}
@@ -265,7 +268,7 @@ func (j *Journal) Checkpoint() (*Checkpoint, error) {
 	j.mu.Lock()
 	c := Checkpoint{Log: j.o.Log, Size: j.size, Head: j.head, At: j.o.Clock().UTC()}
 	j.mu.Unlock()
-	c, err := c.sign(j.o.Key)
+	c, err := c.Sign(j.o.Key)
 	return &c, err
 }
 
@@ -282,8 +285,8 @@ func (j *Journal) Prune() error {
 	total := int64(0)
 	for _, n := range names {
 		var last link
-		size, err := j.lines(n, func(line []byte) error { return json.Unmarshal(line, &last) })
-		if err != nil && !errors.Is(err, errTorn) {
+		size, err := j.Lines(n, func(line []byte) error { return json.Unmarshal(line, &last) })
+		if err != nil && !errors.Is(err, ErrTorn) {
 			return nil // what is damaged is evidence: Verify reports it, and nothing is removed
 		}
 		sizes, ends, total = append(sizes, size), append(ends, last.Timestamp), total+size
@@ -300,9 +303,9 @@ func (j *Journal) Prune() error {
 	if drop == 0 {
 		return nil
 	}
-	first, _ := segmentFirst(names[drop])
+	first, _ := First(names[drop])
 	prev := ""
-	if _, err := j.lines(names[drop], func(line []byte) error {
+	if _, err := j.Lines(names[drop], func(line []byte) error {
 		var l link
 		if err := json.Unmarshal(line, &l); err != nil {
 			return err
@@ -323,12 +326,34 @@ func (j *Journal) Prune() error {
 	return nil
 }
 
-// ReadJournal is a journal that is only read: Verify and what else does not write.
-func ReadJournal(o JournalOptions) *Journal { return &Journal{o: o, head: noHead} }
+// Read is a journal that is only read: Verify and what else does not write.
+func Read(o Options) *Journal { return &Journal{o: o, head: NoHead} }
 
 func (j *Journal) public() crypto.PublicKey {
 	if j.o.Key != nil {
 		return j.o.Key.Public()
 	}
 	return j.o.Public
+}
+
+// Names lists the segments, oldest first.
+func (j *Journal) Names() ([]string, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.segments()
+}
+
+// Within is how many lines a segment has; 0 if it is gone.
+func (j *Journal) Within(name string) (n uint64) {
+	_, _ = j.Lines(name, func([]byte) error { n++; return nil })
+	return n
+}
+
+// Parse reads a checkpoint of this journal. Errors: CodeInvalid.
+func (j *Journal) Parse(note string) (*Checkpoint, error) {
+	c, err := ParseCheckpoint(note, j.public())
+	if err == nil && c.Log != j.o.Log {
+		return nil, store.Errorf(store.CodeInvalid, "this is a checkpoint of the log %s, and this log is %s", c.Log, j.o.Log)
+	}
+	return c, err
 }
