@@ -67,6 +67,8 @@ func (c *call) administer(routeErr error) error {
 		return c.followed()
 	case EndpointSBOMQuery, EndpointSBOMPackages, EndpointSBOMWhy, EndpointSBOMDiff:
 		return c.contents(c.h.options.Contents)
+	case EndpointReport:
+		return c.report(c.h.options.Report)
 	case EndpointPolicies, EndpointPolicyStage, EndpointPolicyReplay, EndpointPolicyActivate, EndpointPolicyRollback, EndpointPolicyHistory:
 		return c.policies()
 	case EndpointSchema, EndpointCode:

@@ -3,8 +3,6 @@ package server
 import (
 	"context"
 	"net/http"
-	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/assay-registry/assay/policy"
@@ -89,31 +87,17 @@ func imageRef(repository, reference string) (policy.ImageRef, error) {
 }
 
 func (c *call) queryContents(ctx context.Context, from Contents, q query) error {
-	repositories := q["repository"]
-	rest := query(url.Values{})
-	for key, values := range q {
-		if key != "repository" {
-			rest[key] = values
-		}
+	globs, rest, err := q.repositories()
+	if err != nil {
+		return err
 	}
 	values, err := rest.texts("package", "range", "license", "after", "limit")
 	if err != nil {
 		return err
 	}
-	question := index.Query{Pattern: values["package"], Range: values["range"], License: values["license"], After: values["after"]}
-	for _, r := range repositories {
-		g, err := store.ParseGlob(r)
-		if err != nil {
-			return err
-		}
-		if question.Repositories = append(question.Repositories, g); len(question.Repositories) > 64 {
-			return store.Errorf(store.CodeInvalid, "a query names at most 64 repository patterns")
-		}
-	}
-	if limit := values["limit"]; limit != "" {
-		if question.Limit, err = strconv.Atoi(limit); err != nil || question.Limit < 1 || question.Limit > maxPage {
-			return store.Errorf(store.CodeInvalid, "limit is a number from 1 to %d", maxPage)
-		}
+	question := index.Query{Pattern: values["package"], Range: values["range"], License: values["license"], After: values["after"], Repositories: globs}
+	if question.Limit, err = pageSize(values["limit"]); err != nil {
+		return err
 	}
 	page, err := from.QueryContents(ctx, c.principal, question)
 	if err != nil {

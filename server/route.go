@@ -75,6 +75,8 @@ const (
 	EndpointSBOMPackages Endpoint = "sbom_packages" // /api/v1/sbom/packages
 	EndpointSBOMWhy      Endpoint = "sbom_why"      // /api/v1/sbom/why
 	EndpointSBOMDiff     Endpoint = "sbom_diff"     // /api/v1/sbom/diff
+	EndpointReport       Endpoint = "report"        // /api/v1/report
+	EndpointVulns        Endpoint = "vulns"         // /api/v1/vulns
 
 	EndpointK8sEnforce    Endpoint = "k8s_enforce"    // /k8s/v1/validate/enforce
 	EndpointK8sWarn       Endpoint = "k8s_warn"       // /k8s/v1/validate/warn
@@ -146,6 +148,8 @@ var methods = map[Endpoint]string{
 	EndpointSBOMPackages: "GET",
 	EndpointSBOMWhy:      "GET",
 	EndpointSBOMDiff:     "GET",
+	EndpointReport:       "GET",
+	EndpointVulns:        "GET",
 
 	EndpointK8sEnforce:    "POST",
 	EndpointK8sWarn:       "POST",
@@ -198,6 +202,8 @@ var fixed = map[string]Endpoint{
 	"/api/v1/sbom/packages": EndpointSBOMPackages,
 	"/api/v1/sbom/why":      EndpointSBOMWhy,
 	"/api/v1/sbom/diff":     EndpointSBOMDiff,
+	"/api/v1/report":        EndpointReport,
+	"/api/v1/vulns":         EndpointVulns,
 
 	"/k8s/v1/validate/enforce":    EndpointK8sEnforce,
 	"/k8s/v1/validate/warn":       EndpointK8sWarn,
@@ -276,7 +282,7 @@ func (r Route) api() bool {
 		EndpointTrustRevocations, EndpointTrustStatus, EndpointTrustUpdate, EndpointTrustImport, EndpointWaivers, EndpointWaiver, EndpointRevokeWaiver,
 		EndpointDecisions, EndpointDecisionsExport, EndpointDecisionsCheckpoint, EndpointDecisionsVerify, EndpointAuditCheckpoint, EndpointAuditVerify,
 		EndpointSBOMQuery, EndpointSBOMPackages, EndpointSBOMWhy, EndpointSBOMDiff, EndpointPolicies, EndpointPolicyStage, EndpointPolicyReplay, EndpointPolicyActivate, EndpointPolicyRollback, EndpointPolicyHistory,
-		EndpointSchema, EndpointCode:
+		EndpointSchema, EndpointCode, EndpointReport, EndpointVulns:
 		return true
 	}
 	return false

@@ -1,0 +1,340 @@
+package policy
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/assay-registry/assay/sbom"
+	"github.com/assay-registry/assay/sbom/index"
+	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify"
+)
+
+// Estate is what the registry holds, in numbers: of what the caller could GET, as one snapshot has it.
+type Estate struct {
+	At           time.Time   `json:"at"`
+	Repositories []EstateRow `json:"repositories"`
+	// Total is of all repositories that were asked for, not of this page alone; it is on the first page only.
+	Total    *EstateRow     `json:"total,omitempty"`
+	Licenses []LicenseCount `json:"licenses,omitempty"` // the most frequent, with the total
+	Partial  bool           `json:"partial,omitempty"`  // there was more than one answer looks at: the numbers are of what was looked at
+	Next     string         `json:"next,omitempty"`     // the parameter after of the next page
+}
+
+// EstateRow is what one repository holds, or all of them. What several repositories hold is counted in each, and in the total; distinct versions are counted once.
+type EstateRow struct {
+	Repository store.Name     `json:"repository,omitempty"`
+	Images     int            `json:"images"`  // of one platform
+	Indexes    int            `json:"indexes"` // of several
+	Artifacts  int            `json:"artifacts"`
+	States     map[State]int  `json:"states"`             // of the images
+	Signed     int            `json:"signed"`             // images with a signature that counts, of their own or of an admitted index above
+	SBOM       map[string]int `json:"sbom"`               // images by the origin of their SBOM: attested, generated, attached, none
+	Packages   int            `json:"packages"`           // of all images together
+	Versions   int            `json:"versions"`           // different ones
+	Licenses   map[string]int `json:"license_categories"` // those versions by what their licences ask for; one with several counts in each
+	Pending    int            `json:"pending,omitempty"`  // images whose SBOM is not indexed yet
+	Repos      int            `json:"repository_count,omitempty"`
+	versions   *roaring.Bitmap
+}
+
+// LicenseCount is how many package versions are under a licence.
+type LicenseCount struct {
+	License  string `json:"license"`
+	Category string `json:"category"`
+	Versions int    `json:"versions"`
+}
+
+// EstateQuery says which repositories are wanted.
+type EstateQuery struct {
+	Repositories store.Globs // empty: all
+	After        string
+	Limit        int // repositories of a page: 0 is 1000, which is the most
+}
+
+// Limits of one answer.
+const (
+	maxEstate   = 1_000_000 // manifests that are looked at, evidence among them
+	topLicenses = 20
+)
+
+// Estate counts. One caller counts at a time: it is work for seconds in a large registry. Errors: CodeUnauthorized, CodeInvalid.
+func (a *Admission) Estate(ctx context.Context, p Principal, q EstateQuery) (e *Estate, err error) {
+	if err := a.mayAsk(p); err != nil {
+		return nil, err
+	}
+	if q.Limit < 0 || q.Limit > maxPage {
+		return nil, store.Errorf(store.CodeInvalid, "limit is a number of repositories from 1 to %d", maxPage)
+	}
+	select {
+	case a.counting <- struct{}{}:
+		defer func() { <-a.counting }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	err = a.local.View(ctx, func(s store.Snapshot) error {
+		c := &census{a: a, ctx: ctx, s: s, t: a.trust.Load(), now: a.now(), p: p, left: maxEstate, known: map[index.ID]*license{}}
+		e, err = c.all(q)
+		return err
+	})
+	return e, err
+}
+
+// census is one count.
+type census struct {
+	a     *Admission
+	ctx   context.Context
+	s     store.Snapshot
+	t     *trust
+	now   time.Time
+	p     Principal
+	left  int // manifests that may still be looked at
+	known map[index.ID]*license
+}
+
+// license is what the licences of a package version come to.
+type license struct {
+	licenses   []string
+	categories []string
+}
+
+func (c *census) all(q EstateQuery) (*Estate, error) {
+	limit := bounded(q.Limit)
+	e := &Estate{At: c.now, Repositories: []EstateRow{}}
+	total := newEstateRow("")
+	for after := q.After; ; {
+		names := c.s.RepositoryPage(after, maxPage)
+		for _, name := range names {
+			after = string(name)
+			roles := c.p.Roles(name)
+			if len(q.Repositories) > 0 && !q.Repositories.Match(name) || !roles.Has(rolesReading|RolePush) || !c.p.Allows(name, ActionPull) {
+				continue
+			}
+			row, err := c.repository(name, roles)
+			if err != nil {
+				return nil, err
+			}
+			if row.Images+row.Indexes+row.Artifacts == 0 {
+				continue // as good as absent to this caller
+			}
+			if len(e.Repositories) < limit {
+				e.Repositories = append(e.Repositories, *row)
+			} else if e.Next = string(e.Repositories[limit-1].Repository); q.After != "" {
+				return e, nil
+			}
+			total.add(row)
+			if c.left <= 0 {
+				e.Partial, e.Next = true, cmp.Or(e.Next, after)
+				return e, c.finish(e, total, q.After == "")
+			}
+		}
+		if len(names) < maxPage {
+			return e, c.finish(e, total, q.After == "")
+		}
+	}
+}
+
+func (c *census) finish(e *Estate, total *EstateRow, first bool) error {
+	if !first {
+		return nil
+	}
+	perLicense := map[string]int{}
+	if err := c.licenses(total, perLicense); err != nil {
+		return err
+	}
+	e.Total = total
+	for name, n := range perLicense {
+		e.Licenses = append(e.Licenses, LicenseCount{name, sbom.LicenseCategory(name), n})
+	}
+	slices.SortFunc(e.Licenses, func(x, y LicenseCount) int {
+		return cmp.Or(y.Versions-x.Versions, strings.Compare(x.License, y.License))
+	})
+	e.Licenses = e.Licenses[:min(len(e.Licenses), topLicenses)]
+	return nil
+}
+
+func newEstateRow(name store.Name) *EstateRow {
+	return &EstateRow{Repository: name, States: map[State]int{}, SBOM: map[string]int{}, Licenses: map[string]int{}, versions: roaring.New()}
+}
+
+func (r *EstateRow) add(other *EstateRow) {
+	r.Repos++
+	r.Images, r.Indexes, r.Artifacts = r.Images+other.Images, r.Indexes+other.Indexes, r.Artifacts+other.Artifacts
+	r.Signed, r.Packages, r.Pending = r.Signed+other.Signed, r.Packages+other.Packages, r.Pending+other.Pending
+	for k, n := range other.States {
+		r.States[k] += n
+	}
+	for k, n := range other.SBOM {
+		r.SBOM[k] += n
+	}
+	r.versions.Or(other.versions)
+}
+
+// repository counts what one repository shows the caller.
+func (c *census) repository(name store.Name, roles Roles) (*EstateRow, error) {
+	row, signed := newEstateRow(name), map[store.Digest]bool{}
+	after := &store.Item{Repository: name}
+	for c.left > 0 {
+		if err := c.ctx.Err(); err != nil {
+			return nil, err
+		}
+		page := c.s.ManifestPage(after, maxPage)
+		for n := range page {
+			if page[n].Repository != name {
+				page = page[:n]
+				break
+			}
+			c.left--
+			if err := c.manifest(row, page[n], roles, signed); err != nil {
+				return nil, err
+			}
+		}
+		if len(page) < maxPage {
+			break
+		}
+		after = &page[len(page)-1]
+	}
+	return row, c.licenses(row, nil)
+}
+
+func (c *census) manifest(row *EstateRow, i store.Item, roles Roles, signed map[store.Digest]bool) error {
+	rec, err := c.s.Manifest(i.Repository, i.Digest)
+	if err != nil || rec == nil || rec.State == store.StateEvidence || rec.State == store.StateTombstoned {
+		return err
+	}
+	state := standing(c.s, c.t, c.now, i.Repository, rec)
+	q := question{roles: roles, state: state, what: aManifest, byDigest: true}
+	if q.uploader = access(q) != granted && uploaded(c.p, rec); access(q) != granted {
+		return nil
+	}
+	switch rec.Kind {
+	case store.KindIndex:
+		row.Indexes++
+		return nil
+	case store.KindImage:
+		return c.image(row, i, state, signed)
+	case store.KindArtifact:
+		row.Artifacts++
+	}
+	return nil
+}
+
+func (c *census) image(row *EstateRow, i store.Item, state State, signed map[store.Digest]bool) error {
+	row.Images++
+	row.States[state]++
+	if ok, err := c.signed(i, signed, maxDepth); err != nil {
+		return err
+	} else if ok {
+		row.Signed++
+	}
+	sp := c.s.Space(ingestSpace)
+	origin := sp.Get(ingestKey('s', i))
+	if waits := sp.Get(ingestKey('q', i)); waits != nil {
+		row.Pending++
+		origin = waits
+	}
+	kind, _, _ := strings.Cut(string(origin), " ")
+	row.SBOM[cmp.Or(kind, "none")]++
+	ids, err := index.IDs(c.s.Records, i)
+	if err != nil {
+		return err
+	}
+	row.Packages += len(ids)
+	for _, id := range ids {
+		row.versions.Add(uint32(id))
+	}
+	return nil
+}
+
+// signed reports whether a signature counts for a manifest: its own, or one of an admitted index above. seen remembers the answers of a repository.
+func (c *census) signed(i store.Item, seen map[store.Digest]bool, depth int) (bool, error) {
+	if is, ok := seen[i.Digest]; ok || depth == 0 {
+		return is, nil
+	}
+	covering := c.t.covering(i.Repository)
+	is := false
+	proves := func(k *known) bool {
+		return slices.ContainsFunc(k.told(covering, c.now), func(f verify.Fact) bool {
+			return f.Verified && f.Kind == verify.KindSignature && f.Authority != authorityRegistry
+		})
+	}
+	for evidence, b := range c.s.Facts(i.Repository, i.Digest) {
+		if is || !bytes.Contains(b, []byte(verify.KindSignature)) || c.s.Verdict(i.Repository, evidence).State != store.StateEvidence || c.t.revocation(i.Repository, evidence) != nil {
+			continue
+		}
+		k, err := decodeFacts(evidence, b)
+		if err != nil {
+			return false, err
+		}
+		is = proves(k)
+	}
+	for _, k := range c.a.borrowed(c.s, i.Repository, i.Digest) {
+		is = is || proves(k)
+	}
+	for _, parent := range c.s.Parents(i.Repository, i.Digest) {
+		if is || c.s.Verdict(i.Repository, parent).State != store.StateAdmitted {
+			continue
+		}
+		above, err := c.signed(store.Item{Repository: i.Repository, Digest: parent}, seen, depth-1)
+		if err != nil {
+			return false, err
+		}
+		is = is || above
+	}
+	seen[i.Digest] = is
+	return is, nil
+}
+
+// licenses counts the different versions of a row by what their licences ask for, and by licence.
+func (c *census) licenses(row *EstateRow, perLicense map[string]int) error {
+	row.Versions = int(row.versions.GetCardinality())
+	for it := row.versions.Iterator(); it.HasNext(); {
+		v, err := c.version(index.ID(it.Next()))
+		if err != nil {
+			return err
+		}
+		for _, category := range v.categories {
+			row.Licenses[category]++
+		}
+		if perLicense != nil {
+			for _, l := range v.licenses {
+				perLicense[l]++
+			}
+		}
+	}
+	return nil
+}
+
+func (c *census) version(id index.ID) (*license, error) {
+	if v := c.known[id]; v != nil {
+		return v, nil
+	}
+	pv, err := index.Version(c.s.Records, id)
+	if err != nil {
+		return nil, err
+	}
+	v := &license{categories: []string{"none"}}
+	if pv != nil {
+		found := map[string]bool{}
+		for _, expression := range pv.Licenses {
+			for _, l := range sbom.Identifiers(expression) {
+				if !slices.Contains(v.licenses, l) {
+					v.licenses = append(v.licenses, l)
+					found[sbom.LicenseCategory(l)] = true
+				}
+			}
+		}
+		if len(found) > 0 {
+			v.categories = slices.Sorted(maps.Keys(found))
+		}
+	}
+	c.known[id] = v
+	return v, nil
+}
