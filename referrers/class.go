@@ -69,7 +69,7 @@ func Classify(ctx context.Context, p *store.Parsed, reserved *Tag, src Source) (
 		if err != nil || r.why != "" {
 			return not("%s", r.why), err
 		}
-		part, err := parsePart(d.MediaType, b)
+		part, err := parsePart(layerType(p, d), b)
 		if err != nil {
 			return not("%s is not what its type %.80q says: %.120s", where, d.MediaType, err.Error()), nil
 		}
@@ -90,7 +90,7 @@ func declared(p *store.Parsed) string {
 	}
 	plain, total, content := p.Config.Size, p.Config.Size, false
 	for i, d := range p.Layers {
-		f := formatOf(d.MediaType)
+		f := formatOf(layerType(p, d))
 		switch {
 		case f == formatUnknown:
 			return fmt.Sprintf("layers[%d] has the type %.80q, which is no format of evidence", i, d.MediaType)

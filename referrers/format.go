@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/assay-registry/assay/store"
 )
 
@@ -42,6 +44,9 @@ const (
 	TypeSPDX          = "application/spdx+json"
 	TypeCycloneDX     = "application/vnd.cyclonedx+json"
 
+	// TypeHarborSBOM is the config type of the SBOMs that Harbor attaches: goharbor/harbor, src/pkg/scan/sbom/sbom.go.
+	TypeHarborSBOM = "application/vnd.goharbor.harbor.sbom.v1"
+
 	typeCosignArtifact = "application/vnd.dev.cosign.artifact."
 	typeBundlePrefix   = "application/vnd.dev.sigstore.bundle.v0."
 	typeOldBundle      = "application/vnd.dev.sigstore.bundle+json"
@@ -78,8 +83,27 @@ func formatOf(mediaType string) Format {
 		return TUF
 	case store.TypeEmpty:
 		return Empty
+	case TypeHarborSBOM:
+		return SPDX
 	}
 	return formatUnknown
+}
+
+// SBOMType reports whether a layer of evidence of that media type is an SBOM as such.
+func SBOMType(mediaType string) bool { return mediaType == ocispec.MediaTypeImageLayer || formatOf(mediaType).SBOM() }
+
+// layerType is what the one layer of p is judged as. Clients that are told no type for a file (oras attach) call it a layer of an image, and Harbor always does: then the manifest's
+// own type, where that is one of an SBOM, says what its bytes have to be.
+func layerType(p *store.Parsed, d store.Descriptor) string {
+	if d.MediaType != ocispec.MediaTypeImageLayer || len(p.Layers) != 1 {
+		return d.MediaType
+	}
+	for _, t := range []string{p.ArtifactType, p.Config.MediaType} {
+		if formatOf(t).SBOM() {
+			return t
+		}
+	}
+	return d.MediaType
 }
 
 // evidenceType reports whether an artifact or config type names evidence: a format that stands for itself, cosign's artifacts, notation's.
