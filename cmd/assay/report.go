@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/assay-registry/assay/cmd/assay/client"
+	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/sbom"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) report() *cobra.Command {
+	var repositories []string
+	c := &cobra.Command{
+		Use: "report", Short: "Count what the registry holds", Args: exactly(),
+		Long: `Count images, packages and licences, of what you may pull: by repository and in
+total, with what is signed, what has an SBOM, and what waits. An image of several
+platforms is an index and that many images.`,
+		Example: "  assay report\n  assay report --repo 'acme/**' -o csv",
+		RunE: func(c *cobra.Command, args []string) error {
+			server, err := a.connect(c.Context(), "")
+			if err != nil {
+				return err
+			}
+			e, err := wholeEstate(c.Context(), server, repositories)
+			if err != nil {
+				return err
+			}
+			return a.printEstate(e)
+		},
+	}
+	c.Flags().StringArrayVar(&repositories, "repo", nil, "pattern of the repositories to count; may be given several times")
+	return a.withServer(a.withRows(c))
+}
+
+// wholeEstate follows the pages; the total comes with the first.
+func wholeEstate(ctx context.Context, from *client.Client, repositories []string) (*policy.Estate, error) {
+	var all *policy.Estate
+	for after := ""; ; {
+		page, err := from.Estate(ctx, repositories, after)
+		if err != nil {
+			return nil, err
+		}
+		if all == nil {
+			all = &page.Value
+		} else {
+			all.Repositories = append(all.Repositories, page.Value.Repositories...)
+			all.Partial = all.Partial || page.Value.Partial
+		}
+		if after = page.Value.Next; after == "" {
+			all.Next = ""
+			return all, nil
+		}
+	}
+}
+
+func (a *app) printEstate(e *policy.Estate) error {
+	raw, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	head := []string{"REPOSITORY", "IMAGES", "ADMITTED", "WAITING", "REFUSED", "SIGNED", "SBOM", "PACKAGES", "VERSIONS", "COPYLEFT", "UNLICENSED"}
+	var rows [][]string
+	for i := range e.Repositories {
+		rows = append(rows, estateRow(string(e.Repositories[i].Repository), &e.Repositories[i]))
+	}
+	if e.Total != nil && a.output != "csv" && len(rows) > 0 {
+		rows = append(rows, estateRow("total", e.Total))
+	}
+	if err := a.rows(raw, head, rows); err != nil || a.output != "table" || e.Total == nil || len(rows) == 0 {
+		return err
+	}
+	if len(e.Licenses) > 0 {
+		var most []string
+		for _, l := range e.Licenses[:min(len(e.Licenses), 10)] {
+			most = append(most, fmt.Sprintf("%s %d", l.License, l.Versions))
+		}
+		if err := a.say("most licences: %s", strings.Join(most, ", ")); err != nil {
+			return err
+		}
+	}
+	if len(e.Total.SBOM) > 0 {
+		var kinds []string
+		for _, kind := range slices.Sorted(maps.Keys(e.Total.SBOM)) {
+			kinds = append(kinds, fmt.Sprintf("%s %d", kind, e.Total.SBOM[kind]))
+		}
+		if err := a.say("SBOMs: %s", strings.Join(kinds, ", ")); err != nil {
+			return err
+		}
+	}
+	if e.Partial {
+		return a.say("there is more than one report looks at: these are the numbers of what was looked at; name repositories with --repo")
+	}
+	return nil
+}
+
+func estateRow(name string, r *policy.EstateRow) []string {
+	refused := r.States[policy.StateQuarantined] + r.States[policy.StateRevoked]
+	cells := []int{r.Images, r.States[policy.StateAdmitted], r.States[policy.StatePending], refused, r.Signed, r.Images - r.SBOM["none"], r.Packages, r.Versions,
+		r.Licenses[sbom.CategoryCopyleft] + r.Licenses[sbom.CategoryNetwork], r.Licenses["none"]}
+	row := []string{name}
+	for _, n := range cells {
+		row = append(row, strconv.Itoa(n))
+	}
+	return row
+}
