@@ -272,14 +272,8 @@ func (w *settling) stands(ctx context.Context, i store.Item, s *subjectManifest)
 // write records a verdict: state, openings, decision, audit and SBOM work change together.
 func (a *Admission) write(tx *store.Txn, t *trust, s *subjectManifest, v *verdict, why cause) error {
 	now, rec, det := a.now(), s.rec, s.det
-	changed, recorded := rec.State != v.state, false
-	if v.decision != nil && (changed || det.Decision == "" || det.Code != v.code || det.Reason != v.reason || waivedOtherwise(det.Revision, v.revision)) {
-		det.Decision = v.input.Request.ID
-		v.decision.ID = det.Decision
-		a.putDecision(tx, t, s, v, now)
-		recorded = true
-		a.loud(tx, s, v.decision)
-	}
+	changed := rec.State != v.state
+	recorded := v.decision != nil && a.remember(tx, t, s, v)
 	det.Code, det.Reason, det.Remedy, det.Warnings, det.DecidedAt, det.Revision = v.code, clip(v.reason, maxMessage), clip(v.remedy, maxMessage), v.warnings, now, v.revision
 	if v.state == store.StatePending {
 		det.Attempts++
@@ -354,15 +348,6 @@ func (a *Admission) openBlobs(tx *store.Txn, s *subjectManifest) error {
 		}
 	}
 	return nil
-}
-
-func (a *Admission) putDecision(tx *store.Txn, t *trust, s *subjectManifest, v *verdict, now time.Time) {
-	b, err := json.Marshal(DecisionRecord{ID: v.decision.ID, Repository: s.repo, Digest: s.rec.Digest, At: now, State: v.state, Authorities: t.revisions(s.repo), Input: v.input, Result: v.decision})
-	if err != nil {
-		a.log.Error("a decision does not marshal", "digest", s.rec.Digest, "error", err)
-		return
-	}
-	tx.PutDecision(v.decision.ID, b)
 }
 
 // dependents are the manifests whose verdict may change with this one's: children inherit its evidence, attestations its state, indexes under

@@ -36,6 +36,8 @@ type Detail struct {
 	Registry     bool      `json:"registry,omitempty"` // written by the registry itself
 	Staged       bool      `json:"staged,omitempty"`   // of a large index: it is admitted once its children were decided
 	Decision     string    `json:"decision,omitempty"` // decision id
+	Judged       string    `json:"judged,omitempty"`   // names what that decision was made of
+	Renewed      bool      `json:"renewed,omitempty"`  // it says what the one before said, of something else
 	DecidedAt    time.Time `json:"decided_at,omitzero"`
 	Revision     string    `json:"revision,omitempty"` // of the evidence that the verdict was made of, its own and inherited
 	Code         string    `json:"code,omitempty"`     // of the first reason
