@@ -71,16 +71,28 @@ func (v *PackageVersion) Ecosystem() string {
 // Compare orders two versions by the rules of an ecosystem: negative, 0 or positive. Without an ecosystem they are ordered as semantic versions are.
 // Errors: CodeInvalid where one of them is no version there.
 func Compare(ecosystem, a, b string) (int, error) {
-	v, err := parseVersion(ecosystem, a)
+	v, err := ParseVersion(ecosystem, a)
 	if err != nil {
 		return 0, err
 	}
-	w, err := parseVersion(ecosystem, b)
+	w, err := ParseVersion(ecosystem, b)
 	if err != nil {
 		return 0, err
 	}
-	return parsedBound{v: w}.compare(v)
+	return v.Compare(w)
 }
+
+// ReadyVersion is a version made ready, for whoever compares it often.
+type ReadyVersion struct{ v semantic.Version }
+
+// ParseVersion makes a version of an ecosystem ready. Errors: CodeInvalid.
+func ParseVersion(ecosystem, version string) (ReadyVersion, error) {
+	v, err := parseVersion(ecosystem, version)
+	return ReadyVersion{v}, err
+}
+
+// Compare orders v and another version of the same ecosystem, as [Compare] does.
+func (v ReadyVersion) Compare(w ReadyVersion) (int, error) { return parsedBound{v: w.v}.compare(v.v) }
 
 func parseVersion(ecosystem, version string) (semantic.Version, error) {
 	if ecosystem == "" {
