@@ -43,7 +43,8 @@ type Options struct {
 	Generator       sbom.Generator
 	Formats         []sbom.Format
 	SBOMKey         crypto.Signer
-	Inventories     Inventories // nil: what images contain is not indexed
+	Preferences     []SBOMPreference // whose SBOMs go before the registry's own
+	Inventories     Inventories      // nil: what images contain is not indexed
 	Verdicts        VerdictOptions
 	Targets         []Target // of events
 	Host            string   // how clients name this registry, for remedies; may be empty

@@ -143,21 +143,11 @@ func (a *Admission) WhyContents(ctx context.Context, p Principal, r ImageRef, pl
 	if err != nil {
 		return nil, err
 	}
-	inv, err := document(ctx, a.local, e.Image, e.Origin)
+	inv, err := document(ctx, a.local, e.Origin)
 	if err != nil {
 		return nil, err
 	}
 	return index.Why(inv, pattern, versions)
-}
-
-// document reads the document that an image's inventory is from.
-func document(ctx context.Context, local *store.Local, i store.Item, o index.Origin) (*sbom.Inventory, error) {
-	d := o.Document
-	if o.Kind != "generated" {
-		d = o.Evidence
-	}
-	inv, _, err := inventory(ctx, local, i, o.Kind, d)
-	return inv, err
 }
 
 // FindPackages is [Packages], for the built-in assay.packages: what the index knows of an image, whoever asks.
@@ -198,8 +188,8 @@ func (a *Admission) DiffContents(ctx context.Context, p Principal, from, to Imag
 
 // CheckContents verifies the package index and, if deep, that it says what the stored documents say. It reports at most limit problems.
 func CheckContents(ctx context.Context, local *store.Local, deep bool, limit int) ([]store.Problem, error) {
-	read := func(ctx context.Context, image store.Item, origin index.Origin) (*sbom.Inventory, error) {
-		return document(ctx, local, image, origin)
+	read := func(ctx context.Context, _ store.Item, origin index.Origin) (*sbom.Inventory, error) {
+		return document(ctx, local, origin)
 	}
 	if !deep {
 		read = nil

@@ -234,14 +234,14 @@ func (c *census) image(row *EstateRow, i store.Item, state State, signed map[sto
 	} else if ok {
 		row.Signed++
 	}
-	sp := c.s.Space(ingestSpace)
-	origin := sp.Get(ingestKey('s', i))
-	if waits := sp.Get(ingestKey('q', i)); waits != nil {
-		row.Pending++
-		origin = waits
+	origin, waits, err := sbomOrigin(c.s.Records, i)
+	if err != nil {
+		return err
 	}
-	kind, _, _ := strings.Cut(string(origin), " ")
-	row.SBOM[cmp.Or(kind, "none")]++
+	if waits {
+		row.Pending++
+	}
+	row.SBOM[cmp.Or(origin, "none")]++
 	ids, err := index.IDs(c.s.Records, i)
 	if err != nil {
 		return err

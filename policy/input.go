@@ -240,6 +240,16 @@ type SBOMInput struct {
 	Packages  *PackagesInput `json:"packages,omitempty"`
 	DiffIDs   string         `json:"diff_ids,omitempty"` // match, mismatch, unknown
 	Failed    string         `json:"failed,omitempty"`   // why generation failed for good
+	Drift     *DriftInput    `json:"drift,omitempty"`    // absent until both a declared SBOM and a generated one are there and were compared
+}
+
+// DriftInput is how what a client's SBOM declares differs from what the registry found. Packages are compared by name and version.
+type DriftInput struct {
+	Declared      string   `json:"declared"`                 // the origin of the declared one: attested, attached
+	Absent        int      `json:"absent"`                   // packages that are declared and were not found
+	Undeclared    int      `json:"undeclared"`               // packages that were found and are not declared
+	AbsentTop     []string `json:"absent_top,omitempty"`     // the first of them, as package URLs: at most 5
+	UndeclaredTop []string `json:"undeclared_top,omitempty"` // the same
 }
 
 // DistroInput is the distribution inside an image.
@@ -252,8 +262,8 @@ type DistroInput struct {
 type PackagesInput struct {
 	Count      int            `json:"count"`
 	ByType     map[string]int `json:"by_type,omitempty"`
-	ByLicense  map[string]int `json:"by_license,omitempty"`
-	Unlicensed int            `json:"unlicensed"`
+	ByLicense  map[string]int `json:"by_license,omitempty"` // by SPDX expression, as the SBOM has it: of "MIT OR GPL-2.0-only" either will do
+	Unlicensed int            `json:"unlicensed"`           // packages of which no licence is known
 }
 
 // ReferrersInput counts referrers.

@@ -2,13 +2,11 @@ package policy
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -24,6 +22,7 @@ type verdict struct {
 	revision   string // of the evidence that was judged
 	input      *Input
 	decision   *Decision
+	sboms      *sboms // of the image; nil where nobody looked
 }
 
 // subjectManifest is a manifest with everything about it that a judgement reads.
@@ -210,7 +209,7 @@ func (a *Admission) ask(ctx context.Context, tx *store.Txn, t *trust, s *subject
 		return nil, err
 	}
 	v := conclude(in, d, found.next)
-	v.revision = found.revision
+	v.revision, v.sboms = found.revision, found.sboms
 	return v, nil
 }
 
@@ -332,6 +331,7 @@ const annotationReference = "vnd.docker.reference.digest"
 type basis struct {
 	next     time.Time // the first moment at which a fact begins or ceases to count
 	revision string    // changes with the evidence; empty if there is none
+	sboms    *sboms
 }
 
 // everything are the facts that a manifest is judged by, its own and inherited ones, and its parents.
@@ -387,11 +387,13 @@ func (a *Admission) input(ctx context.Context, tx *store.Txn, t *trust, s *subje
 			}
 		}
 	}
-	if in.SBOM, err = sbomInput(tx, s, all.facts); err != nil {
+	sboms, err := a.sbomsOf(tx, s, all.facts, in.Attestations)
+	if err != nil {
 		return nil, nil, err
 	}
+	in.SBOM = sboms.input()
 	change, mark := t.waive(in, parents, s.det.Alternate)
-	return in, &basis{earlier(next, change), all.revision() + mark}, nil
+	return in, &basis{earlier(next, change), all.revision() + mark, sboms}, nil
 }
 
 // sortFacts maps facts to the parts of the input that they make. Documents make none: their contents are in sbomInput.
@@ -484,100 +486,4 @@ func (a *Admission) describeConfig(ctx context.Context, tx *store.Txn, in *Input
 	if base != (BaseInput{}) {
 		in.Config.Base = &base
 	}
-}
-
-// sbomInput says what is known of the contents: a client's statement that was verified, else the registry's own, else what anybody attached. Origins
-// are all that there are.
-func sbomInput(tx *store.Txn, s *subjectManifest, facts []verify.Fact) (*SBOMInput, error) {
-	found := map[string]*SBOMInput{}
-	for _, f := range facts {
-		switch {
-		case f.Authority == authorityRegistry || !sbomPredicate(f):
-		case f.Verified && found["attested"] == nil:
-			found["attested"] = attestedSBOM(f)
-		case !f.Verified && found["attached"] == nil:
-			found["attached"] = &SBOMInput{Present: true, Origin: "attached", Digest: f.Evidence}
-		}
-	}
-	failed := ""
-	if b := tx.SBOM(s.repo, s.rec.Digest); b != nil {
-		var r sbomRecord
-		if err := json.Unmarshal(b, &r); err != nil {
-			return nil, store.Errorf(store.CodeInternal, "the SBOM record of %s is damaged; run assay check: %w", s.rec.Digest, err)
-		}
-		if failed = r.Failed; failed == "" {
-			found["generated"] = r.input()
-		}
-	}
-	var best *SBOMInput
-	var origins []string
-	for _, origin := range []string{"attested", "generated", "attached"} {
-		if in := found[origin]; in != nil {
-			origins = append(origins, origin)
-			if best == nil {
-				best = in
-			}
-		}
-	}
-	if best == nil && failed == "" {
-		return nil, nil
-	}
-	if best == nil {
-		return &SBOMInput{Failed: failed}, nil
-	}
-	best.Origins = origins
-	return best, nil
-}
-
-// attestedSBOM is what a proven statement says of the contents: see [verify.Statement.Summary].
-func attestedSBOM(f verify.Fact) *SBOMInput {
-	in := &SBOMInput{Present: true, Origin: "attested", Verified: true, Digest: f.Evidence}
-	in.Format, _ = f.Summary["format"].(string)
-	in.Generator, _ = f.Summary["tool"].(string)
-	if created, ok := f.Summary["created"].(string); ok {
-		if t, err := time.Parse(time.RFC3339, created); err == nil {
-			in.Created = t.UTC()
-		}
-	}
-	switch n := f.Summary["packages"].(type) {
-	case int64:
-		in.Packages = &PackagesInput{Count: int(n)}
-	case float64: // as the store gives it back
-		in.Packages = &PackagesInput{Count: int(n)}
-	}
-	return in
-}
-
-const authorityRegistry = "registry"
-
-func sbomPredicate(f verify.Fact) bool {
-	if f.Kind == verify.KindDocument {
-		return true
-	}
-	return f.PredicateType == "https://spdx.dev/Document" || strings.HasPrefix(f.PredicateType, "https://spdx.dev/Document/") || strings.HasPrefix(f.PredicateType, "https://cyclonedx.org/")
-}
-
-// sbomRecord is what the store keeps about a generated SBOM. Docs are blobs of the repository.
-type sbomRecord struct {
-	Failed   string                       `json:"failed,omitempty"`
-	Summary  sbom.Summary                 `json:"summary"`
-	Docs     map[sbom.Format]store.Digest `json:"docs,omitempty"`
-	Attached []store.Digest               `json:"attached,omitempty"` // evidence manifests
-	By       string                       `json:"by,omitempty"`       // the generator that tried last and failed
-	Renewed  bool                         `json:"renewed,omitempty"`  // made anew and not attached yet
-	Old      []store.Digest               `json:"old,omitempty"`      // evidence manifests that go once the new ones are there
-	At       time.Time                    `json:"at"`
-}
-
-func (r *sbomRecord) input() *SBOMInput {
-	in := &SBOMInput{Present: true, Origin: "generated", Verified: true, Format: "spdx-2.3", Generator: r.Summary.Generator, Created: r.Summary.Created, DiffIDs: r.Summary.DiffIDs,
-		Packages: &PackagesInput{Count: r.Summary.Packages, ByType: r.Summary.ByType, ByLicense: r.Summary.ByLicense}}
-	in.Digest = r.Docs[sbom.SPDX]
-	if in.Digest == "" {
-		in.Digest, in.Format = r.Docs[sbom.CycloneDX], "cyclonedx-1.6"
-	}
-	if r.Summary.Distro != "" {
-		in.Distro = &DistroInput{ID: r.Summary.Distro, Version: r.Summary.DistroVer}
-	}
-	return in
 }

@@ -186,7 +186,7 @@ func (a *Admission) loadTrust(ctx context.Context) error {
 				return store.Errorf(store.CodeInternal, "the trust record is damaged; run assay check: %w", err)
 			}
 		}
-		n := &trust{engine: a.o.Engine, config: a.o.Authorities, borrowing: borrowing(a.o.Rules), seq: state.Seq, denials: state.Denials, revoked: map[store.Digest][]Revocation{}, tuf: map[string]*pinned{}, waiverRules: a.o.Waivers}
+		n := &trust{engine: a.o.Engine, config: a.o.Authorities, borrowing: borrowing(a.o.Rules) + preferring(a.o.Preferences), seq: state.Seq, denials: state.Denials, revoked: map[store.Digest][]Revocation{}, tuf: map[string]*pinned{}, waiverRules: a.o.Waivers}
 		if err := n.loadDocs(tx); err != nil {
 			return err
 		}

@@ -24,7 +24,8 @@ func Summarize(mediaType string, b []byte) (Summary, error) {
 	return inv.Summary(), nil
 }
 
-// Summary counts the packages of an inventory by type and by licence; each licence of a package counts once.
+// Summary counts the packages of an inventory by type and by licence. Expressions stay whole: of "MIT OR GPL-2.0-only" whoever uses the package chooses, so neither part alone is
+// its licence. What holds together counts under each. Each expression of a package counts once.
 func (inv *Inventory) Summary() Summary {
 	s := Summary{
 		Generator: inv.Generator, Created: inv.Created, Distro: inv.Distro.ID, DistroVer: inv.Distro.Version,
@@ -33,14 +34,11 @@ func (inv *Inventory) Summary() Summary {
 	for i := range inv.Packages {
 		p := &inv.Packages[i]
 		s.ByType[p.Type]++
-		var seen []string
+		if len(p.Licenses) == 0 {
+			s.Unlicensed++
+		}
 		for _, expression := range p.Licenses {
-			for _, l := range Identifiers(expression) {
-				if !contains(seen, l) {
-					seen = append(seen, l)
-					s.ByLicense[l]++
-				}
-			}
+			s.ByLicense[expression]++
 		}
 	}
 	return s

@@ -34,12 +34,12 @@ func TestSummarize(t *testing.T) {
 		want                      Summary
 	}{
 		{"spdx", MediaTypeSPDX, spdxExample, Summary{
-			Generator: "syft-1", Created: when, Packages: 3, ByType: map[string]int{"deb": 1, "npm": 1, "unknown": 1},
-			ByLicense: map[string]int{"MIT": 1, "GPL-2.0-only": 1, "LicenseRef-Some-Licence": 1, "Apache-2.0": 1},
+			Generator: "syft-1", Created: when, Packages: 3, ByType: map[string]int{"deb": 1, "npm": 1, "unknown": 1}, Unlicensed: 1,
+			ByLicense: map[string]int{"MIT": 1, "(GPL-2.0-only WITH Classpath-exception-2.0 OR LicenseRef-Some-Licence)": 1, "Apache-2.0": 1},
 		}},
 		{"cyclonedx", "", cycloneExample, Summary{
 			Generator: "syft-1", Created: when, Packages: 2, ByType: map[string]int{"deb": 1, "npm": 1}, Distro: "debian", DistroVer: "12",
-			ByLicense: map[string]int{"MIT": 2, "Some Licence": 1, "Apache-2.0": 1},
+			ByLicense: map[string]int{"MIT": 1, "Some Licence": 1, "Apache-2.0 OR MIT": 1},
 		}},
 		{"syft", MediaTypeSyft, syftExample, Summary{
 			Generator: "syft-1.0", Packages: 2, ByType: map[string]int{"apk": 1, "unknown": 1}, Distro: "alpine", DistroVer: "3.20",
@@ -52,7 +52,7 @@ func TestSummarize(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got.Generator != c.want.Generator || !got.Created.Equal(c.want.Created) || got.Packages != c.want.Packages ||
-				got.Distro != c.want.Distro || got.DistroVer != c.want.DistroVer ||
+				got.Unlicensed != c.want.Unlicensed || got.Distro != c.want.Distro || got.DistroVer != c.want.DistroVer ||
 				!maps.Equal(got.ByType, c.want.ByType) || !maps.Equal(got.ByLicense, c.want.ByLicense) {
 				t.Errorf("got  %+v\nwant %+v", got, c.want)
 			}

@@ -115,6 +115,7 @@ type Fact struct {
 	ValidUntil       time.Time         `json:"valid_until,omitzero"` // zero: without end; at this instant it no longer counts
 	Ends             Code              `json:"ends,omitempty"`       // what ends at ValidUntil: the refusal from then on; empty is the key's, CodeKeyExpired
 	Summary          map[string]any    `json:"summary,omitempty"`    // of a predicate
+	MediaType        string            `json:"media_type,omitempty"` // of the layer; kind document only
 	Target           string            `json:"target,omitempty"`     // scheme tuf: the target's name
 	Role             string            `json:"role,omitempty"`       // scheme tuf: the role that signed it
 }

@@ -71,10 +71,14 @@ func (v *Verifier) layer(ctx context.Context, subject verify.Subject, e *verify.
 // blank is what is known of a layer before anything is read.
 func blank(e *verify.Evidence, l *verify.Layer) verify.Fact {
 	scheme, kind, _ := verify.SchemeOf(l.MediaType)
-	return verify.Fact{
+	f := verify.Fact{
 		Evidence: e.Manifest.Digest, Layer: l.Digest, Found: e.Found, InheritedFrom: e.InheritedFrom,
 		Kind: kind, Scheme: scheme,
 	}
+	if kind == verify.KindDocument {
+		f.MediaType = l.MediaType
+	}
+	return f
 }
 
 // refuse completes a fact that proves nothing.
