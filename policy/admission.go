@@ -34,8 +34,9 @@ type Options struct {
 	Authorities []verify.Authority // of the configuration; those of the store are added
 	Rules       []RepositoryRule
 	Waivers     WaiverRules
-	Decisions   LogRecorder   // nil: no decision log
-	LogKey      crypto.Signer // signs the end of the audit log; nil: nobody does
+	BreakGlass  func([]WaiverView) // told which waivers of every code count or will, at the start and when that changes; may be nil
+	Decisions   LogRecorder        // nil: no decision log
+	LogKey      crypto.Signer      // signs the end of the audit log; nil: nobody does
 	// QuarantineMax is how long content may wait for evidence, QuarantineGrace how long expired and deleted content is kept after.
 	QuarantineMax   time.Duration
 	QuarantineGrace time.Duration
@@ -62,7 +63,8 @@ type Admission struct {
 	trustMu sync.Mutex // serializes changes of trust
 	trust   atomic.Pointer[trust]
 
-	glass atomic.Uint64 // verdicts that needed break glass
+	glass     atomic.Uint64 // verdicts that needed break glass
+	glassTold string        // which waivers Options.BreakGlass was told of last; changes as trust does
 
 	uploads sessions
 	flights flights

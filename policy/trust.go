@@ -272,6 +272,7 @@ func alternate(d store.Digest, b []byte) store.Digest {
 func (a *Admission) publish(t *trust) {
 	a.trust.Store(t)
 	wake(a.wakeReview)
+	a.tellGlass(t)
 }
 
 // change commits a change of trust and only then puts it into force, so that what is in force survives a restart. edit works on a copy,

@@ -173,6 +173,24 @@ func (a *Admission) WaiverCounts() (states map[WaiverState]int, glass int, verdi
 	return states, glass, a.glass.Load()
 }
 
+// tellGlass says which waivers of every code count, or will, where that changed. Changes of trust come one at a time.
+func (a *Admission) tellGlass(t *trust) {
+	if a.o.BreakGlass == nil {
+		return
+	}
+	list, names := []WaiverView{}, "told" // at the start there may be what was told by the process before
+	for i := range t.waivers {
+		w := &t.waivers[i]
+		if v := t.viewWaiver(w, "", a.now()); w.rec.Waiver.BreakGlass() && (v.State == WaiverActive || v.State == WaiverEarly) {
+			list, names = append(list, v), names+" "+w.name
+		}
+	}
+	if names != a.glassTold {
+		a.glassTold = names
+		a.o.BreakGlass(list)
+	}
+}
+
 // loud tells the operator of a verdict that needed break glass.
 func (a *Admission) loud(tx *store.Txn, s *subjectManifest, d *Decision) {
 	ids := d.waivers(true)

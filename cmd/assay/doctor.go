@@ -68,7 +68,8 @@ beside a server. The exit code is 1 where something is broken.`,
 
 func (a *app) examine(ctx context.Context, cfg *config.Config) []finding {
 	dir := existing(cfg.Data)
-	findings := append(a.webhooksLast(cfg), a.clockSane(cfg.Data), diskFree(dir), a.syncWorks(dir))
+	findings := append(a.glassBroken(cfg.Data), a.webhooksLast(cfg)...)
+	findings = append(findings, a.clockSane(cfg.Data), diskFree(dir), a.syncWorks(dir))
 	findings = append(findings, permissions(cfg.Data)...)
 	findings = append(findings, a.workerAnswers(ctx, cfg), a.policiesCompile(ctx, cfg))
 	findings = append(findings, a.materialLasts(cfg)...)
@@ -178,7 +179,7 @@ func permissions(data string) []finding {
 	if info.Mode().Perm()&0o077 != 0 {
 		found[0] = finding{"data directory", warning, fmt.Sprintf("%s has mode %04o: others can look into it; chmod 700", data, info.Mode().Perm())}
 	}
-	for _, name := range []string{keySBOM, keyLog, keyToken} {
+	for _, name := range []string{keySBOM, keyVerdict, keyLog, keyToken} {
 		path := filepath.Join(data, "keys", name)
 		_, err := readKey(path)
 		switch {

@@ -26,7 +26,7 @@ func (a *app) handle(r *registry, cfg *config.Config, log *slog.Logger) (err err
 		recorder = r.decisions
 	}
 	r.handler, err = server.New(server.Options{
-		Registry: r.admission.As, Auth: r.auth, Admin: administration{r.admission, r.keys.uses, a.usable, a.supplied}, Trust: r.follower, Policies: r.rollout(), Users: r.auth, Metrics: metrics,
+		Registry: r.admission.As, Auth: r.auth, Admin: administration{r.admission, r.keys.own, a.usable, a.supplied}, Trust: r.follower, Policies: r.rollout(), Users: r.auth, Metrics: metrics,
 		Contents: r.admission, Report: r.admission, Waivers: r.admission, Decisions: r.admission, Sealed: r.admission, Recorder: recorder,
 		Images: r.admission, Cluster: server.Cluster{Hosts: cfg.Kubernetes.RegistryHosts, Unknown: cfg.Kubernetes.Unknown},
 		Check: r.check, Insight: r.admission, Keys: r.keys.public, Ready: r.ready, Documents: documents{},
@@ -57,7 +57,7 @@ func (r *registry) ready(ctx context.Context) error {
 // administration is the admission's, with what only the command knows: the registry's own keys, which nobody may trust at run time either.
 type administration struct {
 	*policy.Admission
-	own      map[string]string // key ID to its use
+	own      func() map[string]string // key ID to its use
 	usable   func(verify.Authority) error
 	supplied func(verify.Authority, *verify.TUFState) error
 }
@@ -80,7 +80,7 @@ func (a administration) AddAuthority(ctx context.Context, p policy.Principal, au
 		keys[i] = k
 	}
 	au.Keys = keys
-	if use := config.OwnKey(au, a.own); use != "" {
+	if use := config.OwnKey(au, a.own()); use != "" {
 		return store.Errorf(store.CodeInvalid, "this is the registry's own %s key, which never speaks for images; trust the key of whoever signs", use)
 	}
 	if err := au.Validate(); err != nil {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -22,6 +23,7 @@ import (
 // keyring is the registry's own keys. Each has one use, so that a statement of one kind can never pass for another: sbom signs generated
 // SBOMs, verdict the summaries of admissions, log the audit log's checkpoints, token the access tokens. None ever speaks for an image.
 type keyring struct {
+	dir                string
 	sbom, verdict, log crypto.Signer
 	token              auth.Key
 	uses               map[string]string // by key ID, as verify names keys
@@ -41,7 +43,7 @@ func openKeys(dir string, rand io.Reader) (*keyring, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	ring := &keyring{uses: map[string]string{}, public: map[string][]byte{}}
+	ring := &keyring{dir: dir, uses: map[string]string{}, public: map[string][]byte{}}
 	for _, name := range []string{keySBOM, keyVerdict, keyLog, keyToken} {
 		text, err := readKey(filepath.Join(dir, name))
 		if errors.Is(err, fs.ErrNotExist) {
@@ -55,6 +57,21 @@ func openKeys(dir string, rand io.Reader) (*keyring, error) {
 		}
 	}
 	return ring, nil
+}
+
+// own are all keys that are the registry's, by ID, with what each is for: those that it signs with, and those of the webhooks as they stand now.
+func (r *keyring) own() map[string]string {
+	all := maps.Clone(r.uses)
+	for _, name := range []string{webhookCA, webhookCANext, webhookServing} {
+		p, err := readPair(filepath.Join(r.dir, name))
+		if err != nil {
+			continue // there is none, or whoever serves under it says why not
+		}
+		if id, err := verify.KeyID(p.key.Public()); err == nil {
+			all[id] = name
+		}
+	}
+	return all
 }
 
 // readKey refuses a key that others can read: it may have been copied.

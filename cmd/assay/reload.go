@@ -22,7 +22,7 @@ func (a *app) reload(ctx context.Context, p place, r *registry, log *slog.Logger
 	if err != nil {
 		return err
 	}
-	if err := cfg.RefuseOwnKeys(r.keys.uses); err != nil {
+	if err := cfg.RefuseOwnKeys(r.keys.own()); err != nil {
 		return err
 	}
 	r.ruling.Lock()

@@ -38,7 +38,7 @@ func (a *app) follower(r *registry, log *slog.Logger) *follower {
 // acceptTUF refuses a state whose policies do not compile, or that supplies material which cannot be used or is the registry's own.
 func (a *app) acceptTUF(ctx context.Context, r *registry, s *verify.TUFState) error {
 	for name, m := range s.Material {
-		if use := config.OwnKey(verify.Authority{Keys: m.Keys, TrustedRoot: m.TrustedRoot}, r.keys.uses); use != "" {
+		if use := config.OwnKey(verify.Authority{Keys: m.Keys, TrustedRoot: m.TrustedRoot}, r.keys.own()); use != "" {
 			return store.Errorf(store.CodeInvalid, "it supplies the authority %s with the registry's own %s key, which never speaks for images", name, use)
 		}
 	}

@@ -68,7 +68,7 @@ func (a *app) open(ctx context.Context, cfg *config.Config, log *slog.Logger) (r
 	if r.keys, err = openKeys(r.directory.keys(), a.rand); err != nil {
 		return r, err
 	}
-	if err = cfg.RefuseOwnKeys(r.keys.uses); err != nil {
+	if err = cfg.RefuseOwnKeys(r.keys.own()); err != nil {
 		return r, err
 	}
 	if r.certificate, err = loadCertificate(cfg.TLS); err != nil {
@@ -99,7 +99,7 @@ func (a *app) open(ctx context.Context, cfg *config.Config, log *slog.Logger) (r
 		Local: r.local, Engine: set, Verifier: r.verified, Authorities: cfg.Trust(), Rules: rules(cfg),
 		QuarantineMax: time.Duration(cfg.Quarantine.Max), QuarantineGrace: time.Duration(cfg.Quarantine.Grace),
 		HeadDeny: cfg.Refusals.Head == "deny", Generator: generator, Formats: formats(cfg), SBOMKey: r.keys.sbom, Inventories: r.index, Host: publicHost(cfg),
-		Waivers: cfg.WaiverRules(), LogKey: r.keys.log, Clock: a.clock, Rand: a.rand, Log: log,
+		Waivers: cfg.WaiverRules(), BreakGlass: glassTeller(r.directory, log), LogKey: r.keys.log, Clock: a.clock, Rand: a.rand, Log: log,
 	}
 	if o.Verdicts, err = verdicts(cfg, r.keys); err != nil {
 		return r, err

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"crypto/rand"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify"
+)
+
+// Who could get hold of a cluster's CA must not be able to sign images with it: it is one of the registry's own keys, like all others, now and once it is the next.
+func TestTheWebhooksKeysNeverSpeakForImages(t *testing.T) {
+	a, keys, _ := authorityOf(t)
+	ring, err := openKeys(keys, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(ring.own()); n != 4 {
+		t.Errorf("%d keys before there are webhooks", n)
+	}
+	if _, err := a.openWebhooks(keys, webhookConfig, a.logger(config.Log{Level: "info", Format: "text"})); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.rotateCA(keys); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{webhookCA, webhookCANext, webhookServing} {
+		p, err := readPair(filepath.Join(keys, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if use := config.OwnKey(verify.Authority{Roots: string(encodeCertificate(p.cert))}, ring.own()); use != name {
+			t.Errorf("a root that is the registry's %s: %q", name, use)
+		}
+		id, err := verify.KeyID(p.cert.PublicKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if use := config.OwnKey(verify.Authority{Keys: []verify.Key{{ID: id}}}, ring.own()); use != name {
+			t.Errorf("a key that is the registry's %s: %q", name, use)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(keys, webhookServing), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(ring.own()); n != 6 {
+		t.Errorf("%d keys beside one that is damaged", n)
+	}
+}
+
+// What lets everything through is what the doctor says first, for as long as it does.
+func TestTheDoctorTellsOfBreakGlassFirst(t *testing.T) {
+	a, keys, now := authorityOf(t)
+	d := &directory{path: filepath.Dir(keys)}
+	began := *now
+	tell := glassTeller(d, a.logger(config.Log{Level: "info", Format: "text"}))
+	tell([]policy.WaiverView{{Waiver: policy.Waiver{ID: "W-1", Codes: []string{policy.AllCodes}, Match: policy.WaiverMatch{Repositories: store.Globs{"acme/**"}}, Reason: "production\x1b is down", Approver: "alice",
+		NotBefore: began.Add(time.Hour), Expires: began.Add(5 * time.Hour)}, State: policy.WaiverEarly, Until: began.Add(4 * time.Hour)}})
+	cfg := config.Default()
+	cfg.Data = d.path
+	for _, step := range []struct {
+		after time.Duration
+		want  string
+	}{
+		{0, "W-1 waives every code in acme/** from "}, {2 * time.Hour, "for 2h0m0s more"}, {4 * time.Hour, ""},
+	} {
+		*now = began.Add(step.after)
+		f := a.examine(t.Context(), cfg)[0]
+		if (f.Name == "BREAK GLASS") != (step.want != "") || step.want != "" && (f.Status != warning || !strings.Contains(f.Detail, step.want) || strings.Contains(f.Detail, "\x1b") || !strings.Contains(f.Detail, "alice")) {
+			t.Errorf("after %s: %+v", step.after, f)
+		}
+	}
+	tell(nil)
+	if found := a.glassBroken(d.path); len(found) != 0 {
+		t.Errorf("revoked: %v", found)
+	}
+	if err := os.WriteFile(d.glass(), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if found := a.glassBroken(d.path); len(found) != 1 || found[0].Status != broken {
+		t.Errorf("damaged: %v", found)
+	}
+}
