@@ -4,6 +4,10 @@
 //
 //	assay-sbom [--format spdx-json|cyclonedx-json] [--platform os/arch] [--view DIR] oci:DIR[:NAME|@DIGEST]
 //
+// and a vulnerability database of grype, of which it writes the advisories:
+//
+//	assay-sbom grypedb FILE
+//
 // An image of a registry gets there by "skopeo copy docker://HOST/NAME oci:DIR". It opens no network connection and starts no program. Two runs on one image give the same bytes.
 package main
 
@@ -34,6 +38,9 @@ func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 func run(args []string, in io.Reader, out, errors io.Writer) int {
 	if len(args) > 0 && args[0] == "worker" {
 		return work(args[1:], in, out)
+	}
+	if len(args) > 0 && args[0] == "grypedb" {
+		return convertGrype(args[1:], out, errors)
 	}
 	if len(args) == 1 && (args[0] == "version" || args[0] == "--version") {
 		fmt.Fprintln(out, generator())
