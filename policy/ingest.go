@@ -287,6 +287,8 @@ func (a *Admission) keepIngested(tx *store.Txn, i store.Item, want string, r *in
 			}
 			r.Failed = clip(err.Error(), maxMessage)
 		}
+	} else {
+		a.o.Inventories.Drop(tx, i) // what another document said of it does not stand for this one
 	}
 	b, err := json.Marshal(r)
 	if err != nil {
@@ -328,8 +330,10 @@ func (a *Admission) readSource(ctx context.Context, i store.Item, s sbomSource) 
 	if err != nil || s.origin != originAttached {
 		return inv, err
 	}
-	err = a.local.View(ctx, func(snapshot store.Snapshot) error { return checkAbout(snapshot, i, inv, about) })
-	return inv, err
+	if err := a.local.View(ctx, func(snapshot store.Snapshot) error { return checkAbout(snapshot, i, inv, about) }); err != nil {
+		return nil, err
+	}
+	return inv, nil
 }
 
 // checkAbout holds an unsigned document to the image: the subjects of its statement have to name the image, or an index above it, and a document that names another manifest of the
