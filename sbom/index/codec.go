@@ -18,13 +18,24 @@ func (w *writer) text(s string) {
 	w.b = append(w.b, s...)
 }
 
-// ascending appends numbers that rise, as differences.
+// ascending appends numbers that rise, as differences. No difference is 0, so 0 and a number says how many follow one after the other.
 func (w *writer) ascending(list []uint32) {
 	w.number(uint64(len(list)))
-	last := uint32(0)
-	for _, n := range list {
-		w.number(uint64(n - last))
-		last = n
+	after := uint64(0) // the number before, plus 1
+	for i := 0; i < len(list); {
+		run := 0
+		for i+run < len(list) && uint64(list[i+run]) == after+uint64(run) {
+			run++
+		}
+		if run > 2 {
+			w.number(0)
+			w.number(uint64(run))
+			i += run
+		} else {
+			w.number(uint64(list[i]) - after + 1)
+			i++
+		}
+		after = uint64(list[i-1]) + 1
 	}
 }
 
@@ -73,14 +84,58 @@ func (r *reader) count() int {
 	return int(n)
 }
 
-func (r *reader) ascending() []uint32 {
-	n := r.count()
-	list := make([]uint32, 0, n)
-	last := uint32(0)
-	for range n {
-		last += r.small()
-		list = append(list, last)
+// maxAscending bounds lists of numbers: runs have no size.
+const maxAscending = 1 << 20
+
+// rising reads numbers that rise, one by one.
+type rising struct {
+	reader
+	left  uint64 // numbers to come
+	run   uint64 // of which so many follow one after the other
+	after uint64 // the number before, plus 1
+}
+
+func startRising(r reader) rising {
+	a := rising{reader: r}
+	if a.left = a.number(); a.left > maxAscending {
+		a.b, a.bad = nil, true
 	}
+	return a
+}
+
+// next reads the next number; ok is false behind the last one, and where the list is damaged.
+func (a *rising) next() (n uint32, ok bool) {
+	if a.left == 0 || a.bad {
+		return 0, false
+	}
+	a.left--
+	if a.run == 0 {
+		step := a.number()
+		if step == 0 {
+			a.run = a.number()
+			a.bad = a.bad || a.run == 0 || a.run-1 > a.left
+		} else {
+			a.after += step - 1
+		}
+	}
+	if a.run > 0 {
+		a.run--
+	}
+	if a.bad || a.after > 1<<32-1 {
+		a.b, a.bad = nil, true
+		return 0, false
+	}
+	a.after++
+	return uint32(a.after - 1), true
+}
+
+func (r *reader) ascending() []uint32 {
+	a := startRising(*r)
+	list := make([]uint32, 0, min(a.left, 1024))
+	for n, ok := a.next(); ok; n, ok = a.next() {
+		list = append(list, n)
+	}
+	*r = a.reader
 	return list
 }
 

@@ -2,6 +2,7 @@ package index
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"slices"
 	"strings"
@@ -25,8 +26,9 @@ type edit struct {
 	r        store.SpaceReader
 	before   []byte // the counters' record as it was
 	counts   [counters]uint32
-	writes   map[string][]byte // nil: deleted
-	postings map[string]*change
+	writes   map[string][]byte  // nil: deleted
+	images   []posted           // changes of the images that hold versions
+	postings map[string]*change // of all other postings
 	versions map[uint32]*stored
 	changed  map[uint32]bool   // versions to be written
 	known    map[string]uint32 // numbers that were read or given
@@ -177,7 +179,13 @@ func (e *edit) version(id uint32) (*stored, error) {
 	return s, err
 }
 
-// change is what becomes of one posting. A commit changes few numbers of many postings, so they are not unpacked before the end.
+// posted is an image that begins or ceases to hold a version. A commit changes few numbers of many postings, so they are not unpacked before the end.
+type posted struct {
+	version, image uint32
+	add            bool
+}
+
+// change is what becomes of one posting.
 type change struct{ add, remove []uint32 }
 
 // post adds a number to a posting or takes it off. A number is given once in an edit for each posting: images are queued once.
@@ -194,15 +202,11 @@ func (e *edit) post(key []byte, n uint32, add bool) {
 	}
 }
 
-// flush writes the postings of a class (0: of all that are left). The versions in them learn of chunks that begin or cease to have them.
-func (e *edit) flush(class byte) error {
+// flush writes all postings but those of versions.
+func (e *edit) flush() error {
 	for key, c := range e.postings {
-		if class != 0 && key[0] != class {
-			continue
-		}
-		delete(e.postings, key)
-		m, before := set{}, e.get([]byte(key))
-		if before != nil {
+		m := set{}
+		if before := e.get([]byte(key)); before != nil {
 			if err := orInto(m[:], before); err != nil {
 				return err
 			}
@@ -213,25 +217,73 @@ func (e *edit) flush(class byte) error {
 		for _, n := range c.add {
 			m.add(n)
 		}
-		empty := m.empty()
-		if empty {
+		if m.empty() {
 			e.delete([]byte(key))
 		} else {
 			e.put([]byte(key), m.encode())
-		}
-		if key[0] == 'i' && empty != (before == nil) {
-			if err := e.spread([]byte(key), !empty); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
 }
 
+// flushImages writes the postings of versions, group by group.
+func (e *edit) flushImages() error {
+	slices.SortFunc(e.images, func(a, b posted) int {
+		return cmp.Or(cmp.Compare(chunkOf(a.image), chunkOf(b.image)), cmp.Compare(a.version, b.version), cmp.Compare(a.image, b.image))
+	})
+	for rest := e.images; len(rest) > 0; {
+		chunk, of := chunkOf(rest[0].image), rest[0].version>>groupBits
+		key := groupKey(chunk, rest[0].version)
+		g, err := decodeGroup(e.r.Get(key))
+		if err != nil {
+			return err
+		}
+		for len(rest) > 0 && chunkOf(rest[0].image) == chunk && rest[0].version>>groupBits == of {
+			id, n := rest[0].version, 1
+			for n < len(rest) && rest[n].version == id && chunkOf(rest[n].image) == chunk {
+				n++
+			}
+			if err := e.change(&g[id%groupSize], chunk, rest[:n]); err != nil {
+				return err
+			}
+			rest = rest[n:]
+		}
+		if b := g.encode(); b == nil {
+			e.delete(key)
+		} else {
+			e.put(key, b)
+		}
+	}
+	return nil
+}
+
+// change makes changes of one version in one chunk. The version learns of a chunk that begins or ceases to have it.
+func (e *edit) change(b *[]byte, chunk uint32, list []posted) error {
+	m, before := set{}, *b != nil
+	if before {
+		if err := orInto(m[:], *b); err != nil {
+			return err
+		}
+	}
+	for _, p := range list {
+		if p.add {
+			m.add(p.image)
+		} else {
+			m.remove(p.image)
+		}
+	}
+	empty := m.empty()
+	if *b = nil; !empty {
+		*b = m.encode()
+	}
+	if empty == before {
+		return e.spread(list[0].version, chunk, !empty)
+	}
+	return nil
+}
+
 // spread adds a chunk to those of a version, or takes it off.
-func (e *edit) spread(posting []byte, add bool) error {
-	chunk, _ := numberIn(posting, 0)
-	id, _ := numberIn(posting, 1)
+func (e *edit) spread(id, chunk uint32, add bool) error {
 	v, err := e.version(id)
 	if err != nil {
 		return err
@@ -249,7 +301,7 @@ func (e *edit) spread(posting []byte, add bool) error {
 
 // finish turns postings and versions into writes.
 func (e *edit) finish() error {
-	if err := e.flush('i'); err != nil {
+	if err := e.flushImages(); err != nil {
 		return err
 	}
 	for id := range e.changed {
@@ -276,7 +328,7 @@ func (e *edit) finish() error {
 			e.delete(numberKey('N', name))
 		}
 	}
-	if err := e.flush(0); err != nil {
+	if err := e.flush(); err != nil {
 		return err
 	}
 	e.counts[countGeneration]++

@@ -212,7 +212,7 @@ func (e *edit) exchange(number uint32, old, now []uint32) error {
 	}
 	chunk := chunkOf(number)
 	differ(before, after, func(l uint32, add bool) { e.post(numberKey('j', chunk, l), number, add) })
-	differ(old, now, func(v uint32, add bool) { e.post(numberKey('i', chunk, v), number, add) })
+	differ(old, now, func(v uint32, add bool) { e.images = append(e.images, posted{v, number, add}) })
 	return nil
 }
 

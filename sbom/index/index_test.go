@@ -263,7 +263,7 @@ func TestEqualsNaiveScan(t *testing.T) {
 	}
 	k.fold()
 	k.check()
-	for _, q := range naiveQueries(400) {
+	for _, q := range naiveQueries(400, 40) {
 		compareNaive(t, k, all, q)
 	}
 	for i := range all {
@@ -287,16 +287,25 @@ type naive struct {
 	globs                   store.Globs
 }
 
-func naiveQueries(names int) (list []naive) {
-	for n := 0; n < names; n += 1 + names/40 {
-		name := []string{"pkg:npm/pkg%d", "pkg:pypi/py%d", "pkg:maven/org.example/lib%d"}[n%3]
-		list = append(list, naive{name: fmt.Sprintf(name, n), versions: "<2.1.0"}, naive{name: fmt.Sprintf(name, n), versions: ">=1.0.0,<3", globs: store.Globs{"team3/**", "team5/*"}})
+func naiveQueries(names, asked int) (list []naive) {
+	for n := 0; n < names; n += 1 + names/asked {
+		name := estateName(n)
+		list = append(list, naive{name: name, versions: "<2.1.0"}, naive{name: name, versions: ">=1.0.0,<3", globs: store.Globs{"team3/**", "team5/*"}})
 	}
 	return append(list, naive{license: "Apache-2.0"}, naive{license: "GCC-exception-3.1"}, naive{license: "GPL-3.0-only", globs: store.Globs{"team1/**"}}, naive{name: "pkg:deb/debian/lib3", versions: "<1.3-2"})
 }
 
+// matches reports whether a package is what is asked for.
+func (q *naive) matches(t testing.TB, p *sbom.Package) bool {
+	t.Helper()
+	if q.name != "" && p.Base() != q.name || q.license != "" && !slices.ContainsFunc(p.Licenses, func(l string) bool { return slices.Contains(sbom.Identifiers(l), q.license) }) {
+		return false
+	}
+	return q.versions == "" || inRange(t, p, q.versions)
+}
+
 // compareNaive compares an answer with that of reading every inventory.
-func compareNaive(t *testing.T, k *kit, all map[store.Item]*sbom.Inventory, q naive) {
+func compareNaive(t testing.TB, k *kit, all map[store.Item]*sbom.Inventory, q naive) {
 	t.Helper()
 	var want []string
 	for i, inv := range all {
@@ -304,11 +313,7 @@ func compareNaive(t *testing.T, k *kit, all map[store.Item]*sbom.Inventory, q na
 			continue
 		}
 		for n := range inv.Packages {
-			p := &inv.Packages[n]
-			if q.name != "" && p.Base() != q.name || q.license != "" && !slices.ContainsFunc(p.Licenses, func(l string) bool { return slices.Contains(sbom.Identifiers(l), q.license) }) {
-				continue
-			}
-			if q.versions == "" || inRange(t, p, q.versions) {
+			if q.matches(t, &inv.Packages[n]) {
 				want = append(want, fmt.Sprint(i))
 				break
 			}
@@ -328,7 +333,7 @@ func compareNaive(t *testing.T, k *kit, all map[store.Item]*sbom.Inventory, q na
 	}
 }
 
-func inRange(t *testing.T, p *sbom.Package, versions string) bool {
+func inRange(t testing.TB, p *sbom.Package, versions string) bool {
 	u, err := sbom.ParsePURL(p.PURL)
 	if err != nil {
 		t.Fatal(err)

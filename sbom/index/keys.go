@@ -27,7 +27,7 @@ import (
 //	L<licence number>          the licence
 //	c<licence number><chunk>   versions that declare it
 //	j<chunk><licence number>   images that hold such a version
-//	i<chunk><version number>   images that hold the version
+//	i<chunk><group>            images that hold versions: the postings of 8 version numbers, of which the group is an eighth
 //
 // A chunk is 16,384 numbers. Postings are ordered by chunk first: a push adds to the newest chunk alone, the postings of which lie together.
 const space = "sbom"

@@ -121,44 +121,82 @@ func (k *kit) check() {
 	}
 }
 
-// estate makes images that resemble each other as those of a registry do: a base of distribution packages, and packages of languages by popularity.
+// estate makes images that resemble each other as those of a registry do:
+//
+//   - two fifths of an image's packages are one of 40 bases (releases of distributions), of which the first are the most frequent;
+//   - the others are packages of languages, whose popularity falls with their rank by a power law: rank r is drawn with a weight of r to the power of -2/3. That is
+//     flatter than Zipf's law proper, so that more of the names are rare, which is the harder case for an index;
+//   - each is in one of 20 versions, of which the first are the most frequent, drawn for each image on its own. Real images of one application share most of theirs with the build before, which
+//     would be easier.
 type estate struct {
 	rand     *mrand.Rand
-	bases    [][]string
 	packages int // per image
 	names    int
-	licenses []string
+	urls     []string // of packages that were asked for
+	stamps   []int    // image in which a name was last drawn
+	drawn    int
 }
 
+const (
+	estateBases    = 40
+	estateVersions = 20
+)
+
 func newEstate(seed uint64, packages, names int) *estate {
-	e := &estate{rand: mrand.New(mrand.NewPCG(seed, 1)), packages: packages, names: names,
-		licenses: []string{"MIT", "Apache-2.0", "BSD-3-Clause", "GPL-2.0-only", "MIT OR Apache-2.0", "GPL-3.0-only WITH GCC-exception-3.1"}}
-	for base := range 40 {
-		var list []string
-		for n := range packages * 2 / 5 {
-			list = append(list, fmt.Sprintf("pkg:deb/debian/lib%d@%d.%d-%d?arch=amd64&distro=debian-12|GPL-2.0-only", n, 1+n%3, base%8, base/8))
-		}
-		e.bases = append(e.bases, list)
-	}
+	e := &estate{rand: mrand.New(mrand.NewPCG(seed, 1)), packages: packages, names: names, stamps: make([]int, names)}
+	e.urls = make([]string, estateBases*e.base()+names*estateVersions)
 	return e
 }
 
-// draw makes the packages of an image: two fifths are one of 40 bases, the rest is drawn so that few names are in most images, most in few, in 20 versions.
-func (e *estate) draw() []string {
-	base := e.bases[int(float64(len(e.bases))*e.rand.Float64()*e.rand.Float64())]
-	urls := slices.Clone(base)
-	seen := map[int]bool{}
-	for len(urls) < e.packages {
+// base is how many packages a base has.
+func (e *estate) base() int { return e.packages * 2 / 5 }
+
+// draw makes the packages of an image, as numbers; see url.
+func (e *estate) draw() []int {
+	e.drawn++
+	first := int(estateBases*e.rand.Float64()*e.rand.Float64()) * e.base()
+	list := make([]int, 0, e.packages)
+	for n := range e.base() {
+		list = append(list, first+n)
+	}
+	for len(list) < e.packages {
 		f := e.rand.Float64()
 		n := int(float64(e.names) * f * f * f)
-		if seen[n] {
+		if e.stamps[n] == e.drawn {
 			continue
 		}
-		seen[n] = true
-		version := min(e.rand.IntN(20), e.rand.IntN(20))
-		urls = append(urls, fmt.Sprintf("%s%d@%d.%d.0|%s", []string{"pkg:npm/pkg", "pkg:pypi/py", "pkg:maven/org.example/lib"}[n%3], n, version/5, version%5, e.licenses[n%len(e.licenses)]))
+		e.stamps[n] = e.drawn
+		version := min(e.rand.IntN(estateVersions), e.rand.IntN(estateVersions))
+		list = append(list, estateBases*e.base()+n*estateVersions+version)
 	}
-	return urls
+	return list
 }
 
-func (e *estate) next() *sbom.Inventory { return inventory(e.draw()...) }
+// url is the package URL of a package with its licence, as inventory takes it.
+func (e *estate) url(p int) string {
+	if e.urls[p] == "" {
+		if base, n := p/e.base(), p%e.base(); base < estateBases {
+			e.urls[p] = fmt.Sprintf("pkg:deb/debian/lib%d@%d.%d-%d?arch=amd64&distro=debian-12|GPL-2.0-only", n, 1+n%3, base%8, base/8)
+		} else {
+			n, version := (p-estateBases*e.base())/estateVersions, (p-estateBases*e.base())%estateVersions
+			licenses := []string{"MIT", "Apache-2.0", "BSD-3-Clause", "GPL-2.0-only", "MIT OR Apache-2.0", "GPL-3.0-only WITH GCC-exception-3.1"}
+			e.urls[p] = fmt.Sprintf("%s@%d.%d.0|%s", estateName(n), version/5, version%5, licenses[n%len(licenses)])
+		}
+	}
+	return e.urls[p]
+}
+
+// estateName is the package URL, without version, of the name of rank n.
+func estateName(n int) string {
+	return fmt.Sprintf([]string{"pkg:npm/pkg%d", "pkg:pypi/py%d", "pkg:maven/org.example/lib%d"}[n%3], n)
+}
+
+func (e *estate) next() *sbom.Inventory { return e.inventory(e.draw()) }
+
+func (e *estate) inventory(packages []int) *sbom.Inventory {
+	urls := make([]string, len(packages))
+	for i, p := range packages {
+		urls[i] = e.url(p)
+	}
+	return inventory(urls...)
+}

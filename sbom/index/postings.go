@@ -2,9 +2,12 @@ package index
 
 import (
 	"encoding/binary"
+	"iter"
 	"math/bits"
 
 	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/assay-registry/assay/store"
 )
 
 // Postings of a chunk are stored in the shortest of three forms.
@@ -25,7 +28,35 @@ type set [chunkWords]uint64
 func (s *set) add(n uint32)    { s[n%chunkSize/64] |= 1 << (n % 64) }
 func (s *set) remove(n uint32) { s[n%chunkSize/64] &^= 1 << (n % 64) }
 
+func (s *set) has(n uint32) bool { return s[n%chunkSize/64]&(1<<(n%64)) != 0 }
+
+func (s *set) or(o *set) {
+	for i := range s {
+		s[i] |= o[i]
+	}
+}
+
 func (s *set) empty() bool { return *s == set{} }
+
+func (s *set) size() (n int) {
+	for _, w := range s {
+		n += bits.OnesCount64(w)
+	}
+	return n
+}
+
+// numbers yields those of a chunk, rising.
+func (s *set) numbers(chunk uint32) iter.Seq[uint32] {
+	return func(yield func(uint32) bool) {
+		for w, word := range s {
+			for ; word != 0; word &= word - 1 {
+				if !yield(chunk<<chunkBits + uint32(w*64+bits.TrailingZeros64(word))) {
+					return
+				}
+			}
+		}
+	}
+}
 
 // encode writes the shortest form.
 func (s *set) encode() []byte {
@@ -102,6 +133,51 @@ func orInto(words []uint64, b []byte) error {
 		return damaged("posting")
 	}
 	return nil
+}
+
+// A group is the postings, in one chunk of images, of versions with neighbouring numbers: they come with the same bases, and one record for each would cost
+// more than what is in it.
+const (
+	groupBits = 3
+	groupSize = 1 << groupBits
+)
+
+type group [groupSize][]byte
+
+func groupKey(chunk, id uint32) []byte { return numberKey('i', chunk, id>>groupBits) }
+
+// encode writes the postings that are there, each with its place and length; nil if there are none.
+func (g *group) encode() []byte {
+	w := writer{}
+	for place, b := range g {
+		if len(b) > 0 {
+			w.number(uint64(len(b))<<groupBits | uint64(place))
+			w.b = append(w.b, b...)
+		}
+	}
+	return w.b
+}
+
+func decodeGroup(b []byte) (g group, err error) {
+	r := reader{b: b}
+	for last := -1; len(r.b) > 0; {
+		head := r.number()
+		place, n := int(head%groupSize), head>>groupBits
+		if place <= last || n == 0 || n > uint64(len(r.b)) {
+			return g, damaged("group of postings")
+		}
+		g[place], r.b, last = r.b[:n], r.b[n:], place
+	}
+	if r.bad {
+		return g, damaged("group of postings")
+	}
+	return g, nil
+}
+
+// posting reads the posting of a version in a chunk; nil if there is none.
+func posting(s store.SpaceReader, chunk, id uint32) ([]byte, error) {
+	g, err := decodeGroup(s.Get(groupKey(chunk, id)))
+	return g[id%groupSize], err
 }
 
 // union gathers postings of many chunks.

@@ -197,7 +197,11 @@ func holding(s store.SpaceReader, ids []uint32) (*roaring.Bitmap, error) {
 		}
 		r := reader{b: b}
 		for _, chunk := range r.ascending() {
-			if err := u.or(chunk, s.Get(numberKey('i', chunk, id))); err != nil {
+			p, err := posting(s, chunk, id)
+			if err == nil {
+				err = u.or(chunk, p)
+			}
+			if err != nil {
 				return nil, err
 			}
 		}
