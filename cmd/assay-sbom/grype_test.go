@@ -328,3 +328,25 @@ func FuzzConstraint(f *testing.F) {
 		}
 	})
 }
+
+// The parent's half: package sbom runs the child, and what it says reaches whoever asked.
+func TestGrypeWorker(t *testing.T) {
+	w, scratch := newWorker(t, sbom.WorkerOptions{Memory: grypeMemory})
+	var out bytes.Buffer
+	r, err := w.Grype(t.Context(), grypeFixture(t), sbom.GrypeAdvisories, &out)
+	if err != nil || r.Advisories != 5 || bytes.Count(out.Bytes(), []byte("\n")) != 5 {
+		t.Errorf("%v %+v", err, r)
+	}
+	if _, err := w.Grype(t.Context(), grypeFixture(t, "UPDATE db_metadata SET model = 5"), sbom.GrypeAdvisories, &out); err == nil || errors.Is(err, sbom.ErrRetry) || !strings.Contains(err.Error(), "schema 6 is read") {
+		t.Error(err)
+	}
+	if _, err := w.Grype(t.Context(), filepath.Join(t.TempDir(), "absent"), sbom.GrypeAdvisories, &out); err == nil || !strings.Contains(err.Error(), "no such file") {
+		t.Error(err)
+	}
+	left(t, scratch)
+	w, scratch = newWorker(t, sbom.WorkerOptions{Memory: grypeMemory, MaxOutput: 1000})
+	if _, err := w.Grype(t.Context(), grypeFixture(t), sbom.GrypeAdvisories, &out); err == nil || !strings.Contains(err.Error(), "more than 1000 bytes") {
+		t.Error(err)
+	}
+	left(t, scratch)
+}

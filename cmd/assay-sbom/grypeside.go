@@ -14,9 +14,9 @@ import (
 
 // What a database of grype also holds, and how it is written: in the form in which it is published.
 const (
-	partAdvisories = "advisories"
-	partEPSS       = "epss" // CSV of FIRST: cve,epss,percentile
-	partKEV        = "kev"  // JSON of CISA
+	partAdvisories = sbom.GrypeAdvisories
+	partEPSS       = sbom.GrypeEPSS // CSV of FIRST: cve,epss,percentile
+	partKEV        = sbom.GrypeKEV  // JSON of CISA
 )
 
 // likelihoods writes the scores of EPSS. A database from before they were in it has none.
