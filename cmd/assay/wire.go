@@ -98,7 +98,7 @@ func (a *app) open(ctx context.Context, cfg *config.Config, log *slog.Logger) (r
 	o := policy.Options{
 		Local: r.local, Engine: set, Verifier: r.verified, Authorities: cfg.Trust(), Rules: rules(cfg),
 		QuarantineMax: time.Duration(cfg.Quarantine.Max), QuarantineGrace: time.Duration(cfg.Quarantine.Grace),
-		HeadDeny: cfg.Refusals.Head == "deny", Generator: generator, Formats: formats(cfg), SBOMKey: r.keys.sbom, Inventories: r.index, Host: publicHost(cfg),
+		HeadDeny: cfg.Refusals.Head == "deny", Generator: generator, Formats: formats(cfg), SBOMKey: r.keys.sbom, Preferences: preferences(cfg), Inventories: r.index, Host: publicHost(cfg),
 		Waivers: cfg.WaiverRules(), BreakGlass: glassTeller(r.directory, log), LogKey: r.keys.log, Clock: a.clock, Rand: a.rand, Log: log,
 	}
 	if o.Verdicts, err = verdicts(cfg, r.keys); err != nil {
@@ -157,7 +157,7 @@ func (a *app) generator(dir *directory, cfg *config.Config, log *slog.Logger) (s
 	if len(cfg.SBOM.Formats) == 0 {
 		return nil, nil
 	}
-	views, err := sbom.OpenViews(dir.views(), 0, a.clock)
+	views, err := sbom.OpenViews(dir.views(), int64(cfg.SBOM.Views), a.clock)
 	if err != nil {
 		return nil, err
 	}
@@ -179,6 +179,14 @@ func formats(cfg *config.Config) []sbom.Format {
 	list := make([]sbom.Format, len(cfg.SBOM.Formats))
 	for i, f := range cfg.SBOM.Formats {
 		list[i] = sbom.Format(f)
+	}
+	return list
+}
+
+func preferences(cfg *config.Config) []policy.SBOMPreference {
+	list := make([]policy.SBOMPreference, len(cfg.SBOM.Prefer))
+	for i, p := range cfg.SBOM.Prefer {
+		list[i] = policy.SBOMPreference{Repositories: config.Globs(p.Repositories), Authorities: config.Globs(p.Authorities)}
 	}
 	return list
 }

@@ -114,10 +114,20 @@ type Refusals struct {
 
 // SBOM configures the generator.
 type SBOM struct {
-	Worker  string   `yaml:"worker" doc:"Path of assay-sbom. Default: beside this program, then on PATH."`
-	Formats []string `yaml:"formats" enum:"spdx-json,cyclonedx-json" doc:"Documents that are attached. An empty list generates nothing."`
-	Memory  Size     `yaml:"memory" doc:"Memory limit of the worker."`
-	Timeout Duration `yaml:"timeout" doc:"Time limit per image."`
+	Worker   string           `yaml:"worker" doc:"Path of assay-sbom. Default: beside this program, then on PATH."`
+	Formats  []string         `yaml:"formats" enum:"spdx-json,cyclonedx-json" doc:"Documents that are attached. An empty list generates nothing."`
+	Memory   Size             `yaml:"memory" doc:"Memory limit of the worker."`
+	Timeout  Duration         `yaml:"timeout" doc:"Time limit per image."`
+	Views    Size             `yaml:"views" doc:"Bytes that the views of layers may take, by which an image on known layers costs less. A cache: the least used give way."`
+	OnPush   string           `yaml:"on_push" enum:"later,wait" doc:"later answers a push at once and decides when the SBOM is there; wait holds the answer back until then, at most on_push_deadline, and refuses the push of a tag that policies on contents deny."`
+	Patience Duration         `yaml:"on_push_deadline" doc:"How long on_push: wait waits. What has no answer by then is in quarantine."`
+	Prefer   []SBOMPreference `yaml:"prefer" doc:"Whose SBOMs go before the registry's own, by repository; the first match counts. Where none matches, those of every authority do."`
+}
+
+// SBOMPreference names the authorities whose SBOMs go before the registry's own.
+type SBOMPreference struct {
+	Repositories []string `yaml:"repositories" need:"yes" doc:"Patterns of the repositories."`
+	Authorities  []string `yaml:"authorities" doc:"Patterns of the authorities' names, the most preferred first. Without any it is nobody's."`
 }
 
 // Log configures the log.
@@ -142,7 +152,7 @@ func Default() *Config {
 		Waivers:         Waivers{Max: Duration(policy.DefaultWaiverMax)},
 		Quarantine:      Quarantine{Max: Duration(168 * time.Hour), Grace: Duration(720 * time.Hour)},
 		Refusals:        Refusals{Head: "allow"},
-		SBOM:            SBOM{Formats: []string{"spdx-json"}, Memory: 512 << 20, Timeout: Duration(60 * time.Second)},
+		SBOM:            SBOM{Formats: []string{"spdx-json"}, Memory: 512 << 20, Timeout: Duration(60 * time.Second), Views: 4 << 30, OnPush: "later", Patience: Duration(20 * time.Second)},
 		Verdicts:        Verdicts{Attest: "asked", Validity: Duration(168 * time.Hour)},
 		Kubernetes:      Kubernetes{Unknown: "deny"},
 		Decisions:       Decisions{Keep: Duration(2160 * time.Hour), Size: 1 << 30},

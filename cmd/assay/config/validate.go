@@ -393,12 +393,35 @@ func (v *validator) decisions() {
 	}
 }
 
+// namesAuthority reports whether a pattern matches an authority of the configuration.
+func (v *validator) namesAuthority(pattern string) bool {
+	return slices.ContainsFunc(v.c.Authorities, func(a Authority) bool { return store.Glob(pattern).Match(store.Name(a.Name)) })
+}
+
 func (v *validator) sbom() {
 	s := v.c.SBOM
 	if s.Memory < 64<<20 {
 		v.fail("sbom.memory", "512MiB suits most images", "%s is too little to read an image", s.Memory)
 	}
 	v.within("sbom.timeout", s.Timeout, time.Second, time.Hour)
+	if s.Views < 16<<20 {
+		v.fail("sbom.views", "4GiB is the default", "%s is too little to keep what is known of layers", s.Views)
+	}
+	v.within("sbom.on_push_deadline", s.Patience, time.Second, 5*time.Minute)
+	if s.OnPush == "wait" && len(s.Formats) == 0 {
+		v.warn("sbom.on_push", "list spdx-json in sbom.formats", "pushes wait for SBOMs, and none is made")
+	}
+	for i, p := range s.Prefer {
+		path := fmt.Sprintf("sbom.prefer[%d]", i)
+		v.globs(path+".repositories", p.Repositories)
+		for j, pattern := range p.Authorities {
+			if !ValidName(strings.ReplaceAll(pattern, "*", "x")) {
+				v.fail(fmt.Sprintf("%s.authorities[%d]", path, j), `write a name, or a pattern such as "ci-*"`, "%q names no authority", clip(pattern))
+			} else if !v.namesAuthority(pattern) {
+				v.warn(fmt.Sprintf("%s.authorities[%d]", path, j), "", "no authority of this configuration is called %q; one that is added at run time may be", clip(pattern))
+			}
+		}
+	}
 	for i, f := range s.Formats {
 		if slices.Contains(s.Formats[:i], f) {
 			v.fail(fmt.Sprintf("sbom.formats[%d]", i), "remove it", "%q is listed twice", f)
