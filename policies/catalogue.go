@@ -98,6 +98,7 @@ func codesOfContents() []Code {
 		{"license.unknown", "What is known of the SBOM tells no licences.", "attest an SBOM that names licences, or have the registry make it"},
 		{"license.unlicensed", "Packages have no licence that is known.", "find out the licences and attest an SBOM that names them"},
 		{"sbom.diff_ids", "The layers' uncompressed digests are not those that the configuration names.", "build and push the image again"},
+		{"sbom.drift", "What a client's SBOM declares differs from what the registry found by more than the policy allows, or was not compared yet.", "attest an SBOM of what was pushed"},
 		{"sbom.failed", "The registry could not make the SBOM.", "attach an SBOM made at the build"},
 		{"sbom.format", "The SBOM has a format that the policy does not accept.", "attach an SBOM in an accepted format"},
 		{"sbom.missing", "The image has no SBOM yet.", "wait until the registry made it, or attach one"},

@@ -2,7 +2,7 @@ package assay_test
 
 import data.assay
 
-defaults := {"origins": ["attested", "attached", "generated"], "formats": []}
+defaults := {"origins": ["attested", "attached", "generated"], "formats": [], "max_absent": -1, "max_undeclared": -1}
 
 subject := {"kind": "image", "repository": "acme/app", "digest": "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"}
 
@@ -69,3 +69,36 @@ test_images_only[kind] if {
 	count(codes) == 0 with input as document
 	count(assay.admit.obligations) == 0 with input as document
 }
+
+both := object.union(found, {"origin": "attested", "origins": ["attested", "generated"]})
+
+differing := object.union(both, {"drift": {"declared": "attested", "absent": 2, "undeclared": 7, "absent_top": ["pkg:npm/a@1", "pkg:npm/b@1"], "undeclared_top": ["pkg:npm/c@1"]}})
+
+test_drift_is_not_asked_about if count(codes) == 0 with input as ask(differing, {})
+
+test_drift_within_bounds if count(codes) == 0 with input as ask(differing, {"max_absent": 2, "max_undeclared": 7})
+
+test_drift_of_what_is_absent if {
+	codes == {"sbom.drift"} with input as ask(differing, {"max_absent": 1})
+	some r in assay.admit.deny with input as ask(differing, {"max_absent": 1})
+	contains(r.msg, "declares 2 packages that are not in it, and at most 1 may be: pkg:npm/a@1, pkg:npm/b@1.")
+}
+
+test_drift_of_what_is_undeclared if {
+	codes == {"sbom.drift"} with input as ask(differing, {"max_undeclared": 0})
+	some r in assay.admit.deny with input as ask(differing, {"max_undeclared": 0})
+	contains(r.msg, "has 7 packages that its attested SBOM does not declare, and at most 0 may be: pkg:npm/c@1 and more.")
+}
+
+test_drift_waits_for_both if {
+	codes == {"sbom.drift"} with input as ask(both, {"max_absent": 0})
+	not wants_one with input as ask(both, {"max_absent": 0})
+	alone := object.union(found, {"origin": "attested", "origins": ["attested"]})
+	codes == {"sbom.drift"} with input as ask(alone, {"max_absent": 0})
+	wants_one with input as ask(alone, {"max_absent": 0})
+	given_up := object.union(alone, {"failed": "no."})
+	codes == {"sbom.drift"} with input as ask(given_up, {"max_undeclared": 0})
+	not wants_one with input as ask(given_up, {"max_undeclared": 0})
+}
+
+test_drift_of_nothing_declared if count(codes) == 0 with input as ask(object.union(found, {"origins": ["generated"]}), {"max_absent": 0, "max_undeclared": 0})

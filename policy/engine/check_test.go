@@ -92,7 +92,7 @@ func TestCheck(t *testing.T) {
 	}
 	p := Policy{Name: "sbom", Repositories: store.Globs{"**"}, Source: source}
 	found, wrong, err := Check(t.Context(), []Policy{p})
-	if err != nil || len(wrong) != 0 || len(found) != 1 || found[0].Title != "sbom" || !found[0].Entries["admit"].Reads.Has("sbom") || len(found[0].Declared) != 2 ||
+	if err != nil || len(wrong) != 0 || len(found) != 1 || found[0].Title != "sbom" || !found[0].Entries["admit"].Reads.Has("sbom") || len(found[0].Declared) != 4 ||
 		strings.Join(found[0].Entries["admit"].Outputs, " ") != "deny obligations" {
 		t.Errorf("%+v, %v, %v", found, wrong, err)
 	}
