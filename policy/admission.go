@@ -69,6 +69,7 @@ type Admission struct {
 	uploads sessions
 	flights flights
 	images  imageCache
+	pulls   pulls
 
 	manifests parsedCache // of all but indexes
 	indexes   parsedCache
@@ -88,7 +89,7 @@ func New(ctx context.Context, o Options) (*Admission, error) {
 	for range o.Targets {
 		a.told.each = append(a.told.each, make(chan struct{}, 1))
 	}
-	a.uploads.clock = o.Clock
+	a.uploads.clock, a.pulls.wake = o.Clock, make(chan struct{}, 1)
 	if err := a.loadTrust(ctx); err != nil {
 		return nil, err
 	}

@@ -118,7 +118,7 @@ func (a *Admission) explain(s store.Snapshot, p Principal, repo store.Name, ref 
 		e.Authorities = append(e.Authorities, au.Name)
 	}
 	if p.Roles(repo).Has(rolesWriting) {
-		e.Pushers = det.Pushers
+		e.Pushers, e.Pulls = det.Pushers, a.pullsOf(s.Records, store.Item{Repository: repo, Digest: rec.Digest})
 	}
 	if (rec.State == store.StateQuarantined || rec.State == store.StatePending) && !det.EverAdmitted {
 		e.ExpiresAt = det.Clock.Add(a.o.QuarantineMax)

@@ -23,7 +23,11 @@ func (v *view) StatManifest(ctx context.Context, repo store.Name, ref store.Refe
 
 // Manifest answers GET: what is admitted, or what the caller's roles let through.
 func (v *view) Manifest(ctx context.Context, repo store.Name, ref store.Reference) (*store.Manifest, error) {
-	return v.manifest(ctx, repo, ref, false)
+	m, err := v.manifest(ctx, repo, ref, false)
+	if err == nil {
+		v.a.pulls.count(repo, m.Digest)
+	}
+	return m, err
 }
 
 func (v *view) manifest(ctx context.Context, repo store.Name, ref store.Reference, head bool) (*store.Manifest, error) {

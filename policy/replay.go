@@ -43,10 +43,15 @@ type ReplayReport struct {
 	NewlyDenied  int       `json:"newly_denied"`
 	NewlyAllowed int       `json:"newly_allowed"`
 	OtherReason  int       `json:"other_reason"`
+	// PullsDenied is how often those that would newly be denied were pulled within the last seven days, or since PullsSince, when counting began, where that is later. Pulls that
+	// PullsUncounted are missing for want of room, since the start.
+	PullsDenied    uint64    `json:"pulls_denied"`
+	PullsSince     time.Time `json:"pulls_since,omitzero"`
+	PullsUncounted uint64    `json:"pulls_uncounted,omitempty"`
 	// Unanswered are those of Denied for which a policy gave no answer; Failed could not be looked at.
 	Unanswered int `json:"unanswered,omitempty"`
 	Failed     int `json:"failed,omitempty"`
-	// What pulls would notice: tags that would show nothing or something older than now, and those that would move on. Pulls are not counted by the registry.
+	// What pulls would notice, too: tags that would show nothing or something older than now, and those that would move on.
 	TagsHidden int                `json:"tags_hidden"`
 	TagsShown  int                `json:"tags_shown"`
 	Reasons    []ReplayReason     `json:"reasons"` // by policy and code, the most frequent first
@@ -79,7 +84,8 @@ type ReplayDifference struct {
 	Code       string       `json:"code,omitempty"`
 	Reason     string       `json:"reason,omitempty"`
 	Remedy     string       `json:"remedy,omitempty"`
-	Was        string       `json:"was,omitempty"` // of other_reason: the code in force
+	Was        string       `json:"was,omitempty"`   // of other_reason: the code in force
+	Pulls      *PullView    `json:"pulls,omitempty"` // of newly_denied
 }
 
 // Limits of a report.
@@ -140,6 +146,12 @@ func (a *Admission) Replay(ctx context.Context, p Principal, candidate Engine, o
 		Candidate: candidate.Revision(), Against: now.engine.Revision(), At: a.now(), Reasons: []ReplayReason{}, Examples: []ReplayDifference{},
 		seen: map[replayKey]int{}, told: map[Difference]int{},
 	}}
+	if err := a.local.View(ctx, func(s store.Snapshot) error {
+		r.report.PullsSince, r.report.PullsUncounted = pullsCounted(s.Records), a.pulls.lost.Load()
+		return nil
+	}); err != nil {
+		return nil, err
+	}
 	if err := r.run(ctx); err != nil {
 		return nil, err
 	}
@@ -350,7 +362,8 @@ func (r *replay) known(i store.Item) bool {
 type replayed struct {
 	before, after *verdict
 	index, listed bool
-	shown         []string // tags that show it now
+	pulls         *PullView // of what would newly be denied
+	shown         []string  // tags that show it now
 	tags          []replayedTag
 }
 
@@ -380,6 +393,9 @@ func (r *replay) decide(ctx context.Context, tx *store.Txn, s *subjectManifest, 
 		}
 	} else {
 		o.before = &verdict{state: s.rec.State, code: s.det.Code, reason: s.det.Reason, remedy: s.det.Remedy}
+	}
+	if o.before.state == store.StateAdmitted && o.after.state != store.StateAdmitted {
+		o.pulls = r.a.pullsOf(tx.Records, i)
 	}
 	return r.tags(ctx, tx, &again, o)
 }
@@ -447,8 +463,10 @@ func (p *ReplayReport) add(i store.Item, o *replayed, examples int) {
 	reason := o.after
 	switch {
 	case was && !is:
-		e.Difference = NewlyDenied
-		p.NewlyDenied++
+		e.Difference, e.Pulls = NewlyDenied, o.pulls
+		if p.NewlyDenied++; o.pulls != nil {
+			p.PullsDenied += o.pulls.Week
+		}
 	case !was && is:
 		e.Difference, reason = NewlyAllowed, o.before
 		p.NewlyAllowed++

@@ -28,6 +28,7 @@ type Explanation struct {
 	DecidedAt    time.Time     `json:"decided_at,omitzero"`
 	EvidenceKept int           `json:"evidence_kept"`     // evidence manifests that are known for the digest
 	Waivers      []WaiverView  `json:"waivers,omitempty"` // about it, also those that do not count
+	Pulls        *PullView     `json:"pulls,omitempty"`   // for writers, if there were any
 }
 
 // TagView is both sides of a tag.

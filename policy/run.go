@@ -25,6 +25,7 @@ func (a *Admission) Run(ctx context.Context) error {
 	workers.Go(func() { a.runIngest(ctx) })
 	workers.Go(func() { a.runVSA(ctx) })
 	workers.Go(func() { a.runNotify(ctx) })
+	workers.Go(func() { a.runPulls(ctx) })
 	tick := time.NewTicker(period)
 	defer tick.Stop()
 	minutes := 0
@@ -338,6 +339,7 @@ func (a *Admission) forget(ctx context.Context, i store.Item) error {
 			w.detach(s)
 		}
 		tx.DropAlternate(i.Repository, s.det.Alternate)
+		tx.Space(spacePulls).Delete(itemKey("", i))
 		tx.DropManifest(i.Repository, i.Digest)
 		tx.DropUnused(i.Digest)
 		return nil

@@ -211,6 +211,7 @@ func (a *Admission) loadTrust(ctx context.Context) error {
 		}
 		n.seal(tx)
 		n.sealAuthorities(tx)
+		countPullsFrom(tx, a.now())
 		tx.AfterCommit(func() { a.publish(n) })
 		return nil
 	})

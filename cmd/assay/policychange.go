@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/cmd/assay/config"
@@ -159,6 +160,11 @@ func (a *app) replayed(r *policy.ReplayReport) error {
 		r.Manifests, r.Allowed, r.Denied, r.NewlyDenied, r.NewlyAllowed, r.OtherReason, r.TagsHidden, r.TagsShown); err != nil {
 		return err
 	}
+	if r.NewlyDenied > 0 {
+		if err := a.say("what would newly be denied was pulled %s", pulledTimes(r)); err != nil {
+			return err
+		}
+	}
 	if r.Unanswered+r.Failed > 0 {
 		if err := a.say("%d without an answer of some policy, %d that could not be looked at", r.Unanswered, r.Failed); err != nil {
 			return err
@@ -192,6 +198,18 @@ func (a *app) replayed(r *policy.ReplayReport) error {
 	return nil
 }
 
+// pulledTimes is how often what would newly be denied was pulled, and how much that says.
+func pulledTimes(r *policy.ReplayReport) string {
+	text := fmt.Sprintf("%d times in the last 7 days", r.PullsDenied)
+	if r.At.Sub(r.PullsSince) < 7*24*time.Hour {
+		text = fmt.Sprintf("%d times since %s, when counting began", r.PullsDenied, moment(r.PullsSince))
+	}
+	if r.PullsUncounted > 0 {
+		text += fmt.Sprintf(" (%d pulls of whatever images were too many to count)", r.PullsUncounted)
+	}
+	return text
+}
+
 func example(word string, e policy.ReplayDifference) string {
 	name := string(e.Repository) + "@" + string(e.Digest)
 	if e.Tag != "" {
@@ -200,6 +218,9 @@ func example(word string, e policy.ReplayDifference) string {
 		name = fmt.Sprintf("%s:%s (%s)", e.Repository, strings.Join(e.Tags, ", "), short(string(e.Digest)))
 	}
 	text := fmt.Sprintf("\n%s  %s", word, printable(name))
+	if e.Pulls != nil {
+		text += fmt.Sprintf("  pulled %d times, last %s", e.Pulls.Week, moment(e.Pulls.Last))
+	}
 	if e.Reason != "" {
 		text += fmt.Sprintf("\n  %s  %s", printable(e.Code), printable(e.Reason))
 	}
@@ -270,7 +291,12 @@ configuration change.`,
 				return err
 			}
 			return a.print(made.Raw, func() error {
-				return a.say("in force: revision %d (%s); %d newly denied, %d newly allowed", made.Value.Set.Revision, short(made.Value.Set.Digest), made.Value.Report.NewlyDenied, made.Value.Report.NewlyAllowed)
+				r := made.Value.Report
+				pulled := ""
+				if r.NewlyDenied > 0 {
+					pulled = ", pulled " + pulledTimes(r)
+				}
+				return a.say("in force: revision %d (%s); %d newly denied%s, %d newly allowed", made.Value.Set.Revision, short(made.Value.Set.Digest), r.NewlyDenied, pulled, r.NewlyAllowed)
 			})
 		},
 	}

@@ -311,15 +311,18 @@ func (o rollout) ActivatePolicies(ctx context.Context, p policy.Principal, maxNe
 
 // tooMany refuses an activation in one sentence, with an example.
 func tooMany(r *policy.ReplayReport, limit int) error {
-	example := ""
+	example, pulled := "", ""
+	if r.NewlyDenied > 0 {
+		pulled = " (pulled " + pulledTimes(r) + ")"
+	}
 	for _, e := range r.Examples {
 		if e.Difference == policy.NewlyDenied || e.Difference == policy.TagHidden {
 			example = fmt.Sprintf(", such as %s@%s (%s)", e.Repository, short(string(e.Digest)), e.Code)
 			break
 		}
 	}
-	return store.Errorf(store.CodeConflict, "it would newly deny %d of %d manifests and hide %d tags%s, and at most %d are allowed; see assay policy replay --staged, then repair or waive them, or raise --max-newly-denied",
-		r.NewlyDenied+r.Failed, r.Manifests, r.TagsHidden, example, limit)
+	return store.Errorf(store.CodeConflict, "it would newly deny %d of %d manifests%s and hide %d tags%s, and at most %d are allowed; see assay policy replay --staged, then repair or waive them, or raise --max-newly-denied",
+		r.NewlyDenied+r.Failed, r.Manifests, pulled, r.TagsHidden, example, limit)
 }
 
 // RollBackPolicies is [server.Policies].

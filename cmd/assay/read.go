@@ -246,6 +246,9 @@ func (a *app) explained(repository string, e *policy.Explanation, wide bool) err
 	field("remedy", "%s", e.Remedy)
 	field("trusted here", "%s", orNone(strings.Join(e.Authorities, ", ")))
 	field("pushed by", "%s", strings.Join(e.Pushers, ", "))
+	if p := e.Pulls; p != nil {
+		field("pulled", "%d times in the last 7 days, last %s", p.Week, moment(p.Last))
+	}
 	field("first seen", "%s", moment(e.FirstSeen))
 	field("expires", "%s", moment(e.ExpiresAt))
 	field("decided", "%s", moment(e.DecidedAt))
