@@ -255,3 +255,30 @@ func imageOf(s store.SpaceReader, n uint32) (image store.Item, held bool, err er
 func Pending(r store.Records, limit int) int {
 	return len(r.Space(space).Scan([]byte("q"), []byte("r"), limit))
 }
+
+// Queued lists at most limit images whose inventory waits in the queue, after a given one (the zero Item: from the beginning), in byte order.
+func Queued(r store.Records, after store.Item, limit int) ([]store.Item, error) {
+	from := []byte("q")
+	if after.Repository != "" {
+		from = append(imageKey('q', after), 0)
+	}
+	var list []store.Item
+	s := r.Space(space)
+	for len(list) < limit {
+		page := s.Scan(from, []byte("r"), limit)
+		for _, p := range page {
+			image, ok := imageIn(p.Key)
+			if !ok || len(p.Value) == 0 {
+				return nil, damaged("queue record")
+			}
+			if p.Value[0] == opPut && len(list) < limit {
+				list = append(list, image)
+			}
+		}
+		if len(page) < limit {
+			break
+		}
+		from = append(page[len(page)-1].Key, 0)
+	}
+	return list, nil
+}
