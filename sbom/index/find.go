@@ -50,6 +50,7 @@ const (
 	maxMatched    = 100     // packages of a match
 	maxLicenses   = 1000    // that a pattern may select
 	maxUncompared = 20
+	maxFew        = 4096 // versions that are looked for one by one
 	maxPattern    = 1024
 )
 
@@ -90,6 +91,7 @@ type finder struct {
 	names    nameGlob
 	ranged   Range
 	versions *roaring.Bitmap // those that were asked for
+	few      []uint32        // the same, if they are few
 	known    map[uint32]PackageVersion
 }
 
@@ -298,6 +300,9 @@ func (f *finder) within() (*roaring.Bitmap, error) {
 
 // collect fills the page.
 func (f *finder) collect(images *roaring.Bitmap, after uint32) error {
+	if f.versions.GetCardinality() <= maxFew {
+		f.few = f.versions.ToArray()
+	}
 	it := images.Iterator()
 	it.AdvanceIfNeeded(after + 1)
 	for examined := 0; it.HasNext(); examined++ {
@@ -333,20 +338,33 @@ func (f *finder) match(image store.Item) (Match, error) {
 		return m, err
 	}
 	m.Origin = forward.origin
-	set, err := decodeSet(f.s.Get(textKey('s', forward.set)))
-	if err != nil {
-		return m, err
-	}
-	for _, id := range set {
-		if len(m.Packages) < maxMatched && f.versions.Contains(id) {
-			v, err := f.version(id)
-			if err != nil {
-				return m, err
-			}
-			m.Packages = append(m.Packages, v)
+	set := startRising(reader{b: f.s.Get(textKey('s', forward.set))})
+	wanted := f.few
+	for id, more := set.next(); more && len(m.Packages) < maxMatched; id, more = set.next() {
+		if !f.chosen(id, &wanted) {
+			continue
 		}
+		v, err := f.version(id)
+		if err != nil {
+			return m, err
+		}
+		m.Packages = append(m.Packages, v)
+	}
+	if set.bad {
+		return m, damaged("set of packages")
 	}
 	return m, nil
+}
+
+// chosen reports whether a version was asked for. It is called with rising numbers; few are those of f.few that are left.
+func (f *finder) chosen(id uint32, few *[]uint32) bool {
+	if f.few == nil {
+		return f.versions.Contains(id)
+	}
+	for len(*few) > 0 && (*few)[0] < id {
+		*few = (*few)[1:]
+	}
+	return len(*few) > 0 && (*few)[0] == id
 }
 
 func (f *finder) version(id uint32) (PackageVersion, error) {

@@ -10,8 +10,8 @@ import (
 	"github.com/assay-registry/assay/store"
 )
 
-// batchImages is how many images one commit of the index takes in: more would keep other writers waiting.
-const batchImages = 128
+// batchImages is how many images one commit of the index takes in: more would keep other writers waiting, and an image that comes meanwhile waits for two commits.
+const batchImages = 64
 
 // batchVersions is about how many package versions it takes in.
 const batchVersions = 64 << 10

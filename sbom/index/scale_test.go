@@ -1,7 +1,9 @@
 package index_test
 
 import (
+	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -28,14 +30,14 @@ const (
 // scale is how much of an estate a run makes.
 type scale struct{ images, packages, names, batch, queries, pushed int }
 
-// TestOnDisk builds the index of many images on bbolt, most of them in large commits, the last ones as pushes do; measures sizes, queries and pushes; compares
+// TestOnDisk builds the index of many images on bbolt, most of them in commits of as many images as a fold takes, the last ones as pushes do; measures sizes, queries and pushes; compares
 // counts with a scan of every image, and the answers about a sample with a scan of its inventories; and checks it. In the long run, with 100,000 images of 500 packages, the bars must hold:
 // ASSAY_TEST_LONG=1 go test ./sbom/index -run OnDisk -v -timeout 60m. Times are CPU time: other processes do not count.
 func TestOnDisk(t *testing.T) {
 	size := scale{images: 1024, packages: 60, names: 600, batch: 512, queries: 20, pushed: 40}
 	long := os.Getenv("ASSAY_TEST_LONG") != ""
 	if long {
-		size = scale{images: 100_000, packages: 500, names: 20_000, batch: 5000, queries: 1000, pushed: 2000}
+		size = scale{images: 100_000, packages: 500, names: 20_000, batch: 64, queries: 1000, pushed: 2000}
 	}
 	file := filepath.Join(t.TempDir(), "meta.db")
 	kv, err := bolt.Open(file, bolt.Options{Fatal: func(err error) { t.Error(err) }})
@@ -48,7 +50,7 @@ func TestOnDisk(t *testing.T) {
 	l.report("pushing", l.push)
 	l.compare()
 	slowest := l.latencies()
-	l.report("checking", l.check)
+	l.report("checking", l.checked)
 	if err := kv.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +150,7 @@ func (l *load) fill() {
 	}
 }
 
-// push puts images and folds them, a tenth each alone, as they come, and the others as a backlog.
+// push puts images and folds them: a tenth of them each alone, as it comes, and the others as a backlog.
 func (l *load) push() {
 	var alone []time.Duration
 	for range l.size.pushed / 10 {
@@ -244,6 +246,40 @@ func (l *load) latencies() (slowest time.Duration) {
 	return slowest
 }
 
+// checked checks the index, and the sample against its documents.
+func (l *load) checked() {
+	runtime.GC()
+	peak := &peak{Context: l.ctx}
+	compared := 0
+	problems, err := index.Check(peak, l.local, func(_ context.Context, image store.Item, _ index.Origin) (*sbom.Inventory, error) {
+		inv := l.sample[image]
+		if inv == nil {
+			return nil, index.ErrUnread
+		}
+		compared++
+		return inv, nil
+	}, 20)
+	if err != nil || len(problems) > 0 || compared != len(l.sample) {
+		l.Errorf("%v %v; compared %d of %d documents", err, problems, compared, len(l.sample))
+	}
+	l.Logf("checked all records, and %d documents; heap at most %d MiB, of which the test's own %d", compared, peak.most>>20, peak.first>>20)
+}
+
+// peak is a context that looks at the heap whenever it is asked, which the check does in each snapshot.
+type peak struct {
+	context.Context
+	first, most uint64 // bytes
+}
+
+func (p *peak) Err() error {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	if p.most = max(p.most, m.HeapAlloc); p.first == 0 {
+		p.first = m.HeapAlloc
+	}
+	return p.Context.Err()
+}
+
 // sizes reports what the index takes, by class of records, as the file is and compacted, and returns the last per posting.
 func (l *load) sizes(file string) float64 {
 	postings := float64(l.n * l.size.packages)
@@ -268,7 +304,7 @@ func (l *load) sizes(file string) float64 {
 		l.Fatal(err)
 	}
 	large, small := l.fileSize(file), l.fileSize(compacted)
-	l.Logf("file: %.2f bytes per posting, of which free pages %.2f; compacted %.2f", large/postings, float64(free)/postings, small/postings)
+	l.Logf("file: %.2f bytes per posting, of which %.2f in use and %.2f free pages; compacted %.2f", large/postings, (large-float64(free))/postings, float64(free)/postings, small/postings)
 	return small / postings
 }
 
@@ -294,7 +330,8 @@ func (l *load) classes(db *bbolt.DB, postings float64) {
 	}); err != nil {
 		l.Fatal(err)
 	}
-	for name, c := range classes {
+	for _, name := range slices.Sorted(maps.Keys(classes)) {
+		c := classes[name]
 		l.Logf("%c: %d records, %.2f and %.2f bytes of keys and values per posting", name, c.records, float64(c.keys)/postings, float64(c.values)/postings)
 	}
 }
