@@ -38,6 +38,14 @@ type ContentList struct {
 	Repository store.Name   `json:"repository"`
 	Digest     store.Digest `json:"digest"`
 	*index.Entry
+	Drift *DriftInput `json:"drift,omitempty"` // what a client declares against what the registry found, once both are there
+}
+
+// ContentDrift is the drift of one image.
+type ContentDrift struct {
+	Repository store.Name   `json:"repository"`
+	Digest     store.Digest `json:"digest"`
+	*ContentsDrift
 }
 
 // noInventory is the answer about an image of which nothing is indexed.
@@ -70,7 +78,24 @@ func (a *Admission) mayAsk(p Principal) error {
 
 // Contents lists what an image contains. Of an image of several platforms, platform (os/architecture[/variant]) says which is meant. Errors: as for a GET of the
 // image; CodeInvalid where a platform must be chosen; CodeNotFound where nothing is indexed.
-func (a *Admission) Contents(ctx context.Context, p Principal, r ImageRef, platform string) (e *index.Entry, err error) {
+func (a *Admission) Contents(ctx context.Context, p Principal, r ImageRef, platform string) (list *ContentList, err error) {
+	err = a.local.View(ctx, func(s store.Snapshot) error {
+		e, err := a.contents(s, p, r, platform)
+		if err != nil {
+			return err
+		}
+		list = &ContentList{Repository: e.Image.Repository, Digest: e.Image.Digest, Entry: e}
+		read, err := readIngested(s.Records, e.Image)
+		if read != nil && read.Drift != nil {
+			list.Drift = read.Drift.input()
+		}
+		return err
+	})
+	return list, err
+}
+
+// entry is what one image contains.
+func (a *Admission) entry(ctx context.Context, p Principal, r ImageRef, platform string) (e *index.Entry, err error) {
 	err = a.local.View(ctx, func(s store.Snapshot) error {
 		e, err = a.contents(s, p, r, platform)
 		return err
@@ -78,34 +103,71 @@ func (a *Admission) Contents(ctx context.Context, p Principal, r ImageRef, platf
 	return e, err
 }
 
+// DriftContents says how what a client declares about an image differs from what the registry found in it. Errors: as for Contents; CodeNotFound where there are not both.
+func (a *Admission) DriftContents(ctx context.Context, p Principal, r ImageRef, platform string) (out *ContentDrift, err error) {
+	err = a.local.View(ctx, func(s store.Snapshot) error {
+		i, err := a.contentsOf(s, p, r, platform)
+		if err != nil {
+			return err
+		}
+		read, err := readIngested(s.Records, i)
+		if err != nil {
+			return err
+		}
+		waits := s.Space(ingestSpace).Get(ingestKey('q', i)) != nil
+		switch {
+		case read != nil && read.Drift != nil:
+			out = &ContentDrift{i.Repository, i.Digest, read.Drift}
+			return nil
+		case waits:
+			return store.Errorf(store.CodeNotFound, "the SBOMs of %s are being read; ask again in a moment", i.Digest)
+		case read == nil || read.Declared == "":
+			return store.Errorf(store.CodeNotFound, "nobody declared what is in %s: no SBOM is attached to it but the registry's own, if any", i.Digest)
+		case read.Failed != "":
+			return store.Errorf(store.CodeNotFound, "the SBOMs of %s cannot be compared: %s", i.Digest, read.Failed)
+		}
+		return store.Errorf(store.CodeNotFound, "the registry has made no SBOM of %s, so that there is nothing to hold the declared one against; it makes one when the image is admitted", i.Digest)
+	})
+	return out, err
+}
+
 func (a *Admission) contents(s store.Snapshot, p Principal, r ImageRef, platform string) (*index.Entry, error) {
-	if err := a.mayExplain(p, r.Repository); err != nil {
+	i, err := a.contentsOf(s, p, r, platform)
+	if err != nil {
 		return nil, err
+	}
+	e, err := index.Image(s.Records, i)
+	if err == nil && e == nil {
+		err = noInventory(i.Digest)
+	}
+	return e, err
+}
+
+// contentsOf finds the one image that a question about contents means, if the caller could GET it.
+func (a *Admission) contentsOf(s store.Snapshot, p Principal, r ImageRef, platform string) (store.Item, error) {
+	if err := a.mayExplain(p, r.Repository); err != nil {
+		return store.Item{}, err
 	}
 	d, _, err := resolve(s, r.Repository, r.Reference)
 	if err != nil {
-		return nil, err
+		return store.Item{}, err
 	}
 	rec, err := s.Manifest(r.Repository, d)
 	switch {
 	case err != nil:
-		return nil, err
+		return store.Item{}, err
 	case rec == nil || !known404(p, r.Repository, rec):
-		return nil, unknownManifest()
+		return store.Item{}, unknownManifest()
 	case !a.mayGet(s, p, r.Repository, rec):
-		return nil, refusal(r.Repository, rec, r.Reference)
+		return store.Item{}, refusal(r.Repository, rec, r.Reference)
 	}
 	if rec.Kind == store.KindIndex {
 		if d, err = choosePlatform(s, d, rec, platform); err != nil {
-			return nil, err
+			return store.Item{}, err
 		}
-		return a.contents(s, p, ImageRef{r.Repository, store.Reference{Digest: d}}, "")
+		return a.contentsOf(s, p, ImageRef{r.Repository, store.Reference{Digest: d}}, "")
 	}
-	e, err := index.Image(s.Records, store.Item{Repository: r.Repository, Digest: d})
-	if err == nil && e == nil {
-		err = noInventory(d)
-	}
-	return e, err
+	return store.Item{Repository: r.Repository, Digest: d}, nil
 }
 
 // choosePlatform finds the one image of an index that is meant.
@@ -139,7 +201,7 @@ func choosePlatform(s store.Snapshot, d store.Digest, rec *store.ManifestRecord,
 
 // WhyContents says where a package was found and what needs it, from the document that the index was made of.
 func (a *Admission) WhyContents(ctx context.Context, p Principal, r ImageRef, platform, pattern, versions string) ([]index.Reason, error) {
-	e, err := a.Contents(ctx, p, r, platform)
+	e, err := a.entry(ctx, p, r, platform)
 	if err != nil {
 		return nil, err
 	}
@@ -174,11 +236,11 @@ func (a *Admission) FindPackages(ctx context.Context, repo store.Name, d store.D
 
 // DiffContents says what an image contains that another does not, and the reverse.
 func (a *Admission) DiffContents(ctx context.Context, p Principal, from, to ImageRef, platform string) (*index.Difference, error) {
-	x, err := a.Contents(ctx, p, from, platform)
+	x, err := a.entry(ctx, p, from, platform)
 	if err != nil {
 		return nil, err
 	}
-	y, err := a.Contents(ctx, p, to, platform)
+	y, err := a.entry(ctx, p, to, platform)
 	if err != nil {
 		return nil, err
 	}

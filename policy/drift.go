@@ -15,18 +15,18 @@ const (
 
 // ContentsDrift is how what a client's SBOM declares about an image differs from what the registry found in it, by name and version of packages.
 type ContentsDrift struct {
-	Declared   string   `json:"declared"`                  // the origin of the declared SBOM: attested, attached
-	Signer     string   `json:"signer,omitempty"`          // the authority that proved it
-	Absent     int      `json:"absent"`                    // packages that are declared and were not found
-	Undeclared int      `json:"undeclared"`                // packages that were found and are not declared
-	AbsentList []string `json:"absent_list,omitempty"`     // the first 100 of them: package URLs, or names and versions
-	FoundList  []string `json:"undeclared_list,omitempty"` // the same
+	Declared       string   `json:"declared"`                  // the origin of the declared SBOM: attested, attached
+	Signer         string   `json:"signer,omitempty"`          // the authority that proved it
+	Absent         int      `json:"absent"`                    // packages that are declared and were not found
+	Undeclared     int      `json:"undeclared"`                // packages that were found and are not declared
+	AbsentList     []string `json:"absent_list,omitempty"`     // the first 100 of them: package URLs, or names and versions
+	UndeclaredList []string `json:"undeclared_list,omitempty"` // the same
 }
 
 // driftOf compares two documents.
 func driftOf(source sbomSource, declared, found *sbom.Inventory) *ContentsDrift {
 	absent, undeclared := sbom.Drift(declared, found)
-	return &ContentsDrift{Declared: source.origin, Signer: source.signer, Absent: len(absent), Undeclared: len(undeclared), AbsentList: packageNames(absent), FoundList: packageNames(undeclared)}
+	return &ContentsDrift{Declared: source.origin, Signer: source.signer, Absent: len(absent), Undeclared: len(undeclared), AbsentList: packageNames(absent), UndeclaredList: packageNames(undeclared)}
 }
 
 func packageNames(list []sbom.Package) (names []string) {
@@ -44,5 +44,5 @@ func packageNames(list []sbom.Package) (names []string) {
 // input is what policies are told.
 func (d *ContentsDrift) input() *DriftInput {
 	return &DriftInput{Declared: d.Declared, Absent: d.Absent, Undeclared: d.Undeclared,
-		AbsentTop: d.AbsentList[:min(len(d.AbsentList), maxDriftTold)], UndeclaredTop: d.FoundList[:min(len(d.FoundList), maxDriftTold)]}
+		AbsentTop: d.AbsentList[:min(len(d.AbsentList), maxDriftTold)], UndeclaredTop: d.UndeclaredList[:min(len(d.UndeclaredList), maxDriftTold)]}
 }

@@ -91,7 +91,9 @@ func TestSBOMsOfEveryConvention(t *testing.T) {
 	}{
 		{"referrer, SPDX", "", func(k *kit, i image) { k.attachSBOM(i, sbom.MediaTypeSPDX, sbom.MediaTypeSPDX, spdx(purl)) }},
 		{"referrer, SPDX as text", "", func(k *kit, i image) { k.attachSBOM(i, "text/spdx+json", "text/spdx+json", spdx(purl)) }},
-		{"referrer, CycloneDX", "", func(k *kit, i image) { k.attachSBOM(i, sbom.MediaTypeCycloneDX, sbom.MediaTypeCycloneDX, cyclone(purl)) }},
+		{"referrer, CycloneDX", "", func(k *kit, i image) {
+			k.attachSBOM(i, sbom.MediaTypeCycloneDX, sbom.MediaTypeCycloneDX, cyclone(purl))
+		}},
 		{"referrer, CycloneDX in XML", "", func(k *kit, i image) {
 			k.attachSBOM(i, "application/vnd.cyclonedx+xml", "application/vnd.cyclonedx+xml", `<bom xmlns="http://cyclonedx.org/schema/bom/1.5" version="1"><components><component type="library"><name>left-pad</name><version>1.0.0</version><purl>`+purl+`</purl></component></components></bom>`)
 		}},

@@ -65,7 +65,7 @@ func (c *call) administer(routeErr error) error {
 		return c.insight(c.h.options.Insight)
 	case EndpointTrustStatus, EndpointTrustUpdate, EndpointTrustImport:
 		return c.followed()
-	case EndpointSBOMQuery, EndpointSBOMPackages, EndpointSBOMWhy, EndpointSBOMDiff:
+	case EndpointSBOMQuery, EndpointSBOMPackages, EndpointSBOMWhy, EndpointSBOMDiff, EndpointSBOMDrift:
 		return c.contents(c.h.options.Contents)
 	case EndpointReport:
 		return c.report(c.h.options.Report)

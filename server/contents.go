@@ -14,12 +14,13 @@ import (
 // CodeManifestUnknown, CodeNameUnknown, CodeUnauthorized.
 type Contents interface {
 	QueryContents(ctx context.Context, p policy.Principal, q index.Query) (index.Page, error)
-	Contents(ctx context.Context, p policy.Principal, r policy.ImageRef, platform string) (*index.Entry, error)
+	Contents(ctx context.Context, p policy.Principal, r policy.ImageRef, platform string) (*policy.ContentList, error)
+	DriftContents(ctx context.Context, p policy.Principal, r policy.ImageRef, platform string) (*policy.ContentDrift, error)
 	WhyContents(ctx context.Context, p policy.Principal, r policy.ImageRef, platform, pattern, versions string) ([]index.Reason, error)
 	DiffContents(ctx context.Context, p policy.Principal, from, to policy.ImageRef, platform string) (*index.Difference, error)
 }
 
-// contents answers /api/v1/sbom/query, packages, why and diff.
+// contents answers /api/v1/sbom/query, packages, why, diff and drift.
 func (c *call) contents(from Contents) error {
 	if from == nil {
 		return store.Errorf(store.CodeUnsupported, "this registry keeps no index of what images contain")
@@ -50,11 +51,14 @@ func (c *call) contents(from Contents) error {
 		}
 		return c.json(http.StatusOK, map[string][]index.Reason{"reasons": append([]index.Reason{}, reasons...)})
 	}
-	e, err := from.Contents(ctx, c.principal, ref, values["platform"])
-	if err != nil {
-		return err
+	if c.route.Endpoint == EndpointSBOMDrift {
+		return answer(c, func(ctx context.Context) (*policy.ContentDrift, error) {
+			return from.DriftContents(ctx, c.principal, ref, values["platform"])
+		})
 	}
-	return c.json(http.StatusOK, policy.ContentList{Repository: e.Image.Repository, Digest: e.Image.Digest, Entry: e})
+	return answer(c, func(ctx context.Context) (*policy.ContentList, error) {
+		return from.Contents(ctx, c.principal, ref, values["platform"])
+	})
 }
 
 // texts reads parameters that may each be given once; any other is an error.

@@ -75,6 +75,7 @@ const (
 	EndpointSBOMPackages Endpoint = "sbom_packages" // /api/v1/sbom/packages
 	EndpointSBOMWhy      Endpoint = "sbom_why"      // /api/v1/sbom/why
 	EndpointSBOMDiff     Endpoint = "sbom_diff"     // /api/v1/sbom/diff
+	EndpointSBOMDrift    Endpoint = "sbom_drift"    // /api/v1/sbom/drift
 	EndpointReport       Endpoint = "report"        // /api/v1/report
 	EndpointVulns        Endpoint = "vulns"         // /api/v1/vulns
 
@@ -148,6 +149,7 @@ var methods = map[Endpoint]string{
 	EndpointSBOMPackages: "GET",
 	EndpointSBOMWhy:      "GET",
 	EndpointSBOMDiff:     "GET",
+	EndpointSBOMDrift:    "GET",
 	EndpointReport:       "GET",
 	EndpointVulns:        "GET",
 
@@ -202,6 +204,7 @@ var fixed = map[string]Endpoint{
 	"/api/v1/sbom/packages": EndpointSBOMPackages,
 	"/api/v1/sbom/why":      EndpointSBOMWhy,
 	"/api/v1/sbom/diff":     EndpointSBOMDiff,
+	"/api/v1/sbom/drift":    EndpointSBOMDrift,
 	"/api/v1/report":        EndpointReport,
 	"/api/v1/vulns":         EndpointVulns,
 
@@ -281,7 +284,7 @@ func (r Route) api() bool {
 		EndpointRevocations, EndpointRevocation, EndpointRestore, EndpointAudit, EndpointUsers, EndpointUser, EndpointCheck, EndpointTrace, EndpointObligations, EndpointKey,
 		EndpointTrustRevocations, EndpointTrustStatus, EndpointTrustUpdate, EndpointTrustImport, EndpointWaivers, EndpointWaiver, EndpointRevokeWaiver,
 		EndpointDecisions, EndpointDecisionsExport, EndpointDecisionsCheckpoint, EndpointDecisionsVerify, EndpointAuditCheckpoint, EndpointAuditVerify,
-		EndpointSBOMQuery, EndpointSBOMPackages, EndpointSBOMWhy, EndpointSBOMDiff, EndpointPolicies, EndpointPolicyStage, EndpointPolicyReplay, EndpointPolicyActivate, EndpointPolicyRollback, EndpointPolicyHistory,
+		EndpointSBOMQuery, EndpointSBOMPackages, EndpointSBOMWhy, EndpointSBOMDiff, EndpointSBOMDrift, EndpointPolicies, EndpointPolicyStage, EndpointPolicyReplay, EndpointPolicyActivate, EndpointPolicyRollback, EndpointPolicyHistory,
 		EndpointSchema, EndpointCode, EndpointReport, EndpointVulns:
 		return true
 	}

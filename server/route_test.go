@@ -50,6 +50,7 @@ func TestParseRoute(t *testing.T) {
 		{"GET", "/api/v1/sbom/packages", Route{Endpoint: EndpointSBOMPackages}},
 		{"GET", "/api/v1/sbom/why", Route{Endpoint: EndpointSBOMWhy}},
 		{"GET", "/api/v1/sbom/diff", Route{Endpoint: EndpointSBOMDiff}},
+		{"GET", "/api/v1/sbom/drift", Route{Endpoint: EndpointSBOMDrift}},
 		{"GET", "/api/v1/report", Route{Endpoint: EndpointReport}},
 		{"GET", "/api/v1/vulns", Route{Endpoint: EndpointVulns}},
 		{"POST", "/k8s/v1/validate/enforce", Route{Endpoint: EndpointK8sEnforce}},
