@@ -2,11 +2,13 @@ package policy
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"slices"
 	"time"
 
 	"github.com/assay-registry/assay/referrers"
+	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -123,9 +125,35 @@ func (l *look) manifest() (*store.Manifest, error) {
 		return nil, err
 	}
 	if tag == nil {
-		return nil, unknownManifest()
+		return l.ownSBOM()
 	}
 	return l.byTag(tag)
+}
+
+// ownSBOM answers for cosign's tag of an SBOM (sha256-<hex>.sbom, specs/SBOM_SPEC.md) where nobody pushed one: what the registry itself made of the image. It is in no list of tags.
+func (l *look) ownSBOM() (*store.Manifest, error) {
+	tag, reserved := referrers.ParseTag(l.ref.Tag)
+	d, whole := tag.Subject()
+	if !reserved || tag.Suffix != referrers.SuffixSBOM || !whole {
+		return nil, unknownManifest()
+	}
+	var r sbomRecord
+	if b := l.s.SBOM(l.repo, d); b == nil || json.Unmarshal(b, &r) != nil || r.Failed != "" {
+		return nil, unknownManifest()
+	}
+	for _, attached := range r.Attached {
+		rec, err := l.s.Manifest(l.repo, attached)
+		if err != nil {
+			return nil, err
+		}
+		if rec == nil {
+			continue
+		}
+		if det, err := rec.Detail(); err == nil && (det.ArtifactType == sbom.MediaTypeSPDX || len(r.Docs) == 1 && det.ArtifactType == sbom.MediaTypeCycloneDX) {
+			return l.byDigest(attached, false)
+		}
+	}
+	return nil, unknownManifest()
 }
 
 // byTag finds the newer of current and visible that this reader may GET, whether it is asked for GET or HEAD; if neither, the answer is that of current.
