@@ -42,59 +42,53 @@ admit.deny contains refusal if {
 	refusal := lacks(want)
 }
 
-# One refusal for each requirement that is not met, or none.
+# What there is for a requirement, or what comes nearest.
+found(want) := assay.attestations(input.attestations, {
+	"authorities": want.authorities, "issuer": want.issuer, "identity": want.identity, "predicate_types": want.predicate_types, "newest": true,
+}).value
+
+# One refusal for each requirement that is not met, or none. The last one needs nothing but that too few were found.
 lacks(want) := {
 	"code": "attestation.result",
 	"msg": sprintf("An attestation of %s says %s, and this policy wants %s: %s.", [lib.label, outcome(bad[0]), concat(" or ", want.results), named(want)]),
 	"remedy": "have what failed pass, and attest it again with the same key or identity",
 	"evidence": first(bad),
 } if {
-	bad := contrary(want)
+	count(want.results) > 0
+	bad := [a | some a in found(want).facts; not outcome(a) in want.results]
 	count(bad) > 0
 } else := {
 	"code": "attestation.threshold",
-	"msg": sprintf("%s has attestations by %d of the %d distinct signers that are wanted: %s.", [lib.label, count(signers(want)), want.count, named(want)]),
+	"msg": sprintf("%s has attestations by %d of the %d distinct signers that are wanted: %s.", [lib.label, count(found(want).signers), want.count, named(want)]),
 	"remedy": "have another key or identity attest it",
-	"evidence": first(accepted(want)),
+	"evidence": first(found(want).facts),
 } if {
-	count(accepted(want)) > 0
-	count(signers(want)) < want.count
+	count(found(want).facts) > 0
+	count(found(want).signers) < want.count
 } else := {
 	"code": "attestation.untrusted",
-	"msg": sprintf("The attestation of %s is by %s, who does not count here: %s.", [lib.label, author(others[0]), named(want)]),
+	"msg": sprintf("The attestation of %s is by %s, who does not count here: %s.", [lib.label, author(found(want).near[0]), named(want)]),
 	"remedy": "have an accepted authority attest it",
-	"evidence": first(others),
+	"evidence": first(found(want).near),
 } if {
-	count(accepted(want)) == 0
-	others := [a | some a in typed(want); a.verified == true]
-	count(others) > 0
+	startswith(found(want).nearest, "attestation.")
+	not endswith(found(want).nearest, ".predicate_type")
 } else := {
-	"code": code,
-	"msg": sprintf("%s has no attestation that counts: %s. The nearest: %s.", [lib.label, named(want), lib.sentences[code]]),
-	"remedy": object.get(lib.remedies, code, attest),
-	"evidence": first([a | some a in typed(want); a.code == code]),
+	"code": found(want).nearest,
+	"msg": sprintf("%s has no attestation that counts: %s. The nearest: %s.", [lib.label, named(want), lib.sentences[found(want).nearest]]),
+	"remedy": object.get(lib.remedies, found(want).nearest, attest),
+	"evidence": first(found(want).near),
 } if {
-	count(accepted(want)) == 0
-	code := lib.nearest(typed(want))
+	not startswith(found(want).nearest, "attestation.")
 } else := {
 	"code": "attestation.missing",
 	"msg": sprintf("%s has no attestation: %s.", [lib.label, named(want)]),
 	"remedy": attest,
 } if {
-	count(accepted(want)) == 0
+	not enough(want)
 }
 
-typed(want) := [a | some a in input.attestations; lib.among(want.predicate_types, a.predicate_type)]
-
-accepted(want) := lib.newest(lib.attestations({"authorities": want.authorities, "issuer": want.issuer, "identity": want.identity, "predicate_types": want.predicate_types}))
-
-signers(want) := {who | some a in accepted(want); who := lib.signer(a)}
-
-contrary(want) := [a |
-	count(want.results) > 0
-	some a in accepted(want)
-	not outcome(a) in want.results
-]
+enough(want) if count(found(want).signers) >= want.count
 
 outcome(a) := a.summary.result if {
 	is_string(a.summary.result)

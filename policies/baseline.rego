@@ -56,8 +56,7 @@ tag.deny contains bound if binds
 
 # From the first image that a tag showed, deleted or not, until an administrator frees the name.
 binds if {
-	some pattern in input.params.immutable
-	glob.match(pattern, [], input.subject.tag)
+	count(assay.globs(input.params.immutable, input.subject.tag, "name").value) > 0
 	input.tags.previous_digest
 	input.tags.previous_digest != input.subject.digest
 }
@@ -143,10 +142,7 @@ bases contains name if {
 	name != ""
 }
 
-base_allowed(name) if {
-	some pattern in input.params.base_images
-	glob.match(pattern, ["/"], name)
-}
+base_allowed(name) if count(assay.globs(input.params.base_images, name, "path").value) > 0
 
 digest_allowed if input.config.base.digest in input.params.base_images
 

@@ -102,6 +102,7 @@ bound_input(tag, previous) := object.union(image("1"), {
 test_an_immutable_tag_takes_no_second_image if {
 	push_codes == {"tag.immutable"} with input as bound_input("v1", "sha256:other")
 	tag_codes == {"tag.immutable"} with input as bound_input("v1", "sha256:other")
+	tag_codes == {"tag.immutable"} with input as bound_input("v1.2.3", "sha256:other")
 }
 
 test_an_immutable_tag_takes_the_same_image_again if {

@@ -152,7 +152,7 @@ func Page(name string) (page string, ok bool) {
 	var by []string
 	for _, policy := range Names() {
 		source, _ := Builtin(policy)
-		if strings.Contains(source, `"`+name+`"`) || strings.Contains(source, "lib.nearest(") && strings.Contains(Library(), `"`+name+`"`) || strings.Contains(source, "lib.refusals") && strings.Contains(Library(), `"`+name+`"`) {
+		if strings.Contains(source, `"`+name+`"`) || strings.Contains(source, ".nearest") && strings.Contains(Library(), `"`+name+`"`) {
 			by = append(by, "`builtin:"+policy+"`")
 		}
 	}

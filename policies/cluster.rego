@@ -61,12 +61,9 @@ default namespace := "(none)"
 
 namespace := lib.clipped(input.k8s.namespace) if input.k8s.namespace != ""
 
-covered(patterns) if {
-	some pattern in patterns
-	glob.match(pattern, [], input.k8s.namespace)
-}
+covered(patterns) if count(assay.globs(patterns, input.k8s.namespace, "name").value) > 0
 
-rules := [repositories | some pattern, repositories in input.params.namespaces; covered([pattern])]
+rules := [repositories | some pattern, repositories in input.params.namespaces; covered(pattern)]
 
 allowed if {
 	some repositories in rules

@@ -63,11 +63,7 @@ bytes contains {
 	count(secrets) > 0
 }
 
-secrets := {name |
-	some name in input.config.env_names
-	some pattern in input.params.env_denied
-	glob.match(upper(pattern), [], upper(name))
-}
+secrets := {name | some name in assay.globs(input.params.env_denied, object.get(input.config, "env_names", []), "fold").value}
 
 bytes contains {
 	"code": "config.label",

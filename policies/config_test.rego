@@ -18,7 +18,7 @@ test_an_ordinary_image_passes if {
 }
 
 test_secrets_in_the_environment[name] if {
-	some name in ["DB_PASSWORD", "github_token", "TOKENS"]
+	some name in ["DB_PASSWORD", "github_token", "TOKENS", "spring.datasource.password"]
 	push == {"config.env"} with input as document({"env_names": ["PATH", name]}, {})
 	admit == {"config.env"} with input as document({"env_names": ["PATH", name]}, {})
 	count(push) == 0 with input as document({"env_names": ["PATH", name]}, {"env_denied": []})

@@ -63,128 +63,67 @@ import data.assay.lib
 
 admit.deny contains refusal if {
 	judged
-	count(signers) < input.params.threshold
+	not enough
 	refusal := verdict
 }
 
 judged if input.subject.kind in {"image", "index", "artifact"}
 
-provenance := [a | some a in input.attestations; a.predicate_type in input.params.predicate_types]
+# The provenance that says what is wanted, and who made it; else what comes nearest. Whatever is wanted and not said is amiss.
+found := assay.attestations(input.attestations, {
+	"predicate_types": input.params.predicate_types, "authorities": input.params.authorities, "issuer": input.params.issuer, "identity": input.params.identity,
+	"workflow": input.params.workflow, "builder": input.params.builder, "source": input.params.source, "ref": input.params.ref,
+}).value
 
-counted := [a |
-	some a in provenance
-	a.verified == true
-	lib.accepted(input.params.authorities, a)
-	not amiss(a)
-]
-
-signers := {who | some a in counted; who := lib.signer(a)}
-
-# What is not as wanted in provenance that an accepted authority signed: the first of these. Whatever is wanted and not said is amiss.
-amiss(a) := "attestation.issuer" if {
-	count(input.params.issuer) > 0
-	not lib.among(input.params.issuer, object.get(a, "issuer", ""))
-} else := "attestation.identity" if {
-	count(input.params.identity) > 0
-	not lib.among(input.params.identity, object.get(a, "identity", ""))
-} else := "attestation.workflow" if {
-	count(input.params.workflow) > 0
-	not one_of(input.params.workflow, lib.workflows(a))
-} else := "attestation.builder" if {
-	count(input.params.builder) > 0
-	not one_of(input.params.builder, lib.builders(a))
-} else := "attestation.source" if {
-	count(input.params.source) > 0
-	not one_of({place | some s in input.params.source; place := address(s)}, lib.sources(a))
-} else := "attestation.ref" if {
-	count(input.params.ref) > 0
-	not lib.among([full(r) | some r in input.params.ref], lib.ref(a))
-}
-
-one_of(patterns, forms) if {
-	some pattern in patterns
-	some form in forms
-	lib.matches(pattern, form)
-}
-
-# A source as it is compared: with its reference if it has one, else bare.
-address(s) := trim_prefix(s, "git+") if {
-	contains(s, "@refs/")
-} else := lib.bare(s)
-
-# A reference that is no path is a branch.
-full(r) := r if {
-	startswith(r, "refs/")
-} else := sprintf("refs/heads/%s", [r])
+enough if count(found.signers) >= input.params.threshold
 
 # Exactly one refusal: too few say so, the nearest miss, or nothing was found. The last one needs nothing: whatever fails before it, the answer is no.
 verdict := {
 	"code": "attestation.threshold",
-	"msg": sprintf("%s has provenance as wanted by %d of the %d distinct signers that are wanted.", [label, count(signers), input.params.threshold]),
+	"msg": sprintf("%s has provenance as wanted by %d of the %d distinct signers that are wanted.", [label, count(found.signers), input.params.threshold]),
 	"remedy": "have another trusted builder attest the same digest",
-	"evidence": first([a.evidence | some a in counted]),
+	"evidence": first(found.facts),
 } if {
-	count(counted) > 0
+	count(found.facts) > 0
 } else := {
-	"code": nearest,
-	"msg": sprintf("%s has no provenance that counts: %s.", [label, sentence[nearest]]),
-	"remedy": remedy,
-	"evidence": first([a.evidence | some a in input.attestations; cause(a) == nearest]),
+	"code": found.nearest,
+	"msg": sprintf("%s has no provenance that counts: %s.", [label, sentence(found.nearest)]),
+	"remedy": remedy(found.nearest),
+	"evidence": first(found.near),
 } if {
-	nearest
+	found.nearest
 } else := {
 	"code": "attestation.missing",
 	"msg": sprintf("%s has no provenance, and %s is wanted.", [label, wanted]),
 	"remedy": attest,
 }
 
-first(list) := array.slice(list, 0, 8)
+first(facts) := array.slice([f.evidence | some f in facts], 0, 8)
 
-# Why an attestation does not count; undefined for what has nothing to do with provenance.
-cause(a) := amiss(a) if {
-	a.predicate_type in input.params.predicate_types
-	a.verified == true
-	lib.accepted(input.params.authorities, a)
-} else := "attestation.untrusted" if {
-	a.predicate_type in input.params.predicate_types
-	a.verified == true
-} else := "attestation.predicate_type" if {
-	a.verified == true
-	lib.accepted(input.params.authorities, a)
-} else := code(a) if {
-	a.verified == false
-	a.predicate_type in {t | some t in input.params.predicate_types} | {""}
-}
+# What the nearest miss says, and what is wanted.
+sentence(code) := sprintf(parts[0], [given(parts[1]), alternatives(parts[2])]) if {
+	parts := missed(code)
+} else := sprintf("the verified one is by %s, which does not count here", [given({object.get(a, "authority", "") | some a in found.near})]) if {
+	code == "attestation.untrusted"
+} else := lib.named(found.near) if {
+	code == "signature.identity"
+} else := "the provenance that was attached, or that the build put into the index, carries no signature" if {
+	code == "signature.unsigned"
+} else := lib.sentences[code]
 
-code(a) := a.code if {
-	lib.sentences[a.code]
-} else := "signature.invalid"
+missed("attestation.ref") := ["it was built from %s, and %s is wanted", {lib.ref(a) | some a in found.near}, input.params.ref]
 
-# The fewest steps away from provenance that counts first.
-nearness := array.concat(
-	array.concat(
-		["attestation.ref", "attestation.source", "attestation.builder", "attestation.workflow", "attestation.identity", "attestation.issuer", "attestation.untrusted"],
-		lib.refusals,
-	),
-	["attestation.predicate_type"],
-)
+missed("attestation.source") := ["it was built from %s, and %s is wanted", {lib.source(a) | some a in found.near}, input.params.source]
 
-nearest := nearness[min({place | some a in input.attestations; some place, c in nearness; c == cause(a)})]
+missed("attestation.builder") := ["it was built by %s, and %s is wanted", union({lib.builders(a) | some a in found.near}), input.params.builder]
 
-near := [a | some a in input.attestations; cause(a) == nearest]
+missed("attestation.workflow") := ["the workflow was %s, and %s is wanted", union({lib.workflows(a) | some a in found.near}), input.params.workflow]
 
-sentence := object.union(lib.sentences, {
-	"attestation.ref": sprintf("it was built from %s, and %s is wanted", [given({lib.ref(a) | some a in near}), alternatives(input.params.ref)]),
-	"attestation.source": sprintf("it was built from %s, and %s is wanted", [given({lib.source(a) | some a in near}), alternatives(input.params.source)]),
-	"attestation.builder": sprintf("it was built by %s, and %s is wanted", [given(union({lib.builders(a) | some a in near})), alternatives(input.params.builder)]),
-	"attestation.workflow": sprintf("the workflow was %s, and %s is wanted", [given(union({lib.workflows(a) | some a in near})), alternatives(input.params.workflow)]),
-	"attestation.identity": sprintf("it was signed by %s, and %s is wanted", [given({object.get(a, "identity", "") | some a in near}), alternatives(input.params.identity)]),
-	"attestation.issuer": sprintf("who signed it was vouched for by %s, and %s is wanted", [given({object.get(a, "issuer", "") | some a in near}), alternatives(input.params.issuer)]),
-	"attestation.untrusted": sprintf("the verified one is by %s, which does not count here", [given({object.get(a, "authority", "") | some a in near})]),
-	"attestation.predicate_type": sprintf("what is attested is %s, and %s is wanted", [given({a.predicate_type | some a in near}), alternatives(input.params.predicate_types)]),
-	"signature.identity": lib.named(near),
-	"signature.unsigned": "the provenance that was attached, or that the build put into the index, carries no signature",
-})
+missed("attestation.identity") := ["it was signed by %s, and %s is wanted", {object.get(a, "identity", "") | some a in found.near}, input.params.identity]
+
+missed("attestation.issuer") := ["who signed it was vouched for by %s, and %s is wanted", {object.get(a, "issuer", "") | some a in found.near}, input.params.issuer]
+
+missed("attestation.predicate_type") := ["what is attested is %s, and %s is wanted", {a.predicate_type | some a in found.near}, input.params.predicate_types]
 
 # given(names) is what there is, for a sentence. A name without its reference is left out where the whole is there.
 given(names) := "nobody that it names" if {
@@ -208,16 +147,16 @@ listed(names, word) := both if {
 	count(names) == 1
 } else := sprintf("%s %s %d more", [lib.clipped(names[0]), word, count(names) - 1])
 
-remedy := object.get(remedies, nearest, attest)
-
-remedies := object.union(lib.remedies, {
+remedy(code) := {
 	"attestation.ref": "build it from the wanted branch or tag",
 	"attestation.source": "build it from the wanted repository",
 	"attestation.builder": "build it with the wanted builder",
 	"attestation.workflow": "build it with the wanted workflow",
 	"attestation.identity": "have the wanted identity attest it",
 	"attestation.issuer": "have an identity of the wanted issuer attest it",
-})
+}[code] if {
+	startswith(code, "attestation.")
+} else := object.get(lib.remedies, code, attest)
 
 attest := sprintf("attest the build: actions/attest-build-provenance, a SLSA generator, or cosign attest --type slsaprovenance1 --predicate provenance.json <registry>/%s@%s", [input.subject.repository, input.subject.digest])
 

@@ -28,84 +28,64 @@ import data.assay.lib
 
 admit.deny contains refusal if {
 	judged
-	count(signers) < input.params.threshold
+	not enough
 	refusal := verdict
 }
 
 judged if input.subject.kind in {"image", "index", "artifact"}
 
 # The signatures that count, and who made them. A key is one signer, however many signatures, tags or authorities it appears under.
-counted := [s |
-	some s in input.signatures
-	s.verified == true
-	lib.accepted(input.params.authorities, s)
-	annotated(s)
-]
+found := assay.signatures(input.signatures, {"authorities": input.params.authorities, "annotations": input.params.annotations}).value
 
-signers := {who | some s in counted; who := lib.signer(s)}
-
-annotated(s) if {
-	every key, value in input.params.annotations {
-		s.annotations[key] == value
-	}
-}
+enough if count(found.signers) >= input.params.threshold
 
 # Exactly one refusal: too few signed, the nearest miss, or nothing was found. The last one needs nothing: whatever fails before it, the answer is no.
 verdict := {
 	"code": "signature.threshold",
-	"msg": sprintf("%s has valid signatures by %d of the %d distinct signers that are wanted (%s).", [label, count(signers), input.params.threshold, wanted]),
+	"msg": sprintf("%s has valid signatures by %d of the %d distinct signers that are wanted (%s).", [label, count(found.signers), input.params.threshold, wanted]),
 	"remedy": sprintf("%s, with a key or identity that has not signed it yet", [sign]),
-	"evidence": first([s.evidence | some s in counted]),
+	"evidence": first(found.facts),
 } if {
-	count(counted) > 0
+	count(found.facts) > 0
 } else := {
-	"code": nearest,
-	"msg": sprintf("%s has no signature that counts (%s is wanted): %s.", [label, wanted, sentence[nearest]]),
-	"remedy": object.get(remedies, nearest, sign),
-	"evidence": first([s.evidence | some s in input.signatures; cause(s) == nearest]),
+	"code": found.nearest,
+	"msg": sprintf("%s has no signature that counts (%s is wanted): %s.", [label, wanted, sentence(found.nearest)]),
+	"remedy": remedy(found.nearest),
+	"evidence": first(found.near),
 } if {
-	nearest
+	found.nearest
 } else := {
 	"code": "signature.missing",
 	"msg": sprintf("%s has no signature, and %s is wanted.", [label, wanted]),
 	"remedy": sign,
 }
 
-first(list) := array.slice(list, 0, 8)
+first(facts) := array.slice([f.evidence | some f in facts], 0, 8)
 
-# What is wrong with a signature that does not count.
-cause(s) := "signature.annotations" if {
-	s.verified == true
-	lib.accepted(input.params.authorities, s)
-} else := "signature.untrusted" if {
-	s.verified == true
-} else := s.code if {
-	sentence[s.code]
-} else := "signature.invalid"
+# What is wrong with the nearest miss: the fewest steps away from a signature that counts.
+sentence(code) := "the one by an accepted authority lacks a signed annotation that this policy wants" if {
+	code == "signature.annotations"
+} else := sprintf("the valid one is by %s, which does not count here", [concat(" and ", {s.authority | some s in found.near})]) if {
+	code == "signature.untrusted"
+} else := sprintf("the valid one was made for %s", [elsewhere]) if {
+	code == "signature.other_repository"
+} else := lib.named(found.near) if {
+	code == "signature.identity"
+} else := lib.sentences[code]
 
-# The nearest miss is the cause that stands first here: the fewest steps away from a signature that counts.
-nearness := array.concat(["signature.annotations", "signature.untrusted"], lib.refusals)
-
-nearest := nearness[min({place | some s in input.signatures; some place, code in nearness; code == cause(s)})]
-
-sentence := object.union(lib.sentences, {
-	"signature.annotations": "the one by an accepted authority lacks a signed annotation that this policy wants",
-	"signature.untrusted": sprintf("the valid one is by %s, which does not count here", [concat(" and ", {s.authority | some s in input.signatures; s.verified == true})]),
-	"signature.other_repository": sprintf("the valid one was made for %s", [elsewhere]),
-	"signature.identity": lib.named(input.signatures),
-})
-
-remedies := object.union(lib.remedies, {
-	"signature.annotations": sprintf("%s -a KEY=VALUE for each of: %s", [sign, concat(", ", {sprintf("%s=%s", [k, v]) | some k, v in input.params.annotations})]),
-	"signature.untrusted_key": sprintf("sign with a trusted key (%s), or trust this one: assay trust add", [sign]),
-	"signature.revoked_key": sprintf("sign with a key that is not revoked: %s", [sign]),
-})
+remedy(code) := sprintf("%s -a KEY=VALUE for each of: %s", [sign, concat(", ", {sprintf("%s=%s", [k, v]) | some k, v in input.params.annotations})]) if {
+	code == "signature.annotations"
+} else := sprintf("sign with a trusted key (%s), or trust this one: assay trust add", [sign]) if {
+	code == "signature.untrusted_key"
+} else := sprintf("sign with a key that is not revoked: %s", [sign]) if {
+	code == "signature.revoked_key"
+} else := object.get(lib.remedies, code, sign)
 
 default elsewhere := "another repository"
 
 elsewhere := concat(" and ", claimed) if count(claimed) > 0
 
-claimed := {substring(s.claimed_reference, 0, 80) | some s in input.signatures; s.code == "signature.other_repository"; s.claimed_reference != ""}
+claimed := {substring(s.claimed_reference, 0, 80) | some s in found.near; s.claimed_reference != ""}
 
 # The host is known to clients only: whoever renders a remedy may put it in the place of <registry>.
 sign := sprintf("cosign sign --key cosign.key <registry>/%s@%s", [input.subject.repository, input.subject.digest])

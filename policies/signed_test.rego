@@ -1,6 +1,7 @@
 package assay_test
 
 import data.assay
+import data.assay.lib
 
 digest := "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
@@ -131,12 +132,15 @@ test_a_code_that_nobody_knows_still_denies if {
 	codes == {"signature.invalid"} with input as ask("image", [object.union(good, {"verified": false, "code": "signature.of_the_future"})], {})
 }
 
-test_every_cause_has_its_place_and_sentence if {
-	{code | some code in assay.nearness} == object.keys(assay.sentence) with input as ask("image", [], {})
-	count(assay.nearness) == count(object.keys(assay.sentence)) with input as ask("image", [], {})
+causes := array.concat(["signature.annotations", "signature.untrusted"], lib.refusals)
+
+test_every_cause_has_its_sentence[code] if {
+	some code in causes
+	assay.sentence(code) != "" with input as ask("image", [], {})
+	assay.remedy(code) != "" with input as ask("image", [], {})
 }
 
 test_exactly_one_refusal if {
-	list := [object.union(good, {"verified": false, "code": code}) | some code in assay.nearness]
+	list := [object.union(good, {"verified": false, "code": code}) | some code in causes]
 	count(assay.admit.deny) == 1 with input as ask("image", list, {})
 }

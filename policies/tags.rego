@@ -79,10 +79,7 @@ fits(patterns, name) if {
 	semver.is_valid(trim_prefix(name, "v"))
 }
 
-fits(patterns, name) if {
-	some pattern in patterns
-	glob.match(pattern, [], name)
-}
+fits(patterns, name) if count(assay.globs(patterns, name, "name").value) > 0
 
 allowed_names := sprintf("allowed is %s", [lib.clipped(concat(", ", input.params.allowed))]) if {
 	count(input.params.allowed) > 0

@@ -51,6 +51,15 @@ test_versions_do_not_move if {
 	push == {"tag.immutable"} with input as document("main", {"immutable": ["m*"]}, {"previous_digest": other})
 }
 
+# A dot is a character as any other.
+test_globs_match_versions if {
+	push == {"tag.immutable"} with input as document("v1.2.3", {"immutable": ["v*"]}, {"previous_digest": other})
+	push == {"tag.not_allowed"} with input as document("nightly-1.2", {"denied": ["nightly*"]}, {})
+	count(push) == 0 with input as document("v1.2", {"allowed": ["v*"]}, {})
+	push == {"tag.not_promoted"} with input as document("prod-1.2", promote, {})
+	count(push) == 0 with input as document("prod-1.2", promote, {"visible": ["rc-1.2"]})
+}
+
 promote := {"immutable": [], "promotion": [{"tags": ["prod", "prod-*"], "from": ["staging", "rc-*"], "predicate_types": [], "annotations": {}, "authorities": []}]}
 
 test_promotion_from_a_tag if {

@@ -49,14 +49,15 @@ needed := count(input.params.authorities) if {
 	input.params.threshold == 0
 } else := input.params.threshold
 
-# The signatures that count towards anything.
-logged(list) := [s | some s in list; count({entry.log | some entry in object.get(s, "logs", [])}) >= input.params.logs]
+by_authority[name] := who if {
+	some name in input.params.authorities
+	who := assay.signatures(input.signatures, {"authorities": name, "logs": input.params.logs}).value.signers
+}
 
-signers(want) := {who | some s in logged(lib.signatures(want)); who := lib.signer(s)}
-
-by_authority[name] := signers({"authorities": name}) if some name in input.params.authorities
-
-by_group := [who | some g in input.params.groups; who := signers({"authorities": g.authorities, "issuer": g.issuer, "identity": g.identity})]
+by_group := [who |
+	some g in input.params.groups
+	who := assay.signatures(input.signatures, {"authorities": g.authorities, "issuer": g.issuer, "identity": g.identity, "logs": input.params.logs}).value.signers
+]
 
 # How many authorities have a signer of their own.
 met := assay.matching([by_authority[name] | some name in names]).value
@@ -100,7 +101,7 @@ refusal(what) := {
 	"msg": sprintf("%s has no signature that counts: %s. The nearest: %s.", [lib.label, what, lib.sentences[code]]),
 	"remedy": object.get(lib.remedies, code, sign),
 } if {
-	code := lib.nearest(input.signatures)
+	code := assay.signatures(input.signatures, {}).value.nearest
 } else := {
 	"code": "signature.missing",
 	"msg": sprintf("%s has no signature: %s.", [lib.label, what]),

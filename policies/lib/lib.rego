@@ -8,11 +8,13 @@
 #	identity         who signed, as their certificate says: exact or a glob
 #	predicate_types  of attestations: exact or a glob
 #	annotations      of signatures: an object of signed annotations with their values
+#	logs             in how many different transparency logs it was proven to be, a number
+#	newest           true leaves out what the same signer said earlier in the same type
+#	builder, workflow, source, ref
+#	                 of provenance: what it says of the build, exact or globs
 #
-# A member that is not known matches nothing, so that a misspelt one refuses.
+# A member that is not known matches nothing, so that a misspelt one refuses. The work is done by the built-ins assay.signatures and assay.attestations.
 package assay.lib
-
-members := {"authorities", "issuer", "identity", "predicate_types", "annotations"}
 
 # signed_by(want): there is a verified signature as wanted.
 signed_by(want) if count(signatures(want)) > 0
@@ -24,139 +26,39 @@ threshold(want, n) if count(signers(want)) >= n
 attested(want) if count(attestations(want)) > 0
 
 # signatures(want) lists the verified signatures that are as wanted.
-signatures(want) := [s |
-	known(want)
-	some s in input.signatures
-	s.verified == true
-	by(s, want)
-	every key, value in object.get(want, "annotations", {}) {
-		s.annotations[key] == value
-	}
-]
+signatures(want) := assay.signatures(input.signatures, want).value.facts
 
 # signers(want) is who made them: a key or an identity is one signer, however many signatures it made.
-signers(want) := {who | some s in signatures(want); who := signer(s)}
+signers(want) := assay.signatures(input.signatures, want).value.signers
 
 # attestations(want) lists the verified attestations that are as wanted.
-attestations(want) := [a |
-	known(want)
-	some a in input.attestations
-	a.verified == true
-	by(a, want)
-	a.predicate_type != ""
-	among(texts(want, "predicate_types"), a.predicate_type)
-]
+attestations(want) := assay.attestations(input.attestations, want).value.facts
 
 # predicate(a) is the predicate of a verified attestation of the input; undefined where it cannot be had. assay.predicate says why not.
 predicate(a) := assay.predicate(a.evidence, a.layer).value
 
-known(want) if count(object.keys(want) - members) == 0
-
-by(fact, want) if {
-	accepted(texts(want, "authorities"), fact)
-	among(texts(want, "issuer"), object.get(fact, "issuer", ""))
-	among(texts(want, "identity"), object.get(fact, "identity", ""))
-}
-
-# accepted(authorities, fact): a verified fact is by one of these, or by any if there are none. The registry's own word never counts.
-accepted(authorities, fact) if {
-	count(authorities) == 0
-	not fact.authority in {"", "registry"}
-	not fact.scheme == "tuf"
-	fact.authority
-}
-
-accepted(authorities, fact) if {
-	fact.authority != "registry"
-	fact.authority in authorities
-}
-
-# signer(fact) is who made a fact. The registry tells, for it knows who is one: a key with and without a certificate, an identity with certificates of several issuers. In a document
-# of somebody else's making it is the identity, since a certificate's key is made for one signature.
-signer(fact) := ["signer", fact.signer] if {
-	fact.signer != ""
-} else := ["role", fact.authority, fact.role] if {
-	fact.scheme == "tuf"
-} else := ["identity", object.get(fact, "issuer", ""), fact.identity] if {
-	fact.identity != ""
-} else := ["key", fact.key_id] if {
-	fact.key_id != ""
-}
+# signer(fact) is who made a fact: its key or identity; undefined where nothing says so.
+signer(fact) := who if some who in assay.signers(fact).value
 
 # among(patterns, value): one of the patterns matches, or there are none.
 among(patterns, _) if count(patterns) == 0
 
-among(patterns, value) if {
-	some pattern in patterns
-	matches(pattern, value)
-}
+among(patterns, value) if count(assay.globs(patterns, value, "path").value) > 0
 
 # matches(pattern, value): exactly, or as a glob where the pattern has a star. No other character of a pattern is special.
-matches(pattern, value) if pattern == value
-
-matches(pattern, value) if {
-	contains(pattern, "*")
-	value != ""
-	glob.match(replace(glob.quote_meta(pattern), "\\*", "*"), ["/"], value)
-}
-
-texts(want, name) := list(object.get(want, name, []))
-
-# list(x) is x, or a list of x alone.
-list(x) := x if {
-	is_array(x)
-} else := [x]
-
-# said(fact, name) is what the certificate says of the build: an extension of Fulcio's by its name; undefined where it has none.
-said(fact, name) := fact.extensions[name] if fact.extensions[name] != ""
+matches(pattern, value) if count(assay.globs(pattern, value, "path").value) > 0
 
 # The builder, source, reference and workflow of an attestation of provenance. What the certificate says stands before what the predicate claims: the former was established by
-# who issued it, the latter is the word of whoever signed. Each is a set of the forms by which it may be named.
-builders(a) := forms(said(a, "build_signer_uri")) | runner(a) if {
-	said(a, "build_signer_uri")
-} else := forms(a.summary.builder) if {
-	a.summary.builder != ""
-} else := set()
+# who issued it, the latter is the word of whoever signed. Builders, workflows and sources are sets of the forms by which they may be named.
+builders(a) := assay.provenance(a).value.builders
 
-# GitHub's own attestations name the runner, and the certificate says of which kind it was.
-runner(a) := {name | name := sprintf("https://github.com/actions/runner/%s", [said(a, "runner_environment")]); a.summary.builder == name}
+workflows(a) := assay.provenance(a).value.workflows
 
-workflows(a) := union({forms(uri) | some uri in [a.identity, said(a, "build_config_uri")]}) if {
-	said(a, "build_config_uri")
-} else := forms(a.identity) if {
-	a.identity != ""
-} else := {a.summary.entry_point} if {
-	a.summary.entry_point != ""
-} else := set()
+sources(a) := assay.provenance(a).value.sources
 
-source(a) := said(a, "source_repository_uri") if {
-	said(a, "source_repository_uri")
-} else := sprintf("https://github.com/%s", [said(a, "github_workflow_repository")]) if {
-	said(a, "github_workflow_repository")
-} else := a.summary.source if {
-	a.summary.source != ""
-} else := ""
+source(a) := assay.provenance(a).value.source
 
-ref(a) := said(a, "source_repository_ref") if {
-	said(a, "source_repository_ref")
-} else := said(a, "github_workflow_ref") if {
-	said(a, "github_workflow_ref")
-} else := a.summary.ref if {
-	a.summary.ref != ""
-} else := ""
-
-sources(a) := {form |
-	source(a) != ""
-	whole := bare(source(a))
-	some place in [whole, trim_prefix(whole, "https://")]
-	some form in [place, sprintf("%s@%s", [place, ref(a)])]
-}
-
-# bare(uri) is a repository's address without the reference, git+ and .git.
-bare(uri) := trim_suffix(trim_suffix(split(split(trim_prefix(uri, "git+"), "#")[0], "@refs/")[0], "/"), ".git")
-
-# forms(uri) is a workflow or builder with and without the reference at which it ran.
-forms(uri) := {uri, split(uri, "@refs/")[0]}
+ref(a) := assay.provenance(a).value.ref
 
 # judged: what policies about signatures, attestations and age look at. Evidence and BuildKit's attestations are judged by nobody.
 judged if input.subject.kind in {"image", "index", "artifact"}
@@ -165,38 +67,16 @@ judged if input.subject.kind in {"image", "index", "artifact"}
 label := sprintf("%s@%s", [input.subject.repository, substring(input.subject.digest, 0, 19)])
 
 # moment(text) is a time in RFC 3339 as nanoseconds since 1970; undefined where the text is none, or lies before 1970 or after 2199.
-moment(text) := time.parse_rfc3339_ns(text) if {
-	regex.match(`^((19[7-9][0-9]|2[01][0-9]{2})-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|(19(72|76|8[048]|9[26])|20([02468][048]|[13579][26])|21(0[48]|[2468][048]|[13579][26]))-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-][01][0-9]:[0-5][0-9])$`, text)
-}
+moment(text) := assay.moment(text).value
 
 # days(n) is so many days in nanoseconds.
 days(n) := n * 86400000000000
 
 # made(a) is when an attestation was made: by a trusted clock, else as its author says; undefined where nobody does.
-made(a) := moment(a.signed_at) if {
-	moment(a.signed_at)
-} else := latest if {
-	latest := max([at | some name in ["finished", "created", "started", "db_time"]; at := moment(a.summary[name])])
-}
+made(a) := assay.made(a).value
 
 # newest(list) leaves out what the same signer said earlier in the same type. What has no time is never left out.
-newest(list) := list if {
-	count(list) < 2
-} else := [a |
-	some a in list
-	not superseded(a, list)
-]
-
-superseded(a, list) if {
-	some b in list
-	b.predicate_type == a.predicate_type
-	signer(b) == signer(a)
-	b.authority == a.authority
-	made(b) > made(a)
-}
-
-# nearest(facts) is the code of the unverified fact that is the fewest steps away from one that counts; undefined where there is none.
-nearest(facts) := refusals[min({place | some f in facts; some place, code in refusals; code == f.code})]
+newest(list) := assay.newest(list).value
 
 # Why evidence proves nothing, by verify's codes: the fewest steps away from evidence that counts first.
 refusals := [

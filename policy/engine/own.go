@@ -15,21 +15,31 @@ import (
 type own struct {
 	name   string
 	decl   *types.Function
-	weight int // leaves that the weigher takes a call's value for; 0 is as many as its arguments
+	weight int // leaves that the weigher takes a call's value for; negative where the value is parts of the argument gives: so many times what that one weighs
+	gives  int
 	answer func(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error)
 }
 
 // ownBuiltins lists them. All but assay.predicate and assay.packages are pure.
 func ownBuiltins() []own {
 	return []own{
-		{predicateName, predicateDecl(), predicateWeight, openPredicate},
-		{packagesName, packagesDecl(), packagesWeight, findPackages},
-		{"assay.purl.parse", function(types.S), 1, purlParse},
-		{"assay.version.compare", function(types.S, types.S, types.S), 1, versionCompare},
-		{"assay.vers.includes", function(types.S, types.S), 1, versIncludes},
-		{"assay.licence.category", function(types.S), 1, licenceCategory},
-		{"assay.licence.parse", function(types.S), licenceWeight, licenceParse},
-		{"assay.matching", function(types.NewArray(nil, types.A)), 1, matching},
+		{predicateName, predicateDecl(), predicateWeight, 0, openPredicate},
+		{packagesName, packagesDecl(), packagesWeight, 0, findPackages},
+		{"assay.purl.parse", function(types.S), 1, 0, purlParse},
+		{"assay.version.compare", function(types.S, types.S, types.S), 1, 0, versionCompare},
+		{"assay.vers.includes", function(types.S, types.S), 1, 0, versIncludes},
+		{"assay.licence.category", function(types.S), 1, 0, licenceCategory},
+		{"assay.licence.parse", function(types.S), licenceWeight, 0, licenceParse},
+		{"assay.licence.judge", function(types.A, types.NewObject(nil, types.NewDynamicProperty(types.S, types.A))), -1, 0, licenceJudge},
+		{"assay.matching", function(types.NewArray(nil, types.A)), 1, 0, matching},
+		{"assay.signatures", function(types.NewArray(nil, types.A), wishType()), -3, 0, judgeSignatures},
+		{"assay.attestations", function(types.NewArray(nil, types.A), wishType()), -3, 0, judgeAttestations},
+		{"assay.signers", function(types.A), -1, 0, signersOf},
+		{"assay.provenance", function(types.A), provenanceWeight, 0, provenanceOf},
+		{"assay.newest", function(types.NewArray(nil, types.A)), -1, 0, newestOf},
+		{"assay.made", function(types.A), 1, 0, made},
+		{"assay.moment", function(types.S), 1, 0, moment},
+		{"assay.globs", function(types.A, types.A, types.S), -1, 1, globs},
 	}
 }
 
@@ -58,23 +68,23 @@ type sentence string
 // Error implements error.
 func (s sentence) Error() string { return string(s) }
 
-// ownWeight is how heavy a call of one of them is; ok is false for any other.
-func ownWeight(name string) (weight int, ok bool) {
-	if !strings.HasPrefix(name, "assay.") {
-		return 0, false
-	}
-	for _, o := range ownBuiltins() {
-		if o.name == name {
-			return o.weight, true
+// ownBuiltin is one of them by its name.
+func ownBuiltin(name string) (own, bool) {
+	if strings.HasPrefix(name, "assay.") {
+		for _, o := range ownBuiltins() {
+			if o.name == name {
+				return o, true
+			}
 		}
 	}
-	return 0, false
+	return own{}, false
 }
 
 // aids is what the built-ins of one evaluation may reach; nil members reach nothing.
 type aids struct {
 	predicates *predicates
 	packages   *packages
+	recorder   *recorder // of a trace
 }
 
 // aidsOf finds what an evaluation may reach: it rides on the evaluation's budget, which the interpreter hands to built-ins.

@@ -210,6 +210,52 @@ func (s *step) note(value string, evidence []store.Digest) {
 	}
 }
 
+// The conditions of a fact that counts, in the order in which a built-in asks for them.
+const (
+	factVerified = "verified == true"
+	factTyped    = "predicate_type is wanted"
+	factAccepted = "authority is accepted"
+	factWanted   = "what it says is wanted"
+)
+
+func factConditions() []string { return []string{factVerified, factTyped, factAccepted, factWanted} }
+
+// fact notes what a built-in found of one fact of the input: under the expression that called it, one step for each way to miss.
+func (r *recorder) fact(query uint64, f factTerm, code string) {
+	frame := r.frames[query]
+	if frame == nil {
+		return
+	}
+	above := frame.current
+	if above == nil {
+		above = frame.at
+	}
+	condition := factWanted
+	switch {
+	case !f.verified():
+		condition = factVerified
+	case code == "attestation.predicate_type" || code == "other":
+		condition = factTyped
+	case strings.HasSuffix(code, ".untrusted"):
+		condition = factAccepted
+	}
+	of := above.child("fact " + code)
+	if of.tried == 0 {
+		of.kind, of.location, of.text, of.of = policy.TraceBody, above.location, "a fact", len(factConditions())
+	}
+	of.tried++
+	if code == "" {
+		of.held++
+		of.note("", r.sources(ast.NewTerm(f.Object)))
+		return
+	}
+	c := of.child(condition)
+	c.kind, c.location, c.text, c.place = policy.TraceExpression, above.location, condition, slices.Index(factConditions(), condition)
+	c.tried++
+	c.note(fmt.Sprintf("code = %q, authority = %q", code, clean(f.text(keyAuthority), maxCode)), r.sources(ast.NewTerm(f.Object)))
+	of.furthest, of.reached = c, c.place
+}
+
 // source is the line that an expression begins on, as its author wrote it.
 func (r *recorder) source(l *ast.Location, otherwise fmt.Stringer) string {
 	text := ""

@@ -71,7 +71,7 @@ func (s *Set) trace(ctx context.Context, p *program, e *entry, doc *document) (*
 		}
 		return p.Source[file]
 	}}
-	var help aids
+	help := aids{recorder: r}
 	if e.reads.Predicates {
 		help.predicates = newPredicates(ctx, &doc.in)
 	}
@@ -185,8 +185,8 @@ func (r *recorder) nearest(allowed bool) []policy.TraceMiss {
 	var list []policy.TraceMiss
 	seen := map[string]bool{}
 	for _, m := range all {
-		if !seen[m.Location] && len(list) < maxNearest {
-			seen[m.Location] = true
+		if place := m.Location + m.Expression; !seen[place] && len(list) < maxNearest {
+			seen[place] = true
 			list = append(list, m.TraceMiss)
 		}
 	}

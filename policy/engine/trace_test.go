@@ -113,7 +113,7 @@ func TestTraces(t *testing.T) {
 func TestTheNearestMissComesFirst(t *testing.T) {
 	s, in := recorded(t, "signed/b7_untrusted_key")
 	near := traced(t, s, in).Policies[0].Nearest
-	if len(near) == 0 || near[0].Expression != "s.verified == true" || near[0].Rule != "counted" || len(near[0].Evidence) != 1 || near[0].Evidence[0] != in.Signatures[0].Evidence {
+	if len(near) == 0 || near[0].Expression != "verified == true" || near[0].Rule != "found" || len(near[0].Evidence) != 1 || near[0].Evidence[0] != in.Signatures[0].Evidence {
 		t.Errorf("nearest: %+v", near)
 	}
 	files, err := filepath.Glob(filepath.Join("testdata", "decision", "*", "*.txtar"))

@@ -120,7 +120,11 @@ func (w *weigher) call(operator *ast.Term, operands []*ast.Term, vars *env) {
 		vars.bind(out, weight)
 		return
 	}
-	if weight, ok := ownWeight(ref.String()); ok {
+	if o, ok := ownBuiltin(ref.String()); ok {
+		weight := o.weight
+		if weight < 0 {
+			weight = mul(-weight, w.term(operands[o.gives], vars))
+		}
 		vars.bind(out, weight)
 		return
 	}

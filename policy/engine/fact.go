@@ -1,0 +1,232 @@
+package engine
+
+import (
+	"strings"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// factTerm reads a fact of the input: a signature or an attestation as a policy has it.
+type factTerm struct{ ast.Object }
+
+// The names of its members, as terms.
+var (
+	keyAuthority     = ast.StringTerm("authority")
+	keyScheme        = ast.StringTerm("scheme")
+	keyVerified      = ast.StringTerm("verified")
+	keyCode          = ast.StringTerm("code")
+	keyKeyID         = ast.StringTerm("key_id")
+	keySigner        = ast.StringTerm("signer")
+	keyRole          = ast.StringTerm("role")
+	keyIssuer        = ast.StringTerm("issuer")
+	keyIdentity      = ast.StringTerm("identity")
+	keyPredicateType = ast.StringTerm("predicate_type")
+	keyAnnotations   = ast.StringTerm("annotations")
+	keyExtensions    = ast.StringTerm("extensions")
+	keyLogs          = ast.StringTerm("logs")
+	keyLog           = ast.StringTerm("log")
+	keySignedAt      = ast.StringTerm("signed_at")
+	keySummary       = ast.StringTerm("summary")
+	keyBuilder       = ast.StringTerm("builder")
+	keyEntryPoint    = ast.StringTerm("entry_point")
+	keySource        = ast.StringTerm("source")
+	keyRef           = ast.StringTerm("ref")
+)
+
+func (f factTerm) text(key *ast.Term) string { return memberText(f.Object, key) }
+
+func memberText(o ast.Object, key *ast.Term) string {
+	if t := o.Get(key); t != nil {
+		return text(t)
+	}
+	return ""
+}
+
+func (f factTerm) object(key *ast.Term) ast.Object {
+	if t := f.Get(key); t != nil {
+		if o, ok := t.Value.(ast.Object); ok {
+			return o
+		}
+	}
+	return ast.NewObject()
+}
+
+func (f factTerm) verified() bool {
+	t := f.Get(keyVerified)
+	return t != nil && t.Value.Compare(ast.Boolean(true)) == 0
+}
+
+// accepted: a fact is by one of these authorities, or by any if there are none. The registry's own word never counts, and a TUF repository, which pins and does not vouch, only by its name.
+func (f factTerm) accepted(authorities []string) bool {
+	authority := f.text(keyAuthority)
+	if authority == "" || authority == "registry" {
+		return false
+	}
+	if len(authorities) == 0 {
+		return f.text(keyScheme) != "tuf"
+	}
+	for _, a := range authorities {
+		if a == authority {
+			return true
+		}
+	}
+	return false
+}
+
+// signer is who made a fact; nil where nothing says so. The registry tells, for it knows who is one: a key with and without a certificate, an identity with certificates of several
+// issuers. In a document of somebody else's making it is the identity, since a certificate's key is made for one signature.
+func (f factTerm) signer() *ast.Term {
+	words := func(list ...string) *ast.Term {
+		terms := make([]*ast.Term, len(list))
+		for i, w := range list {
+			terms[i] = ast.StringTerm(w)
+		}
+		return ast.ArrayTerm(terms...)
+	}
+	authority, role := f.Get(keyAuthority), f.Get(keyRole)
+	switch {
+	case f.text(keySigner) != "":
+		return words("signer", f.text(keySigner))
+	case f.text(keyScheme) == "tuf" && authority != nil && role != nil:
+		return words("role", text(authority), text(role))
+	case f.text(keyIdentity) != "":
+		return words("identity", f.text(keyIssuer), f.text(keyIdentity))
+	case f.text(keyKeyID) != "":
+		return words("key", f.text(keyKeyID))
+	}
+	return nil
+}
+
+// annotated reports whether signed annotations have all of these values.
+func (f factTerm) annotated(wanted ast.Object) bool {
+	has := f.object(keyAnnotations)
+	return !wanted.Until(func(k, v *ast.Term) bool {
+		got := has.Get(k)
+		return got == nil || !got.Equal(v)
+	})
+}
+
+// logs is in how many different transparency logs it was proven to be.
+func (f factTerm) logs() int {
+	seen := map[string]bool{}
+	if t := f.Get(keyLogs); t != nil {
+		if list, ok := t.Value.(*ast.Array); ok {
+			list.Foreach(func(t *ast.Term) {
+				if entry, ok := t.Value.(ast.Object); ok && entry.Get(keyLog) != nil {
+					seen[memberText(entry, keyLog)] = true
+				}
+			})
+		}
+	}
+	return len(seen)
+}
+
+// made is when an attestation was made: by a trusted clock, else as its author says.
+func (f factTerm) made() (latest time.Time, ok bool) {
+	if at, ok := instant(f.text(keySignedAt)); ok {
+		return at, true
+	}
+	summary := f.object(keySummary)
+	for _, name := range []string{"finished", "created", "started", "db_time"} {
+		if at, told := instant(memberText(summary, ast.StringTerm(name))); told && (!ok || at.After(latest)) {
+			latest, ok = at, true
+		}
+	}
+	return latest, ok
+}
+
+// said is what the certificate says of the build: an extension of Fulcio's by its name.
+func (f factTerm) said(name string) string {
+	return memberText(f.object(keyExtensions), ast.StringTerm(name))
+}
+
+func (f factTerm) claimed(key *ast.Term) string { return memberText(f.object(keySummary), key) }
+
+// The builder, source, reference and workflow of an attestation of provenance. What the certificate says stands before what the predicate claims: the former was established by
+// who issued it, the latter is the word of whoever signed. Builders, workflows and sources are all the forms by which they may be named.
+
+func (f factTerm) builders() []string {
+	if uri := f.said("build_signer_uri"); uri != "" {
+		list := forms(uri)
+		// GitHub's own attestations name the runner, and the certificate says of which kind it was.
+		if kind := f.said("runner_environment"); kind != "" && f.claimed(keyBuilder) == "https://github.com/actions/runner/"+kind {
+			list = append(list, f.claimed(keyBuilder))
+		}
+		return list
+	}
+	return forms(f.claimed(keyBuilder))
+}
+
+func (f factTerm) workflows() []string {
+	if uri := f.said("build_config_uri"); uri != "" {
+		if f.Get(keyIdentity) == nil {
+			return nil
+		}
+		return append(forms(f.text(keyIdentity)), forms(uri)...)
+	}
+	if identity := f.text(keyIdentity); identity != "" {
+		return forms(identity)
+	}
+	if name := f.claimed(keyEntryPoint); name != "" {
+		return []string{name}
+	}
+	return nil
+}
+
+func (f factTerm) source() string {
+	if uri := f.said("source_repository_uri"); uri != "" {
+		return uri
+	}
+	if name := f.said("github_workflow_repository"); name != "" {
+		return "https://github.com/" + name
+	}
+	return f.claimed(keySource)
+}
+
+func (f factTerm) ref() string {
+	for _, name := range []string{"source_repository_ref", "github_workflow_ref"} {
+		if ref := f.said(name); ref != "" {
+			return ref
+		}
+	}
+	return f.claimed(keyRef)
+}
+
+// sources are the source's address with and without https://, each with and without the reference.
+func (f factTerm) sources() []string {
+	source := f.source()
+	if source == "" {
+		return nil
+	}
+	whole, ref := bareAddress(source), f.ref()
+	list := []string{whole, whole + "@" + ref}
+	if place, ok := strings.CutPrefix(whole, "https://"); ok {
+		list = append(list, place, place+"@"+ref)
+	}
+	return list
+}
+
+// sourceAddress is a source as it is compared: with its reference if it has one, else bare.
+func sourceAddress(s string) string {
+	if strings.Contains(s, "@refs/") {
+		return strings.TrimPrefix(s, "git+")
+	}
+	return bareAddress(s)
+}
+
+// bareAddress is a repository's address without the reference, git+ and .git.
+func bareAddress(uri string) string {
+	uri, _, _ = strings.Cut(strings.TrimPrefix(uri, "git+"), "#")
+	uri, _, _ = strings.Cut(uri, "@refs/")
+	return strings.TrimSuffix(strings.TrimSuffix(uri, "/"), ".git")
+}
+
+// forms is a workflow or builder with and without the reference at which it ran.
+func forms(uri string) []string {
+	if uri == "" {
+		return nil
+	}
+	bare, _, _ := strings.Cut(uri, "@refs/")
+	return []string{uri, bare}
+}

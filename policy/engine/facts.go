@@ -1,0 +1,348 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/assay-registry/assay/verify"
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/types"
+)
+
+// The built-ins assay.signatures(facts, want) and assay.attestations(facts, want) judge facts of the input, input.signatures and input.attestations, by what a policy wants of them: see
+// README.md of the policies. They are handed the facts, so that what a policy reads is seen in its text, and a test may hand them others. The value has
+//
+//	facts    those that are as wanted: verified, and never the registry's own word
+//	signers  who made them, a set: a key or identity is one signer however often it signed
+//	nearest  where there are none, the code of the miss that is the fewest steps away; absent where nothing comes near
+//	near     the facts that miss in that way
+//
+// A member of want that is not known matches nothing, so that a misspelt one refuses.
+
+// wish is what a policy wants of facts. An empty list asks for nothing.
+type wish struct {
+	authorities, issuer, identity, types, builder, workflow, source, ref []string
+	annotations                                                          ast.Object
+	logs                                                                 int
+	newest                                                               bool // leave out what the same signer said earlier in the same type
+}
+
+// ranks orders the ways to miss, the fewest steps away from what counts first. Those of verify stand as the library's refusals do.
+var ranks = func() map[string]int {
+	order := []string{
+		"signature.annotations", "signature.logs", "attestation.ref", "attestation.source", "attestation.builder", "attestation.workflow", "attestation.identity", "attestation.issuer",
+		"attestation.untrusted", "signature.untrusted",
+	}
+	for _, code := range []verify.Code{
+		verify.CodeOtherRepository, verify.CodeRevokedKey, verify.CodeRevokedCertificate, verify.CodeRevokedIdentity, verify.CodeRevokedEntry,
+		verify.CodeKeyExpired, verify.CodeCertificateExpired, verify.CodeExpired, verify.CodeTUFExpired, verify.CodeDigestMismatch, verify.CodeIdentity,
+		verify.CodeNoSCT, verify.CodeNoTimestamp, verify.CodeLogMismatch, verify.CodeNoLog, verify.CodeUntrustedRoot, verify.CodeUntrustedKey,
+		verify.CodeNoAuthority, verify.CodeInvalid, verify.CodePayloadType, verify.CodeUnsupported, verify.CodeTooBig, verify.CodeMalformed,
+		verify.CodeUnsigned, verify.CodeInternal,
+	} {
+		order = append(order, string(code))
+	}
+	m := map[string]int{}
+	for i, code := range append(order, "attestation.predicate_type") {
+		m[code] = i
+	}
+	return m
+}()
+
+func wishType() types.Type { return types.NewObject(nil, types.NewDynamicProperty(types.S, types.A)) }
+
+const provenanceWeight = 1 << 5
+
+func judgeSignatures(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
+	return judgeFacts(bctx, operands, "signature")
+}
+
+func judgeAttestations(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
+	return judgeFacts(bctx, operands, "attestation")
+}
+
+// judgement is what is found on the way.
+type judgement struct {
+	kind    string
+	want    wish
+	steps   int
+	counted []factTerm
+	near    []*ast.Term
+	nearest string
+
+	recorder *recorder // tells a person which fact missed what; nil where nobody asked
+	query    uint64
+}
+
+func judgeFacts(bctx rego.BuiltinContext, operands []*ast.Term, kind string) (*ast.Term, error) {
+	list, ok := operands[0].Value.(*ast.Array)
+	if !ok {
+		return nil, fmt.Errorf("a %s stands where the facts of the input are wanted", ast.ValueName(operands[0].Value))
+	}
+	j := judgement{kind: kind, steps: maxGlobSteps, recorder: aidsOf(bctx).recorder, query: bctx.QueryID}
+	known, err := j.want.read(operands[1])
+	if err != nil {
+		return nil, err
+	}
+	for i := 0; known && i < list.Len(); i++ {
+		j.judge(list.Elem(i))
+		if j.steps <= 0 {
+			return nil, errTooLong
+		}
+	}
+	return j.value(), nil
+}
+
+// read reports whether all of a wish is known.
+func (w *wish) read(t *ast.Term) (known bool, err error) {
+	object, ok := t.Value.(ast.Object)
+	if !ok {
+		return false, fmt.Errorf("what is wanted of facts is an object, and not a %s", ast.ValueName(t.Value))
+	}
+	known = true
+	err = object.Iter(func(k, v *ast.Term) (err error) {
+		switch text(k) {
+		case "authorities":
+			w.authorities, err = textsOf(v)
+		case "issuer":
+			w.issuer, err = textsOf(v)
+		case "identity":
+			w.identity, err = textsOf(v)
+		case "predicate_types":
+			w.types, err = textsOf(v)
+		case "builder":
+			w.builder, err = textsOf(v)
+		case "workflow":
+			w.workflow, err = textsOf(v)
+		case "source":
+			w.source, err = textsOf(v)
+			for i, s := range w.source {
+				w.source[i] = sourceAddress(s)
+			}
+		case "ref":
+			w.ref, err = textsOf(v)
+			for i, r := range w.ref {
+				if !strings.HasPrefix(r, "refs/") {
+					w.ref[i] = "refs/heads/" + r
+				}
+			}
+		case "annotations":
+			if w.annotations, ok = v.Value.(ast.Object); !ok {
+				err = fmt.Errorf("annotations are an object, and not a %s", ast.ValueName(v.Value))
+			}
+		case "logs":
+			n, _ := v.Value.(ast.Number)
+			if w.logs, ok = n.Int(); !ok {
+				err = fmt.Errorf("logs is a whole number")
+			}
+		case "newest":
+			w.newest = v.Value.Compare(ast.Boolean(true)) == 0
+		default:
+			known = false
+		}
+		return err
+	})
+	return known, err
+}
+
+// judge sorts one fact.
+func (j *judgement) judge(t *ast.Term) {
+	object, ok := t.Value.(ast.Object)
+	if !ok {
+		return
+	}
+	f := factTerm{object}
+	code := j.miss(f)
+	if j.recorder != nil {
+		j.recorder.fact(j.query, f, code)
+	}
+	if code == "" {
+		j.counted = append(j.counted, f)
+		return
+	}
+	rank, ok := ranks[code]
+	switch best, some := ranks[j.nearest]; {
+	case !ok:
+	case !some || rank < best:
+		j.nearest, j.near = code, append(j.near[:0], t)
+	case code == j.nearest:
+		j.near = append(j.near, t)
+	}
+}
+
+// miss is why a fact does not count; empty if it does, and a code without rank where it has nothing to do with what is wanted.
+func (j *judgement) miss(f factTerm) string {
+	w := &j.want
+	typed := j.kind == "signature" || f.text(keyPredicateType) != "" && j.among(w.types, f.text(keyPredicateType))
+	if !f.verified() {
+		code := f.text(keyCode)
+		switch _, known := ranks[code]; {
+		case !typed && f.text(keyPredicateType) != "":
+			return "other"
+		case !known || !strings.HasPrefix(code, "signature.") && !strings.HasPrefix(code, "tuf."):
+			return "signature.invalid"
+		}
+		return code
+	}
+	switch accepted := f.accepted(w.authorities); {
+	case !typed && accepted:
+		return "attestation.predicate_type"
+	case !typed:
+		return "other"
+	case !accepted:
+		return j.kind + ".untrusted"
+	}
+	return j.amiss(f)
+}
+
+// amiss is what is not as wanted of a verified fact that an accepted authority signed: the first of these. Whatever is wanted and not said is amiss.
+func (j *judgement) amiss(f factTerm) string {
+	w := &j.want
+	issuer, identity, workflow, builder, source, ref := "attestation.issuer", "attestation.identity", "attestation.workflow", "attestation.builder", "attestation.source", "attestation.ref"
+	if j.kind == "signature" {
+		issuer, identity = "signature.untrusted", "signature.untrusted"
+	}
+	switch {
+	case len(w.issuer) > 0 && !j.among(w.issuer, f.text(keyIssuer)):
+		return issuer
+	case len(w.identity) > 0 && !j.among(w.identity, f.text(keyIdentity)):
+		return identity
+	case len(w.workflow) > 0 && !j.oneOf(w.workflow, f.workflows()):
+		return workflow
+	case len(w.builder) > 0 && !j.oneOf(w.builder, f.builders()):
+		return builder
+	case len(w.source) > 0 && !j.oneOf(w.source, f.sources()):
+		return source
+	case len(w.ref) > 0 && !j.among(w.ref, f.ref()):
+		return ref
+	case w.annotations != nil && !f.annotated(w.annotations):
+		return "signature.annotations"
+	case w.logs > 0 && f.logs() < w.logs:
+		return "signature.logs"
+	}
+	return ""
+}
+
+// among reports whether one of the patterns matches, or there are none.
+func (j *judgement) among(patterns []string, s string) bool {
+	return len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool { return inPaths.match(p, s, &j.steps) })
+}
+
+func (j *judgement) oneOf(patterns, forms []string) bool {
+	return slices.ContainsFunc(forms, func(form string) bool { return j.among(patterns, form) })
+}
+
+// value is the judgement as a policy reads it.
+func (j *judgement) value() *ast.Term {
+	counted := j.counted
+	if j.want.newest {
+		counted = newest(counted)
+	}
+	facts, signers := make([]*ast.Term, len(counted)), ast.NewSetWithCapacity(len(counted))
+	for i, f := range counted {
+		facts[i] = ast.NewTerm(f.Object)
+		if who := f.signer(); who != nil {
+			signers.Add(who)
+		}
+	}
+	items := [][2]*ast.Term{{ast.StringTerm("facts"), ast.ArrayTerm(facts...)}, {ast.StringTerm("signers"), ast.NewTerm(signers)}, {ast.StringTerm("near"), ast.ArrayTerm()}}
+	if len(counted) == 0 {
+		items[2][1] = ast.ArrayTerm(j.near...)
+		if j.nearest != "" {
+			items = append(items, [2]*ast.Term{ast.StringTerm("nearest"), ast.StringTerm(j.nearest)})
+		}
+	}
+	return ast.ObjectTerm(items...)
+}
+
+// newest leaves out what the same signer said earlier in the same type. What has no time is never left out.
+func newest(list []factTerm) []factTerm {
+	if len(list) < 2 {
+		return list
+	}
+	type said struct {
+		at   time.Time
+		ok   bool
+		what string // by whom, and of which type
+	}
+	all, last := make([]said, len(list)), map[string]time.Time{}
+	for i, f := range list {
+		if who := f.signer(); who != nil {
+			all[i].what = f.text(keyPredicateType) + "\x00" + f.text(keyAuthority) + "\x00" + who.String()
+			if all[i].at, all[i].ok = f.made(); all[i].ok && all[i].at.After(last[all[i].what]) {
+				last[all[i].what] = all[i].at
+			}
+		}
+	}
+	kept := make([]factTerm, 0, len(list))
+	for i, f := range list {
+		if !all[i].ok || !all[i].at.Before(last[all[i].what]) {
+			kept = append(kept, f)
+		}
+	}
+	return kept
+}
+
+// signersOf is the built-in assay.signers(facts): who made them, a set.
+func signersOf(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
+	signers := ast.NewSet()
+	err := eachFact(operands[0], func(f factTerm) {
+		if who := f.signer(); who != nil {
+			signers.Add(who)
+		}
+	})
+	return ast.NewTerm(signers), err
+}
+
+// provenanceOf is the built-in assay.provenance(attestation): what provenance says, the certificate first: builders, workflows and sources by all the names they may have, source and ref.
+func provenanceOf(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
+	object, ok := operands[0].Value.(ast.Object)
+	if !ok {
+		return nil, sentence("an attestation of the input is wanted")
+	}
+	f := factTerm{object}
+	set := func(list []string) *ast.Term {
+		s := ast.NewSetWithCapacity(len(list))
+		for _, one := range list {
+			s.Add(ast.StringTerm(one))
+		}
+		return ast.NewTerm(s)
+	}
+	return ast.ObjectTerm(ast.Item(ast.StringTerm("builders"), set(f.builders())), ast.Item(ast.StringTerm("workflows"), set(f.workflows())), ast.Item(ast.StringTerm("sources"), set(f.sources())),
+		ast.Item(ast.StringTerm("source"), ast.StringTerm(f.source())), ast.Item(ast.StringTerm("ref"), ast.StringTerm(f.ref()))), nil
+}
+
+func eachFact(t *ast.Term, f func(factTerm)) error {
+	one := func(t *ast.Term) error {
+		object, ok := t.Value.(ast.Object)
+		if !ok {
+			return sentence("facts of the input are wanted")
+		}
+		f(factTerm{object})
+		return nil
+	}
+	switch v := t.Value.(type) {
+	case *ast.Array:
+		return v.Iter(one)
+	case ast.Set:
+		return v.Iter(one)
+	}
+	return one(t)
+}
+
+// newestOf is the built-in assay.newest(attestations): the list without what the same signer said earlier in the same type. What has no time is never left out.
+func newestOf(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
+	var list []factTerm
+	if err := eachFact(operands[0], func(f factTerm) { list = append(list, f) }); err != nil {
+		return nil, err
+	}
+	kept := newest(list)
+	terms := make([]*ast.Term, len(kept))
+	for i, f := range kept {
+		terms[i] = ast.NewTerm(f.Object)
+	}
+	return ast.ArrayTerm(terms...), nil
+}

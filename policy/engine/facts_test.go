@@ -1,0 +1,276 @@
+package engine
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/verify"
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/topdown"
+)
+
+// reference matches as OPA's own glob.match does, of which assay.globs is the part that policies need.
+func reference(t *testing.T, pattern, text string, path bool) bool {
+	t.Helper()
+	var out *ast.Term
+	quote := strings.ReplaceAll(globQuote(pattern), `\*`, "*")
+	delimiters := ast.NullTerm()
+	if path {
+		delimiters = ast.ArrayTerm(ast.StringTerm("/"))
+	}
+	err := topdown.GetBuiltin("glob.match")(topdown.BuiltinContext{}, []*ast.Term{ast.StringTerm(quote), delimiters, ast.StringTerm(text)}, func(t *ast.Term) error { out = t; return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.Equal(ast.BooleanTerm(true))
+}
+
+func globQuote(s string) string {
+	return regexp.MustCompile(`[*?\\\[\]{}!,-]`).ReplaceAllStringFunc(s, func(c string) string { return `\` + c })
+}
+
+func TestGlobsAgreeWithOPA(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	word := func(letters string, n int) string {
+		b := make([]byte, r.IntN(n+1))
+		for i := range b {
+			b[i] = letters[r.IntN(len(letters))]
+		}
+		return string(b)
+	}
+	matched := 0
+	for range 20_000 {
+		pattern, text := word("ab/*", 6), word("aab/", 8)
+		if !strings.Contains(pattern, "*") || text == "" {
+			continue
+		}
+		steps := maxGlobSteps
+		for how, path := range map[globbing]bool{inPaths: true, inNames: false} {
+			got, want := how.match(pattern, text, &steps), reference(t, pattern, text, path)
+			if got != want {
+				t.Fatalf("%q on %q, path %v: %v, OPA %v", pattern, text, path, got, want)
+			}
+			if got {
+				matched++
+			}
+		}
+	}
+	if matched < 1000 {
+		t.Errorf("only %d matched", matched)
+	}
+}
+
+func TestGlobs(t *testing.T) {
+	for call, want := range map[string]string{
+		`assay.globs("v*", "v1.2.3", "name")`:                        `["v1.2.3"]`,
+		`assay.globs("v*", "v1/2", "path")`:                          `[]`,
+		`assay.globs(["x", "*"], ["a", "b/c", ""], "path")`:          `["a"]`,
+		`assay.globs({"*"}, ["a", "b/c", ""], "name")`:               `["a", "b/c", ""]`,
+		`assay.globs("*password*", ["My.PassWord", "path"], "fold")`: `["My.PassWord"]`,
+		`assay.globs("[ab]", ["a", "[ab]"], "name")`:                 `["[ab]"]`,
+		`assay.globs([], ["a"], "path")`:                             `[]`,
+		`assay.globs("a", "a", "regex")`:                             CodeError,
+		`assay.globs([1], "a", "name")`:                              CodeError,
+		`assay.globs("a", {"x": 1}, "name")`:                         CodeError,
+		`assay.moment("2026-11-30T12:00:00Z")`:                       "1796040000000000000",
+		`assay.moment("yesterday")`:                                  "error: a time is written in RFC 3339",
+		`assay.made({"signed_at": "2026-11-30T12:00:00Z"})`:          "1796040000000000000",
+		`assay.made({"summary": {"created": "2026-11-30T12:00:00Z", "finished": "2026-11-30T11:00:00Z"}})`: "1796040000000000000",
+		`assay.made({})`:        "error: nobody says",
+		`assay.made("x")`:       "error: nobody says",
+		`assay.newest([1])`:     "error: facts",
+		`assay.provenance("x")`: "error: an attestation",
+		`assay.signers([{"key_id": "k"}, {"key_id": "k"}, {}])`: `{["key", "k"]}`,
+		`assay.signers("x")`: "error: facts",
+	} {
+		t.Run(call, func(t *testing.T) {
+			if got := answers(t, call); got != want && !(strings.HasPrefix(want, "error: ") && strings.HasPrefix(got, want)) {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		})
+	}
+}
+
+// A call whose patterns and texts are made to take long is no answer, in time.
+func TestGlobsEnd(t *testing.T) {
+	steps := maxGlobSteps
+	if inPaths.match(strings.Repeat("**a", 2000)+"*b*", strings.Repeat("a", 60_000), &steps) || steps > 0 {
+		t.Errorf("%d steps are left", steps)
+	}
+	in := ask(policy.EntryAdmit)
+	in.Subject.Platform = &policy.Platform{OS: strings.Repeat("a", 60_000)}
+	d := decide(t, one(t, "package assay\n\nadmit.deny contains {\"code\": \"a.b\", \"msg\": \"no\"} if count(assay.globs(\""+strings.Repeat("**a", 2000)+"*b*\", input.subject.platform.os, \"path\").value) > 0\n", Options{}), in)
+	if codes(d.Deny) != CodeError {
+		t.Errorf("%+v", d.Deny)
+	}
+}
+
+// TestMoments: a time is what the expression of the contract says it is.
+func TestMoments(t *testing.T) {
+	wanted := regexp.MustCompile(`^((19[7-9][0-9]|2[01][0-9]{2})-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|(19(72|76|8[048]|9[26])|20([02468][048]|[13579][26])|21(0[48]|[2468][048]|[13579][26]))-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-][01][0-9]:[0-5][0-9])$`)
+	parts := [][]string{{"1969", "1970", "2026", "2028", "2100", "2199", "2200", "02026"}, {"-02", "-11", "-00", "-13"}, {"-00", "-29", "-30", "-31"}, {"T", "t", " "}, {"00", "23", "24"}, {":00", ":59", ":60"},
+		{":00", ":59", ":60"}, {"", ".1", ",1", ".123456789", ".1234567890", "."}, {"Z", "z", "", "+00:00", "-19:59", "+20:00", "+1:00", "+00:60"}}
+	var walk func(s string, rest [][]string)
+	n := 0
+	walk = func(s string, rest [][]string) {
+		if len(rest) == 0 {
+			at, ok := instant(s)
+			if n++; ok != wanted.MatchString(s) {
+				t.Fatalf("%q: %v", s, ok)
+			}
+			if parsed, err := time.Parse(time.RFC3339, s); ok && (err != nil || !parsed.Equal(at)) {
+				t.Fatalf("%q: %v, %v", s, at, err)
+			}
+			return
+		}
+		for _, p := range rest[0] {
+			walk(s+p, rest[1:])
+		}
+	}
+	walk("", parts)
+	if n < 100_000 {
+		t.Errorf("%d texts", n)
+	}
+}
+
+// TestFacts: which facts count, and what is said of those that do not.
+func TestFacts(t *testing.T) {
+	good := map[string]any{"verified": true, "authority": "release", "key_id": "k1", "evidence": "a", "annotations": map[string]any{"stage": "prod"}, "logs": []any{map[string]any{"log": "l1"}, map[string]any{"log": "l1"}}}
+	with := func(changes map[string]any) map[string]any {
+		m := map[string]any{}
+		for k, v := range good {
+			m[k] = v
+		}
+		for k, v := range changes {
+			m[k] = v
+		}
+		return m
+	}
+	type d = map[string]any
+	for name, c := range map[string]struct {
+		kind    string
+		facts   []any
+		want    d
+		counted int
+		signers int
+		nearest string
+	}{
+		"anybody":                  {"signature", []any{good}, d{}, 1, 1, ""},
+		"one of two":               {"signature", []any{good}, d{"authorities": []any{"x", "release"}}, 1, 1, ""},
+		"one text":                 {"signature", []any{good}, d{"authorities": "release"}, 1, 1, ""},
+		"another":                  {"signature", []any{good}, d{"authorities": "x"}, 0, 0, "signature.untrusted"},
+		"the registry":             {"signature", []any{with(d{"authority": "registry"})}, d{"authorities": []any{"registry"}}, 0, 0, "signature.untrusted"},
+		"no authority":             {"signature", []any{with(d{"authority": ""})}, d{}, 0, 0, "signature.untrusted"},
+		"TUF unasked":              {"signature", []any{with(d{"scheme": "tuf"})}, d{}, 0, 0, "signature.untrusted"},
+		"TUF by its name":          {"signature", []any{with(d{"scheme": "tuf", "role": "r"})}, d{"authorities": "release"}, 1, 1, ""},
+		"a misspelt member":        {"signature", []any{good}, d{"authority": "release"}, 0, 0, ""},
+		"annotations":              {"signature", []any{good}, d{"annotations": d{"stage": "prod"}}, 1, 1, ""},
+		"another value":            {"signature", []any{good}, d{"annotations": d{"stage": "dev"}}, 0, 0, "signature.annotations"},
+		"one log":                  {"signature", []any{good}, d{"logs": 1}, 1, 1, ""},
+		"two logs":                 {"signature", []any{good}, d{"logs": 2}, 0, 0, "signature.logs"},
+		"an identity":              {"signature", []any{with(d{"identity": "me@x", "issuer": "i"})}, d{"identity": "*@x", "issuer": "i"}, 1, 1, ""},
+		"of a key":                 {"signature", []any{good}, d{"identity": "*"}, 0, 0, "signature.untrusted"},
+		"one signer twice":         {"signature", []any{good, with(d{"evidence": "b"})}, d{}, 2, 1, ""},
+		"verified is true":         {"signature", []any{with(d{"verified": "true", "code": "signature.invalid"})}, d{}, 0, 0, "signature.invalid"},
+		"the nearest":              {"signature", []any{with(d{"verified": false, "code": "signature.malformed"}), with(d{"verified": false, "code": "signature.revoked_key"})}, d{}, 0, 0, "signature.revoked_key"},
+		"a code of the future":     {"signature", []any{with(d{"verified": false, "code": "signature.tomorrow"})}, d{}, 0, 0, "signature.invalid"},
+		"a code of another kind":   {"signature", []any{with(d{"verified": false, "code": "attestation.ref"})}, d{}, 0, 0, "signature.invalid"},
+		"no fact at all":           {"signature", []any{"x"}, d{}, 0, 0, ""},
+		"of no type":               {"attestation", []any{good}, d{}, 0, 0, "attestation.predicate_type"},
+		"a type":                   {"attestation", []any{with(d{"predicate_type": "https://a/b"})}, d{"predicate_types": []any{"https://a/*"}}, 1, 1, ""},
+		"another type":             {"attestation", []any{with(d{"predicate_type": "https://a/b"})}, d{"predicate_types": "https://c"}, 0, 0, "attestation.predicate_type"},
+		"another type by another":  {"attestation", []any{with(d{"predicate_type": "https://a/b"})}, d{"predicate_types": "https://c", "authorities": "x"}, 0, 0, ""},
+		"a bad one of other type":  {"attestation", []any{with(d{"predicate_type": "https://a/b", "verified": false, "code": "signature.invalid"})}, d{"predicate_types": "https://c"}, 0, 0, ""},
+		"a bad one of no type":     {"attestation", []any{with(d{"predicate_type": "", "verified": false, "code": "signature.malformed"})}, d{"predicate_types": "https://c"}, 0, 0, "signature.malformed"},
+		"only the newest":          {"attestation", []any{with(d{"predicate_type": "t", "signed_at": "2026-11-01T00:00:00Z"}), with(d{"predicate_type": "t", "signed_at": "2026-11-02T00:00:00Z"})}, d{"newest": true}, 1, 1, ""},
+		"two types":                {"attestation", []any{with(d{"predicate_type": "t", "signed_at": "2026-11-01T00:00:00Z"}), with(d{"predicate_type": "u", "signed_at": "2026-11-02T00:00:00Z"})}, d{"newest": true}, 2, 1, ""},
+		"what has no time stays":   {"attestation", []any{with(d{"predicate_type": "t"}), with(d{"predicate_type": "t", "signed_at": "2026-11-02T00:00:00Z"})}, d{"newest": true}, 2, 1, ""},
+		"the builder of a key":     {"attestation", []any{with(d{"predicate_type": "t", "summary": d{"builder": "https://b@refs/heads/main"}})}, d{"builder": "https://b"}, 1, 1, ""},
+		"the certificate is first": {"attestation", []any{with(d{"predicate_type": "t", "summary": d{"builder": "https://b"}, "extensions": d{"build_signer_uri": "https://c"}})}, d{"builder": "https://b"}, 0, 0, "attestation.builder"},
+		"no workflow":              {"attestation", []any{with(d{"predicate_type": "t"})}, d{"workflow": "**"}, 0, 0, "attestation.workflow"},
+		"a branch":                 {"attestation", []any{with(d{"predicate_type": "t", "summary": d{"ref": "refs/heads/main"}})}, d{"ref": "main"}, 1, 1, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			facts, err := ast.InterfaceToValue(c.facts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := ast.InterfaceToValue(c.want)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := judgeFacts(rego.BuiltinContext{}, []*ast.Term{ast.NewTerm(facts), ast.NewTerm(want)}, c.kind)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := got.Value.(ast.Object)
+			member := func(name string) *ast.Term { return o.Get(ast.StringTerm(name)) }
+			nearest := memberText(o, ast.StringTerm("nearest"))
+			if n, s := member("facts").Value.(*ast.Array).Len(), member("signers").Value.(ast.Set).Len(); n != c.counted || s != c.signers || nearest != c.nearest {
+				t.Errorf("%d facts, %d signers, nearest %q", n, s, nearest)
+			}
+			if near := member("near").Value.(*ast.Array).Len(); (near > 0) != (c.nearest != "") {
+				t.Errorf("%d are near", near)
+			}
+		})
+	}
+	for name, want := range map[string]any{"authorities": 1, "annotations": "x", "logs": "many", "issuer": []any{1}} {
+		v, err := ast.InterfaceToValue(map[string]any{name: want})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := judgeFacts(rego.BuiltinContext{}, []*ast.Term{ast.ArrayTerm(), ast.NewTerm(v)}, "signature"); err == nil {
+			t.Errorf("%s: %v is taken", name, want)
+		}
+	}
+}
+
+// TestRanks: every code of verify has its place, and the library lists them as they stand there.
+func TestRanks(t *testing.T) {
+	s := one(t, "package assay\n\nimport data.assay.lib\n\nadmit.deny contains {\"code\": code, \"msg\": format_int(i, 10)} if some i, code in lib.refusals\n", Options{})
+	d := decide(t, s, ask(policy.EntryAdmit))
+	if len(d.Deny) != len(verify.Codes()) {
+		t.Errorf("%d refusals of %d", len(d.Deny), len(verify.Codes()))
+	}
+	slices.SortFunc(d.Deny, func(a, b policy.Reason) int { return ranks[a.Code] - ranks[b.Code] })
+	for i, r := range d.Deny {
+		if _, ok := ranks[r.Code]; !ok || r.Message != fmt.Sprint(i) {
+			t.Errorf("%s is at %s of the library and at %d here", r.Code, r.Message, i)
+		}
+	}
+	for _, code := range verify.Codes() {
+		if _, ok := ranks[string(code)]; !ok {
+			t.Errorf("%s has no rank", code)
+		}
+	}
+}
+
+// TestLicenceJudge: what stands before what.
+func TestLicenceJudge(t *testing.T) {
+	for call, want := range map[string]string{
+		`assay.licence.judge(["MIT", "AGPL-3.0-only"], {"denied_categories": ["network"]})`:                          `{"denied": ["AGPL-3.0-only"], "not_allowed": []}`,
+		`assay.licence.judge({"MIT": 3, "Foo": 1}, {"allowed_categories": ["permissive"]})`:                          `{"denied": [], "not_allowed": ["Foo"]}`,
+		`assay.licence.judge({"agpl-3.0-only"}, {"denied_categories": ["network"], "allowed": ["AGPL-*"]})`:          `{"denied": [], "not_allowed": []}`,
+		`assay.licence.judge(["AGPL-3.0-only"], {"denied": ["agpl-3.0-*"], "allowed": ["AGPL-*"]})`:                  `{"denied": ["AGPL-3.0-only"], "not_allowed": []}`,
+		`assay.licence.judge(["MIT OR AGPL-3.0-only", "MIT AND AGPL-3.0-only"], {"denied_categories": ["network"]})`: `{"denied": ["MIT AND AGPL-3.0-only"], "not_allowed": []}`,
+		`assay.licence.judge(["AGPL-3.0-only OR Foo"], {"denied_categories": ["network"], "allowed": ["MIT"]})`:      `{"denied": [], "not_allowed": ["AGPL-3.0-only OR Foo"]}`,
+		`assay.licence.judge(["AGPL-3.0-only AND Foo"], {"denied_categories": ["network"], "allowed": ["MIT"]})`:     `{"denied": ["AGPL-3.0-only AND Foo"], "not_allowed": []}`,
+		`assay.licence.judge(["( MIT"], {"allowed": ["( mit"]})`:                                                     `{"denied": [], "not_allowed": []}`,
+		`assay.licence.judge(["MIT"], {"alowed": ["MIT"]})`:                                                          CodeError,
+		`assay.licence.judge(["MIT"], {"allowed": [1]})`:                                                             CodeError,
+		`assay.licence.judge([1], {})`: CodeError,
+	} {
+		t.Run(call, func(t *testing.T) {
+			if got := answers(t, call); got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		})
+	}
+}

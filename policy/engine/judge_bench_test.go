@@ -1,0 +1,123 @@
+package engine
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/assay-registry/assay/policies"
+	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/store"
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+// BenchmarkJudge is what one decision costs under each shipped policy, without any cache: what its golden decisions decide, and what is large where a policy looks at lists.
+// See BenchmarkPackages for the same with the whole SBOM in Rego.
+func BenchmarkJudge(b *testing.B) {
+	for _, name := range policies.Names() {
+		golden, err := filepath.Glob(filepath.Join("testdata", "decision", name, "*.txtar"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, file := range golden {
+			which := strings.TrimSuffix(filepath.Base(file), ".txtar")
+			if strings.HasPrefix(which, "unverified_") && which != "unverified_invalid" {
+				continue // as the one that is left, in other words
+			}
+			in, params, mode := goldenInput(b, file)
+			b.Run(name+"/"+which, func(b *testing.B) { judging(b, name, params, mode, in) })
+		}
+	}
+	b.Run("licences/50_licences", func(b *testing.B) { judging(b, "licences", nil, policy.ModeEnforce, manyLicences(50)) })
+	b.Run("vulnerabilities/100_findings", func(b *testing.B) {
+		judging(b, "vulnerabilities", map[string]any{"severities": []any{"critical", "high"}}, policy.ModeEnforce, manyFindings(100))
+	})
+	b.Run("signed/8_signatures", func(b *testing.B) { judging(b, "signed", nil, policy.ModeEnforce, manySignatures(8)) })
+}
+
+// goldenInput reads the question of a golden decision.
+func goldenInput(tb testing.TB, file string) (*policy.Input, map[string]any, policy.Mode) {
+	tb.Helper()
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	in, mode := &policy.Input{}, policy.ModeEnforce
+	var params map[string]any
+	for _, f := range txtar.Parse(raw).Files {
+		switch f.Name {
+		case "input.json":
+			err = json.Unmarshal(f.Data, in)
+		case "params.json":
+			err = json.Unmarshal(f.Data, &params)
+		case "mode":
+			mode = policy.Mode(strings.TrimSpace(string(f.Data)))
+		}
+		if err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return in, params, mode
+}
+
+// manyLicences is an image of 5,000 packages under n different licences and expressions.
+func manyLicences(n int) *policy.Input {
+	known := []string{"MIT", "Apache-2.0", "GPL-2.0-only", "BSD-3-Clause", "MIT OR GPL-3.0-or-later", "(Apache-2.0 AND MIT) OR Zlib", "GPL-2.0-or-later WITH Classpath-exception-2.0"}
+	licences := map[string]int{}
+	for i := range n {
+		name := known[i%len(known)]
+		if i >= len(known) {
+			name = fmt.Sprintf("%s AND LicenseRef-%d", name, i)
+		}
+		licences[name] = 5000 / n
+	}
+	in := ask(policy.EntryAdmit)
+	in.SBOM = &policy.SBOMInput{Present: true, Origin: "generated", Origins: []string{"generated"}, Verified: true, Packages: &policy.PackagesInput{Count: 5000, ByLicense: licences}}
+	return in
+}
+
+// manyFindings is a report that names n of its findings, none of which is looked at by default.
+func manyFindings(n int) *policy.Input {
+	top := make([]any, n)
+	for i := range top {
+		top[i] = map[string]any{"id": fmt.Sprintf("CVE-2026-%d", i), "severity": "medium", "package": fmt.Sprintf("pkg:deb/debian/p%d@1.0", i), "fixed_in": "1.1", "published": "2026-11-01T00:00:00Z"}
+	}
+	in := ask(policy.EntryAdmit)
+	in.Attestations = []policy.AttestationInput{{Evidence: evidenceA, Layer: evidenceA, Verified: true, Authority: "scanner", KeyID: "sha256:1", PredicateType: "https://cosign.sigstore.dev/attestation/vuln/v1",
+		Summary: map[string]any{"finished": "2026-11-20T12:00:00Z", "counts": map[string]any{"critical": 0, "high": 0, "medium": n}, "top": top}}}
+	return in
+}
+
+// manySignatures are n by as many keys, each proven to be in a log.
+func manySignatures(n int) *policy.Input {
+	in := ask(policy.EntryAdmit)
+	for i := range n {
+		in.Signatures = append(in.Signatures, policy.SignatureInput{Evidence: evidenceA, Layer: store.Digest(evidenceA), Scheme: "cosign", Found: "tag", Verified: true, Authority: fmt.Sprintf("team-%d", i),
+			KeyID: fmt.Sprintf("sha256:%064d", i), Signer: fmt.Sprintf("key:%d", i), Annotations: map[string]string{"build": fmt.Sprint(i)}})
+	}
+	return in
+}
+
+func judging(b *testing.B, name string, params map[string]any, mode policy.Mode, in *policy.Input) {
+	b.Helper()
+	source, err := BuiltinSource("builtin:" + name)
+	if err != nil {
+		b.Fatal(err)
+	}
+	s, err := Compile(b.Context(), []Policy{{Name: name, Repositories: store.Globs{"**"}, Source: source, Params: params, Mode: mode}}, Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	start := processorTime(b)
+	b.ResetTimer()
+	for b.Loop() {
+		if _, err := s.Decide(b.Context(), in); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(processorTime(b)-start)/float64(b.N)/1000, "cpu-µs/op")
+}
