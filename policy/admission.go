@@ -70,6 +70,7 @@ type Admission struct {
 	flights flights
 	images  imageCache
 	pulls   pulls
+	asked   asked
 
 	manifests parsedCache // of all but indexes
 	indexes   parsedCache
@@ -91,6 +92,9 @@ func New(ctx context.Context, o Options) (*Admission, error) {
 	}
 	a.uploads.clock, a.pulls.wake = o.Clock, make(chan struct{}, 1)
 	if err := a.loadTrust(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.loadAsked(ctx); err != nil {
 		return nil, err
 	}
 	return a, nil

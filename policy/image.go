@@ -61,6 +61,9 @@ func cluster() Principal {
 // an answer. An error is none: ctx ended, or the store failed.
 func (a *Admission) Image(ctx context.Context, q ImageQuestion) (*ImageVerdict, error) {
 	v, err := a.image(ctx, q)
+	if err == nil {
+		a.remembersImage(&q)
+	}
 	a.logImage(&q, v)
 	return v, err
 }
@@ -281,10 +284,15 @@ func (a *Admission) elsewhere(ctx context.Context, q ImageQuestion) (*ImageVerdi
 	if !traits.K8sRules || !traits.Matched {
 		return verdict, nil
 	}
+	return verdict, a.askK8s(ctx, engine, a.inputElsewhere(&q), verdict)
+}
+
+// inputElsewhere is all that is known of an image of another registry.
+func (a *Admission) inputElsewhere(q *ImageQuestion) *Input {
 	in := &Input{Signatures: []SignatureInput{}, Attestations: []AttestationInput{}}
 	in.Subject = SubjectInput{Repository: q.Repository, Tag: q.Reference.Tag, Digest: q.Reference.Digest, State: StateUnknown}
-	a.fromCluster(in, &q)
-	return verdict, a.askK8s(ctx, engine, in, verdict)
+	a.fromCluster(in, q)
+	return in
 }
 
 // askK8s asks the entry point k8s, and turns an answer against the image into a refusal.

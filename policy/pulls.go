@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -154,15 +155,16 @@ func (a *Admission) runPulls(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			if err := a.FlushPulls(context.WithoutCancel(ctx)); err != nil {
-				a.log.Warn("the last pulls could not be counted", "error", err)
+			last := context.WithoutCancel(ctx)
+			if err := errors.Join(a.FlushPulls(last), a.FlushAsked(last)); err != nil {
+				a.log.Warn("what was pulled and asked in the last minute could not be written", "error", err)
 			}
 			return
 		case <-tick.C:
 		case <-a.pulls.wake:
 		}
-		if err := a.FlushPulls(ctx); err != nil && ctx.Err() == nil {
-			a.log.Warn("pulls could not be counted", "error", err)
+		if err := errors.Join(a.FlushPulls(ctx), a.FlushAsked(ctx)); err != nil && ctx.Err() == nil {
+			a.log.Warn("what was pulled and asked could not be written", "error", err)
 		}
 	}
 }

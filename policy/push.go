@@ -377,13 +377,9 @@ func (w *writing) showing(repo store.Name, d store.Digest) ([]string, error) {
 // pushGate evaluates the push entry point: what the bytes and the caller can answer, before anything is stored.
 func (w *writing) pushGate(ctx context.Context) error {
 	in := w.in
-	if in.registry != nil || !w.t.engine.Traits(in.repo).PushRules {
-		return nil // the registry's own, or nobody has a rule for pushes: the config need not be read
+	if in.registry != nil {
+		return nil
 	}
-	doc := w.a.describe(ctx, w.tx, in.repo, in.digest, int64(len(in.bytes)), in.parsed, w.kind, w.a.now())
-	doc.Request.Entry = EntryPush
-	w.t.waive(doc, nil, in.alternate)
-	doc.Actor = &ActorInput{Kind: in.by.Kind, Name: in.by.Name, Roles: in.roles.Names()}
 	tags := in.tags
 	if w.kind == store.KindEvidence {
 		tags = in.ordinary() // reserved tags are outside the rules for tags
@@ -391,6 +387,13 @@ func (w *writing) pushGate(ctx context.Context) error {
 	if len(tags) == 0 {
 		tags = []string{""}
 	}
+	if !w.t.engine.Traits(in.repo).PushRules {
+		return w.remembers(tags) // nobody has a rule for pushes: the config need not be read
+	}
+	doc := w.a.describe(ctx, w.tx, in.repo, in.digest, int64(len(in.bytes)), in.parsed, w.kind, w.a.now())
+	doc.Request.Entry = EntryPush
+	w.t.waive(doc, nil, in.alternate)
+	doc.Actor = &ActorInput{Kind: in.by.Kind, Name: in.by.Name, Roles: in.roles.Names()}
 	for _, tag := range tags {
 		doc.Subject.Tag = tag
 		doc.Tags = &TagsInput{}
@@ -409,10 +412,11 @@ func (w *writing) pushGate(ctx context.Context) error {
 			return &store.Error{Code: store.CodeDenied, Message: "The push policies gave no answer, so nothing was stored; try again, or ask the operator to read the log.", Detail: "policy.no_answer", Cause: err}
 		}
 		if !d.Allow {
+			w.remembersRefused(doc)
 			return denied("this push to "+string(in.repo), d)
 		}
 	}
-	return nil
+	return w.remembers(tags)
 }
 
 // maxPushers bounds the list of those who pushed the same bytes.

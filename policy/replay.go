@@ -52,12 +52,14 @@ type ReplayReport struct {
 	Unanswered int `json:"unanswered,omitempty"`
 	Failed     int `json:"failed,omitempty"`
 	// What pulls would notice, too: tags that would show nothing or something older than now, and those that would move on.
-	TagsHidden int                `json:"tags_hidden"`
-	TagsShown  int                `json:"tags_shown"`
-	Reasons    []ReplayReason     `json:"reasons"` // by policy and code, the most frequent first
-	Examples   []ReplayDifference `json:"examples"`
-	seen       map[replayKey]int  // index into Reasons
-	told       map[Difference]int // examples so far
+	TagsHidden int `json:"tags_hidden"`
+	TagsShown  int `json:"tags_shown"`
+	// Requests are those of late at the entry points push and k8s.
+	Requests []ReplayRequests   `json:"requests"`
+	Reasons  []ReplayReason     `json:"reasons"` // by entry point, policy and code, the most frequent first
+	Examples []ReplayDifference `json:"examples"`
+	seen     map[shadowKey]int  // index into Reasons
+	told     map[shadowKey]int  // examples so far, by entry point and difference
 }
 
 type replayKey struct {
@@ -68,17 +70,22 @@ type replayKey struct {
 // ReplayReason counts one reason for a difference: the reason to deny, of the candidate or, for what is newly allowed, of the set in force.
 type ReplayReason struct {
 	Difference Difference `json:"difference"`
+	Entry      Entry      `json:"entry,omitempty"` // of differences of requests
 	Policy     string     `json:"policy,omitempty"`
 	Code       string     `json:"code"`
 	Count      int        `json:"count"`
 }
 
-// ReplayDifference is one manifest or tag that would be decided otherwise.
+// ReplayDifference is one manifest, tag or request that would be decided otherwise.
 type ReplayDifference struct {
 	Difference Difference   `json:"difference"`
+	Entry      Entry        `json:"entry,omitempty"` // of a request, as all of the next three
+	Asked      uint64       `json:"asked,omitempty"` // how often
+	Actor      string       `json:"actor,omitempty"`
+	Namespace  string       `json:"namespace,omitempty"` // of the cluster that asked
 	Repository store.Name   `json:"repository"`
 	Digest     store.Digest `json:"digest"`
-	Tag        string       `json:"tag,omitempty"`  // of a difference of tags
+	Tag        string       `json:"tag,omitempty"`  // of a difference of tags, or of a request
 	Tags       []string     `json:"tags,omitempty"` // that show the manifest, at most ten
 	Policy     string       `json:"policy,omitempty"`
 	Code       string       `json:"code,omitempty"`
@@ -132,19 +139,20 @@ type replay struct {
 }
 
 // Replay has another engine decide everything that is stored, at its entry points admit and tag, on the facts and at the time of now, and says what would change.
-// Nothing is written. An index is decided before its children, which inherit what is proven of it as they would. Entry points push and k8s are asked about what
-// is to come, and are not replayed. Errors: CodeDenied, CodeUnauthorized; those of ctx.
+// Nothing is written. An index is decided before its children, which inherit what is proven of it as they would. The entry points push and k8s are asked what they were
+// asked lately. Errors: CodeDenied, CodeUnauthorized; those of ctx.
 func (a *Admission) Replay(ctx context.Context, p Principal, candidate Engine, o ReplayOptions) (*ReplayReport, error) {
 	if err := p.administrator("**"); err != nil {
 		return nil, err
 	}
-	now := a.trust.Load()
+	now := a.trust.Load().clone()
+	now.engine = behind(now.engine)
 	other := now.clone()
 	other.engine, other.assumed = candidate, &assumed{m: map[store.Item]store.State{}}
 	o.Examples = max(0, min(o.Examples, maxReplayExamples))
 	r := &replay{a: a, o: o, now: now, candidate: other, same: map[store.Name]bool{}, report: &ReplayReport{
 		Candidate: candidate.Revision(), Against: now.engine.Revision(), At: a.now(), Reasons: []ReplayReason{}, Examples: []ReplayDifference{},
-		seen: map[replayKey]int{}, told: map[Difference]int{},
+		Requests: []ReplayRequests{}, seen: map[shadowKey]int{}, told: map[shadowKey]int{},
 	}}
 	if err := a.local.View(ctx, func(s store.Snapshot) error {
 		r.report.PullsSince, r.report.PullsUncounted = pullsCounted(s.Records), a.pulls.lost.Load()
@@ -155,9 +163,12 @@ func (a *Admission) Replay(ctx context.Context, p Principal, candidate Engine, o
 	if err := r.run(ctx); err != nil {
 		return nil, err
 	}
+	if err := r.requests(ctx); err != nil {
+		return nil, err
+	}
 	slices.SortStableFunc(r.report.Reasons, func(x, y ReplayReason) int { return y.Count - x.Count })
 	slices.SortStableFunc(r.report.Examples, func(x, y ReplayDifference) int {
-		return cmp.Or(cmp.Compare(x.Difference, y.Difference), cmp.Compare(x.Repository, y.Repository), cmp.Compare(x.Digest, y.Digest), cmp.Compare(x.Tag, y.Tag))
+		return cmp.Or(cmp.Compare(x.Entry, y.Entry), cmp.Compare(x.Difference, y.Difference), cmp.Compare(x.Repository, y.Repository), cmp.Compare(x.Digest, y.Digest), cmp.Compare(x.Tag, y.Tag))
 	})
 	return r.report, nil
 }
@@ -492,14 +503,15 @@ func (p *ReplayReport) add(i store.Item, o *replayed, examples int) {
 }
 
 func (p *ReplayReport) tell(e ReplayDifference, examples int) {
-	k := replayKey{e.Difference, e.Policy, e.Code}
+	k := shadowKey{e.Entry, replayKey{e.Difference, e.Policy, e.Code}}
 	if at, ok := p.seen[k]; ok {
 		p.Reasons[at].Count++
 	} else if len(p.Reasons) < maxReplayReasons {
 		p.seen[k] = len(p.Reasons)
-		p.Reasons = append(p.Reasons, ReplayReason{e.Difference, e.Policy, e.Code, 1})
+		p.Reasons = append(p.Reasons, ReplayReason{e.Difference, e.Entry, e.Policy, e.Code, 1})
 	}
-	if p.told[e.Difference]++; p.told[e.Difference] <= examples {
+	k = shadowKey{e.Entry, replayKey{difference: e.Difference}}
+	if p.told[k]++; p.told[k] <= examples {
 		p.Examples = append(p.Examples, e)
 	}
 }

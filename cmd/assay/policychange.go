@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
@@ -110,7 +111,8 @@ func (a *app) policyReplay() *cobra.Command {
 	c := &cobra.Command{
 		Use: "replay [FILE|DIRECTORY|builtin:NAME|oci:REPOSITORY:TAG]...", Short: "See what other policies would change, before they do", Args: cobra.ArbitraryArgs,
 		Long: `See what other policies would change: the registry evaluates them over every image and
-tag that it holds, on the evidence of now, and writes nothing. A policy that is named takes
+tag that it holds, on the evidence of now, and over what was pushed and asked by clusters
+lately, and writes nothing. A policy that is named takes
 the place of the one of its name, or is added to those in force; --config replaces all.
 The exit code is 3 where something would newly be denied.`,
 		Example: "  assay policy replay size.rego --repositories 'acme/**'\n  assay policy replay --config candidate.yaml --repo 'acme/**' -o json\n  assay policy replay --staged",
@@ -130,7 +132,7 @@ The exit code is 3 where something would newly be denied.`,
 			if err := a.print(r.Raw, func() error { return a.replayed(&r.Value) }); err != nil {
 				return err
 			}
-			if r.Value.NewlyDenied > 0 || r.Value.TagsHidden > 0 {
+			if r.Value.NewlyDenied > 0 || r.Value.TagsHidden > 0 || requestsDenied(&r.Value) > 0 {
 				return &failure{code: exitRefused}
 			}
 			return nil
@@ -170,11 +172,18 @@ func (a *app) replayed(r *policy.ReplayReport) error {
 			return err
 		}
 	}
+	for _, q := range r.Requests {
+		if q.Requests > 0 {
+			if err := a.say("%d requests at the entry point %s since %s: %d newly denied, %d newly allowed, %d denied for another reason", q.Requests, q.Entry, moment(q.Since), q.NewlyDenied, q.NewlyAllowed, q.OtherReason); err != nil {
+				return err
+			}
+		}
+	}
 	var rows [][]string
 	for _, d := range differences() {
 		for _, reason := range r.Reasons {
 			if reason.Difference == d.Difference {
-				rows = append(rows, []string{d.word, fmt.Sprint(reason.Count), reason.Policy, reason.Code})
+				rows = append(rows, []string{d.word, fmt.Sprint(reason.Count), string(entryOf(reason)), reason.Policy, reason.Code})
 			}
 		}
 	}
@@ -182,7 +191,7 @@ func (a *app) replayed(r *policy.ReplayReport) error {
 		if err := a.say(""); err != nil {
 			return err
 		}
-		if err := table(a.stdout, []string{"DIFFERENCE", "COUNT", "POLICY", "CODE"}, rows); err != nil {
+		if err := table(a.stdout, []string{"DIFFERENCE", "COUNT", "ENTRY", "POLICY", "CODE"}, rows); err != nil {
 			return err
 		}
 	}
@@ -196,6 +205,22 @@ func (a *app) replayed(r *policy.ReplayReport) error {
 		}
 	}
 	return nil
+}
+
+// entryOf is the entry point that a reason comes from.
+func entryOf(r policy.ReplayReason) policy.Entry {
+	if r.Difference == policy.TagHidden || r.Difference == policy.TagShown {
+		return policy.EntryTag
+	}
+	return cmp.Or(r.Entry, policy.EntryAdmit)
+}
+
+// requestsDenied is how many of the requests of late would newly be denied.
+func requestsDenied(r *policy.ReplayReport) (n int) {
+	for _, q := range r.Requests {
+		n += q.NewlyDenied
+	}
+	return n
 }
 
 // pulledTimes is how often what would newly be denied was pulled, and how much that says.
@@ -218,6 +243,12 @@ func example(word string, e policy.ReplayDifference) string {
 		name = fmt.Sprintf("%s:%s (%s)", e.Repository, strings.Join(e.Tags, ", "), short(string(e.Digest)))
 	}
 	text := fmt.Sprintf("\n%s  %s", word, printable(name))
+	switch {
+	case e.Entry == policy.EntryPush:
+		text += printable(fmt.Sprintf("  pushed by %s, %d times", cmp.Or(e.Actor, "nobody known"), e.Asked))
+	case e.Entry == policy.EntryK8s:
+		text += printable(fmt.Sprintf("  asked by a cluster for the namespace %s, %d times", cmp.Or(e.Namespace, "?"), e.Asked))
+	}
 	if e.Pulls != nil {
 		text += fmt.Sprintf("  pulled %d times, last %s", e.Pulls.Week, moment(e.Pulls.Last))
 	}
@@ -278,7 +309,7 @@ func (a *app) policyActivate() *cobra.Command {
 	c := &cobra.Command{
 		Use: "activate", Short: "Put what is staged into force", Args: exactly(),
 		Long: `Put what is staged into force: it is replayed first, and refused if it would deny more of what is
-admitted than --max-newly-denied. Then it comes into force at once: no verdict of the policies before
+admitted, or more of what was pushed and asked by clusters lately, than --max-newly-denied. Then it comes into force at once: no verdict of the policies before
 is used again. It stays over a restart, until assay policy rollback, or until the policies of the
 configuration change.`,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -300,7 +331,7 @@ configuration change.`,
 			})
 		},
 	}
-	c.Flags().IntVar(&most, "max-newly-denied", 0, "how many manifests that are admitted it may deny; 0 also hides no tag")
+	c.Flags().IntVar(&most, "max-newly-denied", 0, "how many manifests that are admitted it may deny, and how many requests of late; 0 also hides no tag")
 	return a.withServer(a.withOutput(c))
 }
 

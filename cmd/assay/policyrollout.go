@@ -278,7 +278,7 @@ func (o rollout) ActivatePolicies(ctx context.Context, p policy.Principal, maxNe
 	if err != nil {
 		return nil, err
 	}
-	if denied := report.NewlyDenied + report.Failed; denied > maxNewlyDenied || report.TagsHidden > 0 && maxNewlyDenied == 0 {
+	if denied := max(report.NewlyDenied+report.Failed, requestsDenied(report)); denied > maxNewlyDenied || report.TagsHidden > 0 && maxNewlyDenied == 0 {
 		return nil, tooMany(report, maxNewlyDenied)
 	}
 	o.r.ruling.Lock()
@@ -320,6 +320,9 @@ func tooMany(r *policy.ReplayReport, limit int) error {
 			example = fmt.Sprintf(", such as %s@%s (%s)", e.Repository, short(string(e.Digest)), e.Code)
 			break
 		}
+	}
+	if n := requestsDenied(r); n > 0 {
+		example += fmt.Sprintf(", and refuse %d of the pushes and questions of late", n)
 	}
 	return store.Errorf(store.CodeConflict, "it would newly deny %d of %d manifests%s and hide %d tags%s, and at most %d are allowed; see assay policy replay --staged, then repair or waive them, or raise --max-newly-denied",
 		r.NewlyDenied+r.Failed, r.Manifests, pulled, r.TagsHidden, example, limit)

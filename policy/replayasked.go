@@ -1,0 +1,175 @@
+package policy
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/assay-registry/assay/store"
+)
+
+// ReplayRequests is what a candidate would answer to what was asked lately at an entry point: the newest different requests, as they would be asked now.
+type ReplayRequests struct {
+	Entry        Entry     `json:"entry"`    // push, k8s
+	Requests     int       `json:"requests"` // different ones
+	Asked        uint64    `json:"asked"`    // how often, in all
+	Since        time.Time `json:"since,omitzero"`
+	NewlyDenied  int       `json:"newly_denied"`
+	NewlyAllowed int       `json:"newly_allowed"`
+	OtherReason  int       `json:"other_reason"`
+	Gone         int       `json:"gone,omitempty"` // about what is not here any more: not among the requests
+}
+
+// behind is the engine that decides: a replay is no live traffic.
+func behind(e Engine) Engine {
+	if s, ok := e.(*Shadow); ok {
+		return s.Engine
+	}
+	return e
+}
+
+// requests asks both sets what was asked lately.
+func (r *replay) requests(ctx context.Context) error {
+	return r.a.asked.each(func(e Entry, t *askedTable) error {
+		sum := ReplayRequests{Entry: e}
+		for _, q := range t.all() {
+			if len(r.o.Repositories) > 0 && !r.o.Repositories.Match(q.Repository) {
+				continue
+			}
+			in, err := r.again(ctx, e, &q)
+			if err != nil {
+				return err
+			}
+			if in == nil {
+				sum.Gone++
+				continue
+			}
+			sum.Requests++
+			sum.Asked += q.Count
+			if sum.Since.IsZero() || q.First.Before(sum.Since) {
+				sum.Since = q.First
+			}
+			if err := r.askBoth(ctx, &sum, &q, in); err != nil {
+				return err
+			}
+		}
+		r.report.Requests = append(r.report.Requests, sum)
+		return nil
+	})
+}
+
+// askBoth counts how the sets differ about one request.
+func (r *replay) askBoth(ctx context.Context, sum *ReplayRequests, q *request, in *Input) error {
+	before, err := askEntry(ctx, r.now.engine, in)
+	if err != nil {
+		return err
+	}
+	after, err := askEntry(ctx, r.candidate.engine, in)
+	if err != nil {
+		return err
+	}
+	reason := after.first()
+	e := ReplayDifference{Entry: in.Request.Entry, Repository: q.Repository, Digest: in.Subject.Digest, Tag: q.Tag, Asked: q.Count}
+	if q.Actor != nil {
+		e.Actor = q.Actor.Name
+	}
+	if q.Image != nil {
+		e.Namespace = q.Image.K8s.Namespace
+	}
+	switch {
+	case before.Allow && !after.Allow:
+		e.Difference = NewlyDenied
+		sum.NewlyDenied++
+	case !before.Allow && after.Allow:
+		e.Difference, reason = NewlyAllowed, before.first()
+		sum.NewlyAllowed++
+	case !before.Allow && !sameReason(before.first(), reason):
+		e.Difference, e.Was = OtherReason, before.first().Code
+		sum.OtherReason++
+	default:
+		return nil
+	}
+	e.Policy, e.Code, e.Reason, e.Remedy = reason.Policy, reason.Code, clip(reason.Message, maxMessage), reason.Remedy
+	r.report.tell(e, r.o.Examples)
+	return nil
+}
+
+// askEntry asks as the gate does: nobody where there are no rules.
+func askEntry(ctx context.Context, e Engine, in *Input) (*Decision, error) {
+	t := e.Traits(in.Subject.Repository)
+	if in.Request.Entry == EntryPush && !t.PushRules || in.Request.Entry == EntryK8s && (!t.K8sRules || in.Subject.State == StateUnknown && !t.Matched) {
+		return &Decision{Allow: true}, nil
+	}
+	own := *in
+	return e.Decide(ctx, &own)
+}
+
+// again is what a request would be asked with now; nil where what it is about is gone.
+func (r *replay) again(ctx context.Context, e Entry, q *request) (in *Input, err error) {
+	a := r.a
+	defer func() {
+		if in != nil {
+			in.Request.Entry, in.Request.Replay, in.Content = e, true, a.local
+			if a.o.Inventories != nil && e == EntryK8s {
+				in.Packages = a
+			}
+		}
+	}()
+	switch {
+	case q.Input != nil:
+		if in = new(Input); json.Unmarshal(q.Input, in) != nil {
+			return nil, nil
+		}
+		in.Request.Time = a.now()
+		return in, nil
+	case q.Image != nil && q.Image.Elsewhere:
+		return a.inputElsewhere(q.Image), nil
+	}
+	err = a.local.Peek(ctx, func(tx *store.Txn) error {
+		in = nil
+		d := q.Digest
+		if q.Image != nil && d == "" {
+			tag, err := tx.Tag(q.Repository, q.Tag)
+			if err != nil || tag == nil {
+				return err
+			}
+			d = cmp.Or(tag.Visible, tag.Current)
+		}
+		s, err := a.subject(tx, store.Item{Repository: q.Repository, Digest: d})
+		if err != nil || s == nil || s.rec.State == store.StateTombstoned || s.rec.State == store.StateExpired {
+			return err
+		}
+		if q.Image == nil {
+			in = a.pushAgain(ctx, tx, r.now, s, q)
+			return nil
+		}
+		if in, err = a.k8sInput(ctx, tx, r.now, s, q.Image); err == nil {
+			a.fromCluster(in, q.Image)
+		}
+		return err
+	})
+	if err != nil && ctx.Err() == nil {
+		return nil, nil // it cannot be looked at; where it is about a manifest, that counts as failed
+	}
+	return in, err
+}
+
+// pushAgain is what the entry point push would be told of a manifest that was pushed. The tag did not show it yet unless it did before.
+func (a *Admission) pushAgain(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest, q *request) *Input {
+	in := a.describe(ctx, tx, s.repo, s.rec.Digest, s.rec.Size, s.parsed, s.rec.Kind, a.now())
+	t.waive(in, nil, s.det.Alternate)
+	in.Actor, in.Subject.Tag, in.Tags = q.Actor, q.Tag, &TagsInput{}
+	if q.Tag == "" {
+		return in
+	}
+	w := writing{a: a, tx: tx, t: t}
+	visible, err := w.showing(s.repo, s.rec.Digest)
+	if err != nil {
+		visible = nil
+	}
+	in.Tags.PreviousDigest = q.Previous
+	in.Tags.Visible = slices.DeleteFunc(visible, func(name string) bool { return name == q.Tag && q.Previous != s.rec.Digest })
+	return in
+}
