@@ -40,17 +40,3 @@ type Event struct {
 	Kind    string // introduced, fixed, last_affected, limit
 	Version string // "0" of introduced: the beginning
 }
-
-// Entry is one record as a source has it.
-type Entry struct {
-	Name string // where it is from: a file's name or a line's number, for messages
-	JSON []byte // of OSV's schema; valid until the next call
-}
-
-// Source gives the records of a database, one by one. io.EOF ends it.
-type Source interface {
-	Next() (Entry, error)
-	// Whole reports whether the end of the source proves that nothing is missing: a zip's directory, a sum, one document.
-	// Where it does not, Info.Count must.
-	Whole() bool
-}

@@ -1,0 +1,190 @@
+package vulns
+
+import (
+	"bytes"
+
+	"github.com/assay-registry/assay/store"
+)
+
+// A cell is a value with the generation that wrote it, and the one that it replaces. There are never more than two: a journal names the cells that a generation wrote,
+// and is settled before the next one begins.
+
+// cellValue is one of the values in a cell; nil bytes mean that there is none.
+type cellValue struct {
+	generation uint64
+	bytes      []byte
+}
+
+func encodeCell(now cellValue, before *cellValue) []byte {
+	w := writer{b: make([]byte, 0, len(now.bytes)+16)}
+	w.b = append(w.b, formPlain)
+	for _, v := range [...]*cellValue{&now, before} {
+		if v == nil {
+			break
+		}
+		w.number(v.generation)
+		if v.bytes == nil {
+			w.number(0)
+			continue
+		}
+		w.number(uint64(len(v.bytes)) + 1)
+		w.b = append(w.b, v.bytes...)
+	}
+	return w.b
+}
+
+// decodeCell reads the one or two values of a cell, the newer one first.
+func decodeCell(b []byte) (list [2]cellValue, n int, err error) {
+	if len(b) == 0 || b[0] != formPlain {
+		return list, 0, damaged("record")
+	}
+	r := reader{b: b[1:]}
+	for n < 2 && (n == 0 || len(r.b) > 0) {
+		v := &list[n]
+		v.generation = r.number()
+		if size := r.number(); size > 0 && size-1 <= uint64(len(r.b)) {
+			v.bytes, r.b = r.b[:size-1:size-1], r.b[size-1:]
+		} else if size > 0 {
+			r.fail()
+		}
+		n++
+	}
+	if !r.done() {
+		return list, 0, damaged("record")
+	}
+	return list, n, nil
+}
+
+// visible is what a reader of a generation sees in a cell: nil where there is nothing.
+func visible(b []byte, generation uint64) (cellValue, error) {
+	if b == nil {
+		return cellValue{}, nil
+	}
+	list, n, err := decodeCell(b)
+	for _, v := range list[:n] {
+		if v.generation <= generation {
+			return v, err
+		}
+	}
+	return cellValue{}, err
+}
+
+// rewritten is a cell after a generation wrote a value to it.
+func rewritten(b []byte, head, generation uint64, value []byte) ([]byte, error) {
+	old, err := visible(b, head)
+	if err != nil {
+		return nil, err
+	}
+	if old.bytes == nil {
+		return encodeCell(cellValue{generation, value}, nil), nil
+	}
+	return encodeCell(cellValue{generation, value}, &old), nil
+}
+
+// settled is a cell with what readers of head see alone; nil where that is nothing.
+func settled(b []byte, head uint64) ([]byte, error) {
+	v, err := visible(b, head)
+	if err != nil || v.bytes == nil {
+		return nil, err
+	}
+	return encodeCell(v, nil), nil
+}
+
+// reading is the space as one generation sees it.
+type reading struct {
+	s          store.SpaceReader
+	generation uint64
+}
+
+// readHead is the space as everybody sees it.
+func readHead(r store.Records) (reading, error) {
+	s := r.Space(space)
+	st, err := decodeState(s.Get(keyState))
+	return reading{s, st.head}, err
+}
+
+func (r reading) get(key []byte) ([]byte, error) {
+	v, err := visible(r.s.Get(key), r.generation)
+	return v.bytes, err
+}
+
+var (
+	keyState  = []byte("#")
+	keyCursor = []byte("@")
+)
+
+// state is the record of generations. Numbers are never given twice.
+type state struct {
+	head       uint64 // what readers see
+	stage      uint64 // what an import is writing; 0: none
+	last       uint64 // the last generation that was begun
+	evaluating bool   // the import evaluates: nobody else may write findings
+	journal    uint64 // the next number of the journal
+	databases  uint64 // the last number that a database got
+}
+
+func (s *state) encode() []byte {
+	w := writer{}
+	flag := uint64(0)
+	if s.evaluating {
+		flag = 1
+	}
+	for _, n := range [...]uint64{s.head, s.stage, s.last, flag, s.journal, s.databases} {
+		w.number(n)
+	}
+	return w.record()
+}
+
+func decodeState(b []byte) (s state, err error) {
+	if b == nil {
+		return s, nil
+	}
+	r := open(b)
+	flag := uint64(0)
+	for _, n := range [...]*uint64{&s.head, &s.stage, &s.last, &flag, &s.journal, &s.databases} {
+		*n = r.number()
+	}
+	if s.evaluating = flag == 1; !r.done() || flag > 1 || s.head > s.last || s.stage > s.last || s.databases > 1<<16-1 {
+		return state{}, damaged("record of generations")
+	}
+	return s, nil
+}
+
+// cursor is how far matching is.
+type cursor struct {
+	matched  uint32 // the last package version
+	packages uint64 // how many were matched and are still known
+	outbox   uint64 // the next number
+}
+
+func (c *cursor) encode() []byte {
+	w := writer{}
+	w.number(uint64(c.matched))
+	w.number(c.packages)
+	w.number(c.outbox)
+	return w.record()
+}
+
+func decodeCursor(b []byte) (c cursor, err error) {
+	if b == nil {
+		return c, nil
+	}
+	r := open(b)
+	c = cursor{r.small(), r.number(), r.number()}
+	if !r.done() {
+		return cursor{}, damaged("cursor")
+	}
+	return c, nil
+}
+
+// guarded are records that a commit finds as its writer read them, or else does nothing.
+type guarded map[string][]byte
+
+func (g guarded) check(s store.SpaceReader) error {
+	for key, value := range g {
+		if !bytes.Equal(s.Get([]byte(key)), value) {
+			return errMoved
+		}
+	}
+	return nil
+}

@@ -1,0 +1,198 @@
+package vulns
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/assay-registry/assay/sbom/index"
+	"github.com/assay-registry/assay/store"
+)
+
+// Check verifies that what is found for each package version is what matching again finds, that names, versions and identifiers lead to each other, and that each record can be read. It reads
+// page by page, each in one snapshot, so that it may run beside a server; while an import evaluates, pages before and after it are of different generations, each whole. It
+// reports at most limit problems.
+func Check(ctx context.Context, local *store.Local, limit int) ([]store.Problem, error) {
+	c := &checker{limit: limit}
+	const page = 1000
+	for from := []byte{0}; from != nil && len(c.problems) < limit; {
+		if err := local.View(ctx, func(s store.Snapshot) error {
+			c.records, c.reading = s.Records, reading{s: s.Space(space)}
+			st, err := decodeState(nilIfEmpty(c.s.Get(keyState)))
+			if err != nil {
+				c.report("#", "the record is damaged")
+			}
+			c.generation, c.evaluator = st.head, newEvaluator(reading{c.s, st.head})
+			list := c.s.Scan(from, nil, page)
+			for _, p := range list {
+				c.record(p.Key, p.Value)
+			}
+			if from = nil; len(list) == page {
+				from = append(list[page-1].Key, 0)
+			}
+			return nil
+		}); err != nil {
+			return c.problems, err
+		}
+	}
+	return c.problems, nil
+}
+
+type checker struct {
+	reading
+	records   store.Records
+	evaluator *evaluator
+	problems  []store.Problem
+	limit     int
+}
+
+func (c *checker) report(key, format string, args ...any) {
+	if len(c.problems) < c.limit {
+		c.problems = append(c.problems, store.Problem{Key: "vulnerabilities " + key, What: fmt.Sprintf(format, args...)})
+	}
+}
+
+// record checks one record by its class.
+func (c *checker) record(key, value []byte) {
+	name := fmt.Sprintf("%.100q", key)
+	bad := true
+	switch class, rest := key[0], key[1:]; {
+	case bytes.Equal(key, keyState):
+		bad = false // is checked on each page
+	case bytes.Equal(key, keyCursor):
+		_, err := decodeCursor(value)
+		bad = err != nil
+	case class == 'b':
+		_, err := decodeDatabase(string(rest), value)
+		bad = err != nil
+	case class == 'a' && len(rest) > 2:
+		bad = c.advisory(key, value)
+	case class == 'l':
+		_, _, ok := linkIn(key)
+		bad = !ok
+	case class == 'n':
+		bad = c.entry(key, value)
+	case class == 'p' && len(rest) == 4:
+		bad = c.version(tail4(key), value)
+	case class == 'v' && len(rest) > 6:
+		if c.s.Get(versionKey('p', tail4(key))) == nil {
+			c.report(name, "no package version is matched that is looked up by this name")
+		}
+		bad = false
+	case class == 'f' && len(rest) == 4:
+		if c.s.Get(versionKey('p', tail4(key))) == nil {
+			c.report(name, "something is found for a package version that is not matched")
+		}
+		bad = false // is compared with its version
+	case class == 'e' && len(rest) == 6, class == 'k' && len(rest) == 2:
+		bad = c.page(class, value)
+	case class == 'd' && len(rest) == 8:
+		_, err := decodeDelivery(value)
+		bad = err != nil
+	case class == 'j' && len(rest) == 8:
+		bad = open(value).bad
+	}
+	if bad {
+		c.report(name, "the record is damaged")
+	}
+}
+
+func (c *checker) advisory(key, value []byte) (bad bool) {
+	id := string(key[3:])
+	v, err := visible(value, c.generation)
+	if err != nil || v.bytes == nil {
+		return err != nil
+	}
+	a, err := decodeKnown(id, v.bytes)
+	if err != nil {
+		return true
+	}
+	db := uint16(key[1])<<8 | uint16(key[2])
+	for _, name := range a.identifiers() {
+		if c.s.Get(linkKey(name, db, id)) == nil {
+			c.report(id, "it cannot be found by %s", name)
+		}
+	}
+	for _, k := range a.keys {
+		found := false
+		b, err := c.get(k.key(db))
+		if err == nil {
+			err = eachItem(b, func(packed []byte) {
+				r := reader{b: packed}
+				found = found || r.text() == id
+			})
+		}
+		if err == nil && !found {
+			c.report(id, "the entry of %s does not have it", k.name)
+		}
+	}
+	return false
+}
+
+func (c *checker) entry(key, value []byte) (bad bool) {
+	k, db, ok := entryIn(key)
+	v, err := visible(value, c.generation)
+	if !ok || err != nil {
+		return true
+	}
+	return eachItem(v.bytes, func(packed []byte) {
+		r := reader{b: packed}
+		i := decodeItem(&r)
+		if bad = bad || !r.done(); bad {
+			return
+		}
+		a, err := c.reading.advisory(advisoryID{db, i.id})
+		if err != nil || a == nil || a.sum() != i.sum || !slices.Contains(a.keys, k) {
+			c.report(k.name, "its entry has %s, which says something else, or is not there", i.id)
+		}
+	}) != nil || bad
+}
+
+// version matches a version again.
+func (c *checker) version(id uint32, value []byte) (bad bool) {
+	names, err := decodeNames(value)
+	if err != nil {
+		return true
+	}
+	name := fmt.Sprintf("package version %d", id)
+	v, err := index.Version(c.records, index.ID(id))
+	if err != nil {
+		c.report(name, "the package index cannot tell what it is")
+		return false
+	}
+	if v == nil {
+		return false // gone from all images; its records go in time
+	}
+	if !slices.Equal(names, soughtFor(v)) {
+		c.report(name, "it is looked up by other names than %s has", v.Name)
+	}
+	for part, s := range names {
+		if !bytes.Equal(c.s.Get(s.key.versionKey(id)), encodeSought(part, s)) {
+			c.report(name, "the name %s does not lead to it", s.key.name)
+		}
+	}
+	stored, err := c.get(versionKey('f', id))
+	if err != nil {
+		return true
+	}
+	found, err := c.evaluator.findAll(names)
+	if err != nil {
+		c.report(name, "what is said about %s cannot be read", v.Name)
+		return false
+	}
+	if !bytes.Equal(stored, encodeMatches(found)) {
+		c.report(name, "what is kept for %s is not what is found", v.Name)
+	}
+	return false
+}
+
+func (c *checker) page(class byte, value []byte) (bad bool) {
+	v, err := visible(value, c.generation)
+	if err == nil && class == 'e' {
+		_, _, err = decodeEPSS(v.bytes, 0)
+	} else if err == nil {
+		_, err = decodeKEV(0, v.bytes)
+	}
+	return err != nil
+}

@@ -1,0 +1,326 @@
+package vulns
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/assay-registry/assay/sbom"
+	"github.com/assay-registry/assay/sbom/index"
+)
+
+// kind is what is particular to an ecosystem.
+type kind struct {
+	order    string                           // whose rules order its versions, as sbom/index names them
+	fold     func(name string) string         // brings names that mean the same into one form; nil: none differ
+	release  func(text string) (string, bool) // of a distribution: its release in one form; false where it is none of ours. nil: there are none
+	both     bool                             // its records speak of binary packages as well as of source packages
+	semantic bool                             // versions that begin with no digit are none
+}
+
+// anyRelease is the release of an entry that holds for all; unknownRelease that of a package which does not tell.
+const (
+	anyRelease     = ""
+	unknownRelease = "?"
+)
+
+func lower(s string) string { return strings.ToLower(s) }
+
+// ecosystems are the names of OSV's schema ("Defined ecosystems"), without release, and those of distributions that other databases speak of.
+var ecosystems = map[string]kind{
+	"npm":            {order: "npm", fold: lower, semantic: true},
+	"PyPI":           {order: "PyPI", fold: normalPython},
+	"Maven":          {order: "Maven"},
+	"Go":             {order: "Go", fold: lower, semantic: true},
+	"crates.io":      {order: "crates.io", fold: func(s string) string { return strings.ReplaceAll(lower(s), "_", "-") }, semantic: true},
+	"RubyGems":       {order: "RubyGems"},
+	"NuGet":          {order: "NuGet", fold: lower, semantic: true},
+	"Packagist":      {order: "Packagist", fold: lower},
+	"Hex":            {order: "Hex", fold: lower, semantic: true},
+	"Pub":            {order: "Pub", fold: lower, semantic: true},
+	"CRAN":           {order: "CRAN"},
+	"Hackage":        {order: "Hackage"},
+	"ConanCenter":    {order: "ConanCenter", fold: lower, semantic: true},
+	"SwiftURL":       {order: "SwiftURL", fold: swiftName, semantic: true},
+	"Julia":          {order: "Julia", semantic: true},
+	"Bitnami":        {order: "Bitnami", fold: lower, semantic: true},
+	"GitHub Actions": {order: "SwiftURL", fold: lower, semantic: true},
+
+	"Debian":     {order: "Debian", release: debianRelease},
+	"Ubuntu":     {order: "Ubuntu", release: ubuntuRelease},
+	"Alpine":     {order: "Alpine", release: alpineRelease},
+	"Wolfi":      {order: "Alpine"},
+	"Chainguard": {order: "Alpine"},
+	"MinimOS":    {order: "Alpine"},
+	"Echo":       {order: "Debian"},
+	"Alpaquita":  {order: "Alpine", release: namedRelease},
+
+	"Red Hat":      {order: "Red Hat", release: redHatRelease, both: true},
+	"Rocky Linux":  {order: "Red Hat", release: majorRelease, both: true},
+	"AlmaLinux":    {order: "Red Hat", release: majorRelease, both: true},
+	"Oracle Linux": {order: "Red Hat", release: majorRelease, both: true},
+	"Amazon Linux": {order: "Red Hat", release: amazonRelease, both: true},
+	"Fedora":       {order: "Red Hat", release: majorRelease, both: true},
+	"Azure Linux":  {order: "Red Hat", release: majorRelease, both: true},
+	"Photon OS":    {order: "Red Hat", release: majorRelease, both: true},
+	"Mageia":       {order: "Red Hat", release: majorRelease, both: true},
+	"openEuler":    {order: "Red Hat", release: pairRelease, both: true},
+	"SUSE":         {order: "Red Hat", release: suseRelease, both: true},
+	"openSUSE":     {order: "Red Hat", release: openSUSERelease, both: true},
+	"Arch Linux":   {order: "Red Hat", both: true}, // vercmp(8) descends from RPM's comparison
+}
+
+// otherNames are names that databases use for ecosystems which have another above.
+var otherNames = map[string]string{
+	"CBL-Mariner": "Azure Linux", "Mariner": "Azure Linux", "Photon": "Photon OS", "Alma Linux": "AlmaLinux", "Arch": "Arch Linux", "Amazon": "Amazon Linux", "Oracle": "Oracle Linux",
+}
+
+// distributions are the ecosystems by the ID of os-release(5), or by the namespace of package URLs.
+var distributions = map[string]string{
+	"debian": "Debian", "raspbian": "Debian", "ubuntu": "Ubuntu", "alpine": "Alpine", "wolfi": "Wolfi", "chainguard": "Chainguard", "minimos": "MinimOS", "echo": "Echo",
+	"alpaquita": "Alpaquita", "rhel": "Red Hat", "redhat": "Red Hat", "centos": "Red Hat", "rocky": "Rocky Linux", "rockylinux": "Rocky Linux", "rocky-linux": "Rocky Linux",
+	"almalinux": "AlmaLinux", "alma": "AlmaLinux", "ol": "Oracle Linux", "oracle": "Oracle Linux", "oraclelinux": "Oracle Linux", "amzn": "Amazon Linux", "amazon": "Amazon Linux",
+	"amazonlinux": "Amazon Linux", "fedora": "Fedora", "azurelinux": "Azure Linux", "mariner": "Azure Linux", "photon": "Photon OS", "mageia": "Mageia", "openeuler": "openEuler",
+	"sles": "SUSE", "sled": "SUSE", "sles_sap": "SUSE", "sle_hpc": "SUSE", "suse": "SUSE", "sle-micro": "SUSE", "sl-micro": "SUSE", "opensuse": "openSUSE", "opensuse-leap": "openSUSE",
+	"opensuse-tumbleweed": "openSUSE", "arch": "Arch Linux", "archlinux": "Arch Linux",
+}
+
+// languages are the ecosystems by the type of package URLs, where sbom/index orders no versions by a name of its own.
+var languages = map[string]string{"github": "GitHub Actions", "githubactions": "GitHub Actions"}
+
+// place reads a name of an ecosystem as records write it. ok is false where no package of ours can be meant.
+func place(text string) (base, release string, ok bool) {
+	base, release, found := strings.Cut(text, ":")
+	if other := otherNames[base]; other != "" {
+		base = other
+	}
+	k, ok := ecosystems[base]
+	if !ok || k.release == nil || !found {
+		return base, anyRelease, ok // a suffix of a language is where its packages are published
+	}
+	release, ok = k.release(release)
+	return base, release, ok
+}
+
+var (
+	numberPattern   = regexp.MustCompile(`^[0-9]+`)
+	pairPattern     = regexp.MustCompile(`[0-9]+\.[0-9]+`)
+	redHatPattern   = regexp.MustCompile(`^(?:enterprise_linux:|el)?([0-9]+)(?:[.:]|$)`)
+	susePattern     = regexp.MustCompile(`([0-9]+)(?:[. ](?:SP)?([0-9]+))?(?:[- ](?:LTSS|ESPOS|TERADATA|BCL|CLIENT-TOOLS|SECURITY).*)?$`)
+	pythonSeparator = regexp.MustCompile(`[-_.]+`)
+)
+
+// normalPython is the normal form of a name (PEP 503, "Normalized Names").
+func normalPython(s string) string { return pythonSeparator.ReplaceAllString(lower(s), "-") }
+
+func swiftName(s string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(lower(s), "https://"), ".git")
+}
+
+func majorRelease(s string) (string, bool) {
+	n := numberPattern.FindString(s)
+	return n, n != ""
+}
+
+func pairRelease(s string) (string, bool) {
+	n := pairPattern.FindString(s)
+	return n, n != ""
+}
+
+func namedRelease(s string) (string, bool) { return lower(s), s != "" }
+
+var debianNames = map[string]string{"jessie": "8", "stretch": "9", "buster": "10", "bullseye": "11", "bookworm": "12", "trixie": "13", "forky": "14", "duke": "15"}
+
+func debianRelease(s string) (string, bool) {
+	word, _, _ := strings.Cut(lower(s), "/") // "trixie/sid"
+	if n := debianNames[word]; n != "" {
+		return n, true
+	}
+	if word == "sid" || word == "unstable" {
+		return "sid", true
+	}
+	return majorRelease(s)
+}
+
+var ubuntuNames = map[string]string{"trusty": "14.04", "xenial": "16.04", "bionic": "18.04", "focal": "20.04", "jammy": "22.04", "noble": "24.04", "oracular": "24.10", "plucky": "25.04", "questing": "25.10"}
+
+// ubuntuRelease reads "22.04:LTS" and "Pro:22.04:LTS" alike: what is fixed for subscribers alone is unfixed elsewhere, and known all the same. Builds for
+// certification ("Pro:FIPS") are other packages.
+func ubuntuRelease(s string) (string, bool) {
+	if n := ubuntuNames[lower(s)]; n != "" {
+		return n, true
+	}
+	if strings.Contains(s, "FIPS") || strings.Contains(s, "Realtime") {
+		return "", false
+	}
+	return pairRelease(s)
+}
+
+func alpineRelease(s string) (string, bool) {
+	if strings.Contains(s, "_alpha") || lower(s) == "edge" {
+		return "edge", true
+	}
+	return pairRelease(s)
+}
+
+// redHatRelease reads "9", "9.4" and "enterprise_linux:9::appstream". Other products and extended update streams are other builds.
+func redHatRelease(s string) (string, bool) {
+	if m := redHatPattern.FindStringSubmatch(s); m != nil {
+		return m[1], true
+	}
+	return "", false
+}
+
+func amazonRelease(s string) (string, bool) {
+	if strings.HasPrefix(s, "2018") || strings.HasPrefix(s, "2017") {
+		return "1", true
+	}
+	return majorRelease(s)
+}
+
+// suseRelease reads "15.5" and "Linux Enterprise Server 15 SP5-LTSS" alike, whichever module of the release it is.
+func suseRelease(s string) (string, bool) {
+	if s != "" && (s[0] < '0' || s[0] > '9') && !strings.HasPrefix(s, "Linux") && !strings.HasPrefix(s, "Package Hub") {
+		return "", false
+	}
+	m := susePattern.FindStringSubmatch(s)
+	if m == nil {
+		return "", false
+	}
+	if m[2] == "" {
+		m[2] = "0"
+	}
+	return m[1] + "." + m[2], true
+}
+
+func openSUSERelease(s string) (string, bool) {
+	if strings.HasPrefix(lower(s), "tumbleweed") || len(s) == 8 && numberPattern.FindString(s) == s { // the day of a snapshot
+		return "tumbleweed", true
+	}
+	return pairRelease(s)
+}
+
+// nameKey is under what records and packages find each other.
+type nameKey struct{ base, name string }
+
+func (k nameKey) order() string { return ecosystems[k.base].order }
+
+// maxKeyName is the most bytes of a name in a key; a longer one ends in a sum of itself.
+const maxKeyName = 400
+
+func keyOf(base, name string) nameKey {
+	if fold := ecosystems[base].fold; fold != nil {
+		name = fold(name)
+	}
+	return nameKey{base, short(name)}
+}
+
+// place is where an affected package is.
+func (p *AffectedPackage) place() (k nameKey, release string, ok bool) {
+	base, release, ok := place(p.Ecosystem)
+	if ok && p.Name != "" {
+		return keyOf(base, p.Name), release, true
+	}
+	if p.Ecosystem == "" { // the package URL alone says what is meant
+		if u, err := sbom.ParsePURL(p.PURL); err == nil {
+			if base, name := language(u); base != "" {
+				return keyOf(base, name), anyRelease, true
+			}
+		}
+	}
+	return nameKey{}, "", false
+}
+
+// sought is what to look up for a package version.
+type sought struct {
+	key     nameKey
+	release string
+	version string
+}
+
+// soughtFor lists what to look up for a package version: one name, and for RPM's distributions up to two. None where its ecosystem is not known.
+func soughtFor(v *index.PackageVersion) []sought {
+	u, err := sbom.ParsePURL(v.PURL)
+	if err != nil {
+		return nil
+	}
+	if base, name := language(u); base != "" {
+		return []sought{{keyOf(base, name), anyRelease, v.Version}}
+	}
+	base, release := distribution(u, v.Distro)
+	if base == "" {
+		return nil
+	}
+	source, version := v.Source, v.SourceVersion
+	if source == "" {
+		source = u.Name
+	}
+	if version == "" {
+		version = v.Version
+	}
+	if epoch, _, ok := strings.Cut(v.Version, ":"); ok && u.Type == "rpm" && !strings.Contains(version, ":") {
+		version = epoch + ":" + version // files of source packages do not tell it
+	}
+	list := []sought{{keyOf(base, source), release, version}}
+	if own := keyOf(base, u.Name); ecosystems[base].both && own != list[0].key {
+		list = append(list, sought{own, release, v.Version})
+	}
+	return list
+}
+
+// language is the ecosystem and name of a package of a language: base is "" for any other.
+func language(u sbom.PURL) (base, name string) {
+	switch u.Type {
+	case "deb", "rpm", "apk", "alpm":
+		return "", ""
+	}
+	if base = languages[u.Type]; base == "" {
+		base = index.Ecosystem(u.Type, u.Namespace, sbom.Distro{})
+	}
+	name = u.Name
+	switch {
+	case u.Namespace == "" || base == "ConanCenter" || base == "Hex":
+	case base == "Maven":
+		name = u.Namespace + ":" + u.Name
+	case base == "npm" && !strings.HasPrefix(u.Namespace, "@"):
+		name = "@" + u.Namespace + "/" + u.Name
+	default:
+		name = u.Namespace + "/" + u.Name
+	}
+	if _, ok := ecosystems[base]; !ok {
+		return "", ""
+	}
+	return base, name
+}
+
+// distribution is whose package it is: by its own qualifier, else by the document, else by the namespace.
+func distribution(u sbom.PURL, distro sbom.Distro) (base, release string) {
+	id, text := distro.ID, distro.Version
+	if own := u.Qualifier("distro"); own != "" {
+		name, version := own, ""
+		if i := strings.LastIndexByte(own, '-'); i > 0 {
+			name, version = own[:i], own[i+1:]
+		}
+		switch {
+		case distributions[lower(name)] != "" && version != "":
+			id, text = name, version
+		case distributions[lower(own)] != "":
+			id = own
+		case text == "": // a code name: "bookworm"
+			text = own
+		}
+	}
+	if base = distributions[lower(id)]; base == "" {
+		base = distributions[lower(u.Namespace)]
+	}
+	k, ok := ecosystems[base]
+	if !ok || k.release == nil {
+		return base, anyRelease
+	}
+	if lower(id) == "opensuse-tumbleweed" {
+		text = "tumbleweed"
+	}
+	if release, ok = k.release(text); !ok {
+		release = unknownRelease
+	}
+	return base, release
+}

@@ -1,0 +1,367 @@
+package vulns
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/assay-registry/assay/sbom/index"
+	"github.com/assay-registry/assay/store"
+)
+
+// The states of a finding.
+const (
+	StateAffected = "affected" // the version is one of those that the advisory names
+	StateUnknown  = "unknown"  // it cannot be told, see Finding.Reason
+)
+
+// Finding is one vulnerability of one package version.
+type Finding struct {
+	ID         string               `json:"id"`                // the CVE, where there is one
+	Aliases    []string             `json:"aliases,omitempty"` // what else it goes by
+	Advisories []Reference          `json:"advisories"`        // that say so, in the order of databases
+	Summary    string               `json:"summary,omitempty"`
+	State      string               `json:"state"`            // affected, unknown
+	Reason     string               `json:"reason,omitempty"` // why it is unknown: a sentence
+	Severity   Severity             `json:"severity"`
+	Score      float64              `json:"score,omitempty"` // CVSS base score of Vector
+	Vector     string               `json:"vector,omitempty"`
+	EPSS       *EPSS                `json:"epss,omitempty"`
+	KEV        *KEV                 `json:"kev,omitempty"`
+	Published  time.Time            `json:"published,omitzero"` // the earliest of the advisories
+	Modified   time.Time            `json:"modified,omitzero"`  // the latest
+	Package    index.PackageVersion `json:"package"`
+	Fixed      []string             `json:"fixed,omitempty"` // versions without it (of the source package, where that is what advisories speak of), nearest first, at most 4
+	VEX        *Applied             `json:"vex,omitempty"`   // see Suppress
+}
+
+// Reference names an advisory.
+type Reference struct {
+	Database string `json:"database"`
+	ID       string `json:"id"`
+	URL      string `json:"url,omitempty"`
+}
+
+// Report is what is known of one image, or of a list of packages.
+type Report struct {
+	Image      store.Item `json:"-"`
+	Generation uint64     `json:"generation"` // of the databases, see Revision
+	Databases  []Database `json:"databases"`
+	Pending    int        `json:"pending,omitempty"`   // package versions that were matched for this report, because Run had not come to them: nothing is missing
+	Uncovered  []string   `json:"uncovered,omitempty"` // ecosystems and releases of its packages that no database speaks of, and types of packages without any, at most 50
+	Findings   []Finding  `json:"findings"`            // worst first
+}
+
+const maxUncovered = 50
+
+// DBTime is when the oldest of the databases with advisories was made; zero where there are none.
+func (r *Report) DBTime() (oldest time.Time) {
+	for _, d := range r.Databases {
+		if d.Kind == KindOSV && (oldest.IsZero() || d.Built.Before(oldest)) {
+			oldest = d.Built
+		}
+	}
+	return oldest
+}
+
+// Findings reports what is known of an image; nil means that it has no inventory. It is complete: package versions that Run has not come to are matched while it reads.
+func Findings(r store.Records, image store.Item) (*Report, error) {
+	e, err := index.Image(r, image)
+	if err != nil || e == nil {
+		return nil, err
+	}
+	report, err := Evaluate(r, e.Packages)
+	if err != nil {
+		return nil, err
+	}
+	report.Image = image
+	return report, nil
+}
+
+// Evaluate reports what is known of packages, those of one image or any others.
+func Evaluate(r store.Records, list []index.PackageVersion) (*Report, error) {
+	head, err := readHead(r)
+	if err != nil {
+		return nil, err
+	}
+	c, err := decodeCursor(nilIfEmpty(head.s.Get(keyCursor)))
+	if err != nil {
+		return nil, err
+	}
+	b := &builder{evaluator: newEvaluator(head), report: &Report{Generation: head.generation, Findings: []Finding{}}, enriched: enriched{head, map[string][]byte{}},
+		advisories: map[advisoryID]*known{}, uncovered: map[string]bool{}}
+	if b.report.Databases, err = head.databases(); err != nil {
+		return nil, err
+	}
+	b.cover()
+	for i := range list {
+		if err := b.version(&list[i], c); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortStableFunc(b.report.Findings, worse)
+	b.report.Uncovered = sortedKeys(b.uncovered)
+	b.report.Uncovered = b.report.Uncovered[:min(len(b.report.Uncovered), maxUncovered)]
+	return b.report, nil
+}
+
+// builder gathers a report.
+type builder struct {
+	*evaluator
+	report     *Report
+	enriched   enriched
+	advisories map[advisoryID]*known
+	databases  map[uint16]string
+	covered    map[string]bool
+	uncovered  map[string]bool
+}
+
+func (b *builder) cover() {
+	b.databases, b.covered = map[uint16]string{}, map[string]bool{}
+	for _, d := range b.report.Databases {
+		b.databases[d.number] = d.Name
+		for name := range d.Ecosystems {
+			b.covered[name] = true
+			if base, _, ok := strings.Cut(name, ":"); ok {
+				b.covered[base+":"+unknownRelease] = true
+			}
+		}
+	}
+}
+
+// version reports on one package version.
+func (b *builder) version(v *index.PackageVersion, c cursor) error {
+	names, found, err := b.matches(v, c)
+	if err != nil {
+		return err
+	}
+	if len(names) == 0 {
+		b.uncovered[cmp.Or(v.Type, "unknown")] = true
+	} else if s := names[0]; !b.covered[s.key.base] {
+		if name := s.key.base + ":" + s.release; s.release == anyRelease {
+			b.uncovered[s.key.base] = true
+		} else if !b.covered[name] {
+			b.uncovered[name] = true
+		}
+	}
+	return b.findings(v, found)
+}
+
+// matches is what is known of a package version, or what is found out now.
+func (b *builder) matches(v *index.PackageVersion, c cursor) ([]sought, []match, error) {
+	id := uint32(v.ID)
+	if id != 0 && id <= c.matched {
+		if record := b.s.Get(versionKey('p', id)); record != nil {
+			names, err := decodeNames(record)
+			if err != nil {
+				return nil, nil, err
+			}
+			value, err := b.get(versionKey('f', id))
+			if err != nil {
+				return nil, nil, err
+			}
+			found, err := decodeMatches(value)
+			return names, found, err
+		}
+	}
+	b.report.Pending++
+	names := soughtFor(v)
+	found, err := b.findAll(names)
+	return names, found, err
+}
+
+// said is what one advisory says about one vulnerability of a version.
+type said struct {
+	match
+	advisory *known
+	names    []string // identifiers of the vulnerability; the first is the best
+}
+
+// findings merges what advisories say about one package version: those that share an identifier are about the same vulnerability.
+func (b *builder) findings(v *index.PackageVersion, found []match) error {
+	var all []said
+	for _, m := range found {
+		a, ok := b.advisories[m.advisory]
+		if !ok {
+			var err error
+			if a, err = b.evaluator.advisory(m.advisory); err != nil {
+				return err
+			}
+			if a == nil {
+				return damaged("reference to an advisory")
+			}
+			b.advisories[m.advisory] = a
+		}
+		for _, names := range a.vulnerabilities() {
+			all = append(all, said{m, a, names})
+		}
+	}
+	for _, group := range grouped(all) {
+		f, err := b.finding(v, group)
+		if err != nil {
+			return err
+		}
+		b.report.Findings = append(b.report.Findings, f)
+	}
+	return nil
+}
+
+// vulnerabilities lists the identifiers of each vulnerability that an advisory is about: one, or one for each CVE of a record about several.
+func (a *known) vulnerabilities() [][]string {
+	if len(a.cves) <= 1 {
+		return [][]string{slices.Compact(slices.Concat(a.cves, []string{a.id}, a.aliases))}
+	}
+	list := make([][]string, len(a.cves))
+	for i, c := range a.cves {
+		list[i] = []string{c}
+	}
+	return list
+}
+
+// grouped brings together what shares an identifier, directly or through others.
+func grouped(all []said) [][]said {
+	parent := make([]int, len(all))
+	owner := map[string]int{}
+	var root func(int) int
+	root = func(n int) int {
+		for parent[n] != n {
+			n = parent[n]
+		}
+		return n
+	}
+	for n, s := range all {
+		parent[n] = n
+		for _, name := range s.names {
+			if other, ok := owner[name]; ok {
+				if a, b := root(other), root(n); a != b {
+					parent[max(a, b)] = min(a, b)
+				}
+			} else {
+				owner[name] = n
+			}
+		}
+	}
+	at, groups := map[int]int{}, [][]said(nil)
+	for n, s := range all {
+		r := root(n)
+		if _, ok := at[r]; !ok {
+			at[r] = len(groups)
+			groups = append(groups, nil)
+		}
+		groups[at[r]] = append(groups[at[r]], s)
+	}
+	return groups
+}
+
+// finding is what a group says together: the worst severity, what is certain before what is not, fixes that somebody knows.
+func (b *builder) finding(v *index.PackageVersion, group []said) (Finding, error) {
+	f := Finding{State: StateUnknown, Package: *v}
+	names := map[string]bool{}
+	for _, s := range group {
+		for _, name := range s.names {
+			names[name] = true
+		}
+		if ref := (Reference{b.databases[s.match.advisory.db], s.advisory.id, s.advisory.url}); !slices.Contains(f.Advisories, ref) {
+			f.Advisories = append(f.Advisories, ref)
+		}
+		f.Severity = max(f.Severity, s.severity)
+		if score := float64(s.advisory.score) / 10; score > f.Score || f.Vector == "" {
+			f.Score, f.Vector = score, s.advisory.vector
+		}
+		f.Summary = cmp.Or(f.Summary, s.advisory.summary)
+		if p := s.advisory.published; !p.IsZero() && (f.Published.IsZero() || p.Before(f.Published)) {
+			f.Published = p
+		}
+		if m := s.advisory.modified; m.After(f.Modified) {
+			f.Modified = m
+		}
+	}
+	certain := slices.ContainsFunc(group, func(s said) bool { return s.state == matchAffected })
+	for _, s := range group {
+		if certain && s.state != matchAffected {
+			continue
+		}
+		if len(f.Fixed) == 0 {
+			f.Fixed = s.fixed
+		}
+		if f.State = StateAffected; s.state != matchAffected {
+			f.State, f.Reason = StateUnknown, reasons[s.state]
+		}
+	}
+	f.ID = best(names)
+	delete(names, f.ID)
+	f.Aliases = sortedKeys(names)
+	var err error
+	f.EPSS, f.KEV, err = b.enriched.look(f.ID)
+	return f, err
+}
+
+var reasons = [matchKinds]string{
+	matchVersion: "the installed version cannot be compared with those of the advisory",
+	matchBounds:  "the advisory names no versions that can be compared",
+	matchRelease: "the package does not tell which release of its distribution it is of, and not all are affected",
+}
+
+// best is the name of a vulnerability that most people know.
+func best(names map[string]bool) string {
+	list := sortedKeys(names)
+	for _, prefix := range [...]string{"CVE-", "GHSA-"} {
+		for _, name := range list {
+			if strings.HasPrefix(name, prefix) {
+				return name
+			}
+		}
+	}
+	return list[0]
+}
+
+// worse orders findings: severity, known exploitation, score, EPSS, what is certain, what a version fixes, name of the package, publication, id.
+func worse(a, b Finding) int {
+	epss := func(f *Finding) float64 {
+		if f.EPSS == nil {
+			return 0
+		}
+		return f.EPSS.Score
+	}
+	return cmp.Or(
+		cmp.Compare(b.Severity, a.Severity),
+		cmp.Compare(side(a.KEV == nil), side(b.KEV == nil)),
+		cmp.Compare(b.Score, a.Score),
+		cmp.Compare(epss(&b), epss(&a)),
+		strings.Compare(a.State, b.State),
+		cmp.Compare(side(len(a.Fixed) == 0), side(len(b.Fixed) == 0)),
+		strings.Compare(cmp.Or(a.Package.PURL, a.Package.Name), cmp.Or(b.Package.PURL, b.Package.Name)),
+		a.Published.Compare(b.Published),
+		strings.Compare(a.ID, b.ID),
+	)
+}
+
+// Counts are numbers of findings.
+type Counts struct {
+	BySeverity map[string]int `json:"by_severity"` // of those that are not suppressed, by the names of severities; all are there
+	Fixable    map[string]int `json:"fixable"`     // those of them that a version fixes
+	Suppressed int            `json:"suppressed,omitempty"`
+	Uncertain  int            `json:"uncertain,omitempty"` // of state unknown, and not suppressed
+	KEV        int            `json:"kev,omitempty"`       // known to be exploited, and not suppressed
+}
+
+// Count counts findings.
+func Count(list []Finding) Counts {
+	c := Counts{BySeverity: map[string]int{}, Fixable: map[string]int{}}
+	for _, name := range severityNames {
+		c.BySeverity[name], c.Fixable[name] = 0, 0
+	}
+	for i := range list {
+		f := &list[i]
+		if f.VEX != nil && f.VEX.Suppressed {
+			c.Suppressed++
+			continue
+		}
+		c.BySeverity[f.Severity.String()]++
+		c.Fixable[f.Severity.String()] += side(len(f.Fixed) > 0)
+		c.Uncertain += side(f.State == StateUnknown)
+		c.KEV += side(f.KEV != nil)
+	}
+	return c
+}

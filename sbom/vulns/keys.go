@@ -1,0 +1,101 @@
+package vulns
+
+import (
+	"encoding/binary"
+	"strings"
+)
+
+// space is the name of the key space. In it, NUL separates texts, numbers are big-endian, and (cell) is a value with its generation, see cell.go:
+//
+//	#                                  state: the generation that readers see, and the one that an import is writing
+//	@                                  cursor: up to which package version is matched; the next number of the outbox
+//	b<name>                            a database
+//	a<database><id>                    (cell) an advisory
+//	l<identifier>NUL<database><id>     an advisory that goes by that identifier, perhaps: the advisory decides
+//	n<ecosystem>NUL<name>NUL<release>NUL<database>   (cell) entry: what the database says about a name
+//	p<version>                         a matched package version: what it is looked up by
+//	v<ecosystem>NUL<name>NUL<version>  a package version that is looked up by that name
+//	f<version>                         (cell) what was found for a package version; none where nothing was
+//	e<year><block>                     (cell) EPSS of the CVE numbers of a block
+//	k<year>                            (cell) known exploited vulnerabilities of a year
+//	j<number>                          journal: cells that an import wrote, until they are settled
+//	d<number>                          outbox: package versions whose findings changed, until a listener took them
+//
+// A database is two bytes, a package version (index.ID) four, a year two, a block four, and the numbers of journal and outbox eight.
+const space = "vulns"
+
+const maxScan = 1 << 20
+
+// entryKey is a name in one release.
+type entryKey struct {
+	nameKey
+	release string
+}
+
+func (k nameKey) prefix(class byte) []byte {
+	b := make([]byte, 0, 16+len(k.base)+len(k.name))
+	return append(append(append(append(append(b, class), k.base...), 0), k.name...), 0)
+}
+
+func (k entryKey) prefix() []byte { return append(append(k.nameKey.prefix('n'), k.release...), 0) }
+
+func (k entryKey) key(db uint16) []byte { return binary.BigEndian.AppendUint16(k.prefix(), db) }
+
+// entryIn reads the key of an entry.
+func entryIn(key []byte) (k entryKey, db uint16, ok bool) {
+	if len(key) < 3 {
+		return k, 0, false
+	}
+	part := strings.Split(string(key[1:len(key)-2]), "\x00")
+	if len(part) != 4 || part[3] != "" {
+		return k, 0, false
+	}
+	return entryKey{nameKey{part[0], part[1]}, part[2]}, binary.BigEndian.Uint16(key[len(key)-2:]), true
+}
+
+func versionKey(class byte, id uint32) []byte {
+	return binary.BigEndian.AppendUint32([]byte{class}, id)
+}
+
+func (k nameKey) versionKey(id uint32) []byte {
+	return binary.BigEndian.AppendUint32(k.prefix('v'), id)
+}
+
+func advisoryKey(db uint16, id string) []byte {
+	return append(binary.BigEndian.AppendUint16([]byte{'a'}, db), id...)
+}
+
+func linkPrefix(name string) []byte {
+	return append(append([]byte{'l'}, strings.ToUpper(name)...), 0)
+}
+
+func linkKey(name string, db uint16, id string) []byte {
+	return append(binary.BigEndian.AppendUint16(linkPrefix(name), db), id...)
+}
+
+// linkIn reads the key of a link.
+func linkIn(key []byte) (name string, a advisoryID, ok bool) {
+	name, rest, ok := strings.Cut(string(key[1:]), "\x00")
+	if !ok || len(rest) < 3 {
+		return "", a, false
+	}
+	return name, advisoryID{binary.BigEndian.Uint16([]byte(rest)), rest[2:]}, true
+}
+
+func sequenceKey(class byte, n uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{class}, n)
+}
+
+// tail4 is the number at the end of a key.
+func tail4(key []byte) uint32 { return binary.BigEndian.Uint32(key[len(key)-4:]) }
+
+// upTo is the end of the range of all keys that begin with prefix.
+func upTo(prefix []byte) []byte {
+	end := append([]byte(nil), prefix...)
+	for i := len(end) - 1; i >= 0; i-- {
+		if end[i]++; end[i] != 0 {
+			return end[:i+1]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,388 @@
+package vulns
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/assay-registry/assay/store"
+)
+
+// session is an import on its way: a generation that nobody sees until its head commit.
+type session struct {
+	x        *Matcher
+	info     Info
+	kind     string
+	old      *Database // nil: the first of its name
+	now      Database
+	removing bool
+	count    int  // of records read
+	same     bool // nothing differs from what is installed
+
+	state    state
+	raw      []byte            // of state
+	writes   map[string][]byte // staged values of cells; nil deletes
+	links    map[string]bool   // keys of identifiers: true are written, false are looked at when it is settled
+	weight   int
+	evaluate map[nameKey]bool // names to be evaluated again
+	versions map[uint32]bool  // whose findings differ
+	out      delivery
+}
+
+// within runs an import from its beginning to its head commit, and tidies up, whatever happens.
+func (x *Matcher) within(ctx context.Context, info Info, kind string, read func(context.Context, *session) error) (Delta, error) {
+	if err := info.check(); err != nil {
+		return Delta{}, err
+	}
+	x.importing.Lock()
+	defer x.importing.Unlock()
+	if err := x.settle(ctx); err != nil {
+		return Delta{}, err
+	}
+	s, err := x.begin(ctx, info, kind)
+	if err != nil || s.same {
+		return s.unchanged(), err
+	}
+	err = read(ctx, s)
+	if err == nil {
+		err = s.finish(ctx)
+	}
+	if errors.Is(err, errMoved) {
+		err = store.Errorf(store.CodeConflict, "another import began meanwhile; nothing was changed, try again: %w", err)
+	}
+	// Whether it came through or not: what readers do not see goes away. A failure here is made good by the next import or start.
+	if failed := x.settle(context.WithoutCancel(ctx)); failed != nil {
+		x.log.Error("what an import of vulnerabilities left could not be tidied up; it is tried again", "database", info.Name, "error", failed)
+	}
+	x.Wake()
+	if err != nil {
+		return Delta{}, err
+	}
+	return s.delta(ctx)
+}
+
+// begin takes a generation for an import.
+func (x *Matcher) begin(ctx context.Context, info Info, kind string) (*session, error) {
+	s := &session{x: x, info: info, kind: kind, writes: map[string][]byte{}, links: map[string]bool{}, evaluate: map[nameKey]bool{}, versions: map[uint32]bool{}}
+	var before []byte
+	if err := x.local.View(ctx, func(snap store.Snapshot) error {
+		r := snap.Space(space)
+		before = bytes.Clone(r.Get(keyState))
+		var err error
+		if s.state, err = decodeState(nilIfEmpty(before)); err != nil {
+			return err
+		}
+		all, err := reading{s: r}.databases()
+		if err != nil {
+			return err
+		}
+		for i := range all {
+			if all[i].Name == info.Name {
+				s.old = &all[i]
+			} else if kind != KindOSV && all[i].Kind == kind {
+				return store.Errorf(store.CodeConflict, "the database %s of the kind %s is installed, and there is one of that kind; import under its name, or remove it", all[i].Name, kind)
+			}
+		}
+		if s.old == nil && len(all) >= maxDatabases {
+			return store.Errorf(store.CodeInvalid, "there are %d databases, which is the limit; remove one", len(all))
+		}
+		return info.replaces(s.old, kind)
+	}); err != nil {
+		return s, err
+	}
+	s.now = Database{Name: info.Name, Kind: kind, Built: info.Built.UTC(), Imported: x.local.Now().UTC(), Digest: info.Digest, Revision: info.Revision, compiler: compiler, Ecosystems: map[string]int{}}
+	if s.old != nil {
+		if s.same = info.Digest != "" && info.Digest == s.old.Digest && info.Built.Unix() == s.old.Built.Unix() && s.old.compiler == compiler; s.same {
+			return s, nil
+		}
+		s.now.number = s.old.number
+		for name, n := range s.old.Ecosystems {
+			s.now.Ecosystems[name] = n
+		}
+	} else {
+		if s.state.databases == 1<<16-1 {
+			return s, store.Errorf(store.CodeInvalid, "no numbers are left for new databases; reset the vulnerabilities and import those that you need")
+		}
+		s.state.databases++
+		s.now.number = uint16(s.state.databases)
+	}
+	s.state.last++
+	s.state.stage = s.state.last
+	s.raw = s.state.encode()
+	return s, x.commit(ctx, guarded{string(keyState): before}, map[string][]byte{string(keyState): s.raw})
+}
+
+// mark changes the state, and has the commits after it expect that.
+func (s *session) mark(ctx context.Context, change func(*state)) error {
+	before := s.raw
+	change(&s.state)
+	s.raw = s.state.encode()
+	return s.x.commit(ctx, guarded{string(keyState): before}, map[string][]byte{string(keyState): s.raw})
+}
+
+// stage puts a value into a cell of the new generation, soon.
+func (s *session) stage(ctx context.Context, key []byte, value []byte) error {
+	s.writes[string(key)] = value
+	s.weight += len(key) + len(value)
+	return s.flushIf(ctx)
+}
+
+func (s *session) link(ctx context.Context, key []byte, write bool) error {
+	s.links[string(key)] = s.links[string(key)] || write
+	s.weight += len(key)
+	return s.flushIf(ctx)
+}
+
+func (s *session) flushIf(ctx context.Context) error {
+	if len(s.writes)+len(s.links) < commitKeys && s.weight < commitBytes {
+		return nil
+	}
+	return s.flush(ctx)
+}
+
+// flush commits what is staged, and the record of the journal that names it.
+func (s *session) flush(ctx context.Context) error {
+	if len(s.writes)+len(s.links) == 0 {
+		return nil
+	}
+	writes, journal := map[string][]byte{}, writer{}
+	journal.number(uint64(len(s.writes) + len(s.links)))
+	if err := s.x.local.View(ctx, func(snap store.Snapshot) error {
+		r := snap.Space(space)
+		for key, value := range s.writes {
+			cell, err := rewritten(r.Get([]byte(key)), s.state.head, s.state.stage, value)
+			if err != nil {
+				return err
+			}
+			writes[key] = cell
+			journal.text(key)
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	for key, write := range s.links {
+		if write {
+			writes[key] = []byte{formPlain}
+		}
+		journal.text(key)
+	}
+	writes[string(sequenceKey('j', s.state.journal))] = journal.record()
+	before := s.raw
+	s.state.journal++
+	s.raw = s.state.encode()
+	writes[string(keyState)] = s.raw
+	clear(s.writes)
+	clear(s.links)
+	s.weight = 0
+	return s.x.commit(ctx, guarded{string(keyState): before}, writes)
+}
+
+// Names of one evaluation that are read in one snapshot.
+const (
+	evaluateNames    = 512
+	evaluateVersions = 1 << 15
+)
+
+// finish evaluates what has to be and moves the head.
+func (s *session) finish(ctx context.Context) error {
+	if err := s.flush(ctx); err != nil {
+		return err
+	}
+	s.x.writing.Lock()
+	defer s.x.writing.Unlock()
+	if err := s.mark(ctx, func(st *state) { st.evaluating = true }); err != nil {
+		return err
+	}
+	names := make([]nameKey, 0, len(s.evaluate))
+	for k := range s.evaluate {
+		names = append(names, k)
+	}
+	slices.SortFunc(names, func(a, b nameKey) int { return strings.Compare(a.base+"\x00"+a.name, b.base+"\x00"+b.name) })
+	s.out.names = len(names)
+	for len(names) > 0 {
+		n, err := s.reevaluate(ctx, names)
+		if err != nil {
+			return err
+		}
+		names = names[n:]
+	}
+	if err := s.flush(ctx); err != nil {
+		return err
+	}
+	return s.publish(ctx)
+}
+
+// reevaluate evaluates the first of the names, as many as fit a snapshot, and stages what was found.
+func (s *session) reevaluate(ctx context.Context, names []nameKey) (n int, err error) {
+	staged := map[uint32][]byte{} // as they are to be
+	if err := s.x.local.View(ctx, func(snap store.Snapshot) error {
+		r := snap.Space(space)
+		e := newEvaluator(reading{r, s.state.stage})
+		seen := 0
+		for ; n < len(names) && n < evaluateNames && seen < evaluateVersions && len(staged) < commitKeys; n++ {
+			prefix := names[n].prefix('v')
+			for _, p := range r.Scan(prefix, upTo(prefix), maxScan) {
+				if len(p.Key) != len(prefix)+4 {
+					return damaged("record of a package version")
+				}
+				if err := s.version(e, names[n], tail4(p.Key), p.Value, staged); err != nil {
+					return err
+				}
+				seen++
+			}
+		}
+		return nil
+	}); err != nil {
+		return 0, err
+	}
+	for id, value := range staged {
+		if err := s.stage(ctx, versionKey('f', id), value); err != nil {
+			return 0, err
+		}
+	}
+	return n, s.flush(ctx) // what is read in the next snapshot is there
+}
+
+// version evaluates one package version under one of its names.
+func (s *session) version(e *evaluator, k nameKey, id uint32, record []byte, staged map[uint32][]byte) error {
+	part, sought, err := decodeSought(k, record)
+	if err != nil {
+		return err
+	}
+	found, err := e.find(part, sought)
+	if err != nil {
+		return err
+	}
+	cell := e.s.Get(versionKey('f', id))
+	before, err := visible(cell, s.state.head)
+	if err != nil {
+		return err
+	}
+	now, again := staged[id]
+	if !again {
+		v, err := visible(cell, s.state.stage)
+		if err != nil {
+			return err
+		}
+		now = v.bytes
+	}
+	if now == nil && len(found) == 0 {
+		return nil
+	}
+	all, err := decodeMatches(now)
+	if err != nil {
+		return err
+	}
+	value := encodeMatches(replaced(all, byte(part), found))
+	if bytes.Equal(value, now) {
+		return nil
+	}
+	staged[id] = value
+	if bytes.Equal(value, before.bytes) {
+		delete(s.versions, id)
+	} else {
+		s.versions[id] = true
+	}
+	return nil
+}
+
+// publish moves the head: from here on, readers see the new database with its findings.
+func (s *session) publish(ctx context.Context) error {
+	writes, g := map[string][]byte{}, guarded{string(keyState): s.raw}
+	changed := len(s.versions) > 0 || s.out.added+s.out.removed+s.out.changed > 0 || s.removing
+	if err := s.x.local.View(ctx, func(snap store.Snapshot) error {
+		raw := bytes.Clone(snap.Space(space).Get(keyCursor))
+		g[string(keyCursor)] = raw
+		c, err := decodeCursor(nilIfEmpty(raw))
+		if err != nil {
+			return err
+		}
+		if changed {
+			s.out.database, s.out.generation = s.info.Name, s.state.stage
+			s.out.versions = sortedIDs(s.versions)
+			d := s.out
+			d.put(&c, writes)
+			writes[string(keyCursor)] = c.encode()
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	after := s.state
+	if after.evaluating = false; changed {
+		after.head = after.stage
+	}
+	after.stage = 0
+	s.out.generation = after.head
+	writes[string(keyState)] = after.encode()
+	if writes[string(databaseKey(s.info.Name))] = s.now.encode(); s.removing {
+		writes[string(databaseKey(s.info.Name))] = nil
+	}
+	return s.x.commit(ctx, g, writes)
+}
+
+func sortedIDs(m map[uint32]bool) []uint32 {
+	list := make([]uint32, 0, len(m))
+	for id := range m {
+		list = append(list, id)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// delta is what the import brought.
+func (s *session) delta(ctx context.Context) (out Delta, err error) {
+	s.out.database = s.info.Name
+	err = s.x.local.View(ctx, func(snap store.Snapshot) error {
+		out, err = s.out.delta(snap.Records)
+		return err
+	})
+	return out, err
+}
+
+// unchanged is the delta of an import that was not needed.
+func (s *session) unchanged() Delta {
+	d := delivery{database: s.info.Name, generation: s.state.head}
+	out, _ := d.delta(store.Records{})
+	return out
+}
+
+// touch has the names of an advisory evaluated again.
+func (s *session) touch(a *known) {
+	for _, k := range a.keys {
+		s.evaluate[k.nameKey] = true
+	}
+}
+
+// heldBy lists the package versions that an advisory was found for, as readers see it.
+func (r reading) heldBy(id advisoryID, a *known, fn func(version uint32)) error {
+	var last nameKey
+	for _, k := range a.keys {
+		if k.nameKey == last { // keys are sorted, releases last
+			continue
+		}
+		last = k.nameKey
+		prefix := last.prefix('v')
+		for _, p := range r.s.Scan(prefix, upTo(prefix), maxScan) {
+			if len(p.Key) != len(prefix)+4 {
+				return damaged("record of a package version")
+			}
+			version := tail4(p.Key)
+			b, err := r.get(versionKey('f', version))
+			if err != nil {
+				return err
+			}
+			list, err := decodeMatches(b)
+			if err != nil {
+				return err
+			}
+			if slices.ContainsFunc(list, func(m match) bool { return m.advisory == id }) {
+				fn(version)
+			}
+		}
+	}
+	return nil
+}
