@@ -24,6 +24,7 @@ type RepositoryRule struct {
 	Platforms []string
 	// EvidenceRepository is the repository whose evidence counts here, too; empty for none.
 	EvidenceRepository store.Name
+	NoDelete           bool // nobody deletes there
 }
 
 // Options are what an Admission is made of. Generator and SBOMKey may be nil: then no SBOM is made.
@@ -33,6 +34,7 @@ type Options struct {
 	Verifier    verify.Verifier
 	Authorities []verify.Authority // of the configuration; those of the store are added
 	Rules       []RepositoryRule
+	NoDelete    bool // nobody deletes where no rule matches
 	Waivers     WaiverRules
 	BreakGlass  func([]WaiverView) // told which waivers of every code count or will, at the start and when that changes; may be nil
 	Decisions   LogRecorder        // nil: no decision log
@@ -121,7 +123,7 @@ func (a *Admission) rule(repo store.Name) RepositoryRule {
 			return r
 		}
 	}
-	return RepositoryRule{Sparse: "all"}
+	return RepositoryRule{Sparse: "all", NoDelete: a.o.NoDelete}
 }
 
 func wake(c chan struct{}) {

@@ -14,6 +14,9 @@ func (v *view) DeleteBlob(ctx context.Context, repo store.Name, d store.Digest) 
 	if err := v.mayDelete(repo, unknownBlob()); err != nil {
 		return v.refusedWrite(ctx, repo, d, err)
 	}
+	if err := v.keeps(ctx, repo, store.Reference{Digest: d}); err != nil {
+		return err
+	}
 	err := v.a.local.Update(ctx, func(tx *store.Txn) error {
 		link, err := tx.Blob(repo, d)
 		if err != nil {
@@ -43,10 +46,31 @@ func (v *view) mayDelete(repo store.Name, missing error) error {
 	return v.may(repo, RoleDelete|RoleAdmin, ActionDelete, missing)
 }
 
+// keeps refuses where deletions are off, whoever asks, and leaves a record of who did.
+func (v *view) keeps(ctx context.Context, repo store.Name, ref store.Reference) error {
+	if !v.a.rule(repo).NoDelete {
+		return nil
+	}
+	err := store.Errorf(store.CodeUnsupported, "nothing is deleted in %s: deletions are off there; what must not be pulled is revoked, and deletions: allow in the configuration turns them on", repo)
+	if !v.p.Authenticated() {
+		return err
+	}
+	if failed := v.a.local.Update(ctx, func(tx *store.Txn) error {
+		v.a.audit(tx, AuditRecord{Actor: v.p.Name, Action: "refuse", Repository: repo, Tag: ref.Tag, Digest: ref.Digest, Reason: err.Error()})
+		return nil
+	}); failed != nil {
+		v.a.log.Error("a refusal could not be recorded", "repository", repo, "error", failed)
+	}
+	return err
+}
+
 // DeleteManifest removes a tag, or a manifest with all its tags. Deleting evidence withdraws what it proved before this returns.
 func (v *view) DeleteManifest(ctx context.Context, repo store.Name, ref store.Reference) error {
 	if err := v.mayDelete(repo, unknownManifest()); err != nil {
 		return v.refusedWrite(ctx, repo, ref.Digest, err)
+	}
+	if err := v.keeps(ctx, repo, ref); err != nil {
+		return err
 	}
 	queued := false
 	err := v.a.local.Update(ctx, func(tx *store.Txn) error {

@@ -83,7 +83,7 @@ func restartNeeded(was, is *config.Config) []string {
 		{"listen", was.Listen, is.Listen}, {"external_url", was.ExternalURL, is.ExternalURL}, {"trusted_proxies", was.TrustedProxies, is.TrustedProxies}, {"metrics", was.Metrics, is.Metrics}, {"data", was.Data, is.Data},
 		{"tls", was.TLS.Cert == "", is.TLS.Cert == ""},
 		{"auth.htpasswd", was.Auth.HTPasswd, is.Auth.HTPasswd}, {"auth.token_ttl", was.Auth.TokenTTL, is.Auth.TokenTTL},
-		{"repositories", was.Repositories, is.Repositories}, {"quarantine", was.Quarantine, is.Quarantine}, {"refusals", was.Refusals, is.Refusals},
+		{"repositories", was.Repositories, is.Repositories}, {"deletions", was.Deletions, is.Deletions}, {"quarantine", was.Quarantine, is.Quarantine}, {"refusals", was.Refusals, is.Refusals},
 		{"sbom", was.SBOM, is.SBOM}, {"verdicts", was.Verdicts, is.Verdicts}, {"notify", was.Notify, is.Notify}, {"kubernetes", was.Kubernetes, is.Kubernetes}, {"decisions", was.Decisions, is.Decisions}, {"log", was.Log, is.Log},
 	} {
 		if !reflect.DeepEqual(k.was, k.is) {

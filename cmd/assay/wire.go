@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -96,7 +97,7 @@ func (a *app) open(ctx context.Context, cfg *config.Config, log *slog.Logger) (r
 	}
 	r.verified = countVerified(newVerifier(log))
 	o := policy.Options{
-		Local: r.local, Engine: set, Verifier: r.verified, Authorities: cfg.Trust(), Rules: rules(cfg),
+		Local: r.local, Engine: set, Verifier: r.verified, Authorities: cfg.Trust(), Rules: rules(cfg), NoDelete: cfg.Deletions == "refuse",
 		QuarantineMax: time.Duration(cfg.Quarantine.Max), QuarantineGrace: time.Duration(cfg.Quarantine.Grace),
 		HeadDeny: cfg.Refusals.Head == "deny", Generator: generator, Formats: formats(cfg), SBOMKey: r.keys.sbom, Preferences: preferences(cfg), Inventories: r.index, Host: publicHost(cfg),
 		Waivers: cfg.WaiverRules(), BreakGlass: glassTeller(r.directory, log), LogKey: r.keys.log, Clock: a.clock, Rand: a.rand, Log: log,
@@ -194,7 +195,7 @@ func preferences(cfg *config.Config) []policy.SBOMPreference {
 func rules(cfg *config.Config) []policy.RepositoryRule {
 	list := make([]policy.RepositoryRule, len(cfg.Repositories))
 	for i, r := range cfg.Repositories {
-		list[i] = policy.RepositoryRule{Match: store.Glob(r.Match), Sparse: r.Sparse.Mode, Platforms: r.Sparse.Platforms, EvidenceRepository: store.Name(r.Evidence)}
+		list[i] = policy.RepositoryRule{Match: store.Glob(r.Match), Sparse: r.Sparse.Mode, Platforms: r.Sparse.Platforms, EvidenceRepository: store.Name(r.Evidence), NoDelete: cmp.Or(r.Deletions, cfg.Deletions) == "refuse"}
 	}
 	return list
 }

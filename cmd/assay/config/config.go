@@ -27,6 +27,7 @@ type Config struct {
 	Policies          []Policy     `yaml:"policies" doc:"What is admitted. Policies combine by AND; a repository that none matches is refused."`
 	PolicyAuthorities []string     `yaml:"policy_authorities" doc:"Names of the authorities whose signature puts policies from this registry (rego: oci:...) into force. They must speak for the repository that holds them."`
 	Repositories      []Repository `yaml:"repositories" doc:"Rules for some repositories; the first match counts."`
+	Deletions         string       `yaml:"deletions" enum:"allow,refuse" doc:"Whether clients may delete tags, manifests and blobs: refuse answers every deletion with 405, whoever asks. Rules of repositories go before it."`
 	Waivers           Waivers      `yaml:"waivers" doc:"Signed exceptions from policies."`
 	Quarantine        Quarantine   `yaml:"quarantine" doc:"How long content waits for its evidence."`
 	Refusals          Refusals     `yaml:"refusals" doc:"How a refusal looks."`
@@ -87,6 +88,7 @@ type Repository struct {
 	Sparse    Sparse   `yaml:"sparse" doc:"Which platforms of an index may be absent: all requires every one, any requires none, {platforms: [...]} requires those."`
 	Platforms []string `yaml:"platforms" doc:"Short for sparse: {platforms: [...]}."`
 	Evidence  string   `yaml:"evidence_repository" doc:"A repository of this registry whose signatures and attestations count for these too, as cosign writes them with COSIGN_REPOSITORY."`
+	Deletions string   `yaml:"deletions" enum:"allow,refuse" doc:"Whether clients may delete there. Default: as in the whole registry."`
 }
 
 // Quarantine holds the two clocks of semantics.md.
@@ -149,6 +151,7 @@ func Default() *Config {
 		Data:            "./data",
 		Auth:            Auth{TokenTTL: Duration(5 * time.Minute)},
 		Policies:        []Policy{{Name: "signed", Repositories: []string{"**"}, Mode: "enforce", Rego: "builtin:signed", Evidence: "after", Index: "own", Tags: "promote"}},
+		Deletions:       "allow",
 		Waivers:         Waivers{Max: Duration(policy.DefaultWaiverMax)},
 		Quarantine:      Quarantine{Max: Duration(168 * time.Hour), Grace: Duration(720 * time.Hour)},
 		Refusals:        Refusals{Head: "allow"},
