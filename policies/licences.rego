@@ -131,61 +131,17 @@ reasons contains {
 # At least so many: each package with a licence is counted once or more.
 unlicensed := max([packages.unlicensed, packages.count - sum([n | some n in object.get(packages, "by_license", {})])])
 
-# Why an expression is refused: of each alternative some licence is.
-denied_found := {expression |
-	some expression, _ in packages.by_license
-	not fine(expression)
-	every together in alternatives(expression) {
-		some id in together
-		refused(id)
-	}
-	not excepted(expression)
-}
+# Which expressions are refused, before exceptions.
+judged := assay.licence.judge(object.get(packages, "by_license", {}), {
+	"allowed": input.params.allowed, "denied": input.params.denied,
+	"allowed_categories": input.params.allowed_categories, "denied_categories": input.params.denied_categories,
+}).value
 
-other_found := {expression |
-	some expression, _ in packages.by_license
-	not fine(expression)
-	not expression in denied_found
-	not excepted(expression)
-}
+denied_found := {expression | some expression in judged.denied; not excepted(expression)}
 
-fine(expression) if {
-	some together in alternatives(expression)
-	every id in together {
-		ok(id)
-	}
-}
+other_found := {expression | some expression in judged.not_allowed; not excepted(expression)}
 
-alternatives(expression) := list if {
-	list := assay.licence.parse(expression).value
-} else := [[expression]]
-
-ok(id) if {
-	not named(input.params.denied, id)
-	named(input.params.allowed, id)
-}
-
-ok(id) if {
-	not refused(id)
-	count(input.params.allowed) + count(input.params.allowed_categories) == 0
-}
-
-ok(id) if {
-	not refused(id)
-	assay.licence.category(id).value in input.params.allowed_categories
-}
-
-refused(id) if named(input.params.denied, id)
-
-refused(id) if {
-	not named(input.params.allowed, id)
-	assay.licence.category(id).value in input.params.denied_categories
-}
-
-named(patterns, id) if {
-	some pattern in patterns
-	lib.matches(lower(pattern), lower(id))
-}
+named(patterns, id) if count(assay.globs([upper(p) | some p in patterns], upper(id), "path").value) > 0
 
 # An expression is excepted if every package under it is: all of them must be known.
 excepted(expression) if {
@@ -201,4 +157,9 @@ excepted(expression) if {
 	}
 }
 
-told(expressions) := lib.clipped(concat(", ", [sprintf("%s (%d)", [e, packages.by_license[e]]) | some e in expressions]))
+told(expressions) := lib.clipped(concat(", ", [sprintf("%s (%d%s)", [e, packages.by_license[e], first(e)]) | some e in expressions]))
+
+# The first package under an expression, and where it is, as far as that is known.
+first(expression) := sprintf(": %s %s", [one.purl, one.where]) if {
+	one := assay.packages({"licence": expression}).value.packages[0]
+} else := ""

@@ -121,15 +121,15 @@ admit.deny contains {"code": "sbom.missing", "msg": asked.error, "remedy": "wait
 	input.sbom
 }
 
-admit.deny contains {"code": "acme.log4j", "msg": sprintf("%s is in the image", [p.purl]), "remedy": "build with log4j-core 2.17.1 or later"} if some p in asked.value.packages
+admit.deny contains {"code": "acme.log4j", "msg": sprintf("%s is %s", [p.purl, p.where]), "remedy": "build with log4j-core 2.17.1 or later"} if some p in asked.value.packages
 
 asked := assay.packages({"purl": "pkg:maven/**/log4j-core", "range": "<2.17.1"})
 `
 	for purl, wants := range map[string]string{
-		"pkg:maven/org.apache.logging.log4j/log4j-core@2.14.1": "pkg:maven/org.apache.logging.log4j/log4j-core@2.14.1 is in the image",
+		"pkg:maven/org.apache.logging.log4j/log4j-core@2.14.1": "pkg:maven/org.apache.logging.log4j/log4j-core@2.14.1 is in layer LAYER at /app/lib/log4j.jar",
 		"pkg:maven/org.apache.logging.log4j/log4j-core@2.17.1": "",
 	} {
-		k, x := indexed(t, &generator{purl: purl}, func(o *policy.Options) {
+		k, x := indexed(t, &generator{purl: purl, at: "/app/lib/log4j.jar"}, func(o *policy.Options) {
 			o.Engine = compile(t, engine.Policy{Name: "acme", Repositories: store.Globs{allRepos}, Mode: policy.ModeEnforce, Source: map[string]string{"acme.rego": rule}}, builtin("sbom"))
 		})
 		i := k.push(pusher, app, "v1", "one")
@@ -139,6 +139,7 @@ asked := assay.packages({"purl": "pkg:maven/**/log4j-core", "range": "<2.17.1"})
 			t.Fatal(err)
 		}
 		_, err := k.as(puller).Manifest(k.ctx, app, store.Reference{Digest: i.desc.Digest})
+		wants = strings.Replace(wants, "LAYER", string(i.layer.Digest[:19]), 1)
 		if wants == "" && err != nil || wants != "" && (err == nil || !strings.Contains(err.Error(), wants)) {
 			t.Errorf("%s: %v", purl, err)
 		}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ type generator struct {
 	calls int
 	err   error
 	purl  string // of the one package that it finds; empty: none
+	at    string // the file by which it is found
 }
 
 func (g *generator) packages() string {
@@ -46,8 +48,25 @@ func (g *generator) Generate(ctx context.Context, r sbom.Request) (*sbom.Result,
 		}
 	}
 	res := &sbom.Result{Summary: sbom.Summary{Generator: "test", Packages: 1, DiffIDs: "match"}}
+	files := ""
+	if g.at != "" { // in the first layer, as syft says it
+		config, err := r.Open(ctx, p.Config.Digest)
+		if err != nil {
+			return nil, err
+		}
+		defer config.Close()
+		b, err := io.ReadAll(config)
+		if err != nil {
+			return nil, err
+		}
+		c, err := store.ParseImageConfig(b)
+		if err != nil {
+			return nil, err
+		}
+		files = fmt.Sprintf(`,"files":[{"SPDXID":"SPDXRef-2","fileName":%q,"comment":"layerID: %s"}],"relationships":[{"spdxElementId":"SPDXRef-1","relationshipType":"OTHER","relatedSpdxElement":"SPDXRef-2"}]`, g.at, c.DiffIDs[0])
+	}
 	for _, f := range r.Formats {
-		doc := fmt.Sprintf(`{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT","name":%q,"documentNamespace":"https://example.com/x","dataLicense":"CC0-1.0","packages":[%s]}`, r.Subject.Digest, g.packages())
+		doc := fmt.Sprintf(`{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT","name":%q,"documentNamespace":"https://example.com/x","dataLicense":"CC0-1.0","packages":[%s]%s}`, r.Subject.Digest, g.packages(), files)
 		if f == sbom.CycloneDX {
 			doc = fmt.Sprintf(`{"bomFormat":"CycloneDX","specVersion":"1.6","version":1,"metadata":{"component":{"type":"container","name":%q}},"components":[]}`, r.Subject.Digest)
 		}

@@ -117,6 +117,14 @@ type shelf struct {
 	more     bool
 	fail     error
 	asked    []policy.PackageQuery
+	places   map[string]policy.Place
+	located  [][]string
+	lost     error
+}
+
+func (s *shelf) LocatePackages(_ context.Context, _ store.Name, _ store.Digest, purls []string) (map[string]policy.Place, error) {
+	s.located = append(s.located, purls)
+	return s.places, s.lost
 }
 
 func (s *shelf) FindPackages(_ context.Context, _ store.Name, d store.Digest, q policy.PackageQuery, limit int) ([]policy.Package, bool, error) {
@@ -133,12 +141,22 @@ func TestPackages(t *testing.T) {
 	index := &shelf{packages: []policy.Package{{PURL: "pkg:maven/o/log4j-core@2.14.1", Licenses: []string{"Apache-2.0"}}}}
 	with := func(in *policy.Input) { in.Packages = index }
 	const call = `assay.packages({"purl": "pkg:maven/**/log4j-core", "range": "<2.17.1"})`
-	if got := answers(t, call, with); got != `{"more": false, "packages": [{"licences": ["Apache-2.0"], "purl": "pkg:maven/o/log4j-core@2.14.1"}]}` {
+	if got := answers(t, call, with); got != `{"more": false, "packages": [{"layer": "", "licences": ["Apache-2.0"], "path": "", "purl": "pkg:maven/o/log4j-core@2.14.1", "where": "in the image"}]}` {
 		t.Errorf("got %s", got)
 	}
 	if want := []policy.PackageQuery{{PURL: "pkg:maven/**/log4j-core", Range: "<2.17.1"}}; !slices.Equal(index.asked, want) {
 		t.Errorf("asked %+v", index.asked)
 	}
+	index.places = map[string]policy.Place{"pkg:maven/o/log4j-core@2.14.1": {Path: "/app/lib/log4j.jar", Layer: evidenceA}}
+	if got := answers(t, call, with); got != `{"more": false, "packages": [{"layer": "`+string(evidenceA)+`", "licences": ["Apache-2.0"], "path": "/app/lib/log4j.jar", "purl": "pkg:maven/o/log4j-core@2.14.1", "where": "in layer `+string(evidenceA)[:19]+` at /app/lib/log4j.jar"}]}` ||
+		len(index.located) != 2 || len(index.located[1]) != 1 {
+		t.Errorf("got %s, located %v", got, index.located)
+	}
+	index.lost = store.Errorf(store.CodeUnavailable, "the disk is gone")
+	if got := answers(t, call, with); got != CodeError {
+		t.Errorf("places that cannot be told: %s", got)
+	}
+	index.lost, index.places = nil, nil
 	if got := answers(t, call); got != "error: the index of packages is not at hand" {
 		t.Errorf("got %s", got)
 	}

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/store"
@@ -13,7 +14,9 @@ import (
 
 // packagesName is the built-in assay.packages(query): what of the image's packages the index of SBOMs knows to match. The query is an object with any of purl (a glob over the
 // package URL without its version, '*' within a component, '**' across), range ("<2.17.1" or a VERS range) and licence (an SPDX id); another member is an error. The value is
-// {"packages": [{"purl": ..., "licences": [...]}], "more": bool}, ordered by purl.
+// {"packages": [{"purl": ..., "licences": [...], "path": ..., "layer": ..., "where": ...}], "more": bool}, ordered by purl. Where it was found is told of the first 100, as far as the SBOM says
+// so: path is the file by which it is evident, layer the digest of the layer that has it; both are empty where that is not known, never absent, so that a rule that tells of them denies all
+// the same. where is both in words.
 const packagesName = "assay.packages"
 
 // Limits of what one evaluation may ask.
@@ -22,6 +25,7 @@ const (
 	maxQueries      = 64  // different ones
 	maxQueryText    = 512 // bytes of a member
 	packagesWeight  = 1 << 8
+	maxPlaces       = 100 // packages of which it is told where they are
 	queryPURL       = "purl"
 	queryRange      = "range"
 	queryLicence    = "licence"
@@ -71,10 +75,57 @@ type packages struct {
 	index   policy.Packages
 	subject policy.SubjectInput
 	asked   map[policy.PackageQuery]*ast.Term
+	found   []string                // packages that answers have
+	places  map[string]policy.Place // where they are; nil until that was looked up
+	slow    bool                    // places are looked up while the evaluation waits
 }
 
 func newPackages(ctx context.Context, in *policy.Input) *packages {
 	return &packages{ctx: ctx, index: in.Packages, subject: in.Subject, asked: map[policy.PackageQuery]*ast.Term{}}
+}
+
+// locate looks up where the packages are that were found without that, and reports whether there are any: then the evaluation is to be made again. It reads the SBOM, which takes longer than an
+// evaluation may.
+func (p *packages) locate() (again bool, err error) {
+	if p == nil || len(p.found) == 0 || p.places != nil {
+		return false, nil
+	}
+	if p.places, err = p.index.LocatePackages(p.ctx, p.subject.Repository, p.subject.Digest, p.found); err != nil {
+		return false, fmt.Errorf("where packages are cannot be told: %w", err)
+	}
+	if !p.slow {
+		clear(p.asked)
+	}
+	return len(p.places) > 0, nil
+}
+
+// where says in words where a package is.
+func where(at policy.Place) string {
+	layer := string(at.Layer)
+	layer = layer[:min(len(layer), 19)]
+	switch {
+	case at.Layer != "" && at.Path != "":
+		return "in layer " + layer + " at " + at.Path
+	case at.Layer != "":
+		return "in layer " + layer
+	case at.Path != "":
+		return "at " + at.Path
+	}
+	return "in the image"
+}
+
+// note remembers what was found, to be looked up.
+func (p *packages) note(found []policy.Package) {
+	if p.places != nil && !p.slow {
+		return
+	}
+	before := len(p.found)
+	for _, one := range found[:min(len(found), maxPlaces-before)] {
+		p.found = append(p.found, one.PURL)
+	}
+	if p.slow && len(p.found) > before {
+		p.places = nil
+	}
 }
 
 func (p *packages) find(q policy.PackageQuery) (*ast.Term, error) {
@@ -97,15 +148,33 @@ func (p *packages) find(q policy.PackageQuery) (*ast.Term, error) {
 	default:
 		return nil, fmt.Errorf("the index of packages gives no answer: %w", err)
 	}
+	found, more = found[:min(len(found), maxPackages)], more || len(found) > maxPackages
+	if p.note(found); p.slow {
+		if _, err := p.locate(); err != nil {
+			return nil, err
+		}
+	}
 	terms := make([]*ast.Term, 0, len(found))
-	for _, one := range found[:min(len(found), maxPackages)] {
+	for _, one := range found {
 		licences := make([]*ast.Term, 0, len(one.Licenses))
 		for _, l := range one.Licenses[:min(len(one.Licenses), licencesOfFound)] {
 			licences = append(licences, ast.StringTerm(l))
 		}
-		terms = append(terms, ast.ObjectTerm(ast.Item(ast.StringTerm("purl"), ast.StringTerm(one.PURL)), ast.Item(ast.StringTerm("licences"), ast.ArrayTerm(licences...))))
+		at := p.places[one.PURL]
+		terms = append(terms, ast.ObjectTerm(ast.Item(ast.StringTerm("purl"), ast.StringTerm(one.PURL)), ast.Item(ast.StringTerm("licences"), ast.ArrayTerm(licences...)),
+			ast.Item(ast.StringTerm("path"), ast.StringTerm(at.Path)), ast.Item(ast.StringTerm("layer"), ast.StringTerm(string(at.Layer))), ast.Item(ast.StringTerm("where"), ast.StringTerm(where(at)))))
 	}
 	p.asked[q] = ast.ObjectTerm(ast.Item(ast.StringTerm("packages"), ast.ArrayTerm(terms...)),
-		ast.Item(ast.StringTerm("more"), ast.BooleanTerm(more || len(found) > maxPackages)))
+		ast.Item(ast.StringTerm("more"), ast.BooleanTerm(more)))
 	return p.asked[q], nil
+}
+
+// located makes an evaluation again that found packages, now with where they are.
+func (s *Set) located(ctx context.Context, e *entry, input ast.Value, help aids, now time.Time, a answer) (answer, error) {
+	again, err := help.packages.locate()
+	if err != nil || !again {
+		return a, err
+	}
+	a = s.runner.run(ctx, e.evaluate, input, help, now)
+	return a, a.err
 }

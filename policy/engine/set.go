@@ -256,7 +256,9 @@ func (s *Set) ask(ctx context.Context, p *program, e *entry, doc *document) (*ou
 	}
 	if err == nil {
 		a = s.runner.run(ctx, e.evaluate, input, help, now)
-		err = a.err
+		if err = a.err; err == nil {
+			a, err = s.located(ctx, e, input, help, now, a)
+		}
 	}
 	var o *outcome
 	if err == nil {

@@ -77,6 +77,7 @@ func (s *Set) trace(ctx context.Context, p *program, e *entry, doc *document) (*
 	}
 	if e.reads.Packages {
 		help.packages = newPackages(ctx, &doc.in)
+		help.packages.slow = true
 	}
 	slow := runner{deadline: traceDeadline, hard: 2 * traceDeadline}
 	a := slow.run(ctx, func(cancel topdown.Cancel, input ast.Value, now time.Time) (map[string]*ast.Term, error) {

@@ -1,0 +1,84 @@
+package policy
+
+import (
+	"cmp"
+	"context"
+
+	"github.com/assay-registry/assay/sbom"
+	"github.com/assay-registry/assay/sbom/index"
+	"github.com/assay-registry/assay/store"
+)
+
+// maxPath is the longest path that is told of a package, in bytes.
+const maxPath = 512
+
+// LocatePackages is [Packages], for the built-in assay.packages: where the SBOM that answers for an image says that packages are.
+func (a *Admission) LocatePackages(ctx context.Context, repo store.Name, d store.Digest, purls []string) (map[string]Place, error) {
+	var e *index.Entry
+	layers := map[store.Digest]store.Digest{}
+	if err := a.local.View(ctx, func(s store.Snapshot) (err error) {
+		if e, err = index.Image(s.Records, store.Item{Repository: repo, Digest: d}); err == nil {
+			layers = a.layersByContent(ctx, s, repo, d)
+		}
+		return err
+	}); err != nil || e == nil {
+		return nil, err
+	}
+	inv, err := document(ctx, a.local, e.Origin)
+	if err != nil {
+		if retry(ctx, err) {
+			return nil, err
+		}
+		return map[string]Place{}, nil // it is gone, or was indexed by a reader of before
+	}
+	wanted := make(map[string]bool, len(purls))
+	for _, p := range purls {
+		wanted[p] = true
+	}
+	places := make(map[string]Place, len(purls))
+	for i := range inv.Packages {
+		p := &inv.Packages[i]
+		name := cmp.Or(p.PURL, p.Base())
+		if _, known := places[name]; !known && wanted[name] {
+			if at := placeOf(p, layers); at != (Place{}) {
+				places[name] = at
+			}
+		}
+	}
+	return places, nil
+}
+
+// placeOf is the first place of a package, with its layer as the manifest has it.
+func placeOf(p *sbom.Package, layers map[store.Digest]store.Digest) (at Place) {
+	for _, l := range p.Locations {
+		if at.Path == "" || at.Layer == "" && l.Layer != "" {
+			at = Place{clip(l.Path, maxPath), cmp.Or(layers[l.Layer], l.Layer)}
+		}
+	}
+	return at
+}
+
+// layersByContent are an image's layers by the digest of what is in them, which is how SBOMs speak of them.
+func (a *Admission) layersByContent(ctx context.Context, s store.Snapshot, repo store.Name, d store.Digest) map[store.Digest]store.Digest {
+	layers := map[store.Digest]store.Digest{}
+	rec, err := s.Manifest(repo, d)
+	if err != nil || rec == nil {
+		return layers
+	}
+	p, err := store.ParseManifest(rec.MediaType, s.Content(d))
+	if err != nil || p.Config == nil {
+		return layers
+	}
+	b, err := a.local.ReadContent(ctx, p.Config.Digest, maxConfig)
+	if err != nil {
+		return layers
+	}
+	c, err := store.ParseImageConfig(b)
+	if err != nil || len(c.DiffIDs) != len(p.Layers) {
+		return layers
+	}
+	for i, id := range c.DiffIDs {
+		layers[id] = p.Layers[i].Digest
+	}
+	return layers
+}
