@@ -149,7 +149,7 @@ func (i *Info) whole(count int, proven bool, old *Database) error {
 		return nil
 	case count == 0:
 		return store.Errorf(store.CodeInvalid, "the database %s has no records, which would declare everything free of what it knew; remove it if that is what you want", i.Name)
-	case old != nil && count < old.Advisories/2:
+	case old != nil && 2*count < old.Advisories:
 		return store.Errorf(store.CodeInvalid, "the database %s has %d records where the installed one has %d; if it may shrink so much, say so", i.Name, count, old.Advisories)
 	}
 	return nil

@@ -37,7 +37,7 @@ type kit struct {
 func newKit(t testing.TB, kv store.KV) *kit {
 	t.Helper()
 	clock := func() time.Time { return time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC) }
-	log := slog.New(slog.DiscardHandler)
+	log := discard()
 	local, err := store.NewLocal(t.Context(), store.LocalOptions{Blobs: mem.NewBlobs(rand.Reader), KV: kv, Clock: clock, Rand: rand.Reader, Log: log})
 	if err != nil {
 		t.Fatal(err)
@@ -49,6 +49,8 @@ func newKit(t testing.TB, kv store.KV) *kit {
 	})
 	return k
 }
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func image(repo string, n int) store.Item {
 	return store.Item{Repository: store.Name(repo), Digest: store.DigestOf(digest.SHA256, fmt.Appendf(nil, "image %d", n))}
@@ -172,10 +174,6 @@ func (k *kit) images(d vulns.Delta) (names []string) {
 	k.Helper()
 	k.view(func(r store.Records) error {
 		list, err := index.ImagesOf(r, d.Images, 0, 1000)
-		if d.Images.Contains(0) {
-			first, _ := index.ImagesOf(r, d.Images, ^uint32(0), 1)
-			list = append(first, list...)
-		}
 		for _, n := range list {
 			names = append(names, string(n.Image.Repository))
 		}

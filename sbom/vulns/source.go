@@ -71,6 +71,8 @@ func Open(name string, r io.ReaderAt, size int64) (Source, error) {
 	return s, nil
 }
 
+var errTooLarge = errors.New("it is longer than its directory says")
+
 // zipSource reads a zip file. Its directory says what it holds, and each file has a sum.
 type zipSource struct {
 	name  string
@@ -93,8 +95,11 @@ func (s *zipSource) Next() (Entry, error) {
 	}
 	s.buf.Reset()
 	_, err = s.buf.ReadFrom(io.LimitReader(r, MaxRecord+1))
-	if err = errors.Join(err, r.Close()); err != nil || s.buf.Len() > MaxRecord {
-		return Entry{}, store.Errorf(store.CodeInvalid, "%s is damaged, or larger than %d bytes; fetch %s again: %w", at, MaxRecord, s.name, err)
+	if err = errors.Join(err, r.Close()); err == nil && s.buf.Len() > MaxRecord {
+		err = errTooLarge
+	}
+	if err != nil {
+		return Entry{}, store.Errorf(store.CodeInvalid, "%s is damaged; fetch %s again: %w", at, s.name, err)
 	}
 	return Entry{at, s.buf.Bytes()}, nil
 }
@@ -264,6 +269,9 @@ func (s *stream) object(at string) error {
 	depth, quoted, escaped := 0, false, false
 	for {
 		part, err := s.r.Peek(1)
+		if errors.Is(err, io.EOF) { // which must not look like the end of the source
+			err = io.ErrUnexpectedEOF
+		}
 		if err != nil {
 			return store.Errorf(store.CodeInvalid, "%s is not complete; fetch %s again: %w", at, s.name, err)
 		}

@@ -1,0 +1,189 @@
+package vulns_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/assay-registry/assay/sbom"
+	"github.com/assay-registry/assay/sbom/index"
+	"github.com/assay-registry/assay/sbom/vulns"
+	"github.com/assay-registry/assay/store/mem"
+)
+
+// naive is one advisory about one package, as the schema's own algorithm evaluates it.
+type naive struct {
+	id, ecosystem, name string
+	events              []vulns.Event
+	versions            []string
+	withdrawn           bool
+}
+
+func (n *naive) json() string {
+	var events []map[string]string
+	for _, e := range n.events {
+		events = append(events, map[string]string{e.Kind: e.Version})
+	}
+	p := map[string]any{"package": map[string]string{"ecosystem": n.ecosystem, "name": n.name}, "versions": n.versions}
+	if len(events) > 0 {
+		p["ranges"] = []any{map[string]any{"type": "ECOSYSTEM", "events": events}}
+	}
+	r := map[string]any{"id": n.id, "modified": "2026-01-01T00:00:00Z", "affected": []any{p}}
+	if n.withdrawn {
+		r["withdrawn"] = "2026-01-01T00:00:00Z"
+	}
+	b, err := json.Marshal(r)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+// affects is the evaluation of the schema: versions that are listed, else the events in order.
+func (n *naive) affects(order, version string) bool {
+	if n.withdrawn {
+		return false
+	}
+	if slices.Contains(n.versions, version) {
+		return true
+	}
+	compare := func(a, b string) int {
+		c, err := index.Compare(order, a, b)
+		if err != nil {
+			panic(err)
+		}
+		return c
+	}
+	events := slices.Clone(n.events)
+	slices.SortStableFunc(events, func(a, b vulns.Event) int {
+		if first := func(e vulns.Event) bool { return e.Kind == "introduced" && e.Version == "0" }; first(a) || first(b) { // "0" is before any version
+			return map[bool]int{true: -1, false: 1}[first(a)]
+		}
+		return compare(a.Version, b.Version)
+	})
+	hit := false
+	for _, e := range events {
+		c := compare(version, e.Version)
+		switch {
+		case e.Kind == "introduced" && (e.Version == "0" || c >= 0):
+			hit = true
+		case e.Kind == "fixed" && c >= 0, e.Kind == "last_affected" && c > 0, e.Kind == "limit" && c >= 0:
+			hit = false
+		}
+	}
+	return hit
+}
+
+// TestNaive compares random estates and databases, through several imports, with the evaluation of each record for each package.
+func TestNaive(t *testing.T) {
+	rounds := 60
+	if testing.Short() {
+		rounds = 5
+	}
+	kinds := []struct {
+		ecosystem, order, purl string
+		version                func(*rand.Rand) string
+	}{
+		{"npm", "npm", "pkg:npm/p%d@%s", func(r *rand.Rand) string {
+			return fmt.Sprintf("%d.%d.0%s", r.IntN(3), r.IntN(4), []string{"", "", "-rc.1"}[r.IntN(3)])
+		}},
+		{"PyPI", "PyPI", "pkg:pypi/p%d@%s", func(r *rand.Rand) string {
+			return fmt.Sprintf("%d.%d%s", r.IntN(3), r.IntN(4), []string{"", "rc1", ".post1"}[r.IntN(3)])
+		}},
+		{"Debian:12", "Debian", "pkg:deb/debian/p%d@%s?distro=debian-12", func(r *rand.Rand) string {
+			return fmt.Sprintf("%d.%d-%d%s", r.IntN(3), r.IntN(3), 1+r.IntN(2), []string{"", "~bpo1", "+deb12u1"}[r.IntN(3)])
+		}},
+		{"Rocky Linux:9", "Red Hat", "pkg:rpm/rocky/p%d@%s?distro=rocky-9.3", func(r *rand.Rand) string { return fmt.Sprintf("%d.%d-%d.el9", r.IntN(3), r.IntN(3), r.IntN(3)) }},
+	}
+	for round := range rounds {
+		rnd := rand.New(rand.NewPCG(uint64(round), 7))
+		k := newKit(t, mem.NewKV())
+		kind := kinds[round%len(kinds)]
+		type installed struct{ purl, name, version string }
+		var all []installed
+		images := map[string][]installed{}
+		for n := range 8 {
+			var urls []string
+			repo := fmt.Sprintf("r%d", n)
+			for range 1 + rnd.IntN(5) {
+				p := rnd.IntN(6)
+				version := kind.version(rnd)
+				i := installed{fmt.Sprintf(kind.purl, p, strings.ReplaceAll(version, "+", "%2B")), fmt.Sprintf("p%d", p), version}
+				if slices.Contains(images[repo], i) {
+					continue
+				}
+				all, images[repo] = append(all, i), append(images[repo], i)
+				urls = append(urls, i.purl)
+			}
+			k.put(image(repo, n), sbom.Distro{}, urls...)
+			if rnd.IntN(2) == 0 {
+				k.match()
+			}
+		}
+		for range 3 {
+			var list []naive
+			for n := range 10 {
+				a := naive{id: fmt.Sprintf("ADV-%d", n), ecosystem: kind.ecosystem, name: fmt.Sprintf("p%d", rnd.IntN(6)), withdrawn: rnd.IntN(8) == 0}
+				if rnd.IntN(5) > 0 {
+					a.events = []vulns.Event{{Kind: "introduced", Version: "0"}}
+					seen := map[string]bool{}
+					for e := range rnd.IntN(4) {
+						v := kind.version(rnd)
+						if seen[v] {
+							continue
+						}
+						seen[v] = true
+						a.events = append(a.events, vulns.Event{Kind: []string{"fixed", "introduced", "last_affected", "limit"}[(e+rnd.IntN(3))%4], Version: v})
+					}
+					rnd.Shuffle(len(a.events), func(i, j int) { a.events[i], a.events[j] = a.events[j], a.events[i] })
+				}
+				for range rnd.IntN(3) {
+					a.versions = append(a.versions, kind.version(rnd))
+				}
+				if len(a.events)+len(a.versions) > 0 {
+					list = append(list, a)
+				}
+			}
+			rnd.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+			var records []string
+			for i := range list {
+				records = append(records, list[i].json())
+			}
+			k.load("osv", records...)
+			for n := range 8 {
+				repo := fmt.Sprintf("r%d", n)
+				var have, want []string
+				for _, f := range k.report(image(repo, n)).Findings {
+					have = append(have, f.ID+" "+f.Package.PURL)
+				}
+				for _, i := range images[repo] {
+					for _, a := range list {
+						if a.name == i.name && a.affects(kind.order, i.version) {
+							want = append(want, a.id+" "+purl(i.purl))
+						}
+					}
+				}
+				slices.Sort(have)
+				slices.Sort(want)
+				if !slices.Equal(have, want) {
+					t.Fatalf("round %d, %s:\nhave %v\nwant %v\nof %v", round, repo, have, want, records)
+				}
+			}
+			if rnd.IntN(2) == 0 {
+				k.match()
+			}
+			k.check()
+		}
+	}
+}
+
+func purl(s string) string {
+	u, err := sbom.ParsePURL(s)
+	if err != nil {
+		panic(err)
+	}
+	return u.String()
+}
