@@ -17,18 +17,24 @@ const Grace = 30 * time.Second
 // HTTPServer is an http.Server with the handler's limits. tlsConfig is nil for plain HTTP. There is no write timeout for a whole answer: a
 // blob may take hours; each piece of it has a deadline of its own.
 func HTTPServer(h *Handler, tlsConfig *tls.Config) *http.Server {
+	return newServer(h, h, tlsConfig, h.limits.Idle)
+}
+
+// newServer serves handler. It speaks HTTP/1.1 alone: blobs gain nothing from HTTP/2, and a class of floods stays outside.
+func newServer(h *Handler, handler http.Handler, tlsConfig *tls.Config, idle time.Duration) *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(h.limits.HTTP2 && tlsConfig != nil)
-	return &http.Server{
-		Handler:           h,
+	s := &http.Server{
+		Handler:           handler,
 		TLSConfig:         tlsConfig,
 		ReadHeaderTimeout: h.limits.Header,
-		IdleTimeout:       h.limits.Idle,
+		IdleTimeout:       idle,
 		MaxHeaderBytes:    h.limits.HeaderBytes,
 		Protocols:         protocols,
 		ErrorLog:          slog.NewLogLogger(h.options.Log.Handler(), slog.LevelWarn),
 	}
+	newConnections(h.limits, h.options.TrustedProxies).watch(s)
+	return s
 }
 
 // Drain makes /readyz answer 503, so that nobody sends more. Everything else goes on.
@@ -65,9 +71,7 @@ func Serve(ctx context.Context, s *http.Server, h *Handler, l net.Listener, grac
 // WebhookServer is HTTPServer for the questions of clusters. A connection may be idle for longer than the API server keeps one, so that a question never
 // meets a connection that is just being closed.
 func WebhookServer(h *Handler, tlsConfig *tls.Config) *http.Server {
-	s := HTTPServer(h, tlsConfig)
-	s.Handler, s.IdleTimeout = h.Webhooks(), webhookIdle
-	return s
+	return newServer(h, h.Webhooks(), tlsConfig, webhookIdle)
 }
 
 // webhookIdle: client-go gives up idle connections after 90 seconds.

@@ -23,8 +23,8 @@ type Limits struct {
 	Stall time.Duration
 	// Concurrent is the most requests at a time, PerClient those of one IPv4 address or IPv6 /64. Default 4096 and 1024.
 	Concurrent, PerClient int
-	// HTTP2 offers HTTP/2 over TLS. Off by default: blobs gain nothing, and a class of floods stays outside.
-	HTTP2 bool
+	// Connections is the most connections of a server, PerClient those of one source too. Default 4096. Beyond, the one that is idle longest makes way.
+	Connections int
 }
 
 func (l Limits) withDefaults() Limits {
@@ -45,6 +45,7 @@ func (l Limits) withDefaults() Limits {
 	count(&l.HeaderBytes, 64<<10)
 	count(&l.Concurrent, 4096)
 	count(&l.PerClient, 1024)
+	count(&l.Connections, 4096)
 	if l.BodyBytes == 0 {
 		l.BodyBytes = 8 << 10
 	}
