@@ -41,50 +41,41 @@ admit.deny contains reason if {
 }
 
 # The verdict is asked for again when the first limit is reached, and once a day in any case.
-admit.valid_until contains time.format(end) if some end in ends
+admit.valid_until contains time.format(time.now_ns() + 86400000000000)
 
-ends contains time.now_ns() + lib.days(1)
+admit.valid_until contains time.format(created_end) if input.params.created_days > 0
 
-ends contains created + lib.days(input.params.created_days) if input.params.created_days > 0
+admit.valid_until contains time.format(seen_end) if input.params.seen_days > 0
 
-ends contains seen + lib.days(input.params.seen_days) if input.params.seen_days > 0
+admit.valid_until contains time.format(attested_end) if input.params.attested_days > 0
 
-ends contains attested + lib.days(input.params.attested_days) if input.params.attested_days > 0
+# Until when each is young enough; undefined where nobody says when it was made.
+created_end := assay.until(input.config.created, input.params.created_days).value
 
-created := lib.moment(input.config.created)
+seen_end := assay.until(input.subject.first_seen, input.params.seen_days).value
 
-seen := lib.moment(input.subject.first_seen)
+attested_end := assay.until(fresh, input.params.attested_days).value
 
-fresh := lib.attestations({"predicate_types": input.params.predicate_types, "authorities": input.params.authorities})
+fresh := assay.attestations(input.attestations, {"predicate_types": input.params.predicate_types, "authorities": input.params.authorities}).value.facts
 
-attested := max([at | some a in fresh; at := lib.made(a)])
-
-age(moment) := floor((time.now_ns() - moment) / lib.days(1))
-
-young(moment, limit) if time.now_ns() < moment + lib.days(limit)
-
-reasons contains {
-	"code": "config.too_old",
-	"msg": sprintf("%s was made %s, and this policy allows %d days.", [lib.label, ago(created), input.params.created_days]),
-	"remedy": "build it again, on a base image of today",
-} if {
-	dated
-	created
-	not young(created, input.params.created_days)
+reasons contains of_creation if {
+	input.params.created_days > 0
+	input.subject.kind == "image"
+	not of_late
 }
 
-reasons contains {
+of_late if created_end > time.now_ns()
+
+of_creation := {
+	"code": "config.too_old",
+	"msg": sprintf("%s was made %s, and this policy allows %d days.", [lib.label, ago(created_end, input.params.created_days), input.params.created_days]),
+	"remedy": "build it again, on a base image of today",
+} if {
+	created_end
+} else := {
 	"code": "config.no_date",
 	"msg": sprintf("The configuration of %s does not say when it was made, and this policy wants to know.", [lib.label]),
 	"remedy": "build it with a time of creation: SOURCE_DATE_EPOCH",
-} if {
-	dated
-	not created
-}
-
-dated if {
-	input.params.created_days > 0
-	input.subject.kind == "image"
 }
 
 reasons contains {
@@ -96,38 +87,37 @@ reasons contains {
 	not recent
 }
 
-recent if young(seen, input.params.seen_days)
+recent if seen_end > time.now_ns()
 
-came := ago(seen) if {
-	seen
+came := ago(seen_end, input.params.seen_days) if {
+	seen_end
 } else := "at a time that is not known"
 
-reasons contains {
+reasons contains of_attestation if {
+	input.params.attested_days > 0
+	not current
+}
+
+current if attested_end > time.now_ns()
+
+of_attestation := {
 	"code": "attestation.too_old",
 	"msg": sprintf("The newest attestation of %s was made %s, and this policy allows %d days (%s).", [lib.label, made, input.params.attested_days, types]),
 	"remedy": "attest it again: cosign attest",
 	"evidence": array.slice([a.evidence | some a in fresh], 0, 8),
 } if {
-	input.params.attested_days > 0
 	count(fresh) > 0
-	not current
-}
-
-current if young(attested, input.params.attested_days)
-
-made := ago(attested) if {
-	attested
-} else := "at a time that nobody says"
-
-reasons contains {
+} else := {
 	"code": "attestation.missing",
 	"msg": sprintf("%s has no attestation of a type whose age this policy limits (%s).", [lib.label, types]),
 	"remedy": "attest it: cosign attest",
-} if {
-	input.params.attested_days > 0
-	count(fresh) == 0
 }
 
-ago(moment) := sprintf("%d days ago", [age(moment)])
+made := ago(attested_end, input.params.attested_days) if {
+	attested_end
+} else := "at a time that nobody says"
+
+# ago(end, limit): when it was made what was young for so many days, until the end.
+ago(end, limit) := sprintf("%d days ago", [floor((time.now_ns() - end) / 86400000000000) + limit])
 
 types := lib.clipped(concat(" or ", input.params.predicate_types))

@@ -39,7 +39,20 @@ import data.assay.lib
 admit.deny contains refusal if {
 	lib.judged
 	some want in input.params.require
+	not satisfied(want)
 	refusal := lacks(want)
+}
+
+satisfied(want) if {
+	have := found(want)
+	count(have.signers) >= want.count
+	not contrary(want, have.facts)
+}
+
+contrary(want, facts) if {
+	count(want.results) > 0
+	some a in facts
+	not outcome(a) in want.results
 }
 
 # What there is for a requirement, or what comes nearest.
@@ -47,7 +60,7 @@ found(want) := assay.attestations(input.attestations, {
 	"authorities": want.authorities, "issuer": want.issuer, "identity": want.identity, "predicate_types": want.predicate_types, "newest": true,
 }).value
 
-# One refusal for each requirement that is not met, or none. The last one needs nothing but that too few were found.
+# One refusal for each requirement that is not met. The last one needs nothing: whatever fails before it, the answer is no.
 lacks(want) := {
 	"code": "attestation.result",
 	"msg": sprintf("An attestation of %s says %s, and this policy wants %s: %s.", [lib.label, outcome(bad[0]), concat(" or ", want.results), named(want)]),
@@ -84,11 +97,7 @@ lacks(want) := {
 	"code": "attestation.missing",
 	"msg": sprintf("%s has no attestation: %s.", [lib.label, named(want)]),
 	"remedy": attest,
-} if {
-	not enough(want)
 }
-
-enough(want) if count(found(want).signers) >= want.count
 
 outcome(a) := a.summary.result if {
 	is_string(a.summary.result)

@@ -40,9 +40,15 @@ package assay
 
 import data.assay.lib
 
-push.deny contains reason if some reason in bytes
+push.deny contains reason if {
+	input.subject.kind == "image"
+	some reason in bytes
+}
 
-admit.deny contains reason if some reason in bytes
+admit.deny contains reason if {
+	input.subject.kind == "image"
+	some reason in bytes
+}
 
 # What cannot be read cannot be judged.
 admit.deny contains {
@@ -59,35 +65,40 @@ bytes contains {
 	"msg": sprintf("The configuration of %s sets %s in the environment, which looks like something secret that whoever pulls it can read.", [lib.label, lib.clipped(concat(", ", secrets))]),
 	"remedy": "leave it out of the image and hand it to the container when it starts; what was pushed is no secret any more",
 } if {
-	image
 	count(secrets) > 0
 }
 
-secrets := {name | some name in assay.globs(input.params.env_denied, object.get(input.config, "env_names", []), "fold").value}
+secrets := {name | some name in assay.globs(input.params.env_denied, input.config.env_names, "fold").value}
 
 bytes contains {
 	"code": "config.label",
 	"msg": sprintf("%s has no label %s that matches %s.", [lib.label, lib.clipped(name), lib.clipped(pattern)]),
 	"remedy": sprintf("set it: LABEL %s=... in the Dockerfile", [name]),
 } if {
-	image
 	some name, pattern in input.params.labels
+	input.config
 	not labelled(name, pattern)
 }
 
-labelled(name, pattern) if lib.matches(pattern, input.config.labels[name])
+labelled(name, pattern) if count(assay.globs(pattern, input.config.labels[name], "path").value) > 0
 
 bytes contains {
 	"code": "config.port",
 	"msg": sprintf("%s exposes %s, and this policy allows only %s.", [lib.label, lib.clipped(concat(", ", closed)), lib.clipped(concat(", ", input.params.ports))]),
 	"remedy": "expose an allowed port",
 } if {
-	image
 	count(input.params.ports) > 0
 	count(closed) > 0
 }
 
 closed := {port | some port in input.config.exposed_ports; not open(port)}
+
+open(port) if {
+	number := trim_suffix(lower(port), "/tcp")
+	number in input.params.ports
+	not contains(number, "*")
+	not contains(number, "-")
+}
 
 open(port) if {
 	some rule in input.params.ports
@@ -117,12 +128,12 @@ bytes contains {
 	"msg": sprintf("%s runs %s, and this policy allows only %s.", [lib.label, runs, lib.clipped(concat(", ", input.params.entrypoint))]),
 	"remedy": "set an allowed ENTRYPOINT",
 } if {
-	image
 	count(input.params.entrypoint) > 0
+	input.config
 	not runs_allowed
 }
 
-runs_allowed if lib.among(input.params.entrypoint, program)
+runs_allowed if count(assay.globs(input.params.entrypoint, program, "path").value) > 0
 
 program := input.config.entrypoint[0] if {
 	input.config.entrypoint[0]
@@ -137,28 +148,22 @@ bytes contains {
 	"msg": sprintf("%s is made for %s, and this policy allows only %s.", [lib.label, lib.clipped(platform), concat(", ", array.slice(input.params.platforms, 0, 4))]),
 	"remedy": "build for an allowed platform",
 } if {
-	image
 	count(input.params.platforms) > 0
+	input.config
 	not platform_allowed
 }
 
 platform := concat("/", [part | some name in ["os", "architecture", "variant"]; part := input.subject.platform[name]; part != ""])
 
-platform_allowed if platform in input.params.platforms
+platform_allowed if concat("/", [input.subject.platform.os, input.subject.platform.architecture]) in input.params.platforms
 
-platform_allowed if concat("/", array.slice(split(platform, "/"), 0, 2)) in input.params.platforms
+platform_allowed if platform in input.params.platforms
 
 bytes contains {
 	"code": "config.layers",
 	"msg": sprintf("%s has %d layers, and this policy allows %d.", [lib.label, count(input.manifest.layers), input.params.max_layers]),
 	"remedy": "join steps of the build, or have the limit raised",
 } if {
-	input.subject.kind == "image"
 	input.params.max_layers > 0
 	count(input.manifest.layers) > input.params.max_layers
-}
-
-image if {
-	input.subject.kind == "image"
-	input.config
 }

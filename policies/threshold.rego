@@ -49,10 +49,7 @@ needed := count(input.params.authorities) if {
 	input.params.threshold == 0
 } else := input.params.threshold
 
-by_authority[name] := who if {
-	some name in input.params.authorities
-	who := assay.signatures(input.signatures, {"authorities": name, "logs": input.params.logs}).value.signers
-}
+signed_for(name) := assay.signatures(input.signatures, {"authorities": name, "logs": input.params.logs}).value.signers
 
 by_group := [who |
 	some g in input.params.groups
@@ -60,7 +57,7 @@ by_group := [who |
 ]
 
 # How many authorities have a signer of their own.
-met := assay.matching([by_authority[name] | some name in names]).value
+met := assay.matching([signed_for(name) | some name in names]).value
 
 names := {name | some name in input.params.authorities}
 
@@ -80,6 +77,8 @@ enough if {
 	input.params.threshold == 0
 	count(input.params.groups) > 0
 }
+
+complete if count(input.params.groups) == 0
 
 complete if filled == count(places)
 
@@ -112,9 +111,10 @@ default authorities := "authorities that are named"
 
 authorities := sprintf("%d of %s", [needed, lib.clipped(concat(", ", names))]) if count(names) > 0
 
-present := "none of them" if {
-	count([name | some name, who in by_authority; count(who) > 0]) == 0
-} else := lib.clipped(concat(", ", {name | some name, who in by_authority; count(who) > 0}))
+present := lib.clipped(concat(", ", those)) if {
+	those := {name | some name in names; count(signed_for(name)) > 0}
+	count(those) > 0
+} else := "none of them"
 
 groups := lib.clipped(concat(", ", [sprintf("%d of %s", [g.count, g.name]) | some g in input.params.groups]))
 

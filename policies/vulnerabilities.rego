@@ -80,47 +80,59 @@ admit.deny contains reason if {
 }
 
 # The verdict is asked for again when something of this ends, and once a day in any case.
-admit.valid_until contains time.format(end) if some end in ends
+admit.valid_until contains time.format(time.now_ns() + day)
 
-ends contains time.now_ns() + lib.days(1)
-
-ends contains t + lib.days(input.params.scan_days) if {
+admit.valid_until contains time.format(end) if {
 	input.params.scan_days > 0
-	some r in reports
-	some t in r.scanned
+	some end in scan_ends
 }
 
-ends contains t + lib.days(input.params.db_days) if {
+admit.valid_until contains time.format(end) if {
 	input.params.db_days > 0
-	some r in reports
-	some t in r.db
+	some end in db_ends
 }
 
-ends contains lib.moment(entry.expires) if some entry in input.params.ignore
+admit.valid_until contains time.format(assay.moment(entry.expires).value) if some entry in input.params.ignore
 
-scans := {"https://cosign.sigstore.dev/attestation/vuln/v1", "cosign.sigstore.dev/attestation/vuln/v1", "https://in-toto.io/attestation/vulns/*"}
+day := 86400000000000
 
-attested := lib.newest(lib.attestations({"predicate_types": [p | some p in scans], "authorities": input.params.authorities})) if {
+scans := ["https://cosign.sigstore.dev/attestation/vuln/v1", "cosign.sigstore.dev/attestation/vuln/v1", "https://in-toto.io/attestation/vulns/*"]
+
+attested := assay.attestations(input.attestations, {"predicate_types": scans, "authorities": input.params.authorities, "newest": true}).value.facts if {
 	"attested" in input.params.origins
 } else := []
 
-# A time is a list that is empty where nobody says it: a report must not vanish for the lack of one.
-reports contains {
-	"by": sprintf("the scan by %s", [a.authority]), "evidence": [a.evidence], "scanned": [t | t := lib.made(a)], "db": [t | t := lib.moment(a.summary.db_time)],
-	"counts": a.summary.counts, "fixable": object.get(a.summary, "fixable", a.summary.counts), "top": object.get(a.summary, "top", []),
-} if {
-	some a in attested
-	a.summary.counts
-}
+# What is counted, by the place of its report among these: the attestations, and after them the registry's own.
+reports := array.concat([a | some a in attested; countable(a)], own)
 
-reports contains {
-	"by": "the registry's own", "evidence": [], "scanned": [time.now_ns()], "db": [t | t := lib.moment(input.vulnerabilities.db_time)],
-	"counts": object.get(input.vulnerabilities, "counts", {}), "fixable": object.get(input.vulnerabilities, "fixable", {}), "top": object.get(input.vulnerabilities, "top", []),
-} if {
-	"matched" in input.params.origins
+countable(a) if is_object(a.summary.counts)
+
+own := [{"summary": input.vulnerabilities}] if {
 	input.vulnerabilities.origin == "matched"
 	input.vulnerabilities.present == true
+	"matched" in input.params.origins
+} else := []
+
+by(r) := sprintf("the scan by %s", [r.authority]) if {
+	r.authority
+} else := "the registry's own"
+
+evidence(r) := [r.evidence] if {
+	r.evidence
+} else := []
+
+# Until when a report is young enough, by its place; absent where nobody says when it was made. The registry's own is made when it is asked for.
+scan_ends[i] := assay.until(r, input.params.scan_days).value if {
+	some i, r in reports
+	r.authority
 }
+
+scan_ends[i] := time.now_ns() + (input.params.scan_days * day) if {
+	some i, r in reports
+	not r.authority
+}
+
+db_ends[i] := assay.until(r.summary.db_time, input.params.db_days).value if some i, r in reports
 
 reasons contains {
 	"code": "vuln.missing",
@@ -131,7 +143,7 @@ reasons contains {
 	count(unreadable) == 0
 }
 
-unreadable := [a.evidence | some a in attested; not a.summary.counts]
+unreadable := [a.evidence | some a in attested; not countable(a)]
 
 reasons contains {
 	"code": "vuln.unreadable",
@@ -144,40 +156,37 @@ reasons contains {
 
 reasons contains {
 	"code": "vuln.scan_too_old",
-	"msg": sprintf("The report on %s, %s, was made %s, and this policy allows %d days.", [lib.label, r.by, ago(r, "scanned"), input.params.scan_days]),
+	"msg": sprintf("The report on %s, %s, was made %s, and this policy allows %d days.", [lib.label, by(r), ago(scan_ends, i, input.params.scan_days), input.params.scan_days]),
 	"remedy": "scan it again and attest the report",
-	"evidence": r.evidence,
+	"evidence": evidence(r),
 } if {
 	input.params.scan_days > 0
-	some r in reports
-	not young(r, "scanned", input.params.scan_days)
+	some i, r in reports
+	not young(scan_ends, i)
 }
 
 reasons contains {
 	"code": "vuln.db_too_old",
-	"msg": sprintf("The report on %s, %s, rests on a database that was brought up to date %s, and this policy allows %d days.", [lib.label, r.by, ago(r, "db"), input.params.db_days]),
+	"msg": sprintf("The report on %s, %s, rests on a database that was brought up to date %s, and this policy allows %d days.", [lib.label, by(r), ago(db_ends, i, input.params.db_days), input.params.db_days]),
 	"remedy": "update the scanner's database, scan again and attest the report",
-	"evidence": r.evidence,
+	"evidence": evidence(r),
 } if {
 	input.params.db_days > 0
-	some r in reports
-	not young(r, "db", input.params.db_days)
+	some i, r in reports
+	not young(db_ends, i)
 }
 
-young(r, name, limit) if {
-	some t in r[name]
-	time.now_ns() < t + lib.days(limit)
-}
+young(ends, i) if ends[i] > time.now_ns()
 
-ago(r, name) := sprintf("%d days ago", [floor((time.now_ns() - r[name][0]) / lib.days(1))]) if {
-	count(r[name]) > 0
+ago(ends, i, limit) := sprintf("%d days ago", [floor((time.now_ns() - ends[i]) / day) + limit]) if {
+	ends[i]
 } else := "at a time that nobody says"
 
 reasons contains {
 	"code": "vuln.threshold",
-	"msg": sprintf("%s has too many findings, %s (%s): %s.", [lib.label, excess(r, excused(r)), r.by, names(r, excused(r))]),
+	"msg": sprintf("%s has too many findings, %s (%s): %s.", [lib.label, excess(r, excused(r)), by(r), names(r, excused(r))]),
 	"remedy": "update what is affected, or say by a VEX statement why it is not",
-	"evidence": r.evidence,
+	"evidence": evidence(r),
 } if {
 	some r in reports
 	some severity in input.params.severities
@@ -188,10 +197,10 @@ reasons contains {
 # What is new enough to be borne for now refuses on the day when the first of it is not.
 reasons contains {
 	"code": "vuln.threshold",
-	"msg": sprintf("%s has too many findings, %s (%s), not refused yet because they are new: %s.", [lib.label, excess(r, lasting(r)), r.by, names(r, lasting(r))]),
+	"msg": sprintf("%s has too many findings, %s (%s), not refused yet because they are new: %s.", [lib.label, excess(r, lasting(r)), by(r), names(r, lasting(r))]),
 	"remedy": "update what is affected, or say by a VEX statement why it is not",
-	"evidence": r.evidence,
-	"effective_on": time.format(min([end | some f in r.top; concerns(f); new(f); not for_good(f); end := published(f) + lib.days(input.params.grace_days)])),
+	"evidence": evidence(r),
+	"effective_on": time.format(min([end | some f in r.summary.top; concerns(f); new(f); not for_good(f); end := published(f) + (input.params.grace_days * day)])),
 } if {
 	input.params.grace_days > 0
 	some r in reports
@@ -209,9 +218,9 @@ counted(_) if input.params.fixable_only == false
 counted(f) if f.fixed_in != ""
 
 # Findings by their place in the report: two of the same name are two.
-excused(r) := {i | some i, f in r.top; concerns(f); let_be(f)}
+excused(r) := {i | some i, f in r.summary.top; concerns(f); let_be(f)}
 
-lasting(r) := {i | some i, f in r.top; concerns(f); for_good(f)}
+lasting(r) := {i | some i, f in r.summary.top; concerns(f); for_good(f)}
 
 let_be(f) if for_good(f)
 
@@ -222,11 +231,11 @@ for_good(f) if ignored(f)
 for_good(f) if vexed(f)
 
 # total is how many findings of a severity the report has; what it says of fixes counts only where that is asked for.
-total(r, severity) := object.get(r.counts, severity, 0) if {
+total(r, severity) := object.get(r.summary, ["counts", severity], 0) if {
 	input.params.fixable_only == false
-} else := object.get(r.fixable, severity, 0)
+} else := object.get(object.get(r.summary, "fixable", object.get(r.summary, "counts", {})), severity, 0)
 
-remaining(r, excuses, severity) := total(r, severity) - count([i | some i in excuses; r.top[i].severity == severity])
+remaining(r, excuses, severity) := total(r, severity) - count([i | some i in excuses; r.summary.top[i].severity == severity])
 
 over(r, excuses) := {severity: n |
 	some severity in input.params.severities
@@ -242,21 +251,21 @@ excess(r, excuses) := concat(" and ", [sprintf("%d %s", [n, severity]) |
 ])
 
 names(r, excuses) := lib.clipped(concat(", ", listed)) if {
-	listed := {f.id | some i, f in r.top; concerns(f); not i in excuses}
+	listed := {f.id | some i, f in r.summary.top; concerns(f); not i in excuses}
 	count(listed) > 0
 } else := "the report does not name them"
 
-published(f) := lib.moment(f.published)
+published(f) := assay.moment(f.published).value
 
 new(f) if {
 	input.params.grace_days > 0
-	published(f) + lib.days(input.params.grace_days) > time.now_ns()
+	published(f) + (input.params.grace_days * day) > time.now_ns()
 }
 
 ignored(f) if {
 	some entry in input.params.ignore
 	entry.id == f.id
-	lib.moment(entry.expires) > time.now_ns()
+	assay.moment(entry.expires).value > time.now_ns()
 	about(entry["package"], object.get(f, "package", ""))
 }
 
@@ -288,7 +297,7 @@ excuses(s) if {
 	s.reasoned
 }
 
-vex := lib.attestations({"predicate_types": ["https://openvex.dev/ns", "https://openvex.dev/ns/*"], "authorities": input.params.vex_authorities})
+vex := assay.attestations(input.attestations, {"predicate_types": ["https://openvex.dev/ns", "https://openvex.dev/ns/*"], "authorities": input.params.vex_authorities}).value.facts
 
 # The statements by what they are about, reduced to texts: see OpenVEX, "Statement fields".
 statements[id] contains {"status": lower(s.status), "at": at, "reasoned": reasoned, "products": products} if {

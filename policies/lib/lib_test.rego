@@ -61,6 +61,35 @@ opened(_, _) := {"value": {"n": 1}}
 
 closed(_, _) := {"error": "no"}
 
+test_signer if {
+	lib.signer(signature) == ["key", "sha256:k1"]
+	lib.signer(pin) == ["role", "acme-tuf", "targets"]
+	not lib.signer({"authority": "nobody"})
+}
+
+test_among if {
+	lib.among([], "x")
+	lib.among(["y", "x*"], "xz")
+	not lib.among(["y"], "x")
+}
+
+test_what_provenance_says if {
+	a := {"identity": "https://ci/w@refs/heads/main", "summary": {"source": "git+https://git/app.git", "ref": "refs/heads/main", "builder": "https://b@refs/tags/v1"}}
+	lib.builders(a) == {"https://b", "https://b@refs/tags/v1"}
+	lib.workflows(a) == {"https://ci/w", "https://ci/w@refs/heads/main"}
+	lib.source(a) == "git+https://git/app.git"
+	lib.ref(a) == "refs/heads/main"
+	lib.sources(a) == {"https://git/app", "git/app", "https://git/app@refs/heads/main", "git/app@refs/heads/main"}
+}
+
+test_times if {
+	old := {"predicate_type": "t", "authority": "a", "key_id": "k", "signed_at": "2026-11-01T00:00:00Z"}
+	new := object.union(old, {"signed_at": "2026-11-02T00:00:00Z"})
+	lib.newest([old, new]) == [new]
+	lib.made(new) - lib.made(old) == lib.days(1)
+	not lib.made({})
+}
+
 test_predicate if {
 	lib.predicate(document.attestations[0]) == {"n": 1} with assay.predicate as opened
 	not lib.predicate(document.attestations[0]) with assay.predicate as closed

@@ -46,8 +46,11 @@ func parseLicence(expression string) ([][]string, error) {
 	if len(expression) > maxExpression {
 		return nil, sentence(fmt.Sprintf("a licence expression has at most %d bytes", maxExpression))
 	}
-	spaced := strings.NewReplacer("(", " ( ", ")", " ) ").Replace(expression)
-	p := &licenceParser{words: strings.Fields(spaced)}
+	if !strings.ContainsAny(expression, " ()\t\n") && expression != "" { // most are one name
+		p := &licenceParser{words: []string{expression}}
+		return p.either(0)
+	}
+	p := &licenceParser{words: strings.Fields(strings.ReplaceAll(strings.ReplaceAll(expression, "(", " ( "), ")", " ) "))}
 	alternatives, err := p.either(0)
 	if err == nil && len(p.words) > 0 {
 		err = sentence(fmt.Sprintf("the licence expression has %.40q where AND, OR or its end is wanted", p.words[0]))

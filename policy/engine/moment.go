@@ -2,6 +2,8 @@ package engine
 
 import (
 	"encoding/json"
+	"fmt"
+	"math/big"
 	"strconv"
 	"strings"
 	"time"
@@ -46,4 +48,32 @@ func made(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 		}
 	}
 	return nil, sentence("nobody says when the attestation was made")
+}
+
+// dayNanoseconds is a day of 24 hours.
+const dayNanoseconds = int64(24 * time.Hour)
+
+// until is the built-in assay.until(when, days): the moment so many days after a time, as nanoseconds since 1970. When is a time in RFC 3339, an attestation, or a list of attestations, of
+// which the newest counts. An error where nobody says when it was.
+func until(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
+	n, ok := operands[1].Value.(ast.Number)
+	days, whole := n.Int64()
+	if !ok || !whole || days < 0 {
+		return nil, fmt.Errorf("a number of days is a whole number of 0 or more, and not %.40s", operands[1])
+	}
+	var newest time.Time
+	if s, ok := operands[0].Value.(ast.String); ok {
+		newest, _ = instant(string(s))
+	} else if err := eachFact(operands[0], func(f factTerm) {
+		if at, ok := f.made(); ok && at.After(newest) {
+			newest = at
+		}
+	}); err != nil {
+		return nil, err
+	}
+	if newest.IsZero() {
+		return nil, sentence("nobody says when it was")
+	}
+	end := new(big.Int).Mul(big.NewInt(days), big.NewInt(dayNanoseconds))
+	return ast.NumberTerm(json.Number(end.Add(end, big.NewInt(newest.UnixNano())).String())), nil
 }

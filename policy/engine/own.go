@@ -38,6 +38,7 @@ func ownBuiltins() []own {
 		{"assay.provenance", function(types.A), provenanceWeight, 0, provenanceOf},
 		{"assay.newest", function(types.NewArray(nil, types.A)), -1, 0, newestOf},
 		{"assay.made", function(types.A), 1, 0, made},
+		{"assay.until", function(types.A, types.N), 1, 0, until},
 		{"assay.moment", function(types.S), 1, 0, moment},
 		{"assay.globs", function(types.A, types.A, types.S), -1, 1, globs},
 	}

@@ -18,7 +18,10 @@ const maxDepth = 64
 
 // encoder turns Go values into what Rego reads: exactly the value that their JSON has, without writing the JSON. Plans are made for the types of the
 // input once, when a set is compiled; afterwards an encoder is only read.
-type encoder struct{ plans map[reflect.Type][]member }
+type encoder struct {
+	plans map[reflect.Type][]member
+	names map[string]*ast.Term // of members of summaries, which come again and again
+}
 
 // member is a struct's field with its name in JSON.
 type member struct {
@@ -30,7 +33,10 @@ type member struct {
 }
 
 func newEncoder(root reflect.Type) (*encoder, error) {
-	e := &encoder{plans: map[reflect.Type][]member{}}
+	e := &encoder{plans: map[reflect.Type][]member{}, names: map[string]*ast.Term{}}
+	for _, name := range []string{"id", "severity", "package", "fixed_in", "published", "vex", "counts", "fixable", "top", "critical", "high", "medium", "low", "negligible", "unknown", "builder", "source", "ref"} {
+		e.names[name] = ast.StringTerm(name)
+	}
 	return e, e.plan(root)
 }
 
@@ -86,6 +92,25 @@ func (e *encoder) fields(v reflect.Value, depth int, keep func(name string) bool
 	return pairs, nil
 }
 
+// object encodes a struct.
+func (e *encoder) object(v reflect.Value, depth int) (*ast.Term, error) {
+	members := e.plans[v.Type()]
+	object := ast.NewObjectWithCapacity(len(members))
+	for i := range members {
+		m := &members[i]
+		f := v.Field(m.index)
+		if m.omitEmpty && empty(f) || m.omitZero && f.IsZero() {
+			continue
+		}
+		term, err := e.term(f, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		object.Insert(m.key, term)
+	}
+	return ast.NewTerm(object), nil
+}
+
 // empty is the omitempty of encoding/json.
 func empty(v reflect.Value) bool {
 	switch v.Kind() {
@@ -104,11 +129,11 @@ func (e *encoder) term(v reflect.Value, depth int) (*ast.Term, error) {
 	}
 	switch v.Kind() {
 	case reflect.String:
-		return ast.StringTerm(strings.ToValidUTF8(v.String(), "\ufffd")), nil
+		return stringTerm(v.String()), nil
 	case reflect.Bool:
 		return ast.InternedTerm(v.Bool()), nil
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		return ast.NumberTerm(json.Number(fmt.Sprint(v.Int()))), nil
+		return intTerm(v.Int()), nil
 	case reflect.Pointer, reflect.Interface:
 		if v.IsNil() {
 			return ast.NullTerm(), nil
@@ -125,11 +150,7 @@ func (e *encoder) term(v reflect.Value, depth int) (*ast.Term, error) {
 		if t, ok := v.Interface().(time.Time); ok {
 			return ast.StringTerm(t.Format(time.RFC3339Nano)), nil
 		}
-		pairs, err := e.fields(v, depth, nil)
-		if err != nil {
-			return nil, err
-		}
-		return ast.ObjectTerm(pairs...), nil
+		return e.object(v, depth)
 	}
 	return nil, fmt.Errorf("a %s cannot be in the input", v.Type())
 }
@@ -150,27 +171,82 @@ func (e *encoder) mapping(v reflect.Value, depth int) (*ast.Term, error) {
 	if v.Type().Key().Kind() != reflect.String {
 		return nil, fmt.Errorf("a %s cannot be in the input", v.Type())
 	}
+	switch m := v.Interface().(type) { // without reflection, which makes a copy of each key and value
+	case map[string]any:
+		return encodeMap(e, m, depth, (*encoder).foreign)
+	case map[string]string:
+		return encodeMap(e, m, depth, func(_ *encoder, s string, _ int) (*ast.Term, error) { return stringTerm(s), nil })
+	case map[string]int:
+		return encodeMap(e, m, depth, func(_ *encoder, n, _ int) (*ast.Term, error) { return intTerm(int64(n)), nil })
+	}
 	pairs := make([][2]*ast.Term, 0, v.Len())
 	for it := v.MapRange(); it.Next(); {
 		value, err := e.term(it.Value(), depth+1)
 		if err != nil {
 			return nil, err
 		}
-		pairs = append(pairs, [2]*ast.Term{ast.StringTerm(strings.ToValidUTF8(it.Key().String(), "\ufffd")), value})
+		pairs = append(pairs, [2]*ast.Term{stringTerm(it.Key().String()), value})
 	}
 	return ast.ObjectTerm(pairs...), nil
 }
 
+func encodeMap[T any](e *encoder, m map[string]T, depth int, encode func(*encoder, T, int) (*ast.Term, error)) (*ast.Term, error) {
+	object := ast.NewObjectWithCapacity(len(m))
+	for k, v := range m {
+		value, err := encode(e, v, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		key := e.names[k]
+		if key == nil {
+			key = stringTerm(k)
+		}
+		object.Insert(key, value)
+	}
+	return ast.NewTerm(object), nil
+}
+
+func stringTerm(s string) *ast.Term { return ast.StringTerm(strings.ToValidUTF8(s, "\ufffd")) }
+
+func intTerm(n int64) *ast.Term {
+	if small := int(n); n >= 0 && n <= 512 {
+		return ast.InternedTerm(small)
+	}
+	return ast.NumberTerm(json.Number(strconv.FormatInt(n, 10)))
+}
+
 // foreign encodes what a summary holds: the types of encoding/json, or anything that it can write.
 func (e *encoder) foreign(x any, depth int) (*ast.Term, error) {
+	if depth > maxDepth {
+		return nil, fmt.Errorf("the input is nested deeper than %d", maxDepth)
+	}
 	switch x := x.(type) {
-	case string, bool, []any, map[string]any, int, int64:
-		return e.term(reflect.ValueOf(x), depth)
+	case string:
+		return stringTerm(x), nil
+	case bool:
+		return ast.InternedTerm(x), nil
+	case int:
+		return intTerm(int64(x)), nil
+	case int64:
+		return intTerm(x), nil
+	case []any:
+		terms := make([]*ast.Term, len(x))
+		for i := range x {
+			var err error
+			if terms[i], err = e.foreign(x[i], depth+1); err != nil {
+				return nil, err
+			}
+		}
+		return ast.ArrayTerm(terms...), nil
+	case map[string]any:
+		return encodeMap(e, x, depth, (*encoder).foreign)
 	case float64: // a whole number that was stored comes back as this, and is still one
 		if x == math.Trunc(x) && math.Abs(x) <= 1<<53 {
-			return e.term(reflect.ValueOf(int64(x)), depth)
+			return intTerm(int64(x)), nil
 		}
 		return ast.NumberTerm(json.Number(strconv.FormatFloat(x, 'g', -1, 64))), nil
+	case nil:
+		return ast.NullTerm(), nil
 	default:
 		value, err := ast.InterfaceToValue(x)
 		if err != nil {
