@@ -139,7 +139,60 @@ func (a *app) sbomList() *cobra.Command {
 			for _, p := range list.Value.Packages {
 				rows = append(rows, []string{p.Type, packageName(p), p.Version, strings.Join(p.Licenses, ", ")})
 			}
-			return a.rows(list.Raw, []string{"TYPE", "PACKAGE", "VERSION", "LICENCES"}, rows)
+			if err := a.rows(list.Raw, []string{"TYPE", "PACKAGE", "VERSION", "LICENCES"}, rows); err != nil || a.output != "table" {
+				return err
+			}
+			if d := list.Value.Drift; d != nil {
+				fmt.Fprintf(a.stderr, "this is what %s says; declared and not found: %d, found and not declared: %d (assay sbom drift %s)\n", whoSays(&list.Value), d.Absent, d.Undeclared, args[0])
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&platform, "platform", "", "os/architecture[/variant], for an image with several")
+	return a.withServer(a.withRows(c))
+}
+
+// whoSays names the SBOM that a list is from.
+func whoSays(l *policy.ContentList) string {
+	switch {
+	case l.Origin.Kind == "generated":
+		return "the registry's own SBOM"
+	case l.Origin.Signer != "":
+		return "the SBOM signed by " + printable(l.Origin.Signer)
+	}
+	return "an unsigned SBOM"
+}
+
+func (a *app) sbomDrift() *cobra.Command {
+	platform := ""
+	c := &cobra.Command{
+		Use: "drift REF", Short: "Compare what a client's SBOM declares with what the registry found", Args: exactly("REF"),
+		Long: `Compare what a client's SBOM declares about an image with what the registry found in it,
+by name and version of packages: what is declared and absent, what is there and
+undeclared; the first 100 of each. Policies read the numbers as input.sbom.drift.`,
+		RunE: func(c *cobra.Command, args []string) error {
+			ref, server, err := a.image(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			d, err := server.DriftContents(c.Context(), ref, platform)
+			if err != nil {
+				return err
+			}
+			var rows [][]string
+			for _, p := range d.Value.AbsentList {
+				rows = append(rows, []string{"absent", p})
+			}
+			for _, p := range d.Value.UndeclaredList {
+				rows = append(rows, []string{"undeclared", p})
+			}
+			if err := a.rows(d.Raw, []string{"WHAT", "PACKAGE"}, rows); err != nil || a.output != "table" {
+				return err
+			}
+			if more := d.Value.Absent + d.Value.Undeclared - len(rows); more > 0 {
+				fmt.Fprintf(a.stderr, "and %d more: %d are absent, %d undeclared in all\n", more, d.Value.Absent, d.Value.Undeclared)
+			}
+			return nil
 		},
 	}
 	c.Flags().StringVar(&platform, "platform", "", "os/architecture[/variant], for an image with several")

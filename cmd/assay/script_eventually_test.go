@@ -4,20 +4,29 @@ import (
 	"bytes"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// cmdEventually repeats a program as a user until it succeeds and its output holds a text:
+// cmdEventually repeats a program as a user until it succeeds and its output holds a text. Of what an event starts, -within says that it is done before anything looks whether there is work
+// to do:
 //
-//	eventually -u USER TEXT PROGRAM ARGUMENT...
+//	eventually -u USER [-within DURATION] TEXT PROGRAM ARGUMENT...
 func cmdEventually(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 4 || args[0] != "-u" {
 		ts.Fatalf("usage: eventually -u USER TEXT PROGRAM ARGUMENT...")
 	}
-	deadline := time.After(ready)
+	within := ready
+	if args[2] == "-within" && len(args) > 5 {
+		var err error
+		within, err = time.ParseDuration(args[3])
+		ts.Check(err)
+		args = append(slices.Clone(args[:2]), args[4:]...)
+	}
+	deadline := time.After(within)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -33,7 +42,7 @@ func cmdEventually(ts *testscript.TestScript, neg bool, args []string) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			ts.Fatalf("%s never said %q within %v:\n%s", strings.Join(args[3:], " "), args[2], ready, out.String())
+			ts.Fatalf("%s never said %q within %v:\n%s", strings.Join(args[3:], " "), args[2], within, out.String())
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -81,16 +82,18 @@ func upload(ts *testscript.TestScript, user, repo string, content []byte) string
 	return d
 }
 
-// cmdBlob is "blob USER REPOSITORY FILE VARIABLE": it uploads the file as it is and puts its digest into the variable.
+// cmdBlob is "blob USER REPOSITORY FILE VARIABLE": it uploads the file as it is and puts its digest into the variable, its size into VARIABLE_size.
 func cmdBlob(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 4 {
 		ts.Fatalf("usage: blob USER REPOSITORY FILE VARIABLE")
 	}
-	ts.Setenv(args[3], upload(ts, args[0], args[1], []byte(ts.ReadFile(args[2]))))
+	content := []byte(ts.ReadFile(args[2]))
+	ts.Setenv(args[3], upload(ts, args[0], args[1], content))
+	ts.Setenv(args[3]+"_size", strconv.Itoa(len(content)))
 }
 
 // cmdManifest is "manifest USER REPOSITORY REFERENCE FILE MEDIATYPE VARIABLE": it puts the file, in which $NAMES are replaced as in
-// scripts, as a manifest. Reference "-" stands for the digest of the bytes. The answer goes to stdout, the digest into the variable.
+// scripts, as a manifest. Reference "-" stands for the digest of the bytes. The answer goes to stdout, the digest into the variable, the size into VARIABLE_size.
 func cmdManifest(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 6 {
 		ts.Fatalf("usage: manifest USER REPOSITORY REFERENCE FILE MEDIATYPE VARIABLE")
@@ -108,6 +111,7 @@ func cmdManifest(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("PUT manifest: %s\n%s", resp.Status, answer)
 	}
 	ts.Setenv(args[5], d)
+	ts.Setenv(args[5]+"_size", strconv.Itoa(len(content)))
 }
 
 // expand replaces ${NAME} by the script's variable.

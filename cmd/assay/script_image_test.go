@@ -6,6 +6,7 @@ import (
 	"flag"
 	"io"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -31,7 +32,7 @@ const (
 
 // cmdImage is "mkimage [-docker] [-arch amd64,arm64] [-user 65532] [-seed TEXT] NAME". It writes the OCI layout NAME, with one entry (an
 // index if there are two architectures) under the tag "latest", for one architecture also NAME.tar as "docker save" writes it (tag test/NAME:latest),
-// and sets digest_NAME and digest_hex_NAME.
+// and sets digest_NAME, digest_hex_NAME and size_NAME.
 func cmdImage(ts *testscript.TestScript, neg bool, args []string) {
 	flags := flag.NewFlagSet("mkimage", flag.ContinueOnError)
 	docker := flags.Bool("docker", false, "docker schema 2 media types")
@@ -52,6 +53,7 @@ func cmdImage(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	tag := layout.WithAnnotations(map[string]string{"org.opencontainers.image.ref.name": "latest"})
 	var d v1.Hash
+	var size int64
 	if len(images) == 1 {
 		ts.Check(path.AppendImage(images[0], tag))
 		ref, err := name.NewTag("test/" + filepath.Base(dir) + ":latest")
@@ -59,14 +61,19 @@ func cmdImage(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(tarball.WriteToFile(dir+".tar", ref, images[0]))
 		d, err = images[0].Digest()
 		ts.Check(err)
+		size, err = images[0].Size()
+		ts.Check(err)
 	} else {
 		index := makeIndex(images, *docker)
 		ts.Check(path.AppendIndex(index, tag))
 		d, err = index.Digest()
 		ts.Check(err)
+		size, err = index.Size()
+		ts.Check(err)
 	}
 	ts.Setenv("digest_"+filepath.Base(dir), d.String())
 	ts.Setenv("digest_hex_"+filepath.Base(dir), d.Hex)
+	ts.Setenv("size_"+filepath.Base(dir), strconv.FormatInt(size, 10))
 }
 
 func makeImage(arch, user, seed string, docker bool) (v1.Image, error) {

@@ -58,6 +58,11 @@ func (c *Client) DiffContents(ctx context.Context, from, to Ref, platform string
 	return ask[index.Difference](ctx, c, http.MethodGet, "sbom/diff", values, nil)
 }
 
+// DriftContents asks how what a client declares about an image differs from what the registry found in it.
+func (c *Client) DriftContents(ctx context.Context, r Ref, platform string) (*Answer[policy.ContentDrift], error) {
+	return ask[policy.ContentDrift](ctx, c, http.MethodGet, "sbom/drift", withPlatform(image(r), platform), nil)
+}
+
 func withPlatform(values url.Values, platform string) url.Values {
 	if platform != "" {
 		values.Set("platform", platform)
