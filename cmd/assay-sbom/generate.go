@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/anchore/syft/syft"
+	"github.com/anchore/syft/syft/artifact"
 	"github.com/anchore/syft/syft/cataloging"
 	syftsbom "github.com/anchore/syft/syft/sbom"
-	"github.com/anchore/syft/syft/source"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	_ "modernc.org/sqlite" // the driver by which syft reads RPM and Nix databases; without one every image fails
@@ -92,7 +92,7 @@ func newImage(j job) (*image, *imageConfig, error) {
 
 // settings are how syft is run: as it is by default, but for files (their list is twice the size of everything else), one thing at a time
 // (the order of what is found must not depend on chance), and no network, which is its default and is written out to stay so.
-func settings() *syft.CreateSBOMConfig {
+func settings(o *owners) *syft.CreateSBOMConfig {
 	c := syft.DefaultCreateSBOMConfig().WithoutFiles().WithParallelism(1).
 		WithRelationshipsConfig(cataloging.DefaultRelationshipsConfig().WithPackageFileOwnership(false))
 	c.Packages.Golang.SearchRemoteLicenses = false
@@ -102,20 +102,20 @@ func settings() *syft.CreateSBOMConfig {
 	c.Packages.JavaArchive.UseMavenLocalRepository = false
 	c.Packages.JavaScript.SearchRemoteLicenses = false
 	c.Packages.Python.SearchRemoteLicenses = false
-	return frugal(c)
+	return frugal(c, o)
 }
 
 // learn runs the cataloguers on an empty image and returns the patterns and the types they look for.
 func learn(ctx context.Context) (globs, types []string, err error) {
 	r := &recorder{}
-	_, err = syft.CreateSBOM(ctx, &imageSource{resolver: r, name: "empty"}, settings())
+	_, err = syft.CreateSBOM(ctx, &imageSource{resolver: r, name: "empty"}, settings(&owners{off: true}))
 	return r.globs, r.types, err
 }
 
 // prepare builds what one process needs once, however many images it describes: syft's licence scanner, which rides on the context, and the plan of
 // which files are worth keeping.
 func prepare(ctx context.Context) (context.Context, *plan, error) {
-	ctx, err := withLicences(ctx, settings().Licenses.Coverage)
+	ctx, err := withLicences(ctx, settings(&owners{off: true}).Licenses.Coverage)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -149,16 +149,22 @@ func generate(ctx context.Context, p *plan, j job) (*output, error) {
 }
 
 // catalog runs syft. A panic in a cataloguer is a property of the image: it would come again.
-func catalog(ctx context.Context, src source.Source) (s *syftsbom.SBOM, err error) {
+func catalog(ctx context.Context, src *imageSource) (s *syftsbom.SBOM, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			s, err = nil, refuse("a cataloguer failed on this content: %.200s", fmt.Sprint(p))
 		}
 	}()
-	s, err = syft.CreateSBOM(ctx, src, settings())
-	if err != nil && ctx.Err() == nil {
-		first, _, _ := strings.Cut(err.Error(), "\n")
-		return nil, refuse("a cataloguer failed on this content: %.200s", first)
+	for _, off := range []bool{false, true} {
+		o := &owners{off: off, files: map[artifact.ID]any{}}
+		s, err = syft.CreateSBOM(ctx, src, settings(o))
+		if err != nil && ctx.Err() == nil {
+			first, _, _ := strings.Cut(err.Error(), "\n")
+			return nil, refuse("a cataloguer failed on this content: %.200s", first)
+		}
+		if err != nil || o.restore(s, src.resolver.(*resolver)) {
+			return s, err
+		}
 	}
 	return s, err
 }

@@ -9,11 +9,13 @@ import (
 	"github.com/anchore/syft/syft/cataloging/pkgcataloging"
 	"github.com/anchore/syft/syft/file"
 	"github.com/anchore/syft/syft/pkg"
+	apk "github.com/anchore/syft/syft/pkg/cataloger/alpine"
 	"github.com/anchore/syft/syft/pkg/cataloger/binary"
 	deb "github.com/anchore/syft/syft/pkg/cataloger/debian"
 	"github.com/anchore/syft/syft/pkg/cataloger/dotnet"
 	"github.com/anchore/syft/syft/pkg/cataloger/golang"
 	"github.com/anchore/syft/syft/pkg/cataloger/java"
+	rpm "github.com/anchore/syft/syft/pkg/cataloger/redhat"
 	"github.com/anchore/syft/syft/pkg/cataloger/rust"
 )
 
@@ -43,8 +45,8 @@ func (v *programView) FilesByMIMEType(types ...string) ([]file.Location, error) 
 	return v.programs(v.marks, types)
 }
 
-// frugal replaces cataloguers by ones that find the same and cost less.
-func frugal(c *syft.CreateSBOMConfig) *syft.CreateSBOMConfig {
+// frugal replaces cataloguers by ones that find the same and cost less. What o keeps has to be restored afterwards.
+func frugal(c *syft.CreateSBOMConfig, o *owners) *syft.CreateSBOMConfig {
 	selection := cataloging.NewSelectionRequest()
 	for _, p := range []programCataloger{
 		{golang.NewGoModuleBinaryCataloger(c.Packages.Golang), markGo},
@@ -56,8 +58,9 @@ func frugal(c *syft.CreateSBOMConfig) *syft.CreateSBOMConfig {
 		selection = selection.WithRemovals(p.Name())
 		c = c.WithCatalogers(pkgcataloging.NewAlwaysEnabledCatalogerReference(p))
 	}
-	dpkg := debianCataloger{deb.NewDBCataloger()}
-	selection = selection.WithRemovals(dpkg.Name())
-	c = c.WithCatalogers(pkgcataloging.NewAlwaysEnabledCatalogerReference(dpkg))
+	for _, p := range []pkg.Cataloger{debianCataloger{deb.NewDBCataloger()}, rpm.NewDBCataloger(), apk.NewDBCataloger()} {
+		selection = selection.WithRemovals(p.Name())
+		c = c.WithCatalogers(pkgcataloging.NewAlwaysEnabledCatalogerReference(ownerCataloger{p, o}))
+	}
 	return c.WithCatalogerSelection(selection)
 }

@@ -18,7 +18,10 @@ import (
 // images. A view is as good as the layer only for the program that made it, so it names the indexer, and any other one ignores it.
 
 // viewMagic begins a view, before compression; the number is the version of what follows.
-const viewMagic = "assay-view 1\n"
+const viewMagic = "assay-view 2\n"
+
+// viewHead is the size of what precedes the compressed part: the size of the part when it is decompressed, in bytes (big endian).
+const viewHead = 8
 
 // Limits of one view.
 const (
@@ -44,6 +47,7 @@ func newViewWriter(indexer string) (*viewWriter, error) {
 	if w.z, err = zstd.NewWriter(w.out, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20)); err != nil {
 		return nil, err
 	}
+	w.out.Write(make([]byte, viewHead))
 	w.write([]byte(viewMagic))
 	w.text(indexer)
 	w.flush()
@@ -122,6 +126,7 @@ func (w *viewWriter) end(diffID string, uncompressed int64) []byte {
 	if err := w.z.Close(); err != nil || w.full || w.out.Len() > maxViewStored {
 		return nil
 	}
+	binary.BigEndian.PutUint64(w.out.Bytes(), uint64(w.plain))
 	return w.out.Bytes()
 }
 
@@ -140,12 +145,19 @@ type viewReader struct {
 // openView decompresses a view and checks who made it.
 // One of more than max bytes counts as somebody else's: the layer is read instead, which needs less memory.
 func openView(stored []byte, indexer string, max int64) (*viewReader, error) {
+	if len(stored) < viewHead {
+		return nil, errView
+	}
+	plain := binary.BigEndian.Uint64(stored)
+	if plain > uint64(max) { // what the first version of views begins with is large, too
+		return nil, errOtherIndexer
+	}
 	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(uint64(max)+(1<<20)))
 	if err != nil {
 		return nil, err
 	}
 	defer z.Close()
-	b, err := z.DecodeAll(stored, nil)
+	b, err := z.DecodeAll(stored[viewHead:], make([]byte, 0, plain))
 	if errors.Is(err, zstd.ErrDecoderSizeExceeded) {
 		return nil, errOtherIndexer
 	}
