@@ -3,8 +3,9 @@
 # title: vulnerabilities
 # description: |
 #   Admits an image when a report about its vulnerabilities is there, young enough, and has no more findings than are allowed. A report is one that an accepted authority attested
-#   (cosign's vulnerability record, in-toto vulns), or what the registry matched itself. Of several scanners each must be content; of one, the newest report counts. Findings are excused by
-#   a VEX statement, by an entry of the list that is not over, or while they are new. What a report does not name cannot be excused. An index is judged by its children.
+#   (cosign's vulnerability record, in-toto vulns), or what the registry matched itself, of which it is asked to know the contents. Of several scanners each must be content; of one, the
+#   newest report counts. Findings are excused by a VEX statement, by an entry of the list that is not over, or while they are new. What a report does not name cannot be excused.
+#   An index is judged by its children.
 # custom:
 #   params:
 #     severities:
@@ -52,12 +53,12 @@
 #       type: string
 #       enum: [respect, ignore]
 #       default: respect
-#       description: whether OpenVEX statements that say not_affected (with a reason) or fixed excuse findings
+#       description: whether VEX statements (OpenVEX, CycloneDX) that say not_affected, with a reason, or fixed excuse findings
 #     vex_authorities:
 #       type: array
 #       items: {type: string, not: {enum: [registry, ""]}}
 #       default: []
-#       description: whose statements count; none means any authority but the registry itself
+#       description: whose statements count; none means any authority but the registry itself. Of several the one that the configuration names first decides
 #     ignore:
 #       type: array
 #       default: []
@@ -66,7 +67,7 @@
 #         type: object
 #         required: [id, expires, reason]
 #         properties:
-#           id: {type: string, pattern: "^[A-Za-z0-9._-]+$", description: such as CVE-2026-1234}
+#           id: {type: string, pattern: "^[A-Za-z0-9:._-]+$", description: "such as CVE-2026-1234; of what the registry matched, an alias does as well"}
 #           expires: {type: string, pattern: "^2[01][0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]Z$", description: when the entry ends, in UTC}
 #           package: {type: string, default: "**", description: "exact or a glob over the package as the report names it ('*' within a component, '**' across)"}
 #           reason: {type: string, pattern: ".", description: for people}
@@ -78,6 +79,18 @@ admit.deny contains reason if {
 	input.subject.kind == "image"
 	some reason in reasons
 }
+
+# Without an SBOM there is nothing to match. Asking again after a final failure would ask for ever.
+admit.obligations contains {"type": "generate_sbom"} if {
+	input.subject.kind == "image"
+	"matched" in input.params.origins
+	count(own) == 0
+	not generated
+}
+
+generated if "generated" in input.sbom.origins
+
+generated if input.sbom.failed != ""
 
 # The verdict is asked for again when something of this ends, and once a day in any case.
 admit.valid_until contains time.format(time.now_ns() + day)
@@ -136,11 +149,22 @@ db_ends[i] := assay.until(r.summary.db_time, input.params.db_days).value if some
 
 reasons contains {
 	"code": "vuln.missing",
-	"msg": sprintf("%s has no report about vulnerabilities that counts here (%s).", [lib.label, concat(" or ", input.params.origins)]),
-	"remedy": "scan it and attest the report: cosign attest --type vuln --predicate scan.json",
+	"msg": sprintf("%s has no report about vulnerabilities that counts here (%s)%s.", [lib.label, concat(" or ", input.params.origins), unmatched]),
+	"remedy": remedies[input.params.origins[0]],
 } if {
 	count(reports) == 0
 	count(unreadable) == 0
+}
+
+# Why the registry has no matches of its own.
+unmatched := sprintf("; %s", [input.vulnerabilities.unmatched]) if {
+	"matched" in input.params.origins
+	input.vulnerabilities.unmatched != ""
+} else := ""
+
+remedies := {
+	"attested": "scan it and attest the report: cosign attest --type vuln --predicate scan.json",
+	"matched": "give the registry a database (assay vulndb import) and the image an SBOM that it makes or that is attested; assay vulns says what is known",
 }
 
 unreadable := [a.evidence | some a in attested; not countable(a)]
@@ -264,7 +288,7 @@ new(f) if {
 
 ignored(f) if {
 	some entry in input.params.ignore
-	entry.id == f.id
+	entry.id in ({f.id} | {alias | some alias in f.aliases})
 	assay.moment(entry.expires).value > time.now_ns()
 	about(entry["package"], object.get(f, "package", ""))
 }
@@ -273,103 +297,19 @@ about("**", _)
 
 about(pattern, name) if lib.matches(pattern, name)
 
-# What the registry matched says itself what VEX statements made of it.
+# The registry reads the statements and compares them with findings; which authorities are heard is said here. The most trusted one of them that speaks of a finding decides.
 vexed(f) if {
 	input.params.vex == "respect"
-	f.vex in {"not_affected", "fixed"}
+	said := [s | some s in object.get(f, "statements", []); heard(s.authority)]
+	said[0].suppresses == true
 }
 
-# The latest statements about a finding decide, and all of them agree.
-vexed(f) if {
-	input.params.vex == "respect"
-	about_it := [s | some s in statements[f.id]; applies(s, object.get(f, "package", ""))]
-	count(about_it) > 0
-	latest := max([s.at | some s in about_it])
-	every s in [s | some s in about_it; s.at == latest] {
-		excuses(s)
-	}
+heard(authority) if {
+	count(input.params.vex_authorities) == 0
+	not authority in {"", "registry"}
 }
 
-excuses(s) if s.status == "fixed"
-
-excuses(s) if {
-	s.status == "not_affected"
-	s.reasoned
-}
-
-vex := assay.attestations(input.attestations, {"predicate_types": ["https://openvex.dev/ns", "https://openvex.dev/ns/*"], "authorities": input.params.vex_authorities}).value.facts
-
-# The statements by what they are about, reduced to texts: see OpenVEX, "Statement fields".
-statements[id] contains {"status": lower(s.status), "at": at, "reasoned": reasoned, "products": products} if {
-	some a in vex
-	doc := assay.predicate(a.evidence, a.layer).value
-	some s in doc.statements
-	some name in identifiers(s.vulnerability)
-	id := sprintf("%s", [name])
-	at := moment(sprintf("%s", [object.get(s, "last_updated", object.get(s, "timestamp", object.get(doc, "last_updated", object.get(doc, "timestamp", ""))))]))
-	reasoned := sprintf("%s%s", [object.get(s, "justification", ""), object.get(s, "impact_statement", "")]) != ""
-	products := [{"texts": {sprintf("%s", [t]) | some t in texts(p)}, "parts": {sprintf("%s", [t]) | some part in parts(p); some t in texts(part)}} |
-		some p in object.get(s, "products", [])
-	]
-}
-
-moment(text) := lib.moment(text) if {
-	lib.moment(text)
-} else := 0
-
-identifiers(v) := {v} if {
-	is_string(v)
-} else := {v.name} | {alias | some alias in object.get(v, "aliases", [])}
-
-# texts(product) are the names of a product or component: it may be a text itself.
-texts(product) := {product} if {
-	is_string(product)
-} else := {t | t := product["@id"]} | ({t | t := product.identifiers.purl} | {t | t := product.hashes["sha-256"]})
-
-parts(product) := object.get(product, "subcomponents", []) if {
-	is_object(product)
-} else := []
-
-# A statement without products is about what it is attested of.
-applies(s, _) if count(s.products) == 0
-
-# The image is named by its digest, or by that of an index that has it.
-applies(s, name) if {
-	some product in s.products
-	some text in product.texts
-	some digest in digests
-	contains(text, digest)
-	covers(product.parts, name)
-}
-
-# A statement may be about the package itself, wherever it lies.
-applies(s, name) if {
-	some product in s.products
-	some text in product.texts
-	same_package(text, name)
-}
-
-covers(parts, _) if count(parts) == 0
-
-covers(parts, name) if {
-	some text in parts
-	same_package(text, name)
-}
-
-digests contains split(input.subject.digest, ":")[1]
-
-digests contains split(parent, ":")[1] if some parent in input.subject.parents
-
-same_package(text, name) if {
-	text == name
-	name != ""
-}
-
-same_package(text, name) if {
-	a := assay.purl.parse(text).value
-	b := assay.purl.parse(name).value
-	a.type == b.type
-	a.name == b.name
-	object.get(a, "namespace", "") == object.get(b, "namespace", "")
-	object.get(a, "version", "") in {"", object.get(b, "version", "")}
+heard(authority) if {
+	authority in input.params.vex_authorities
+	authority != "registry"
 }

@@ -130,68 +130,73 @@ matched(findings) := {"vulnerabilities": {"present": true, "origin": "matched", 
 test_matched if {
 	found == {"vuln.threshold"} with input as object.union(document([], {}), matched([openssl])) with time.now_ns as now
 	count(found) == 0 with input as object.union(document([], {}), matched([])) with time.now_ns as now
-	count(found) == 0 with input as object.union(document([], {}), matched([object.union(openssl, {"vex": "not_affected"})])) with time.now_ns as now
-	found == {"vuln.threshold"} with input as object.union(document([], {"vex": "ignore"}), matched([object.union(openssl, {"vex": "not_affected"})])) with time.now_ns as now
 	found == {"vuln.missing"} with input as object.union(document([], {"origins": ["attested"]}), matched([])) with time.now_ns as now
 	found == {"vuln.missing"} with input as object.union(document([], {}), {"vulnerabilities": {"present": true, "origin": "attested"}}) with time.now_ns as now
 }
 
-# VEX. The layer of a statement tells the test's own reader what it says.
-
-vex(name) := {"verified": true, "authority": "vendor", "key_id": "v", "predicate_type": "https://openvex.dev/ns/v0.2.0", "evidence": "v", "layer": name}
-
-statement(status, more) := object.union({"vulnerability": {"name": "CVE-2026-1", "aliases": ["GHSA-1"]}, "status": status, "justification": "vulnerable_code_not_present"}, more)
-
-contents := {
-	"not affected": {"timestamp": "2026-11-20T00:00:00Z", "statements": [statement("not_affected", {})]},
-	"fixed": {"statements": [statement("fixed", {"timestamp": "2026-11-20T00:00:00Z"})]},
-	"of old": {"statements": [{"vulnerability": "CVE-2026-1", "status": "not_affected", "impact_statement": "it is not called"}]},
-	"by alias": {"statements": [statement("fixed", {"vulnerability": {"name": "OSV-1", "aliases": ["CVE-2026-1"]}})]},
-	"without a reason": {"statements": [{"vulnerability": {"name": "CVE-2026-1"}, "status": "not_affected"}]},
-	"affected": {"timestamp": "2026-11-20T00:00:00Z", "statements": [statement("affected", {})]},
-	"affected since": {"timestamp": "2026-11-19T00:00:00Z", "statements": [statement("affected", {"last_updated": "2026-11-21T00:00:00Z"})]},
-	"affected before": {"timestamp": "2026-11-19T00:00:00Z", "statements": [statement("affected", {})]},
-	"under investigation": {"statements": [statement("under_investigation", {})]},
-	"another finding": {"statements": [statement("fixed", {"vulnerability": {"name": "CVE-2026-9"}})]},
-	"this image": {"statements": [statement("fixed", {"products": [{"@id": concat("", ["pkg:oci/app@sha256%3A", hex])}]})]},
-	"this image by its hash": {"statements": [statement("fixed", {"products": [{"hashes": {"sha-256": hex}}]})]},
-	"its index": {"statements": [statement("fixed", {"products": [{"identifiers": {"purl": "pkg:oci/app@sha256:ffff"}}]})]},
-	"another image": {"statements": [statement("fixed", {"products": [{"@id": "pkg:oci/app@sha256%3Aeeee"}]})]},
-	"a package of this image": {"statements": [statement("fixed", {"products": [{"@id": hex, "subcomponents": [{"@id": "pkg:deb/debian/openssl@3.0"}]}]})]},
-	"another package of this image": {"statements": [statement("fixed", {"products": [{"@id": hex, "subcomponents": [{"@id": "pkg:deb/debian/libssl@3.0"}]}]})]},
-	"the package anywhere": {"statements": [statement("fixed", {"products": ["pkg:deb/debian/openssl"]})]},
-	"the package as it is named": {"statements": [statement("fixed", {"products": ["pkg:deb/debian/openssl@3.0?arch=amd64"]})]},
-	"the package in another version": {"statements": [statement("fixed", {"products": ["pkg:deb/debian/openssl@3.1"]})]},
+test_why_nothing_was_matched if {
+	bare := object.union(document([], {}), {"vulnerabilities": {"present": false, "unmatched": "no SBOM of it is indexed yet"}})
+	found == {"vuln.missing"} with input as bare with time.now_ns as now
+	contains(said, "(attested or matched); no SBOM of it is indexed yet.") with input as bare with time.now_ns as now
+	only := object.union(bare, {"params": object.union(defaults, {"origins": ["matched"]})})
+	some r in policy.admit.deny with input as only with time.now_ns as now
+	contains(r.remedy, "assay vulndb import")
+	attested := object.union(bare, {"params": object.union(defaults, {"origins": ["attested"]})})
+	not contains(said, "SBOM") with input as attested with time.now_ns as now
 }
 
-read(_, layer) := {"value": contents[layer]}
-
-one := scan(summary({"critical": 1}, [openssl]))
-
-excused(names) if {
-	count(found) == 0 with input as document(array.concat([one], [vex(name) | some name in names]), {}) with time.now_ns as now with assay.predicate as read
+test_an_sbom_is_asked_for_where_it_is_needed if {
+	asked := {{"type": "generate_sbom"}}
+	policy.admit.obligations == asked with input as document([], {}) with time.now_ns as now
+	policy.admit.obligations == asked with input as object.union(document([clean], {}), {"sbom": {"present": true, "origin": "attached", "origins": ["attached"]}}) with time.now_ns as now
+	count(policy.admit.obligations) == 0 with input as document([], {"origins": ["attested"]}) with time.now_ns as now
+	count(policy.admit.obligations) == 0 with input as object.union(document([], {}), matched([])) with time.now_ns as now
+	count(policy.admit.obligations) == 0 with input as object.union(document([], {}), {"sbom": {"present": false, "failed": "a bomb"}}) with time.now_ns as now
+	count(policy.admit.obligations) == 0 with input as object.union(document([], {}), {"sbom": {"present": true, "origins": ["generated"]}}) with time.now_ns as now
+	count(policy.admit.obligations) == 0 with input as object.union(document([], {}), {"subject": {"kind": "index"}}) with time.now_ns as now
 }
 
-test_vex[name] if {
-	some name in ["not affected", "fixed", "of old", "by alias", "this image", "this image by its hash", "its index", "a package of this image", "the package anywhere", "the package as it is named"]
-	excused([name])
+test_ignored_by_an_alias if {
+	found_under := object.union(openssl, {"aliases": ["GHSA-1", "OSV-1"]})
+	count(found) == 0 with input as object.union(document([], {"ignore": [entry("GHSA-1", "2026-12-01T00:00:00Z", "**")]}), matched([found_under])) with time.now_ns as now
+	found == {"vuln.threshold"} with input as object.union(document([], {"ignore": [entry("GHSA-2", "2026-12-01T00:00:00Z", "**")]}), matched([found_under])) with time.now_ns as now
 }
 
-test_vex_that_excuses_nothing[name] if {
-	some name in ["without a reason", "affected", "under investigation", "another finding", "another image", "another package of this image", "the package in another version"]
-	not excused([name])
+# VEX. What statements say of a finding stands beside it, in attested reports as in the registry's own.
+
+statement(authority, suppresses) := {"authority": authority, "status": "not_affected", "suppresses": suppresses, "evidence": "v"}
+
+spoken_of(statements) := object.union(openssl, {"vex": "not_affected", "statements": statements})
+
+one(statements) := scan(summary({"critical": 1}, [spoken_of(statements)]))
+
+excused(statements, params) if {
+	count(found) == 0 with input as document([one(statements)], params) with time.now_ns as now
+	count(found) == 0 with input as object.union(document([], params), matched([spoken_of(statements)])) with time.now_ns as now
 }
 
-test_the_latest_statement_decides if {
-	excused(["not affected", "affected before"])
-	not excused(["not affected", "affected since"])
-	not excused(["not affected", "affected"])
+refused(statements, params) if {
+	found == {"vuln.threshold"} with input as document([one(statements)], params) with time.now_ns as now
+	found == {"vuln.threshold"} with input as object.union(document([], params), matched([spoken_of(statements)])) with time.now_ns as now
+}
+
+test_vex_excuses if excused([statement("vendor", true)], {})
+
+test_the_most_trusted_decides if {
+	excused([statement("vendor", true), statement("ci", false)], {})
+	refused([statement("ci", false), statement("vendor", true)], {})
+}
+
+test_whose_statements_count if {
+	excused([statement("ci", false), statement("vendor", true)], {"vex_authorities": ["vendor"]})
+	refused([statement("ci", true), statement("vendor", false)], {"vex_authorities": ["vendor"]})
+	refused([statement("ci", true)], {"vex_authorities": ["vendor"]})
+	refused([statement("registry", true)], {})
+	refused([statement("registry", true)], {"vex_authorities": ["vendor", "ci"]})
 }
 
 test_vex_is_ignored if {
-	found == {"vuln.threshold"} with input as document([one, vex("fixed")], {"vex": "ignore"}) with time.now_ns as now with assay.predicate as read
-	found == {"vuln.threshold"} with input as document([one, vex("fixed")], {"vex_authorities": ["other"]}) with time.now_ns as now with assay.predicate as read
-	found == {"vuln.threshold"} with input as document([one, object.union(vex("fixed"), {"verified": false})], {}) with time.now_ns as now with assay.predicate as read
+	refused([statement("vendor", true)], {"vex": "ignore"})
+	refused([], {})
+	refused([statement("vendor", false)], {})
 }
-
-test_vex_that_cannot_be_read if found == {"vuln.threshold"} with input as document([one, vex("fixed")], {}) with time.now_ns as now

@@ -76,6 +76,7 @@ type Admission struct {
 
 	manifests parsedCache // of all but indexes
 	indexes   parsedCache
+	spoken    spoken
 
 	counting   chan struct{} // holds a value while somebody counts what there is
 	draining   chan struct{} // holds a value while somebody works the queue off

@@ -85,15 +85,16 @@ type Applied struct {
 
 // Traits are the properties of the policies that match a repository; the stricter of two wins.
 type Traits struct {
-	Matched       bool // false: refuse with policy.none
-	EvidenceFirst bool // evidence: first
-	AllChildren   bool // index: all-children
-	TagsStrict    bool // tags: strict
-	WantsSBOM     bool // some policy reads input.sbom
-	Open          bool // every policy that matches is builtin:open
-	PushRules     bool // some policy, of whatever mode, has rules at the entry point push, or none matches
-	TagRules      bool // the same for tag
-	K8sRules      bool // some policy, of whatever mode, has rules at the entry point k8s
+	Matched         bool // false: refuse with policy.none
+	EvidenceFirst   bool // evidence: first
+	AllChildren     bool // index: all-children
+	TagsStrict      bool // tags: strict
+	WantsSBOM       bool // some policy reads input.sbom
+	Vulnerabilities bool // some policy, of whatever mode, reads input.vulnerabilities
+	Open            bool // every policy that matches is builtin:open
+	PushRules       bool // some policy, of whatever mode, has rules at the entry point push, or none matches
+	TagRules        bool // the same for tag
+	K8sRules        bool // some policy, of whatever mode, has rules at the entry point k8s
 }
 
 // Engine decides. Implementations are immutable snapshots: a reload makes a new one.

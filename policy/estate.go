@@ -13,6 +13,7 @@ import (
 
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
+	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -22,10 +23,11 @@ type Estate struct {
 	At           time.Time   `json:"at"`
 	Repositories []EstateRow `json:"repositories"`
 	// Total is of all repositories that were asked for, not of this page alone; it is on the first page only.
-	Total    *EstateRow     `json:"total,omitempty"`
-	Licenses []LicenseCount `json:"licenses,omitempty"` // the most frequent, with the total
-	Partial  bool           `json:"partial,omitempty"`  // there was more than one answer looks at: the numbers are of what was looked at
-	Next     string         `json:"next,omitempty"`     // the parameter after of the next page
+	Total     *EstateRow       `json:"total,omitempty"`
+	Licenses  []LicenseCount   `json:"licenses,omitempty"` // the most frequent, with the total
+	Databases []vulns.Database `json:"databases"`          // that the numbers of vulnerabilities rest on
+	Partial   bool             `json:"partial,omitempty"`  // there was more than one answer looks at: the numbers are of what was looked at
+	Next      string           `json:"next,omitempty"`     // the parameter after of the next page
 }
 
 // EstateRow is what one repository holds, or all of them. What several repositories hold is counted in each, and in the total; distinct versions are counted once.
@@ -40,9 +42,47 @@ type EstateRow struct {
 	Packages   int            `json:"packages"`           // of all images together
 	Versions   int            `json:"versions"`           // different ones
 	Licenses   map[string]int `json:"license_categories"` // those versions by what their licences ask for; one with several counts in each
-	Pending    int            `json:"pending,omitempty"`  // images whose SBOM is not indexed yet
-	Repos      int            `json:"repository_count,omitempty"`
-	versions   *roaring.Bitmap
+	// Vulnerabilities is absent where no database is installed.
+	Vulnerabilities *EstateFindings `json:"vulnerabilities,omitempty"`
+	Pending         int             `json:"pending,omitempty"` // images whose SBOM is not indexed yet
+	Repos           int             `json:"repository_count,omitempty"`
+	versions        *roaring.Bitmap
+}
+
+// EstateFindings counts findings of images, whatever statements say of them.
+type EstateFindings struct {
+	Images   int            `json:"images"`   // that were compared with the databases
+	Affected int            `json:"affected"` // of them, with findings
+	Counts   map[string]int `json:"counts"`   // findings by severity
+	Fixable  map[string]int `json:"fixable"`  // those of them that a version fixes
+}
+
+func newEstateFindings() *EstateFindings {
+	f := &EstateFindings{Counts: map[string]int{}, Fixable: map[string]int{}}
+	for _, class := range classes() {
+		f.Counts[class], f.Fixable[class] = 0, 0
+	}
+	return f
+}
+
+func (f *EstateFindings) count(known *seen) {
+	names := classes()
+	f.Images++
+	if len(known.ids) > 0 {
+		f.Affected++
+	}
+	for n, class := range names {
+		f.Counts[class] += known.counts[n]
+		f.Fixable[class] += known.counts[len(names)+n]
+	}
+}
+
+func (f *EstateFindings) add(other *EstateFindings) {
+	f.Images, f.Affected = f.Images+other.Images, f.Affected+other.Affected
+	for _, class := range classes() {
+		f.Counts[class] += other.Counts[class]
+		f.Fixable[class] += other.Fixable[class]
+	}
 }
 
 // LicenseCount is how many package versions are under a licence.
@@ -81,7 +121,14 @@ func (a *Admission) Estate(ctx context.Context, p Principal, q EstateQuery) (e *
 	}
 	err = a.local.View(ctx, func(s store.Snapshot) error {
 		c := &census{a: a, ctx: ctx, s: s, t: a.trust.Load(), now: a.now(), p: p, left: maxEstate, known: map[index.ID]*license{}}
-		e, err = c.all(q)
+		status, err := vulns.Status(s.Records)
+		if err != nil {
+			return err
+		}
+		c.matched = osv(status.Databases)
+		if e, err = c.all(q); err == nil {
+			e.Databases = append([]vulns.Database{}, status.Databases...)
+		}
 		return err
 	})
 	return e, err
@@ -97,6 +144,8 @@ type census struct {
 	p     Principal
 	left  int // manifests that may still be looked at
 	known map[index.ID]*license
+
+	matched bool // there are databases
 }
 
 // license is what the licences of a package version come to.
@@ -108,7 +157,7 @@ type license struct {
 func (c *census) all(q EstateQuery) (*Estate, error) {
 	limit := bounded(q.Limit)
 	e := &Estate{At: c.now, Repositories: []EstateRow{}}
-	total := newEstateRow("")
+	total := c.row("")
 	for after := q.After; ; {
 		names := c.s.RepositoryPage(after, maxPage)
 		for _, name := range names {
@@ -160,8 +209,12 @@ func (c *census) finish(e *Estate, total *EstateRow, first bool) error {
 	return nil
 }
 
-func newEstateRow(name store.Name) *EstateRow {
-	return &EstateRow{Repository: name, States: map[State]int{}, SBOM: map[string]int{}, Licenses: map[string]int{}, versions: roaring.New()}
+func (c *census) row(name store.Name) *EstateRow {
+	r := &EstateRow{Repository: name, States: map[State]int{}, SBOM: map[string]int{}, Licenses: map[string]int{}, versions: roaring.New()}
+	if c.matched {
+		r.Vulnerabilities = newEstateFindings()
+	}
+	return r
 }
 
 func (r *EstateRow) add(other *EstateRow) {
@@ -175,11 +228,14 @@ func (r *EstateRow) add(other *EstateRow) {
 		r.SBOM[k] += n
 	}
 	r.versions.Or(other.versions)
+	if r.Vulnerabilities != nil {
+		r.Vulnerabilities.add(other.Vulnerabilities)
+	}
 }
 
 // repository counts what one repository shows the caller.
 func (c *census) repository(name store.Name, roles Roles) (*EstateRow, error) {
-	row, signed := newEstateRow(name), map[store.Digest]bool{}
+	row, signed := c.row(name), map[store.Digest]bool{}
 	after := &store.Item{Repository: name}
 	for c.left > 0 {
 		if err := c.ctx.Err(); err != nil {
@@ -250,7 +306,14 @@ func (c *census) image(row *EstateRow, i store.Item, state State, signed map[sto
 	for _, id := range ids {
 		row.versions.Add(uint32(id))
 	}
-	return nil
+	if row.Vulnerabilities == nil {
+		return nil
+	}
+	known, err := readSeen(c.s.Records, i)
+	if err == nil && known != nil {
+		row.Vulnerabilities.count(known)
+	}
+	return err
 }
 
 // signed reports whether a signature counts for a manifest: its own, or one of an admitted index above. seen remembers the answers of a repository.

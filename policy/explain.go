@@ -52,7 +52,9 @@ func (a *Admission) Explain(ctx context.Context, p Principal, repo store.Name, r
 		if rec == nil || !known404(p, repo, rec) {
 			return unknownManifest()
 		}
-		e, err = a.explain(s, p, repo, ref, rec, tag)
+		if e, err = a.explain(s, p, repo, ref, rec, tag); err == nil && a.mayGet(s, p, repo, rec) {
+			e.Findings = a.explainFindings(ctx, s, store.Item{Repository: repo, Digest: d}, rec.Kind)
+		}
 		return err
 	})
 	return e, err
@@ -200,7 +202,7 @@ func (a *Admission) Decision(ctx context.Context, p Principal, id string) (*Deci
 	}
 	if r.Input != nil && !bytes {
 		in := r.Input
-		in.Manifest, in.Index, in.Config, in.SBOM, in.Subject.Platform = nil, nil, nil, nil, nil
+		in.Manifest, in.Index, in.Config, in.SBOM, in.Vulnerabilities, in.Subject.Platform = nil, nil, nil, nil, nil, nil
 	}
 	if r.Input != nil && !p.Roles(r.Repository).Has(rolesWriting) {
 		r.Input.Subject.Pushers = nil
@@ -290,7 +292,7 @@ func (a *Admission) Tree(ctx context.Context, p Principal, repo store.Name, ref 
 		if err != nil {
 			return err
 		}
-		b := &treeBuilder{a: a, s: s, p: p, repo: repo, left: maxPage}
+		b := &treeBuilder{ctx: ctx, a: a, s: s, p: p, repo: repo, left: maxPage, assess: maxAssessed}
 		if n, err = b.node(d, 0); err == nil && n == nil {
 			err = unknownManifest()
 		}
@@ -300,11 +302,13 @@ func (a *Admission) Tree(ctx context.Context, p Principal, repo store.Name, ref 
 }
 
 type treeBuilder struct {
-	a    *Admission
-	s    store.Snapshot
-	p    Principal
-	repo store.Name
-	left int
+	ctx    context.Context
+	a      *Admission
+	s      store.Snapshot
+	p      Principal
+	repo   store.Name
+	left   int
+	assess int // images whose vulnerabilities may still be told
 }
 
 func (b *treeBuilder) node(d store.Digest, depth int) (*TreeNode, error) {
@@ -323,6 +327,9 @@ func (b *treeBuilder) node(d store.Digest, depth int) (*TreeNode, error) {
 	}
 	if !b.a.mayGet(b.s, b.p, b.repo, rec) {
 		return n, b.evidence(n, d, depth)
+	}
+	if b.assess--; rec.Kind == store.KindImage && b.assess >= 0 {
+		n.Findings = b.a.explainFindings(b.ctx, b.s, store.Item{Repository: b.repo, Digest: d}, rec.Kind)
 	}
 	if p, err := store.ParseManifest(rec.MediaType, b.s.Content(d)); err == nil {
 		if err := b.children(n, p, depth); err != nil {

@@ -150,6 +150,7 @@ func (a *Admission) dropInventory(tx *store.Txn, i store.Item) {
 	}
 	sp.Delete(ingestKey('s', i))
 	sp.Delete(ingestKey('q', i))
+	tx.Space(findingsSpace).Delete(itemKey("", i))
 	a.o.Inventories.Drop(tx, i)
 }
 
@@ -296,7 +297,12 @@ func (a *Admission) keepIngested(tx *store.Txn, i store.Item, want string, r *in
 	}
 	sp.Delete(ingestKey('q', i))
 	sp.Put(ingestKey('s', i), b)
-	if a.trusted(tx).engine.Traits(i.Repository).WantsSBOM { // a policy may ask about packages: it is decided again with the answer
+	if inv != nil {
+		if _, err := a.noteFindings(tx, i); err != nil {
+			return err
+		}
+	}
+	if t := a.trusted(tx).engine.Traits(i.Repository); t.WantsSBOM || t.Vulnerabilities { // a policy may ask about packages: it is decided again with the answer
 		tx.Queue(i)
 		tx.AfterCommit(func() { wake(a.wakeReview) })
 	}

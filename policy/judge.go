@@ -363,7 +363,9 @@ func (a *Admission) input(ctx context.Context, tx *store.Txn, t *trust, s *subje
 	in.Subject.State, in.Subject.Parents = s.rec.State, parents
 	in.Subject.FirstSeen, in.Subject.Pushers = s.det.FirstSeen, s.det.Pushers
 	in.Signatures, in.Attestations = sortFacts(all.facts)
-	in.Vulnerabilities = attestedVulnerabilities(all.facts)
+	if err := a.vulnerabilities(ctx, tx, t, s, all.facts, in); err != nil {
+		return nil, nil, err
+	}
 	in.Content = a.local
 	if a.o.Inventories != nil {
 		in.Packages = a

@@ -38,6 +38,10 @@ type EventData struct {
 	Decision   string       `json:"decision_id,omitempty"`
 	Deny       []string     `json:"deny,omitempty"` // codes
 	Warn       []string     `json:"warn,omitempty"`
+	// Of a change of vulnerabilities: which came and went, at most 50 of each, and how many there are now by severity.
+	Added   []string       `json:"added,omitempty"`
+	Removed []string       `json:"removed,omitempty"`
+	Counts  map[string]int `json:"counts,omitempty"`
 }
 
 // EventPrefix begins every event's type.
@@ -51,11 +55,13 @@ const (
 	EventExpired     = "expired"
 	EventDeleted     = "deleted"
 	EventObligation  = "obligation"
+	// EventVulnerabilities: what is known of an image's vulnerabilities changed, because the databases did, its SBOM, or what somebody states.
+	EventVulnerabilities = "vulnerabilities"
 )
 
 // EventNames lists all of them.
 func EventNames() []string {
-	return []string{EventAdmitted, EventQuarantined, EventRevoked, EventExpired, EventDeleted, EventObligation}
+	return []string{EventAdmitted, EventQuarantined, EventRevoked, EventExpired, EventDeleted, EventObligation, EventVulnerabilities}
 }
 
 func eventName(s State) string {

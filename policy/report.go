@@ -25,6 +25,7 @@ type Explanation struct {
 	Pushers      []string      `json:"pushers,omitempty"`
 	ExpiresAt    time.Time     `json:"expires_at,omitzero"` // when quarantine ends
 	SBOM         *SBOMInput    `json:"sbom,omitempty"`
+	Findings     []string      `json:"findings,omitempty"` // of vulnerabilities: how many, and what is stated of which by whom
 	DecidedAt    time.Time     `json:"decided_at,omitzero"`
 	EvidenceKept int           `json:"evidence_kept"`     // evidence manifests that are known for the digest
 	Waivers      []WaiverView  `json:"waivers,omitempty"` // about it, also those that do not count
@@ -63,7 +64,8 @@ type TreeNode struct {
 	Size         int64        `json:"size"`
 	Reason       string       `json:"reason,omitempty"` // why it is not admitted
 	Absent       bool         `json:"absent,omitempty"`
-	Facts        []string     `json:"facts,omitempty"` // of evidence: one line each
+	Facts        []string     `json:"facts,omitempty"`    // of evidence: one line each
+	Findings     []string     `json:"findings,omitempty"` // of an image, as in an explanation
 	Children     []TreeNode   `json:"children,omitempty"`
 	Evidence     []TreeNode   `json:"evidence,omitempty"`
 }

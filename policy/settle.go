@@ -298,6 +298,9 @@ func (a *Admission) write(tx *store.Txn, t *trust, s *subjectManifest, v *verdic
 	}
 	rec.SetDetail(det)
 	tx.PutManifest(s.repo, rec)
+	if err := a.noteExcuses(tx, s, v); err != nil {
+		return err
+	}
 	a.oblige(tx, s, v, recorded)
 	return nil
 }

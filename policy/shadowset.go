@@ -68,10 +68,11 @@ func (s *Shadow) Settled(ctx context.Context) {
 	}
 }
 
-// Traits is [Engine]. Entry points at which only the staged set has rules are asked too.
+// Traits is [Engine]. Entry points at which only the staged set has rules are asked too, and what only that reads is looked up.
 func (s *Shadow) Traits(repo store.Name) Traits {
 	t, other := s.Engine.Traits(repo), s.staged.Traits(repo)
 	t.PushRules, t.TagRules, t.K8sRules = t.PushRules || other.PushRules, t.TagRules || other.TagRules, t.K8sRules || other.K8sRules
+	t.Vulnerabilities = t.Vulnerabilities || other.Vulnerabilities
 	return t
 }
 

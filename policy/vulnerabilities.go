@@ -21,6 +21,8 @@ type VulnerabilitiesInput struct {
 	Fixable    map[string]int       `json:"fixable,omitempty"`   // those of them that a version fixes; absent where the report does not tell
 	Top        []VulnerabilityInput `json:"top,omitempty"`       // the worst, at most 100
 	ValidUntil time.Time            `json:"valid_until,omitzero"`
+	Uncovered  []string             `json:"uncovered,omitempty"` // of matches: ecosystems of its packages that no installed database speaks of
+	Unmatched  string               `json:"unmatched,omitempty"` // why the registry has no matches of its own; a part of a sentence
 }
 
 // VulnerabilityInput is one finding.
@@ -30,7 +32,12 @@ type VulnerabilityInput struct {
 	Package   string `json:"package,omitempty"`
 	FixedIn   string `json:"fixed_in,omitempty"`
 	Published string `json:"published,omitempty"` // RFC 3339, as the report has it
-	VEX       string `json:"vex,omitempty"`       // of matches: the status that statements give it
+	VEX       string `json:"vex,omitempty"`       // the status that the most trusted authority gives it
+	// Statements are what each authority last said of it, the most trusted first: the one that the configuration names first.
+	Statements []VEXInput `json:"statements,omitempty"`
+	Aliases    []string   `json:"aliases,omitempty"`   // of matches
+	Exploited  bool       `json:"exploited,omitempty"` // of matches: it is in a catalogue of those that are
+	Uncertain  bool       `json:"uncertain,omitempty"` // of matches: its version could not be compared, so that it counts
 }
 
 // The origins of what is known about vulnerabilities.

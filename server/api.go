@@ -69,6 +69,8 @@ func (c *call) administer(routeErr error) error {
 		return c.contents(c.h.options.Contents)
 	case EndpointReport:
 		return c.report(c.h.options.Report)
+	case EndpointVulns:
+		return c.findings(c.h.options.Findings)
 	case EndpointPolicies, EndpointPolicyStage, EndpointPolicyReplay, EndpointPolicyActivate, EndpointPolicyRollback, EndpointPolicyHistory:
 		return c.policies()
 	case EndpointSchema, EndpointCode:

@@ -49,6 +49,7 @@ type Options struct {
 	Keys      map[string][]byte                       // public halves of the registry's own keys, in PEM, by use
 	Contents  Contents                                // nil: what images contain is not indexed
 	Report    Report                                  // nil: none are made
+	Findings  Findings                                // nil: no vulnerabilities are known
 	Waivers   Waivers                                 // nil: none are taken
 	Decisions Decisions                               // nil: no decision log is kept
 	Recorder  policy.LogRecorder                      // nil: refusals are not recorded

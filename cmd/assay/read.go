@@ -80,14 +80,14 @@ func (a *app) node(n *policy.TreeNode, first, rest string, depth int) error {
 	if err := a.say("%s", first+printable(strings.Join(line, "  "))); err != nil {
 		return err
 	}
-	hanging := make([]func(first, rest string) error, 0, len(n.Facts)+len(n.Evidence)+len(n.Children)+1)
+	hanging := make([]func(first, rest string) error, 0, len(n.Findings)+len(n.Facts)+len(n.Evidence)+len(n.Children)+1)
 	text := func(s string) {
 		hanging = append(hanging, func(first, _ string) error { return a.say("%s", first+printable(s)) })
 	}
 	if n.Reason != "" {
 		text("why: " + n.Reason)
 	}
-	for _, f := range n.Facts {
+	for _, f := range append(n.Findings, n.Facts...) {
 		text(f)
 	}
 	if depth == maxTree {
@@ -254,6 +254,9 @@ func (a *app) explained(repository string, e *policy.Explanation, wide bool) err
 	field("decided", "%s", moment(e.DecidedAt))
 	if s := e.SBOM; s != nil {
 		field("sbom", "%s", sbomLine(s))
+	}
+	for _, f := range e.Findings {
+		field("found", "%s", f)
 	}
 	if d := e.Decision; d != nil {
 		field("decision", "%s", d.ID)

@@ -19,9 +19,10 @@ func (a *app) report() *cobra.Command {
 	var repositories []string
 	c := &cobra.Command{
 		Use: "report", Short: "Count what the registry holds", Args: exactly(),
-		Long: `Count images, packages and licences, of what you may pull: by repository and in
-total, with what is signed, what has an SBOM, and what waits. An image of several
-platforms is an index and that many images.`,
+		Long: `Count images, packages, licences and vulnerabilities, of what you may pull: by
+repository and in total, with what is signed, what has an SBOM, and what waits. An image
+of several platforms is an index and that many images. FIXABLE is of the critical and
+high findings; all are counted, whatever statements say of them.`,
 		Example: "  assay report\n  assay report --repo 'acme/**' -o csv",
 		RunE: func(c *cobra.Command, args []string) error {
 			server, err := a.connect(c.Context(), "")
@@ -65,7 +66,7 @@ func (a *app) printEstate(e *policy.Estate) error {
 	if err != nil {
 		return err
 	}
-	head := []string{"REPOSITORY", "IMAGES", "ADMITTED", "WAITING", "REFUSED", "SIGNED", "SBOM", "PACKAGES", "VERSIONS", "COPYLEFT", "UNLICENSED"}
+	head := []string{"REPOSITORY", "IMAGES", "ADMITTED", "WAITING", "REFUSED", "SIGNED", "SBOM", "PACKAGES", "VERSIONS", "COPYLEFT", "UNLICENSED", "CRITICAL", "HIGH", "FIXABLE"}
 	var rows [][]string
 	for i := range e.Repositories {
 		rows = append(rows, estateRow(string(e.Repositories[i].Repository), &e.Repositories[i]))
@@ -94,6 +95,9 @@ func (a *app) printEstate(e *policy.Estate) error {
 			return err
 		}
 	}
+	if err := a.sayDatabases(e.Databases); err != nil {
+		return err
+	}
 	if e.Partial {
 		return a.say("there is more than one report looks at: these are the numbers of what was looked at; name repositories with --repo")
 	}
@@ -108,5 +112,9 @@ func estateRow(name string, r *policy.EstateRow) []string {
 	for _, n := range cells {
 		row = append(row, strconv.Itoa(n))
 	}
-	return row
+	v := r.Vulnerabilities
+	if v == nil {
+		return append(row, "", "", "")
+	}
+	return append(row, strconv.Itoa(v.Counts["critical"]), strconv.Itoa(v.Counts["high"]), strconv.Itoa(v.Fixable["critical"]+v.Fixable["high"]))
 }

@@ -155,6 +155,9 @@ func (s *Set) Traits(repo store.Name) policy.Traits {
 		t.PushRules = t.PushRules || !p.open && p.entries[policy.EntryPush] != nil
 		t.TagRules = t.TagRules || !p.open && p.entries[policy.EntryTag] != nil
 		t.K8sRules = t.K8sRules || !p.open && p.entries[policy.EntryK8s] != nil
+		for _, e := range p.entries {
+			t.Vulnerabilities = t.Vulnerabilities || e.reads.Has("vulnerabilities")
+		}
 		if p.Mode == policy.ModeShadow {
 			continue
 		}

@@ -1,0 +1,30 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"github.com/assay-registry/assay/policy"
+)
+
+// Vulnerabilities asks for one page of what is known of an image's vulnerabilities, with the places of the packages if they are wanted.
+func (c *Client) Vulnerabilities(ctx context.Context, r Ref, platform, after string, locations bool) (*Answer[policy.Vulnerabilities], error) {
+	values := withPlatform(image(r), platform)
+	if after != "" {
+		values.Set("after", after)
+	}
+	if locations {
+		values.Set("locations", "true")
+	}
+	return ask[policy.Vulnerabilities](ctx, c, http.MethodGet, "vulns", values, nil)
+}
+
+// AffectedImages asks for one page of the images that a vulnerability is in.
+func (c *Client) AffectedImages(ctx context.Context, id string, repositories []string, after string) (*Answer[policy.AffectedImages], error) {
+	values := url.Values{"cve": {id}, "repository": repositories}
+	if after != "" {
+		values.Set("after", after)
+	}
+	return ask[policy.AffectedImages](ctx, c, http.MethodGet, "vulns", values, nil)
+}

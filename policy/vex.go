@@ -1,0 +1,174 @@
+package policy
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/assay-registry/assay/sbom/vulns"
+	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify"
+)
+
+// VEXInput is what one authority last said of a finding.
+type VEXInput struct {
+	Authority  string       `json:"authority"`
+	Status     string       `json:"status"`     // not_affected, affected, fixed, under_investigation
+	Suppresses bool         `json:"suppresses"` // it excuses the finding: fixed, or not_affected with a reason
+	Reason     string       `json:"reason,omitempty"`
+	Evidence   store.Digest `json:"evidence"`
+	At         string       `json:"at,omitempty"` // RFC 3339, as the document says
+}
+
+// vexFact reports whether a fact is a statement about exploitability that is proven: a document that nobody signed is none. Whose word never counts: the registry's own, and a TUF repository's, which pins and does not vouch.
+func vexFact(f verify.Fact) bool {
+	if !f.Verified || f.Authority == "" || f.Authority == authorityRegistry || f.Scheme == verify.SchemeTUF {
+		return false
+	}
+	p := f.PredicateType
+	return f.Kind == verify.KindAttestation &&
+		(p == "https://openvex.dev/ns" || strings.HasPrefix(p, "https://openvex.dev/ns/") || strings.HasPrefix(p, "https://openvex.dev/ns@") || strings.HasPrefix(p, "https://cyclonedx.org/"))
+}
+
+// maxVEX is how large a document of statements is read: 8 MiB. It is read again whenever it was forgotten.
+const maxVEX = 8 << 20
+
+// statements are what authorities say about the exploitability of vulnerabilities in an image. The one that the configuration names first is trusted most; those that were added at
+// run time follow. What cannot be read says nothing, with a warning.
+func (a *Admission) statements(ctx context.Context, t *trust, i store.Item, facts []verify.Fact) ([]vulns.Statement, error) {
+	var all []vulns.Statement
+	for _, f := range facts {
+		if !vexFact(f) {
+			continue
+		}
+		list, err := a.vex(ctx, f)
+		if store.CodeOf(err) == store.CodeUnavailable || ctx.Err() != nil {
+			return nil, err
+		}
+		if err != nil {
+			a.log.Warn("a VEX document cannot be read", "repository", i.Repository, "evidence", f.Evidence, "reason", err.Error())
+			continue
+		}
+		rank := slices.IndexFunc(t.authorities, func(au authority) bool { return au.Name == f.Authority })
+		if rank < 0 {
+			continue
+		}
+		for _, s := range list { // copies: the list is kept
+			s.Rank, s.Authority, s.Evidence = rank, f.Authority, f.Evidence
+			if s.Timestamp.IsZero() {
+				s.Timestamp = f.SignedAt
+			}
+			if len(s.Products) == 0 { // it is about what it is attested of
+				s.Products = []vulns.Product{{Digests: []store.Digest{i.Digest}}}
+			}
+			all = append(all, s)
+		}
+	}
+	return all, nil
+}
+
+// vex reads the statements of a document that was proven, from memory if it was read lately.
+func (a *Admission) vex(ctx context.Context, f verify.Fact) ([]vulns.Statement, error) {
+	if list, ok := a.spoken.get(f.Layer); ok {
+		return list, nil
+	}
+	b, err := a.local.ReadContent(ctx, f.Layer, maxVEX)
+	if err != nil {
+		return nil, err
+	}
+	st, err := verify.StatementIn(f.Scheme, b)
+	if err != nil {
+		return nil, err
+	}
+	if strings.HasPrefix(f.PredicateType, "https://cyclonedx.org/") && !mayAnalyse(st.Predicate) {
+		a.spoken.put(f.Layer, nil, 0)
+		return nil, nil // an SBOM as most are
+	}
+	list, err := vulns.ParseVEX("", st.Predicate)
+	if err == nil {
+		a.spoken.put(f.Layer, list, len(b))
+	}
+	return list, err
+}
+
+// mayAnalyse reports whether a CycloneDX document has vulnerabilities with an analysis: an SBOM in XML, or without, says nothing about them.
+func mayAnalyse(b []byte) bool {
+	var doc struct {
+		Vulnerabilities json.RawMessage `json:"vulnerabilities"`
+	}
+	return json.Unmarshal(b, &doc) == nil && len(doc.Vulnerabilities) > 2
+}
+
+// spoken remembers the statements of documents. Content never changes under its digest.
+type spoken struct {
+	mu    sync.Mutex
+	m     map[store.Digest][]vulns.Statement
+	bytes int // of the documents
+}
+
+const (
+	maxSpoken      = 1024
+	maxSpokenBytes = 16 << 20
+)
+
+func (s *spoken) get(d store.Digest) ([]vulns.Statement, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list, ok := s.m[d]
+	return list, ok
+}
+
+func (s *spoken) put(d store.Digest, list []vulns.Statement, size int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.m == nil || len(s.m) >= maxSpoken || s.bytes+size > maxSpokenBytes {
+		s.m, s.bytes = map[store.Digest][]vulns.Statement{}, 0
+	}
+	s.m[d] = list
+	s.bytes += size
+}
+
+// apply marks findings with the statement that decides about each, and lists what each authority says, the most trusted first. parents are the indexes that hold the image: a statement about
+// one is about what it holds.
+func applyVEX(i store.Item, parents []store.Digest, list []vulns.Finding, statements []vulns.Statement) [][]VEXInput {
+	said := make([][]VEXInput, len(list))
+	if len(statements) == 0 || len(list) == 0 {
+		return said
+	}
+	vulns.Suppress(i, parents, list, statements)
+	ranks := map[int][]vulns.Statement{}
+	for _, s := range statements {
+		ranks[s.Rank] = append(ranks[s.Rank], s)
+	}
+	order := make([]int, 0, len(ranks))
+	for rank := range ranks {
+		order = append(order, rank)
+	}
+	slices.Sort(order)
+	for _, rank := range order {
+		alone := slices.Clone(list)
+		for n := range alone {
+			alone[n].VEX = nil
+		}
+		vulns.Suppress(i, parents, alone, ranks[rank])
+		for n := range alone {
+			if v := alone[n].VEX; v != nil {
+				said[n] = append(said[n], vexInput(v))
+			}
+		}
+	}
+	return said
+}
+
+func vexInput(v *vulns.Applied) VEXInput {
+	in := VEXInput{Authority: v.Authority, Status: string(v.Status), Suppresses: v.Suppressed, Reason: clip(v.Justification, maxMessage), Evidence: v.Evidence}
+	if in.Reason == "" {
+		in.Reason = clip(v.Impact, maxMessage)
+	}
+	if !v.Timestamp.IsZero() {
+		in.At = v.Timestamp.UTC().Format("2006-01-02T15:04:05Z07:00")
+	}
+	return in
+}

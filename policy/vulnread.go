@@ -1,0 +1,316 @@
+package policy
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/assay-registry/assay/sbom"
+	"github.com/assay-registry/assay/sbom/index"
+	"github.com/assay-registry/assay/sbom/vulns"
+	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify"
+)
+
+// KnownFinding is a finding, with what each authority states about it.
+type KnownFinding struct {
+	vulns.Finding
+	Statements []VEXInput      `json:"statements,omitempty"` // the most trusted first
+	Locations  []sbom.Location `json:"locations,omitempty"`  // of the package, where they were asked for; at most 8
+}
+
+// Vulnerabilities is what is known of an image's, or one page of it. The counts are of all.
+type Vulnerabilities struct {
+	Repository store.Name       `json:"repository"`
+	Digest     store.Digest     `json:"digest"`
+	SBOM       index.Origin     `json:"sbom"`
+	Databases  []vulns.Database `json:"databases"`
+	Unmatched  string           `json:"unmatched,omitempty"` // why nothing was compared: a part of a sentence
+	Pending    int              `json:"pending,omitempty"`   // package versions that are not matched ahead yet: they were compared for this answer
+	Uncovered  []string         `json:"uncovered,omitempty"` // ecosystems of its packages that no database speaks of
+	Counts     vulns.Counts     `json:"counts"`
+	Findings   []KnownFinding   `json:"findings"` // the worst first
+	Next       string           `json:"next,omitempty"`
+}
+
+// AffectedImages is one page of the images that a vulnerability is in, of those that the caller could GET.
+type AffectedImages struct {
+	ID        string           `json:"id"`
+	Aliases   []string         `json:"aliases,omitempty"` // under which it was looked for, too
+	Databases []vulns.Database `json:"databases"`
+	Images    []AffectedImage  `json:"images"`
+	Pending   int              `json:"pending,omitempty"` // images or package versions that are not in the answer yet
+	Next      string           `json:"next,omitempty"`
+}
+
+// AffectedImage is one of them.
+type AffectedImage struct {
+	Repository store.Name     `json:"repository"`
+	Digest     store.Digest   `json:"digest"`
+	State      State          `json:"state"`
+	Findings   []KnownFinding `json:"findings"`
+}
+
+// maxLocations is how many places of a package are told.
+const maxLocations = 8
+
+// Vulnerabilities lists what is known of an image's vulnerabilities. after is Next of the page before. Errors: as for a GET of the image; CodeInvalid where a platform must be chosen, or
+// where the databases changed since the page before; CodeNotFound where nothing is indexed.
+func (a *Admission) Vulnerabilities(ctx context.Context, p Principal, r ImageRef, platform, after string, limit int, locations bool) (*Vulnerabilities, error) {
+	if err := a.mayExplain(p, r.Repository); err != nil {
+		return nil, err
+	}
+	a.refresh(ctx, r.Repository, r.Reference)
+	v := &Vulnerabilities{Findings: []KnownFinding{}, Databases: []vulns.Database{}}
+	var e *index.Entry
+	err := a.local.View(ctx, func(s store.Snapshot) (err error) {
+		if e, err = a.contents(s, p, r, platform); err != nil {
+			return err
+		}
+		v.Repository, v.Digest, v.SBOM = e.Image.Repository, e.Image.Digest, e.Origin
+		x, err := a.known(ctx, s, e.Image)
+		if err != nil {
+			return err
+		}
+		if v.Unmatched = x.unmatched; x.report == nil {
+			return nil
+		}
+		v.Databases, v.Pending, v.Uncovered, v.Counts = x.report.Databases, x.report.Pending, x.report.Uncovered, vulns.Count(x.report.Findings)
+		return v.page(x, after, bounded(limit))
+	})
+	if err == nil && locations && len(v.Findings) > 0 {
+		err = a.locate(ctx, e, v.Findings)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// page cuts one page out of all findings. A place is only good for the databases that it was made with.
+func (v *Vulnerabilities) page(x *assessment, after string, limit int) error {
+	from := 0
+	if after != "" {
+		generation, n, _ := strings.Cut(after, ".")
+		var err error
+		if from, err = strconv.Atoi(n); err != nil || from < 0 {
+			return store.Errorf(store.CodeInvalid, "after is what the page before has as next")
+		}
+		if generation != strconv.FormatUint(x.report.Generation, 10) {
+			return store.Errorf(store.CodeInvalid, "the databases changed since the page before; ask for the first page again")
+		}
+	}
+	all := x.report.Findings
+	for n := min(from, len(all)); n < len(all) && len(v.Findings) < limit; n++ {
+		v.Findings = append(v.Findings, KnownFinding{Finding: all[n], Statements: x.said[n]})
+	}
+	if next := from + limit; next < len(all) {
+		v.Next = strconv.FormatUint(x.report.Generation, 10) + "." + strconv.Itoa(next)
+	}
+	return nil
+}
+
+// known is what is known of an image's vulnerabilities in a snapshot.
+func (a *Admission) known(ctx context.Context, s store.Snapshot, i store.Item) (*assessment, error) {
+	t := a.trust.Load()
+	facts, err := a.spokenFacts(s, t, i, maxDepth)
+	if err != nil {
+		return nil, err
+	}
+	return a.assess(ctx, s.Records, t, i, facts, s.Parents(i.Repository, i.Digest))
+}
+
+// spokenFacts are the proven statements about exploitability that a manifest is judged by, its own and those of the admitted indexes above.
+func (a *Admission) spokenFacts(s store.Snapshot, t *trust, i store.Item, depth int) ([]verify.Fact, error) {
+	covering, now := t.covering(i.Repository), a.now()
+	var facts []verify.Fact
+	add := func(k *known) {
+		for _, f := range k.told(covering, now) {
+			if vexFact(f) {
+				facts = append(facts, f)
+			}
+		}
+	}
+	for evidence, b := range s.Facts(i.Repository, i.Digest) {
+		if !bytes.Contains(b, []byte("openvex.dev")) && !bytes.Contains(b, []byte("cyclonedx.org")) ||
+			s.Verdict(i.Repository, evidence).State != store.StateEvidence || t.revocation(i.Repository, evidence) != nil {
+			continue
+		}
+		k, err := decodeFacts(evidence, b)
+		if err != nil {
+			return nil, err
+		}
+		add(k)
+	}
+	for _, k := range a.borrowed(s, i.Repository, i.Digest) {
+		add(k)
+	}
+	for _, parent := range s.Parents(i.Repository, i.Digest) {
+		if depth > 0 && s.Verdict(i.Repository, parent).State == store.StateAdmitted {
+			above, err := a.spokenFacts(s, t, store.Item{Repository: i.Repository, Digest: parent}, depth-1)
+			if err != nil {
+				return nil, err
+			}
+			facts = append(facts, above...)
+		}
+	}
+	return facts, nil
+}
+
+// locate adds where packages are, from the document that the index was made of.
+func (a *Admission) locate(ctx context.Context, e *index.Entry, findings []KnownFinding) error {
+	inv, err := document(ctx, a.local, e.Origin)
+	if err != nil {
+		return err
+	}
+	places := map[string][]sbom.Location{}
+	for n := range inv.Packages {
+		p := &inv.Packages[n]
+		k := cmp.Or(p.PURL, p.Base()+"@"+p.Version)
+		for _, l := range p.Locations {
+			if len(places[k]) < maxLocations && !slices.Contains(places[k], l) {
+				places[k] = append(places[k], l)
+			}
+		}
+	}
+	for n := range findings {
+		findings[n].Locations = places[packageOf(&findings[n].Package)]
+	}
+	return nil
+}
+
+// AffectedImages finds the images that a vulnerability is in, of those that the caller could GET. id is a CVE's, an alias or an advisory's. Errors: CodeUnauthorized; CodeNotFound where no
+// installed database knows it; CodeInvalid.
+func (a *Admission) AffectedImages(ctx context.Context, p Principal, id string, repositories store.Globs, after string, limit int) (*AffectedImages, error) {
+	if err := a.mayAsk(p); err != nil {
+		return nil, err
+	}
+	if id == "" || len(id) > 128 {
+		return nil, store.Errorf(store.CodeInvalid, "a vulnerability has an id of 1 to 128 bytes, such as CVE-2021-44228")
+	}
+	out := &AffectedImages{ID: id, Images: []AffectedImage{}, Databases: []vulns.Database{}}
+	err := a.local.View(ctx, func(s store.Snapshot) error {
+		status, err := vulns.Status(s.Records)
+		if err != nil {
+			return err
+		}
+		out.Databases = append(out.Databases, status.Databases...)
+		page, err := vulns.Affected(s.Records, id, func(i store.Item) bool {
+			if len(repositories) > 0 && !repositories.Match(i.Repository) {
+				return false
+			}
+			rec, err := s.Manifest(i.Repository, i.Digest)
+			return err == nil && rec != nil && a.mayGet(s, p, i.Repository, rec)
+		}, after, bounded(limit))
+		if err != nil {
+			return err
+		}
+		out.Aliases, out.Next, out.Pending = page.IDs, page.Next, page.Pending
+		for _, one := range page.Images {
+			found, err := a.affected(ctx, s, &one, page.IDs)
+			if err != nil {
+				return err
+			}
+			out.Images = append(out.Images, *found)
+		}
+		return ctx.Err()
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// affected is one image with what a vulnerability, by any of its names, is in.
+func (a *Admission) affected(ctx context.Context, s store.Snapshot, one *vulns.AffectedImage, ids []string) (*AffectedImage, error) {
+	i := one.Image
+	rec, err := s.Manifest(i.Repository, i.Digest)
+	if err != nil {
+		return nil, err
+	}
+	t := a.trust.Load()
+	out := &AffectedImage{Repository: i.Repository, Digest: i.Digest, Findings: []KnownFinding{}}
+	if rec != nil {
+		out.State = standing(s, t, a.now(), i.Repository, rec)
+	}
+	report, err := vulns.Evaluate(s.Records, one.Packages)
+	if err != nil {
+		return nil, err
+	}
+	list := slices.DeleteFunc(report.Findings, func(f vulns.Finding) bool { return !named(&f, ids) })
+	facts, err := a.spokenFacts(s, t, i, maxDepth)
+	if err != nil {
+		return nil, err
+	}
+	statements, err := a.statements(ctx, t, i, facts)
+	if err != nil {
+		return nil, err
+	}
+	for n, said := range applyVEX(i, s.Parents(i.Repository, i.Digest), list, statements) {
+		out.Findings = append(out.Findings, KnownFinding{Finding: list[n], Statements: said})
+	}
+	return out, nil
+}
+
+// named reports whether a finding is known by one of some names.
+func named(f *vulns.Finding, ids []string) bool {
+	same := func(id string) bool {
+		return slices.ContainsFunc(ids, func(x string) bool { return strings.EqualFold(x, id) })
+	}
+	return same(f.ID) || slices.ContainsFunc(f.Aliases, same) || slices.ContainsFunc(f.Advisories, func(r vulns.Reference) bool { return same(r.ID) })
+}
+
+// Limits of what explanations tell: findings of which something is stated, and images of a tree.
+const (
+	maxExplained = 20
+	maxAssessed  = 16
+)
+
+// lines say for people what is known: how many findings there are, on what that rests, and what is stated of which by whom.
+func (x *assessment) lines() []string {
+	if x.report == nil {
+		return nil
+	}
+	counts, open := vulns.Count(x.report.Findings), []string{}
+	for _, class := range classes() {
+		if n := counts.BySeverity[class]; n > 0 {
+			open = append(open, strconv.Itoa(n)+" "+class)
+		}
+	}
+	text := "vulnerabilities: " + cmp.Or(strings.Join(open, ", "), "none")
+	if counts.Suppressed > 0 {
+		text += ", and " + strconv.Itoa(counts.Suppressed) + " that statements excuse"
+	}
+	lines := []string{text + "; the oldest database is of " + x.report.DBTime().UTC().Format("2006-01-02 15:04")}
+	for n := range x.report.Findings {
+		f := &x.report.Findings[n]
+		if f.VEX == nil {
+			continue
+		}
+		if len(lines) > maxExplained {
+			return append(lines, "... and more; assay vulns lists them")
+		}
+		line := f.ID + " in " + packageOf(&f.Package) + ": " + string(f.VEX.Status) + ", authority " + f.VEX.Authority
+		if why := cmp.Or(f.VEX.Justification, f.VEX.Impact); why != "" {
+			line += " (" + clip(why, maxMessage) + ")"
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// explainFindings are the lines about one image. What cannot be had is left out: assay vulns says why.
+func (a *Admission) explainFindings(ctx context.Context, s store.Snapshot, i store.Item, kind store.Kind) []string {
+	if kind != store.KindImage || a.o.Inventories == nil {
+		return nil
+	}
+	x, err := a.known(ctx, s, i)
+	if err != nil {
+		a.log.Warn("the vulnerabilities of an image cannot be read", "repository", i.Repository, "digest", i.Digest, "error", err)
+		return nil
+	}
+	return x.lines()
+}
