@@ -256,6 +256,11 @@ func newKey(t testing.TB) *key {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return keyOf(t, private)
+}
+
+func keyOf(t testing.TB, private *ecdsa.PrivateKey) *key {
+	t.Helper()
 	der, err := x509.MarshalPKIXPublicKey(private.Public())
 	if err != nil {
 		t.Fatal(err)
