@@ -1,9 +1,88 @@
 package vulns
 
-import "context"
+import (
+	"context"
+
+	"github.com/assay-registry/assay/store"
+)
 
 // Sweep looks at every package version.
 func (x *Matcher) Sweep(ctx context.Context) { x.sweep(ctx, 0) }
 
 // Space is where everything lies.
 const Space = space
+
+// Reevaluate evaluates every name of the installed databases again, as an import does that changes all of them, and answers how many names and package versions that were.
+func (x *Matcher) Reevaluate(ctx context.Context, database string) (names int, err error) {
+	d, err := x.load(ctx, database)
+	if err != nil {
+		return 0, err
+	}
+	info := Info{Name: database, Built: d.Built, Digest: "other"}
+	_, err = x.within(ctx, info, d.Kind, func(ctx context.Context, s *session) error {
+		s.now.Advisories = d.Advisories
+		return x.local.View(ctx, func(snap store.Snapshot) error {
+			for _, p := range snap.Space(space).Scan([]byte("n"), []byte("o"), maxScan) {
+				k, _, _ := entryIn(p.Key)
+				s.evaluate[k.nameKey] = true
+			}
+			names = len(s.evaluate)
+			return nil
+		})
+	})
+	return names, err
+}
+
+func (x *Matcher) load(ctx context.Context, database string) (d *Database, err error) {
+	err = x.local.View(ctx, func(s store.Snapshot) error {
+		d, err = decodeDatabase(database, s.Space(space).Get(databaseKey(database)))
+		return err
+	})
+	return d, err
+}
+
+// DecodeAll reads bytes as each kind of record.
+func DecodeAll(b []byte) {
+	_, _ = decodeState(b)
+	_, _ = decodeCursor(b)
+	_, _ = decodeDatabase("x", b)
+	_, _ = decodeKnown("x", b)
+	_, _ = decodeMatches(b)
+	_, _ = decodeNames(b)
+	_, _, _ = decodeSought(nameKey{"npm", "x"}, b)
+	_, _ = decodeDelivery(b)
+	_, _, _ = decodeEPSS(b, 7)
+	_, _ = decodeKEV(2024, b)
+	_, _, _ = decodeCell(b)
+	_, _ = visible(b, 3)
+	_, _, _ = entryIn(b)
+	_ = eachItem(b, func(packed []byte) {
+		r := reader{b: packed}
+		decodeItem(&r)
+	})
+	if len(b) > 1 {
+		_, _, _ = linkIn(b)
+	}
+}
+
+// RoundTrip compiles an advisory, and reports whether its records are read as they were written.
+func RoundTrip(a *Advisory, raw []byte) bool {
+	k, items := compile(a, raw)
+	b := k.encode()
+	again, err := decodeKnown(k.id, b)
+	if err != nil || string(again.encode()) != string(b) || again.sum() != k.sum() {
+		return false
+	}
+	for _, i := range items {
+		w := writer{}
+		i.encode(&w)
+		r := reader{b: w.b}
+		j := decodeItem(&r)
+		again := writer{}
+		j.encode(&again)
+		if !r.done() || string(again.b) != string(w.b) {
+			return false
+		}
+	}
+	return true
+}

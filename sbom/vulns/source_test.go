@@ -59,6 +59,26 @@ func archive(t testing.TB, files map[string]string) []byte {
 	return b.Bytes()
 }
 
+// lying makes a zip file whose directory promises members of such sizes.
+func lying(t testing.TB, sizes ...uint64) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for n, size := range sizes {
+		f, err := z.CreateRaw(&zip.FileHeader{Name: fmt.Sprintf("%d.json", n), Method: zip.Deflate, UncompressedSize64: size, CompressedSize64: 2})
+		if err == nil {
+			_, err = f.Write([]byte{3, 0})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
 // drain reads a source to its end.
 func drain(s vulns.Source) (ids []string, err error) {
 	for {
@@ -132,25 +152,26 @@ func TestSourcesAreRefused(t *testing.T) {
 		file []byte
 		says string
 	}{
-		"a truncated zip":                {whole[:len(whole)-10], "damaged or truncated"},
-		"a damaged member":               {flipped, "fetch file again"},
-		"truncated gzip":                 {packed[:len(packed)-20], "ends too soon or is damaged"},
-		"truncated zstd":                 {zstandard(t, strings.Repeat(one+"\n", 1000))[:40], ""},
-		"a record without its end":       {[]byte(one + "\n" + two[:20]), "is not complete"},
-		"a list without its end":         {[]byte("[" + one + ","), "ends within its list"},
-		"a list without a comma":         {[]byte("[" + one + two + "]"), "comma"},
-		"something after a list":         {[]byte("[" + one + "] " + two), "after its list"},
-		"no JSON":                        {[]byte("hello"), "no JSON object"},
-		"a record that is too deep":      {[]byte(`{"id":"A-1","x":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}`), "nested too deeply"},
-		"a key twice":                    {[]byte(`{"id":"A-1","id":"A-2"}`), "OSV's schema"},
-		"an id that is none":             {[]byte(`{"id":"A 1"}`), "has no id"},
-		"a withdrawal without time":      {[]byte(`{"id":"A-1","withdrawn":"yes"}`), "withdrawn"},
-		"a bomb of gzip":                 {gzipped(t, `{"id":"A-1","summary":"`+strings.Repeat("a", 70<<20)+`"}`), ""},
-		"a bomb in a zip":                {archive(t, map[string]string{"a.json": strings.Repeat(" ", 33<<20)}), "unpacks to more"},
-		"many members that unpack a lot": {archive(t, map[string]string{"a.json": strings.Repeat(" ", 30<<20), "b.json": strings.Repeat(" ", 30<<20), "c.json": strings.Repeat(" ", 30<<20)}), "unpacks to more"},
-		"too many aliases":               {fmt.Appendf(nil, `{"id":"A-1","aliases":["x"%s]}`, strings.Repeat(`,"x"`, 8192)), "8193 aliases"},
-		"too many ranges":                {fmt.Appendf(nil, `{"id":"A-1","affected":[{"package":{"ecosystem":"npm","name":"x"},"ranges":[{"type":"SEMVER","events":[]}%s]}]}`, strings.Repeat(`,{"type":"SEMVER","events":[]}`, 4096)), "4097 ranges"},
-		"a long version":                 {fmt.Appendf(nil, `{"id":"A-1","affected":[{"package":{"ecosystem":"npm","name":"x"},"versions":[%q]}]}`, strings.Repeat("1", 2000)), "more than 1024 characters"},
+		"a truncated zip":                      {whole[:len(whole)-10], "damaged or truncated"},
+		"a damaged member":                     {flipped, "fetch file again"},
+		"truncated gzip":                       {packed[:len(packed)-20], "ends too soon or is damaged"},
+		"truncated zstd":                       {zstandard(t, strings.Repeat(one+"\n", 1000))[:40], ""},
+		"a record without its end":             {[]byte(one + "\n" + two[:20]), "is not complete"},
+		"a list without its end":               {[]byte("[" + one + ","), "ends within its list"},
+		"a list without a comma":               {[]byte("[" + one + two + "]"), "comma"},
+		"something after a list":               {[]byte("[" + one + "] " + two), "after its list"},
+		"no JSON":                              {[]byte("hello"), "no JSON object"},
+		"a record that is too deep":            {[]byte(`{"id":"A-1","x":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}`), "nested too deeply"},
+		"a key twice":                          {[]byte(`{"id":"A-1","id":"A-2"}`), "OSV's schema"},
+		"an id that is none":                   {[]byte(`{"id":"A 1"}`), "has no id"},
+		"a withdrawal without time":            {[]byte(`{"id":"A-1","withdrawn":"yes"}`), "withdrawn"},
+		"a bomb of gzip":                       {gzipped(t, `{"id":"A-1","summary":"`+strings.Repeat("a", 70<<20)+`"}`), ""},
+		"a bomb in a zip":                      {lying(t, 33<<20), "unpacks to more"},
+		"many members that unpack a lot":       {lying(t, 30<<20, 30<<20, 30<<20), "unpacks to more"},
+		"a member that is longer than it says": {lying(t, 1), "damaged"},
+		"too many aliases":                     {fmt.Appendf(nil, `{"id":"A-1","aliases":["x"%s]}`, strings.Repeat(`,"x"`, 8192)), "8193 aliases"},
+		"too many ranges":                      {fmt.Appendf(nil, `{"id":"A-1","affected":[{"package":{"ecosystem":"npm","name":"x"},"ranges":[{"type":"SEMVER","events":[]}%s]}]}`, strings.Repeat(`,{"type":"SEMVER","events":[]}`, 4096)), "4097 ranges"},
+		"a long version":                       {fmt.Appendf(nil, `{"id":"A-1","affected":[{"package":{"ecosystem":"npm","name":"x"},"versions":[%q]}]}`, strings.Repeat("1", 2000)), "more than 1024 characters"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := vulns.Open("file", bytes.NewReader(c.file), int64(len(c.file)))
