@@ -310,24 +310,44 @@ func (a *Admission) reassess(ctx context.Context, items []store.Item) error {
 
 // reopen queues what was refused for want of a report or for the age of a database: another one is there now, and what it finds there may be nothing, as before.
 func (a *Admission) reopen(ctx context.Context) error {
-	waiting := func(i store.Item, v store.Verdict) bool {
-		return v.State == store.StateQuarantined && a.trust.Load().engine.Traits(i.Repository).Vulnerabilities
-	}
-	return a.eachManifest(ctx, waiting, func(ctx context.Context, items []store.Item) error {
-		return inParts(items, drained, func(items []store.Item) error {
-			return a.local.Update(ctx, func(tx *store.Txn) error {
-				for _, i := range items {
-					rec, err := tx.Manifest(i.Repository, i.Digest)
-					if err != nil || rec == nil || rec.State != store.StateQuarantined {
-						continue
-					}
-					if det, err := rec.Detail(); err == nil && (det.Code == "vuln.missing" || det.Code == "vuln.db_too_old") {
-						tx.Queue(i)
-						tx.AfterCommit(func() { wake(a.wakeReview) })
-					}
+	engine := a.trust.Load().engine
+	var after *store.Item
+	for ctx.Err() == nil {
+		var page, waiting []store.Item
+		if err := a.local.View(ctx, func(s store.Snapshot) error {
+			page, waiting = s.ManifestPage(after, batch), nil
+			for _, i := range page {
+				if s.Verdict(i.Repository, i.Digest).State == store.StateQuarantined && engine.Traits(i.Repository).Vulnerabilities {
+					waiting = append(waiting, i)
 				}
-				return nil
-			})
-		})
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+		if err := inParts(waiting, drained, func(items []store.Item) error { return a.reopenPart(ctx, items) }); err != nil {
+			return err
+		}
+		if len(page) < batch {
+			return nil
+		}
+		after = &page[len(page)-1]
+	}
+	return ctx.Err()
+}
+
+func (a *Admission) reopenPart(ctx context.Context, items []store.Item) error {
+	return a.local.Update(ctx, func(tx *store.Txn) error {
+		for _, i := range items {
+			rec, err := tx.Manifest(i.Repository, i.Digest)
+			if err != nil || rec == nil || rec.State != store.StateQuarantined {
+				continue
+			}
+			if det, err := rec.Detail(); err == nil && (det.Code == "vuln.missing" || det.Code == "vuln.db_too_old") {
+				tx.Queue(i)
+				tx.AfterCommit(func() { wake(a.wakeReview) })
+			}
+		}
+		return nil
 	})
 }
