@@ -27,12 +27,13 @@ import (
 // startLimit is how long the server may take to listen, after whatever ended the one before (E1).
 const startLimit = 2 * time.Second
 
-// crashConfig: one person who does everything but administer, one who only pulls.
+// crashConfig: one person who does everything but administer, one who only pulls, one who administers.
 const crashConfig = `
 auth: {htpasswd: users.htpasswd}
 grants:
   - {who: release, repositories: ["acme/**"], roles: [pull, push, sign, delete]}
   - {who: reader, repositories: ["acme/**"], roles: [pull]}
+  - {who: root, repositories: ["**"], roles: [admin]}
 authorities:
   - {name: release, kind: key, key: release.pub, repositories: ["acme/**"]}
 policies:
@@ -70,7 +71,7 @@ func newSite(t *testing.T, program string) *site {
 		t.Fatal(err)
 	}
 	files := map[string][]byte{"assay.yaml": []byte(crashConfig), "release.pub": pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})}
-	for _, name := range []string{"release", "reader"} {
+	for _, name := range []string{"release", "reader", "root"} {
 		hash, err := bcrypt.GenerateFromPassword([]byte(name+"-secret"), bcrypt.MinCost)
 		if err != nil {
 			t.Fatal(err)

@@ -8,7 +8,7 @@ func TestDurability(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		test func(*testing.T, string)
-	}{{"E1_Kill9", testKill}, {"E5_FullDisk", testFullDisk}, {"E11_TwoServers", testTwoServers}, {"E12_Drain", testDrain}} {
+	}{{"E1_Kill9", testKill}, {"E5_FullDisk", testFullDisk}, {"E9_Backup", testBackup}, {"E11_TwoServers", testTwoServers}, {"E12_Drain", testDrain}} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, program) })
 	}
 }
