@@ -223,8 +223,7 @@ func (a *known) vulnerabilities() [][]string {
 func grouped(all []said) [][]said {
 	parent := make([]int, len(all))
 	owner := map[string]int{}
-	var root func(int) int
-	root = func(n int) int {
+	root := func(n int) int {
 		for parent[n] != n {
 			n = parent[n]
 		}

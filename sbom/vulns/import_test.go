@@ -317,6 +317,52 @@ func TestReadersSeeOneDatabase(t *testing.T) {
 	k.check()
 }
 
+// Of two processes that import at once, the one that began first is told so; nothing of what it wrote is seen.
+func TestTwoProcessesImport(t *testing.T) {
+	kv := mem.NewKV()
+	k := newKit(t, kv)
+	estate(k)
+	k.load("osv", lodash)
+	second := newKit(t, kv)
+	second.built = k.built
+	slow := &meanwhile{Source: zipped(t, leftPad, unheld), run: func() { second.load("osv", lodash, unheld) }}
+	_, err := k.x.Import(k.ctx, vulns.Info{Name: "osv", Built: k.built.Add(2 * 24 * time.Hour), MayShrink: true}, slow)
+	if store.CodeOf(err) != store.CodeConflict {
+		t.Error(err)
+	}
+	same(t, "findings", k.dump(), []string{"acme/a GHSA-lodash high affected [4.17.12]"})
+	k.check()
+	same(t, "records of the journal", k.journal(), 0)
+}
+
+// meanwhile runs something between the first record and the second.
+type meanwhile struct {
+	vulns.Source
+	n   int
+	run func()
+}
+
+func (m *meanwhile) Next() (vulns.Entry, error) {
+	if m.n++; m.n == 2 {
+		m.run()
+	}
+	return m.Source.Next()
+}
+
+// A record that several zips hold counts once, as it was changed last, wherever it stands.
+func TestRecordTwice(t *testing.T) {
+	newer := strings.Replace(strings.Replace(lodash, "4.17.12", "4.17.21", 1), "2026-01-02T03", "2026-01-02T04", 1)
+	for _, order := range [][]string{{lodash, newer, lodash}, {newer, lodash}} {
+		k := newKit(t, mem.NewKV())
+		estate(k)
+		for range 2 {
+			k.load("osv", order...)
+			same(t, "findings", k.dump(), []string{"acme/a GHSA-lodash high affected [4.17.21]", "acme/b GHSA-lodash high affected [4.17.21]"})
+			k.check()
+		}
+	}
+}
+
 func TestTheSameDatabaseIsNotRead(t *testing.T) {
 	k := newKit(t, mem.NewKV())
 	estate(k)

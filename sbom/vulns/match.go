@@ -194,11 +194,16 @@ func (r reading) named(k nameKey) (*prepared, error) {
 // parse makes an installed version ready. What has no digit where there must be one is no version, though some rules would order it.
 func (p *prepared) parse(version string) (index.ReadyVersion, bool) {
 	text := strings.TrimPrefix(strings.TrimPrefix(version, "v"), "V")
-	if p.strict && (text == "" || text[0] < '0' || text[0] > '9') || !strings.ContainsAny(version, "0123456789") || strings.Contains(version, "${") {
+	if p.strict && (text == "" || text[0] < '0' || text[0] > '9' || commit(text)) || !strings.ContainsAny(version, "0123456789") || strings.Contains(version, "${") {
 		return index.ReadyVersion{}, false
 	}
 	v, err := index.ParseVersion(p.order, version)
 	return v, err == nil
+}
+
+// commit reports whether a version is the sum of a commit, which some would read as a number with a tail.
+func commit(s string) bool {
+	return len(s) == 40 && strings.Trim(s, "0123456789abcdefABCDEF") == ""
 }
 
 // match finds what concerns a version.

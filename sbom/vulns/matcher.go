@@ -51,13 +51,13 @@ func (x *Matcher) Run(ctx context.Context) {
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
 	epoch, idle, swept := uint64(0), idleEvery, uint32(0)
-	for first := true; ; first = false {
-		now, _ := x.local.Epoch()
-		if first || now != epoch || idle >= idleEvery {
+	for n := 1; ; n++ {
+		if now, _ := x.local.Epoch(); now != epoch || idle >= idleEvery {
 			epoch, idle = now, 0
-			if err := x.step(ctx, first); err != nil && ctx.Err() == nil {
-				x.log.Error("vulnerabilities of new packages could not be looked up; it is tried again", "error", err)
-				epoch, idle = 0, idleEvery-retryAfter
+			if err := x.step(ctx, n == 1); err != nil && ctx.Err() == nil {
+				x.log.Error("vulnerabilities of new packages could not be looked up, or told; it is tried again", "error", err)
+				epoch, _ = x.local.Epoch() // else what failed would be tried at once
+				idle = idleEvery - retryAfter
 			}
 		}
 		select {
@@ -66,9 +66,10 @@ func (x *Matcher) Run(ctx context.Context) {
 		case <-x.wake:
 			idle = idleEvery
 		case <-ticker.C:
-			if idle += lookEvery; idle == idleEvery {
-				swept = x.sweep(ctx, swept)
-			}
+			idle += lookEvery
+		}
+		if n%sweepEvery == 0 {
+			swept = x.sweep(ctx, swept)
 		}
 	}
 }
@@ -161,8 +162,11 @@ func (e *evaluator) first(v *index.PackageVersion, writes map[string][]byte) err
 	return nil
 }
 
-// sweepBatch is how many package versions one call of sweep looks at.
-const sweepBatch = 2048
+// sweepBatch is how many package versions one call of sweep looks at, and sweepEvery after how many looks of Run there is one.
+const (
+	sweepBatch = 2048
+	sweepEvery = 120
+)
 
 // sweep takes away what is kept for package versions that no image has any more, a batch after the given one, and answers where to go on.
 func (x *Matcher) sweep(ctx context.Context, after uint32) uint32 {

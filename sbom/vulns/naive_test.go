@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
@@ -77,83 +78,95 @@ func (n *naive) affects(order, version string) bool {
 	return hit
 }
 
+type naiveKind struct {
+	ecosystem, order, purl string
+	version                func(*rand.Rand) string
+}
+
+var naiveKinds = []naiveKind{
+	{"npm", "npm", "pkg:npm/p%d@%s", func(r *rand.Rand) string {
+		return fmt.Sprintf("%d.%d.0%s", r.IntN(3), r.IntN(4), []string{"", "", "-rc.1"}[r.IntN(3)])
+	}},
+	{"PyPI", "PyPI", "pkg:pypi/p%d@%s", func(r *rand.Rand) string {
+		return fmt.Sprintf("%d.%d%s", r.IntN(3), r.IntN(4), []string{"", "rc1", ".post1"}[r.IntN(3)])
+	}},
+	{"Debian:12", "Debian", "pkg:deb/debian/p%d@%s?distro=debian-12", func(r *rand.Rand) string {
+		return fmt.Sprintf("%d.%d-%d%s", r.IntN(3), r.IntN(3), 1+r.IntN(2), []string{"", "~bpo1", "+deb12u1"}[r.IntN(3)])
+	}},
+	{"Rocky Linux:9", "Red Hat", "pkg:rpm/rocky/p%d@%s?distro=rocky-9.3", func(r *rand.Rand) string { return fmt.Sprintf("%d.%d-%d.el9", r.IntN(3), r.IntN(3), r.IntN(3)) }},
+}
+
+const naiveImages, naiveNames = 8, 6
+
+// installed is a package of an image.
+type installed struct{ purl, name, version string }
+
+// estate puts random images, matched now or later.
+func (n naiveKind) estate(k *kit, rnd *rand.Rand) map[string][]installed {
+	images := map[string][]installed{}
+	for i := range naiveImages {
+		var urls []string
+		repo := fmt.Sprintf("r%d", i)
+		for range 1 + rnd.IntN(5) {
+			p, version := rnd.IntN(naiveNames), n.version(rnd)
+			one := installed{fmt.Sprintf(n.purl, p, strings.ReplaceAll(version, "+", "%2B")), fmt.Sprintf("p%d", p), version}
+			if !slices.Contains(images[repo], one) {
+				images[repo], urls = append(images[repo], one), append(urls, one.purl)
+			}
+		}
+		k.put(image(repo, i), sbom.Distro{}, urls...)
+		if rnd.IntN(2) == 0 {
+			k.match()
+		}
+	}
+	return images
+}
+
+// database makes random advisories.
+func (n naiveKind) database(rnd *rand.Rand) (list []naive) {
+	for i := range 10 {
+		a := naive{id: fmt.Sprintf("ADV-%d", i), ecosystem: n.ecosystem, name: fmt.Sprintf("p%d", rnd.IntN(naiveNames)), withdrawn: rnd.IntN(8) == 0}
+		if rnd.IntN(5) > 0 {
+			a.events = []vulns.Event{{Kind: "introduced", Version: "0"}}
+			seen := map[string]bool{}
+			for e := range rnd.IntN(4) {
+				if v := n.version(rnd); !seen[v] {
+					seen[v] = true
+					a.events = append(a.events, vulns.Event{Kind: []string{"fixed", "introduced", "last_affected", "limit"}[(e+rnd.IntN(3))%4], Version: v})
+				}
+			}
+			rnd.Shuffle(len(a.events), func(i, j int) { a.events[i], a.events[j] = a.events[j], a.events[i] })
+		}
+		for range rnd.IntN(3) {
+			a.versions = append(a.versions, n.version(rnd))
+		}
+		if len(a.events)+len(a.versions) > 0 {
+			list = append(list, a)
+		}
+	}
+	rnd.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+	return list
+}
+
 // TestNaive compares random estates and databases, through several imports, with the evaluation of each record for each package.
 func TestNaive(t *testing.T) {
 	rounds := 60
 	if testing.Short() {
 		rounds = 5
 	}
-	kinds := []struct {
-		ecosystem, order, purl string
-		version                func(*rand.Rand) string
-	}{
-		{"npm", "npm", "pkg:npm/p%d@%s", func(r *rand.Rand) string {
-			return fmt.Sprintf("%d.%d.0%s", r.IntN(3), r.IntN(4), []string{"", "", "-rc.1"}[r.IntN(3)])
-		}},
-		{"PyPI", "PyPI", "pkg:pypi/p%d@%s", func(r *rand.Rand) string {
-			return fmt.Sprintf("%d.%d%s", r.IntN(3), r.IntN(4), []string{"", "rc1", ".post1"}[r.IntN(3)])
-		}},
-		{"Debian:12", "Debian", "pkg:deb/debian/p%d@%s?distro=debian-12", func(r *rand.Rand) string {
-			return fmt.Sprintf("%d.%d-%d%s", r.IntN(3), r.IntN(3), 1+r.IntN(2), []string{"", "~bpo1", "+deb12u1"}[r.IntN(3)])
-		}},
-		{"Rocky Linux:9", "Red Hat", "pkg:rpm/rocky/p%d@%s?distro=rocky-9.3", func(r *rand.Rand) string { return fmt.Sprintf("%d.%d-%d.el9", r.IntN(3), r.IntN(3), r.IntN(3)) }},
-	}
 	for round := range rounds {
 		rnd := rand.New(rand.NewPCG(uint64(round), 7))
-		k := newKit(t, mem.NewKV())
-		kind := kinds[round%len(kinds)]
-		type installed struct{ purl, name, version string }
-		var all []installed
-		images := map[string][]installed{}
-		for n := range 8 {
-			var urls []string
-			repo := fmt.Sprintf("r%d", n)
-			for range 1 + rnd.IntN(5) {
-				p := rnd.IntN(6)
-				version := kind.version(rnd)
-				i := installed{fmt.Sprintf(kind.purl, p, strings.ReplaceAll(version, "+", "%2B")), fmt.Sprintf("p%d", p), version}
-				if slices.Contains(images[repo], i) {
-					continue
-				}
-				all, images[repo] = append(all, i), append(images[repo], i)
-				urls = append(urls, i.purl)
-			}
-			k.put(image(repo, n), sbom.Distro{}, urls...)
-			if rnd.IntN(2) == 0 {
-				k.match()
-			}
-		}
+		k, kind := newKit(t, mem.NewKV()), naiveKinds[round%len(naiveKinds)]
+		images := kind.estate(k, rnd)
 		for range 3 {
-			var list []naive
-			for n := range 10 {
-				a := naive{id: fmt.Sprintf("ADV-%d", n), ecosystem: kind.ecosystem, name: fmt.Sprintf("p%d", rnd.IntN(6)), withdrawn: rnd.IntN(8) == 0}
-				if rnd.IntN(5) > 0 {
-					a.events = []vulns.Event{{Kind: "introduced", Version: "0"}}
-					seen := map[string]bool{}
-					for e := range rnd.IntN(4) {
-						v := kind.version(rnd)
-						if seen[v] {
-							continue
-						}
-						seen[v] = true
-						a.events = append(a.events, vulns.Event{Kind: []string{"fixed", "introduced", "last_affected", "limit"}[(e+rnd.IntN(3))%4], Version: v})
-					}
-					rnd.Shuffle(len(a.events), func(i, j int) { a.events[i], a.events[j] = a.events[j], a.events[i] })
-				}
-				for range rnd.IntN(3) {
-					a.versions = append(a.versions, kind.version(rnd))
-				}
-				if len(a.events)+len(a.versions) > 0 {
-					list = append(list, a)
-				}
-			}
-			rnd.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+			list := kind.database(rnd)
 			var records []string
 			for i := range list {
 				records = append(records, list[i].json())
 			}
-			k.load("osv", records...)
-			for n := range 8 {
+			before := k.states(naiveImages)
+			d := k.load("osv", records...)
+			for n := range naiveImages {
 				repo := fmt.Sprintf("r%d", n)
 				var have, want []string
 				for _, f := range k.report(image(repo, n)).Findings {
@@ -172,10 +185,41 @@ func TestNaive(t *testing.T) {
 					t.Fatalf("round %d, %s:\nhave %v\nwant %v\nof %v", round, repo, have, want, records)
 				}
 			}
-			if rnd.IntN(2) == 0 {
-				k.match()
-			}
+			k.exact(d, before, k.states(naiveImages))
+			k.match()
 			k.check()
+		}
+	}
+}
+
+// states lists the findings of each image whose packages are all matched.
+func (k *kit) states(images int) map[string]string {
+	out := map[string]string{}
+	for n := range images {
+		repo := fmt.Sprintf("r%d", n)
+		r := k.report(image(repo, n))
+		if r.Pending > 0 {
+			continue
+		}
+		for i := range r.Findings {
+			r.Findings[i].Modified = time.Time{}
+		}
+		b, err := json.Marshal(r.Findings)
+		if err != nil {
+			k.Fatal(err)
+		}
+		out[repo] = string(b)
+	}
+	return out
+}
+
+// exact checks that a delta names the images whose findings differ, and no others.
+func (k *kit) exact(d vulns.Delta, before, after map[string]string) {
+	k.Helper()
+	told := k.images(d)
+	for repo, was := range before {
+		if differs := was != after[repo]; differs != slices.Contains(told, repo) {
+			k.Fatalf("%s differs: %v; the delta names %v\n%s\n%s", repo, differs, told, was, after[repo])
 		}
 	}
 }

@@ -268,14 +268,15 @@ func (s *stream) object(at string) error {
 	s.buf = s.buf[:0]
 	depth, quoted, escaped := 0, false, false
 	for {
-		part, err := s.r.Peek(1)
+		_, err := s.r.Peek(1)
 		if errors.Is(err, io.EOF) { // which must not look like the end of the source
 			err = io.ErrUnexpectedEOF
 		}
 		if err != nil {
 			return store.Errorf(store.CodeInvalid, "%s is not complete; fetch %s again: %w", at, s.name, err)
 		}
-		if part, err = s.r.Peek(s.r.Buffered()); err != nil {
+		part, err := s.r.Peek(s.r.Buffered())
+		if err != nil {
 			return err
 		}
 		for i, c := range part {
