@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/assay-registry/assay/store"
@@ -129,7 +130,7 @@ func (a *Admission) SignedBy(ctx context.Context, repo store.Name, d store.Diges
 				return nil
 			}
 		}
-		return store.Errorf(store.CodeDenied, "%s@%s has no signature that counts, by any of policy_authorities; sign it: assay sign --key FILE HOST/%s@%s", repo, short(d), repo, d)
+		return store.Errorf(store.CodeDenied, "%s@%s has no signature that counts, by %s; sign it: assay sign --key FILE HOST/%s@%s", repo, short(d), strings.Join(names, " or "), repo, d)
 	})
 	return authority, err
 }

@@ -75,6 +75,8 @@ func (c *call) administer(routeErr error) error {
 		return c.policies()
 	case EndpointSchema, EndpointCode:
 		return c.explained()
+	case EndpointVulnDBs, EndpointVulnDB:
+		return c.databases(c.h.options.Databases)
 	}
 	if c.route.Endpoint == EndpointVerify && c.r.Method == http.MethodPost {
 		return c.verifyImages()

@@ -78,6 +78,8 @@ const (
 	EndpointSBOMDrift    Endpoint = "sbom_drift"    // /api/v1/sbom/drift
 	EndpointReport       Endpoint = "report"        // /api/v1/report
 	EndpointVulns        Endpoint = "vulns"         // /api/v1/vulns
+	EndpointVulnDBs      Endpoint = "vulndbs"       // /api/v1/vulndb
+	EndpointVulnDB       Endpoint = "vulndb"        // /api/v1/vulndb/<name>
 
 	EndpointK8sEnforce    Endpoint = "k8s_enforce"    // /k8s/v1/validate/enforce
 	EndpointK8sWarn       Endpoint = "k8s_warn"       // /k8s/v1/validate/warn
@@ -152,6 +154,8 @@ var methods = map[Endpoint]string{
 	EndpointSBOMDrift:    "GET",
 	EndpointReport:       "GET",
 	EndpointVulns:        "GET",
+	EndpointVulnDBs:      "GET",
+	EndpointVulnDB:       "PUT, DELETE",
 
 	EndpointK8sEnforce:    "POST",
 	EndpointK8sWarn:       "POST",
@@ -207,6 +211,7 @@ var fixed = map[string]Endpoint{
 	"/api/v1/sbom/drift":    EndpointSBOMDrift,
 	"/api/v1/report":        EndpointReport,
 	"/api/v1/vulns":         EndpointVulns,
+	"/api/v1/vulndb":        EndpointVulnDBs,
 
 	"/k8s/v1/validate/enforce":    EndpointK8sEnforce,
 	"/k8s/v1/validate/warn":       EndpointK8sWarn,
@@ -264,6 +269,8 @@ func (r Route) Path() string {
 		return "/api/v1/waivers/" + r.Arg
 	case EndpointRevokeWaiver:
 		return "/api/v1/waivers/" + r.Arg + "/revoke"
+	case EndpointVulnDB:
+		return "/api/v1/vulndb/" + r.Arg
 	case EndpointSchema:
 		return "/api/v1/schema/" + r.Arg
 	case EndpointCode:
@@ -285,7 +292,7 @@ func (r Route) api() bool {
 		EndpointTrustRevocations, EndpointTrustStatus, EndpointTrustUpdate, EndpointTrustImport, EndpointWaivers, EndpointWaiver, EndpointRevokeWaiver,
 		EndpointDecisions, EndpointDecisionsExport, EndpointDecisionsCheckpoint, EndpointDecisionsVerify, EndpointAuditCheckpoint, EndpointAuditVerify,
 		EndpointSBOMQuery, EndpointSBOMPackages, EndpointSBOMWhy, EndpointSBOMDiff, EndpointSBOMDrift, EndpointPolicies, EndpointPolicyStage, EndpointPolicyReplay, EndpointPolicyActivate, EndpointPolicyRollback, EndpointPolicyHistory,
-		EndpointSchema, EndpointCode, EndpointReport, EndpointVulns:
+		EndpointSchema, EndpointCode, EndpointReport, EndpointVulns, EndpointVulnDBs, EndpointVulnDB:
 		return true
 	}
 	return false
@@ -441,6 +448,8 @@ func parseAPI(rest string) (Route, error) {
 		r.Endpoint = EndpointSchema
 	case "codes":
 		r.Endpoint = EndpointCode
+	case "vulndb":
+		r.Endpoint = EndpointVulnDB
 	case "waivers":
 		r.Endpoint = EndpointWaiver
 		if id, ok := strings.CutSuffix(arg, "/revoke"); ok {

@@ -53,6 +53,8 @@ func TestParseRoute(t *testing.T) {
 		{"GET", "/api/v1/sbom/drift", Route{Endpoint: EndpointSBOMDrift}},
 		{"GET", "/api/v1/report", Route{Endpoint: EndpointReport}},
 		{"GET", "/api/v1/vulns", Route{Endpoint: EndpointVulns}},
+		{"GET", "/api/v1/vulndb", Route{Endpoint: EndpointVulnDBs}},
+		{"PUT", "/api/v1/vulndb/main", Route{Endpoint: EndpointVulnDB, Arg: "main"}},
 		{"POST", "/k8s/v1/validate/enforce", Route{Endpoint: EndpointK8sEnforce}},
 		{"POST", "/k8s/v1/validate/warn", Route{Endpoint: EndpointK8sWarn}},
 		{"POST", "/k8s/v1/validate/audit", Route{Endpoint: EndpointK8sAudit}},

@@ -50,6 +50,7 @@ type Options struct {
 	Contents  Contents                                // nil: what images contain is not indexed
 	Report    Report                                  // nil: none are made
 	Findings  Findings                                // nil: no vulnerabilities are known
+	Databases Databases                               // nil: there are none of vulnerabilities
 	Waivers   Waivers                                 // nil: none are taken
 	Decisions Decisions                               // nil: no decision log is kept
 	Recorder  policy.LogRecorder                      // nil: refusals are not recorded

@@ -50,7 +50,7 @@ func (w *grypeWriter) packages(ctx context.Context, row grypeVulnerability, a *o
 			return err
 		}
 		for _, cve := range b.CVEs {
-			a.Aliases = append(a.Aliases, clipped(cve, 200))
+			a.Aliases = append(a.Aliases, clipped(cve, 120))
 		}
 		if b.elsewhere() {
 			w.tables.report.LeftOut["about another platform"]++

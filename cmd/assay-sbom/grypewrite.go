@@ -136,8 +136,8 @@ func (w *grypeWriter) write(ctx context.Context, rows []grypeVulnerability) erro
 
 // id is the name of an advisory, made unique: many providers speak of one CVE, each about its own packages. OSV's own exports put the source in front in the same way.
 func (w *grypeWriter) id(v grypeVulnerability) string {
-	id := clipped(v.name, 200)
-	prefix := strings.ToUpper(clipped(v.provider, 60)) + "-"
+	id := clipped(v.name, 96)
+	prefix := strings.ToUpper(clipped(v.provider, 24)) + "-"
 	if strings.HasPrefix(id, "CVE-") && v.provider != "nvd" || w.seen[id] {
 		id = prefix + id
 	}
@@ -166,7 +166,7 @@ func (a *osvAdvisory) describe(v grypeVulnerability, b *vulnerabilityBlob) {
 		a.Summary = clipped(first, 300)
 	}
 	for _, alias := range b.Aliases {
-		a.Aliases = append(a.Aliases, clipped(alias, 200))
+		a.Aliases = append(a.Aliases, clipped(alias, 120))
 	}
 	for _, r := range b.References {
 		if len(a.References) < 3 && len(r.URL) <= 2000 && strings.HasPrefix(r.URL, "http") {

@@ -75,6 +75,7 @@ func (a *app) examine(ctx context.Context, cfg *config.Config) []finding {
 	findings = append(findings, a.materialLasts(cfg)...)
 	findings = append(findings, a.trustFresh(cfg)...)
 	findings = append(findings, policiesStand(cfg)...)
+	findings = append(findings, a.databasesFresh(cfg)...)
 	for _, w := range append(slices.Clone(cfg.Warnings()), cfg.Advice()...) {
 		findings = append(findings, finding{"configuration", warning, w.In(cfg.Path())})
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/spf13/cobra"
@@ -18,6 +19,8 @@ type remote struct {
 	server string
 	caFile string
 	plain  bool
+	// patience is how long the server may take to answer; 0 is the client's default.
+	patience time.Duration
 }
 
 // withServer gives a command the flags by which a server is found.
@@ -56,7 +59,7 @@ func (a *app) connect(ctx context.Context, host string) (*client.Client, error) 
 	if err != nil {
 		return nil, usage("%w", err)
 	}
-	o := client.Options{Server: server, Agent: "assay/" + versionText()}
+	o := client.Options{Server: server, Agent: "assay/" + versionText(), Patience: a.remote.patience}
 	if o.RootsPEM, err = a.roots(); err != nil {
 		return nil, err
 	}

@@ -46,6 +46,7 @@ const sharedFixtures = "../../../shared/fixtures"
 //	bundle, splice, attach         fetch a sigstore bundle, put a part of one into another, push one as a referrer
 //	webhook CA PATH FILE           asks as a cluster does (see script_webhook_test.go)
 //	dockerd, containerd            start a daemon of the script's own
+//	sqlite DATABASE FILE...        makes a database by the statements of files (see script_sqlite_test.go)
 //
 // and the conditions [tool:NAME] and [fixtures] (what others signed, in $FIXTURES), errors under CI=true where the thing is missing.
 func TestScripts(t *testing.T) {
@@ -132,7 +133,7 @@ func (l *lab) params(dir string) testscript.Params {
 			"as": cmdAs, "http": cmdHTTP, "blob": cmdBlob, "manifest": cmdManifest, "referrer": cmdReferrer,
 			"mkimage": cmdImage, "smuggle": cmdSmuggle, "notary": cmdNotary, "notarize": cmdNotarize,
 			"eventually": cmdEventually, "estate": cmdEstate, "token": cmdToken, "capture": cmdCapture, "graft": cmdGraft, "bundle": cmdBundle, "attach": cmdAttach, "splice": cmdSplice,
-			"dockerd": cmdDockerd, "containerd": cmdContainerd, "webhook": cmdWebhook,
+			"dockerd": cmdDockerd, "containerd": cmdContainerd, "webhook": cmdWebhook, "sqlite": cmdSQLite,
 		},
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
+	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/server"
 	"github.com/assay-registry/assay/server/auth"
 	"github.com/assay-registry/assay/store"
@@ -45,6 +46,8 @@ type registry struct {
 	index       *index.Index
 	follower    *follower
 	origins     *origins
+	vulns       *vulns.Matcher
+	databases   *databases
 	decisions   *policy.DecisionLog // nil: none is kept
 	verified    *verified           // counts
 	auth        *auth.Authenticator
@@ -82,6 +85,8 @@ func (a *app) open(ctx context.Context, cfg *config.Config, log *slog.Logger) (r
 		return r, err
 	}
 	r.index = index.New(r.local, log)
+	r.vulns = vulns.New(r.local, log, nil)
+	r.databases = newDatabases(keptDatabases{r.local, r.vulns, a.clock}, r, log)
 	stored, err := policy.StoredTUF(ctx, r.local, cfg.Trust())
 	if err != nil {
 		return r, err

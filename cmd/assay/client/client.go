@@ -24,6 +24,8 @@ type Options struct {
 	Credentials Credentials
 	RootsPEM    []byte // more certificates to trust, in PEM
 	Agent       string // User-Agent
+	// Patience is how long an answer may take to begin: a minute where it is 0.
+	Patience time.Duration
 }
 
 // Client speaks to one server. It is safe for concurrent use.
@@ -47,7 +49,7 @@ func New(o Options) (*Client, error) {
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
 		TLSHandshakeTimeout:   10 * time.Second,
-		ResponseHeaderTimeout: headerTimeout,
+		ResponseHeaderTimeout: cmp.Or(o.Patience, headerTimeout),
 		ForceAttemptHTTP2:     true,
 		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
 	}
@@ -106,7 +108,8 @@ type request struct {
 	method, path string
 	query        url.Values
 	body         []byte
-	contentType  string // of the body; empty is JSON
+	large        *io.SectionReader // the body in place of body, where it is better not held in memory
+	contentType  string            // of the body; empty is JSON
 	accept       []string
 	limit        int64     // of the answer; 0 is maxJSON
 	sink         io.Writer // takes the answer as it comes, whatever its size, unless it is a refusal
@@ -159,13 +162,18 @@ func (c *Client) send(ctx context.Context, r request, token string) (*answer, er
 	var body io.Reader
 	if r.body != nil {
 		body = bytes.NewReader(r.body)
+	} else if r.large != nil {
+		body = io.NewSectionReader(r.large, 0, r.large.Size())
 	}
 	q, err := http.NewRequestWithContext(ctx, r.method, u.String(), body)
 	if err != nil {
 		return nil, err
 	}
+	if r.large != nil {
+		q.ContentLength = r.large.Size()
+	}
 	q.Header.Set("User-Agent", c.agent)
-	if r.body != nil {
+	if body != nil {
 		q.Header.Set("Content-Type", cmp.Or(r.contentType, "application/json"))
 	}
 	for _, accept := range r.accept {

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 
 	"github.com/assay-registry/assay/store"
@@ -51,21 +52,32 @@ func (c *Client) Referrers(ctx context.Context, repo store.Name, subject store.D
 // PutBlob uploads a blob that the server does not have yet, in one piece.
 func (c *Client) PutBlob(ctx context.Context, repo store.Name, content []byte) (ocispec.Descriptor, error) {
 	d := ocispec.Descriptor{MediaType: "application/octet-stream", Digest: store.DigestOf(digest.SHA256, content), Size: int64(len(content))}
+	return d, c.putBlob(ctx, repo, d, request{body: content})
+}
+
+// PutLarge is PutBlob for content that is not held in memory.
+func (c *Client) PutLarge(ctx context.Context, repo store.Name, d ocispec.Descriptor, content *io.SectionReader) error {
+	return c.putBlob(ctx, repo, d, request{large: content})
+}
+
+// putBlob uploads the body of with.
+func (c *Client) putBlob(ctx context.Context, repo store.Name, d ocispec.Descriptor, with request) error {
 	if _, err := c.do(ctx, request{method: http.MethodHead, path: "/v2/" + string(repo) + "/blobs/" + string(d.Digest)}); err == nil {
-		return d, nil
+		return nil
 	}
 	a, err := c.do(ctx, request{method: http.MethodPost, path: "/v2/" + string(repo) + "/blobs/uploads/"})
 	if err != nil {
-		return d, err
+		return err
 	}
 	place, err := c.server.Parse(a.header.Get("Location"))
 	if err != nil || place.Host != c.server.Host || place.Scheme != c.server.Scheme {
-		return d, fmt.Errorf("%s sends the upload elsewhere, which is not followed", c.server.Host)
+		return fmt.Errorf("%s sends the upload elsewhere, which is not followed", c.server.Host)
 	}
 	query := place.Query()
 	query.Set("digest", string(d.Digest))
-	_, err = c.do(ctx, request{method: http.MethodPut, path: place.Path, query: query, body: content, contentType: d.MediaType})
-	return d, err
+	with.method, with.path, with.query, with.contentType = http.MethodPut, place.Path, query, "application/octet-stream"
+	_, err = c.do(ctx, with)
+	return err
 }
 
 // PutManifest stores a manifest under a tag or its digest; its blobs are there already. A server that does not list referrers by itself (it

@@ -15,29 +15,30 @@ import (
 // Config is the file, with the defaults filled in. The tags drive the reader and the schema: yaml is the key, doc its description,
 // enum its values, need marks a key that must be given.
 type Config struct {
-	Listen            string       `yaml:"listen" doc:"HOST:PORT to listen on. An empty host listens on every interface."`
-	ListenPlainHTTP   string       `yaml:"listen_plain_http" enum:"refuse,unsafe" doc:"Write unsafe to serve plain HTTP beyond loopback, such as behind a proxy that ends TLS."`
-	ExternalURL       string       `yaml:"external_url" doc:"Where clients reach the registry, such as https://registry.example.com. Default: as each request came."`
-	TrustedProxies    []string     `yaml:"trusted_proxies" doc:"Networks of the proxies whose X-Forwarded-For counts, such as 10.0.0.0/8."`
-	Data              string       `yaml:"data" doc:"Directory of everything that is stored. Created with mode 0700."`
-	TLS               TLS          `yaml:"tls" doc:"Certificate and key; both empty serves plain HTTP."`
-	Auth              Auth         `yaml:"auth" doc:"Who may ask."`
-	Grants            []Grant      `yaml:"grants" doc:"Roles by repository."`
-	Authorities       []Authority  `yaml:"authorities" doc:"Whom to trust, and for which repositories."`
-	Policies          []Policy     `yaml:"policies" doc:"What is admitted. Policies combine by AND; a repository that none matches is refused."`
-	PolicyAuthorities []string     `yaml:"policy_authorities" doc:"Names of the authorities whose signature puts policies from this registry (rego: oci:...) into force. They must speak for the repository that holds them."`
-	Repositories      []Repository `yaml:"repositories" doc:"Rules for some repositories; the first match counts."`
-	Deletions         string       `yaml:"deletions" enum:"allow,refuse" doc:"Whether clients may delete tags, manifests and blobs: refuse answers every deletion with 405, whoever asks. Rules of repositories go before it."`
-	Waivers           Waivers      `yaml:"waivers" doc:"Signed exceptions from policies."`
-	Quarantine        Quarantine   `yaml:"quarantine" doc:"How long content waits for its evidence."`
-	Refusals          Refusals     `yaml:"refusals" doc:"How a refusal looks."`
-	SBOM              SBOM         `yaml:"sbom" doc:"Generated software bills of materials."`
-	Verdicts          Verdicts     `yaml:"verdicts" doc:"Admissions that the registry attests, so that others need not verify again."`
-	Notify            []Notify     `yaml:"notify" doc:"Who is told what happens to images, after it happened."`
-	Kubernetes        Kubernetes   `yaml:"kubernetes" doc:"Clusters that ask what may run. Nothing is offered without listen."`
-	Decisions         Decisions    `yaml:"decisions" doc:"The log of verdicts and of requests that were refused, chained and signed."`
-	Metrics           Metrics      `yaml:"metrics" doc:"The metrics at /metrics, in Prometheus' form."`
-	Log               Log          `yaml:"log" doc:"The log on standard error."`
+	Listen            string          `yaml:"listen" doc:"HOST:PORT to listen on. An empty host listens on every interface."`
+	ListenPlainHTTP   string          `yaml:"listen_plain_http" enum:"refuse,unsafe" doc:"Write unsafe to serve plain HTTP beyond loopback, such as behind a proxy that ends TLS."`
+	ExternalURL       string          `yaml:"external_url" doc:"Where clients reach the registry, such as https://registry.example.com. Default: as each request came."`
+	TrustedProxies    []string        `yaml:"trusted_proxies" doc:"Networks of the proxies whose X-Forwarded-For counts, such as 10.0.0.0/8."`
+	Data              string          `yaml:"data" doc:"Directory of everything that is stored. Created with mode 0700."`
+	TLS               TLS             `yaml:"tls" doc:"Certificate and key; both empty serves plain HTTP."`
+	Auth              Auth            `yaml:"auth" doc:"Who may ask."`
+	Grants            []Grant         `yaml:"grants" doc:"Roles by repository."`
+	Authorities       []Authority     `yaml:"authorities" doc:"Whom to trust, and for which repositories."`
+	Policies          []Policy        `yaml:"policies" doc:"What is admitted. Policies combine by AND; a repository that none matches is refused."`
+	PolicyAuthorities []string        `yaml:"policy_authorities" doc:"Names of the authorities whose signature puts policies from this registry (rego: oci:...) into force. They must speak for the repository that holds them."`
+	Repositories      []Repository    `yaml:"repositories" doc:"Rules for some repositories; the first match counts."`
+	Deletions         string          `yaml:"deletions" enum:"allow,refuse" doc:"Whether clients may delete tags, manifests and blobs: refuse answers every deletion with 405, whoever asks. Rules of repositories go before it."`
+	Waivers           Waivers         `yaml:"waivers" doc:"Signed exceptions from policies."`
+	Quarantine        Quarantine      `yaml:"quarantine" doc:"How long content waits for its evidence."`
+	Refusals          Refusals        `yaml:"refusals" doc:"How a refusal looks."`
+	SBOM              SBOM            `yaml:"sbom" doc:"Generated software bills of materials."`
+	Vulnerabilities   Vulnerabilities `yaml:"vulnerabilities" doc:"Databases of vulnerabilities, which the packages of all images are matched with."`
+	Verdicts          Verdicts        `yaml:"verdicts" doc:"Admissions that the registry attests, so that others need not verify again."`
+	Notify            []Notify        `yaml:"notify" doc:"Who is told what happens to images, after it happened."`
+	Kubernetes        Kubernetes      `yaml:"kubernetes" doc:"Clusters that ask what may run. Nothing is offered without listen."`
+	Decisions         Decisions       `yaml:"decisions" doc:"The log of verdicts and of requests that were refused, chained and signed."`
+	Metrics           Metrics         `yaml:"metrics" doc:"The metrics at /metrics, in Prometheus' form."`
+	Log               Log             `yaml:"log" doc:"The log on standard error."`
 
 	path      string
 	warnings  []Problem

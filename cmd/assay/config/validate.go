@@ -66,6 +66,7 @@ func (v *validator) run() {
 	v.waivers()
 	v.decisions()
 	v.sbom()
+	v.vulnerabilities()
 	v.verdicts()
 	v.notify()
 	v.kubernetes()

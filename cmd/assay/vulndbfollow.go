@@ -1,0 +1,295 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/sbom/vulndb"
+	"github.com/assay-registry/assay/server"
+	"github.com/assay-registry/assay/store"
+)
+
+// databases follows the artifacts of this registry that databases of vulnerabilities come from. What was installed last stays until another is whole, signed by the authority named for it, and newer.
+type databases struct {
+	keptDatabases
+	r    *registry
+	log  *slog.Logger
+	turn sync.Mutex // held by whoever changes a database
+
+	mu    sync.Mutex
+	known map[string]*watched // by name; guarded by mu
+}
+
+// watched is how it goes with one of them.
+type watched struct {
+	checked  time.Time
+	failures int // in a row
+	message  string
+	spoilt   store.Digest // cannot be installed: not to be read every second
+	again    time.Time    // when it is tried again nevertheless
+	told     store.Digest // whose refusal was written into the audit log
+}
+
+func newDatabases(k keptDatabases, r *registry, log *slog.Logger) *databases {
+	return &databases{keptDatabases: k, r: r, log: log, known: map[string]*watched{}}
+}
+
+// run looks every second whether a tag moved: one local read for each.
+func (f *databases) run(ctx context.Context) {
+	tick := time.NewTicker(peekEvery)
+	defer tick.Stop()
+	f.tell(ctx)
+	for {
+		for _, d := range f.config().Databases {
+			if ctx.Err() == nil {
+				f.refresh(ctx, d)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (f *databases) config() config.Vulnerabilities {
+	f.r.ruling.Lock()
+	defer f.r.ruling.Unlock()
+	return f.r.current.Vulnerabilities
+}
+
+// refresh looks at one database. A failure is logged once, counted and shown.
+func (f *databases) refresh(ctx context.Context, d config.VulnDatabase) {
+	f.turn.Lock()
+	defer f.turn.Unlock()
+	changed, err := f.attempt(ctx, d)
+	if ctx.Err() != nil {
+		return
+	}
+	if f.note(d.Name, err) {
+		if err != nil {
+			f.log.Warn("a database of vulnerabilities is not installed; what was installed last stays", "database", d.Name, "artifact", d.Artifact, "error", err)
+		}
+		changed = true
+	}
+	if changed {
+		f.tell(ctx)
+	}
+}
+
+// note keeps how a look ended, and reports whether that is news.
+func (f *databases) note(name string, err error) (news bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	w := f.of(name)
+	was := w.message
+	w.checked = f.clock().UTC()
+	if w.message = ""; err == nil {
+		w.failures = 0
+		return was != ""
+	}
+	w.failures++
+	w.message = strings.ReplaceAll(sentence(err), "\n", "; ")
+	return was != w.message
+}
+
+// of is the state of one database; mu is held.
+func (f *databases) of(name string) *watched {
+	w := f.known[name]
+	if w == nil {
+		w = &watched{}
+		f.known[name] = w
+	}
+	return w
+}
+
+// attempt installs what a tag names now, if it is something else than before and may be.
+func (f *databases) attempt(ctx context.Context, d config.VulnDatabase) (changed bool, err error) {
+	repo, tag, err := d.Source()
+	if err != nil {
+		return false, err
+	}
+	own := &ownRepository{f.local, repo}
+	now, err := own.current(ctx, tag)
+	if err != nil {
+		return false, err
+	}
+	last, _, err := f.last(ctx, d.Name)
+	if err != nil || last.Digest == now {
+		return false, err
+	}
+	by, err := f.r.admission.SignedBy(ctx, repo, now, []string{d.Authority})
+	if err != nil {
+		return false, err
+	}
+	if message, spoilt := f.spoilt(d.Name, now); spoilt {
+		return false, store.Errorf(store.CodeInvalid, "%s", message)
+	}
+	a, err := storedDatabase(ctx, own, now)
+	if err == nil && a.Description.Name != d.Name {
+		err = store.Errorf(store.CodeInvalid, "%s holds the database %s, and %s is followed there; push that, or correct vulnerabilities.databases", d.Artifact, a.Description.Name, d.Name)
+	}
+	if err == nil {
+		_, err = f.install(ctx, *a, databaseRecord{Name: d.Name, Artifact: d.Artifact, SignedBy: by})
+	}
+	if err != nil {
+		return false, errors.Join(err, f.refused(ctx, d, now, err))
+	}
+	f.log.Info("a database of vulnerabilities was installed", "database", d.Name, "artifact", d.Artifact, "digest", string(now), "revision", a.Description.Revision, "advisories", a.Description.Count)
+	return true, nil
+}
+
+// refused remembers what cannot be installed, so that it is not read every second, and writes into the audit log once what somebody has to answer for: an older database, a damaged one.
+func (f *databases) refused(ctx context.Context, d config.VulnDatabase, digest store.Digest, why error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	f.mu.Lock()
+	w := f.of(d.Name)
+	w.spoilt, w.again = digest, f.clock().Add(spoiltFor)
+	told := w.told == digest
+	w.told = digest
+	f.mu.Unlock()
+	if code := store.CodeOf(why); told || code != store.CodeConflict && code != store.CodeInvalid {
+		return nil
+	}
+	return f.audit(ctx, policy.AuditRecord{Actor: "system", Digest: digest, Reason: "refused from " + d.Artifact + ": " + sentence(why)})
+}
+
+// spoilt reports whether something was found to be of no use a moment ago, and why.
+func (f *databases) spoilt(name string, d store.Digest) (string, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	w := f.of(name)
+	return w.message, w.spoilt == d && w.message != "" && f.clock().Before(w.again)
+}
+
+// forgive has a database be tried again at once.
+func (f *databases) forgive(name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.of(name).spoilt = ""
+}
+
+// storedDatabase reads an artifact of this registry. Who signed it is somebody else's question.
+func storedDatabase(ctx context.Context, repo *ownRepository, d store.Digest) (*vulndb.Artifact, error) {
+	content, err := repo.local.ReadContent(ctx, d, store.MaxManifest)
+	if err != nil {
+		return nil, err
+	}
+	a := &vulndb.Artifact{Digest: d, Open: func(p vulndb.Part) (io.ReadCloser, error) { return repo.Blob(ctx, p.Digest) }}
+	if a.Manifest, err = vulndb.ParseManifest(content); err != nil {
+		return nil, err
+	}
+	text, err := repo.open(ctx, a.Manifest.Config.Digest, vulndb.MaxConfig)
+	if err != nil {
+		return nil, err
+	}
+	a.Description, err = vulndb.ParseDescription(text)
+	return a, err
+}
+
+// DatabaseStatus is [server.Databases].
+func (f *databases) DatabaseStatus(ctx context.Context) ([]server.DatabaseStatus, error) {
+	all, err := f.statuses(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cfg, now := f.config(), f.clock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, d := range cfg.Databases {
+		s, w := all[d.Name], f.of(d.Name)
+		s.Name, s.Artifact, s.Authority, s.CheckedAt, s.Failures, s.Error = d.Name, d.Artifact, d.Authority, w.checked, w.failures, w.message
+		all[d.Name] = s
+	}
+	list := slices.SortedFunc(maps.Values(all), func(a, b server.DatabaseStatus) int { return strings.Compare(a.Name, b.Name) })
+	for i := range list {
+		if s := &list[i]; !s.Built.IsZero() {
+			age := max(0, now.Sub(s.Built))
+			s.Age, s.TooOld = int64(age/time.Second), cfg.MaxAge > 0 && age > time.Duration(cfg.MaxAge)
+		}
+	}
+	return list, nil
+}
+
+// ImportDatabase is [server.Databases]. The archive is kept in a file without a name until it was found to be whole.
+func (f *databases) ImportDatabase(ctx context.Context, p policy.Principal, name string, mayShrink bool, archive io.Reader) (*server.DatabaseStatus, error) {
+	if err := vulndb.CheckName(name); err != nil {
+		return nil, err
+	}
+	if err := f.unfollowed(name); err != nil {
+		return nil, err
+	}
+	file, err := os.CreateTemp(f.r.directory.path, ".vulndb-*")
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	if err := os.Remove(file.Name()); err != nil {
+		return nil, err
+	}
+	size, err := io.Copy(file, archive)
+	if err != nil {
+		return nil, store.Errorf(store.CodeInvalid, "the archive of the database could not be read to its end: %w", err)
+	}
+	l, err := vulndb.OpenLayout(file, size)
+	if err != nil {
+		return nil, err
+	}
+	if l.Description.Name != name {
+		return nil, store.Errorf(store.CodeInvalid, "the archive holds the database %s, not %s", l.Description.Name, name)
+	}
+	f.turn.Lock()
+	defer f.turn.Unlock()
+	if _, err := f.install(ctx, l.Artifact(mayShrink), databaseRecord{Name: name, ImportedBy: p.Name}); err != nil {
+		if code := store.CodeOf(err); code == store.CodeConflict || code == store.CodeInvalid {
+			err = errors.Join(err, f.audit(ctx, policy.AuditRecord{Actor: p.Name, Digest: l.Digest, Reason: "refused an import: " + sentence(err)}))
+		}
+		return nil, err
+	}
+	f.tell(ctx)
+	list, err := f.DatabaseStatus(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range list {
+		if list[i].Name == name {
+			return &list[i], nil
+		}
+	}
+	return nil, store.Errorf(store.CodeNotFound, "the database %s was removed meanwhile", name)
+}
+
+// unfollowed refuses to import by hand what comes from an artifact: the two would take turns.
+func (f *databases) unfollowed(name string) error {
+	for _, d := range f.config().Databases {
+		if d.Name == name {
+			return store.Errorf(store.CodeConflict, "the database %s is followed from %s; push it there, or take it out of vulnerabilities.databases first", name, d.Artifact)
+		}
+	}
+	return nil
+}
+
+// RemoveDatabase is [server.Databases].
+func (f *databases) RemoveDatabase(ctx context.Context, p policy.Principal, name string) error {
+	f.turn.Lock()
+	defer f.turn.Unlock()
+	if err := f.remove(ctx, name, p.Name); err != nil {
+		return err
+	}
+	f.forgive(name)
+	f.tell(ctx)
+	return nil
+}

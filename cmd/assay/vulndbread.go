@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/assay-registry/assay/sbom"
+	"github.com/assay-registry/assay/sbom/vulndb"
+	"github.com/assay-registry/assay/sbom/vulns"
+)
+
+// databaseReading reads the advisories of all files of a database, one file after the other. open begins anew.
+type databaseReading struct {
+	d       *database
+	worker  string
+	closers []func() error
+}
+
+func (r *databaseReading) open(ctx context.Context) (vulns.Source, error) {
+	if err := r.close(); err != nil {
+		return nil, err
+	}
+	var all []vulns.Source
+	for i := range r.d.sources {
+		f := &r.d.sources[i]
+		if f.kind != vulndb.KindOSV && f.kind != vulndb.KindGrype {
+			continue
+		}
+		s, err := r.source(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		f.origin.Count = 0
+		all = append(all, &counted{s, &f.origin.Count})
+	}
+	return vulns.Join(all...), nil
+}
+
+func (r *databaseReading) close() error {
+	var errs []error
+	for _, c := range r.closers {
+		errs = append(errs, c())
+	}
+	r.closers = nil
+	return errors.Join(errs...)
+}
+
+func (r *databaseReading) source(ctx context.Context, f *databaseFile) (vulns.Source, error) {
+	if f.kind == vulndb.KindGrype {
+		return r.grype(ctx, f)
+	}
+	info, err := os.Stat(f.path)
+	if err != nil {
+		return nil, err
+	}
+	if info.IsDir() {
+		return vulns.Tree(os.DirFS(f.path)), nil
+	}
+	file, err := os.Open(f.path)
+	if err != nil {
+		return nil, err
+	}
+	r.closers = append(r.closers, file.Close)
+	return vulns.Open(f.origin.Name, file, info.Size())
+}
+
+// grype has a worker write the advisories of a database of grype. It begins when the first is asked for, so that one worker runs at a time.
+func (r *databaseReading) grype(ctx context.Context, f *databaseFile) (vulns.Source, error) {
+	w, err := grypeWorker(r.worker)
+	if err != nil {
+		return nil, err
+	}
+	s := &grypeSource{ended: make(chan struct{}), stop: func() {}}
+	ctx, cancel := context.WithCancel(ctx)
+	s.begin = func() (vulns.Source, error) {
+		in, out := io.Pipe()
+		s.stop = func() {
+			cancel()
+			in.CloseWithError(context.Canceled)
+			<-s.ended
+		}
+		go func() {
+			defer close(s.ended)
+			report, err := w.Grype(ctx, f.path, sbom.GrypeAdvisories, out)
+			if err == nil {
+				f.origin.Built, r.d.grype[f.path] = report.Built, report
+			} else if ctx.Err() == nil {
+				s.failed = fmt.Errorf("%s: %w", f.path, err)
+			}
+			out.CloseWithError(err)
+		}()
+		return vulns.Stream(f.origin.Name, in)
+	}
+	r.closers = append(r.closers, func() error {
+		cancel()
+		s.stop()
+		return nil
+	})
+	return s, nil
+}
+
+// grypeSource is what a worker writes.
+type grypeSource struct {
+	vulns.Source
+	begin  func() (vulns.Source, error)
+	stop   func() // returns when the worker has ended
+	ended  chan struct{}
+	failed error // why the worker failed; to be read when it has ended
+}
+
+// Next is [vulns.Source].
+func (s *grypeSource) Next() (e vulns.Entry, err error) {
+	if s.Source == nil {
+		s.Source, err = s.begin()
+	}
+	if err == nil {
+		e, err = s.Source.Next()
+	}
+	if err != nil && err != io.EOF {
+		if s.stop(); s.failed != nil { // what it wrote so far is no matter
+			return e, s.failed
+		}
+	}
+	return e, err
+}
+
+// Whole is [vulns.Source]: the worker's end says that all was written.
+func (s *grypeSource) Whole() bool { return true }
+
+// counted counts the records of a source.
+type counted struct {
+	vulns.Source
+	n *int
+}
+
+// Next is [vulns.Source].
+func (c *counted) Next() (vulns.Entry, error) {
+	e, err := c.Source.Next()
+	if err == nil {
+		*c.n++
+	}
+	return e, err
+}

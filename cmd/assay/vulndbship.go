@@ -1,0 +1,228 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/assay-registry/assay/cmd/assay/client"
+	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/sbom/vulndb"
+	"github.com/assay-registry/assay/sbom/vulns"
+	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/store/bolt"
+	"github.com/assay-registry/assay/store/fs"
+)
+
+// shippedDatabase is what a person and a script are told.
+type shippedDatabase struct {
+	*vulndb.Description
+	Reference string       `json:"reference,omitempty"`
+	File      string       `json:"file,omitempty"`
+	Digest    store.Digest `json:"digest"`
+	Evidence  store.Digest `json:"evidence,omitempty"` // the signature
+}
+
+func (a *app) sayDatabase(s shippedDatabase, what string) error {
+	return a.printValue(s, func() error {
+		if err := a.say("%s: %s revision %d of %s, %d advisories (%s)", what, s.Name, s.Revision, moment(s.Built), s.Count, short(string(s.Digest))); err != nil {
+			return err
+		}
+		for reason, n := range s.LeftOut {
+			if err := a.say("  left out: %d %s", n, reason); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// givenDatabase is the artifact that the files are, or that is made of them, as a file of an image layout. The name of one that was made before cannot be changed.
+func (a *app) givenDatabase(ctx context.Context, o *buildOptions) (l *vulndb.Layout, archive *os.File, err error) {
+	if len(o.from) == 1 && !strings.Contains(o.from[0], ":") {
+		if f, err := os.Open(a.path(o.from[0])); err == nil {
+			if kind, err := vulndb.Detect(o.from[0], f); err == nil && kind == vulndb.KindBuilt {
+				return openDatabase(f, o.name)
+			}
+			if err := f.Close(); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	d, err := a.buildDatabase(ctx, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { err = errors.Join(err, d.close()) }()
+	f, err := os.CreateTemp("", "assay-vulndb-")
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := errors.Join(os.Remove(f.Name()), d.write(f)); err != nil {
+		return nil, nil, errors.Join(err, f.Close())
+	}
+	return openDatabase(f, "")
+}
+
+// openDatabase reads an artifact from a file, and closes it where it is none of that name.
+func openDatabase(f *os.File, name string) (*vulndb.Layout, *os.File, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, nil, errors.Join(err, f.Close())
+	}
+	l, err := vulndb.OpenLayout(f, info.Size())
+	if err == nil && name != "" && name != l.Description.Name {
+		err = usage("the file holds the database %s; its name cannot be changed", l.Description.Name)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, f.Close())
+	}
+	return l, f, nil
+}
+
+// write writes an artifact as an image layout.
+func (d *database) write(w io.Writer) error {
+	blobs := []vulndb.Blob{{Part: d.parts.Config, Content: bytes.NewReader(d.config)}}
+	for _, p := range d.parts.Layers() {
+		blobs = append(blobs, vulndb.Blob{Part: p, Content: io.NewSectionReader(d.files[p.Digest], 0, p.Size)})
+	}
+	top := vulndb.Part{MediaType: store.TypeImage, Digest: d.digest(), Size: int64(len(d.manifest))}
+	return vulndb.WriteLayout(w, vulndb.Blob{Part: top, Content: bytes.NewReader(d.manifest)}, blobs...)
+}
+
+func (a *app) buildToFile(ctx context.Context, o *buildOptions, out string) (err error) {
+	d, err := a.buildDatabase(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.close()) }()
+	f, err := os.Create(out)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(d.write(f), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(out))
+	}
+	return a.sayDatabase(shippedDatabase{Description: d.description, File: out, Digest: d.digest()}, "built")
+}
+
+func (a *app) pushDatabase(ctx context.Context, where string, o *buildOptions, s *signing) (err error) {
+	ref, server, err := a.image(ctx, strings.TrimPrefix(where, config.FromOCI))
+	if err != nil {
+		return err
+	}
+	if ref.Reference.Tag == "" {
+		return usage("a database is pushed under a tag; write %s:TAG", ref.Repository)
+	}
+	if s.key != "" {
+		if err := s.check(); err != nil {
+			return err
+		}
+		if _, err := a.signingKey(s.key); err != nil {
+			return err // before anything is pushed
+		}
+	}
+	l, archive, err := a.givenDatabase(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, archive.Close()) }()
+	d, err := pushLayout(ctx, server, ref, l)
+	if err != nil {
+		return err
+	}
+	made := shippedDatabase{Description: l.Description, Reference: withHost(server, string(ref.Repository)+":"+ref.Reference.Tag), Digest: l.Digest}
+	if s.key == "" {
+		if a.output != "json" {
+			defer func() {
+				if err == nil {
+					err = a.say("sign it: assay sign --key FILE %s@%s", withHost(server, string(ref.Repository)), l.Digest)
+				}
+			}()
+		}
+		return a.sayDatabase(made, "pushed")
+	}
+	if made.Evidence, err = a.signPolicies(ctx, server, ref, d, s); err != nil {
+		return err
+	}
+	return a.sayDatabase(made, "pushed and signed")
+}
+
+// pushLayout uploads an artifact, its manifest last.
+func pushLayout(ctx context.Context, server *client.Client, ref client.Ref, l *vulndb.Layout) (store.Descriptor, error) {
+	for _, p := range append([]vulndb.Part{l.Manifest.Config}, l.Manifest.Layers()...) {
+		content, err := l.Section(p)
+		if err != nil {
+			return store.Descriptor{}, err
+		}
+		if err := server.PutLarge(ctx, ref.Repository, p, content); err != nil {
+			return store.Descriptor{}, err
+		}
+	}
+	manifest, err := l.ManifestBytes()
+	if err != nil {
+		return store.Descriptor{}, err
+	}
+	d, _, err := server.PutManifest(ctx, ref.Repository, ref.Reference, store.TypeImage, manifest)
+	return d, err
+}
+
+// importDatabase installs a database into a running registry, or into the directory of a stopped one.
+func (a *app) importDatabase(ctx context.Context, o *buildOptions, data string, mayShrink bool) (err error) {
+	var server *client.Client
+	if data == "" {
+		if server, err = a.connect(ctx, ""); err != nil {
+			return err
+		}
+	}
+	l, archive, err := a.givenDatabase(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, archive.Close()) }()
+	if data != "" {
+		err = a.importOffline(ctx, l, a.path(data), mayShrink)
+	} else {
+		info, statErr := archive.Stat()
+		if statErr != nil {
+			return statErr
+		}
+		_, err = server.ImportDatabase(ctx, l.Description.Name, mayShrink, io.NewSectionReader(archive, 0, info.Size()))
+	}
+	if err != nil {
+		return err
+	}
+	return a.sayDatabase(shippedDatabase{Description: l.Description, Digest: l.Digest}, "imported")
+}
+
+// importOffline installs a database into the directory of a registry that is not running. What follows from it is told when the registry starts.
+func (a *app) importOffline(ctx context.Context, l *vulndb.Layout, data string, mayShrink bool) (err error) {
+	d, err := openDirectory(data, false)
+	if err != nil {
+		return fmt.Errorf("%w (into a running server: assay vulndb import --server URL)", err)
+	}
+	defer func() { err = errors.Join(err, d.release()) }()
+	blobs, err := fs.Open(d.blobs(), fs.Options{Rand: a.rand, Now: a.clock})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, blobs.Close()) }()
+	kv, err := bolt.Open(d.meta(), bolt.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, kv.Close()) }()
+	log := slog.New(slog.DiscardHandler)
+	local, err := store.NewLocal(ctx, store.LocalOptions{Blobs: blobs, KV: kv, Clock: a.clock, Rand: a.rand, Log: log})
+	if err != nil {
+		return err
+	}
+	k := keptDatabases{local: local, importer: vulns.New(local, log, nil), clock: a.clock}
+	_, err = k.install(ctx, l.Artifact(mayShrink), databaseRecord{Name: l.Description.Name, ImportedBy: "offline"})
+	return err
+}
