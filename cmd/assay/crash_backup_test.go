@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -69,17 +68,15 @@ func (s *site) restored(t *testing.T, writers []*writer, kept string) {
 	s.checkStopped(t)
 }
 
-// underLoad has the writers work, and calls then when they did so many steps; they end when the server does not answer, or then.
+// underLoad has the writers work, and calls then when they did so many steps. After it they end with the step that they are at, or when the server does not answer.
 func underLoad(t *testing.T, writers []*writer, steps int, then func()) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	done := make(chan struct{})
+	done, over := make(chan struct{}), make(chan struct{})
 	var load sync.WaitGroup
 	for _, w := range writers {
 		load.Go(func() {
 			for {
-				if err := w.step(ctx); errors.Is(err, errGone) {
+				if err := w.step(t.Context()); errors.Is(err, errGone) {
 					return
 				} else if err != nil {
 					t.Error(err)
@@ -87,7 +84,7 @@ func underLoad(t *testing.T, writers []*writer, steps int, then func()) {
 				}
 				select {
 				case done <- struct{}{}:
-				case <-ctx.Done():
+				case <-over:
 					return
 				}
 			}
@@ -101,16 +98,16 @@ func underLoad(t *testing.T, writers []*writer, steps int, then func()) {
 		}
 	}
 	go func() {
-		for { // they work on while the copy is taken
+		for { // they work on while then runs
 			select {
 			case <-done:
-			case <-ctx.Done():
+			case <-over:
 				return
 			}
 		}
 	}()
 	then()
-	cancel()
+	close(over)
 	load.Wait()
 }
 
