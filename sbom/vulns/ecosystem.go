@@ -143,8 +143,10 @@ func debianRelease(s string) (string, bool) {
 
 var ubuntuNames = map[string]string{"trusty": "14.04", "xenial": "16.04", "bionic": "18.04", "focal": "20.04", "jammy": "22.04", "noble": "24.04", "oracular": "24.10", "plucky": "25.04", "questing": "25.10"}
 
-// ubuntuRelease reads "22.04:LTS" and "Pro:22.04:LTS" alike: what is fixed for subscribers alone is unfixed elsewhere, and known all the same. Builds for
-// certification ("Pro:FIPS") are other packages.
+// proSuffix marks what is said about packages for subscribers of a release.
+const proSuffix = ":Pro"
+
+// ubuntuRelease reads "22.04:LTS" and "Pro:22.04:LTS". Builds for certification ("Pro:FIPS") and for real time are other packages.
 func ubuntuRelease(s string) (string, bool) {
 	if n := ubuntuNames[lower(s)]; n != "" {
 		return n, true
@@ -152,7 +154,11 @@ func ubuntuRelease(s string) (string, bool) {
 	if strings.Contains(s, "FIPS") || strings.Contains(s, "Realtime") {
 		return "", false
 	}
-	return pairRelease(s)
+	n, ok := pairRelease(s)
+	if strings.HasPrefix(s, "Pro:") {
+		n += proSuffix
+	}
+	return n, ok
 }
 
 func alpineRelease(s string) (string, bool) {

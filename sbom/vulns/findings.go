@@ -122,7 +122,7 @@ func (b *builder) cover() {
 	for _, d := range b.report.Databases {
 		b.databases[d.number] = d.Name
 		for name := range d.Ecosystems {
-			b.covered[name] = true
+			b.covered[name], b.covered[strings.TrimSuffix(name, proSuffix)] = true, true
 			if base, _, ok := strings.Cut(name, ":"); ok {
 				b.covered[base+":"+unknownRelease] = true
 			}

@@ -35,6 +35,7 @@ type match struct {
 	severity Severity
 	state    byte
 	fixed    []string // nearest first
+	pro      bool     // by an entry about packages for subscribers; is not kept
 }
 
 func compareMatches(a, b match) int {
@@ -215,12 +216,12 @@ func (p *prepared) match(part byte, s sought) []match {
 	var list []match
 	for n := range p.entries {
 		e := &p.entries[n]
-		if e.release != s.release && e.release != anyRelease && s.release != unknownRelease {
+		if e.release != s.release && e.release != anyRelease && s.release != unknownRelease && e.release != s.release+proSuffix {
 			continue
 		}
 		for k := range e.items {
 			if m, hit := e.items[k].match(p.order, version, ok, s.version); hit {
-				m.part, m.advisory.db = part, e.db
+				m.part, m.advisory.db, m.pro = part, e.db, strings.HasSuffix(e.release, proSuffix)
 				list = append(list, m)
 			}
 		}
@@ -228,7 +229,22 @@ func (p *prepared) match(part byte, s sought) []match {
 	if s.release == unknownRelease {
 		return p.overReleases(list)
 	}
+	if strings.Contains(s.version, "esm") {
+		list = p.subscribed(s.release, list)
+	}
 	return merged(list)
+}
+
+// subscribed is for a package for Ubuntu's subscribers: where a record tells about those, that alone counts. For everybody else both do: what is fixed for
+// subscribers alone is unfixed, and known to have a fix.
+func (p *prepared) subscribed(release string, list []match) []match {
+	told := map[advisoryID]bool{}
+	for _, e := range p.entries {
+		for _, i := range e.items {
+			told[advisoryID{e.db, i.id}] = told[advisoryID{e.db, i.id}] || e.release == release+proSuffix
+		}
+	}
+	return slices.DeleteFunc(list, func(m match) bool { return !m.pro && told[m.advisory] })
 }
 
 func (i *readyItem) match(order string, v index.ReadyVersion, comparable bool, text string) (match, bool) {

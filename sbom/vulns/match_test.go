@@ -16,6 +16,10 @@ var (
 	noRelease = sbom.Distro{ID: "debian"}
 )
 
+const ubuntuBoth = `{"id":"UBUNTU-CVE-2024-1111","upstream":["CVE-2024-1111"],"modified":"2026-01-01T00:00:00Z","affected":[
+	{"package":{"name":"vips","ecosystem":"Ubuntu:22.04:LTS"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"}]}],"versions":["8.12.1-1"]},
+	{"package":{"name":"vips","ecosystem":"Ubuntu:Pro:22.04:LTS"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"8.12.1-1ubuntu0.1~esm1"}]}]}]}`
+
 type lookup struct {
 	name    string
 	records []string
@@ -83,6 +87,9 @@ var distributions = []lookup{
 		[]string{"CVE-2024-1111 affected 3.0.2-0ubuntu1.15"}},
 	{"Ubuntu, for subscribers", []string{record("UBUNTU-CVE-2024-1111", "Ubuntu:Pro:16.04:LTS", "openssl", "introduced=0 fixed=1.0.2g-1ubuntu4.20+esm3")}, sbom.Distro{ID: "ubuntu", Version: "16.04"}, "pkg:deb/ubuntu/openssl@1.0.2g-1ubuntu4.20?distro=ubuntu-16.04",
 		[]string{"CVE-2024-1111 affected 1.0.2g-1ubuntu4.20+esm3"}},
+	{"Ubuntu, fixed for subscribers alone", []string{ubuntuBoth}, sbom.Distro{ID: "ubuntu", Version: "22.04"}, "pkg:deb/ubuntu/vips@8.12.1-1?distro=ubuntu-22.04", []string{"CVE-2024-1111 affected 8.12.1-1ubuntu0.1~esm1"}},
+	{"Ubuntu, a subscriber's", []string{ubuntuBoth}, sbom.Distro{ID: "ubuntu", Version: "22.04"}, "pkg:deb/ubuntu/vips@8.12.1-1ubuntu0.1~esm1?distro=ubuntu-22.04", nothing},
+	{"Ubuntu, a subscriber's that is old", []string{ubuntuBoth}, sbom.Distro{ID: "ubuntu", Version: "22.04"}, "pkg:deb/ubuntu/vips@8.12.1-1~esm0?distro=ubuntu-22.04", []string{"CVE-2024-1111 affected 8.12.1-1ubuntu0.1~esm1"}},
 	{"Ubuntu, builds for certification", []string{record("UBUNTU-CVE-2024-1111", "Ubuntu:Pro:FIPS:22.04:LTS", "openssl", "introduced=0")}, sbom.Distro{ID: "ubuntu", Version: "22.04"}, "pkg:deb/ubuntu/openssl@3.0?distro=ubuntu-22.04", nothing},
 	{"Alpine", []string{record("ALPINE-CVE-2024-1111", "Alpine:v3.20", "openssl", "introduced=0 fixed=3.3.1-r0")}, sbom.Distro{ID: "alpine", Version: "3.20.3"}, "pkg:apk/alpine/libcrypto3@3.3.0-r2?distro=alpine-3.20.3&upstream=openssl source=openssl",
 		[]string{"CVE-2024-1111 affected 3.3.1-r0"}},
@@ -171,6 +178,9 @@ func TestSeverities(t *testing.T) {
 	k := newKit(t, mem.NewKV())
 	k.put(image("a", 1), debian12, "pkg:deb/debian/x@1?distro=debian-12")
 	k.load("osv", urgent)
+	k.put(image("u", 2), sbom.Distro{ID: "ubuntu", Version: "16.04"}, "pkg:deb/ubuntu/x@1?distro=ubuntu-16.04")
+	k.load("pro", record("UBUNTU-CVE-2024-1", "Ubuntu:Pro:16.04:LTS", "y", "introduced=0"))
+	same(t, "a release that subscribers alone have", k.report(image("u", 2)).Uncovered, nothing)
 	same(t, "unimportant", k.report(image("a", 1)).Findings[0].Severity, vulns.Negligible)
 }
 
