@@ -169,10 +169,9 @@ func sarifResultOf(v *policy.Vulnerabilities, f *policy.KnownFinding, rule int) 
 func sarifPlace(v *policy.Vulnerabilities, f *policy.KnownFinding, l sbom.Location) sarifLocation {
 	path := strings.TrimLeft(l.Path, "/")
 	if path == "" {
-		path = f.Package.Name
+		path = strings.TrimPrefix(f.Package.Name, "pkg:")
 	}
-	place := sarifLocation{Physical: sarifPhysical{Artifact: sarifArtifact{URI: (&url.URL{Path: "./" + path}).String(), Base: imageRoot}, Region: sarifRegion{StartLine: 1}}}
-	place.Physical.Artifact.URI = strings.TrimPrefix(place.Physical.Artifact.URI, "./")
+	place := sarifLocation{Physical: sarifPhysical{Artifact: sarifArtifact{URI: (&url.URL{Path: path}).String(), Base: imageRoot}, Region: sarifRegion{StartLine: 1}}}
 	name := string(v.Repository) + "@" + string(v.Digest)
 	if l.Layer != "" {
 		place.Logical = append(place.Logical, sarifLogical{name + "/" + string(l.Layer), "layer"})
