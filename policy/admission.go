@@ -47,6 +47,7 @@ type Options struct {
 	Formats         []sbom.Format
 	SBOMKey         crypto.Signer
 	Preferences     []SBOMPreference // whose SBOMs go before the registry's own
+	PushWait        time.Duration    // how long the push of a tag waits for policies on contents; 0: it does not
 	Inventories     Inventories      // nil: what images contain is not indexed
 	Verdicts        VerdictOptions
 	Targets         []Target // of events
@@ -78,13 +79,14 @@ type Admission struct {
 	indexes   parsedCache
 	spoken    spoken
 
-	counting   chan struct{} // holds a value while somebody counts what there is
-	draining   chan struct{} // holds a value while somebody works the queue off
-	wakeReview chan struct{} // something is queued, or trust changed
-	wakeSBOM   chan struct{}
-	wakeIngest chan struct{}
-	wakeVSA    chan struct{}
-	told       bells
+	counting     chan struct{} // holds a value while somebody counts what there is
+	draining     chan struct{} // holds a value while somebody works the queue off
+	wakeReview   chan struct{} // something is queued, or trust changed
+	wakeSBOM     chan struct{}
+	wakeIngest   chan struct{}
+	contentsRead bell // an SBOM was made, given up, or read
+	wakeVSA      chan struct{}
+	told         bells
 }
 
 // New loads the trust that the store remembers, joins it with the options', and has everything decided again that this changes.

@@ -240,6 +240,7 @@ func (a *Admission) record(ctx context.Context, i store.Item, r *sbomRecord, old
 			tx.AddReference(i.Repository, d, i.Digest, store.RefLayer)
 		}
 		a.putSBOM(tx, i, r)
+		tx.AfterCommit(a.contentsRead.ring)
 		_, err := a.settle(ctx, tx, a.trusted(tx), []store.Item{i}, cause{"system", "sbom"})
 		return err
 	})
@@ -265,6 +266,7 @@ func (a *Admission) postpone(ctx context.Context, i store.Item, w sbomWork, caus
 	}
 	return a.local.Update(ctx, func(tx *store.Txn) error {
 		if w.Attempts >= maxAttempts {
+			tx.AfterCommit(a.contentsRead.ring)
 			tx.DropSBOMWork(i)
 			if !w.Again || tx.SBOM(i.Repository, i.Digest) == nil {
 				a.putSBOM(tx, i, &sbomRecord{Failed: w.Reason, At: a.now()})

@@ -37,7 +37,11 @@ func (v *view) PutManifest(ctx context.Context, repo store.Name, refs []store.Re
 	if err != nil {
 		return nil, err
 	}
-	receipt, err := v.a.put(ctx, in)
+	put := v.a.put
+	if v.a.awaits(in) {
+		put = v.a.putAwaited
+	}
+	receipt, err := put(ctx, in)
 	if err != nil {
 		return nil, v.refusedWrite(ctx, repo, in.digest, err)
 	}
@@ -390,7 +394,8 @@ func (w *writing) pushGate(ctx context.Context) error {
 	if !w.t.engine.Traits(in.repo).PushRules {
 		return w.remembers(tags) // nobody has a rule for pushes: the config need not be read
 	}
-	doc := w.a.describe(ctx, w.tx, in.repo, in.digest, int64(len(in.bytes)), in.parsed, w.kind, w.a.now())
+	doc := w.a.describe(in.repo, in.digest, int64(len(in.bytes)), in.parsed, w.kind, w.a.now())
+	w.a.describeConfig(ctx, w.tx, doc, in.parsed)
 	doc.Request.Entry = EntryPush
 	w.t.waive(doc, nil, in.alternate)
 	doc.Actor = &ActorInput{Kind: in.by.Kind, Name: in.by.Name, Roles: in.roles.Names()}

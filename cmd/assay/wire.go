@@ -85,7 +85,7 @@ func (a *app) open(ctx context.Context, cfg *config.Config, log *slog.Logger) (r
 		return r, err
 	}
 	r.index = index.New(r.local, log)
-	r.vulns = vulns.New(r.local, log, nil)
+	r.vulns = vulns.New(r.local, log, func(ctx context.Context, d vulns.Delta) error { return r.admission.VulnerabilitiesChanged(ctx, d) })
 	r.databases = newDatabases(keptDatabases{r.local, r.vulns, a.clock}, r, log)
 	stored, err := policy.StoredTUF(ctx, r.local, cfg.Trust())
 	if err != nil {
@@ -104,7 +104,7 @@ func (a *app) open(ctx context.Context, cfg *config.Config, log *slog.Logger) (r
 	o := policy.Options{
 		Local: r.local, Engine: set, Verifier: r.verified, Authorities: cfg.Trust(), Rules: rules(cfg), NoDelete: cfg.Deletions == "refuse",
 		QuarantineMax: time.Duration(cfg.Quarantine.Max), QuarantineGrace: time.Duration(cfg.Quarantine.Grace),
-		HeadDeny: cfg.Refusals.Head == "deny", Generator: generator, Formats: formats(cfg), SBOMKey: r.keys.sbom, Preferences: preferences(cfg), Inventories: r.index, Host: publicHost(cfg),
+		HeadDeny: cfg.Refusals.Head == "deny", Generator: generator, Formats: formats(cfg), SBOMKey: r.keys.sbom, Preferences: preferences(cfg), PushWait: pushWait(cfg), Inventories: r.index, Host: publicHost(cfg),
 		Waivers: cfg.WaiverRules(), BreakGlass: glassTeller(r.directory, log), LogKey: r.keys.log, Clock: a.clock, Rand: a.rand, Log: log,
 	}
 	if o.Verdicts, err = verdicts(cfg, r.keys); err != nil {
@@ -187,6 +187,14 @@ func formats(cfg *config.Config) []sbom.Format {
 		list[i] = sbom.Format(f)
 	}
 	return list
+}
+
+// pushWait is how long a push waits for policies on contents.
+func pushWait(cfg *config.Config) time.Duration {
+	if cfg.SBOM.OnPush != "wait" {
+		return 0
+	}
+	return time.Duration(cfg.SBOM.Patience)
 }
 
 func preferences(cfg *config.Config) []policy.SBOMPreference {

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/assay-registry/assay/policy"
@@ -177,4 +178,12 @@ func (s *Set) located(ctx context.Context, e *entry, input ast.Value, help aids,
 	}
 	a = s.runner.run(ctx, e.evaluate, input, help, now)
 	return a, a.err
+}
+
+// ReadsContents implements policy.ContentReader.
+func (s *Set) ReadsContents(name string) bool {
+	return slices.ContainsFunc(s.programs, func(p *program) bool {
+		e := p.entries[policy.EntryAdmit]
+		return p.Name == name && e != nil && e.reads.Has("sbom")
+	})
 }

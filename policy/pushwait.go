@@ -1,0 +1,173 @@
+package policy
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/assay-registry/assay/store"
+)
+
+// A push of an image whose policies read the SBOM may wait for the answer (Options.PushWait): the manifest is first stored by its digest, in quarantine, and its tags are written when the
+// policies on contents do not deny it. Where they do, the push is refused and its tags stay where they were. No answer within the time leaves the image in quarantine, as ever.
+
+// bell wakes all who wait at a moment.
+type bell struct {
+	mu sync.Mutex
+	c  chan struct{} // guarded by mu; closed by the next ring
+}
+
+// next is closed by the next ring.
+func (b *bell) next() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.c == nil {
+		b.c = make(chan struct{})
+	}
+	return b.c
+}
+
+func (b *bell) ring() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.c != nil {
+		close(b.c)
+		b.c = nil
+	}
+}
+
+// ContentReader is an engine that tells which policies read input.sbom at the entry point admit: what they deny, a push may be refused for.
+type ContentReader interface {
+	ReadsContents(policy string) bool
+}
+
+// maxAwaited is how many images of one index a push waits for.
+const maxAwaited = 64
+
+// awaits reports whether a push waits for the contents of what it brings.
+func (a *Admission) awaits(in *incoming) bool {
+	return a.o.PushWait > 0 && len(in.ordinary()) > 0 && in.parsed.Subject == nil && a.trust.Load().engine.Traits(in.repo).WantsSBOM
+}
+
+// putAwaited stores a manifest by its digest, waits until the policies on contents have answered, and writes its tags unless they deny it.
+func (a *Admission) putAwaited(ctx context.Context, in *incoming) (*store.Receipt, error) {
+	first := *in
+	first.tags, first.reserved = nil, nil
+	if _, err := a.put(ctx, &first); err != nil {
+		return nil, err
+	}
+	images := []store.Digest{in.digest}
+	for _, m := range in.parsed.Manifests {
+		if len(images) <= maxAwaited {
+			images = append(images, m.Digest)
+		}
+	}
+	waiting, cancel := context.WithTimeout(ctx, a.o.PushWait)
+	defer cancel()
+	for _, d := range images {
+		i := store.Item{Repository: in.repo, Digest: d}
+		if err := a.awaitContents(waiting, i); err != nil {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			a.log.Warn("a push waited for an SBOM in vain and is in quarantine", "repository", in.repo, "digest", d, "reason", err.Error())
+			break
+		}
+		if deny, err := a.deniedContents(ctx, i); err != nil || deny != nil {
+			if err == nil {
+				err = denied("this push to "+string(in.repo), deny)
+			}
+			return nil, err
+		}
+	}
+	return a.put(ctx, in)
+}
+
+// awaitContents returns once an image's SBOM was made or failed, was read, and the image was decided with it.
+func (a *Admission) awaitContents(ctx context.Context, i store.Item) error {
+	if err := a.local.Update(ctx, func(tx *store.Txn) error {
+		s, err := a.subject(tx, i)
+		if err == nil && s != nil && s.rec.Kind == store.KindImage && !s.det.Registry && a.o.Generator != nil {
+			a.requestSBOM(tx, i, s.rec.State == store.StateAdmitted)
+		}
+		return err
+	}); err != nil {
+		return err
+	}
+	for {
+		rung := a.contentsRead.next()
+		done, queued, err := a.contentsKnown(ctx, i)
+		if err == nil && queued { // what was read is not judged yet: nobody else need do it
+			if err = a.review(ctx, []store.Item{i}); err == nil {
+				done, queued, err = a.contentsKnown(ctx, i)
+			}
+		}
+		if err != nil || done && !queued {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-rung:
+		}
+	}
+}
+
+// contentsKnown reports whether nothing more is to come for an image by itself (no SBOM is being made, and what there is was read), and whether it is still to be judged.
+func (a *Admission) contentsKnown(ctx context.Context, i store.Item) (known, queued bool, err error) {
+	err = a.local.View(ctx, func(s store.Snapshot) error {
+		rec, err := s.Manifest(i.Repository, i.Digest)
+		if err != nil || rec == nil || rec.Kind != store.KindImage {
+			known = true
+			return err
+		}
+		var making bool
+		if b := s.SBOM(i.Repository, i.Digest); b != nil {
+			var r sbomRecord
+			making = json.Unmarshal(b, &r) != nil || len(r.Docs) == 0 && r.Failed == ""
+		} else {
+			making = s.SBOMWork(i) != nil
+		}
+		known, queued = !making && s.Space(ingestSpace).Get(ingestKey('q', i)) == nil, s.Queued(i)
+		return nil
+	})
+	return known, queued, err
+}
+
+// deniedContents is what policies that read the SBOM deny of an image's last decision, nil if they deny nothing. What they demand and evidence can still bring is not among it: an image is
+// signed, and attested, after it was pushed.
+func (a *Admission) deniedContents(ctx context.Context, i store.Item) (d *Decision, err error) {
+	err = a.local.View(ctx, func(s store.Snapshot) error {
+		rec, err := s.Manifest(i.Repository, i.Digest)
+		if err != nil || rec == nil || rec.State != store.StateQuarantined {
+			return err
+		}
+		det, err := rec.Detail()
+		if err != nil {
+			return err
+		}
+		var r DecisionRecord
+		if b := s.Decision(det.Decision); b == nil || json.Unmarshal(b, &r) != nil || r.Result == nil {
+			return nil
+		}
+		engine, ok := a.trust.Load().engine.(ContentReader)
+		deny := slices.DeleteFunc(slices.Clone(r.Result.Deny), func(r Reason) bool { return !ok || !engine.ReadsContents(r.Policy) || demandsEvidence(r.Code) })
+		if len(deny) > 0 {
+			d = &Decision{Deny: deny}
+		}
+		return nil
+	})
+	return d, err
+}
+
+// demandsEvidence reports whether a denial says that something is missing that may come after the push.
+func demandsEvidence(code string) bool {
+	for _, prefix := range [...]string{"sbom.", "signature.", "attestation.", "tuf.", "policy.", "vuln.db_", "vuln.scan_"} {
+		if strings.HasPrefix(code, prefix) {
+			return true
+		}
+	}
+	return strings.HasSuffix(code, ".missing") || strings.HasSuffix(code, ".unknown") || strings.HasSuffix(code, ".unreadable")
+}
