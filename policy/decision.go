@@ -90,6 +90,7 @@ type Traits struct {
 	AllChildren     bool // index: all-children
 	TagsStrict      bool // tags: strict
 	WantsSBOM       bool // some policy reads input.sbom
+	NoConfig        bool // no policy, of whatever mode, reads what the image's config says
 	Vulnerabilities bool // some policy, of whatever mode, reads input.vulnerabilities
 	Open            bool // every policy that matches is builtin:open
 	PushRules       bool // some policy, of whatever mode, has rules at the entry point push, or none matches

@@ -64,7 +64,7 @@ func (a *Admission) parse(tx *store.Txn, d store.Digest, mediaType string) (*sto
 	if b == nil {
 		return nil, store.Errorf(store.CodeUnavailable, "the content of %s is missing; run assay check", d)
 	}
-	p, err := store.ParseManifest(mediaType, b)
+	p, err := store.ReadManifest(mediaType, b)
 	if err == nil {
 		cache.put(k, &parsedManifest{Parsed: p}, len(b))
 	}
@@ -359,7 +359,10 @@ func (a *Admission) input(ctx context.Context, tx *store.Txn, t *trust, s *subje
 		return nil, nil, err
 	}
 	next := all.next
-	in := a.describe(ctx, tx, s.repo, s.rec.Digest, s.rec.Size, s.parsed, s.rec.Kind, now)
+	in := a.describe(s.repo, s.rec.Digest, s.rec.Size, s.parsed, s.rec.Kind, now)
+	if t.assumed == nil || !t.engine.Traits(s.repo).NoConfig { // a replay keeps no inputs
+		a.describeConfig(ctx, tx, in, s.parsed)
+	}
 	in.Subject.State, in.Subject.Parents = s.rec.State, parents
 	in.Subject.FirstSeen, in.Subject.Pushers = s.det.FirstSeen, s.det.Pushers
 	in.Signatures, in.Attestations = sortFacts(all.facts)
@@ -419,8 +422,8 @@ func sortFacts(facts []verify.Fact) ([]SignatureInput, []AttestationInput) {
 	return signatures, attestations
 }
 
-// describe is the part of the input that the bytes say.
-func (a *Admission) describe(ctx context.Context, tx *store.Txn, repo store.Name, d store.Digest, size int64, p *store.Parsed, kind store.Kind, now time.Time) *Input {
+// describe is the part of the input that the manifest's bytes say.
+func (a *Admission) describe(repo store.Name, d store.Digest, size int64, p *store.Parsed, kind store.Kind, now time.Time) *Input {
 	in := &Input{
 		Schema:     InputSchema,
 		Request:    RequestInput{ID: a.local.ID(now), Time: now, Protocol: "oci"},
@@ -440,9 +443,6 @@ func (a *Admission) describe(ctx context.Context, tx *store.Txn, repo store.Name
 	}
 	if p.Config != nil {
 		in.Manifest.Config = &DescriptorInput{p.Config.MediaType, p.Config.Digest, p.Config.Size}
-	}
-	if kind == store.KindImage && p.Config != nil {
-		a.describeConfig(ctx, tx, in, p)
 	}
 	return in
 }
@@ -471,6 +471,9 @@ func (a *Admission) smallConfig(ctx context.Context, tx *store.Txn, repo store.N
 
 // describeConfig adds what the image config says; a config that does not parse adds nothing, and policies that need it deny.
 func (a *Admission) describeConfig(ctx context.Context, tx *store.Txn, in *Input, p *store.Parsed) {
+	if in.Subject.Kind != store.KindImage {
+		return
+	}
 	b := a.smallConfig(ctx, tx, in.Subject.Repository, p)
 	if b == nil {
 		return

@@ -285,27 +285,10 @@ func (r *replay) each(ctx context.Context, pages iter.Seq[[]store.Item], tentati
 
 // scan pages through the manifests that policies decide about, of kind index or of all the others.
 func (r *replay) scan(ctx context.Context, kind store.Kind, do func([]store.Item) error) error {
-	return r.a.eachManifest(ctx, func(i store.Item, v store.Verdict) bool {
-		return judgedState(v.State) && (len(r.o.Repositories) == 0 || r.o.Repositories.Match(i.Repository))
-	}, func(ctx context.Context, items []store.Item) error {
-		var picked []store.Item
-		if err := r.a.local.View(ctx, func(s store.Snapshot) error {
-			picked = nil
-			for _, i := range items {
-				rec, err := s.Manifest(i.Repository, i.Digest)
-				if err != nil {
-					return err
-				}
-				if rec != nil && rec.Kind != store.KindEvidence && rec.Kind != store.KindAttestation && (rec.Kind == store.KindIndex) == (kind == store.KindIndex) {
-					picked = append(picked, i)
-				}
-			}
-			return nil
-		}); err != nil {
-			return err
-		}
-		return do(picked)
-	})
+	return r.a.eachHeld(ctx, func(h *store.Held) bool {
+		return judgedState(h.Verdict.State) && (len(r.o.Repositories) == 0 || r.o.Repositories.Match(h.Item.Repository)) &&
+			h.Kind != store.KindEvidence && h.Kind != store.KindAttestation && (h.Kind == store.KindIndex) == (kind == store.KindIndex)
+	}, func(_ context.Context, items []store.Item) error { return do(items) })
 }
 
 func (r *replay) advance(n int) {

@@ -58,6 +58,8 @@ func TestReplay(t *testing.T) {
 		{"wider, in part", compile(t, builtin("open")), []store.Glob{"acme/other"}, "1: +1 -0 ~0 tags +1 -0"},
 		{"tags", compile(t, signedPolicy(), late), nil, "3: +0 -0 ~0 tags +0 -1"},
 		{"none", compile(t), nil, "3: +0 -1 ~2 tags +0 -1"},
+		{"by the config", compile(t, signedPolicy(), ruled("user", `admit.deny contains {"code": "config.user", "msg": "It is nobody."} if input.config.user == "65532"`)), nil, "3: +0 -1 ~0 tags +0 -1"},
+		{"by the platform", compile(t, signedPolicy(), ruled("os", `admit.deny contains {"code": "config.os", "msg": "It is Linux."} if input.subject.platform.os == "linux"`)), nil, "3: +0 -1 ~0 tags +0 -1"},
 	} {
 		if got := inOneLine(k.replay(c.candidate, c.globs...)); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)

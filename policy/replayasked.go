@@ -158,7 +158,8 @@ func (r *replay) again(ctx context.Context, e Entry, q *request) (in *Input, err
 
 // pushAgain is what the entry point push would be told of a manifest that was pushed. The tag did not show it yet unless it did before.
 func (a *Admission) pushAgain(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest, q *request) *Input {
-	in := a.describe(ctx, tx, s.repo, s.rec.Digest, s.rec.Size, s.parsed, s.rec.Kind, a.now())
+	in := a.describe(s.repo, s.rec.Digest, s.rec.Size, s.parsed, s.rec.Kind, a.now())
+	a.describeConfig(ctx, tx, in, s.parsed)
 	t.waive(in, nil, s.det.Alternate)
 	in.Actor, in.Subject.Tag, in.Tags = q.Actor, q.Tag, &TagsInput{}
 	if q.Tag == "" {

@@ -80,14 +80,20 @@ func (a *Admission) Catchup(ctx context.Context) error {
 
 // eachManifest pages through all manifests and gives do those that pick chooses, in batches.
 func (a *Admission) eachManifest(ctx context.Context, pick func(store.Item, store.Verdict) bool, do func(context.Context, []store.Item) error) error {
+	return a.eachHeld(ctx, func(h *store.Held) bool { return pick(h.Item, h.Verdict) }, do)
+}
+
+// eachHeld is eachManifest where the kind matters, too.
+func (a *Admission) eachHeld(ctx context.Context, pick func(*store.Held) bool, do func(context.Context, []store.Item) error) error {
 	var after *store.Item
 	for ctx.Err() == nil {
-		var page, picked []store.Item
+		var page []store.Held
+		var picked []store.Item
 		if err := a.local.View(ctx, func(s store.Snapshot) error {
-			page, picked = s.ManifestPage(after, batch), nil
-			for _, i := range page {
-				if pick(i, s.Verdict(i.Repository, i.Digest)) {
-					picked = append(picked, i)
+			page, picked = s.HeldPage(after, batch), nil
+			for i := range page {
+				if pick(&page[i]) {
+					picked = append(picked, page[i].Item)
 				}
 			}
 			return nil
@@ -102,7 +108,7 @@ func (a *Admission) eachManifest(ctx context.Context, pick func(store.Item, stor
 		if len(page) < batch {
 			return nil
 		}
-		after = &page[len(page)-1]
+		after = &page[len(page)-1].Item
 	}
 	return ctx.Err()
 }

@@ -22,7 +22,13 @@ func DecodeJSON(b []byte, v any) error {
 }
 
 // walker follows a document and a type side by side. It holds the fields of the struct types that it has met.
-type walker map[reflect.Type]map[string]reflect.Type
+type walker map[reflect.Type][]member
+
+// member is a field of a struct type as a document names it.
+type member struct {
+	name string
+	t    reflect.Type
+}
 
 func (w walker) walk(t reflect.Type, b []byte) error {
 	for t.Kind() == reflect.Pointer {
@@ -54,14 +60,16 @@ func composite(t reflect.Type) bool {
 	return false
 }
 
-func (w walker) object(fields map[string]reflect.Type, b []byte) error {
+func (w walker) object(fields []member, b []byte) error {
 	return Members(b, func(key string, value []byte) error {
-		if t, ok := fields[key]; ok {
-			return w.walk(t, value)
+		for _, f := range fields {
+			if f.name == key {
+				return w.walk(f.t, value)
+			}
 		}
-		for name := range fields {
-			if strings.EqualFold(name, key) {
-				return fmt.Errorf("a key differs from %q in upper and lower case alone", name)
+		for _, f := range fields {
+			if strings.EqualFold(f.name, key) {
+				return fmt.Errorf("a key differs from %q in upper and lower case alone", f.name)
 			}
 		}
 		return nil
@@ -69,20 +77,32 @@ func (w walker) object(fields map[string]reflect.Type, b []byte) error {
 }
 
 // fields lists the fields that encoding/json would fill.
-func (w walker) fields(t reflect.Type) map[string]reflect.Type {
+func (w walker) fields(t reflect.Type) []member {
 	if known, ok := w[t]; ok {
 		return known
 	}
-	fields := map[string]reflect.Type{}
-	for _, f := range reflect.VisibleFields(t) {
+	fields := make([]member, 0, t.NumField())
+	add := func(f *reflect.StructField) {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if !f.IsExported() || name == "-" || f.Anonymous && name == "" {
-			continue
+			return
 		}
 		if name == "" {
 			name = f.Name
 		}
-		fields[name] = f.Type
+		fields = append(fields, member{name, f.Type})
+	}
+	embeds := false
+	for i := range t.NumField() {
+		f := t.Field(i)
+		embeds = embeds || f.Anonymous
+		add(&f)
+	}
+	if embeds { // rare, and dear
+		fields = fields[:0]
+		for _, f := range reflect.VisibleFields(t) {
+			add(&f)
+		}
 	}
 	w[t] = fields
 	return fields

@@ -35,12 +35,14 @@ const Schema = "1"
 
 const keySchema = "!schema"
 
-func digestKey(d Digest) []byte {
+func digestKey(d Digest) []byte { return appendDigest(make([]byte, 0, 65), d) }
+
+func appendDigest(k []byte, d Digest) []byte {
 	algorithm, encoded, _ := strings.Cut(string(d), ":")
-	k := make([]byte, 1, 65)
-	k[0] = 1
 	if algorithm == "sha512" {
-		k[0] = 2
+		k = append(k, 2)
+	} else {
+		k = append(k, 1)
 	}
 	for i := 0; i+1 < len(encoded); i += 2 {
 		k = append(k, nibble(encoded[i])<<4|nibble(encoded[i+1]))
@@ -84,16 +86,30 @@ func repoKey(prefix byte, repo Name, parts ...[]byte) []byte {
 	return k
 }
 
+// itemKey is the key of what belongs to one digest in one repository.
+func itemKey(prefix byte, repo Name, d Digest) []byte {
+	k := make([]byte, 0, 2+len(repo)+65)
+	k = append(k, prefix)
+	k = append(k, repo...)
+	return appendDigest(append(k, 0), d)
+}
+
 func repoOf(k []byte) (Name, []byte, bool) {
+	n, rest, ok := cutRepo(k)
+	return Name(n), rest, ok
+}
+
+// cutRepo is repoOf without a copy.
+func cutRepo(k []byte) (repo, rest []byte, ok bool) {
 	if len(k) < 2 {
-		return "", nil, false
+		return nil, nil, false
 	}
 	for i, c := range k[1:] {
 		if c == 0 {
-			return Name(k[1 : 1+i]), k[2+i:], true
+			return k[1 : 1+i], k[2+i:], true
 		}
 	}
-	return "", nil, false
+	return nil, nil, false
 }
 
 func contentKey(d Digest) []byte { return append([]byte{'c'}, digestKey(d)...) }

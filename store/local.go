@@ -71,7 +71,7 @@ func (l *Local) Now() time.Time { return l.clock() }
 
 // View runs fn on one consistent snapshot. Nothing is written to a client inside.
 func (l *Local) View(ctx context.Context, fn func(Snapshot) error) error {
-	return l.kv.View(ctx, func(tx ReadTx) error { return fn(Snapshot{Records{snapshotReader{tx}}}) })
+	return l.kv.View(ctx, func(tx ReadTx) error { return fn(Snapshot{Records{snapshotReader{tx}}, tx}) })
 }
 
 // optimism is how often a transaction is tried before it waits for the others that lost; patience is how often then.

@@ -71,6 +71,37 @@ func ParseManifest(contentType string, b []byte) (*Parsed, error) {
 	return p, nil
 }
 
+// ReadManifest reads a manifest that is stored: ParseManifest took these bytes under this type before, so that they need not be proven strict again.
+// Errors: CodeInternal where they are not what was stored.
+func ReadManifest(mediaType string, b []byte) (*Parsed, error) {
+	var j storedJSON
+	if err := json.Unmarshal(b, &j); err != nil {
+		return nil, Errorf(CodeInternal, "a stored manifest is damaged; run assay check: %w", err)
+	}
+	m := manifestJSON{MediaType: mediaType, ArtifactType: j.ArtifactType, Config: j.Config, Layers: descriptorList{true, j.Layers}, Manifests: descriptorList{true, j.Manifests}, Subject: j.Subject, Annotations: j.Annotations}
+	p := &Parsed{MediaType: mediaType}
+	fill := m.image
+	if p.Index() {
+		fill = m.index
+	} else if m.Config == nil {
+		return nil, Errorf(CodeInternal, "a stored manifest has no config; run assay check")
+	}
+	if err := errors.Join(m.common(p), fill(p)); err != nil {
+		return nil, Errorf(CodeInternal, "a stored manifest is damaged; run assay check: %w", err)
+	}
+	return p, nil
+}
+
+// storedJSON is manifestJSON without what tells types apart.
+type storedJSON struct {
+	ArtifactType string            `json:"artifactType"`
+	Config       *descriptorJSON   `json:"config"`
+	Layers       []descriptorJSON  `json:"layers"`
+	Manifests    []descriptorJSON  `json:"manifests"`
+	Subject      *descriptorJSON   `json:"subject"`
+	Annotations  map[string]string `json:"annotations"`
+}
+
 func invalid(format string, args ...any) *Error { return Errorf(CodeManifestInvalid, format, args...) }
 
 func errSchema1() error {

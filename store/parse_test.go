@@ -67,6 +67,9 @@ func accepted(t *testing.T, name, contentType, b string) *Parsed {
 		t.Errorf("%s: %v", name, err)
 		return &Parsed{}
 	}
+	if stored, err := ReadManifest(p.MediaType, []byte(b)); err != nil || !reflect.DeepEqual(p, stored) {
+		t.Errorf("%s: stored and read again it is %+v, %v", name, stored, err)
+	}
 	return p
 }
 
@@ -308,6 +311,9 @@ func FuzzParseManifest(f *testing.F) {
 		}
 		if again, err := ParseManifest(p.MediaType, b); err != nil || !reflect.DeepEqual(p, again) {
 			t.Fatalf("%+v %v", again, err)
+		}
+		if stored, err := ReadManifest(p.MediaType, b); err != nil || !reflect.DeepEqual(p, stored) {
+			t.Fatalf("%+v %v", stored, err)
 		}
 	})
 }

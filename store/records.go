@@ -28,7 +28,7 @@ func (r Records) RepositoryExists(repo Name) bool { return r.r.get(repoKey('R', 
 
 // Manifest returns the record of a manifest.
 func (r Records) Manifest(repo Name, d Digest) (*ManifestRecord, error) {
-	b := r.r.get(repoKey('m', repo, digestKey(d)))
+	b := r.r.get(itemKey('m', repo, d))
 	if b == nil {
 		return nil, nil
 	}
@@ -37,7 +37,7 @@ func (r Records) Manifest(repo Name, d Digest) (*ManifestRecord, error) {
 
 // Verdict reads the state of a manifest without decoding the rest. The zero Verdict is no state.
 func (r Records) Verdict(repo Name, d Digest) Verdict {
-	return decodeVerdict(r.r.get(repoKey('m', repo, digestKey(d))))
+	return decodeVerdict(r.r.get(itemKey('m', repo, d)))
 }
 
 // Alternates finds, in all repositories, the manifests whose bytes have the digest d under the algorithm that they are not stored by.
@@ -81,7 +81,7 @@ func (r Records) Content(d Digest) []byte {
 
 // Blob returns the link of a blob into repo.
 func (r Records) Blob(repo Name, d Digest) (*BlobRecord, error) {
-	return fromJSON[BlobRecord](r.r.get(repoKey('b', repo, digestKey(d))), "blob")
+	return fromJSON[BlobRecord](r.r.get(itemKey('b', repo, d)), "blob")
 }
 
 // Tag returns the record of a tag.
@@ -282,12 +282,47 @@ func (r Records) items(prefix byte, from *Item, limit int) []Item {
 // ManifestPage lists all manifests, page by page: after is the last item of the page before.
 func (r Records) ManifestPage(after *Item, limit int) []Item { return r.items('m', after, limit) }
 
+// Held is a manifest as it is listed: what is known without its detail.
+type Held struct {
+	Item    Item
+	Kind    Kind
+	Verdict Verdict
+}
+
+// HeldPage is ManifestPage with what the records say. Nothing of a record is copied.
+func (s Snapshot) HeldPage(after *Item, limit int) []Held {
+	start := []byte{'m'}
+	if after != nil {
+		start = successor(repoKey('m', after.Repository, digestKey(after.Digest)))
+	}
+	held := make([]Held, 0, limit)
+	var repo Name
+	for k, v := range s.tx.Scan(start, []byte{'m' + 1}) {
+		if len(held) == limit {
+			break
+		}
+		n, rest, ok := cutRepo(k)
+		if !ok {
+			continue
+		}
+		d, _, ok := readDigest(rest)
+		if !ok || len(v) < recordFixed {
+			continue
+		}
+		if string(n) != string(repo) {
+			repo = Name(n)
+		}
+		held = append(held, Held{Item{repo, d}, decode(kindCodes[:], v[2]), decodeVerdict(v)})
+	}
+	return held
+}
+
 // QueuePage lists what is to be decided again, page by page: after is the last item of the page before.
 func (r Records) QueuePage(after *Item, limit int) []Item { return r.items('q', after, limit) }
 
 // Queued reports whether a manifest is to be decided again: until then, its verdict is in doubt.
 func (r Records) Queued(i Item) bool {
-	return r.r.get(repoKey('q', i.Repository, digestKey(i.Digest))) != nil
+	return r.r.get(itemKey('q', i.Repository, i.Digest)) != nil
 }
 
 // SBOMWorkPage lists SBOM work.

@@ -20,7 +20,10 @@ type reader interface {
 }
 
 // Snapshot reads one consistent state. It is valid only inside Local.View.
-type Snapshot struct{ Records }
+type Snapshot struct {
+	Records
+	tx ReadTx
+}
 
 type snapshotReader struct{ tx ReadTx }
 

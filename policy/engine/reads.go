@@ -17,6 +17,7 @@ type Reads struct {
 
 	Predicates bool `json:"predicates,omitempty"` // it can reach assay.predicate, and so reads attestations
 	Packages   bool `json:"packages,omitempty"`   // it can reach assay.packages, and so reads the SBOM
+	Config     bool `json:"config,omitempty"`     // it reads what the image config says: input.config, or the platform of input.subject
 }
 
 // Has reports whether a member of the input is read.
@@ -52,6 +53,7 @@ type analysis struct {
 	clock    bool
 	opens    bool
 	asks     bool
+	config   bool
 	seen     map[*ast.Rule]bool
 	queue    []*ast.Rule
 	problems []Problem
@@ -67,7 +69,7 @@ func analyse(name string, c *ast.Compiler, e policy.Entry) (Reads, []Problem) {
 		a.queue = a.queue[1:]
 		a.rule(rule)
 	}
-	return Reads{Fields: slices.Sorted(maps.Keys(a.fields)), Clock: a.clock, Predicates: a.opens, Packages: a.asks}, a.problems
+	return Reads{Fields: slices.Sorted(maps.Keys(a.fields)), Clock: a.clock, Predicates: a.opens, Packages: a.asks, Config: a.config}, a.problems
 }
 
 func entryRef(e policy.Entry) ast.Ref {
@@ -119,6 +121,8 @@ func (a *analysis) input(rule *ast.Rule, ref ast.Ref, loc *ast.Location) {
 		return
 	}
 	a.fields[field] = true
+	member, named := constant(ref, 2)
+	a.config = a.config || field == "config" || field == "subject" && (!named || member == "platform")
 	if why, ok := a.banned[field]; ok {
 		a.complain(rule, loc, "reads input.%s, which the entry point %s may not: %s", field, a.entry, why)
 		return
@@ -126,8 +130,7 @@ func (a *analysis) input(rule *ast.Rule, ref ast.Ref, loc *ast.Location) {
 	if !a.partly(field) {
 		return
 	}
-	member, ok := constant(ref, 2)
-	if !ok {
+	if !named {
 		a.complain(rule, loc, "reads %s, and which part of input.%s that is cannot be known before it runs; name the member", ref, field)
 	} else if why, ok := a.banned[field+"."+member]; ok {
 		a.complain(rule, loc, "reads input.%s.%s, which the entry point %s may not: %s", field, member, a.entry, why)

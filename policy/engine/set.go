@@ -147,7 +147,7 @@ func (s *Set) Revision() string { return s.revision }
 // Traits are those of the policies that match a repository. The stricter of two wins. A policy of mode shadow has no effect, so that it neither
 // matches nor tightens: a repository with nothing else is refused with policy.none.
 func (s *Set) Traits(repo store.Name) policy.Traits {
-	t := policy.Traits{AllChildren: true, Open: true}
+	t := policy.Traits{AllChildren: true, Open: true, NoConfig: true}
 	for _, p := range s.programs {
 		if !p.Repositories.Match(repo) {
 			continue
@@ -157,6 +157,9 @@ func (s *Set) Traits(repo store.Name) policy.Traits {
 		t.K8sRules = t.K8sRules || !p.open && p.entries[policy.EntryK8s] != nil
 		for _, e := range p.entries {
 			t.Vulnerabilities = t.Vulnerabilities || e.reads.Has("vulnerabilities")
+		}
+		for _, e := range p.entries {
+			t.NoConfig = t.NoConfig && !e.reads.Config
 		}
 		if p.Mode == policy.ModeShadow {
 			continue

@@ -151,10 +151,14 @@ func TestTraits(t *testing.T) {
 	wants := bind("s", `admit.deny contains {"code": "a.b", "msg": "m"} if not input.sbom`, "", "s/**")
 	ruled := bind("r", `tag.deny contains {"code": "a.b", "msg": "m"} if input.subject.tag == "latest"`, "", "t/**")
 	wantsInShadow := bind("t", `admit.deny contains {"code": "a.b", "msg": "m"} if not input.sbom`, policy.ModeShadow, "a/**")
-	s := set(t, Options{}, open("1", "", "a/**", true, true, false), open("2", "", "a/b/**", false, false, true), open("3", policy.ModeShadow, "**", true, false, true), ruled, wants, wantsInShadow)
+	config := bind("c", `admit.deny contains {"code": "a.b", "msg": "m"} if not input.config.user`, "", "c/**")
+	platform := bind("d", `admit.deny contains {"code": "a.b", "msg": "m"} if input.subject.platform.os != "linux"`, policy.ModeWarn, "d/x")
+	kind := bind("e", `admit.deny contains {"code": "a.b", "msg": "m"} if input.subject.kind != "image"`, "", "d/y")
+	s := set(t, Options{}, config, platform, kind, open("1", "", "a/**", true, true, false), open("2", "", "a/b/**", false, false, true), open("3", policy.ModeShadow, "**", true, false, true), ruled, wants, wantsInShadow)
 	for repo, want := range map[store.Name]policy.Traits{
-		"a/x": {Matched: true, EvidenceFirst: true, AllChildren: true}, "a/b/c": {Matched: true, EvidenceFirst: true, TagsStrict: true},
-		"other": {PushRules: true, TagRules: true}, "s/x": {Matched: true, WantsSBOM: true}, "t/x": {Matched: true, TagRules: true},
+		"a/x": {Matched: true, NoConfig: true, EvidenceFirst: true, AllChildren: true}, "a/b/c": {Matched: true, NoConfig: true, EvidenceFirst: true, TagsStrict: true},
+		"other": {NoConfig: true, PushRules: true, TagRules: true}, "s/x": {Matched: true, NoConfig: true, WantsSBOM: true}, "t/x": {Matched: true, NoConfig: true, TagRules: true},
+		"c/x": {Matched: true}, "d/x": {Matched: true}, "d/y": {Matched: true, NoConfig: true},
 	} {
 		if got := s.Traits(repo); got != want {
 			t.Errorf("%s: %+v, want %+v", repo, got, want)
