@@ -37,7 +37,11 @@ func (v *view) PutManifest(ctx context.Context, repo store.Name, refs []store.Re
 	if err != nil {
 		return nil, err
 	}
-	receipt, err := v.a.put(ctx, in)
+	put := v.a.put
+	if v.a.awaits(in) {
+		put = v.a.putAwaited
+	}
+	receipt, err := put(ctx, in)
 	if err != nil {
 		return nil, v.refusedWrite(ctx, repo, in.digest, err)
 	}
