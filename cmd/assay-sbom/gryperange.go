@@ -45,8 +45,8 @@ func (w *grypeWriter) packages(ctx context.Context, row grypeVulnerability, a *o
 		if denied[[2]uint32{h.pkg, h.os}] {
 			continue
 		}
-		var b packageBlob
-		if err := w.document(ctx, h.blob, &b); err != nil {
+		b, err := w.packageDocument(ctx, h.blob)
+		if err != nil {
 			return err
 		}
 		for _, cve := range b.CVEs {
@@ -68,6 +68,18 @@ func (w *grypeWriter) packages(ctx context.Context, row grypeVulnerability, a *o
 		}
 	}
 	return nil
+}
+
+// packageDocument reads what is said of a package. Releases share documents, and follow one another.
+func (w *grypeWriter) packageDocument(ctx context.Context, id uint32) (*packageBlob, error) {
+	if w.last == nil || w.lastID != id {
+		b := new(packageBlob)
+		if err := w.document(ctx, id, b); err != nil {
+			return nil, err
+		}
+		w.last, w.lastID = b, id
+	}
+	return w.last, nil
 }
 
 // place is the ecosystem and the name of a handle's package; or why it is left out.
@@ -130,8 +142,10 @@ func (b *packageBlob) elsewhere() bool {
 // affected is a document as OSV says it; nothing where no version is affected.
 func (b *packageBlob) affected(ecosystem, name string) (a osvAffected, any bool) {
 	a.Package.Ecosystem, a.Package.Name = ecosystem, name
+	stream := ""
 	if q := b.Qualifiers; q != nil && q.Module != nil && *q.Module != "" {
 		a.Specific = &osvSpecific{Module: clipped(*q.Module, 100)}
+		_, stream, _ = strings.Cut(*q.Module, ":")
 	}
 	for _, r := range b.Ranges {
 		fixed := ""
@@ -149,12 +163,30 @@ func (b *packageBlob) affected(ecosystem, name string) (a osvAffected, any bool)
 			}
 			events, versions := constraint(part, fixed)
 			if events != nil {
+				beginStream(events, stream)
 				a.Ranges = append(a.Ranges, osvRange{"ECOSYSTEM", events})
 			}
 			a.Versions = append(a.Versions, versions...)
 		}
 	}
 	return a, len(a.Ranges) > 0 || len(a.Versions) > 0
+}
+
+// beginStream has a range begin where the module's stream does, if that is named after a version: the fix of nodejs:18 says nothing of nodejs:16, which has its own. What an
+// older stream lacks would else count as a hole in it for ever.
+func beginStream(events []map[string]string, stream string) {
+	if len(events) != 2 || events[0]["introduced"] != "0" || stream == "" {
+		return
+	}
+	epoch, version, ok := strings.Cut(events[1]["fixed"], ":")
+	if !ok {
+		epoch, version = "", epoch
+	} else {
+		epoch += ":"
+	}
+	if strings.HasPrefix(version, stream+".") {
+		events[0]["introduced"] = epoch + clipped(stream, 100)
+	}
 }
 
 // maxRanges is how many ranges one package of an advisory may have; no advisory has near as many.

@@ -97,6 +97,8 @@ type grypeWriter struct {
 	blobs  *sql.Stmt
 	out    io.Writer
 	seen   map[string]bool // IDs
+	last   *packageBlob    // the document that was read last
+	lastID uint32
 }
 
 // write makes one advisory of all rows that a provider has for one name: databases of distributions have one for each release.
