@@ -11,6 +11,11 @@
 #       additionalProperties: {type: array, items: {type: string, pattern: "^[A-Za-z0-9._:/*-]+$"}}
 #       default: {}
 #       description: globs over namespaces, each with the globs over repositories that may run there ('*' within a component, '**' across)
+#     labels:
+#       type: object
+#       additionalProperties: {type: array, items: {type: string, pattern: "^[A-Za-z0-9._:/*-]+$"}}
+#       default: {}
+#       description: labels of namespaces, such as env=prod, each with the globs over repositories that may run there; a label counts where the webhook's path tells it
 #     others:
 #       type: string
 #       enum: [deny, allow]
@@ -63,12 +68,19 @@ namespace := lib.clipped(input.k8s.namespace) if input.k8s.namespace != ""
 
 covered(patterns) if count(assay.globs(patterns, input.k8s.namespace, "name").value) > 0
 
-rules := [repositories | some pattern, repositories in input.params.namespaces; covered(pattern)]
+rules := array.concat(
+	[repositories | some pattern, repositories in input.params.namespaces; covered(pattern)],
+	[repositories | some pair, repositories in input.params.labels; labelled(pair)],
+)
+
+labelled(pair) if {
+	[key, value] := split(pair, "=")
+	input.k8s.namespace_labels[key] == value
+}
 
 allowed if {
 	some repositories in rules
-	some pattern in repositories
-	lib.matches(pattern, input.subject.repository)
+	count(assay.globs(repositories, input.subject.repository, "path").value) > 0
 }
 
 allowed if {

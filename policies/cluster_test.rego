@@ -4,7 +4,7 @@ import data.assay
 
 digest := "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
-defaults := {"namespaces": {"shop-*": ["acme/shop/**", "docker.io/library/*"], "kube-system": ["**"]}, "others": "deny", "digests": [], "ephemeral": "allow"}
+defaults := {"namespaces": {"shop-*": ["acme/shop/**", "docker.io/library/*"], "kube-system": ["**"]}, "labels": {}, "others": "deny", "digests": [], "ephemeral": "allow"}
 
 document(namespace, repository, params) := {
 	"subject": {"repository": repository, "digest": digest}, "params": object.union(defaults, params),
@@ -29,6 +29,18 @@ test_other_namespaces if {
 	found == {"cluster.repository"} with input as document("default", "acme/shop/api", {})
 	count(found) == 0 with input as document("default", "acme/shop/api", {"others": "allow"})
 	found == {"cluster.repository"} with input as document("shop-eu", "acme/billing", {"others": "allow"})
+}
+
+by_label := {"labels": {"env=prod": ["acme/prod/**"], "acme.dev/tier=gold": ["acme/gold"]}}
+
+in_namespace(repository, labels) := object.union(document("a", repository, by_label), {"k8s": {"namespace_labels": labels}})
+
+test_labels if {
+	count(found) == 0 with input as in_namespace("acme/prod/api", {"env": "prod", "x": "y"})
+	count(found) == 0 with input as in_namespace("acme/gold", {"acme.dev/tier": "gold"})
+	found == {"cluster.repository"} with input as in_namespace("acme/prod/api", {"env": "dev"})
+	found == {"cluster.repository"} with input as document("a", "acme/prod/api", by_label)
+	found == {"cluster.repository"} with input as object.union(in_namespace("acme/prod/api", {"env": "dev"}), {"params": {"others": "allow", "namespaces": {"a": []}}})
 }
 
 test_no_namespace if {

@@ -291,9 +291,12 @@ type TagsInput struct {
 
 // K8sInput is what a cluster says of the place in which it would run the image. Gatekeeper, and the verify API, say the image alone.
 type K8sInput struct {
-	Operation     string `json:"operation,omitempty"` // CREATE, UPDATE
-	Kind          string `json:"kind,omitempty"`      // of the object: Pod, Deployment, ...
-	Namespace     string `json:"namespace,omitempty"`
+	Operation string `json:"operation,omitempty"` // CREATE, UPDATE
+	Kind      string `json:"kind,omitempty"`      // of the object: Pod, Deployment, ...
+	Namespace string `json:"namespace,omitempty"`
+	// NamespaceLabels are those that the webhook's namespaceSelector demands, told by its path: the namespace has them, and may have more. Absent where the path tells none.
+	NamespaceLabels map[string]string `json:"namespace_labels,omitempty"`
+
 	Name          string `json:"name,omitempty"` // of the object; absent where the cluster generates it
 	User          string `json:"user,omitempty"` // who asks the cluster
 	Container     string `json:"container,omitempty"`

@@ -222,6 +222,9 @@ var fixed = map[string]Endpoint{
 	"/k8s/v1/imagereview":         EndpointK8sImages,
 }
 
+// labelled are the paths behind which the labels of namespaces may stand: see kubernetes.ParseLabels.
+var labelled = []string{"/k8s/v1/validate/enforce", "/k8s/v1/validate/warn", "/k8s/v1/validate/audit", "/k8s/v1/mutate"}
+
 // Route is what a method and a path mean. Which fields are set follows from the endpoint.
 type Route struct {
 	Method    string
@@ -277,7 +280,9 @@ func (r Route) Path() string {
 		return "/api/v1/codes/" + r.Arg
 	}
 	for path, e := range fixed {
-		if e == r.Endpoint {
+		if e == r.Endpoint && r.Arg != "" {
+			return path + "/" + r.Arg
+		} else if e == r.Endpoint {
 			return path
 		}
 	}
@@ -335,6 +340,11 @@ func parsePath(path string) (Route, error) {
 		}
 		if rest, ok := strings.CutPrefix(path, "/api/v1/"); ok {
 			return parseAPI(rest)
+		}
+		for _, base := range labelled {
+			if rest, ok := strings.CutPrefix(path, base+"/"); ok && rest != "" {
+				return Route{Endpoint: fixed[base], Arg: rest}, nil
+			}
 		}
 	}
 	return nowhere()

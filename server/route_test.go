@@ -59,6 +59,8 @@ func TestParseRoute(t *testing.T) {
 		{"POST", "/k8s/v1/validate/warn", Route{Endpoint: EndpointK8sWarn}},
 		{"POST", "/k8s/v1/validate/audit", Route{Endpoint: EndpointK8sAudit}},
 		{"POST", "/k8s/v1/mutate", Route{Endpoint: EndpointK8sMutate}},
+		{"POST", "/k8s/v1/validate/enforce/label/env/prod", Route{Endpoint: EndpointK8sEnforce, Arg: "label/env/prod"}},
+		{"POST", "/k8s/v1/mutate/prefixed/acme.dev/tier/gold", Route{Endpoint: EndpointK8sMutate, Arg: "prefixed/acme.dev/tier/gold"}},
 		{"POST", "/k8s/v1/gatekeeper/validate", Route{Endpoint: EndpointK8sProvide}},
 		{"POST", "/k8s/v1/gatekeeper/mutate", Route{Endpoint: EndpointK8sProvidePin}},
 		{"POST", "/k8s/v1/imagereview", Route{Endpoint: EndpointK8sImages}},

@@ -87,6 +87,12 @@ func (c *call) review(routeErr error) error {
 
 func (c *call) answerReview(ctx context.Context, body []byte) ([]byte, error) {
 	j := &judge{h: c.h}
+	if c.route.Arg != "" {
+		var err error
+		if j.labels, err = kubernetes.ParseLabels(c.route.Arg); err != nil {
+			return nil, store.Errorf(store.CodeInvalid, "the path is malformed: %w", err)
+		}
+	}
 	switch c.route.Endpoint {
 	case EndpointK8sMutate:
 		return kubernetes.Mutate(ctx, j, body)
@@ -148,6 +154,8 @@ type judge struct {
 	h     *Handler
 	p     *policy.Principal // nil: a cluster, which may ask about everything
 	hosts []string          // more names of this registry
+
+	labels map[string]string // that the namespace has, as the path says at which it asked
 }
 
 // Judge reads the name, and asks the gate about what a pull of it would get.
@@ -178,7 +186,7 @@ func (j *judge) judge(ctx context.Context, q kubernetes.Question) (*kubernetes.A
 	}
 	question := policy.ImageQuestion{Repository: r.Repository, Reference: store.Reference{Tag: r.Tag, Digest: r.Digest}, Protocol: q.Protocol, DryRun: q.DryRun,
 		K8s: policy.K8sInput{Operation: q.Operation, Kind: q.Kind, Namespace: q.Namespace, Name: q.Name, User: q.User, Container: q.Container, ContainerKind: q.ContainerKind,
-			Image: q.Image, Registry: r.Host}}
+			NamespaceLabels: j.labels, Image: q.Image, Registry: r.Host}}
 	if r.Digest != "" {
 		question.Reference.Tag = "" // runtimes pull the digest
 	}

@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -142,8 +144,18 @@ func TestWebhookQuestion(t *testing.T) {
 		{Repository: "docker.io/acme/app", Reference: store.Reference{Tag: "v2"}, Elsewhere: true, Protocol: "k8s.validating", DryRun: true, K8s: policy.K8sInput{Operation: "CREATE", Kind: "Pod",
 			Namespace: "team", Name: "p", User: "jane", Container: "c1", ContainerKind: "container", Image: "docker.io/acme/app:v2", Registry: "docker.io"}},
 	}
-	if len(images.asked) != 2 || images.asked[0] != want[0] || images.asked[1] != want[1] {
+	if !reflect.DeepEqual(images.asked, want) {
 		t.Errorf("asked %+v\nwant %+v", images.asked, want)
+	}
+
+	// The path says which labels the namespace has, since its selector chose by them.
+	images.asked = nil
+	h.webhook("POST", "/k8s/v1/validate/warn/label/env/prod/prefixed/acme.dev/tier/gold", podReview("registry.example.com/acme/good:v1"))
+	if len(images.asked) != 1 || !maps.Equal(images.asked[0].K8s.NamespaceLabels, map[string]string{"env": "prod", "acme.dev/tier": "gold"}) {
+		t.Errorf("asked %+v", images.asked)
+	}
+	if w := h.webhook("POST", "/k8s/v1/validate/enforce/label/env", podReview("registry.example.com/acme/good:v1")); w.Code != 400 || len(images.asked) != 1 {
+		t.Errorf("a path that is malformed: %d %s", w.Code, w.Body)
 	}
 }
 
