@@ -152,13 +152,18 @@ func decodeState(b []byte) (s state, err error) {
 
 // cursor is how far matching is.
 type cursor struct {
+	rules    uint64 // by which names it looked packages up
 	matched  uint32 // the last package version
 	packages uint64 // how many were matched and are still known
 	outbox   uint64 // the next number
 }
 
+// rules numbers what soughtFor does: where it differs from the cursor's, all package versions are matched again.
+const rules = 1
+
 func (c *cursor) encode() []byte {
 	w := writer{}
+	w.number(c.rules)
 	w.number(uint64(c.matched))
 	w.number(c.packages)
 	w.number(c.outbox)
@@ -167,10 +172,10 @@ func (c *cursor) encode() []byte {
 
 func decodeCursor(b []byte) (c cursor, err error) {
 	if b == nil {
-		return c, nil
+		return cursor{rules: rules}, nil
 	}
 	r := open(b)
-	c = cursor{r.small(), r.number(), r.number()}
+	c = cursor{r.number(), r.small(), r.number(), r.number()}
 	if !r.done() {
 		return cursor{}, damaged("cursor")
 	}

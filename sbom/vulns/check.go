@@ -76,7 +76,8 @@ func (c *checker) record(key, value []byte) {
 	case class == 'p' && len(rest) == 4:
 		bad = c.version(tail4(key), value)
 	case class == 'v' && len(rest) > 6:
-		if c.s.Get(versionKey('p', tail4(key))) == nil {
+		list, err := decodeNames(c.s.Get(versionKey('p', tail4(key))))
+		if err != nil || !slices.ContainsFunc(list, func(s sought) bool { return bytes.Equal(s.key.versionKey(tail4(key)), key) }) {
 			c.report(name, "no package version is matched that is looked up by this name")
 		}
 		bad = false

@@ -41,6 +41,25 @@ func (x *Matcher) load(ctx context.Context, database string) (d *Database, err e
 	return d, err
 }
 
+// Age makes the store look as if other rules had matched its first package version.
+func (x *Matcher) Age(ctx context.Context) error {
+	old := sought{nameKey{"npm", "other"}, anyRelease, "1.0.0"}
+	writes := map[string][]byte{string(versionKey('p', 1)): encodeNames([]sought{old}), string(old.key.versionKey(1)): encodeSought(0, old)}
+	if err := x.local.View(ctx, func(s store.Snapshot) error {
+		names, err := decodeNames(s.Space(space).Get(versionKey('p', 1)))
+		for _, n := range names {
+			writes[string(n.key.versionKey(1))] = nil
+		}
+		c, _ := decodeCursor(s.Space(space).Get(keyCursor))
+		c.rules = rules - 1
+		writes[string(keyCursor)] = c.encode()
+		return err
+	}); err != nil {
+		return err
+	}
+	return x.commit(ctx, nil, writes)
+}
+
 // DecodeAll reads bytes as each kind of record.
 func DecodeAll(b []byte) {
 	_, _ = decodeState(b)

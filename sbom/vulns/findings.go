@@ -1,6 +1,7 @@
 package vulns
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 	"strings"
@@ -150,13 +151,10 @@ func (b *builder) version(v *index.PackageVersion, c cursor) error {
 
 // matches is what is known of a package version, or what is found out now.
 func (b *builder) matches(v *index.PackageVersion, c cursor) ([]sought, []match, error) {
-	id := uint32(v.ID)
-	if id != 0 && id <= c.matched {
-		if record := b.s.Get(versionKey('p', id)); record != nil {
-			names, err := decodeNames(record)
-			if err != nil {
-				return nil, nil, err
-			}
+	id, names := uint32(v.ID), soughtFor(v)
+	if id != 0 && id <= c.matched && c.rules == rules {
+		// A number that the index gave again, after damage, is known by its names.
+		if record := b.s.Get(versionKey('p', id)); record != nil && bytes.Equal(record, encodeNames(names)) {
 			value, err := b.get(versionKey('f', id))
 			if err != nil {
 				return nil, nil, err
@@ -166,7 +164,6 @@ func (b *builder) matches(v *index.PackageVersion, c cursor) ([]sought, []match,
 		}
 	}
 	b.report.Pending++
-	names := soughtFor(v)
 	found, err := b.findAll(names)
 	return names, found, err
 }

@@ -509,6 +509,29 @@ func TestSweep(t *testing.T) {
 	k.check()
 }
 
+// A program that looks packages up by other names matches all of them again, and reads the right thing until it has.
+func TestOtherRulesMatchAgain(t *testing.T) {
+	k := newKit(t, mem.NewKV())
+	estate(k)
+	k.load("osv", lodash, leftPad, record("GHSA-other", "npm", "other", "introduced=0"))
+	want := k.dump()
+	if err := k.x.Age(k.ctx); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "findings before", k.dump(), want)
+	same(t, "matched again", k.match(), 3)
+	same(t, "findings after", k.dump(), want)
+	k.check()
+	k.view(func(r store.Records) error {
+		st, err := vulns.Status(r)
+		same(t, "packages", st.Packages, 3)
+		return err
+	})
+	k.load("osv", lodash)
+	same(t, "findings of an import", k.dump(), []string{"acme/a GHSA-lodash high affected [4.17.12]"})
+	k.check()
+}
+
 func TestAffectedImages(t *testing.T) {
 	k := newKit(t, mem.NewKV())
 	for n := range 25 {

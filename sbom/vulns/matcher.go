@@ -123,18 +123,23 @@ func (x *Matcher) matchBatch(ctx context.Context) (n int, err error) {
 		if err != nil || st.evaluating { // another process does, and ends it or is found dead
 			return err
 		}
+		if c.rules != rules {
+			c.rules, c.matched = rules, 0
+		}
 		list, err := index.Versions(s.Records, index.ID(c.matched), matchBatch)
 		if n = len(list); err != nil || n == 0 {
 			return err
 		}
 		e, ids := newEvaluator(reading{r, st.head}), make([]uint32, 0, n)
 		for i := range list {
-			if err := e.first(&list[i], writes); err != nil {
+			again, err := e.first(&list[i], writes)
+			if err != nil {
 				return err
 			}
+			c.packages += uint64(side(!again))
 			ids = append(ids, uint32(list[i].ID))
 		}
-		c.matched, c.packages = ids[n-1], c.packages+uint64(n)
+		c.matched = ids[n-1]
 		(&delivery{generation: st.head, versions: ids}).put(&c, writes)
 		writes[string(keyCursor)] = c.encode()
 		return nil
@@ -144,22 +149,33 @@ func (x *Matcher) matchBatch(ctx context.Context) (n int, err error) {
 	return n, x.commit(ctx, g, writes)
 }
 
-// first matches a package version that nothing is known of.
-func (e *evaluator) first(v *index.PackageVersion, writes map[string][]byte) error {
-	list := soughtFor(v)
+// first matches a package version that nothing is known of, or that was matched by other rules.
+func (e *evaluator) first(v *index.PackageVersion, writes map[string][]byte) (again bool, err error) {
+	list, id := soughtFor(v), uint32(v.ID)
 	found, err := e.findAll(list)
 	if err != nil {
-		return err
+		return false, err
 	}
-	id := uint32(v.ID)
+	if before := e.s.Get(versionKey('p', id)); before != nil {
+		again = true
+		names, err := decodeNames(before)
+		if err != nil {
+			return false, err
+		}
+		for _, s := range names {
+			writes[string(s.key.versionKey(id))] = nil
+		}
+	}
 	writes[string(versionKey('p', id))] = encodeNames(list)
 	for part, s := range list {
 		writes[string(s.key.versionKey(id))] = encodeSought(part, s)
 	}
 	if b := encodeMatches(found); b != nil {
 		writes[string(versionKey('f', id))] = encodeCell(cellValue{e.generation, b}, nil)
+	} else if again {
+		writes[string(versionKey('f', id))] = nil
 	}
-	return nil
+	return again, nil
 }
 
 // sweepBatch is how many package versions one call of sweep looks at, and sweepEvery after how many looks of Run there is one.
