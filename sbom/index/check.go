@@ -24,7 +24,7 @@ const checkPage = 4096
 
 // Check verifies that the postings are exactly what the images' sets say, chunk of images by chunk, each in one snapshot, so that it may run beside a
 // server; that names, versions and licences lead to each other; and, with read set, that the sets are what the stored documents say. It reports at most
-// limit problems. Its memory does not grow with the index: about 40 MiB.
+// limit problems. Its memory does not grow with the index: about 50 MiB.
 func Check(ctx context.Context, local *store.Local, read Reader, limit int) ([]store.Problem, error) {
 	c := &checker{limit: limit}
 	last := uint32(0)

@@ -32,7 +32,7 @@ type scale struct{ images, packages, names, batch, queries, pushed int }
 
 // TestOnDisk builds the index of many images on bbolt, most of them in commits of as many images as a fold takes, the last ones as pushes do; measures sizes, queries and pushes; compares
 // counts with a scan of every image, and the answers about a sample with a scan of its inventories; and checks it. In the long run, with 100,000 images of 500 packages, the bars must hold:
-// ASSAY_TEST_LONG=1 go test ./sbom/index -run OnDisk -v -timeout 60m. Times are CPU time: other processes do not count.
+// ASSAY_TEST_LONG=1 go test ./sbom/index -run OnDisk -v -timeout 2h. Times are CPU time: other processes do not count.
 func TestOnDisk(t *testing.T) {
 	size := scale{images: 1024, packages: 60, names: 600, batch: 512, queries: 20, pushed: 40}
 	long := os.Getenv("ASSAY_TEST_LONG") != ""
