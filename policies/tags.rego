@@ -31,6 +31,7 @@
 #         properties:
 #           tags: {type: array, items: {type: string, pattern: "^[A-Za-z0-9._*-]+$"}, minItems: 1, description: globs over the tags that are promoted to}
 #           from: {type: array, items: {type: string, pattern: "^[A-Za-z0-9._*-]+$"}, default: [], description: globs over tags of the same repository of which one shows the image when it is pushed under this one; none asks for no tag}
+#           from_repositories: {type: array, items: {type: string, pattern: "^[a-z0-9._/*-]+$"}, default: [], description: "globs over other repositories ('*' within a component, '**' across) of which one admits the image when it is pushed under this tag; none asks for no repository"}
 #           predicate_types: {type: array, items: {type: string, pattern: "."}, default: [], description: a type of attestation that the image carries; exact or globs}
 #           annotations: {type: object, additionalProperties: {type: string}, default: {}, description: signed annotations that a signature of the image carries}
 #           authorities: {type: array, items: {type: string, not: {enum: [registry, ""]}}, default: [], description: by whom the attestation and the signature are}
@@ -86,7 +87,7 @@ allowed_names := sprintf("allowed is %s", [lib.clipped(concat(", ", input.params
 	not fits(input.params.denied, tag_name)
 } else := sprintf("denied is %s", [lib.clipped(concat(", ", input.params.denied))])
 
-# Promotion from a tag is judged when the tag is written: what the other tag shows later is another matter.
+# Promotion is judged when the tag is written: what the other tag or repository shows later is another matter.
 push.deny contains {
 	"code": "tag.not_promoted",
 	"msg": sprintf("The tag %s of %s may only show what one of these already shows: %s.", [tag_name, input.subject.repository, lib.clipped(concat(", ", rule.from))]),
@@ -94,20 +95,25 @@ push.deny contains {
 } if {
 	some rule in promotions
 	count(rule.from) > 0
-	input.tags.previous_digest != input.subject.digest
+	not stays
 	not shown(rule.from)
 }
 
 push.deny contains {
 	"code": "tag.not_promoted",
-	"msg": sprintf("The tag %s of %s may only show what one of these already shows: %s.", [tag_name, input.subject.repository, lib.clipped(concat(", ", rule.from))]),
-	"remedy": "push it under one of these first, and wait until it is admitted",
+	"msg": sprintf("The tag %s of %s may only show what is admitted in one of these repositories: %s.", [tag_name, input.subject.repository, lib.clipped(concat(", ", rule.from_repositories))]),
+	"remedy": "push it there first, and wait until it is admitted",
 } if {
 	some rule in promotions
-	count(rule.from) > 0
-	not input.tags.previous_digest
-	not shown(rule.from)
+	count(rule.from_repositories) > 0
+	not stays
+	not admitted_in(rule.from_repositories)
 }
+
+# The tag shows it already.
+stays if input.tags.previous_digest == input.subject.digest
+
+admitted_in(patterns) if count(assay.globs(patterns, input.tags.admitted_in, "path").value) > 0
 
 promotions := [rule | some rule in input.params.promotion; fits(rule.tags, tag_name)]
 

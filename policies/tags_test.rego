@@ -40,7 +40,7 @@ test_denied_names if {
 }
 
 test_a_push_by_digest_has_no_name if {
-	count(push) == 0 with input as document("", {"allowed": ["semver"], "promotion": [{"tags": ["*"], "from": ["x"]}]}, {})
+	count(push) == 0 with input as document("", {"allowed": ["semver"], "promotion": [{"tags": ["*"], "from": ["x"], "from_repositories": []}]}, {})
 }
 
 test_versions_do_not_move if {
@@ -60,7 +60,18 @@ test_globs_match_versions if {
 	count(push) == 0 with input as document("prod-1.2", promote, {"visible": ["rc-1.2"]})
 }
 
-promote := {"immutable": [], "promotion": [{"tags": ["prod", "prod-*"], "from": ["staging", "rc-*"], "predicate_types": [], "annotations": {}, "authorities": []}]}
+promote := {"immutable": [], "promotion": [{"tags": ["prod", "prod-*"], "from": ["staging", "rc-*"], "from_repositories": [], "predicate_types": [], "annotations": {}, "authorities": []}]}
+
+test_promotion_from_a_repository if {
+	from := {"immutable": [], "promotion": [{"tags": ["*"], "from": [], "from_repositories": ["staging/**"], "predicate_types": [], "annotations": {}, "authorities": []}]}
+	count(push) == 0 with input as document("v1", from, {"admitted_in": ["dev/app", "staging/app"]})
+	count(push) == 0 with input as document("v1", from, {"previous_digest": digest})
+	count(push) == 0 with input as document("", from, {})
+	push == {"tag.not_promoted"} with input as document("v1", from, {"admitted_in": ["dev/app"]})
+	push == {"tag.not_promoted"} with input as document("v1", from, {"previous_digest": other})
+	push == {"tag.not_promoted"} with input as document("v1", from, {})
+	count(tag) == 0 with input as document("v1", from, {})
+}
 
 test_promotion_from_a_tag if {
 	count(push) == 0 with input as document("prod", promote, {"visible": ["staging"]})

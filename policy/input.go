@@ -285,6 +285,7 @@ type ReferrersInput struct {
 type TagsInput struct {
 	Current        []string     `json:"current,omitempty"`
 	Visible        []string     `json:"visible,omitempty"`
+	AdmittedIn     []store.Name `json:"admitted_in,omitempty"`     // push only: other repositories in which the digest is admitted now, at most 100
 	PreviousDigest store.Digest `json:"previous_digest,omitempty"` // the tag's visible digest until now; of a deleted tag its last, until an administrator frees the name
 	Immutable      bool         `json:"immutable,omitempty"`
 }

@@ -411,6 +411,7 @@ func (w *writing) pushGate(ctx context.Context) error {
 			if doc.Tags.Visible, err = w.showing(in.repo, in.digest); err != nil {
 				return err
 			}
+			doc.Tags.AdmittedIn = w.a.admittedIn(w.tx, w.t, in.repo, in.digest)
 		}
 		d, err := w.t.engine.Decide(ctx, doc)
 		if err != nil {

@@ -170,7 +170,7 @@ func (a *Admission) pushAgain(ctx context.Context, tx *store.Txn, t *trust, s *s
 	if err != nil {
 		visible = nil
 	}
-	in.Tags.PreviousDigest = q.Previous
+	in.Tags.PreviousDigest, in.Tags.AdmittedIn = q.Previous, a.admittedIn(tx, t, s.repo, s.rec.Digest)
 	in.Tags.Visible = slices.DeleteFunc(visible, func(name string) bool { return name == q.Tag && q.Previous != s.rec.Digest })
 	return in
 }
