@@ -45,8 +45,15 @@ const (
 	maxFileRecords  = 200_000
 )
 
-// FileContentsByLocation gives lists no content.
+// FileContentsByLocation gives lists no content, and statements of licences without what tells none.
 func (v *withoutLists) FileContentsByLocation(l file.Location) (io.ReadCloser, error) {
+	if strings.HasSuffix(l.RealPath, copyrightSuffix) {
+		if i := v.file(l.RealPath); i != none {
+			if some, ok := clauses(v.node(i).data); ok {
+				return inMemory(some), nil
+			}
+		}
+	}
 	if p := l.RealPath; strings.HasSuffix(path.Dir(p), "/dpkg/info") && (strings.HasSuffix(p, md5sumsSuffix) || strings.HasSuffix(p, conffilesSuffix)) {
 		v.hidden[v.file(p)] = true
 		return inMemory(nil), nil
@@ -64,7 +71,11 @@ func (v *withoutLists) restore(packages []pkg.Package, relations []artifact.Rela
 		if _, twice := renewed[old]; twice || !v.merge(p) {
 			return false
 		}
-		p.SetID()
+		if m, ok := p.Metadata.(pkg.DpkgDBEntry); ok {
+			p.Metadata = hashed(m)
+			p.SetID()
+			p.Metadata = m
+		}
 		renewed[old] = *p
 	}
 	renew := func(i artifact.Identifiable) (artifact.Identifiable, bool) {

@@ -115,7 +115,8 @@ func learn(ctx context.Context) (globs, types []string, err error) {
 // prepare builds what one process needs once, however many images it describes: syft's licence scanner, which rides on the context, and the plan of
 // which files are worth keeping.
 func prepare(ctx context.Context) (context.Context, *plan, error) {
-	ctx, err := withLicences(ctx, settings(&owners{off: true}).Licenses.Coverage)
+	scan := licenceScanner()
+	ctx, err := withLicences(ctx, settings(&owners{off: true}).Licenses.Coverage, scan)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -123,7 +124,9 @@ func prepare(ctx context.Context) (context.Context, *plan, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("asking the cataloguers what they want: %w", err)
 	}
-	return ctx, newPlan(append(globs, related[:]...)), nil
+	p := newPlan(append(globs, related[:]...))
+	p.scan = scan
+	return ctx, p, nil
 }
 
 // generate makes the documents of one image. ctx and p come from prepare.
@@ -155,6 +158,12 @@ func catalog(ctx context.Context, src *imageSource) (s *syftsbom.SBOM, err error
 			s, err = nil, refuse("a cataloguer failed on this content: %.200s", fmt.Sprint(p))
 		}
 	}()
+	r := src.resolver.(*resolver)
+	if len(r.im.coverages) > 0 {
+		if ctx, err = withLicences(ctx, settings(&owners{off: true}).Licenses.Coverage, r.im.licence); err != nil {
+			return nil, err
+		}
+	}
 	for _, off := range []bool{false, true} {
 		o := &owners{off: off, files: map[artifact.ID]any{}}
 		s, err = syft.CreateSBOM(ctx, src, settings(o))
@@ -162,7 +171,7 @@ func catalog(ctx context.Context, src *imageSource) (s *syftsbom.SBOM, err error
 			first, _, _ := strings.Cut(err.Error(), "\n")
 			return nil, refuse("a cataloguer failed on this content: %.200s", first)
 		}
-		if err != nil || o.restore(s, src.resolver.(*resolver)) {
+		if err != nil || o.restore(s, r) {
 			return s, err
 		}
 	}

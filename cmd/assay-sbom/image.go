@@ -23,16 +23,18 @@ type image struct {
 	config     []byte
 	blobs      []blob
 
-	limits  limits
-	plan    *plan
-	tree    *tree
-	diffIDs []string
-	left    int64 // uncompressed bytes that may still come
-	entries int
-	kept    int64
-	scratch []byte
-	head    [4]byte
-	aliases map[string]bool // where links lead that have a wanted name: their targets are wanted too, if they come later
+	limits    limits
+	plan      *plan
+	tree      *tree
+	diffIDs   []string
+	left      int64 // uncompressed bytes that may still come
+	entries   int
+	kept      int64
+	scratch   []byte
+	head      [4]byte
+	judged    [][32]byte // texts of the layer that is read, in its order, that are in coverages
+	coverages coverages
+	aliases   map[string]bool // where links lead that have a wanted name: their targets are wanted too, if they come later
 
 	mu    sync.Mutex                      // guards node.data, kept, cursor and what follows, after open
 	views []layerView                     // by layer; none: no view is known and none is wanted
@@ -57,7 +59,7 @@ func (im *image) open(ctx context.Context) error {
 	im.tree = newTree(im.limits.entries)
 	im.diffIDs = make([]string, len(im.blobs))
 	im.left = im.limits.uncompressed
-	im.aliases = map[string]bool{}
+	im.aliases, im.coverages = map[string]bool{}, coverages{}
 	for i := range im.blobs {
 		if done, err := im.fromView(ctx, i); err != nil {
 			return err

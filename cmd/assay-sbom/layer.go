@@ -136,6 +136,9 @@ func (im *image) scan(ctx context.Context, i int) error {
 			n, err = im.entry(h, ordinal, func(n *node) error { return im.keep(n, archive) })
 			if record != nil && err == nil {
 				record.entry(h, n)
+				if n != nil {
+					im.judge(n)
+				}
 			}
 		}
 		if err != nil {
@@ -148,7 +151,8 @@ func (im *image) scan(ctx context.Context, i int) error {
 	}
 	im.diffIDs[i] = "sha256:" + hex.EncodeToString(sum.Sum(nil))
 	if record != nil {
-		if v := record.end(im.diffIDs[i], s.n); v != nil {
+		v := record.end(im.diffIDs[i], s.n, im.judged, im.coverages)
+		if im.judged = nil; v != nil {
 			return im.emit(i, v)
 		}
 	}

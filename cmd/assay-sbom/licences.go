@@ -42,9 +42,8 @@ func newScanner(*scannerConfig) (syftScanner, error)
 //go:linkname setScanner github.com/anchore/syft/internal/licenses.SetContextLicenseScanner
 func setScanner(context.Context, syftScanner) context.Context
 
-// withLicences gives syft a licence scanner that is made when the first text is read, from the compiled form. syft's public way to set one builds it
-// at once and anew in every process.
-func withLicences(ctx context.Context, threshold float64) (context.Context, error) {
+// licenceScanner is licensecheck's, made from the compiled form when the first text is read.
+func licenceScanner() func([]byte) licensecheck.Coverage {
 	scanner := sync.OnceValue(func() *licensecheck.Scanner {
 		if s, err := restoreLicences(compiledLicences); err == nil {
 			return s
@@ -55,7 +54,12 @@ func withLicences(ctx context.Context, threshold float64) (context.Context, erro
 		}
 		return s
 	})
-	s, err := newScanner(&scannerConfig{threshold, func(b []byte) licensecheck.Coverage { return scanner().Scan(b) }})
+	return func(b []byte) licensecheck.Coverage { return scanner().Scan(b) }
+}
+
+// withLicences gives syft a licence scanner. syft's public way to set one builds it at once and anew in every process.
+func withLicences(ctx context.Context, threshold float64, scan func([]byte) licensecheck.Coverage) (context.Context, error) {
+	s, err := newScanner(&scannerConfig{threshold, scan})
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
+	"github.com/google/licensecheck"
 )
 
 // plan decides, while a layer streams by, whose content is worth keeping. It only has to be a good guess: a file that is asked for and was
@@ -21,6 +22,7 @@ type plan struct {
 	parent  map[string][]pattern // "dir/*", by base name of the directory
 	rest    []pattern
 	digest  string // of all patterns
+	scan    func([]byte) licensecheck.Coverage
 }
 
 // pattern is one glob. anywhere says that the last segment alone decides ("**/NAME").

@@ -57,6 +57,9 @@ func (r *resolver) HasPath(p string) bool { return r.im.tree.resolve(p, false) !
 // file finds the file that p leads to; directories and dead links are none.
 func (r *resolver) file(p string) int32 {
 	i, literal := r.im.tree.byPath[p]
+	if !literal && r.absent(p) {
+		return none
+	}
 	if !literal || r.node(i).isLink() {
 		i = r.im.tree.resolve(p, true)
 	}
@@ -64,6 +67,17 @@ func (r *resolver) file(p string) int32 {
 		return none
 	}
 	return i
+}
+
+// absent reports whether a path that does not exist literally lies in a directory that does: no link leads there. Most files that packages own and
+// images lack are of that kind.
+func (r *resolver) absent(p string) bool {
+	at := strings.LastIndexByte(p, '/')
+	if at <= 0 || p[at:] == "/" || p[at:] == "/." || p[at:] == "/.." {
+		return false
+	}
+	i, ok := r.im.tree.byPath[p[:at]]
+	return ok && r.node(i).kind == kindDirectory
 }
 
 // FilesByPath finds files by their paths.

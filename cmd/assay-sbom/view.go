@@ -18,7 +18,7 @@ import (
 // images. A view is as good as the layer only for the program that made it, so it names the indexer, and any other one ignores it.
 
 // viewMagic begins a view, before compression; the number is the version of what follows.
-const viewMagic = "assay-view 2\n"
+const viewMagic = "assay-view 3\n"
 
 // viewHead is the size of what precedes the compressed part: the size of the part when it is decompressed, in bytes (big endian).
 const viewHead = 8
@@ -118,10 +118,11 @@ func (w *viewWriter) entry(h *tar.Header, n *node) {
 }
 
 // end returns the finished view, or nil if it would be too large.
-func (w *viewWriter) end(diffID string, uncompressed int64) []byte {
+func (w *viewWriter) end(diffID string, uncompressed int64, judged [][32]byte, said coverages) []byte {
 	w.b = append(w.b, recordEnd)
 	w.text(diffID)
 	w.number(uncompressed)
+	w.coverages(judged, said)
 	w.flush()
 	if err := w.z.Close(); err != nil || w.full || w.out.Len() > maxViewStored {
 		return nil
@@ -268,6 +269,7 @@ func (im *image) replay(ctx context.Context, i int, r *viewReader) error {
 	}
 	im.diffIDs[i] = r.text()
 	uncompressed := r.number()
+	r.coverages(im.coverages)
 	if r.err != nil || uncompressed < 0 || !strings.HasPrefix(im.diffIDs[i], "sha256:") {
 		return fmt.Errorf("layer %d (%.19s): %w", i+1, b.digest, errView)
 	}
