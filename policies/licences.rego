@@ -157,7 +157,13 @@ excepted(expression) if {
 	}
 }
 
-told(expressions) := lib.clipped(concat(", ", [sprintf("%s (%d%s)", [e, packages.by_license[e], first(e)]) | some e in expressions]))
+told(expressions) := sprintf("%s%s", [concat(", ", array.slice(list, 0, 5)), rest(count(list) - 5)]) if {
+	list := [sprintf("%s (%d%s)", [lib.clipped(e), packages.by_license[e], first(e)]) | some e in expressions]
+}
+
+rest(n) := sprintf(" and %d more", [n]) if n > 0
+
+rest(n) := "" if n <= 0
 
 # The first package under an expression, and where it is, as far as that is known.
 first(expression) := sprintf(": %s %s", [one.purl, one.where]) if {

@@ -3,6 +3,7 @@ package policy
 import (
 	"cmp"
 	"context"
+	"strings"
 
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
@@ -52,7 +53,10 @@ func (a *Admission) LocatePackages(ctx context.Context, repo store.Name, d store
 func placeOf(p *sbom.Package, layers map[store.Digest]store.Digest) (at Place) {
 	for _, l := range p.Locations {
 		if at.Path == "" || at.Layer == "" && l.Layer != "" {
-			at = Place{clip(l.Path, maxPath), cmp.Or(layers[l.Layer], l.Layer)}
+			at = Place{Layer: cmp.Or(layers[l.Layer], l.Layer)}
+			if l.Path != "" { // some write it from the root on, some relative to it
+				at.Path = clip("/"+strings.TrimPrefix(strings.TrimPrefix(l.Path, "./"), "/"), maxPath)
+			}
 		}
 	}
 	return at

@@ -2,9 +2,12 @@ package main_test
 
 import (
 	"archive/tar"
+	"archive/zip"
 	"bytes"
 	"flag"
+	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -30,7 +33,7 @@ const (
 	apkDB     = "C:Q1qKcZ+j23xssAXmgQhkOO8dHnbWw=\nP:musl\nV:1.2.5-r0\nA:x86_64\nS:411000\nI:650000\nT:the musl c library\nU:https://musl.libc.org/\nL:MIT\no:musl\nF:lib\nR:ld-musl-x86_64.so.1\n\n"
 )
 
-// cmdImage is "mkimage [-docker] [-arch amd64,arm64] [-user 65532] [-seed TEXT] NAME". It writes the OCI layout NAME, with one entry (an
+// cmdImage is "mkimage [-docker] [-arch amd64,arm64] [-user 65532] [-seed TEXT] [-file PATH=jar:GROUP:ARTIFACT:VERSION] [-file PATH=npm:NAME:VERSION:LICENCE] NAME". It writes the OCI layout NAME, with one entry (an
 // index if there are two architectures) under the tag "latest", for one architecture also NAME.tar as "docker save" writes it (tag test/NAME:latest),
 // and sets digest_NAME, digest_hex_NAME and size_NAME.
 func cmdImage(ts *testscript.TestScript, neg bool, args []string) {
@@ -39,13 +42,15 @@ func cmdImage(ts *testscript.TestScript, neg bool, args []string) {
 	arches := flags.String("arch", "amd64", "architectures")
 	user := flags.String("user", "65532", "user of the configuration")
 	seed := flags.String("seed", "", "content of a file, so that digests differ")
+	files := map[string]string{}
+	flags.Func("file", "a package in the upper layer", func(text string) error { return packageFile(files, text) })
 	if err := flags.Parse(args); err != nil || neg || flags.NArg() != 1 {
-		ts.Fatalf("usage: mkimage [-docker] [-arch amd64,arm64] [-user 65532] [-seed TEXT] NAME")
+		ts.Fatalf("usage: mkimage [-docker] [-arch amd64,arm64] [-user 65532] [-seed TEXT] [-file PATH=KIND:...] NAME")
 	}
 	dir := ts.MkAbs(flags.Arg(0))
 	var images []v1.Image
 	for arch := range strings.SplitSeq(*arches, ",") {
-		img, err := makeImage(arch, *user, *seed, *docker)
+		img, err := makeImage(arch, *user, *seed, *docker, files)
 		ts.Check(err)
 		images = append(images, img)
 	}
@@ -76,7 +81,39 @@ func cmdImage(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("size_"+filepath.Base(dir), strconv.FormatInt(size, 10))
 }
 
-func makeImage(arch, user, seed string, docker bool) (v1.Image, error) {
+// packageFile makes a file by which a scanner recognises a package.
+func packageFile(files map[string]string, text string) error {
+	path, what, _ := strings.Cut(text, "=")
+	parts := strings.Split(what, ":")
+	switch {
+	case len(parts) == 4 && parts[0] == "jar":
+		var b bytes.Buffer
+		w := zip.NewWriter(&b)
+		for _, entry := range [][2]string{
+			{"META-INF/MANIFEST.MF", "Manifest-Version: 1.0\r\n\r\n"},
+			{"META-INF/maven/" + parts[1] + "/" + parts[2] + "/pom.properties", "groupId=" + parts[1] + "\nartifactId=" + parts[2] + "\nversion=" + parts[3] + "\n"},
+		} {
+			f, err := w.Create(entry[0])
+			if err != nil {
+				return err
+			}
+			if _, err := io.WriteString(f, entry[1]); err != nil {
+				return err
+			}
+		}
+		if err := w.Close(); err != nil {
+			return err
+		}
+		files[path] = b.String()
+	case len(parts) == 4 && parts[0] == "npm":
+		files[path] = fmt.Sprintf(`{"name":%q,"version":%q,"license":%q}`, parts[1], parts[2], parts[3])
+	default:
+		return fmt.Errorf("%q is no package: PATH=jar:GROUP:ARTIFACT:VERSION or PATH=npm:NAME:VERSION:LICENCE", text)
+	}
+	return nil
+}
+
+func makeImage(arch, user, seed string, docker bool, files map[string]string) (v1.Image, error) {
 	media := []types.MediaType{types.OCILayer, types.OCIConfigJSON, types.OCIManifestSchema1}
 	if docker {
 		media = []types.MediaType{types.DockerLayer, types.DockerConfigJSON, types.DockerManifestSchema2}
@@ -85,7 +122,9 @@ func makeImage(arch, user, seed string, docker bool) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	app, err := fileLayer(media[0], map[string]string{"app/" + arch: "application for " + arch + "\n", "app/seed": seed})
+	upper := map[string]string{"app/" + arch: "application for " + arch + "\n", "app/seed": seed}
+	maps.Copy(upper, files)
+	app, err := fileLayer(media[0], upper)
 	if err != nil {
 		return nil, err
 	}
