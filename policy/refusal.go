@@ -61,6 +61,7 @@ func refuse(repo store.Name, ref string, state store.State, code, reason, remedy
 		Message: sentence(fmt.Sprintf("%s is %s", name, state), reason, remedy),
 		Detail:  clip(code+": "+reason, maxMessage),
 		Explain: explainPath(repo, ref),
+		Reason:  code,
 	}
 }
 
@@ -78,5 +79,6 @@ func denied(what string, d *Decision) error {
 		Code:    store.CodeDenied,
 		Message: sentence(fmt.Sprintf("%s is refused by the policy %s", what, r.Policy), r.Message, r.Remedy),
 		Detail:  clip(r.Code+": "+r.Message, maxMessage),
+		Reason:  r.Code,
 	}
 }

@@ -17,6 +17,7 @@ type Explanation struct {
 	Readable     bool          `json:"readable"` // for a principal with the role pull alone
 	Reason       string        `json:"reason"`   // one sentence
 	Remedy       string        `json:"remedy,omitempty"`
+	Help         string        `json:"help,omitempty"` // path of the page of the first denial's code
 	Tag          *TagView      `json:"tag,omitempty"`
 	Decision     *Decision     `json:"decision,omitempty"`
 	Facts        []verify.Fact `json:"facts,omitempty"`

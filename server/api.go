@@ -159,6 +159,9 @@ func (c *call) inspect(admin Admin) error {
 		e, err := admin.Explain(ctx, c.principal, repo, ref)
 		if err == nil {
 			e.Remedy = c.addressed(e.Remedy)
+			if e.Decision != nil && len(e.Decision.Deny) > 0 {
+				e.Help = c.help(e.Decision.Deny[0].Code)
+			}
 		}
 		return e, err
 	})

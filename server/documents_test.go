@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/assay-registry/assay/server/auth"
+	"github.com/assay-registry/assay/store"
 )
 
 // fewDocuments has one of each.
@@ -45,5 +46,23 @@ func TestDocuments(t *testing.T) {
 	}
 	if w := newHouse(t, nil).ask("dev", "GET", "/api/v1/codes/signature.missing", nil); w.Code != 404 {
 		t.Errorf("without documents: %d", w.Code)
+	}
+}
+
+// TestARefusalNamesItsPage: where to read why, and what the reason means anywhere; a code of one's own has no page.
+func TestARefusalNamesItsPage(t *testing.T) {
+	h := newHouse(t, func(o *Options, _ *auth.Options) { o.Documents = fewDocuments{} })
+	c := &call{h: h.handler}
+	for reason, want := range map[string]string{
+		"signature.missing": `</api/v1/explain?x>; rel="describedby", </api/v1/codes/signature.missing>; rel="help"`,
+		"acme.own":          `</api/v1/explain?x>; rel="describedby"`,
+		"":                  `</api/v1/explain?x>; rel="describedby"`,
+	} {
+		if got := c.links(&store.Error{Explain: "/api/v1/explain?x", Reason: reason}); got != want {
+			t.Errorf("%s: %s", reason, got)
+		}
+	}
+	if got := c.links(&store.Error{Reason: "signature.missing"}); got != `</api/v1/codes/signature.missing>; rel="help"` {
+		t.Errorf("of a push: %s", got)
 	}
 }

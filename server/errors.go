@@ -30,6 +30,28 @@ type errorItem struct {
 	Detail  string     `json:"detail,omitempty"`
 }
 
+// links are where more is to be read about an error: why this happened here, and what the reason means anywhere.
+func (c *call) links(e *store.Error) string {
+	var links []string
+	if validLink(e.Explain) {
+		links = append(links, "<"+e.Explain+`>; rel="describedby"`)
+	}
+	if help := c.help(e.Reason); help != "" {
+		links = append(links, "<"+help+`>; rel="help"`)
+	}
+	return strings.Join(links, ", ")
+}
+
+// help is the path of a reason code's page; empty where the catalogue has none, as for codes of policies of one's own.
+func (c *call) help(code string) string {
+	if d := c.h.options.Documents; code != "" && d != nil {
+		if _, ok := d.Code(code); ok {
+			return Route{Endpoint: EndpointCode, Arg: code}.Path()
+		}
+	}
+	return ""
+}
+
 // fail renders err: the one place where an error becomes a response.
 func (c *call) fail(err error) {
 	e := c.understand(err)
@@ -52,8 +74,8 @@ func (c *call) fail(err error) {
 	case http.StatusRequestEntityTooLarge:
 		h.Set("Connection", "close") // the rest of the body is not worth reading
 	}
-	if validLink(e.Explain) {
-		h.Set("Link", "<"+e.Explain+`>; rel="describedby"`)
+	if links := c.links(e); links != "" {
+		h.Set("Link", links)
 	}
 	item := errorItem{Code: e.Wire(), Message: visible(c.addressed(e.Message)), Detail: visible(c.addressed(e.Detail))}
 	if status >= 500 && c.route.Endpoint != EndpointReady { // not being ready is an answer, not a failure

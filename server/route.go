@@ -1,6 +1,7 @@
 package server
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/assay-registry/assay/store"
@@ -280,7 +281,7 @@ func (r Route) Path() string {
 		return "/api/v1/codes/" + r.Arg
 	}
 	for path, e := range fixed {
-		if e == r.Endpoint && r.Arg != "" {
+		if e == r.Endpoint && r.Arg != "" && slices.Contains(labelled, path) {
 			return path + "/" + r.Arg
 		} else if e == r.Endpoint {
 			return path

@@ -81,7 +81,9 @@ type Error struct {
 	Detail  string
 	// Explain, if set, is the path of the explanation: Link rel="describedby".
 	Explain string
-	Cause   error
+	// Reason, if set, is the reason code of a policy's refusal: Link rel="help" to its page, where the catalogue has one.
+	Reason string
+	Cause  error
 }
 
 // Errorf makes an Error with a formatted message. A %w argument becomes the cause.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/policies"
 	"github.com/assay-registry/assay/policy"
 	"github.com/spf13/cobra"
 )
@@ -281,6 +282,9 @@ func reasons(field func(name, format string, args ...any), name string, list []p
 	for _, r := range list {
 		field(name, "[%s] %s", r.Code, r.Message)
 		field("  remedy", "%s", r.Remedy)
+		if _, known := policies.Page(r.Code); known {
+			field("  help", "assay policy codes %s", r.Code)
+		}
 	}
 }
 
