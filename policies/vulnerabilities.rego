@@ -164,7 +164,7 @@ unmatched := sprintf("; %s", [input.vulnerabilities.unmatched]) if {
 
 remedies := {
 	"attested": "scan it and attest the report: cosign attest --type vuln --predicate scan.json",
-	"matched": "give the registry a database (assay vulndb import) and the image an SBOM that it makes or that is attested; assay vulns says what is known",
+	"matched": "import a database (assay vulndb import); assay vulns says what else is missing",
 }
 
 unreadable := [a.evidence | some a in attested; not countable(a)]

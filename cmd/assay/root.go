@@ -62,7 +62,7 @@ func (a *app) root() *cobra.Command {
 	})
 	root.AddCommand(
 		a.serve(), a.doctor(), a.config(), a.version(), a.check(), a.policy(),
-		a.login(), a.logout(), a.key(), a.sign(), a.attest(), a.trust(), a.user(), a.repo(), a.tree(), a.verify(), a.explain(), a.obligations(), a.decision(), a.sbom(), a.vulndb(), a.report(),
+		a.login(), a.logout(), a.key(), a.sign(), a.attest(), a.trust(), a.user(), a.repo(), a.tree(), a.verify(), a.explain(), a.obligations(), a.decision(), a.sbom(), a.vulns(), a.vulndb(), a.report(),
 		a.revoke(), a.revocation(), a.restore(), a.audit(), a.waiver(), a.decisions(), a.tuf(), a.tufConformance(), a.kubernetes(),
 	)
 	group(root)

@@ -97,6 +97,7 @@ func (a *app) run(ctx context.Context, p place, cfg *config.Config) (err error) 
 	loops.Go(func() { r.index.Run(background) })
 	loops.Go(func() { r.follower.run(background) })
 	loops.Go(func() { r.origins.run(background) })
+	loops.Go(func() { r.vulns.Run(background) })
 	loops.Go(func() { r.databases.run(background) })
 	rules := r.rules
 	loops.Go(func() { rules.runShadows(background) })
