@@ -163,6 +163,7 @@ func (a *Admission) UnstagePolicies(ctx context.Context, p Principal) error {
 			return store.Errorf(store.CodeNotFound, "nothing is staged; assay policy stage puts a set there")
 		}
 		tx.DeleteDoc(classPolicies, docPolicyStaged)
+		tx.DeleteDoc(classPolicies, docPolicyShadow)
 		a.audit(tx, AuditRecord{Actor: p.Name, Action: "policy", Reason: "unstaged"})
 		return nil
 	})
@@ -195,6 +196,7 @@ func (a *Admission) ActivatePolicies(ctx context.Context, p Principal, digest, c
 		next := &PolicyState{Active: set.Revision, Last: set.Revision, Configuration: configuration}
 		putDoc(tx, classPolicySets, setName(set.Revision), set)
 		tx.DeleteDoc(classPolicies, docPolicyStaged)
+		tx.DeleteDoc(classPolicies, docPolicyShadow)
 		dropOldSets(tx, set.Revision)
 		next.put(tx)
 		t.replaceEngine(e)

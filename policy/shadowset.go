@@ -79,21 +79,38 @@ func (s *Shadow) Traits(repo store.Name) Traits {
 // Applies names what decides in a repository, where the engine in force can say so.
 func (s *Shadow) Applies(repo store.Name) string { return applies(s.Engine, repo) }
 
-// Run makes the decisions of the staged set until ctx ends.
+// Run makes the decisions of the staged set until ctx ends. What waits then is left out.
 func (s *Shadow) Run(ctx context.Context) {
+	defer func() {
+		for len(s.queue) > 0 {
+			<-s.queue
+			s.leave()
+		}
+		_ = s.tally.keep(context.WithoutCancel(ctx), true) // what is lost are counts; whoever stops the process hears of a failing store elsewhere
+	}()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case asked := <-s.queue:
 			other, err := s.staged.Decide(ctx, &asked.in)
-			s.asked.Add(-1)
 			if ctx.Err() != nil {
+				s.leave()
 				return
 			}
 			s.tally.count(&asked.in, asked.d, other, err)
+			s.asked.Add(-1)
+			s.tally.wake() // who waits until all is counted sees it now
+			_ = s.tally.keep(ctx, false)
 		}
 	}
+}
+
+// leave counts what was queued and is not decided.
+func (s *Shadow) leave() {
+	s.tally.drop()
+	s.asked.Add(-1)
+	s.tally.wake()
 }
 
 // Tally counts where a staged set differs from the one in force.
@@ -104,6 +121,11 @@ type Tally struct {
 	report ShadowReport                   // guarded by mu; without its differences
 	rows   map[shadowKey]ShadowDifference // guarded by mu
 	moved  chan struct{}                  // closed and made anew with each count; guarded by mu
+	unkept int                            // counted since it was written; guarded by mu
+	news   bool                           // a kind of difference among them is new; guarded by mu
+
+	local  *store.Local // where it is kept; nil for nowhere
+	staged keptTally    // without the report
 }
 
 type shadowKey struct {
@@ -154,8 +176,16 @@ func (t *Tally) drop() {
 	t.tell()
 }
 
-// tell wakes who waits; mu is held.
+// tell notes that something was counted, and wakes who waits; mu is held.
 func (t *Tally) tell() {
+	t.unkept++
+	close(t.moved)
+	t.moved = make(chan struct{})
+}
+
+func (t *Tally) wake() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	close(t.moved)
 	t.moved = make(chan struct{})
 }
@@ -198,7 +228,7 @@ func (t *Tally) count(in *Input, d, other *Decision, err error) {
 	if !known && len(t.rows) >= maxShadowRows {
 		return
 	}
-	row.Count = was.Count + 1
+	row.Count, t.news = was.Count+1, t.news || !known
 	t.rows[k] = row
 }
 

@@ -22,6 +22,7 @@ import (
 // rulebook is which policies a running registry has, and from where. Its members are guarded by registry.ruling.
 type rulebook struct {
 	app        *app
+	local      *store.Local
 	log        *slog.Logger
 	configured []policy.Binding // of the configuration, with the text of files
 	own        string           // DigestBindings of configured
@@ -45,7 +46,7 @@ func (b *rulebook) bindings() []policy.Binding {
 
 // openPolicies reads what the configuration and the store say, and compiles it. It runs before there is an Admission.
 func (a *app) openPolicies(ctx context.Context, r *registry, cfg *config.Config, tuf published, log *slog.Logger) (policy.Engine, error) {
-	b := &rulebook{app: a, log: log, shadows: make(chan *policy.Shadow, 1)}
+	b := &rulebook{app: a, local: r.local, log: log, shadows: make(chan *policy.Shadow, 1)}
 	r.rules = b
 	if err := b.configure(cfg); err != nil {
 		return nil, err
@@ -162,7 +163,10 @@ func (b *rulebook) stage(ctx context.Context, from supplies) {
 		b.staged = nil
 	}
 	if b.tally == nil {
-		b.tally = policy.NewTally(b.app.clock)
+		var err error
+		if b.tally, err = policy.LoadTally(ctx, b.local, b.state.Staged, b.app.clock); err != nil {
+			b.log.Warn("what the staged policies showed so far is not known", "error", err)
+		}
 	}
 }
 
