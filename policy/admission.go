@@ -84,7 +84,8 @@ type Admission struct {
 	wakeReview   chan struct{} // something is queued, or trust changed
 	wakeSBOM     chan struct{}
 	wakeIngest   chan struct{}
-	contentsRead bell // an SBOM was made, given up, or read
+	contentsRead bell                       // an SBOM was made, given up, or read
+	describing   atomic.Pointer[store.Item] // the image that the generator works on
 	wakeVSA      chan struct{}
 	told         bells
 }

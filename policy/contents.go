@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
@@ -53,15 +54,34 @@ func noInventory(d store.Digest) error {
 	return store.Errorf(store.CodeNotFound, "no SBOM of %s is indexed; the registry makes one when the image is admitted (assay explain says how far it is)", d)
 }
 
-// QueryContents finds the images that hold packages, of those that the caller could GET.
-func (a *Admission) QueryContents(ctx context.Context, p Principal, q index.Query) (page index.Page, err error) {
+// ContentFilter restricts a query to images in some states, and to those first seen in some time. What is zero restricts nothing.
+type ContentFilter struct {
+	States []State
+	Since  time.Time // first seen then or later
+	Until  time.Time // first seen before
+}
+
+// lets reports whether an image passes.
+func (f ContentFilter) lets(rec *store.ManifestRecord) bool {
+	if len(f.States) > 0 && !slices.Contains(f.States, rec.State) {
+		return false
+	}
+	if f.Since.IsZero() && f.Until.IsZero() {
+		return true
+	}
+	det, err := rec.Detail()
+	return err == nil && !det.FirstSeen.Before(f.Since) && (f.Until.IsZero() || det.FirstSeen.Before(f.Until))
+}
+
+// QueryContents finds the images that hold packages, of those that the caller could GET and the filter lets through.
+func (a *Admission) QueryContents(ctx context.Context, p Principal, q index.Query, filter ContentFilter) (page index.Page, err error) {
 	if err := a.mayAsk(p); err != nil {
 		return page, err
 	}
 	err = a.local.View(ctx, func(s store.Snapshot) error {
 		page, err = index.Find(s.Records, q, func(i store.Item) bool {
 			rec, err := s.Manifest(i.Repository, i.Digest)
-			return err == nil && rec != nil && a.mayGet(s, p, i.Repository, rec)
+			return err == nil && rec != nil && filter.lets(rec) && a.mayGet(s, p, i.Repository, rec)
 		})
 		return err
 	})

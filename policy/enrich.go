@@ -175,6 +175,8 @@ func (a *Admission) generate(ctx context.Context, s *subjectManifest, i store.It
 	if err != nil {
 		return nil, a.postpone(ctx, i, w, err)
 	}
+	a.describing.Store(&i)
+	defer a.describing.Store(nil)
 	result, err := a.o.Generator.Generate(ctx, sbom.Request{Repository: i.Repository, Subject: s.rec.Descriptor(), Manifest: manifest, Formats: a.formats(),
 		Open: func(ctx context.Context, d store.Digest) (*store.Blob, error) {
 			if !slices.ContainsFunc(blobsOf(s.parsed), func(b store.Descriptor) bool { return b.Digest == d }) || !a.linked(ctx, i.Repository, d) {
@@ -253,6 +255,7 @@ func (a *Admission) putSBOM(tx *store.Txn, i store.Item, r *sbomRecord) {
 		panic("policy: an SBOM record that does not marshal") // strings, numbers and times
 	}
 	tx.PutSBOM(i.Repository, i.Digest, b)
+	noteFailure(tx, failedMade, i, r.Failed)
 }
 
 // postpone puts the work back with its reason.
@@ -356,4 +359,5 @@ func (a *Admission) dropSBOM(tx *store.Txn, repo store.Name, d store.Digest) {
 		}
 	}
 	tx.DropSBOM(repo, d)
+	noteFailure(tx, failedMade, store.Item{Repository: repo, Digest: d}, "")
 }

@@ -297,6 +297,7 @@ func (a *Admission) keepIngested(tx *store.Txn, i store.Item, want string, r *in
 	}
 	sp.Delete(ingestKey('q', i))
 	sp.Put(ingestKey('s', i), b)
+	noteFailure(tx, failedRead, i, r.Failed)
 	tx.AfterCommit(a.contentsRead.ring)
 	if inv != nil {
 		if _, err := a.noteFindings(tx, i); err != nil {

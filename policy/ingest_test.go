@@ -41,7 +41,7 @@ func (k *kit) ingest(x *index.Index) {
 
 func (k *kit) holding(p policy.Principal, pattern string) string {
 	k.t.Helper()
-	page, err := k.a.QueryContents(k.ctx, p, index.Query{Pattern: pattern})
+	page, err := k.a.QueryContents(k.ctx, p, index.Query{Pattern: pattern}, policy.ContentFilter{})
 	if err != nil {
 		return string(store.CodeOf(err))
 	}

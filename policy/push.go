@@ -563,6 +563,11 @@ func (w *writing) tags() error {
 		if _, reserved := referrers.ParseTag(name); reserved && w.kind == store.KindEvidence {
 			tag.Visible, tag.VisibleAt, tag.Denied = in.digest, now, false
 		}
+		if _, reserved := referrers.ParseTag(name); !reserved && (old == nil || old.Current != in.digest) {
+			if err := noteMove(w.tx, in.repo, name, old, in.digest, now); err != nil {
+				return err
+			}
+		}
 		w.tx.PutTag(in.repo, name, old, &tag)
 	}
 	return nil

@@ -221,6 +221,7 @@ func (w *writing) deleteTag(name string) error {
 		return unknownManifest()
 	}
 	w.tx.DeleteTag(w.in.repo, name, tag)
+	w.tx.Space(movesSpace).Delete(movesKey(w.in.repo, name))
 	if admin {
 		w.tx.DeleteDoc(classBound, boundName(w.in.repo, name))
 	} else {
@@ -330,6 +331,7 @@ func (w *writing) untag(d store.Digest) error {
 		}
 		if now.Current == "" {
 			w.tx.DeleteTag(w.in.repo, name, tag)
+			w.tx.Space(movesSpace).Delete(movesKey(w.in.repo, name))
 		} else {
 			w.tx.PutTag(w.in.repo, name, tag, &now)
 		}

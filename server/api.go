@@ -67,6 +67,8 @@ func (c *call) administer(routeErr error) error {
 		return c.followed()
 	case EndpointSBOMQuery, EndpointSBOMPackages, EndpointSBOMWhy, EndpointSBOMDiff, EndpointSBOMDrift:
 		return c.contents(c.h.options.Contents)
+	case EndpointSBOMHistory, EndpointSBOMStatus, EndpointSBOMRetry:
+		return c.contentWork(c.h.options.ContentWork)
 	case EndpointReport:
 		return c.report(c.h.options.Report)
 	case EndpointVulns:

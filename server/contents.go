@@ -3,7 +3,9 @@ package server
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/sbom/index"
@@ -13,11 +15,50 @@ import (
 // Contents answers what images contain. Implementation: policy.Admission, which shows each caller what that caller could GET. Errors: CodeInvalid, CodeNotFound, CodeDenied,
 // CodeManifestUnknown, CodeNameUnknown, CodeUnauthorized.
 type Contents interface {
-	QueryContents(ctx context.Context, p policy.Principal, q index.Query) (index.Page, error)
+	QueryContents(ctx context.Context, p policy.Principal, q index.Query, filter policy.ContentFilter) (index.Page, error)
 	Contents(ctx context.Context, p policy.Principal, r policy.ImageRef, platform string) (*policy.ContentList, error)
 	DriftContents(ctx context.Context, p policy.Principal, r policy.ImageRef, platform string) (*policy.ContentDrift, error)
 	WhyContents(ctx context.Context, p policy.Principal, r policy.ImageRef, platform, pattern, versions string) ([]index.Reason, error)
 	DiffContents(ctx context.Context, p policy.Principal, from, to policy.ImageRef, platform string) (*index.Difference, error)
+}
+
+// ContentWork is what there is to do about SBOMs, and the history of tags. Implementation: policy.Admission. Errors: as for Contents.
+type ContentWork interface {
+	HistoryContents(ctx context.Context, p policy.Principal, repo store.Name, tag, platform string) ([]policy.ContentMove, error)
+	SBOMStatus(ctx context.Context, p policy.Principal) (*policy.SBOMStatus, error)
+	RetrySBOM(ctx context.Context, p policy.Principal, r policy.ImageRef) (*store.Item, error)
+}
+
+// contentWork answers /api/v1/sbom/history, status and retry.
+func (c *call) contentWork(from ContentWork) error {
+	if from == nil {
+		return store.Errorf(store.CodeUnsupported, "this registry keeps no index of what images contain")
+	}
+	q, err := parseQuery(c.r)
+	if err != nil {
+		return err
+	}
+	if c.route.Endpoint == EndpointSBOMStatus {
+		return answer(c, func(ctx context.Context) (*policy.SBOMStatus, error) { return from.SBOMStatus(ctx, c.principal) })
+	}
+	values, err := q.texts("repository", "reference", "platform")
+	if err != nil {
+		return err
+	}
+	ref, err := imageRef(values["repository"], values["reference"])
+	if err != nil {
+		return err
+	}
+	if c.route.Endpoint == EndpointSBOMRetry {
+		return answer(c, func(ctx context.Context) (*store.Item, error) { return from.RetrySBOM(ctx, c.principal, ref) })
+	}
+	if ref.Reference.Tag == "" {
+		return store.Errorf(store.CodeInvalid, "a history is that of a tag; name one, not a digest")
+	}
+	return answer(c, func(ctx context.Context) (map[string][]policy.ContentMove, error) {
+		moves, err := from.HistoryContents(ctx, c.principal, ref.Repository, ref.Reference.Tag, values["platform"])
+		return map[string][]policy.ContentMove{"moves": moves}, err
+	})
 }
 
 // contents answers /api/v1/sbom/query, packages, why, diff and drift.
@@ -95,7 +136,7 @@ func (c *call) queryContents(ctx context.Context, from Contents, q query) error 
 	if err != nil {
 		return err
 	}
-	values, err := rest.texts("package", "range", "license", "after", "limit")
+	values, err := rest.texts("package", "range", "license", "after", "limit", "state", "newer", "older")
 	if err != nil {
 		return err
 	}
@@ -103,7 +144,11 @@ func (c *call) queryContents(ctx context.Context, from Contents, q query) error 
 	if question.Limit, err = pageSize(values["limit"]); err != nil {
 		return err
 	}
-	page, err := from.QueryContents(ctx, c.principal, question)
+	filter, err := contentFilter(values, c.h.options.Clock())
+	if err != nil {
+		return err
+	}
+	page, err := from.QueryContents(ctx, c.principal, question, filter)
 	if err != nil {
 		return err
 	}
@@ -112,6 +157,43 @@ func (c *call) queryContents(ctx context.Context, from Contents, q query) error 
 		out.Images = append(out.Images, policy.ContentMatch{Repository: m.Image.Repository, Digest: m.Image.Digest, Origin: m.Origin, Packages: m.Packages})
 	}
 	return c.json(http.StatusOK, out)
+}
+
+// contentFilter reads state (several, separated by commas), newer and older: ages such as 36h or 30d, or times of RFC 3339.
+func contentFilter(values map[string]string, now time.Time) (f policy.ContentFilter, err error) {
+	if values["state"] != "" {
+		for s := range strings.SplitSeq(values["state"], ",") {
+			switch state := policy.State(s); state {
+			case store.StateAdmitted, store.StateQuarantined, store.StatePending, store.StateRevoked, store.StateExpired:
+				f.States = append(f.States, state)
+			default:
+				return f, store.Errorf(store.CodeInvalid, "%.40q is no state; there is admitted, quarantined, pending, revoked and expired", s)
+			}
+		}
+	}
+	if f.Since, err = agoOrAt(values["newer"], now); err == nil {
+		f.Until, err = agoOrAt(values["older"], now)
+	}
+	return f, err
+}
+
+// agoOrAt is so long ago, or at that time; zero for no text.
+func agoOrAt(text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
+			return now.AddDate(0, 0, -int(n)), nil
+		}
+	}
+	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
+		return now.Add(-d), nil
+	}
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return t, nil
+	}
+	return time.Time{}, store.Errorf(store.CodeInvalid, "%.40q is neither an age such as 36h or 30d nor a time such as 2026-01-31T00:00:00Z", text)
 }
 
 func (c *call) diffContents(ctx context.Context, from Contents, q query) error {

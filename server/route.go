@@ -77,6 +77,9 @@ const (
 	EndpointSBOMWhy      Endpoint = "sbom_why"      // /api/v1/sbom/why
 	EndpointSBOMDiff     Endpoint = "sbom_diff"     // /api/v1/sbom/diff
 	EndpointSBOMDrift    Endpoint = "sbom_drift"    // /api/v1/sbom/drift
+	EndpointSBOMHistory  Endpoint = "sbom_history"  // /api/v1/sbom/history
+	EndpointSBOMStatus   Endpoint = "sbom_status"   // /api/v1/sbom/status
+	EndpointSBOMRetry    Endpoint = "sbom_retry"    // /api/v1/sbom/retry
 	EndpointReport       Endpoint = "report"        // /api/v1/report
 	EndpointVulns        Endpoint = "vulns"         // /api/v1/vulns
 	EndpointVulnDBs      Endpoint = "vulndbs"       // /api/v1/vulndb
@@ -153,6 +156,9 @@ var methods = map[Endpoint]string{
 	EndpointSBOMWhy:      "GET",
 	EndpointSBOMDiff:     "GET",
 	EndpointSBOMDrift:    "GET",
+	EndpointSBOMHistory:  "GET",
+	EndpointSBOMStatus:   "GET",
+	EndpointSBOMRetry:    "POST",
 	EndpointReport:       "GET",
 	EndpointVulns:        "GET",
 	EndpointVulnDBs:      "GET",
@@ -210,6 +216,9 @@ var fixed = map[string]Endpoint{
 	"/api/v1/sbom/why":      EndpointSBOMWhy,
 	"/api/v1/sbom/diff":     EndpointSBOMDiff,
 	"/api/v1/sbom/drift":    EndpointSBOMDrift,
+	"/api/v1/sbom/history":  EndpointSBOMHistory,
+	"/api/v1/sbom/status":   EndpointSBOMStatus,
+	"/api/v1/sbom/retry":    EndpointSBOMRetry,
 	"/api/v1/report":        EndpointReport,
 	"/api/v1/vulns":         EndpointVulns,
 	"/api/v1/vulndb":        EndpointVulnDBs,
@@ -297,7 +306,7 @@ func (r Route) api() bool {
 		EndpointRevocations, EndpointRevocation, EndpointRestore, EndpointAudit, EndpointUsers, EndpointUser, EndpointCheck, EndpointTrace, EndpointObligations, EndpointKey,
 		EndpointTrustRevocations, EndpointTrustStatus, EndpointTrustUpdate, EndpointTrustImport, EndpointWaivers, EndpointWaiver, EndpointRevokeWaiver,
 		EndpointDecisions, EndpointDecisionsExport, EndpointDecisionsCheckpoint, EndpointDecisionsVerify, EndpointAuditCheckpoint, EndpointAuditVerify,
-		EndpointSBOMQuery, EndpointSBOMPackages, EndpointSBOMWhy, EndpointSBOMDiff, EndpointSBOMDrift, EndpointPolicies, EndpointPolicyStage, EndpointPolicyReplay, EndpointPolicyActivate, EndpointPolicyRollback, EndpointPolicyHistory,
+		EndpointSBOMQuery, EndpointSBOMPackages, EndpointSBOMWhy, EndpointSBOMDiff, EndpointSBOMDrift, EndpointSBOMHistory, EndpointSBOMStatus, EndpointSBOMRetry, EndpointPolicies, EndpointPolicyStage, EndpointPolicyReplay, EndpointPolicyActivate, EndpointPolicyRollback, EndpointPolicyHistory,
 		EndpointSchema, EndpointCode, EndpointReport, EndpointVulns, EndpointVulnDBs, EndpointVulnDB:
 		return true
 	}

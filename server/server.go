@@ -34,28 +34,30 @@ type Authenticator interface {
 // Options make a [Handler]. Registry, Auth, Log, Clock and Rand are required.
 type Options struct {
 	// Registry answers the registry as a principal sees it; it is asked once per request.
-	Registry  func(policy.Principal) store.Registry
-	Auth      Authenticator
-	Admin     Admin                                   // nil: no administration
-	Trust     Trust                                   // nil: no TUF repositories are followed
-	Policies  Policies                                // nil: policies are those of the start
-	Users     Users                                   // nil: users cannot be changed
-	Images    Images                                  // nil: images are not judged for others
-	Cluster   Cluster                                 // of Images: what a cluster's names mean
-	Check     func(context.Context) ([]string, error) // problems of the store; nil: not offered
-	Ready     func(context.Context) error             // nil: always ready
-	Metrics   *prometheus.Registry                    // nil: one of its own
-	Insight   Insight                                 // nil: nobody may look behind decisions
-	Keys      map[string][]byte                       // public halves of the registry's own keys, in PEM, by use
-	Contents  Contents                                // nil: what images contain is not indexed
-	Report    Report                                  // nil: none are made
-	Findings  Findings                                // nil: no vulnerabilities are known
-	Databases Databases                               // nil: there are none of vulnerabilities
-	Waivers   Waivers                                 // nil: none are taken
-	Decisions Decisions                               // nil: no decision log is kept
-	Recorder  policy.LogRecorder                      // nil: refusals are not recorded
-	Sealed    Sealed                                  // nil: nobody signs the audit log
-	Documents Documents                               // nil: there are none
+	Registry func(policy.Principal) store.Registry
+	Auth     Authenticator
+	Admin    Admin                                   // nil: no administration
+	Trust    Trust                                   // nil: no TUF repositories are followed
+	Policies Policies                                // nil: policies are those of the start
+	Users    Users                                   // nil: users cannot be changed
+	Images   Images                                  // nil: images are not judged for others
+	Cluster  Cluster                                 // of Images: what a cluster's names mean
+	Check    func(context.Context) ([]string, error) // problems of the store; nil: not offered
+	Ready    func(context.Context) error             // nil: always ready
+	Metrics  *prometheus.Registry                    // nil: one of its own
+	Insight  Insight                                 // nil: nobody may look behind decisions
+	Keys     map[string][]byte                       // public halves of the registry's own keys, in PEM, by use
+	Contents Contents                                // nil: what images contain is not indexed
+	// ContentWork is nil where Contents is.
+	ContentWork ContentWork
+	Report      Report             // nil: none are made
+	Findings    Findings           // nil: no vulnerabilities are known
+	Databases   Databases          // nil: there are none of vulnerabilities
+	Waivers     Waivers            // nil: none are taken
+	Decisions   Decisions          // nil: no decision log is kept
+	Recorder    policy.LogRecorder // nil: refusals are not recorded
+	Sealed      Sealed             // nil: nobody signs the audit log
+	Documents   Documents          // nil: there are none
 	// PublicMetrics shows /metrics to everyone, not only to loopback and administrators.
 	PublicMetrics bool
 	// ExternalURL is the scheme and host under which clients reach the registry, such as "https://registry.example.org"; empty: as the

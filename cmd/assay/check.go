@@ -8,6 +8,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/store/bolt"
 	"github.com/assay-registry/assay/store/fs"
@@ -18,15 +19,26 @@ import (
 const maxFound = 1000
 
 func (a *app) check() *cobra.Command {
-	data, quick := "", false
+	data, quick, repair := "", false, false
 	c := &cobra.Command{
 		Use: "check [--data DIR]", Short: "Verify every invariant of what is stored", Args: exactly(),
 		Long: `Verify every invariant of what is stored. With --data the directory of a registry that
 is not running is read and nothing in it changes; otherwise the server is asked to check
-itself while it runs. The exit code is 1 where something is wrong.`,
+itself while it runs. The exit code is 1 where something is wrong. With --repair the index
+of packages is emptied first; the server reads every SBOM again when it starts.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if data != "" && a.remote.server != "" {
 				return usage("--data reads a directory and --server asks a server; leave one of them out")
+			}
+			if repair && data == "" {
+				return usage("--repair changes a directory that no server has open; name it with --data")
+			}
+			if repair {
+				images, err := a.repairIndex(c.Context(), a.path(data))
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(a.stderr, "the index of packages is empty; the next start reads the SBOMs of %d images again\n", images)
 			}
 			problems, err := a.checked(c.Context(), data, !quick)
 			if err != nil {
@@ -52,6 +64,7 @@ itself while it runs. The exit code is 1 where something is wrong.`,
 		},
 	}
 	c.Flags().StringVar(&data, "data", "", "directory of a registry that is not running")
+	c.Flags().BoolVar(&repair, "repair", false, "rebuild the index of packages (with --data): it is emptied, and the next start reads every SBOM again")
 	c.Flags().BoolVar(&quick, "quick", false, "do not read and hash the content itself (with --data)")
 	_ = c.MarkFlagDirname("data")
 	return a.withServer(a.withOutput(c))
@@ -79,6 +92,34 @@ func sentences(problems []store.Problem) []string {
 		list[i] = p.String()
 	}
 	return list
+}
+
+// repairIndex empties the index of packages, and has the next start read every SBOM again.
+func (a *app) repairIndex(ctx context.Context, path string) (images int, err error) {
+	d, err := openDirectory(path, false)
+	if err != nil {
+		return 0, fmt.Errorf("%w (stop the server first: what is repaired must not change meanwhile)", err)
+	}
+	defer func() { err = errors.Join(err, d.release()) }()
+	blobs, err := fs.Open(d.blobs(), fs.Options{Rand: a.rand, Now: a.clock})
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, blobs.Close()) }()
+	kv, err := bolt.Open(d.meta(), bolt.Options{})
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, kv.Close()) }()
+	log := slog.New(slog.DiscardHandler)
+	local, err := store.NewLocal(ctx, store.LocalOptions{Blobs: blobs, KV: kv, Clock: a.clock, Rand: a.rand, Log: log})
+	if err != nil {
+		return 0, err
+	}
+	if err := index.New(local, log).Reset(ctx); err != nil {
+		return 0, err
+	}
+	return policy.Reindex(ctx, local)
 }
 
 // checkDirectory opens the drivers for reading alone.

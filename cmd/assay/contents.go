@@ -80,6 +80,9 @@ package's ecosystem: @<2.17.1, @>=1.2,<2, @vers:npm/>=1.0|<2.`,
 	f := c.Flags()
 	f.StringVar(&q.License, "license", "", "SPDX identifier or name of a licence; * for any characters")
 	f.StringArrayVar(&q.Repositories, "repo", nil, "pattern of the repositories to look in; may be given several times")
+	f.StringVar(&q.State, "state", "", "only images in these states, separated by commas: admitted, quarantined, pending, revoked, expired")
+	f.StringVar(&q.Newer, "newer", "", "only images first seen since: an age such as 36h or 30d, or a time such as 2026-01-31T00:00:00Z")
+	f.StringVar(&q.Older, "older", "", "only images first seen before: an age, or a time")
 	f.IntVar(&q.Limit, "limit", 0, "stop after so many images; 0 for all")
 	return a.withServer(a.withRows(c))
 }

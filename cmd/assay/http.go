@@ -27,7 +27,7 @@ func (a *app) handle(r *registry, cfg *config.Config, log *slog.Logger) (err err
 	}
 	r.handler, err = server.New(server.Options{
 		Registry: r.admission.As, Auth: r.auth, Admin: administration{r.admission, r.keys.own, a.usable, a.supplied}, Trust: r.follower, Policies: r.rollout(), Users: r.auth, Metrics: metrics,
-		Contents: r.admission, Databases: r.databases, Report: r.admission, Findings: r.admission, Waivers: r.admission, Decisions: r.admission, Sealed: r.admission, Recorder: recorder,
+		Contents: r.admission, ContentWork: r.admission, Databases: r.databases, Report: r.admission, Findings: r.admission, Waivers: r.admission, Decisions: r.admission, Sealed: r.admission, Recorder: recorder,
 		Images: r.admission, Cluster: server.Cluster{Hosts: cfg.Kubernetes.RegistryHosts, Unknown: cfg.Kubernetes.Unknown},
 		Check: r.check, Insight: r.admission, Keys: r.keys.public, Ready: r.ready, Documents: documents{},
 		PublicMetrics: cfg.Metrics.Access == "public", ExternalURL: cfg.ExternalURL, TrustedProxies: cfg.Proxies(),

@@ -52,7 +52,7 @@ checked against their digest. On a terminal, control characters are escaped.`,
 	f.StringVar(&platform, "platform", "", "os/architecture[/variant], for an image with several")
 	f.StringVar(&file, "file", "", "write to this file instead of standard output")
 	_ = get.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{string(sbom.SPDX), string(sbom.CycloneDX)}, cobra.ShellCompDirectiveNoFileComp))
-	c.AddCommand(a.sbomQuery(), a.sbomList(), a.sbomWhy(), a.sbomDiff(), a.sbomDrift())
+	c.AddCommand(a.sbomQuery(), a.sbomList(), a.sbomWhy(), a.sbomDiff(), a.sbomDrift(), a.sbomHistory(), a.sbomStatus(), a.sbomRetry())
 	c.AddCommand(a.withServer(a.withOutput(get))) // both ways print the document: it is JSON
 	return c
 }

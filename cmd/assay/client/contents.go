@@ -8,11 +8,13 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/sbom/index"
+	"github.com/assay-registry/assay/store"
 )
 
 // ContentQuery asks which images hold packages.
 type ContentQuery struct {
 	Package, Range, License string
+	State, Newer, Older     string // see the parameters of /api/v1/sbom/query
 	Repositories            []string
 	After                   string
 	Limit                   int // of a page
@@ -21,7 +23,7 @@ type ContentQuery struct {
 // QueryContents asks for one page of an answer.
 func (c *Client) QueryContents(ctx context.Context, q ContentQuery) (*Answer[policy.ContentPage], error) {
 	values := url.Values{}
-	for key, value := range map[string]string{"package": q.Package, "range": q.Range, "license": q.License, "after": q.After} {
+	for key, value := range map[string]string{"package": q.Package, "range": q.Range, "license": q.License, "after": q.After, "state": q.State, "newer": q.Newer, "older": q.Older} {
 		if value != "" {
 			values.Set(key, value)
 		}
@@ -61,6 +63,26 @@ func (c *Client) DiffContents(ctx context.Context, from, to Ref, platform string
 // DriftContents asks how what a client declares about an image differs from what the registry found in it.
 func (c *Client) DriftContents(ctx context.Context, r Ref, platform string) (*Answer[policy.ContentDrift], error) {
 	return ask[policy.ContentDrift](ctx, c, http.MethodGet, "sbom/drift", withPlatform(image(r), platform), nil)
+}
+
+// ContentMoves is the answer of HistoryContents.
+type ContentMoves struct {
+	Moves []policy.ContentMove `json:"moves"`
+}
+
+// HistoryContents asks what changed at each move of a tag.
+func (c *Client) HistoryContents(ctx context.Context, r Ref, platform string) (*Answer[ContentMoves], error) {
+	return ask[ContentMoves](ctx, c, http.MethodGet, "sbom/history", withPlatform(image(r), platform), nil)
+}
+
+// SBOMStatus asks what there is to do about SBOMs, and what was given up.
+func (c *Client) SBOMStatus(ctx context.Context) (*Answer[policy.SBOMStatus], error) {
+	return ask[policy.SBOMStatus](ctx, c, http.MethodGet, "sbom/status", nil, nil)
+}
+
+// RetrySBOM has the SBOM of an image made and read again.
+func (c *Client) RetrySBOM(ctx context.Context, r Ref) (*Answer[store.Item], error) {
+	return ask[store.Item](ctx, c, http.MethodPost, "sbom/retry", image(r), nil)
 }
 
 func withPlatform(values url.Values, platform string) url.Values {

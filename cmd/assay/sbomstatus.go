@@ -1,0 +1,127 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/assay-registry/assay/sbom/index"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) sbomStatus() *cobra.Command {
+	c := &cobra.Command{
+		Use: "status", Short: "Show what there is to do about SBOMs, and what was given up", Args: exactly(),
+		Long: `Show what the generator works on, what waits for it, how far the review of older images
+is, how many SBOMs are to be read, and whose SBOM could not be made or read, with the
+reason. For administrators.`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			server, err := a.connect(c.Context(), "")
+			if err != nil {
+				return err
+			}
+			s, err := server.SBOMStatus(c.Context())
+			if err != nil || a.output == "json" {
+				if err == nil {
+					err = a.print(s.Raw, nil)
+				}
+				return err
+			}
+			v := &s.Value
+			if a.output == "table" {
+				running := "nothing"
+				if v.Running != nil {
+					running = string(v.Running.Repository) + "@" + string(v.Running.Digest)
+				}
+				fmt.Fprintf(a.stderr, "describing %s; %d wait, %d of them after a failure; %d SBOMs are to be read\n", printable(running), v.Waiting, v.Retrying, v.Reading)
+				if b := v.Backfill; b != nil {
+					done := "under way"
+					if !b.Finished.IsZero() {
+						done = "finished " + b.Finished.Format(time.RFC3339)
+					}
+					fmt.Fprintf(a.stderr, "review for %s: %d manifests seen, %d images queued, %s\n", printable(b.Generator), b.Seen, b.Queued, done)
+				}
+			}
+			var rows [][]string
+			for _, f := range v.Failed {
+				rows = append(rows, []string{string(f.Repository), string(f.Digest), "not " + f.What, f.Reason})
+			}
+			if len(rows) == 0 && a.output == "table" {
+				return a.say("nothing failed")
+			}
+			return a.rows(s.Raw, []string{"REPOSITORY", "DIGEST", "WHAT", "REASON"}, rows)
+		},
+	}
+	return a.withServer(a.withRows(c))
+}
+
+func (a *app) sbomRetry() *cobra.Command {
+	c := &cobra.Command{
+		Use: "retry REF", Short: "Have the SBOM of an image made and read again", Args: exactly("REF"),
+		RunE: func(c *cobra.Command, args []string) error {
+			ref, server, err := a.image(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			i, err := server.RetrySBOM(c.Context(), ref)
+			if err != nil {
+				return err
+			}
+			return a.print(i.Raw, func() error {
+				return a.say("the SBOM of %s@%s is made and read again; assay sbom status shows how far it is", i.Value.Repository, i.Value.Digest)
+			})
+		},
+	}
+	return a.withServer(a.withOutput(c))
+}
+
+func (a *app) sbomHistory() *cobra.Command {
+	platform := ""
+	c := &cobra.Command{
+		Use: "history REPOSITORY:TAG", Short: "Say what changed, by packages, at each move of a tag", Args: exactly("REPOSITORY:TAG"),
+		Long: `Say what changed, by packages, at each of the last 50 moves of a tag, the newest first. Of
+what you may not pull, and of what is gone or was never described, only the digest is told.`,
+		RunE: func(c *cobra.Command, args []string) error {
+			ref, server, err := a.image(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			h, err := server.HistoryContents(c.Context(), ref, platform)
+			if err != nil {
+				return err
+			}
+			var rows [][]string
+			for _, m := range h.Value.Moves {
+				at, d := m.At.Format(time.RFC3339), short(string(m.Digest))
+				switch {
+				case m.Unknown != "":
+					rows = append(rows, []string{at, d, "unknown", "", "", m.Unknown})
+				case m.Difference == nil:
+					rows = append(rows, []string{at, d, "packages", "", "", fmt.Sprint(m.Packages)})
+				default:
+					rows = append(rows, changes(at, d, m.Difference)...)
+				}
+			}
+			return a.rows(h.Raw, []string{"AT", "DIGEST", "WHAT", "PACKAGE", "FROM", "TO"}, rows)
+		},
+	}
+	c.Flags().StringVar(&platform, "platform", "", "os/architecture[/variant], for an image with several")
+	return a.withServer(a.withRows(c))
+}
+
+// changes are the rows of one move.
+func changes(at, digest string, d *index.Difference) (rows [][]string) {
+	for _, p := range d.Added {
+		rows = append(rows, []string{at, digest, "added", p.Name, "", p.Version})
+	}
+	for _, p := range d.Removed {
+		rows = append(rows, []string{at, digest, "removed", p.Name, p.Version, ""})
+	}
+	for _, ch := range d.Changed {
+		rows = append(rows, []string{at, digest, "changed", ch.Name, strings.Join(ch.From, ", "), strings.Join(ch.To, ", ")})
+	}
+	if len(rows) == 0 {
+		rows = [][]string{{at, digest, "no package changed", "", "", ""}}
+	}
+	return rows
+}

@@ -1,0 +1,109 @@
+package policy
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/assay-registry/assay/sbom/index"
+	"github.com/assay-registry/assay/store"
+)
+
+// movesSpace remembers where tags pointed: for repository and tag, the last maxMoves digests, the newest last.
+const movesSpace = "tagmoves"
+
+// maxMoves is how many moves of a tag are remembered.
+const maxMoves = 50
+
+// tagMove is a digest that a tag pointed to.
+type tagMove struct {
+	Digest store.Digest `json:"digest"`
+	At     time.Time    `json:"at"`
+}
+
+func movesKey(repo store.Name, tag string) []byte { return []byte(string(repo) + "\x00" + tag) }
+
+func movesOf(r store.Records, repo store.Name, tag string) (moves []tagMove, err error) {
+	if b := r.Space(movesSpace).Get(movesKey(repo, tag)); b != nil {
+		if err := json.Unmarshal(b, &moves); err != nil {
+			return nil, store.Errorf(store.CodeInternal, "the history of the tag %s is damaged: %w", tag, err)
+		}
+	}
+	return moves, nil
+}
+
+// noteMove remembers that a tag points to another digest now. old is where it pointed before anything was remembered, if it did.
+func noteMove(tx *store.Txn, repo store.Name, tag string, old *store.TagRecord, d store.Digest, now time.Time) error {
+	moves, err := movesOf(tx.Records, repo, tag)
+	if err != nil {
+		return err
+	}
+	if len(moves) == 0 && old != nil {
+		moves = append(moves, tagMove{old.Current, old.CurrentAt})
+	}
+	moves = append(moves, tagMove{d, now})
+	b, err := json.Marshal(moves[max(0, len(moves)-maxMoves):])
+	if err != nil {
+		return err
+	}
+	tx.Space(movesSpace).Put(movesKey(repo, tag), b)
+	return nil
+}
+
+// ContentMove is one move of a tag: which image it went to, and what that contains otherwise than the one before.
+type ContentMove struct {
+	Digest     store.Digest      `json:"digest"` // that was pushed: an image or an index
+	At         time.Time         `json:"at"`
+	Image      store.Digest      `json:"image,omitempty"` // of the platform, where its contents are known
+	Packages   int               `json:"packages,omitempty"`
+	Difference *index.Difference `json:"difference,omitempty"` // to the move before; absent of the first, and where either is not known
+	Unknown    string            `json:"unknown,omitempty"`    // why nothing is known of its contents
+}
+
+// HistoryContents says what changed, by packages, at each of the last moves of a tag, the newest first. Of images that the caller could not GET, that are gone or were never described only the
+// digest is told. Errors: as for Contents.
+func (a *Admission) HistoryContents(ctx context.Context, p Principal, repo store.Name, tag, platform string) (list []ContentMove, err error) {
+	err = a.local.View(ctx, func(s store.Snapshot) error {
+		list = []ContentMove{}
+		if err := a.mayExplain(p, repo); err != nil {
+			return err
+		}
+		record, err := s.Tag(repo, tag)
+		if err != nil {
+			return err
+		}
+		if record == nil {
+			return unknownManifest()
+		}
+		moves, err := movesOf(s.Records, repo, tag)
+		if err != nil {
+			return err
+		}
+		if len(moves) == 0 {
+			moves = []tagMove{{record.Current, record.CurrentAt}}
+		}
+		var before *index.Entry
+		for n, m := range moves {
+			move := ContentMove{Digest: m.Digest, At: m.At}
+			e, err := a.contents(s, p, ImageRef{repo, store.Reference{Digest: m.Digest}}, platform)
+			switch {
+			case err != nil && store.CodeOf(err) == store.CodeInternal:
+				return err
+			case err != nil && n == len(moves)-1 && store.CodeOf(err) == store.CodeInvalid:
+				return err // of several platforms one has to be chosen
+			case err != nil:
+				move.Unknown, e = clip(err.Error(), maxMessage), nil
+			default:
+				move.Image, move.Packages = e.Image.Digest, len(e.Packages)
+				if before != nil {
+					d := index.Diff(before, e)
+					move.Difference = &d
+				}
+			}
+			before = e
+			list = append([]ContentMove{move}, list...)
+		}
+		return nil
+	})
+	return list, err
+}
