@@ -2,7 +2,6 @@ package main
 
 import (
 	"archive/tar"
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -134,7 +133,7 @@ func (im *image) seek(c content) (*cursor, error) {
 		if err != nil {
 			return nil, err
 		}
-		k.s, k.archive = s, tar.NewReader(bufio.NewReaderSize(s, 256<<10))
+		k.s, k.archive = s, tar.NewReader(s)
 		im.cursor = k
 	}
 	for ; k.next <= c.ordinal; k.next++ {

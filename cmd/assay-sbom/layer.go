@@ -2,7 +2,6 @@ package main
 
 import (
 	"archive/tar"
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -14,7 +13,6 @@ import (
 	"path"
 	"strings"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -42,58 +40,99 @@ func (s *stored) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// stream is an uncompressed layer with its limits: bytes are hashed and counted as they pass.
+// stream is an uncompressed layer with its limits: bytes are hashed and counted as they pass. What nobody reads is not copied.
 type stream struct {
-	in    *stored
-	r     io.Reader
-	close func()
-	sum   hash.Hash // nil when the layer is read again
-	n     int64
-	left  *int64 // what the image may still expand to
-	ratio int64
+	in     *stored
+	source func() ([]byte, error) // gives what comes next, valid until it is called again
+	chunk  []byte                 // what of it is not read yet
+	err    error                  // after chunk
+	close  func()
+	sum    hash.Hash // nil when the layer is read again
+	n      int64
+	left   *int64 // what the image may still expand to
+	ratio  int64
 }
 
 // openLayer starts reading a layer; the compression is told by its first bytes, as container runtimes do.
 func openLayer(b blob, left *int64, l limits, sum hash.Hash) (*stream, error) {
 	in := &stored{r: io.NewSectionReader(b.content, 0, b.size)}
-	buffered := bufio.NewReaderSize(in, 128<<10)
 	s := &stream{in: in, sum: sum, left: left, ratio: l.ratio, close: func() {}}
-	magic, err := buffered.Peek(4)
-	switch {
-	case err != nil && in.err != nil:
+	magic := make([]byte, 4)
+	n, err := io.ReadFull(in, magic)
+	if err != nil && in.err != nil {
 		return nil, in.err
-	case len(magic) >= 2 && magic[0] == 0x1f && magic[1] == 0x8b:
-		z, err := gzip.NewReader(buffered)
+	}
+	all := io.MultiReader(bytes.NewReader(magic[:n]), in)
+	switch {
+	case n >= 2 && magic[0] == 0x1f && magic[1] == 0x8b:
+		s.source = newGunzip(all).next
+	case string(magic) == "\x28\xb5\x2f\xfd" || (n == 4 && magic[0]&0xf0 == 0x50 && string(magic[1:]) == "\x2a\x4d\x18"):
+		z, err := zstd.NewReader(all, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(64<<20))
 		if err != nil {
 			return nil, s.explain(err)
 		}
-		s.r = z
-	case string(magic) == "\x28\xb5\x2f\xfd" || (len(magic) == 4 && magic[0]&0xf0 == 0x50 && string(magic[1:]) == "\x2a\x4d\x18"):
-		z, err := zstd.NewReader(buffered, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(64<<20))
-		if err != nil {
-			return nil, s.explain(err)
-		}
-		s.r, s.close = z, z.Close
+		s.source, s.close = pieces(z), z.Close
 	default:
-		s.r = buffered
+		s.source = pieces(all)
 	}
 	return s, nil
 }
 
+// pieces gives what a reader gives.
+func pieces(r io.Reader) func() ([]byte, error) {
+	b := make([]byte, 64<<10)
+	return func() ([]byte, error) {
+		n, err := r.Read(b)
+		return b[:n], err
+	}
+}
+
+// more makes chunk what comes next.
+func (s *stream) more() error {
+	for len(s.chunk) == 0 {
+		if s.err != nil {
+			return s.err
+		}
+		s.chunk, s.err = s.source()
+		s.n += int64(len(s.chunk))
+		*s.left -= int64(len(s.chunk))
+		if s.sum != nil {
+			s.sum.Write(s.chunk)
+		}
+		if *s.left < 0 {
+			s.chunk, s.err = nil, refuse("the image expands to more than the limit on uncompressed bytes")
+		} else if s.n > ratioFree && s.n > s.in.n*s.ratio {
+			s.chunk, s.err = nil, refuse("a layer expands to more than %d times its size", s.ratio)
+		}
+	}
+	return nil
+}
+
 func (s *stream) Read(p []byte) (int, error) {
-	n, err := s.r.Read(p)
-	s.n += int64(n)
-	*s.left -= int64(n)
-	if s.sum != nil {
-		s.sum.Write(p[:n])
+	if err := s.more(); err != nil {
+		return 0, err
 	}
-	if *s.left < 0 {
-		return n, refuse("the image expands to more than the limit on uncompressed bytes")
+	n := copy(p, s.chunk)
+	s.chunk = s.chunk[n:]
+	return n, nil
+}
+
+// Seek goes forward from where it is, by which archive/tar leaves out what it need not read. It stops at the end.
+func (s *stream) Seek(off int64, whence int) (int64, error) {
+	if whence != io.SeekCurrent || off < 0 {
+		return 0, errors.New("a layer is read forward")
 	}
-	if s.n > ratioFree && s.n > s.in.n*s.ratio {
-		return n, refuse("a layer expands to more than %d times its size", s.ratio)
+	for off > 0 {
+		if err := s.more(); err == io.EOF {
+			break
+		} else if err != nil {
+			return 0, err
+		}
+		n := min(off, int64(len(s.chunk)))
+		s.chunk = s.chunk[n:]
+		off -= n
 	}
-	return n, err
+	return s.n - int64(len(s.chunk)), nil
 }
 
 // explain turns an error of reading content into a refusal, unless the storage itself failed.
@@ -117,8 +156,7 @@ func (im *image) scan(ctx context.Context, i int) error {
 	}
 	defer s.close()
 	im.tree.nextLayer(i)
-	buffered := bufio.NewReaderSize(s, 256<<10)
-	archive := tar.NewReader(buffered)
+	archive := tar.NewReader(s)
 	record, err := im.recorder(i)
 	if err != nil {
 		return err
@@ -146,7 +184,7 @@ func (im *image) scan(ctx context.Context, i int) error {
 		}
 	}
 	// The archive's padding belongs to the digest.
-	if _, err := io.Copy(io.Discard, buffered); err != nil {
+	if _, err := io.Copy(io.Discard, s); err != nil {
 		return layerError(i, b, s.explain(err))
 	}
 	im.diffIDs[i] = "sha256:" + hex.EncodeToString(sum.Sum(nil))
