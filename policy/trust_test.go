@@ -350,7 +350,7 @@ func BenchmarkTrust(b *testing.B) {
 			}
 			c := newCrowd(b, 10_000, dir)
 			var narrowing, widening time.Duration
-			verified := c.verifier.n.Load()
+			verified, before := c.verifier.n.Load(), cpu(b)
 			b.ResetTimer()
 			rounds := 0
 			for b.Loop() {
@@ -366,6 +366,7 @@ func BenchmarkTrust(b *testing.B) {
 				rounds++
 			}
 			b.ReportMetric(float64(c.verifier.n.Load()-verified)/float64(rounds), "verified")
+			b.ReportMetric((cpu(b)-before).Seconds()/float64(2*rounds), "cpu-s/change")
 			b.ReportMetric(narrowing.Seconds()/float64(rounds), "s/narrowing")
 			b.ReportMetric(widening.Seconds()/float64(rounds), "s/widening")
 		})

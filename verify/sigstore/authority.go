@@ -133,7 +133,7 @@ type prepared struct {
 }
 
 // get prepares an authority, or finds it.
-func (p *prepared) get(a verify.Authority) (*authority, error) {
+func (p *prepared) get(a verify.Authority, good *memo) (*authority, error) {
 	revision := a.Revision()
 	p.mu.Lock()
 	found := p.ready[revision]
@@ -144,6 +144,9 @@ func (p *prepared) get(a verify.Authority) (*authority, error) {
 	ready, err := prepare(a)
 	if err != nil {
 		return nil, err
+	}
+	for _, k := range ready.keys {
+		k.memo = good
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -184,7 +187,7 @@ func (v *Verifier) load(all []verify.Authority, repo store.Name) ([]*authority, 
 		if !serves(a) || !a.Covers(repo) {
 			continue
 		}
-		ready, err := v.prepared.get(a)
+		ready, err := v.prepared.get(a, &v.memo)
 		if err != nil {
 			return nil, store.Errorf(store.CodeInternal, "authority %s %s", a.Name, sentence(err))
 		}

@@ -23,7 +23,7 @@ func (v *Verifier) byCertificate(ctx context.Context, a *authority, c *claim, re
 		return refuse(c.fact, verify.CodeUntrustedKey,
 			"The signature was made by a key and comes without a certificate, which the authorities that speak for this repository want; sign with one, or have the key added with assay trust add.")
 	}
-	m, r := c.byLeaf(att.leaf)
+	m, r := c.byLeaf(att.leaf, &v.memo)
 	if r != nil {
 		return refuse(c.fact, r.code, "%s", r.message)
 	}
@@ -68,11 +68,12 @@ func (v *Verifier) byCertificate(ctx context.Context, a *authority, c *claim, re
 }
 
 // byLeaf is the signature that the key of a certificate made, or why there is none.
-func (c *claim) byLeaf(leaf *x509.Certificate) (*maker, *refusal) {
+func (c *claim) byLeaf(leaf *x509.Certificate, good *memo) (*maker, *refusal) {
 	k, err := publicKey(leaf.PublicKey)
 	if err != nil {
 		return nil, refused(verify.CodeMalformed, "The certificate has a key that is not taken: %s.", sentence(err))
 	}
+	k.memo = good
 	if !k.can(c.message) {
 		return nil, refused(verify.CodeUnsupported, "A bare signature of the manifest's bytes cannot be checked with this type of key; sign with cosign sign, which signs a statement.")
 	}

@@ -25,6 +25,8 @@ type key struct {
 	public     crypto.PublicKey
 	algorithms []algorithm
 	hint       string // how sigstore names the key: see hintOf
+	memo       *memo  // of good signatures; nil for none
+	name       string // in the memo: found of the key itself, whatever the authority calls it
 }
 
 // algorithm verifies signatures over a digest, or, with hash 0, over the message itself (Ed25519).
@@ -53,6 +55,9 @@ func publicKey(public crypto.PublicKey) (*key, error) {
 }
 
 func withAlgorithms(loaded *key) (_ *key, err error) {
+	if loaded.name, err = verify.KeyID(loaded.public); err != nil {
+		return nil, err
+	}
 	switch pub := loaded.public.(type) {
 	case *ecdsa.PublicKey:
 		err = loaded.addECDSA(pub)
@@ -118,18 +123,34 @@ func (k *key) made(sig []byte, m *message) bool {
 	if n := k.size(); len(sig) == 0 || n != 0 && len(sig) != n {
 		return false
 	}
-	for _, a := range k.algorithms {
-		if a.hash == 0 {
-			if m.whole && a.verifier.VerifySignature(bytes.NewReader(sig), bytes.NewReader(m.bytes)) == nil {
-				return true
-			}
-			continue
+	for n, a := range k.algorithms {
+		if sum := m.sum(a.named()); sum != nil && (a.hash != 0 || m.whole) && k.memo.has(memoName(k.name, n, a.hash, sum, sig)) {
+			return true
 		}
-		if sum := m.sum(a.hash); sum != nil && a.verifier.VerifySignature(bytes.NewReader(sig), bytes.NewReader(nil), options.WithDigest(sum)) == nil {
+	}
+	for n, a := range k.algorithms {
+		if a.made(sig, m) {
+			k.memo.add(memoName(k.name, n, a.hash, m.sum(a.named()), sig))
 			return true
 		}
 	}
 	return false
+}
+
+// named is the hash by which a message is named in the memo: the algorithm's, or one where that signs the message itself.
+func (a algorithm) named() crypto.Hash {
+	if a.hash == 0 {
+		return crypto.SHA512
+	}
+	return a.hash
+}
+
+func (a algorithm) made(sig []byte, m *message) bool {
+	if a.hash == 0 {
+		return m.whole && a.verifier.VerifySignature(bytes.NewReader(sig), bytes.NewReader(m.bytes)) == nil
+	}
+	sum := m.sum(a.hash)
+	return sum != nil && a.verifier.VerifySignature(bytes.NewReader(sig), bytes.NewReader(nil), options.WithDigest(sum)) == nil
 }
 
 // can reports whether any algorithm of the key can verify a signature over m.

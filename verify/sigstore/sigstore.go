@@ -12,10 +12,12 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 )
 
-// Verifier implements [verify.Verifier]. It may be used concurrently. All it keeps is authorities made ready, by their revision.
+// Verifier implements [verify.Verifier]. It may be used concurrently. All it keeps is authorities made ready, by their revision, and which
+// signatures were good.
 type Verifier struct {
 	log      *slog.Logger
 	prepared prepared
+	memo     memo
 }
 
 var _ verify.Verifier = (*Verifier)(nil)
