@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -61,7 +62,7 @@ func (d *database) close() error {
 	for _, f := range d.files {
 		errs = append(errs, f.Close())
 	}
-	return errors.Join(append(errs, os.RemoveAll(d.dir))...)
+	return also(append(errs, os.RemoveAll(d.dir))...)
 }
 
 func (d *database) digest() store.Digest { return store.DigestOf(digest.SHA256, d.manifest) }
@@ -74,7 +75,7 @@ func (a *app) buildDatabase(ctx context.Context, o *buildOptions) (d *database, 
 	}
 	defer func() {
 		if err != nil {
-			d, err = nil, errors.Join(err, d.close())
+			d, err = nil, also(err, d.close())
 		}
 	}()
 	if d.sources, err = a.databaseFiles(o.from); err != nil {
@@ -169,7 +170,7 @@ func (f *databaseFile) look() (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, file.Close()) }()
+	defer func() { err = also(err, file.Close()) }()
 	if f.kind == "" {
 		if f.kind, err = vulndb.Detect(f.path, file); err != nil {
 			return err
@@ -234,22 +235,22 @@ func (d *database) makeAdvisories(ctx context.Context, o *buildOptions) error {
 	reading := &databaseReading{d: d, worker: o.worker}
 	written, err := vulndb.WriteAdvisories(ctx, func() (vulns.Source, error) { return reading.open(ctx) }, func() (_ io.Writer, err error) {
 		if part != nil {
-			err = errors.Join(part.Close(), os.Remove(part.Name()))
+			err = also(part.Close(), os.Remove(part.Name()))
 		}
 		if err == nil {
 			part, err = d.newPart()
 		}
 		return part, err
 	})
-	err = errors.Join(err, reading.close())
+	err = also(err, reading.close())
 	if err != nil {
 		if part != nil {
-			err = errors.Join(err, part.Close())
+			err = also(err, part.Close())
 		}
 		return err
 	}
 	if written.Count == 0 {
-		return errors.Join(store.Errorf(store.CodeInvalid, "the files hold no advisory"), part.Close())
+		return also(store.Errorf(store.CodeInvalid, "the files hold no advisory"), part.Close())
 	}
 	d.parts.Advisories = d.keep(part, vulndb.TypeAdvisories)
 	d.description.Count = written.Count
@@ -264,6 +265,15 @@ func (d *database) makeAdvisories(ctx context.Context, o *buildOptions) error {
 		}
 	}
 	return nil
+}
+
+// also is errors.Join where there is something to join: one error stays what it is, and a person reads its sentence.
+func also(errs ...error) error {
+	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	return errors.Join(errs...)
 }
 
 func later(a, b time.Time) time.Time {
@@ -302,7 +312,7 @@ func (d *database) side(ctx context.Context, o *buildOptions, kind vulndb.Kind, 
 	}
 	n, built, err := write(chosen.path, from, part)
 	if err != nil {
-		return vulndb.Part{}, 0, errors.Join(err, part.Close())
+		return vulndb.Part{}, 0, also(err, part.Close())
 	}
 	if chosen.kind == kind {
 		chosen.origin.Count, chosen.origin.Built = n, built
@@ -335,10 +345,10 @@ func openSide(ctx context.Context, worker string, f *databaseFile, grypePart str
 		return nil, err
 	}
 	if err := os.Remove(out.Name()); err != nil {
-		return nil, errors.Join(err, out.Close())
+		return nil, also(err, out.Close())
 	}
 	if _, err := w.Grype(ctx, f.path, grypePart, out); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", f.path, err), out.Close())
+		return nil, also(fmt.Errorf("%s: %w", f.path, err), out.Close())
 	}
 	_, err = out.Seek(0, io.SeekStart)
 	return out, err

@@ -78,7 +78,7 @@ func databaseFresh(s server.DatabaseStatus, now time.Time, most time.Duration) f
 	}
 	switch {
 	case most > 0 && age > most && s.Error != "":
-		return finding{name, warning, fmt.Sprintf("too old (vulnerabilities.max_age is %s): %s; a newer one is not taken: %s", config.Duration(most), detail, s.Error)}
+		return finding{name, warning, fmt.Sprintf("too old (vulnerabilities.max_age is %s): %s; what is there now is not taken: %s", config.Duration(most), detail, s.Error)}
 	case most > 0 && age > most:
 		return finding{name, warning, fmt.Sprintf("too old (vulnerabilities.max_age is %s): %s", config.Duration(most), detail)}
 	case s.Error != "":

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"maps"
@@ -144,16 +143,17 @@ func (f *databases) attempt(ctx context.Context, d config.VulnDatabase) (changed
 		_, err = f.install(ctx, *a, databaseRecord{Name: d.Name, Artifact: d.Artifact, SignedBy: by})
 	}
 	if err != nil {
-		return false, errors.Join(err, f.refused(ctx, d, now, err))
+		f.refused(ctx, d, now, err)
+		return false, err
 	}
 	f.log.Info("a database of vulnerabilities was installed", "database", d.Name, "artifact", d.Artifact, "digest", string(now), "revision", a.Description.Revision, "advisories", a.Description.Count)
 	return true, nil
 }
 
 // refused remembers what cannot be installed, so that it is not read every second, and writes into the audit log once what somebody has to answer for: an older database, a damaged one.
-func (f *databases) refused(ctx context.Context, d config.VulnDatabase, digest store.Digest, why error) error {
+func (f *databases) refused(ctx context.Context, d config.VulnDatabase, digest store.Digest, why error) {
 	if ctx.Err() != nil {
-		return nil
+		return
 	}
 	f.mu.Lock()
 	w := f.of(d.Name)
@@ -162,9 +162,16 @@ func (f *databases) refused(ctx context.Context, d config.VulnDatabase, digest s
 	w.told = digest
 	f.mu.Unlock()
 	if code := store.CodeOf(why); told || code != store.CodeConflict && code != store.CodeInvalid {
-		return nil
+		return
 	}
-	return f.audit(ctx, policy.AuditRecord{Actor: "system", Digest: digest, Reason: "refused from " + d.Artifact + ": " + sentence(why)})
+	f.wrote(f.audit(ctx, policy.AuditRecord{Actor: "system", Repository: repositoryOf(d.Artifact), Digest: digest, Reason: "refused from " + d.Artifact + ": " + sentence(why)}))
+}
+
+// wrote tells of what could not be written into the audit log: that a database is refused is the news.
+func (f *databases) wrote(err error) {
+	if err != nil {
+		f.log.Error("the audit log was not told of a database that was refused", "error", err)
+	}
 }
 
 // spoilt reports whether something was found to be of no use a moment ago, and why.
@@ -255,7 +262,7 @@ func (f *databases) ImportDatabase(ctx context.Context, p policy.Principal, name
 	defer f.turn.Unlock()
 	if _, err := f.install(ctx, l.Artifact(mayShrink), databaseRecord{Name: name, ImportedBy: p.Name}); err != nil {
 		if code := store.CodeOf(err); code == store.CodeConflict || code == store.CodeInvalid {
-			err = errors.Join(err, f.audit(ctx, policy.AuditRecord{Actor: p.Name, Digest: l.Digest, Reason: "refused an import: " + sentence(err)}))
+			f.wrote(f.audit(ctx, policy.AuditRecord{Actor: p.Name, Digest: l.Digest, Reason: "refused an import: " + sentence(err)}))
 		}
 		return nil, err
 	}

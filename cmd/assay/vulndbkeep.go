@@ -3,12 +3,11 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/sbom/vulndb"
 	"github.com/assay-registry/assay/sbom/vulns"
@@ -79,10 +78,20 @@ func (k keptDatabases) last(ctx context.Context, name string) (r databaseRecord,
 	if err != nil {
 		return r, nil, err
 	}
-	if !slices.ContainsFunc(vulndb.Names(name), func(n string) bool { return there[n].Digest == all[name].Digest && all[name].Digest != "" }) {
-		return r, there, nil // removed, or lost with the space of all findings
+	if len(partsOf(all[name], there)) == 0 {
+		return databaseRecord{}, there, nil // removed, or lost with the space of all findings
 	}
 	return all[name], there, nil
+}
+
+// partsOf are the names under which the parts of a database are installed.
+func partsOf(r databaseRecord, there map[string]vulns.Database) (names []string) {
+	for _, n := range []string{r.Name, vulndb.NameEPSS, vulndb.NameKEV} {
+		if d, ok := there[n]; ok && r.Digest != "" && d.Digest == r.Digest {
+			names = append(names, n)
+		}
+	}
+	return names
 }
 
 // install puts an artifact into the place of the one of the same name, unless it is older. What was remembered of a database is told after its content changed: a crash between the two leaves
@@ -95,7 +104,8 @@ func (k keptDatabases) install(ctx context.Context, a vulndb.Artifact, r databas
 	if err := a.Description.Succeeds(last.Revision, last.Digest, a.Digest); err != nil {
 		return vulns.Delta{}, err
 	}
-	delta, err := vulndb.Install(ctx, k.importer, a, r.Name, func(name string) bool { _, ok := there[name]; return ok })
+	owned := partsOf(last, there)
+	delta, err := vulndb.Install(ctx, k.importer, a, r.Name, func(name string) bool { return slices.Contains(owned, name) })
 	if err != nil {
 		return delta, err
 	}
@@ -109,30 +119,39 @@ func (k keptDatabases) install(ctx context.Context, a vulndb.Artifact, r databas
 	if r.SignedBy != "" {
 		actor, by = "system", "from "+r.Artifact+", signed by "+r.SignedBy
 	}
-	err = errors.Join(k.local.PutDoc(ctx, classDatabase, r.Name, text), k.audit(ctx, policy.AuditRecord{Actor: actor, Digest: a.Digest,
+	err = also(k.local.PutDoc(ctx, classDatabase, r.Name, text), k.audit(ctx, policy.AuditRecord{Actor: actor, Repository: repositoryOf(r.Artifact), Digest: a.Digest,
 		Reason: fmt.Sprintf("the database %s has revision %d of %s, %s: %d advisories, %d of them new, %d changed, %d gone", r.Name, r.Revision, moment(r.Built), by, r.Count, delta.Added, delta.Changed, delta.Removed)}))
 	return delta, err
 }
 
+// repositoryOf is the repository of REPOSITORY:TAG; "" of nothing.
+func repositoryOf(artifact string) store.Name {
+	repo, _, err := config.ParseOCI(artifact)
+	if err != nil {
+		return ""
+	}
+	return repo
+}
+
 // remove takes a database and its side files away. Errors: CodeNotFound.
 func (k keptDatabases) remove(ctx context.Context, name, by string) error {
-	there, err := k.installed(ctx)
+	last, there, err := k.last(ctx, name)
 	if err != nil {
 		return err
 	}
-	found := false
-	for _, n := range vulndb.Names(name) {
-		if _, ok := there[n]; ok {
-			found = true
-			if _, err := k.importer.Remove(ctx, n); err != nil {
-				return err
-			}
-		}
+	names := partsOf(last, there)
+	if _, ok := there[name]; ok && !slices.Contains(names, name) && vulndb.CheckName(name) == nil {
+		names = append(names, name) // nobody remembers where it came from
 	}
-	if !found {
+	if len(names) == 0 {
 		return store.Errorf(store.CodeNotFound, "there is no database %.80q; assay vulndb status shows what there is", name)
 	}
-	return errors.Join(k.local.DeleteDoc(ctx, classDatabase, name), k.audit(ctx, policy.AuditRecord{Actor: by, Reason: "the database " + name + " was removed"}))
+	for _, n := range names {
+		if _, err := k.importer.Remove(ctx, n); err != nil {
+			return err
+		}
+	}
+	return also(k.local.DeleteDoc(ctx, classDatabase, name), k.audit(ctx, policy.AuditRecord{Actor: by, Reason: "the database " + name + " was removed"}))
 }
 
 func (k keptDatabases) audit(ctx context.Context, r policy.AuditRecord) error {
@@ -152,26 +171,27 @@ func (k keptDatabases) statuses(ctx context.Context) (map[string]server.Database
 	}
 	all := map[string]server.DatabaseStatus{}
 	for name, d := range there {
-		base, _, _ := strings.Cut(name, ".")
-		s := all[base]
-		s.Name = base
-		if s.Built.IsZero() || d.Built.Before(s.Built) {
-			s.Built = d.Built
+		if name != vulndb.NameEPSS && name != vulndb.NameKEV {
+			all[name] = server.DatabaseStatus{Name: name, Built: d.Built, Advisories: d.Advisories, Digest: d.Digest, ImportedAt: d.Imported}
 		}
-		switch d.Kind {
-		case "epss":
-			s.Scores = d.Advisories
-		case "kev":
-			s.Exploited = d.Advisories
-		default:
-			s.Advisories = d.Advisories
+	}
+	for name, r := range records {
+		parts := partsOf(r, there)
+		if len(parts) == 0 {
+			continue
 		}
-		if r := records[base]; r.Digest == d.Digest {
-			s.Revision, s.Digest, s.Sources, s.SignedBy, s.ImportedBy, s.ImportedAt = r.Revision, r.Digest, r.Sources, r.SignedBy, r.ImportedBy, r.At
-		} else {
-			s.Digest, s.ImportedAt = d.Digest, d.Imported
+		s := server.DatabaseStatus{Name: name, Built: r.Built, Revision: r.Revision, Digest: r.Digest, Sources: r.Sources, SignedBy: r.SignedBy, ImportedBy: r.ImportedBy, ImportedAt: r.At}
+		for _, n := range parts {
+			switch n {
+			case vulndb.NameEPSS:
+				s.Scores = there[n].Advisories
+			case vulndb.NameKEV:
+				s.Exploited = there[n].Advisories
+			default:
+				s.Advisories = there[n].Advisories
+			}
 		}
-		all[base] = s
+		all[name] = s
 	}
 	return all, nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -58,13 +57,13 @@ func (a *app) givenDatabase(ctx context.Context, o *buildOptions) (l *vulndb.Lay
 	if err != nil {
 		return nil, nil, err
 	}
-	defer func() { err = errors.Join(err, d.close()) }()
+	defer func() { err = also(err, d.close()) }()
 	f, err := os.CreateTemp("", "assay-vulndb-")
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := errors.Join(os.Remove(f.Name()), d.write(f)); err != nil {
-		return nil, nil, errors.Join(err, f.Close())
+	if err := also(os.Remove(f.Name()), d.write(f)); err != nil {
+		return nil, nil, also(err, f.Close())
 	}
 	return openDatabase(f, "")
 }
@@ -73,14 +72,14 @@ func (a *app) givenDatabase(ctx context.Context, o *buildOptions) (l *vulndb.Lay
 func openDatabase(f *os.File, name string) (*vulndb.Layout, *os.File, error) {
 	info, err := f.Stat()
 	if err != nil {
-		return nil, nil, errors.Join(err, f.Close())
+		return nil, nil, also(err, f.Close())
 	}
 	l, err := vulndb.OpenLayout(f, info.Size())
 	if err == nil && name != "" && name != l.Description.Name {
 		err = usage("the file holds the database %s; its name cannot be changed", l.Description.Name)
 	}
 	if err != nil {
-		return nil, nil, errors.Join(err, f.Close())
+		return nil, nil, also(err, f.Close())
 	}
 	return l, f, nil
 }
@@ -100,13 +99,13 @@ func (a *app) buildToFile(ctx context.Context, o *buildOptions, out string) (err
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.close()) }()
+	defer func() { err = also(err, d.close()) }()
 	f, err := os.Create(out)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(d.write(f), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(out))
+	if err := also(d.write(f), f.Close()); err != nil {
+		return also(err, os.Remove(out))
 	}
 	return a.sayDatabase(shippedDatabase{Description: d.description, File: out, Digest: d.digest()}, "built")
 }
@@ -131,7 +130,7 @@ func (a *app) pushDatabase(ctx context.Context, where string, o *buildOptions, s
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, archive.Close()) }()
+	defer func() { err = also(err, archive.Close()) }()
 	d, err := pushLayout(ctx, server, ref, l)
 	if err != nil {
 		return err
@@ -184,7 +183,7 @@ func (a *app) importDatabase(ctx context.Context, o *buildOptions, data string, 
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, archive.Close()) }()
+	defer func() { err = also(err, archive.Close()) }()
 	if data != "" {
 		err = a.importOffline(ctx, l, a.path(data), mayShrink)
 	} else {
@@ -206,17 +205,17 @@ func (a *app) importOffline(ctx context.Context, l *vulndb.Layout, data string, 
 	if err != nil {
 		return fmt.Errorf("%w (into a running server: assay vulndb import --server URL)", err)
 	}
-	defer func() { err = errors.Join(err, d.release()) }()
+	defer func() { err = also(err, d.release()) }()
 	blobs, err := fs.Open(d.blobs(), fs.Options{Rand: a.rand, Now: a.clock})
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, blobs.Close()) }()
+	defer func() { err = also(err, blobs.Close()) }()
 	kv, err := bolt.Open(d.meta(), bolt.Options{})
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, kv.Close()) }()
+	defer func() { err = also(err, kv.Close()) }()
 	log := slog.New(slog.DiscardHandler)
 	local, err := store.NewLocal(ctx, store.LocalOptions{Blobs: blobs, KV: kv, Clock: a.clock, Rand: a.rand, Log: log})
 	if err != nil {

@@ -50,7 +50,11 @@ func writeOnce(ctx context.Context, newest map[string]time.Time, open func() (vu
 	if err != nil {
 		return out, false, err
 	}
-	defer func() { err = errors.Join(err, w.Close()) }()
+	defer func() {
+		if closed := w.Close(); err == nil {
+			err = closed
+		}
+	}()
 	written := map[string]bool{}
 	for {
 		e, err := source.Next()
@@ -165,7 +169,11 @@ func repack(name string, r io.Reader, w io.Writer, see func(line string, n int) 
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, z.Close()) }()
+	defer func() {
+		if closed := z.Close(); err == nil {
+			err = closed
+		}
+	}()
 	lines := bufio.NewScanner(plain)
 	lines.Buffer(make([]byte, 0, 4096), 64<<10)
 	for n := 1; lines.Scan(); n++ {

@@ -56,13 +56,16 @@ type Origin struct {
 	Count  int          `json:"count"`
 }
 
-// namePattern is what a database may be called: vulns' pattern, with room for the suffixes of its side files.
-var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,56}$`)
+// namePattern is what a database may be called: vulns' pattern.
+var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
 
 // CheckName refuses what cannot name a database. Errors: CodeInvalid.
 func CheckName(name string) error {
+	if name == NameEPSS || name == NameKEV {
+		return store.Errorf(store.CodeInvalid, "%q is what scores and the catalogue of exploited vulnerabilities are called; name the database otherwise", name)
+	}
 	if !namePattern.MatchString(name) {
-		return store.Errorf(store.CodeInvalid, "%.80q cannot name a database; use lower-case letters, digits, '-' and '_', 57 at most, with a letter or digit in front", name)
+		return store.Errorf(store.CodeInvalid, "%.80q cannot name a database; use lower-case letters, digits, '-' and '_', 64 at most, with a letter or digit in front", name)
 	}
 	return nil
 }

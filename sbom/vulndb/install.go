@@ -2,7 +2,6 @@ package vulndb
 
 import (
 	"context"
-	"errors"
 	"io"
 	"strconv"
 
@@ -20,14 +19,11 @@ type Importer interface {
 
 var _ Importer = (*vulns.Matcher)(nil)
 
-// The suffixes of the databases that the side files of an artifact become.
+// The names under which side files are installed. There is one of each kind: of several databases that bring scores, the newest counts.
 const (
-	suffixEPSS = ".epss"
-	suffixKEV  = ".kev"
+	NameEPSS = "epss"
+	NameKEV  = "kev"
 )
-
-// Names are the databases that an artifact of this name can become.
-func Names(name string) []string { return []string{name, name + suffixEPSS, name + suffixKEV} }
 
 // Artifact is a database that was found to be whole: the digest of its manifest, and its parts by open.
 type Artifact struct {
@@ -38,13 +34,11 @@ type Artifact struct {
 	MayShrink   bool // take it although it has much fewer advisories than what is installed
 }
 
-// Installed are the names of the databases that there are now.
-type Installed func(name string) bool
-
-// Install imports the parts of an artifact under the name, side files first: what the database's own entry says is there, is. A part that it no longer has is removed. Errors: those of the importer;
-// what was imported before one stays, and is imported again by the next try.
-func Install(ctx context.Context, to Importer, a Artifact, name string, installed Installed) (vulns.Delta, error) {
-	var all vulns.Delta
+// Install imports the parts of an artifact under the name, side files first: what the database's own entry says is there, is. A side file that is older than the installed one is passed over. A part
+// that it no longer has, and that owned says came from the database before, is removed. The delta is that of the advisories. Errors: those of the importer; what was imported before one stays, and is
+// imported again by the next try.
+func Install(ctx context.Context, to Importer, a Artifact, name string, owned func(name string) bool) (vulns.Delta, error) {
+	var last vulns.Delta
 	info := vulns.Info{Built: a.Description.Built, Digest: a.Digest, Revision: strconv.FormatUint(a.Description.Revision, 10), MayShrink: a.MayShrink}
 	for _, p := range []struct {
 		name  string
@@ -52,8 +46,8 @@ func Install(ctx context.Context, to Importer, a Artifact, name string, installe
 		count int
 		take  func(vulns.Info, io.Reader) (vulns.Delta, error)
 	}{
-		{name + suffixEPSS, a.Manifest.EPSS, 0, func(i vulns.Info, r io.Reader) (vulns.Delta, error) { return to.ImportEPSS(ctx, i, r) }},
-		{name + suffixKEV, a.Manifest.KEV, 0, func(i vulns.Info, r io.Reader) (vulns.Delta, error) { return to.ImportKEV(ctx, i, r) }},
+		{NameEPSS, a.Manifest.EPSS, 0, func(i vulns.Info, r io.Reader) (vulns.Delta, error) { return to.ImportEPSS(ctx, i, r) }},
+		{NameKEV, a.Manifest.KEV, 0, func(i vulns.Info, r io.Reader) (vulns.Delta, error) { return to.ImportKEV(ctx, i, r) }},
 		{name, a.Manifest.Advisories, a.Description.Count, func(i vulns.Info, r io.Reader) (vulns.Delta, error) {
 			s, err := vulns.Stream(name, r)
 			if err != nil {
@@ -66,15 +60,18 @@ func Install(ctx context.Context, to Importer, a Artifact, name string, installe
 		switch info.Name, info.Count = p.name, p.count; {
 		case p.part.Digest != "":
 			delta, err = installPart(a, p.part, info, p.take)
-		case installed(p.name):
+		case owned(p.name):
 			delta, err = to.Remove(ctx, p.name)
 		}
-		if err != nil {
-			return all, err
+		if p.name != name && store.CodeOf(err) == store.CodeConflict {
+			continue
 		}
-		all.Added, all.Removed, all.Changed = all.Added+delta.Added, all.Removed+delta.Removed, all.Changed+delta.Changed
+		if err != nil {
+			return last, err
+		}
+		last = delta
 	}
-	return all, nil
+	return last, nil
 }
 
 func installPart(a Artifact, p Part, info vulns.Info, take func(vulns.Info, io.Reader) (vulns.Delta, error)) (d vulns.Delta, err error) {
@@ -82,6 +79,10 @@ func installPart(a Artifact, p Part, info vulns.Info, take func(vulns.Info, io.R
 	if err != nil {
 		return d, err
 	}
-	defer func() { err = errors.Join(err, r.Close()) }()
+	defer func() {
+		if closed := r.Close(); err == nil {
+			err = closed
+		}
+	}()
 	return take(info, r)
 }

@@ -147,7 +147,7 @@ func (l *Layout) read(index []byte) error {
 func (l *Layout) Section(p Part) (*io.SectionReader, error) {
 	s, ok := l.parts[p.Digest.Encoded()]
 	if !ok {
-		return nil, store.Errorf(store.CodeBlobUnknown, "the archive of the database lacks the part %.30s", p.Digest)
+		return nil, store.Errorf(store.CodeBlobUnknown, "the archive of the database is truncated: it lacks the part %.30s", p.Digest)
 	}
 	return io.NewSectionReader(s, 0, s.Size()), nil
 }
