@@ -62,7 +62,7 @@ var guarded = []row{
 	{"github.com/theupdateframework/go-tuf/", []string{"verify/trust", "verify/tufrepo"}, "one place holds the TUF state machine, one makes what it reads"},
 	{"github.com/anchore/syft/", []string{"cmd/assay-sbom"}, "the catalogers run in a process of their own"},
 	{"github.com/google/osv-scalibr/", []string{"sbom/index"}, "versions are compared in one place; only its package semantic, which needs nothing else"},
-	{"github.com/RoaringBitmap/", []string{"sbom/index", "sbom/vulns"}, "the form of postings; numbers of images come and go as bitmaps"},
+	{"github.com/RoaringBitmap/", []string{"sbom/index", "sbom/vulns", "policy"}, "the form of postings; numbers of images come and go as bitmaps, and the report counts different versions in them"},
 	{"github.com/pandatix/go-cvss/", []string{"sbom/vulns"}, "vectors are scored in one place"},
 	{"modernc.org/sqlite", []string{"cmd/assay-sbom"}, "a cataloger's need (RPM databases), not ours"},
 	{"go.etcd.io/bbolt", []string{"store/bolt"}, "the core speaks KV"},
