@@ -120,7 +120,6 @@ type state struct {
 	last       uint64 // the last generation that was begun
 	evaluating bool   // the import evaluates: nobody else may write findings
 	journal    uint64 // the next number of the journal
-	databases  uint64 // the last number that a database got
 }
 
 func (s *state) encode() []byte {
@@ -129,7 +128,7 @@ func (s *state) encode() []byte {
 	if s.evaluating {
 		flag = 1
 	}
-	for _, n := range [...]uint64{s.head, s.stage, s.last, flag, s.journal, s.databases} {
+	for _, n := range [...]uint64{s.head, s.stage, s.last, flag, s.journal} {
 		w.number(n)
 	}
 	return w.record()
@@ -141,10 +140,10 @@ func decodeState(b []byte) (s state, err error) {
 	}
 	r := open(b)
 	flag := uint64(0)
-	for _, n := range [...]*uint64{&s.head, &s.stage, &s.last, &flag, &s.journal, &s.databases} {
+	for _, n := range [...]*uint64{&s.head, &s.stage, &s.last, &flag, &s.journal} {
 		*n = r.number()
 	}
-	if s.evaluating = flag == 1; !r.done() || flag > 1 || s.head > s.last || s.stage > s.last || s.databases > 1<<16-1 {
+	if s.evaluating = flag == 1; !r.done() || flag > 1 || s.head > s.last || s.stage > s.last {
 		return state{}, damaged("record of generations")
 	}
 	return s, nil
@@ -159,7 +158,7 @@ type cursor struct {
 }
 
 // rules numbers what soughtFor does: where it differs from the cursor's, all package versions are matched again.
-const rules = 1
+const rules = 2
 
 func (c *cursor) encode() []byte {
 	w := writer{}

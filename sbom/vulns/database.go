@@ -18,6 +18,8 @@ type Info struct {
 	Revision  string       // the maker's own, at most 128 characters
 	Count     int          // records that it has; 0 where nobody said. See Source.Whole
 	MayShrink bool         // it may have less than half of the records of the installed one, or none
+
+	removal bool // of what is installed
 }
 
 // The kinds of databases.
@@ -60,6 +62,18 @@ func (i *Info) check() error {
 		return store.Errorf(store.CodeInvalid, "the revision of %s is not one line of at most %d characters", i.Name, maxRevision)
 	case i.Count < 0 || i.Count > MaxRecords:
 		return store.Errorf(store.CodeInvalid, "%s has %d records; at most %d make a database: import it in parts", i.Name, i.Count, MaxRecords)
+	}
+	return nil
+}
+
+// maxAhead is how far the clock of who made a database may be ahead of this one's.
+const maxAhead = 24 * time.Hour
+
+// made refuses a time of the future: such a database would look young for ever, and no other could follow it.
+func (i *Info) made(now time.Time) error {
+	if i.Built.After(now.Add(maxAhead)) {
+		return store.Errorf(store.CodeInvalid, "the database %s was made at %s, which is in the future; correct its time, or this machine's clock, which says %s",
+			i.Name, i.Built.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	}
 	return nil
 }
@@ -171,7 +185,7 @@ func (x *Matcher) Remove(ctx context.Context, name string) (Delta, error) {
 	}); err != nil {
 		return Delta{}, err
 	}
-	return x.within(ctx, Info{Name: name, Built: time.Unix(1<<33, 0), MayShrink: true}, kind, func(ctx context.Context, s *session) error {
+	return x.within(ctx, Info{Name: name, Built: time.Unix(1<<33, 0), MayShrink: true, removal: true}, kind, func(ctx context.Context, s *session) error {
 		s.removing = true
 		if kind != KindOSV {
 			return s.pages(ctx, nil)

@@ -1,6 +1,7 @@
 package vulns
 
 import (
+	"cmp"
 	"regexp"
 	"strings"
 
@@ -250,7 +251,11 @@ func soughtFor(v *index.PackageVersion) []sought {
 		return nil
 	}
 	if base, name := language(u); base != "" {
-		return []sought{{keyOf(base, name), anyRelease, v.Version}}
+		version := v.Version
+		if base == "Go" && !strings.Contains(name, "/") {
+			version = goRelease(version)
+		}
+		return []sought{{keyOf(base, name), anyRelease, version}}
 	}
 	base, release := distribution(u, v.Distro)
 	if base == "" {
@@ -271,6 +276,21 @@ func soughtFor(v *index.PackageVersion) []sought {
 		list = append(list, sought{own, release, v.Version})
 	}
 	return list
+}
+
+var goPattern = regexp.MustCompile(`^go([0-9]+)\.([0-9]+)(?:\.([0-9]+))?(?:(rc|beta)([0-9]+))?(?:[-+ ]|$)`)
+
+// goRelease makes a semantic version of a release of Go (go.dev/ref/mod, "Toolchain"): "go1.23rc1" is 1.23.0-rc.1. That of the standard library is written so.
+func goRelease(version string) string {
+	m := goPattern.FindStringSubmatch(version)
+	if m == nil {
+		return version
+	}
+	out := m[1] + "." + m[2] + "." + cmp.Or(m[3], "0")
+	if m[4] != "" {
+		out += "-" + m[4] + "." + m[5]
+	}
+	return out
 }
 
 // language is the ecosystem and name of a package of a language: base is "" for any other.

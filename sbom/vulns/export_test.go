@@ -105,3 +105,16 @@ func RoundTrip(a *Advisory, raw []byte) bool {
 	}
 	return true
 }
+
+// Numbers are those of the installed databases.
+func (x *Matcher) Numbers(ctx context.Context) map[string]uint16 {
+	all := map[string]uint16{}
+	_ = x.local.View(ctx, func(s store.Snapshot) error {
+		list, err := reading{s: s.Space(space)}.databases()
+		for _, d := range list {
+			all[d.Name] = d.number
+		}
+		return err
+	})
+	return all
+}

@@ -135,7 +135,14 @@ func (in *intake) take(ctx context.Context, e Entry) error {
 		return store.Errorf(store.CodeInvalid, "%s of the database %s cannot be taken in, and nothing was changed: %w", legible(e.Name, 200), in.info.Name, err)
 	}
 	if last, again := in.seen[a.ID]; again {
-		if last.sum == raw || last.modified > a.Modified.Unix() || last.modified == 0 {
+		if last.modified == 0 { // it is the installed one
+			before, err := in.installedAdvisory(ctx, a.ID)
+			if err != nil {
+				return err
+			}
+			last.modified = before.modified.Unix()
+		}
+		if last.sum == raw || last.modified > a.Modified.Unix() {
 			return nil // several zips may hold the same record; the one that was changed last counts
 		}
 		in.forget(a.ID)

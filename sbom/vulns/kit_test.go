@@ -36,7 +36,7 @@ type kit struct {
 
 func newKit(t testing.TB, kv store.KV) *kit {
 	t.Helper()
-	clock := func() time.Time { return time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC) }
+	clock := func() time.Time { return time.Date(2026, 11, 4, 5, 6, 7, 0, time.UTC) }
 	log := discard()
 	local, err := store.NewLocal(t.Context(), store.LocalOptions{Blobs: mem.NewBlobs(rand.Reader), KV: kv, Clock: clock, Rand: rand.Reader, Log: log})
 	if err != nil {

@@ -87,9 +87,10 @@ func decodeMatches(b []byte) ([]match, error) {
 // readyItem is an item made ready to be compared with many versions.
 type readyItem struct {
 	*item
-	spans []readySpan
-	bad   bool // a bound cannot be compared
-	done  bool
+	spans  []readySpan
+	listed []index.ReadyVersion // those of the versions that can be compared
+	bad    bool                 // a bound cannot be compared
+	done   bool
 }
 
 type readySpan struct {
@@ -116,6 +117,16 @@ func (i *readyItem) prepare(order string) {
 		}
 		i.spans = append(i.spans, out)
 	}
+	for _, text := range i.item.versions {
+		if v, err := index.ParseVersion(order, text); err == nil {
+			i.listed = append(i.listed, v)
+		}
+	}
+}
+
+// lists reports whether a version is one of those that are listed, however it is written: 1.0 is PyPI's 1.0.0.
+func (i *readyItem) lists(v index.ReadyVersion) bool {
+	return slices.ContainsFunc(i.listed, func(w index.ReadyVersion) bool { return same(v, w) })
 }
 
 // within is the place of the interval that holds a version, or -1.
@@ -252,12 +263,9 @@ func (i *readyItem) match(order string, v index.ReadyVersion, comparable bool, t
 		i.prepare(order)
 	}
 	m := match{advisory: advisoryID{id: i.id}, sum: i.sum, severity: i.severity}
-	if slices.Contains(i.versions, text) {
+	if slices.Contains(i.versions, text) || comparable && i.lists(v) {
 		m.fixed = i.after(v, comparable)
 		return m, true
-	}
-	if len(i.spans) == 0 && !i.bad && !i.vague { // only versions that are listed
-		return m, false
 	}
 	if !comparable {
 		m.state, m.fixed = matchVersion, i.fixedFrom(0)

@@ -33,7 +33,11 @@ type session struct {
 
 // within runs an import from its beginning to its head commit, and tidies up, whatever happens.
 func (x *Matcher) within(ctx context.Context, info Info, kind string, read func(context.Context, *session) error) (Delta, error) {
-	if err := info.check(); err != nil {
+	err := info.check()
+	if err == nil && !info.removal {
+		err = info.made(x.local.Now())
+	}
+	if err != nil {
 		return Delta{}, err
 	}
 	x.importing.Lock()
@@ -67,6 +71,7 @@ func (x *Matcher) within(ctx context.Context, info Info, kind string, read func(
 func (x *Matcher) begin(ctx context.Context, info Info, kind string) (*session, error) {
 	s := &session{x: x, info: info, kind: kind, writes: map[string][]byte{}, links: map[string]bool{}, evaluate: map[nameKey]bool{}, versions: map[uint32]bool{}}
 	var before []byte
+	taken := map[uint16]bool{}
 	if err := x.local.View(ctx, func(snap store.Snapshot) error {
 		r := snap.Space(space)
 		before = bytes.Clone(r.Get(keyState))
@@ -79,6 +84,7 @@ func (x *Matcher) begin(ctx context.Context, info Info, kind string) (*session, 
 			return err
 		}
 		for i := range all {
+			taken[all[i].number] = true
 			if all[i].Name == info.Name {
 				s.old = &all[i]
 			} else if kind != KindOSV && all[i].Kind == kind {
@@ -102,16 +108,21 @@ func (x *Matcher) begin(ctx context.Context, info Info, kind string) (*session, 
 			s.now.Ecosystems[name] = n
 		}
 	} else {
-		if s.state.databases == 1<<16-1 {
-			return s, store.Errorf(store.CodeInvalid, "no numbers are left for new databases; reset the vulnerabilities and import those that you need")
-		}
-		s.state.databases++
-		s.now.number = uint16(s.state.databases)
+		s.now.number = free(taken)
 	}
 	s.state.last++
 	s.state.stage = s.state.last
 	s.raw = s.state.encode()
 	return s, x.commit(ctx, guarded{string(keyState): before}, map[string][]byte{string(keyState): s.raw})
+}
+
+// free is the lowest number that no database has. Of one that had it, nothing is left: what a removal or a failure leaves is settled before an import begins.
+func free(taken map[uint16]bool) uint16 {
+	n := uint16(1) // there are at most maxDatabases
+	for taken[n] {
+		n++
+	}
+	return n
 }
 
 // mark changes the state, and has the commits after it expect that.

@@ -172,7 +172,7 @@ func componentOf(v *index.PackageVersion) component {
 // is reports whether a package URL of a statement means the package: the same name, and where the statement has them the same version and qualifiers. A distribution's
 // source package means what was built from it.
 func (c component) is(u *sbom.PURL) bool {
-	if c.own == nil || u.Type != c.own.Type || u.Namespace != c.own.Namespace && u.Namespace != "" {
+	if c.own == nil || u.Type != c.own.Type || u.Namespace != c.own.Namespace && u.Namespace != "" || u.Subpath != "" && u.Subpath != c.own.Subpath {
 		return false
 	}
 	byName := u.Name == c.own.Name && u.Namespace == c.own.Namespace && (u.Version == "" || u.Version == c.own.Version || u.Version == c.version)

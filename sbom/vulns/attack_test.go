@@ -1,0 +1,147 @@
+package vulns_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/assay-registry/assay/sbom"
+	"github.com/assay-registry/assay/sbom/vulns"
+	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/store/mem"
+)
+
+func listed(id, ecosystem, name, versions string) string {
+	return fmt.Sprintf(`{"id":%q,"modified":"2026-01-01T00:00:00Z","affected":[{"package":{"ecosystem":%q,"name":%q},"versions":[%s]}]}`, id, ecosystem, name, versions)
+}
+
+// Versions by which something slipped through, or was found that is not there.
+func TestVersionsThatEvade(t *testing.T) {
+	redHat := sbom.Distro{ID: "rhel", Version: "9.4"}
+	for _, c := range []lookup{
+		{"no version, where a record lists versions alone", []string{listed("MAL-1", "PyPI", "x", `"1.0","1.1"`)}, sbom.Distro{}, "pkg:pypi/x", []string{"MAL-1 unknown"}},
+		{"no version that can be compared, where a record lists versions alone", []string{listed("MAL-1", "npm", "x", `"1.0.0"`)}, sbom.Distro{}, "pkg:npm/x@UNKNOWN", []string{"MAL-1 unknown"}},
+		{"a listed version, written otherwise", []string{listed("PYSEC-1", "PyPI", "x", `"1.0"`)}, sbom.Distro{}, "pkg:pypi/x@1.0.0", []string{"PYSEC-1 affected"}},
+		{"a listed version, with a v", []string{listed("MAL-1", "npm", "x", `"1.0.0"`)}, sbom.Distro{}, "pkg:npm/x@v1.0.0", []string{"MAL-1 affected"}},
+		{"a listed version of Go", []string{listed("MAL-1", "Go", "example.com/x", `"1.0.0"`)}, sbom.Distro{}, "pkg:golang/example.com/x@v1.0.0", []string{"MAL-1 affected"}},
+		{"Go's standard library, as generators call its version", []string{record("GO-1", "Go", "stdlib", "introduced=0 fixed=1.22.2")}, sbom.Distro{}, "pkg:golang/stdlib@go1.22.1", []string{"GO-1 affected 1.22.2"}},
+		{"Go's standard library, fixed", []string{record("GO-1", "Go", "stdlib", "introduced=0 fixed=1.22.2")}, sbom.Distro{}, "pkg:golang/stdlib@go1.22.2", nothing},
+		{"Go's standard library, a candidate", []string{record("GO-1", "Go", "stdlib", "introduced=1.23.0-0 fixed=1.23.0")}, sbom.Distro{}, "pkg:golang/stdlib@go1.23rc1", []string{"GO-1 affected 1.23.0"}},
+		{"Go, incompatible", []string{record("GHSA-a", "Go", "github.com/docker/docker", "introduced=24.0.0 fixed=24.0.9")}, sbom.Distro{}, "pkg:golang/github.com/docker/docker@v24.0.7%2Bincompatible", []string{"GHSA-a affected 24.0.9"}},
+		{"Go, incompatible, fixed", []string{record("GHSA-a", "Go", "github.com/docker/docker", "introduced=24.0.0 fixed=24.0.9")}, sbom.Distro{}, "pkg:golang/github.com/docker/docker@v24.0.9%2Bincompatible", nothing},
+		{"Go, a pseudo-version", []string{record("GHSA-a", "Go", "golang.org/x/crypto", "introduced=0 fixed=0.0.0-20220314234659-1baeb1ce4c0b")}, sbom.Distro{}, "pkg:golang/golang.org/x/crypto@v0.0.0-20210921155107-089bfa567519", []string{"GHSA-a affected 0.0.0-20220314234659-1baeb1ce4c0b"}},
+		{"Go, a pseudo-version, fixed", []string{record("GHSA-a", "Go", "golang.org/x/crypto", "introduced=0 fixed=0.0.0-20220314234659-1baeb1ce4c0b")}, sbom.Distro{}, "pkg:golang/golang.org/x/crypto@v0.0.0-20220411220226-7b82a4e95df4", nothing},
+		{"Maven, a snapshot before the fix", []string{record("GHSA-a", "Maven", "g:x", "introduced=0 fixed=2.0")}, sbom.Distro{}, "pkg:maven/g/x@2.0-SNAPSHOT", []string{"GHSA-a affected 2.0"}},
+		{"Maven, a release by its word", []string{record("GHSA-a", "Maven", "g:x", "introduced=0 fixed=5.3.18")}, sbom.Distro{}, "pkg:maven/g/x@5.3.18.RELEASE", nothing},
+		{"Debian, an epoch", []string{record("DSA-1", "Debian:12", "x", "introduced=0 fixed=1:1.0-1")}, debian12, "pkg:deb/debian/x@2.0-1?distro=debian-12", []string{"DSA-1 affected 1:1.0-1"}},
+		{"Debian, a tilde", []string{record("DSA-1", "Debian:12", "x", "introduced=0 fixed=1.0-1")}, debian12, "pkg:deb/debian/x@1.0-1~deb12u1?distro=debian-12", []string{"DSA-1 affected 1.0-1"}},
+		{"RPM, an epoch that the package URL alone tells", []string{record("RHSA-2024:1", "Red Hat:9", "x", "introduced=0 fixed=1:3.0.7-27.el9")}, redHat, "pkg:rpm/redhat/x@3.0.7-28.el9?epoch=1&distro=rhel-9.4", nothing},
+		{"RPM, such an epoch and the source", []string{record("RHSA-2024:1", "Red Hat:9", "s", "introduced=0 fixed=1:3.0.7-27.el9")}, redHat, "pkg:rpm/redhat/x@3.0.7-28.el9?epoch=1&distro=rhel-9.4 source=s@3.0.7-28.el9", nothing},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			k := newKit(t, mem.NewKV())
+			app := image("acme/app", 1)
+			k.put(app, c.distro, c.purl)
+			k.load("osv", c.records...)
+			same(t, "matched while it is read", found(k.report(app)), c.want)
+			k.match()
+			same(t, "matched when it was new", found(k.report(app)), c.want)
+			k.check()
+		})
+	}
+}
+
+// Two zips share a record, and one of them lags behind: what is installed already must not hide what is newer.
+func TestRecordTwiceAndInstalled(t *testing.T) {
+	newer := strings.Replace(strings.Replace(lodash, "4.17.12", "4.17.21", 1), "2026-01-02T03", "2026-01-02T04", 1)
+	for _, order := range [][]string{{lodash, newer}, {newer, lodash}} {
+		k := newKit(t, mem.NewKV())
+		estate(k)
+		k.load("osv", lodash)
+		k.load("osv", order...)
+		same(t, "findings", k.dump(), []string{"acme/a GHSA-lodash high affected [4.17.21]", "acme/b GHSA-lodash high affected [4.17.21]"})
+		k.check()
+	}
+}
+
+// A database of the future would look young for ever, and nothing could follow it.
+func TestDatabaseOfTheFuture(t *testing.T) {
+	k := newKit(t, mem.NewKV())
+	_, err := k.x.Import(k.ctx, vulns.Info{Name: "osv", Built: time.Date(2999, 1, 1, 0, 0, 0, 0, time.UTC)}, zipped(t, lodash))
+	if store.CodeOf(err) != store.CodeInvalid || !strings.Contains(fmt.Sprint(err), "in the future") {
+		t.Errorf("%v", err)
+	}
+}
+
+// An import that fails takes no number: there are 65,535, and one that fails may be tried each minute.
+func TestFailedImportsTakeNoNumbers(t *testing.T) {
+	k := newKit(t, mem.NewKV())
+	estate(k)
+	for range 5 {
+		if _, err := k.x.Import(k.ctx, vulns.Info{Name: "osv", Built: k.built}, zipped(t, lodash, `{"id":7}`)); err == nil {
+			t.Fatal("it passes")
+		}
+	}
+	k.load("osv", lodash)
+	k.load("other", leftPad)
+	if _, err := k.x.Remove(k.ctx, "osv"); err != nil {
+		t.Fatal(err)
+	}
+	k.load("third", lodash)
+	same(t, "numbers", k.x.Numbers(k.ctx), "map[other:2 third:1]")
+	k.check()
+}
+
+// Vectors with the scores that FIRST publishes for them (CVSS 2, 3.0, 3.1 and 4.0 examples), and their classes.
+func TestPublishedScores(t *testing.T) {
+	for vector, want := range map[string]string{
+		"AV:N/AC:L/Au:N/C:N/I:N/A:C":                                      "7.8 high",
+		"AV:N/AC:L/Au:N/C:C/I:C/A:C":                                      "10.0 high",
+		"AV:L/AC:H/Au:N/C:C/I:C/A:C":                                      "6.2 medium",
+		"(AV:N/AC:M/Au:N/C:N/I:P/A:N)":                                    "4.3 medium",
+		"AV:L/AC:H/Au:N/C:P/I:N/A:N":                                      "1.2 low",
+		"CVSS:3.0/AV:N/AC:L/PR:N/UI:R/S:C/C:L/I:L/A:N":                    "6.1 medium",
+		"CVSS:3.0/AV:N/AC:H/PR:N/UI:R/S:U/C:L/I:N/A:N":                    "3.1 low",
+		"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:C/C:H/I:H/A:H":                    "10.0 critical",
+		"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H":                    "9.8 critical",
+		"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:N/A:N":                    "7.5 high",
+		"CVSS:3.1/AV:N/AC:L/PR:L/UI:N/S:C/C:L/I:L/A:N":                    "6.4 medium",
+		"CVSS:3.1/AV:L/AC:L/PR:H/UI:N/S:U/C:L/I:L/A:L":                    "4.2 medium",
+		"CVSS:3.1/AV:L/AC:L/PR:H/UI:N/S:C/C:H/I:H/A:H":                    "8.2 high",
+		"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:N":                    "0.0 negligible",
+		"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:N/A:N/E:U":                "7.5 high",
+		"CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:H/SI:H/SA:H": "10.0 critical",
+		"CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N": "9.3 critical",
+		"CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:N/VA:N/SC:N/SI:N/SA:N": "8.7 high",
+		"CVSS:4.0/AV:L/AC:L/AT:P/PR:L/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N": "7.3 high",
+		"CVSS:4.0/AV:A/AC:L/AT:N/PR:N/UI:N/VC:N/VI:N/VA:N/SC:H/SI:N/SA:H": "6.4 medium",
+		"CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:N/VI:N/VA:N/SC:N/SI:N/SA:N": "0.0 negligible",
+		"CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N":      "0.0 unknown",
+		"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H/AV:L":               "0.0 unknown",
+		"9.8": "0.0 unknown",
+	} {
+		a, err := vulns.ParseAdvisory([]byte(record("GHSA-a", "npm", "x", "introduced=0", fmt.Sprintf(`"severity":[{"type":"CVSS_V3","score":%q}]`, vector))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, vector, fmt.Sprintf("%.1f %s", a.Score, a.Severity), want)
+	}
+}
+
+// What is left out of a product, a statement about that part says nothing of the rest.
+func TestVEXOfASubpath(t *testing.T) {
+	app := image("acme/app", 1)
+	k := newKit(t, mem.NewKV())
+	k.put(app, sbom.Distro{}, "pkg:golang/example.com/x@v1.0.0")
+	k.load("osv", record("CVE-2024-1111", "Go", "example.com/x", "introduced=0"))
+	list, err := vulns.ParseVEX("", []byte(openVEX("CVE-2024-1111", `{"@id":"pkg:golang/example.com/x@v1.0.0#cmd/y"}`, "not_affected", why)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := k.report(app)
+	vulns.Suppress(app, nil, r.Findings, list)
+	if r.Findings[0].VEX != nil {
+		t.Errorf("%+v", r.Findings[0].VEX)
+	}
+}
