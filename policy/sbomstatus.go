@@ -49,6 +49,11 @@ func (a *Admission) SBOMStatus(ctx context.Context, p Principal) (*SBOMStatus, e
 	if err := p.administrator("**"); err != nil {
 		return nil, err
 	}
+	return a.CountSBOMs(ctx)
+}
+
+// CountSBOMs is SBOMStatus for the registry itself.
+func (a *Admission) CountSBOMs(ctx context.Context) (*SBOMStatus, error) {
 	progress, err := a.SBOMProgress(ctx)
 	if err != nil {
 		return nil, err

@@ -16,7 +16,7 @@ import (
 // handle makes the HTTP side of the registry.
 func (a *app) handle(r *registry, cfg *config.Config, log *slog.Logger) (err error) {
 	metrics := prometheus.NewRegistry()
-	for _, m := range []prometheus.Collector{trustMetrics{r.follower, r.verified}, exceptionMetrics{r.admission, r.decisions}, policyMetrics{r}, databaseMetrics{r.databases}, obligationMetrics{r.admission, log}} {
+	for _, m := range []prometheus.Collector{trustMetrics{r.follower, r.verified}, exceptionMetrics{r.admission, r.decisions}, policyMetrics{r}, databaseMetrics{r.databases}, obligationMetrics{r.admission, log}, sbomMetrics{r.admission, log}} {
 		if err := metrics.Register(m); err != nil {
 			return err
 		}
