@@ -147,7 +147,7 @@ named(patterns, id) if count(assay.globs([upper(p) | some p in patterns], upper(
 excepted(expression) if {
 	patterns := [e.purl | some e in input.params.exceptions; named(e.licences, expression)]
 	count(patterns) > 0
-	answer := assay.packages({"licence": expression}).value
+	answer := packages_under(expression)
 	not answer.more
 	count(answer.packages) > 0
 	every one in answer.packages {
@@ -167,5 +167,9 @@ rest(n) := "" if n <= 0
 
 # The first package under an expression, and where it is, as far as that is known.
 first(expression) := sprintf(": %s %s", [one.purl, one.where]) if {
-	one := assay.packages({"licence": expression}).value.packages[0]
+	one := packages_under(expression).packages[0]
 } else := ""
+
+packages_under(expression) := assay.packages({"licence": expression, "unsigned": "believe"}).value if {
+	"attached" in input.params.origins
+} else := assay.packages({"licence": expression}).value

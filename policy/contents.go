@@ -1,10 +1,8 @@
 package policy
 
 import (
-	"cmp"
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/assay-registry/assay/sbom"
@@ -230,28 +228,6 @@ func (a *Admission) WhyContents(ctx context.Context, p Principal, r ImageRef, pl
 		return nil, err
 	}
 	return index.Why(inv, pattern, versions)
-}
-
-// FindPackages is [Packages], for the built-in assay.packages: what the index knows of an image, whoever asks.
-func (a *Admission) FindPackages(ctx context.Context, repo store.Name, d store.Digest, q PackageQuery, limit int) (found []Package, more bool, err error) {
-	err = a.local.View(ctx, func(s store.Snapshot) error {
-		e, err := index.Image(s.Records, store.Item{Repository: repo, Digest: d})
-		if err != nil {
-			return err
-		}
-		if e == nil {
-			return noInventory(d)
-		}
-		var list []index.PackageVersion
-		// Here "**" crosses slashes as '*' does in the index, which has no other.
-		list, more, err = index.Within(e, index.Query{Pattern: strings.ReplaceAll(q.PURL, "**", "*"), Range: q.Range, License: q.License}, limit)
-		for _, v := range list {
-			found = append(found, Package{PURL: cmp.Or(v.PURL, v.Name), Licenses: v.Licenses})
-		}
-		return err
-	})
-	slices.SortFunc(found, func(x, y Package) int { return strings.Compare(x.PURL, y.PURL) })
-	return found, more, err
 }
 
 // DiffContents says what an image contains that another does not, and the reverse.

@@ -286,9 +286,10 @@ func (a *Admission) keepIngested(tx *store.Txn, i store.Item, want string, r *in
 			if store.CodeOf(err) != store.CodeInvalid {
 				return err
 			}
-			r.Failed = clip(err.Error(), maxMessage)
+			r.Failed, inv = clip(err.Error(), maxMessage), nil
 		}
-	} else {
+	}
+	if inv == nil {
 		a.o.Inventories.Drop(tx, i) // what another document said of it does not stand for this one
 	}
 	b, err := json.Marshal(r)

@@ -68,6 +68,8 @@ type PackageQuery struct {
 	PURL    string // a glob over the package URL without version, qualifiers and subpath: '*' within a component, '**' across
 	Range   string // of versions: "<2.17.1", or VERS
 	License string // an SPDX identifier
+	// Unsigned lets a document answer that anybody may have attached, where there is no other. It lists what its author wants found.
+	Unsigned bool
 }
 
 // Package is one package of an image.

@@ -370,9 +370,6 @@ func (a *Admission) input(ctx context.Context, tx *store.Txn, t *trust, s *subje
 		return nil, nil, err
 	}
 	in.Content = a.local
-	if a.o.Inventories != nil {
-		in.Packages = a
-	}
 	if err := a.enclose(tx, s, in); err != nil {
 		return nil, nil, err
 	}
@@ -396,7 +393,9 @@ func (a *Admission) input(ctx context.Context, tx *store.Txn, t *trust, s *subje
 	if err != nil {
 		return nil, nil, err
 	}
-	in.SBOM = sboms.input()
+	if in.SBOM = sboms.input(); a.o.Inventories != nil {
+		in.Packages = answering{a, sboms}
+	}
 	change, mark := t.waive(in, parents, s.det.Alternate)
 	return in, &basis{earlier(next, change), all.revision() + mark, sboms}, nil
 }

@@ -79,6 +79,7 @@ func (c *sbomCandidate) compare(other *sbomCandidate) int {
 // sboms are those of one image: the one that speaks, the best that somebody else declares and the registry's own.
 type sboms struct {
 	best, declared, generated *sbomCandidate
+	preferred                 []sbomSource // those that go before the registry's own, whether or not they speak
 	origins                   []string
 	failed                    string
 	drift                     *DriftInput
@@ -154,6 +155,9 @@ func (all *sboms) consider(c *sbomCandidate) {
 	}
 	if better(all.best) {
 		all.best = c
+	}
+	if c.class == 0 {
+		all.preferred = append(all.preferred, c.sbomSource)
 	}
 	if c.origin == originGenerated {
 		all.generated = c

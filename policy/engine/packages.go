@@ -14,7 +14,8 @@ import (
 )
 
 // packagesName is the built-in assay.packages(query): what of the image's packages the index of SBOMs knows to match. The query is an object with any of purl (a glob over the
-// package URL without its version, '*' within a component, '**' across), range ("<2.17.1" or a VERS range) and licence (an SPDX id); another member is an error. The value is
+// package URL without its version, '*' within a component, '**' across), range ("<2.17.1" or a VERS range) and licence (an SPDX id); another member is an error. What nobody trusted
+// signed and the registry did not make answers only where unsigned is "believe": whoever may push can attach it. The value is
 // {"packages": [{"purl": ..., "licences": [...], "path": ..., "layer": ..., "where": ...}], "more": bool}, ordered by purl. Where it was found is told of the first 100, as far as the SBOM says
 // so: path is the file by which it is evident, layer the digest of the layer that has it; both are empty where that is not known, never absent, so that a rule that tells of them denies all
 // the same. where is both in words.
@@ -30,7 +31,9 @@ const (
 	queryPURL       = "purl"
 	queryRange      = "range"
 	queryLicence    = "licence"
-	licencesOfFound = 16 // told of one package
+	queryUnsigned   = "unsigned"
+	believed        = "believe" // the one value of unsigned
+	licencesOfFound = 16        // told of one package
 )
 
 func packagesDecl() *types.Function {
@@ -62,8 +65,12 @@ func packageQuery(t *ast.Term) (q policy.PackageQuery, err error) {
 			q.Range = string(value)
 		case queryLicence:
 			q.License = string(value)
+		case queryUnsigned:
+			if q.Unsigned = value == believed; !q.Unsigned {
+				return sentence(fmt.Sprintf("unsigned is %q, or left out", believed))
+			}
 		default:
-			return sentence(fmt.Sprintf("a query has purl, range and licence, and not %.40q", text(k)))
+			return sentence(fmt.Sprintf("a query has purl, range, licence and unsigned, and not %.40q", text(k)))
 		}
 		return nil
 	})
@@ -143,7 +150,7 @@ func (p *packages) find(q policy.PackageQuery) (*ast.Term, error) {
 	switch store.CodeOf(err) {
 	case "":
 	case store.CodeNotFound:
-		return nil, sentence("the packages of the image are not known: it has no SBOM that is indexed")
+		return nil, sentence("the packages of the image are not known: it has no SBOM that counts and is indexed")
 	case store.CodeInvalid:
 		return nil, saying(err)
 	default:
