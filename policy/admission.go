@@ -70,6 +70,7 @@ type Admission struct {
 	glassTold string        // which waivers Options.BreakGlass was told of last; changes as trust does
 
 	uploads sessions
+	waiters waiters
 	flights flights
 	images  imageCache
 	pulls   pulls

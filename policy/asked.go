@@ -205,6 +205,9 @@ func (a *Admission) remembersImage(q *ImageQuestion) {
 // remembers remembers a push once it is stored.
 func (w *writing) remembers(tags []string) error {
 	in := w.in
+	if len(in.meant) > 0 {
+		return nil // it is asked again when the tags are written
+	}
 	for _, tag := range tags {
 		r := request{Repository: in.repo, Tag: tag, Digest: in.digest, Actor: &ActorInput{Kind: in.by.Kind, Name: in.by.Name, Roles: in.roles.Names()}}
 		if tag != "" {

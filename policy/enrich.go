@@ -78,33 +78,30 @@ func (a *Admission) EnrichAll(ctx context.Context) (more bool, err error) {
 
 // Enrich makes and attaches the SBOMs that are due.
 func (a *Admission) Enrich(ctx context.Context) error {
-	var after *store.Item
-	for ctx.Err() == nil {
-		var page []store.Item
-		work := map[store.Item]sbomWork{}
-		if err := a.local.View(ctx, func(s store.Snapshot) error {
-			page = s.SBOMWorkPage(after, batch)
-			for _, i := range page {
-				var w sbomWork
-				if err := json.Unmarshal(s.SBOMWork(i), &w); err != nil {
-					return damagedWork(err)
-				}
-				work[i] = w
+	return inTurn(ctx, func(after *store.Item, limit int) (page []store.Item, err error) {
+		err = a.local.View(ctx, func(s store.Snapshot) error {
+			page = s.SBOMWorkPage(after, limit)
+			return nil
+		})
+		return page, err
+	}, func(i store.Item) (bool, error) {
+		var w sbomWork
+		waits := false
+		err := a.local.View(ctx, func(s store.Snapshot) error {
+			b := s.SBOMWork(i)
+			if waits = b != nil; !waits {
+				return nil
+			}
+			if err := json.Unmarshal(b, &w); err != nil {
+				return damagedWork(err)
 			}
 			return nil
-		}); err != nil || len(page) == 0 {
-			return err
+		})
+		if err != nil || !waits || a.now().Before(w.Next) {
+			return false, err
 		}
-		for _, i := range page {
-			if w := work[i]; !a.now().Before(w.Next) {
-				if err := a.enrich(ctx, i, w); err != nil {
-					return err
-				}
-			}
-		}
-		after = &page[len(page)-1]
-	}
-	return ctx.Err()
+		return true, a.enrich(ctx, i, w)
+	})
 }
 
 func damagedWork(err error) error {

@@ -183,27 +183,32 @@ func (a *Admission) Ingest(ctx context.Context) error {
 	if a.o.Inventories == nil {
 		return nil
 	}
-	after := []byte{'q'}
-	for ctx.Err() == nil {
-		var page []store.Pair
-		if err := a.local.View(ctx, func(s store.Snapshot) error {
-			page = s.Space(ingestSpace).Scan(after, []byte{'q' + 1}, batch)
+	return inTurn(ctx, func(after *store.Item, limit int) (page []store.Item, err error) {
+		from := []byte{'q'}
+		if after != nil {
+			from = append(ingestKey('q', *after), 0)
+		}
+		err = a.local.View(ctx, func(s store.Snapshot) error {
+			for _, p := range s.Space(ingestSpace).Scan(from, []byte{'q' + 1}, limit) {
+				repo, d, ok := strings.Cut(string(p.Key[1:]), "\x00")
+				if !ok {
+					return store.Errorf(store.CodeInternal, "an inventory work record is damaged; run assay check")
+				}
+				page = append(page, store.Item{Repository: store.Name(repo), Digest: store.Digest(d)})
+			}
 			return nil
-		}); err != nil || len(page) == 0 {
-			return err
+		})
+		return page, err
+	}, func(i store.Item) (bool, error) {
+		var want []byte
+		if err := a.local.View(ctx, func(s store.Snapshot) error {
+			want = bytes.Clone(s.Space(ingestSpace).Get(ingestKey('q', i)))
+			return nil
+		}); err != nil || want == nil {
+			return false, err
 		}
-		for _, p := range page {
-			repo, d, ok := strings.Cut(string(p.Key[1:]), "\x00")
-			if !ok {
-				return store.Errorf(store.CodeInternal, "an inventory work record is damaged; run assay check")
-			}
-			if err := a.ingest(ctx, store.Item{Repository: store.Name(repo), Digest: store.Digest(d)}, string(p.Value)); err != nil {
-				return err
-			}
-		}
-		after = append(bytes.Clone(page[len(page)-1].Key), 0)
-	}
-	return ctx.Err()
+		return true, a.ingest(ctx, i, string(want))
+	})
 }
 
 // ingest reads the documents of one image.

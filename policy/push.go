@@ -23,6 +23,7 @@ type incoming struct {
 	digest    store.Digest
 	alternate store.Digest
 	tags      []string
+	meant     []string // tags that are written later, where the manifest is stored first: the rules for pushes are asked about them now
 	reserved  []referrers.Tag
 	registry  *known                 // facts of the registry's own statement; nil for everybody else's
 	then      func(*store.Txn) error // ends the transaction of the registry's own statement, or fails it; nil for everybody else's
@@ -90,13 +91,12 @@ func receive(p Principal, repo store.Name, refs []store.Reference, m *store.Mani
 
 // ordinary are the tags that are not reserved for evidence.
 func (in *incoming) ordinary() []string {
-	var tags []string
-	for _, name := range in.tags {
-		if _, reserved := referrers.ParseTag(name); !reserved {
-			tags = append(tags, name)
-		}
-	}
-	return tags
+	return slices.DeleteFunc(slices.Clone(in.tags), isReserved)
+}
+
+func isReserved(tag string) bool {
+	_, reserved := referrers.ParseTag(tag)
+	return reserved
 }
 
 func (a *Admission) put(ctx context.Context, in *incoming) (*store.Receipt, error) {
@@ -384,9 +384,9 @@ func (w *writing) pushGate(ctx context.Context) error {
 	if in.registry != nil {
 		return nil
 	}
-	tags := in.tags
+	tags := slices.Concat(in.tags, in.meant)
 	if w.kind == store.KindEvidence {
-		tags = in.ordinary() // reserved tags are outside the rules for tags
+		tags = slices.DeleteFunc(tags, isReserved) // they are outside the rules for tags
 	}
 	if len(tags) == 0 {
 		tags = []string{""}

@@ -43,6 +43,43 @@ type ContentReader interface {
 	ReadsContents(policy string) bool
 }
 
+// How many pushes wait at a time, of everybody and of one principal: each holds a connection, and looks at what was read whenever something was. What is beyond is answered at once, and its
+// image waits in quarantine as one that got no answer does.
+const (
+	maxWaiting     = 256
+	maxWaitingEach = 32
+)
+
+// waiters counts the pushes that wait.
+type waiters struct {
+	mu sync.Mutex
+	n  int            // guarded by mu
+	by map[string]int // by the principal's name; guarded by mu
+}
+
+func (w *waiters) enter(name string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.n >= maxWaiting || w.by[name] >= maxWaitingEach {
+		return false
+	}
+	if w.by == nil {
+		w.by = map[string]int{}
+	}
+	w.n++
+	w.by[name]++
+	return true
+}
+
+func (w *waiters) leave(name string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.n--
+	if w.by[name]--; w.by[name] <= 0 {
+		delete(w.by, name)
+	}
+}
+
 // maxAwaited is how many images of one index a push waits for.
 const maxAwaited = 64
 
@@ -53,8 +90,13 @@ func (a *Admission) awaits(in *incoming) bool {
 
 // putAwaited stores a manifest by its digest, waits until the policies on contents have answered, and writes its tags unless they deny it.
 func (a *Admission) putAwaited(ctx context.Context, in *incoming) (*store.Receipt, error) {
+	if !a.waiters.enter(in.by.Name) {
+		a.log.Warn("too many pushes wait for SBOMs; this one does not", "repository", in.repo, "digest", in.digest, "actor", in.by.Name)
+		return a.put(ctx, in)
+	}
+	defer a.waiters.leave(in.by.Name)
 	first := *in
-	first.tags, first.reserved = nil, nil
+	first.tags, first.reserved, first.meant = nil, nil, in.tags
 	if _, err := a.put(ctx, &first); err != nil {
 		return nil, err
 	}
@@ -152,7 +194,7 @@ func (a *Admission) deniedContents(ctx context.Context, i store.Item) (d *Decisi
 		if b := s.Decision(det.Decision); b == nil || json.Unmarshal(b, &r) != nil || r.Result == nil {
 			return nil
 		}
-		engine, ok := a.trust.Load().engine.(ContentReader)
+		engine, ok := behind(a.trust.Load().engine).(ContentReader)
 		deny := slices.DeleteFunc(slices.Clone(r.Result.Deny), func(r Reason) bool { return !ok || !engine.ReadsContents(r.Policy) || demandsEvidence(r.Code) })
 		if len(deny) > 0 {
 			d = &Decision{Deny: deny}

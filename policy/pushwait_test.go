@@ -118,3 +118,57 @@ func TestAPushThatGetsNoAnswerIsInQuarantine(t *testing.T) {
 		})
 	}
 }
+
+// A set that is staged beside the one in force changes nothing about pushes that wait.
+func TestAPushIsRefusedForItsContentsBesideAStagedSet(t *testing.T) {
+	k := awaited(t, &generator{purl: oldLog4j}, time.Minute, func(o *policy.Options) {
+		o.Engine = policy.NewShadow(o.Engine, compile(t, builtin("open")), policy.NewTally(o.Clock))
+	})
+	bad := k.build(pusher, app, "bad")
+	if _, err := k.put(pusher, app, "v1", ocispec.MediaTypeImageManifest, bad.bytes); store.CodeOf(err) != store.CodeDenied || !strings.Contains(err.Error(), oldLog4j) {
+		t.Errorf("%v", err)
+	}
+}
+
+// What the rules for pushes refuse is refused before anything is stored, and nobody waits for it.
+func TestAPushThatIsRefusedDoesNotWait(t *testing.T) {
+	tags := builtin("tags")
+	tags.Params = map[string]any{"allowed": []string{"semver"}}
+	g := &generator{purl: newLog4j}
+	k := awaited(t, g, time.Minute, func(o *policy.Options) {
+		o.Engine = compile(t, tags, engine.Policy{Name: "acme", Repositories: store.Globs{allRepos}, Mode: policy.ModeEnforce, Source: map[string]string{"acme.rego": contentsRule}})
+	})
+	i := k.build(pusher, app, "one")
+	if _, err := k.put(pusher, app, "nightly", ocispec.MediaTypeImageManifest, i.bytes); store.CodeOf(err) != store.CodeDenied || !strings.Contains(err.Error(), "nightly") {
+		t.Errorf("%v", err)
+	}
+	want(t, "what was refused", k.get(admin, app, string(i.desc.Digest)), unknown)
+	if g.calls > 0 {
+		t.Error("an SBOM was made of it")
+	}
+}
+
+// Whoever has many pushes wait is answered at once from some on, and others wait as before.
+func TestAttackManyPushesWait(t *testing.T) {
+	k := awaited(t, &generator{err: sbom.ErrRetry}, time.Hour)
+	ctx, stop := context.WithCancel(k.ctx)
+	defer stop()
+	const most = 32
+	ended := make(chan error, most+1)
+	for n := range most + 1 {
+		i := k.build(pusher, app, strings.Repeat("x", n+1))
+		go func() {
+			_, err := k.as(pusher).PutManifest(ctx, app, []store.Reference{{Tag: "v1"}}, &store.Manifest{Descriptor: i.desc, Bytes: i.bytes})
+			ended <- err
+		}()
+	}
+	if err := <-ended; err != nil { // the one for whom there was no place
+		t.Errorf("beyond: %v", err)
+	}
+	stop()
+	for range most {
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("waited: %v", err)
+		}
+	}
+}

@@ -164,7 +164,7 @@ func TestPackages(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 	for query, want := range map[string]string{
-		`{}`: "error: a query is an object", `{"purl": ""}`: "error: a member", `{"name": "x"}`: "error: a query has purl, range and licence", `{"purl": "` + strings.Repeat("x", 600) + `"}`: "error: a member",
+		`{}`: "error: a query is an object", `{"purl": ""}`: "error: a member", `{"name": "x"}`: "error: a query has purl, range, licence and unsigned", `{"purl": "x", "unsigned": "yes"}`: "error: unsigned is \"believe\"", `{"purl": "` + strings.Repeat("x", 600) + `"}`: "error: a member",
 	} {
 		if got := answers(t, "assay.packages("+query+")", with); !strings.HasPrefix(got, want) {
 			t.Errorf("%s: %s", query, got)
