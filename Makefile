@@ -50,6 +50,7 @@ test-long: lint test-k8s ## the same with every long run: 1,000 kills, 60,000 op
 
 bench: build ## Go benchmarks: six runs each, for benchstat
 	$(GO) test -run '^$$' -bench . -benchmem -count 6 $$(testdata/light.sh) ./policy/... ./server/...
+	$(GO) test -run '^$$' -bench 'BenchmarkRealistic|BenchmarkPush' -benchtime 1x -timeout 30m ./cmd/assay-sbom # the floor and stock syft beside the worker; a push, from end to end
 
 # The suite is no part of this repository: OCI_CONFORMANCE names the folder "conformance" of a checkout of opencontainers/distribution-spec.
 conformance: ## runs the OCI conformance suite, open and enforced, versions 1.1 and dev

@@ -45,7 +45,23 @@ func corpus(t *testing.T) map[string]*picture {
 		"opaque":    newPicture().layer(t, languages(t)...).layer(t, dir("app/node_modules"), regular("app/node_modules/.wh..wh..opq", ""), regular("app/node_modules/fresh/package.json", `{"name":"fresh","version":"1.0.0","license":"MIT"}`)),
 		"upgraded":  newPicture().layer(t, debian(5)...).layer(t, debian(7)...),
 		"linked":    newPicture().layer(t, dir("data/dpkg"), link("var/lib", "/data"), regular("data/dpkg/status", "Package: odd\nStatus: install ok installed\nVersion: 1\nArchitecture: all\n\n"), link("srv/loop", "loop"), link("srv/a", "b"), link("srv/b", "a")),
+		"owned":     newPicture().layer(t, owned()...),
 		"scattered": newPicture().layer(t, debian(3)...).layer(t, alpine()...).layer(t, program("opt/go", hello)),
+	}
+}
+
+// owned are packages of Debian that own what tells of others: by its very path, by a path that leads there, and by one that yet another package owns.
+func owned() []entry {
+	const status = "Package: %s\nStatus: install ok installed\nVersion: 1\nArchitecture: all\n\n"
+	sum := "d41d8cd98f00b204e9800998ecf8427e  "
+	return []entry{
+		link("lib", "usr/lib"), regular("etc/os-release", "ID=debian\nVERSION_ID=12\n"),
+		regular("var/lib/dpkg/status", fmt.Sprintf(status+status+status, "direct", "linked", "second")),
+		regular("var/lib/dpkg/info/direct.md5sums", sum+"usr/lib/a/package.json\n"+sum+"usr/lib/none\n"+sum+"var/lib/dpkg/status\n"),
+		regular("var/lib/dpkg/info/linked.md5sums", sum+"lib/a/package.json\n"+sum+"lib/b/package.json\n"+sum+"lib//b/../b/package.json\n"),
+		regular("var/lib/dpkg/info/second.conffiles", "/usr/share/doc/direct/copyright\n/lib/b/package.json\n"),
+		regular("usr/share/doc/direct/copyright", "License: MIT\n"),
+		regular("usr/lib/a/package.json", `{"name":"a","version":"1.0.0","license":"MIT"}`), regular("usr/lib/b/package.json", `{"name":"b","version":"1.0.0"}`),
 	}
 }
 
@@ -68,6 +84,9 @@ func TestEqualsStockSyft(t *testing.T) {
 			got := ours(t, ctx, plan, j)
 			if len(want) == 0 {
 				t.Fatal("stock syft found nothing: the image proves nothing")
+			}
+			if name == "owned" && !strings.Contains(strings.Join(want, "\n"), "ownership-by-file-overlap") {
+				t.Error("stock syft sees no overlap: the image proves nothing")
 			}
 			if diff := difference(want, got); diff != "" {
 				t.Error(diff)
