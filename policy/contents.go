@@ -7,6 +7,7 @@ import (
 
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
+	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -244,13 +245,19 @@ func (a *Admission) DiffContents(ctx context.Context, p Principal, from, to Imag
 	return &d, nil
 }
 
-// CheckContents verifies the package index and, if deep, that it says what the stored documents say. It reports at most limit problems.
+// CheckContents verifies the package index and, if deep, that it says what the stored documents say and that what was matched of vulnerabilities is what matching again
+// finds. It reports at most limit problems.
 func CheckContents(ctx context.Context, local *store.Local, deep bool, limit int) ([]store.Problem, error) {
 	read := func(ctx context.Context, _ store.Item, origin index.Origin) (*sbom.Inventory, error) {
 		return document(ctx, local, origin)
 	}
 	if !deep {
-		read = nil
+		return index.Check(ctx, local, nil, limit)
 	}
-	return index.Check(ctx, local, read, limit)
+	problems, err := index.Check(ctx, local, read, limit)
+	if err != nil || len(problems) >= limit {
+		return problems, err
+	}
+	more, err := vulns.Check(ctx, local, limit-len(problems))
+	return append(problems, more...), err
 }
