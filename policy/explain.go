@@ -82,7 +82,7 @@ func standing(s store.Snapshot, t *trust, now time.Time, repo store.Name, rec *s
 // mayGet reports whether a caller could GET a manifest: only then may it be shown what its bytes say.
 func (a *Admission) mayGet(s store.Snapshot, p Principal, repo store.Name, rec *store.ManifestRecord) bool {
 	q := question{roles: p.Roles(repo), state: standing(s, a.trust.Load(), a.now(), repo, rec), uploader: uploaded(p, rec), what: aManifest, byDigest: true}
-	return access(q) == granted || rec.State == store.StateTombstoned && q.roles.Has(RoleAdmin)
+	return p.Allows(repo, ActionPull) && (access(q) == granted || rec.State == store.StateTombstoned && q.roles.Has(RoleAdmin))
 }
 
 // refresh decides again what is in doubt, so that the explanation is of now. A failure shows in the explanation itself.

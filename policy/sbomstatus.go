@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"encoding/json"
 	"strings"
 
 	"github.com/assay-registry/assay/store"
@@ -79,8 +80,8 @@ func (a *Admission) CountSBOMs(ctx context.Context) (*SBOMStatus, error) {
 // RetrySBOM has the SBOM of an image made and read again, whatever became of it before. For whoever pushes to the repository or administers it. Errors: CodeDenied, CodeManifestUnknown,
 // CodeInvalid for what is no image.
 func (a *Admission) RetrySBOM(ctx context.Context, p Principal, r ImageRef) (*store.Item, error) {
-	if !p.Roles(r.Repository).Has(RolePush | RoleAdmin) {
-		return nil, store.Errorf(store.CodeDenied, "having SBOMs made again needs the role push or admin in %s", r.Repository)
+	if err := (&view{a: a, p: p}).mayWrite(r.Repository, RolePush|RoleAdmin); err != nil {
+		return nil, err
 	}
 	var i store.Item
 	err := a.local.Update(ctx, func(tx *store.Txn) error {
@@ -109,13 +110,30 @@ func (a *Admission) RetrySBOM(ctx context.Context, p Principal, r ImageRef) (*st
 			tx.PutSBOMWork(i, []byte(`{"again":true}`))
 			tx.AfterCommit(func() { wake(a.wakeSBOM) })
 		}
-		tx.Space(ingestSpace).Delete(ingestKey('s', i)) // it is read again when it is judged
+		if err := forgetReading(tx, i); err != nil {
+			return err
+		}
 		a.audit(tx, AuditRecord{Actor: p.Name, Action: "sbom", Repository: i.Repository, Digest: i.Digest, Reason: "made and read again on demand"})
 		tx.Queue(i)
 		tx.AfterCommit(func() { wake(a.wakeReview) })
 		return nil
 	})
 	return &i, err
+}
+
+// forgetReading has an image's documents read again when it is judged. Whose they are is not forgotten: until then, what the index says goes on to count as theirs.
+func forgetReading(tx *store.Txn, i store.Item) error {
+	read, err := readIngested(tx.Records, i)
+	if err != nil || read == nil {
+		tx.Space(ingestSpace).Delete(ingestKey('s', i))
+		return nil
+	}
+	read.Work = ""
+	b, err := json.Marshal(read)
+	if err == nil {
+		tx.Space(ingestSpace).Put(ingestKey('s', i), b)
+	}
+	return err
 }
 
 // Reindex empties what is remembered of documents and has every image judged, and so its documents read, again: with an emptied index, the way out of damage. It is for a store that no server has

@@ -36,8 +36,8 @@ type Match struct {
 type Page struct {
 	Matches    []Match
 	Next       string   // "" at the end. A page may be empty and not the last: work is bounded, and not every image may be seen
-	Pending    int      // images that are queued, and not in the answer yet; counted up to 1000
-	Uncompared []string // versions that the range could not be compared with: they are not in the answer. At most 20
+	Pending    int      // images that the caller may see, are queued, and not in the answer yet; of the first 1000 in the queue
+	Uncompared []string // versions that the range could not be compared with, of images that the caller may see: they are not in the answer. At most 20
 }
 
 // Limits of a query.
@@ -50,13 +50,15 @@ const (
 	maxMatched    = 100     // packages of a match
 	maxLicenses   = 1000    // that a pattern may select
 	maxUncompared = 20
+	maxOdd        = 200  // versions that cannot be compared of which it is found out who may know of them
+	maxHolders    = 200  // images that are looked at for that
 	maxFew        = 4096 // versions that are looked for one by one
 	maxPattern    = 1024
 )
 
 // Find answers a query. may says which images the caller may see; it is asked for those alone that match otherwise. Errors: CodeInvalid.
 func Find(r store.Records, q Query, may func(store.Item) bool) (Page, error) {
-	f := &finder{r: r, s: r.Space(space), q: q, may: may, page: Page{Pending: Pending(r, maxLimit)}}
+	f := &finder{r: r, s: r.Space(space), q: q, may: may}
 	after, err := f.start()
 	if err != nil {
 		return Page{}, err
@@ -65,7 +67,57 @@ func Find(r store.Records, q Query, may func(store.Item) bool) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
-	return f.page, f.collect(images, after)
+	if err := f.collect(images, after); err != nil {
+		return Page{}, err
+	}
+	return f.page, f.aside()
+}
+
+// aside adds what stands beside the matches, as far as the caller may know of it.
+func (f *finder) aside() error {
+	waiting, err := Queued(f.r, store.Item{}, maxLimit)
+	if err != nil {
+		return err
+	}
+	for _, i := range waiting {
+		if f.may == nil || f.may(i) {
+			f.page.Pending++
+		}
+	}
+	for _, v := range f.odd {
+		if len(f.page.Uncompared) == maxUncompared {
+			break
+		}
+		if slices.Contains(f.page.Uncompared, v.text) {
+			continue
+		}
+		shown, err := f.shown(v.id)
+		if err != nil {
+			return err
+		}
+		if shown {
+			f.page.Uncompared = append(f.page.Uncompared, v.text)
+		}
+	}
+	return nil
+}
+
+// shown reports whether the caller may see an image that holds a version; where very many hold it, of the first of them.
+func (f *finder) shown(id uint32) (bool, error) {
+	if f.may == nil {
+		return true, nil
+	}
+	images, err := holding(f.s, []uint32{id})
+	if err != nil {
+		return false, err
+	}
+	for it, n := images.Iterator(), 0; it.HasNext() && n < maxHolders; n++ {
+		image, held, err := imageOf(f.s, it.Next())
+		if err != nil || held && f.may(image) {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 // Count says how many images match, whoever may see them.
@@ -93,6 +145,13 @@ type finder struct {
 	versions *roaring.Bitmap // those that were asked for
 	few      []uint32        // the same, if they are few
 	known    map[uint32]PackageVersion
+	odd      []odd
+}
+
+// odd is a version that the range could not be compared with.
+type odd struct {
+	id   uint32
+	text string
 }
 
 func (f *finder) start() (after uint32, err error) {
@@ -215,7 +274,7 @@ func (f *finder) selected(within *roaring.Bitmap) (*roaring.Bitmap, error) {
 			if err != nil {
 				return nil, err
 			}
-			if f.inRange(f.ranged.For(v.Type, v.Ecosystem()), v.Version) {
+			if f.inRange(f.ranged.For(v.Type, v.Ecosystem()), id, v.Version) {
 				out.Add(id)
 			}
 		}
@@ -256,17 +315,17 @@ func (f *finder) versionsOf(name string, within, out *roaring.Bitmap) error {
 		if within != nil && !within.Contains(id) {
 			return nil
 		}
-		if f.inRange(ranged, text) {
+		if f.inRange(ranged, id, text) {
 			out.Add(id)
 		}
 		return nil
 	})
 }
 
-func (f *finder) inRange(m Matcher, text string) bool {
+func (f *finder) inRange(m Matcher, id uint32, text string) bool {
 	in, err := m.Contains(text)
-	if err != nil && len(f.page.Uncompared) < maxUncompared && !slices.Contains(f.page.Uncompared, text) {
-		f.page.Uncompared = append(f.page.Uncompared, text)
+	if err != nil && len(f.odd) < maxOdd {
+		f.odd = append(f.odd, odd{id, text})
 	}
 	return in && err == nil
 }
