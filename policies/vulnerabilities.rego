@@ -59,6 +59,11 @@
 #       items: {type: string, not: {enum: [registry, ""]}}
 #       default: []
 #       description: whose statements count; none means any authority but the registry itself. Of several the one that the configuration names first decides
+#     uncovered:
+#       type: string
+#       enum: [refuse, allow]
+#       default: refuse
+#       description: "what becomes of an image whose system's packages (deb, rpm, apk, alpm) no database of the registry speaks of, or that does not tell its distribution, where no scan is attested"
 #     ignore:
 #       type: array
 #       default: []
@@ -165,6 +170,18 @@ unmatched := sprintf("; %s", [input.vulnerabilities.unmatched]) if {
 remedies := {
 	"attested": "scan it and attest the report: cosign attest --type vuln --predicate scan.json",
 	"matched": "import a database (assay vulndb import); assay vulns says what else is missing",
+}
+
+# Nothing is found in what nobody speaks of. A scanner that attests a report answers for that itself.
+reasons contains {
+	"code": "vuln.uncovered",
+	"msg": sprintf("%s has packages of %s, of which no vulnerability database of this registry speaks: nothing can be found in them.", [lib.label, lib.clipped(concat(", ", input.vulnerabilities.uncovered_systems))]),
+	"remedy": "install a database that speaks of that distribution and release (assay vulndb status says what there is), keep /etc/os-release in the image, or attest a scan",
+} if {
+	input.params.uncovered == "refuse"
+	count(own) > 0
+	count(reports) == count(own)
+	count(input.vulnerabilities.uncovered_systems) > 0
 }
 
 unreadable := [a.evidence | some a in attested; not countable(a)]

@@ -11,7 +11,7 @@ hex := "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 subject := {"kind": "image", "repository": "acme/app", "digest": concat(":", ["sha256", hex]), "parents": ["sha256:ffff"]}
 
 defaults := {
-	"severities": ["critical", "high"], "allowed": {}, "fixable_only": false, "grace_days": 0, "scan_days": 30, "db_days": 0, "origins": ["attested", "matched"],
+	"severities": ["critical", "high"], "allowed": {}, "fixable_only": false, "grace_days": 0, "scan_days": 30, "db_days": 0, "origins": ["attested", "matched"], "uncovered": "refuse",
 	"authorities": [], "vex": "respect", "vex_authorities": [], "ignore": [],
 }
 
@@ -132,6 +132,15 @@ test_matched if {
 	count(found) == 0 with input as object.union(document([], {}), matched([])) with time.now_ns as now
 	found == {"vuln.missing"} with input as object.union(document([], {"origins": ["attested"]}), matched([])) with time.now_ns as now
 	found == {"vuln.missing"} with input as object.union(document([], {}), {"vulnerabilities": {"present": true, "origin": "attested"}}) with time.now_ns as now
+}
+
+blind := object.union(document([], {}), {"vulnerabilities": object.union(matched([]).vulnerabilities, {"uncovered": ["Debian:9", "generic"], "uncovered_systems": ["Debian:9"]})})
+
+test_what_no_database_speaks_of_is_not_clean if {
+	found == {"vuln.uncovered"} with input as blind with time.now_ns as now
+	count(found) == 0 with input as object.union(blind, {"params": {"uncovered": "allow"}}) with time.now_ns as now
+	count(found) == 0 with input as object.union(blind, {"attestations": [clean]}) with time.now_ns as now
+	count(found) == 0 with input as object.union(blind, {"vulnerabilities": {"uncovered_systems": []}}) with time.now_ns as now
 }
 
 test_why_nothing_was_matched if {

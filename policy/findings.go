@@ -99,6 +99,7 @@ func (x *assessment) input(now time.Time) *VulnerabilitiesInput {
 		in.Counts[c], in.Fixable[c] = 0, 0
 	}
 	in.Uncovered = x.report.Uncovered[:min(len(x.report.Uncovered), maxTop)]
+	in.Systems = x.report.Systems
 	order := make([]int, len(x.report.Findings))
 	for n := range order {
 		order[n] = n

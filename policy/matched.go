@@ -117,7 +117,7 @@ func seenOf(report *vulns.Report) *seen {
 	slices.Sort(s.ids)
 	s.ids = slices.Compact(s.ids)
 	slices.Sort(lines)
-	sum := sha256.Sum256([]byte(strings.Join(append(lines, strings.Join(report.Uncovered, " ")), "\n")))
+	sum := sha256.Sum256([]byte(strings.Join(append(lines, strings.Join(report.Uncovered, " "), strings.Join(report.Systems, " ")), "\n")))
 	copy(s.sum[:], sum[:])
 	return s
 }
@@ -308,7 +308,7 @@ func (a *Admission) reassess(ctx context.Context, items []store.Item) error {
 	})
 }
 
-// reopen queues what was refused for want of a report or for the age of a database: another one is there now, and what it finds there may be nothing, as before.
+// reopen queues what was refused for want of a report, or of a database that speaks of it or is young enough: another one is there now, and what it finds there may be nothing, as before.
 func (a *Admission) reopen(ctx context.Context) error {
 	engine := a.trust.Load().engine
 	var after *store.Item
@@ -343,7 +343,7 @@ func (a *Admission) reopenPart(ctx context.Context, items []store.Item) error {
 			if err != nil || rec == nil || rec.State != store.StateQuarantined {
 				continue
 			}
-			if det, err := rec.Detail(); err == nil && (det.Code == "vuln.missing" || det.Code == "vuln.db_too_old") {
+			if det, err := rec.Detail(); err == nil && (det.Code == "vuln.missing" || det.Code == "vuln.uncovered" || det.Code == "vuln.db_too_old") {
 				tx.Queue(i)
 				tx.AfterCommit(func() { wake(a.wakeReview) })
 			}

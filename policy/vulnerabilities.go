@@ -22,7 +22,9 @@ type VulnerabilitiesInput struct {
 	Top        []VulnerabilityInput `json:"top,omitempty"`       // the worst, at most 100
 	ValidUntil time.Time            `json:"valid_until,omitzero"`
 	Uncovered  []string             `json:"uncovered,omitempty"` // of matches: ecosystems of its packages that no installed database speaks of
-	Unmatched  string               `json:"unmatched,omitempty"` // why the registry has no matches of its own; a part of a sentence
+	// Systems are those of the uncovered ones that a system's package manager installed, such as "Debian:9", or "apk" where the image does not tell its distribution.
+	Systems   []string `json:"uncovered_systems,omitempty"`
+	Unmatched string   `json:"unmatched,omitempty"` // why the registry has no matches of its own; a part of a sentence
 }
 
 // VulnerabilityInput is one finding.

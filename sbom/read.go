@@ -137,6 +137,7 @@ func (d *draft) add(id string, p Package) error {
 	if len(d.Packages) == MaxPackages {
 		return errTooMany
 	}
+	manager := p.Type
 	if p.Type = unknownType; p.PURL != "" {
 		u, err := ParsePURL(p.PURL)
 		if p.PURL = ""; err == nil {
@@ -146,6 +147,7 @@ func (d *draft) add(id string, p Package) error {
 	}
 	p.Name, p.Version = clean(p.Name, maxText), clean(p.Version, maxText)
 	p.Source, p.SourceVersion = clean(p.Source, maxText), clean(p.SourceVersion, maxText)
+	p.installedBy(manager)
 	p.Licenses = cleanLicenses(p.Licenses)
 	p.Locations = p.Locations[:min(len(p.Locations), maxLocations)]
 	for i := range p.Locations {
@@ -156,6 +158,28 @@ func (d *draft) add(id string, p Package) error {
 	}
 	d.Packages = append(d.Packages, p)
 	return nil
+}
+
+// installedBy gives a package of a system's package manager a package URL where the document has none, as generators do for an image that does not tell its distribution: what is
+// known is that one installed it, and not whose it is.
+func (p *Package) installedBy(manager string) {
+	switch manager {
+	case "deb", "rpm", "apk", "alpm":
+	default:
+		return
+	}
+	u := PURL{Type: manager, Name: p.Name, Version: p.Version}
+	if again, err := ParsePURL(u.String()); p.PURL == "" && err == nil && again.Name == p.Name {
+		p.PURL, p.Type = u.String(), manager
+	}
+}
+
+// managers are the package managers whose databases syft names in "acquired package info from ...: /path".
+var managers = map[string]string{"DPKG DB": "deb", "RPM DB": "rpm", "APK DB": "apk", "ALPM DB": "alpm"}
+
+func managerIn(source string) string {
+	source, _, _ = strings.Cut(strings.TrimPrefix(source, "acquired package info from "), ":")
+	return managers[source]
 }
 
 // fromPURL fills what the document says in the package URL alone.

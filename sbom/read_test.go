@@ -368,3 +368,33 @@ func BenchmarkRead(b *testing.B) {
 		})
 	}
 }
+
+// Generators give what a package manager installed no package URL where the image does not tell its distribution. It is a package of that manager nevertheless: one of nobody's would be asked about by nobody.
+func TestReadWithoutDistribution(t *testing.T) {
+	for format, document := range map[string]string{
+		"spdx-2.3": `{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT","packages":[
+			{"SPDXID":"SPDXRef-a","name":"musl","versionInfo":"1.2.5-r0","sourceInfo":"acquired package info from APK DB: /lib/apk/db/installed"},
+			{"SPDXID":"SPDXRef-b","name":"thing","versionInfo":"1","sourceInfo":"acquired package info from SBOM: /x"}]}`,
+		"spdx-2.3 tag-value": "SPDXVersion: SPDX-2.3\nSPDXID: SPDXRef-DOCUMENT\nPackageName: musl\nSPDXID: SPDXRef-a\nPackageVersion: 1.2.5-r0\nPackageSourceInfo: <text>acquired package info from APK DB: /lib/apk/db/installed</text>\n" +
+			"PackageName: thing\nSPDXID: SPDXRef-b\nPackageVersion: 1\n",
+		"spdx-3.0.1": `{"@context":"https://spdx.org/rdf/3.0.1/spdx-context.jsonld","@graph":[{"type":"SpdxDocument","spdxId":"urn:doc","rootElement":["urn:image"]},{"type":"software_Package","spdxId":"urn:image","name":"app","software_primaryPurpose":"container"},
+			{"type":"software_Package","spdxId":"urn:a","name":"musl","software_packageVersion":"1.2.5-r0","software_sourceInfo":"acquired package info from APK DB: /lib/apk/db/installed"},
+			{"type":"software_Package","spdxId":"urn:b","name":"thing","software_packageVersion":"1"}]}`,
+		"cyclonedx-1.6": `{"bomFormat":"CycloneDX","specVersion":"1.6","components":[{"bom-ref":"a","type":"library","name":"musl","version":"1.2.5-r0","properties":[{"name":"syft:package:type","value":"apk"}]},
+			{"bom-ref":"b","type":"library","name":"thing","version":"1","properties":[{"name":"syft:package:type","value":"binary"}]}]}`,
+		"syft": `{"artifacts":[{"id":"a","name":"musl","version":"1.2.5-r0","type":"apk","purl":""},{"id":"b","name":"thing","version":"1","type":"binary"}],"descriptor":{"name":"syft","version":"1"},"schema":{"version":"16.0.0","url":"https://raw.githubusercontent.com/anchore/syft/main/schema/json/schema-16.0.0.json"}}`,
+	} {
+		inv, err := Read("", []byte(document))
+		if err != nil {
+			t.Errorf("%s: %v", format, err)
+			continue
+		}
+		var got []string
+		for _, p := range inv.Packages {
+			got = append(got, p.Type+" "+p.PURL+" "+p.Base())
+		}
+		if want := []string{"apk pkg:apk/musl@1.2.5-r0 pkg:apk/musl", "unknown  pkg:unknown/thing"}; !slices.Equal(got, want) {
+			t.Errorf("%s: %q", format, got)
+		}
+	}
+}

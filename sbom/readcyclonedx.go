@@ -141,7 +141,7 @@ func (c *cycloneComponent) license(p *pull) {
 
 // property keeps what syft and Trivy say in properties.
 func (c *cycloneComponent) property(name, value string) {
-	if len(c.properties) < 4*maxLocations && (strings.HasPrefix(name, "syft:location:") || strings.HasPrefix(name, "syft:metadata:") || strings.HasPrefix(name, "aquasecurity:trivy:")) {
+	if len(c.properties) < 4*maxLocations && (strings.HasPrefix(name, "syft:location:") || strings.HasPrefix(name, "syft:metadata:") || name == "syft:package:type" || strings.HasPrefix(name, "aquasecurity:trivy:")) {
 		c.properties = append(c.properties, Qualifier{name, value})
 	}
 }
@@ -155,6 +155,8 @@ func (c *cycloneComponent) pkg() Package {
 	var release, epoch string
 	for _, q := range c.properties {
 		switch q.Key {
+		case "syft:package:type":
+			p.Type = q.Value
 		case "aquasecurity:trivy:SrcName", "syft:metadata:source", "syft:metadata:originPackage":
 			p.Source = q.Value
 		case "aquasecurity:trivy:SrcVersion", "syft:metadata:sourceVersion":

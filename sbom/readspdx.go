@@ -246,7 +246,7 @@ func (d *draft) spdxTie(s *spdxDraft, t spdxTie) error {
 }
 
 func (e *spdxElement) pkg(s *spdxDraft) Package {
-	p := Package{PURL: e.purl, Name: e.name, Version: e.version, Locations: s.found[e.id]}
+	p := Package{PURL: e.purl, Name: e.name, Version: e.version, Type: managerIn(e.source), Locations: s.found[e.id]}
 	p.Licenses = named(e.declared, s.licenses)
 	if silent(e.declared) {
 		p.Licenses = named(e.concluded, s.licenses)

@@ -187,7 +187,7 @@ func (d *draft) spdx3Finish(s *spdx3Draft) error {
 			d.Distro = Distro{clean(e.name, maxLicense), clean(e.version, maxLicense)}
 			continue
 		}
-		p := Package{PURL: e.purl, Name: e.name, Version: e.version, Licenses: s.declared[e.id], Locations: s.found[e.id]}
+		p := Package{PURL: e.purl, Name: e.name, Version: e.version, Type: managerIn(e.source), Licenses: s.declared[e.id], Locations: s.found[e.id]}
 		if len(p.Licenses) == 0 {
 			p.Licenses = s.concluded[e.id]
 		}

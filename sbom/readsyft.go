@@ -77,6 +77,8 @@ func (d *draft) syftArtifact(p *pull) error {
 			a.Version = p.text()
 		case "purl":
 			a.PURL = p.text()
+		case "type":
+			a.Type = p.text()
 		case "licenses":
 			p.array(func() { a.Licenses = append(a.Licenses, syftLicense(p)...) })
 		case "locations":

@@ -51,7 +51,9 @@ type Report struct {
 	Databases  []Database `json:"databases"`
 	Pending    int        `json:"pending,omitempty"`   // package versions that were matched for this report, because Run had not come to them: nothing is missing
 	Uncovered  []string   `json:"uncovered,omitempty"` // ecosystems and releases of its packages that no database speaks of, and types of packages without any, at most 50
-	Findings   []Finding  `json:"findings"`            // worst first
+	// Systems are those of the uncovered ones that a system's package manager installed: nobody said what they are, or nobody speaks of their release.
+	Systems  []string  `json:"uncovered_systems,omitempty"`
+	Findings []Finding `json:"findings"` // worst first
 }
 
 const maxUncovered = 50
@@ -102,8 +104,13 @@ func Evaluate(r store.Records, list []index.PackageVersion) (*Report, error) {
 		}
 	}
 	slices.SortStableFunc(b.report.Findings, worse)
-	b.report.Uncovered = sortedKeys(b.uncovered)
+	for _, name := range sortedKeys(b.uncovered) {
+		if b.report.Uncovered = append(b.report.Uncovered, name); b.uncovered[name] {
+			b.report.Systems = append(b.report.Systems, name)
+		}
+	}
 	b.report.Uncovered = b.report.Uncovered[:min(len(b.report.Uncovered), maxUncovered)]
+	b.report.Systems = b.report.Systems[:min(len(b.report.Systems), maxUncovered)]
 	return b.report, nil
 }
 
@@ -115,7 +122,7 @@ type builder struct {
 	advisories map[advisoryID]*known
 	databases  map[uint16]string
 	covered    map[string]bool
-	uncovered  map[string]bool
+	uncovered  map[string]bool // true: of a system's package manager
 }
 
 func (b *builder) cover() {
@@ -137,13 +144,14 @@ func (b *builder) version(v *index.PackageVersion, c cursor) error {
 	if err != nil {
 		return err
 	}
+	system := slices.Contains([]string{"deb", "rpm", "apk", "alpm"}, v.Type)
 	if len(names) == 0 {
-		b.uncovered[cmp.Or(v.Type, "unknown")] = true
+		b.uncovered[cmp.Or(v.Type, "unknown")] = system
 	} else if s := names[0]; !b.covered[s.key.base] {
 		if name := s.key.base + ":" + s.release; s.release == anyRelease {
-			b.uncovered[s.key.base] = true
+			b.uncovered[s.key.base] = system
 		} else if !b.covered[name] {
-			b.uncovered[name] = true
+			b.uncovered[name] = system
 		}
 	}
 	return b.findings(v, found)

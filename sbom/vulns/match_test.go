@@ -189,6 +189,9 @@ func TestUncovered(t *testing.T) {
 	k.put(image("a", 1), sbom.Distro{ID: "debian", Version: "9"}, "pkg:deb/debian/x@1?distro=debian-9", "pkg:npm/x@1", "pkg:conan/x@1", "pkg:generic/x@1")
 	k.load("osv", record("GHSA-a", "npm", "other", "introduced=0"), record("DSA-1", "Debian:12", "other", "introduced=0"))
 	same(t, "what nobody speaks of", k.report(image("a", 1)).Uncovered, []string{"ConanCenter", "Debian:9", "generic"})
+	same(t, "systems that nobody speaks of", k.report(image("a", 1)).Systems, []string{"Debian:9"})
+	k.put(image("b", 1), sbom.Distro{}, "pkg:apk/musl@1.2.5-r0", "pkg:deb/gentoo/x@1", "pkg:npm/x@1")
+	same(t, "systems that nobody knows", k.report(image("b", 1)).Systems, []string{"apk", "deb"})
 	k.view(func(r store.Records) error {
 		report, err := vulns.Findings(r, image("none", 1))
 		same(t, "an image without inventory", report == nil, true)
