@@ -375,3 +375,30 @@ INSERT INTO affected_package_handles (vulnerability_id, operating_system_id, pac
 	}
 	b.ReportMetric(float64(b.N)*n/b.Elapsed().Seconds(), "advisories/s")
 }
+
+// Distributions have a row for each release: what is withdrawn for one, or harmless there, is neither for another.
+func TestGrypeRowsOfReleases(t *testing.T) {
+	advisory := func(changes ...string) string {
+		out, errs, code := grype(t, grypeFixture(t, changes...))
+		if code != exitOK {
+			t.Fatalf("exit %d: %s", code, errs)
+		}
+		for line := range strings.Lines(out) {
+			if strings.Contains(line, `"id":"DEBIAN-CVE-2026-0001"`) {
+				return line
+			}
+		}
+		t.Fatal(out)
+		return ""
+	}
+	const bullseye = "UPDATE vulnerability_handles SET status = 'rejected', withdrawn_date = '2026-03-01 00:00:00+00:00' WHERE id = 6"
+	if line := advisory(bullseye); strings.Contains(line, "withdrawn") || !strings.Contains(line, "Debian:12") || strings.Contains(line, "Debian:11") {
+		t.Errorf("withdrawn for bullseye: %s", line)
+	}
+	if line := advisory(bullseye, "UPDATE vulnerability_handles SET status = 'rejected' WHERE id = 1"); !strings.Contains(line, `"withdrawn":"2026-03-01`) && !strings.Contains(line, `"withdrawn":"2026-01-03`) {
+		t.Errorf("withdrawn for all: %s", line)
+	}
+	if line := advisory(`UPDATE blobs SET value = replace(value, '"high"', '"low"') WHERE id = 1`, `UPDATE blobs SET value = replace(value, '"low"', '"critical"') WHERE id = 17`); !strings.Contains(line, `"severity":"CRITICAL"`) {
+		t.Errorf("worse for bullseye: %s", line)
+	}
+}

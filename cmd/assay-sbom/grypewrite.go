@@ -101,8 +101,18 @@ type grypeWriter struct {
 	lastID uint32
 }
 
-// write makes one advisory of all rows that a provider has for one name: databases of distributions have one for each release.
+// gone reports whether the row no longer stands.
+func (v *grypeVulnerability) gone() bool {
+	_, withdrawn := sqliteTime(v.withdrawn)
+	return withdrawn || v.status == "rejected"
+}
+
+// write makes one advisory of all rows that a provider has for one name: databases of distributions have one for each release. What is withdrawn for one release stands for the others, and
+// it is as bad as in the worst of them.
 func (w *grypeWriter) write(ctx context.Context, rows []grypeVulnerability) error {
+	if slices.ContainsFunc(rows, func(v grypeVulnerability) bool { return !v.gone() }) {
+		rows = slices.DeleteFunc(slices.Clone(rows), func(v grypeVulnerability) bool { return v.gone() })
+	}
 	a := osvAdvisory{ID: w.id(rows[0]), DatabaseSpecific: &osvSpecific{Provider: clipped(rows[0].provider, 100)}}
 	if rows[0].name != a.ID {
 		a.Upstream = append(a.Upstream, rows[0].name)
@@ -113,7 +123,11 @@ func (w *grypeWriter) write(ctx context.Context, rows []grypeVulnerability) erro
 		if err := w.document(ctx, row.blob, &b); err != nil {
 			return err
 		}
-		a.describe(row, &b)
+		worst := a.DatabaseSpecific.Severity
+		a.DatabaseSpecific.Severity = ""
+		if a.describe(row, &b); slices.Index(severityWords, worst) > slices.Index(severityWords, a.DatabaseSpecific.Severity) || a.DatabaseSpecific.Severity == "" {
+			a.DatabaseSpecific.Severity = worst
+		}
 		if err := w.packages(ctx, row, &a, &merged); err != nil {
 			return err
 		}
@@ -179,6 +193,9 @@ func (a *osvAdvisory) describe(v grypeVulnerability, b *vulnerabilityBlob) {
 		a.severity(s.Scheme, s.Value)
 	}
 }
+
+// severityWords are grype's, as they are written, the least first.
+var severityWords = []string{"NEGLIGIBLE", "LOW", "MEDIUM", "HIGH", "CRITICAL"}
 
 // severity takes over a word, or a vector of CVSS.
 func (a *osvAdvisory) severity(scheme string, value json.RawMessage) {
