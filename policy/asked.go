@@ -19,6 +19,7 @@ import (
 const (
 	spaceAsked = "asked"
 	askedKept  = 512      // different requests of each entry point
+	askedShare = 128      // of one asker: a principal; in a cluster one in one namespace
 	maxAsked   = 64 << 10 // bytes of a document
 )
 
@@ -88,8 +89,10 @@ func (t *askedTable) add(r request, now time.Time) {
 	k := r.key()
 	n, known := t.at[k]
 	if !known {
-		n = t.next
-		t.next = (n + 1) % askedKept
+		if n = t.crowded(k); n < 0 {
+			n = t.next
+			t.next = (n + 1) % askedKept
+		}
 		if old := t.slots[n]; old != nil {
 			delete(t.at, old.key())
 		}
@@ -101,6 +104,26 @@ func (t *askedTable) add(r request, now time.Time) {
 	r.Count++
 	t.put(n, &r)
 	t.dirty[n] = true
+}
+
+// crowded is the oldest slot of an asker who has its share of them already, -1 for any other: whoever asks ever different things displaces what is its own. mu is held.
+func (t *askedTable) crowded(k askedKey) int {
+	oldest, held := -1, 0
+	for n, r := range t.slots {
+		if r == nil {
+			continue
+		}
+		if other := r.key(); other.who != k.who || other.where != k.where {
+			continue
+		}
+		if held++; oldest < 0 || r.Last.Before(t.slots[oldest].Last) {
+			oldest = n
+		}
+	}
+	if held < askedShare {
+		return -1
+	}
+	return oldest
 }
 
 // put fills a slot; mu is held.

@@ -53,7 +53,7 @@ func (a *Admission) assess(ctx context.Context, r store.Records, t *trust, i sto
 // unsigned reports whether all that is known of an image's contents is a document that anybody may have attached: it lists what its author wants found.
 func unsigned(r store.Records, i store.Item) (bool, error) {
 	read, err := readIngested(r, i)
-	return read != nil && read.Origin == originAttached, err
+	return read == nil || read.Origin == originAttached, err // of whom nobody knows any more, it is anybody's
 }
 
 // vulnerabilities are what a policy is told: the registry's own matches where there are any, else the newest report that an authority attested. Reports in attestations are told of

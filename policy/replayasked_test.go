@@ -134,3 +134,19 @@ func TestReplayLeavesTheShadowAlone(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// Whoever asks for ever other things displaces what is its own, and not what others asked: a candidate is still tried on them.
+func TestAttackRequestsThatDisplaceOthers(t *testing.T) {
+	k := newKit(t, func(o *policy.Options) {
+		o.Engine = compile(t, builtin("open"), ruled("names", `push.deny contains {"code": "tag.name", "msg": "No."} if input.subject.tag == "latest"`))
+	})
+	k.push(admin, "acme/zoo", "v1", "honest")
+	i := k.build(pusher, app, "one")
+	for n := range 600 {
+		if _, err := k.put(pusher, app, fmt.Sprint("t", n), ocispec.MediaTypeImageManifest, i.bytes); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := k.replay(compile(t, builtin("open"), ruled("other", `push.deny contains {"code": "tag.any", "msg": "No tags."} if input.subject.repository == "acme/zoo"`)))
+	want(t, "asked again", requests(r), "push 129/129: +0 -1 ~0 gone 0; k8s 0/0: +0 -0 ~0 gone 0; ")
+}
