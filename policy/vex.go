@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
@@ -35,10 +36,14 @@ func vexFact(f verify.Fact) bool {
 // maxVEX is how large a document of statements is read: 8 MiB. It is read again whenever it was forgotten.
 const maxVEX = 8 << 20
 
+// maxVEXAhead is how far the clock of who states something may be ahead. What excuses from a later day on does not count yet: no word of its signer's could take it back, for the newest one decides.
+const maxVEXAhead = 24 * time.Hour
+
 // statements are what authorities say about the exploitability of vulnerabilities in an image. The one that the configuration names first is trusted most; those that were added at
 // run time follow. What cannot be read says nothing, with a warning.
 func (a *Admission) statements(ctx context.Context, t *trust, i store.Item, facts []verify.Fact) ([]vulns.Statement, error) {
 	var all []vulns.Statement
+	latest := a.now().Add(maxVEXAhead)
 	for _, f := range facts {
 		if !vexFact(f) {
 			continue
@@ -59,6 +64,9 @@ func (a *Admission) statements(ctx context.Context, t *trust, i store.Item, fact
 			s.Rank, s.Authority, s.Evidence = rank, f.Authority, f.Evidence
 			if s.Timestamp.IsZero() {
 				s.Timestamp = f.SignedAt
+			}
+			if (s.Status == vulns.NotAffected || s.Status == vulns.Fixed) && s.Timestamp.After(latest) {
+				continue
 			}
 			if len(s.Products) == 0 { // it is about what it is attested of
 				s.Products = []vulns.Product{{Digests: []store.Digest{i.Digest}}}
