@@ -36,9 +36,12 @@ type Artifact struct {
 
 // Install imports the parts of an artifact under the name, side files first: what the database's own entry says is there, is. A side file that is older than the installed one is passed over. A part
 // that it no longer has, and that owned says came from the database before, is removed. The delta is that of the advisories. Errors: those of the importer; what was imported before one stays, and is
-// imported again by the next try.
+// imported again by the next try; CodeInvalid for an artifact without advisories in the place of one that has some.
 func Install(ctx context.Context, to Importer, a Artifact, name string, owned func(name string) bool) (vulns.Delta, error) {
 	var last vulns.Delta
+	if a.Manifest.Advisories.Digest == "" && !a.MayShrink && owned(name) {
+		return last, store.Errorf(store.CodeInvalid, "this artifact has no advisories, and the database %s that is installed has some: images would be free of what it knew; if it may shrink so much, say so", name)
+	}
 	info := vulns.Info{Built: a.Description.Built, Digest: a.Digest, Revision: strconv.FormatUint(a.Description.Revision, 10), MayShrink: a.MayShrink}
 	for _, p := range []struct {
 		name  string

@@ -335,6 +335,17 @@ func TestInstallTakesPartsInOrder(t *testing.T) {
 	if d, err := Install(t.Context(), k, l.Artifact(false), "main", func(name string) bool { return name == "kev" }); err != nil || d.Added != 1 || fmt.Sprint(k.calls) != "[remove kev  0 osv main 7 2]" {
 		t.Errorf("%v %+v %q", err, d, k.calls)
 	}
+	// Without advisories it would take away all that is installed: not unasked, as any database that shrinks.
+	bare := l.Artifact(false)
+	bare.Manifest = &Manifest{EPSS: bare.Manifest.Advisories}
+	k = &took{}
+	if _, err := Install(t.Context(), k, bare, "main", func(name string) bool { return name == "main" }); store.CodeOf(err) != store.CodeInvalid || len(k.calls) > 0 {
+		t.Errorf("%v %q", err, k.calls)
+	}
+	bare.MayShrink, k = true, &took{}
+	if _, err := Install(t.Context(), k, bare, "main", func(name string) bool { return name == "main" }); err != nil || len(k.calls) != 2 {
+		t.Errorf("%v %q", err, k.calls)
+	}
 	k = &took{fail: "osv"}
 	if _, err := Install(t.Context(), k, l.Artifact(false), "main", func(string) bool { return false }); err == nil {
 		t.Error("a failure was swallowed")
