@@ -23,20 +23,29 @@ func clip(s string, n int) string {
 	return s[:cut] + "..."
 }
 
-// sentence joins what, why and remedy, and drops the remedy's tail first when there is too much.
+// minWhy is what is left of a reason at least, in bytes, however long its remedy is.
+const minWhy = 80
+
+// sentence joins what, why and remedy. When there is too much, the reason loses its end first: it is told in full elsewhere, and the remedy is what is pasted.
 func sentence(what, why, remedy string) string {
+	const fix = ". To fix: "
+	why, remedy = strings.TrimSuffix(why, "."), strings.TrimSuffix(remedy, ".")
 	s := what
+	if why != "" && remedy != "" {
+		room := maxMessage - len(".") - len(what+": "+fix+remedy)
+		why = strings.TrimSuffix(clip(why, max(room, minWhy)), ".")
+	}
 	if why != "" {
-		s += ": " + strings.TrimSuffix(why, ".")
+		s += ": " + why
 	}
 	if remedy != "" {
-		s += ". To fix: " + strings.TrimSuffix(remedy, ".")
+		s += fix + remedy
 	}
 	s = clip(s, maxMessage-1)
 	if last := s[strings.LastIndexByte(s, ' ')+1:]; remedy != "" && strings.ContainsAny(last, "@/:") {
 		return s // a command that is pasted with a full stop names something else
 	}
-	return s + "."
+	return strings.TrimSuffix(s, ".") + "."
 }
 
 // refusal is the error of a pull that the gate refuses: one sentence, a short string, and where to read more.

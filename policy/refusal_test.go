@@ -1,0 +1,30 @@
+package policy_test
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/assay-registry/assay/policy"
+)
+
+// What a client shows is short. The reason gives way before the remedy: it is told in full by the detail and by assay explain, and the remedy is what is pasted.
+func TestALongReasonLeavesItsRemedyWhole(t *testing.T) {
+	const remedy = "cosign sign --key release.key registry.example.com/acme/app@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	for _, test := range []struct{ name, what, why, remedy, end string }{
+		{"all of it", "acme/app:v1 is quarantined", "it is not signed", "sign it", "acme/app:v1 is quarantined: it is not signed. To fix: sign it."},
+		{"a long reason", "acme/app:v1 is quarantined", strings.Repeat("no signature matches ", 40), remedy, "... To fix: " + remedy},
+		{"of characters with many bytes", "acme/app:v1 is quarantined", strings.Repeat("ü", 400), remedy, "... To fix: " + remedy},
+		{"no remedy", "acme/app:v1 is quarantined", strings.Repeat("no signature matches ", 40), "", "..."},
+		{"a long remedy leaves a reason", "acme/app:v1 is quarantined", "it is not signed by anybody who may", strings.Repeat("sign it ", 60), "..."},
+		{"a long name", strings.Repeat("n", 400), "it is not signed", remedy, "..."},
+	} {
+		s := policy.Sentence(test.what, test.why, test.remedy)
+		if len(s) > 300 || !utf8.ValidString(s) || !strings.HasSuffix(s, test.end) || strings.Contains(s, "....") {
+			t.Errorf("%s: %d bytes: %q does not end in %q", test.name, len(s), s, test.end)
+		}
+		if head := test.why[:min(len(test.why), 20)]; len(test.what) < 100 && !strings.Contains(s, ": "+head) {
+			t.Errorf("%s: %q does not say why", test.name, s)
+		}
+	}
+}
