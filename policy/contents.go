@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -246,15 +247,32 @@ func (a *Admission) DiffContents(ctx context.Context, p Principal, from, to Imag
 }
 
 // CheckContents verifies the package index and, if deep, that it says what the stored documents say and that what was matched of vulnerabilities is what matching again
-// finds. It reports at most limit problems.
+// finds. A document that is gone or cannot be read is a problem of its image. It reports at most limit problems.
 func CheckContents(ctx context.Context, local *store.Local, deep bool, limit int) ([]store.Problem, error) {
-	read := func(ctx context.Context, _ store.Item, origin index.Origin) (*sbom.Inventory, error) {
-		return document(ctx, local, origin)
-	}
 	if !deep {
 		return index.Check(ctx, local, nil, limit)
 	}
+	var unreadable []store.Problem
+	read := func(ctx context.Context, image store.Item, origin index.Origin) (*sbom.Inventory, error) {
+		b, err := local.ReadContent(ctx, origin.Document, maxEvidence)
+		if store.CodeOf(err) == store.CodeBlobUnknown {
+			return nil, nil // the index says that it is gone, unless its image is, too
+		}
+		if err != nil {
+			return nil, err
+		}
+		inv, _, err := readSBOM(b)
+		if err == nil {
+			return inv, nil
+		}
+		if len(unreadable) < limit {
+			unreadable = append(unreadable, store.Problem{Key: "package index " + string(image.Repository) + "@" + string(image.Digest),
+				What: fmt.Sprintf("its document %s cannot be read: %s; have it made again: assay sbom retry", origin.Document, clip(err.Error(), maxMessage))})
+		}
+		return nil, index.ErrUnread
+	}
 	problems, err := index.Check(ctx, local, read, limit)
+	problems = append(problems, unreadable[:min(len(unreadable), limit-len(problems))]...)
 	if err != nil || len(problems) >= limit {
 		return problems, err
 	}

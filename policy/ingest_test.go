@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"bytes"
 	"log/slog"
 	"strings"
 	"testing"
@@ -143,5 +144,66 @@ asked := assay.packages({"purl": "pkg:maven/**/log4j-core", "range": "<2.17.1"})
 		if wants == "" && err != nil || wants != "" && (err == nil || !strings.Contains(err.Error(), wants)) {
 			t.Errorf("%s: %v", purl, err)
 		}
+	}
+}
+
+// A document that is gone or cannot be read is a problem of its image, not the end of the check: the images after it are looked at all the same.
+func TestTheCheckTellsOfDocumentsThatAreGone(t *testing.T) {
+	k, x := indexed(t, &generator{purl: "pkg:npm/left-pad@1.0.0"})
+	for _, tag := range []string{"v1", "v2"} {
+		i := k.push(pusher, app, tag, tag)
+		k.sign(signer, app, i.desc.Digest, k.key)
+	}
+	k.enrichAll()
+	k.ingest(x)
+	documents := map[string][]byte{} // by their keys in the store
+	for _, tag := range []string{"v1", "v2"} {
+		e, err := k.a.Contents(k.ctx, puller, policy.ImageRef{Repository: app, Reference: store.Reference{Tag: tag}}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := k.local.ReadContent(k.ctx, e.Origin.Document, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := k.kv.View(k.ctx, func(tx store.ReadTx) error {
+			for key, value := range tx.Scan(nil, nil) {
+				if bytes.Equal(value, b) {
+					documents[string(key)] = b
+				}
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(documents) != 2 {
+		t.Fatalf("%d documents are stored", len(documents))
+	}
+	for _, test := range []struct {
+		what string
+		now  func(tx store.Tx, key []byte)
+	}{
+		{"is gone", func(tx store.Tx, key []byte) { tx.Delete(key) }},
+		{"cannot be read", func(tx store.Tx, key []byte) { tx.Put(key, []byte("{")) }},
+	} {
+		put := func(f func(tx store.Tx, key []byte)) {
+			if err := k.kv.Update(k.ctx, nil, func(tx store.Tx) {
+				for key := range documents {
+					f(tx, []byte(key))
+				}
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put(test.now)
+		problems, err := policy.CheckContents(k.ctx, k.local, true, 10)
+		if err != nil || len(problems) != 2 || !strings.Contains(problems[0].String(), test.what) || !strings.Contains(problems[1].String(), test.what) {
+			t.Errorf("%s: %v %v", test.what, problems, err)
+		}
+		if problems, err = policy.CheckContents(k.ctx, k.local, true, 1); err != nil || len(problems) != 1 {
+			t.Errorf("%s, at most one: %v %v", test.what, problems, err)
+		}
+		put(func(tx store.Tx, key []byte) { tx.Put(key, documents[string(key)]) })
 	}
 }
