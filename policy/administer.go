@@ -153,7 +153,7 @@ func (a *Admission) Revoke(ctx context.Context, p Principal, r Revocation) (*Rev
 		}
 		tx.PutDoc(classRevocation, r.ID, b)
 		a.audit(tx, AuditRecord{Actor: p.Name, Action: "revoke", Digest: r.Digest, Reason: r.Reason})
-		return a.reconsiderAll(tx, r)
+		return a.reconsiderAll(tx, t, r)
 	})
 	if err != nil {
 		return nil, err
@@ -182,23 +182,29 @@ func (a *Admission) Lift(ctx context.Context, p Principal, id string) error {
 		}
 		tx.DeleteDoc(classRevocation, id)
 		a.audit(tx, AuditRecord{Actor: p.Name, Action: "lift", Digest: r.Digest, Reason: r.ID})
-		return a.reconsiderAll(tx, r)
+		return a.reconsiderAll(tx, t, r)
 	}); err != nil {
 		return a.refusedChange(ctx, p, AuditRecord{Reason: id}, err)
 	}
 	return a.drain(ctx)
 }
 
-// reconsiderAll queues, and so puts in doubt, the manifests whose state a revocation decides, and what they prove as evidence.
-func (a *Admission) reconsiderAll(tx *store.Txn, r Revocation) error {
+// reconsiderAll queues, and so puts in doubt, the manifests whose state a revocation decides, and what they prove as evidence or refer to.
+func (a *Admission) reconsiderAll(tx *store.Txn, t *trust, r Revocation) error {
 	for _, i := range affected(tx, r) {
 		tx.Queue(i)
 		rec, err := tx.Manifest(i.Repository, i.Digest)
-		if err != nil || rec == nil || rec.Kind != store.KindEvidence {
+		if err != nil || rec == nil {
 			continue // whoever decides it finds out
 		}
 		det, err := rec.Detail()
 		if err != nil {
+			continue
+		}
+		if det.Subject != "" && !det.Registry && t.engine.Traits(i.Repository).Referrers {
+			tx.Queue(store.Item{Repository: i.Repository, Digest: det.Subject})
+		}
+		if rec.Kind != store.KindEvidence {
 			continue
 		}
 		for _, d := range det.About {

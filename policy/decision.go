@@ -95,6 +95,8 @@ type Traits struct {
 	Open            bool // every policy that matches is builtin:open
 	PushRules       bool // some policy, of whatever mode, has rules at the entry point push, or none matches
 	TagRules        bool // the same for tag
+	Referrers       bool // some policy, of whatever mode, reads input.referrers
+	TagHistory      bool // the same for input.tags.history
 	K8sRules        bool // some policy, of whatever mode, has rules at the entry point k8s
 }
 

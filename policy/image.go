@@ -257,6 +257,9 @@ func (a *Admission) k8sInput(ctx context.Context, tx *store.Txn, t *trust, s *su
 		}
 		if tag != nil {
 			in.Tags = &TagsInput{PreviousDigest: shown(tx, s.repo, name, tag)}
+			if in.Tags.History, err = tagHistory(tx.Records, t, s.repo, name, tag); err != nil {
+				return nil, err
+			}
 		}
 		in.Subject.Tag, in.TUF = name, t.tufInput(subjectOf(s.repo, s.rec), name, in.Request.Time)
 	}

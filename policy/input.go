@@ -277,19 +277,40 @@ type PackagesInput struct {
 	Unlicensed int            `json:"unlicensed"`           // packages of which no licence is known
 }
 
-// ReferrersInput counts referrers.
+// ReferrersInput is what refers to the manifest in this repository, whoever put it there: being listed proves nothing. The registry's own statements are not among it, nor what is revoked or
+// expired. Gathered only where a policy reads it.
 type ReferrersInput struct {
-	Count          int            `json:"count"`
-	ByArtifactType map[string]int `json:"by_artifact_type,omitempty"`
+	Count          int             `json:"count"` // of those that are listed
+	ByArtifactType map[string]int  `json:"by_artifact_type,omitempty"`
+	List           []ReferrerInput `json:"list"`           // ordered by digest, at most MaxReferrers
+	More           bool            `json:"more,omitempty"` // there are others
 }
 
-// TagsInput is what tags say: entry points push and tag only.
+// ReferrerInput is one of them.
+type ReferrerInput struct {
+	Digest       store.Digest `json:"digest"`
+	MediaType    string       `json:"media_type"`
+	ArtifactType string       `json:"artifact_type,omitempty"`
+	Size         int64        `json:"size"`
+	Evidence     bool         `json:"evidence,omitempty"` // its bytes are evidence: anything else is judged as content
+}
+
+// TagsInput is what tags say: entry points push, tag and k8s only.
 type TagsInput struct {
 	Current        []string     `json:"current,omitempty"`
 	Visible        []string     `json:"visible,omitempty"`
 	AdmittedIn     []store.Name `json:"admitted_in,omitempty"`     // push only: other repositories in which the digest is admitted now, at most 100
 	PreviousDigest store.Digest `json:"previous_digest,omitempty"` // the tag's visible digest until now; of a deleted tag its last, until an administrator frees the name
 	Immutable      bool         `json:"immutable,omitempty"`
+	// History is where the tag was moved to, the newest first, at most MaxTagHistory: at the entry point push without the move that it is about. Present, if empty, where a policy reads it.
+	History []TagMoveInput `json:"history,omitzero"`
+}
+
+// TagMoveInput is a digest that a tag was moved to.
+type TagMoveInput struct {
+	Digest store.Digest `json:"digest"`
+	At     time.Time    `json:"at"`
+	By     string       `json:"by,omitempty"` // who pushed it, where that is known
 }
 
 // K8sInput is what a cluster says of the place in which it would run the image. Gatekeeper, and the verify API, say the image alone.

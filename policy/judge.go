@@ -370,6 +370,9 @@ func (a *Admission) input(ctx context.Context, tx *store.Txn, t *trust, s *subje
 		return nil, nil, err
 	}
 	in.Content = a.local
+	if in.Referrers, err = a.referrersOf(tx, t, s.repo, s.rec.Digest); err != nil {
+		return nil, nil, err
+	}
 	if err := a.enclose(tx, s, in); err != nil {
 		return nil, nil, err
 	}

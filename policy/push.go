@@ -412,6 +412,9 @@ func (w *writing) pushGate(ctx context.Context) error {
 				return err
 			}
 			doc.Tags.AdmittedIn = w.a.admittedIn(w.tx, w.t, in.repo, in.digest)
+			if doc.Tags.History, err = tagHistory(w.tx.Records, w.t, in.repo, tag, old); err != nil {
+				return err
+			}
 		}
 		d, err := w.t.engine.Decide(ctx, doc)
 		if err != nil {
@@ -436,7 +439,8 @@ func (w *writing) record(missing []store.Digest) (*store.ManifestRecord, *store.
 		return nil, nil, err
 	}
 	det := &store.Detail{FirstSeen: now, ChangedAt: now}
-	if rec != nil && rec.State != store.StateTombstoned {
+	known := rec != nil
+	if known && rec.State != store.StateTombstoned {
 		if det, err = rec.Detail(); err != nil {
 			return nil, nil, err
 		}
@@ -448,10 +452,13 @@ func (w *writing) record(missing []store.Digest) (*store.ManifestRecord, *store.
 	}
 	rec.MediaType, rec.Kind = in.parsed.MediaType, w.kind
 	det.Alternate, det.ArtifactType, det.Clock, det.Missing = in.alternate, in.parsed.ArtifactType, now, missing
-	det.Registry = det.Registry || in.registry != nil
 	if in.parsed.Subject != nil {
 		det.Subject = in.parsed.Subject.Digest
+		if in.registry == nil || known && !det.Registry { // its own statements are not among what policies are told
+			w.refers(det)
+		}
 	}
+	det.Registry = det.Registry || in.registry != nil
 	if in.by.Authenticated() && in.roles.Has(RolePush) && in.registry == nil && !slices.Contains(det.Pushers, in.by.Name) && len(det.Pushers) < maxPushers {
 		det.Pushers = append(det.Pushers, in.by.Name)
 	}
@@ -564,7 +571,7 @@ func (w *writing) tags() error {
 			tag.Visible, tag.VisibleAt, tag.Denied = in.digest, now, false
 		}
 		if _, reserved := referrers.ParseTag(name); !reserved && (old == nil || old.Current != in.digest) {
-			if err := noteMove(w.tx, in.repo, name, old, in.digest, now); err != nil {
+			if err := w.moved(name, old, now); err != nil {
 				return err
 			}
 		}

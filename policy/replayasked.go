@@ -32,13 +32,15 @@ func behind(e Engine) Engine {
 
 // requests asks both sets what was asked lately.
 func (r *replay) requests(ctx context.Context) error {
-	return r.a.asked.each(func(e Entry, t *askedTable) error {
+	t := r.now.clone()
+	t.engine = bothRead{r.now.engine, r.candidate.engine}
+	return r.a.asked.each(func(e Entry, table *askedTable) error {
 		sum := ReplayRequests{Entry: e}
-		for _, q := range t.all() {
+		for _, q := range table.all() {
 			if len(r.o.Repositories) > 0 && !r.o.Repositories.Match(q.Repository) {
 				continue
 			}
-			in, err := r.again(ctx, e, &q)
+			in, err := r.a.again(ctx, t, e, &q)
 			if err != nil {
 				return err
 			}
@@ -58,6 +60,17 @@ func (r *replay) requests(ctx context.Context) error {
 		r.report.Requests = append(r.report.Requests, sum)
 		return nil
 	})
+}
+
+// bothRead is an engine for whose documents everything is gathered that another one reads, too.
+type bothRead struct {
+	Engine
+	other Engine
+}
+
+// Traits is [Engine].
+func (b bothRead) Traits(repo store.Name) Traits {
+	return b.Engine.Traits(repo).and(b.other.Traits(repo))
 }
 
 // askBoth counts how the sets differ about one request.
@@ -107,8 +120,7 @@ func askEntry(ctx context.Context, e Engine, in *Input) (*Decision, error) {
 }
 
 // again is what a request would be asked with now; nil where what it is about is gone.
-func (r *replay) again(ctx context.Context, e Entry, q *request) (in *Input, err error) {
-	a := r.a
+func (a *Admission) again(ctx context.Context, t *trust, e Entry, q *request) (in *Input, err error) {
 	defer func() {
 		if in != nil {
 			in.Request.Entry, in.Request.Replay, in.Content = e, true, a.local
@@ -123,7 +135,7 @@ func (r *replay) again(ctx context.Context, e Entry, q *request) (in *Input, err
 			return nil, nil
 		}
 		in.Request.Time = a.now()
-		return in, nil
+		return in, a.historyAgain(ctx, t, in)
 	case q.Image != nil && q.Image.Elsewhere:
 		return a.inputElsewhere(q.Image), nil
 	}
@@ -142,10 +154,10 @@ func (r *replay) again(ctx context.Context, e Entry, q *request) (in *Input, err
 			return err
 		}
 		if q.Image == nil {
-			in = a.pushAgain(ctx, tx, r.now, s, q)
-			return nil
+			in, err = a.pushAgain(ctx, tx, t, s, q)
+			return err
 		}
-		if in, err = a.k8sInput(ctx, tx, r.now, s, q.Image); err == nil {
+		if in, err = a.k8sInput(ctx, tx, t, s, q.Image); err == nil {
 			a.fromCluster(in, q.Image)
 		}
 		return err
@@ -157,13 +169,13 @@ func (r *replay) again(ctx context.Context, e Entry, q *request) (in *Input, err
 }
 
 // pushAgain is what the entry point push would be told of a manifest that was pushed. The tag did not show it yet unless it did before.
-func (a *Admission) pushAgain(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest, q *request) *Input {
-	in := a.describe(s.repo, s.rec.Digest, s.rec.Size, s.parsed, s.rec.Kind, a.now())
+func (a *Admission) pushAgain(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest, q *request) (in *Input, err error) {
+	in = a.describe(s.repo, s.rec.Digest, s.rec.Size, s.parsed, s.rec.Kind, a.now())
 	a.describeConfig(ctx, tx, in, s.parsed)
 	t.waive(in, nil, s.det.Alternate)
 	in.Actor, in.Subject.Tag, in.Tags = q.Actor, q.Tag, &TagsInput{}
 	if q.Tag == "" {
-		return in
+		return in, nil
 	}
 	w := writing{a: a, tx: tx, t: t}
 	visible, err := w.showing(s.repo, s.rec.Digest)
@@ -172,5 +184,6 @@ func (a *Admission) pushAgain(ctx context.Context, tx *store.Txn, t *trust, s *s
 	}
 	in.Tags.PreviousDigest, in.Tags.AdmittedIn = q.Previous, a.admittedIn(tx, t, s.repo, s.rec.Digest)
 	in.Tags.Visible = slices.DeleteFunc(visible, func(name string) bool { return name == q.Tag && q.Previous != s.rec.Digest })
-	return in
+	in.Tags.History, err = historyBefore(tx, t, s.repo, q.Tag, s.rec.Digest)
+	return in, err
 }

@@ -328,6 +328,10 @@ func (a *Admission) transition(tx *store.Txn, repo store.Name, rec *store.Manife
 	r.Repository, r.Digest, r.From, r.To = repo, rec.Digest, rec.State, to
 	a.audit(tx, r)
 	a.moved(tx, store.Item{Repository: repo, Digest: rec.Digest}, rec.Kind, rec.State, to, det, r)
+	if refersIn(rec.State) != refersIn(to) && det.Subject != "" && !det.Registry && a.trusted(tx).engine.Traits(repo).Referrers {
+		tx.Queue(store.Item{Repository: repo, Digest: det.Subject})
+		tx.AfterCommit(func() { wake(a.wakeReview) })
+	}
 	rec.State, det.ChangedAt, det.Staged = to, a.now(), false
 	if to == store.StateAdmitted {
 		det.EverAdmitted = true
@@ -464,6 +468,9 @@ func (a *Admission) decideTag(ctx context.Context, tx *store.Txn, t *trust, s *s
 	}
 	in.Request.Entry, in.Subject.Tag = EntryTag, name
 	in.Tags = &TagsInput{PreviousDigest: shown(tx, s.repo, name, tag)}
+	if in.Tags.History, err = tagHistory(tx.Records, t, s.repo, name, tag); err != nil {
+		return nil, err
+	}
 	in.TUF = t.tufInput(subjectOf(s.repo, s.rec), name, in.Request.Time)
 	d, err := t.engine.Decide(ctx, in)
 	if err != nil || in.TUF == nil || in.TUF.Code != "" {

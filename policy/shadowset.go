@@ -70,9 +70,14 @@ func (s *Shadow) Settled(ctx context.Context) {
 
 // Traits is [Engine]. Entry points at which only the staged set has rules are asked too, and what only that reads is looked up.
 func (s *Shadow) Traits(repo store.Name) Traits {
-	t, other := s.Engine.Traits(repo), s.staged.Traits(repo)
+	return s.Engine.Traits(repo).and(s.staged.Traits(repo))
+}
+
+// and is t, with what another set reads and where it has rules.
+func (t Traits) and(other Traits) Traits {
 	t.PushRules, t.TagRules, t.K8sRules = t.PushRules || other.PushRules, t.TagRules || other.TagRules, t.K8sRules || other.K8sRules
-	t.Vulnerabilities = t.Vulnerabilities || other.Vulnerabilities
+	t.Vulnerabilities, t.Referrers, t.TagHistory = t.Vulnerabilities || other.Vulnerabilities, t.Referrers || other.Referrers, t.TagHistory || other.TagHistory
+	t.NoConfig = t.NoConfig && other.NoConfig
 	return t
 }
 

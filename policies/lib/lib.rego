@@ -34,6 +34,12 @@ signers(want) := assay.signatures(input.signatures, want).value.signers
 # attestations(want) lists the verified attestations that are as wanted.
 attestations(want) := assay.attestations(input.attestations, want).value.facts
 
+# referrers(want) lists what refers to the manifest and is as wanted: artifact_types (exact or a glob), evidence (true or false). Anybody who may push put it there.
+referrers(want) := assay.referrers(input.referrers, want).value.referrers
+
+# moves(want) lists where the tag was moved to, the newest first, as wanted: since (a time, or nanoseconds since 1970), by (who pushed: exact or a glob), digest.
+moves(want) := assay.tag_history(input.tags.history, want).value.moves
+
 # predicate(a) is the predicate of a verified attestation of the input; undefined where it cannot be had. assay.predicate says why not.
 predicate(a) := assay.predicate(a.evidence, a.layer).value
 

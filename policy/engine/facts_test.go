@@ -274,3 +274,82 @@ func TestLicenceJudge(t *testing.T) {
 		})
 	}
 }
+
+// TestListed: what is chosen from the lists of the input, and that an empty answer is a whole one.
+func TestListed(t *testing.T) {
+	const a, b = `{"digest": "sha256:aa", "artifact_type": "application/vnd.a+json", "evidence": true}`, `{"digest": "sha256:bb", "artifact_type": "text/b"}`
+	referrers := func(want string) string {
+		return `assay.referrers({"count": 2, "list": [` + a + `, ` + b + `]}, ` + want + `)`
+	}
+	more := func(want string) string {
+		return `assay.referrers({"count": 2, "list": [` + a + `], "more": true}, ` + want + `)`
+	}
+	const m, n = `{"at": "2026-11-21T11:00:00Z", "by": "ann", "digest": "sha256:aa"}`, `{"at": "2026-11-01T11:00:00Z", "digest": "sha256:bb"}`
+	moves := func(want string) string { return `assay.tag_history([` + m + `, ` + n + `], ` + want + `)` }
+	long := func(want string) string { // as many as are remembered
+		return `assay.tag_history([x | some i in numbers.range(1, ` + fmt.Sprint(policy.MaxTagHistory) + `); x := {"at": sprintf("2026-11-21T11:%d:00Z", [60 - i]), "digest": "sha256:aa", "i": i}], ` + want + `)`
+	}
+	answer := func(name string, more bool, list ...string) string {
+		return fmt.Sprintf(`{"more": %v, "%s": [%s]}`, more, name, strings.Join(list, ", "))
+	}
+	one := func(more bool, list ...string) string { return answer("referrers", more, list...) }
+	move := func(list ...string) string { return answer("moves", false, list...) }
+	ordered := func(s string) string {
+		return strings.Replace(s, `"digest": "sha256:aa", "artifact_type": "application/vnd.a+json"`, `"artifact_type": "application/vnd.a+json", "digest": "sha256:aa"`, 1)
+	}
+	a1, b1 := ordered(a), `{"artifact_type": "text/b", "digest": "sha256:bb"}`
+	for call, want := range map[string]string{
+		referrers(`{}`): one(false, a1, b1),
+		referrers(`{"artifact_types": "text/b"}`):                          one(false, b1),
+		referrers(`{"artifact_types": ["application/*", "x"]}`):            one(false, a1),
+		referrers(`{"artifact_types": ["**"], "evidence": false}`):         one(false, b1),
+		referrers(`{"evidence": true}`):                                    one(false, a1),
+		referrers(`{"artifact_types": "none/*"}`):                          one(false),
+		more(`{"artifact_types": "application/**"}`):                       one(true, a1),
+		more(`{"artifact_types": "text/b"}`):                               "error: nothing like that is among the 1 referrers that are looked at, and there are others",
+		referrers(`{"artifact_type": "text/b"}`):                           CodeError,
+		referrers(`{"evidence": "yes"}`):                                   CodeError,
+		referrers(`{"artifact_types": 1}`):                                 CodeError,
+		`assay.referrers({"count": 1}, {})`:                                CodeError,
+		`assay.referrers({"list": 1}, {})`:                                 CodeError,
+		`assay.referrers({"list": [1]}, {})`:                               CodeError,
+		moves(`{}`):                                                        move(m, n),
+		moves(`{"since": "2026-11-20T00:00:00Z"}`):                         move(m),
+		moves(`{"since": assay.moment("2026-11-21T11:00:00Z").value}`):     move(m),
+		moves(`{"since": assay.moment("2026-11-21T11:00:00Z").value + 1}`): move(),
+		moves(`{"by": "a*"}`):                                              move(m),
+		moves(`{"digest": {"sha256:bb", "sha256:cc"}}`):                    move(n),
+		moves(`{"digest": "sha256:cc"}`):                                   move(),
+		`assay.tag_history([], {"digest": "sha256:cc"})`:                   move(),
+		long(`{"digest": "sha256:bb"}`):                                    "error: nothing like that is among the last 50 moves of the tag, which are remembered, and there are others",
+		long(`{"digest": "sha256:bb", "since": "2026-11-21T11:30:00Z"}`):   move(),
+		moves(`{"until": 1}`):                                              CodeError,
+		moves(`{"since": "yesterday"}`):                                    CodeError,
+		moves(`{"since": -1}`):                                             CodeError,
+		moves(`{"by": 1}`):                                                 CodeError,
+		`assay.tag_history([1], {})`:                                       CodeError,
+		`assay.tag_history([{"digest": "sha256:aa"}], {})`:                 CodeError,
+	} {
+		if got := answers(t, call); got != want {
+			t.Errorf("%.120s: got %q, want %q", call, got, want)
+		}
+	}
+}
+
+// TestUntil: a time and so many days, the newest of several.
+func TestUntil(t *testing.T) {
+	moment := func(text string) string { return answers(t, `assay.moment("`+text+`")`) }
+	for call, want := range map[string]string{
+		`assay.until("2026-11-01T00:00:00Z", 2)`:                                                             moment("2026-11-03T00:00:00Z"),
+		`assay.until({"signed_at": "2026-11-01T00:00:00Z"}, 0)`:                                              moment("2026-11-01T00:00:00Z"),
+		`assay.until([{"signed_at": "2026-11-02T00:00:00Z"}, {"signed_at": "2026-11-01T00:00:00Z"}, {}], 1)`: moment("2026-11-03T00:00:00Z"),
+		`assay.until([], 1)`:                       "error: nobody says when it was",
+		`assay.until("yesterday", 1)`:              "error: nobody says when it was",
+		`assay.until("2026-11-01T00:00:00Z", -1)`:  CodeError,
+		`assay.until("2026-11-01T00:00:00Z", 0.5)`: CodeError,
+	} {
+		if got := answers(t, call); got != want {
+			t.Errorf("%s: got %q, want %q", call, got, want)
+		}
+	}
+}

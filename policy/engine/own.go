@@ -40,6 +40,8 @@ func ownBuiltins() []own {
 		{"assay.made", function(types.A), 1, 0, made},
 		{"assay.until", function(types.A, types.N), 1, 0, until},
 		{"assay.moment", function(types.S), 1, 0, moment},
+		{"assay.referrers", function(wishType(), wishType()), -2, 0, findReferrers},
+		{"assay.tag_history", function(types.NewArray(nil, types.A), wishType()), -2, 0, findMoves},
 		{"assay.globs", function(types.A, types.A, types.S), -1, 1, globs},
 	}
 }

@@ -17,6 +17,7 @@ type Reads struct {
 
 	Predicates bool `json:"predicates,omitempty"` // it can reach assay.predicate, and so reads attestations
 	Packages   bool `json:"packages,omitempty"`   // it can reach assay.packages, and so reads the SBOM
+	History    bool `json:"history,omitempty"`    // it reads input.tags.history
 	Config     bool `json:"config,omitempty"`     // it reads what the image config says: input.config, or the platform of input.subject
 }
 
@@ -54,6 +55,7 @@ type analysis struct {
 	opens    bool
 	asks     bool
 	config   bool
+	history  bool
 	seen     map[*ast.Rule]bool
 	queue    []*ast.Rule
 	problems []Problem
@@ -69,7 +71,7 @@ func analyse(name string, c *ast.Compiler, e policy.Entry) (Reads, []Problem) {
 		a.queue = a.queue[1:]
 		a.rule(rule)
 	}
-	return Reads{Fields: slices.Sorted(maps.Keys(a.fields)), Clock: a.clock, Predicates: a.opens, Packages: a.asks, Config: a.config}, a.problems
+	return Reads{Fields: slices.Sorted(maps.Keys(a.fields)), Clock: a.clock, Predicates: a.opens, Packages: a.asks, Config: a.config, History: a.history}, a.problems
 }
 
 func entryRef(e policy.Entry) ast.Ref {
@@ -123,6 +125,7 @@ func (a *analysis) input(rule *ast.Rule, ref ast.Ref, loc *ast.Location) {
 	a.fields[field] = true
 	member, named := constant(ref, 2)
 	a.config = a.config || field == "config" || field == "subject" && (!named || member == "platform")
+	a.history = a.history || field == "tags" && (!named || member == "history")
 	if why, ok := a.banned[field]; ok {
 		a.complain(rule, loc, "reads input.%s, which the entry point %s may not: %s", field, a.entry, why)
 		return

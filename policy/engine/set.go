@@ -156,10 +156,9 @@ func (s *Set) Traits(repo store.Name) policy.Traits {
 		t.TagRules = t.TagRules || !p.open && p.entries[policy.EntryTag] != nil
 		t.K8sRules = t.K8sRules || !p.open && p.entries[policy.EntryK8s] != nil
 		for _, e := range p.entries {
-			t.Vulnerabilities = t.Vulnerabilities || e.reads.Has("vulnerabilities")
-		}
-		for _, e := range p.entries {
 			t.NoConfig = t.NoConfig && !e.reads.Config
+			t.Vulnerabilities = t.Vulnerabilities || e.reads.Has("vulnerabilities")
+			t.Referrers, t.TagHistory = t.Referrers || e.reads.Has("referrers"), t.TagHistory || e.reads.History
 		}
 		if p.Mode == policy.ModeShadow {
 			continue
