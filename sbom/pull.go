@@ -12,6 +12,14 @@ type pull struct {
 	b   []byte
 	i   int
 	err error
+	n   int // elements that were taken, where they are counted
+}
+
+// most ends the reading where there are more of something than are kept: what has too many is refused before it fills the memory.
+func (p *pull) most(n, limit int) {
+	if n > limit && p.err == nil {
+		p.err, p.i = errTooMany, len(p.b)
+	}
 }
 
 func (p *pull) space() byte {

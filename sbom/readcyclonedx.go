@@ -29,7 +29,7 @@ func (d *draft) cyclone(b []byte) error {
 		case "metadata":
 			d.cycloneMetadata(p)
 		case "components":
-			p.array(func() { components = append(components, cycloneRead(p)) })
+			p.array(func() { components = cycloneTake(p, components) })
 		case "dependencies":
 			p.array(func() {
 				if failed := d.cycloneDependency(p); err == nil {
@@ -63,10 +63,10 @@ func (d *draft) cycloneFinish(version string, components []cycloneComponent) err
 func (d *draft) cycloneAll(list []cycloneComponent, parent string) error {
 	for i := range list {
 		c := &list[i]
-		switch c.kind {
-		case "operating-system":
+		switch {
+		case c.kind == "operating-system":
 			d.Distro = Distro{clean(c.name, maxLicense), clean(c.version, maxLicense)}
-		case "file", "data", "cryptographic-asset", "machine-learning-model":
+		case c.other():
 		default:
 			if err := d.add(c.ref, c.pkg()); err != nil {
 				return err
@@ -80,6 +80,26 @@ func (d *draft) cycloneAll(list []cycloneComponent, parent string) error {
 		}
 	}
 	return nil
+}
+
+// cycloneTake reads a component, and keeps it unless it is no software and holds none.
+func cycloneTake(p *pull, list []cycloneComponent) []cycloneComponent {
+	c := cycloneRead(p)
+	if c.other() && len(c.nested) == 0 {
+		return list
+	}
+	p.n++
+	p.most(p.n, 2*MaxPackages) // some are none: those that are counted are counted when they are added
+	return append(list, c)
+}
+
+// other reports whether a component is no software.
+func (c *cycloneComponent) other() bool {
+	switch c.kind {
+	case "file", "data", "cryptographic-asset", "machine-learning-model":
+		return true
+	}
+	return false
 }
 
 func cycloneRead(p *pull) (c cycloneComponent) {
@@ -114,7 +134,7 @@ func cycloneRead(p *pull) (c cycloneComponent) {
 				})
 			})
 		case "components": // the strict check bounds how deep this goes
-			p.array(func() { c.nested = append(c.nested, cycloneRead(p)) })
+			p.array(func() { c.nested = cycloneTake(p, c.nested) })
 		default:
 			p.skip()
 		}

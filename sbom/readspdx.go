@@ -32,17 +32,30 @@ func (d *draft) spdx2(b []byte) error {
 		case "creationInfo":
 			d.spdxCreation(p)
 		case "documentDescribes":
-			p.array(func() { d.roots[p.text()] = true })
+			p.array(func() {
+				d.roots[p.text()] = true
+				p.most(len(d.roots), MaxPackages)
+			})
 		case "packages":
-			p.array(func() { s.packages = append(s.packages, spdxPackage(p)) })
+			p.array(func() {
+				s.packages = append(s.packages, spdxPackage(p))
+				p.most(len(s.packages), 2*MaxPackages) // some are none
+			})
 		case "files":
-			p.array(func() { s.file(p) })
+			p.array(func() {
+				s.file(p)
+				p.most(len(s.files), maxEdges/2)
+			})
 		case "relationships":
-			p.array(func() { s.ties = append(s.ties, spdxRelationship(p)) })
+			p.array(func() {
+				s.ties = append(s.ties, spdxRelationship(p))
+				p.most(len(s.ties), maxEdges)
+			})
 		case "hasExtractedLicensingInfos":
 			p.array(func() {
 				id, name := p.two("licenseId", "name")
 				s.licenses[id] = name
+				p.most(len(s.licenses), MaxPackages)
 			})
 		default:
 			p.skip()

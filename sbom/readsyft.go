@@ -16,7 +16,11 @@ func (d *draft) syft(b []byte) error {
 		case "schema":
 			d.Format = "syft-" + clean(p.member("version"), maxLicense)
 		case "artifacts":
-			p.array(func() { keep(d.syftArtifact(p)) })
+			p.array(func() {
+				keep(d.syftArtifact(p))
+				p.n++
+				p.most(p.n, MaxPackages)
+			})
 		case "artifactRelationships":
 			p.array(func() { keep(d.syftRelationship(p)) })
 		case "distro":

@@ -1,0 +1,55 @@
+package sbom
+
+import (
+	"bytes"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// A document of as many bytes as are read, whatever it is full of, takes a bounded multiple of them: it is read in the registry's own process.
+func TestHostileDocumentsEndEarly(t *testing.T) {
+	const spdx = `{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT","name":"x",`
+	const size, most = 24 << 20, 800 << 20 // allocated in all, with what a growing list leaves behind
+	for name, c := range map[string][3]string{
+		"components": {`{"bomFormat":"CycloneDX","specVersion":"1.6","version":1,"components":[`, `{"name":"%d"}`, `]}`},
+		"nested":     {`{"bomFormat":"CycloneDX","specVersion":"1.6","version":1,"components":[{"type":"file","components":[`, `{"name":"%d"}`, `]}]}`},
+		"packages":   {spdx + `"packages":[`, `{"SPDXID":"%d"}`, `]}`},
+		"roots":      {spdx + `"documentDescribes":[`, `"%d"`, `]}`},
+		"ties":       {spdx + `"relationships":[`, `{}`, `]}`},
+		"files":      {spdx + `"files":[`, `{"SPDXID":"%d"}`, `]}`},
+		"licences":   {spdx + `"hasExtractedLicensingInfos":[`, `{"licenseId":"%d"}`, `]}`},
+		"artifacts":  {`{"schema":{"version":"16.0.0"},"descriptor":{"name":"syft"},"artifacts":[`, `{"name":"%d"}`, `]}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var b bytes.Buffer
+			b.WriteString(c[0])
+			for n := 0; b.Len() < size; n++ {
+				if n > 0 {
+					b.WriteByte(',')
+				}
+				if strings.Contains(c[1], "%d") {
+					fmt.Fprintf(&b, c[1], n)
+				} else {
+					b.WriteString(c[1])
+				}
+			}
+			b.WriteString(c[2])
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err := Read("", b.Bytes())
+			runtime.ReadMemStats(&after)
+			if took := after.TotalAlloc - before.TotalAlloc; took > most {
+				t.Errorf("it took %d MiB", took>>20)
+			}
+			if err == nil || !strings.Contains(err.Error(), "it has more than") {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	files := `{"bomFormat":"CycloneDX","specVersion":"1.6","version":1,"components":[` + strings.Repeat(`{"type":"file","name":"x"},`, 3*MaxPackages) + `{"type":"library","name":"y"}]}`
+	if inv, err := Read("", []byte(files)); err != nil || len(inv.Packages) != 1 {
+		t.Errorf("a document full of files: %v", err)
+	}
+}
