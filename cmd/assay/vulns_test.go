@@ -157,3 +157,29 @@ func checkSARIF(t *testing.T, b []byte) {
 		}
 	}
 }
+
+// What an image calls its packages is text: no link, and no path out of the image.
+func TestSARIFOfHostileNames(t *testing.T) {
+	v := answerOf()
+	f := &v.Findings[0]
+	f.Package.Name, f.Summary = "pkg:npm/[click me](https://evil.example)", "[here](https://evil.example)"
+	f.Locations = []sbom.Location{{Path: "/app/../../../.github/workflows/x.yml"}, {Path: "../../a"}, {Path: "//evil.example/b"}, {Path: "javascript:alert(1)"}}
+	log := sarif(v)
+	raw, err := json.Marshal(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkSARIF(t, raw)
+	for _, text := range []string{log.Runs[0].Results[0].Message.Text, log.Runs[0].Tool.Driver.Rules[0].Short.Text} {
+		if strings.ContainsAny(text, "[]") || !strings.Contains(text, "(https://evil.example)") {
+			t.Errorf("a link: %s", text)
+		}
+	}
+	var uris []string
+	for _, l := range log.Runs[0].Results[0].Locations {
+		uris = append(uris, l.Physical.Artifact.URI)
+	}
+	if got := strings.Join(uris, " "); got != ".github/workflows/x.yml a evil.example/b ./javascript:alert%281%29" && got != ".github/workflows/x.yml a evil.example/b ./javascript:alert(1)" {
+		t.Error(got)
+	}
+}

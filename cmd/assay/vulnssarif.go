@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 
@@ -122,7 +123,7 @@ func sarif(v *policy.Vulnerabilities) *sarifLog {
 // sarifRuleOf describes a vulnerability: by the worst of its findings, which comes first.
 func sarifRuleOf(v *policy.Vulnerabilities, id string) sarifRule {
 	f := &v.Findings[slices.IndexFunc(v.Findings, func(f policy.KnownFinding) bool { return f.ID == id })]
-	r := sarifRule{ID: id, Short: sarifText{cmp.Or(f.Summary, id)}, Default: sarifDefault{sarifLevel(f)},
+	r := sarifRule{ID: id, Short: sarifText{plain(cmp.Or(f.Summary, id))}, Default: sarifDefault{sarifLevel(f)},
 		Properties: map[string]any{"tags": []string{"security", "vulnerability", f.Severity.String()}, "security-severity": securitySeverity(f)}}
 	help := []string{id + " is of severity " + f.Severity.String()}
 	if len(f.Aliases) > 0 {
@@ -131,7 +132,7 @@ func sarifRuleOf(v *policy.Vulnerabilities, id string) sarifRule {
 	if f.KEV != nil {
 		help = append(help, "it is exploited")
 	}
-	r.Help = sarifText{strings.Join(help, "; ") + "."}
+	r.Help = sarifText{plain(strings.Join(help, "; ") + ".")}
 	for _, a := range f.Advisories {
 		if u, err := url.Parse(a.URL); err == nil && (u.Scheme == "https" || u.Scheme == "http") && r.HelpURI == "" {
 			r.HelpURI = a.URL
@@ -148,7 +149,7 @@ func sarifResultOf(v *policy.Vulnerabilities, f *policy.KnownFinding, rule int) 
 	if len(f.Fixed) > 0 {
 		text += "; fixed in " + strings.Join(f.Fixed, ", ")
 	}
-	r := sarifResult{RuleID: f.ID, RuleIndex: rule, Level: sarifLevel(f), Message: sarifText{text + "."}}
+	r := sarifResult{RuleID: f.ID, RuleIndex: rule, Level: sarifLevel(f), Message: sarifText{plain(text + ".")}}
 	for _, l := range f.Locations {
 		r.Locations = append(r.Locations, sarifPlace(v, f, l))
 	}
@@ -167,11 +168,12 @@ func sarifResultOf(v *policy.Vulnerabilities, f *policy.KnownFinding, rule int) 
 
 // sarifPlace is where a package is: a file below the image's root, and the layer. Where no document says it, it is the image.
 func sarifPlace(v *policy.Vulnerabilities, f *policy.KnownFinding, l sbom.Location) sarifLocation {
-	path := strings.TrimLeft(l.Path, "/")
-	if path == "" {
-		path = strings.TrimPrefix(f.Package.Name, "pkg:")
+	file := l.Path
+	if strings.Trim(file, "/") == "" {
+		file = strings.TrimPrefix(f.Package.Name, "pkg:")
 	}
-	place := sarifLocation{Physical: sarifPhysical{Artifact: sarifArtifact{URI: (&url.URL{Path: path}).String(), Base: imageRoot}, Region: sarifRegion{StartLine: 1}}}
+	file = path.Clean("/" + file)[1:] // it stays below the root
+	place := sarifLocation{Physical: sarifPhysical{Artifact: sarifArtifact{URI: (&url.URL{Path: file}).String(), Base: imageRoot}, Region: sarifRegion{StartLine: 1}}}
 	name := string(v.Repository) + "@" + string(v.Digest)
 	if l.Layer != "" {
 		place.Logical = append(place.Logical, sarifLogical{name + "/" + string(l.Layer), "layer"})
@@ -179,6 +181,9 @@ func sarifPlace(v *policy.Vulnerabilities, f *policy.KnownFinding, l sbom.Locati
 	place.Logical = append(place.Logical, sarifLogical{name + "/" + f.Package.Name + "@" + f.Package.Version, "package"})
 	return place
 }
+
+// plain takes brackets out of text that images and databases give: in a message they would make links (SARIF 2.1.0, 3.11.6).
+func plain(s string) string { return strings.NewReplacer("[", "(", "]", ")").Replace(s) }
 
 func sarifLevel(f *policy.KnownFinding) string {
 	switch f.Severity.String() {
