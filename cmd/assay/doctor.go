@@ -39,8 +39,8 @@ func (a *app) doctor() *cobra.Command {
 	c := &cobra.Command{
 		Use: "doctor", Short: "Look at what the registry depends on: disk, permissions, worker, policies, clock", Args: exactly(),
 		Long: `Look at what the registry depends on: the disk and how long a sync takes, permissions,
-the SBOM worker, policies, the clock, and what the configuration may not mean. It may run
-beside a server. The exit code is 1 where something is broken.`,
+the SBOM worker and what it has to do, policies, the clock, and what the configuration may
+not mean. It may run beside a server. The exit code is 1 where something is broken.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := a.load(p)
 			if err != nil {
@@ -75,6 +75,7 @@ func (a *app) examine(ctx context.Context, cfg *config.Config) []finding {
 	findings = append(findings, a.materialLasts(cfg)...)
 	findings = append(findings, a.trustFresh(cfg)...)
 	findings = append(findings, policiesStand(cfg)...)
+	findings = append(findings, sbomsMade(cfg)...)
 	findings = append(findings, a.databasesFresh(cfg)...)
 	for _, w := range append(slices.Clone(cfg.Warnings()), cfg.Advice()...) {
 		findings = append(findings, finding{"configuration", warning, w.In(cfg.Path())})

@@ -99,6 +99,7 @@ func (a *app) run(ctx context.Context, p place, cfg *config.Config) (err error) 
 	loops.Go(func() { r.origins.run(background) })
 	loops.Go(func() { r.vulns.Run(background) })
 	loops.Go(func() { r.databases.run(background) })
+	loops.Go(func() { r.sbomTeller(a.clock, log).run(background) })
 	rules := r.rules
 	loops.Go(func() { rules.runShadows(background) })
 	if r.decisions != nil {
