@@ -81,6 +81,8 @@ type Admission struct {
 	spoken    spoken
 
 	counting     chan struct{} // holds a value while somebody counts what there is
+	reading      chan struct{} // holds a value for each SBOM that is read for a person
+	locating     chan struct{} // holds a value for each SBOM that is read for a decision
 	draining     chan struct{} // holds a value while somebody works the queue off
 	wakeReview   chan struct{} // something is queued, or trust changed
 	wakeSBOM     chan struct{}
@@ -93,7 +95,7 @@ type Admission struct {
 
 // New loads the trust that the store remembers, joins it with the options', and has everything decided again that this changes.
 func New(ctx context.Context, o Options) (*Admission, error) {
-	a := &Admission{o: o, local: o.Local, log: o.Log, counting: make(chan struct{}, 1), draining: make(chan struct{}, 1), wakeReview: make(chan struct{}, 1), wakeSBOM: make(chan struct{}, 1), wakeIngest: make(chan struct{}, 1), wakeVSA: make(chan struct{}, 1)}
+	a := &Admission{o: o, local: o.Local, log: o.Log, counting: make(chan struct{}, 1), reading: make(chan struct{}, readings), locating: make(chan struct{}, readings), draining: make(chan struct{}, 1), wakeReview: make(chan struct{}, 1), wakeSBOM: make(chan struct{}, 1), wakeIngest: make(chan struct{}, 1), wakeVSA: make(chan struct{}, 1)}
 	for range o.Targets {
 		a.told.each = append(a.told.each, make(chan struct{}, 1))
 	}

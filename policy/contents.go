@@ -225,11 +225,12 @@ func (a *Admission) WhyContents(ctx context.Context, p Principal, r ImageRef, pl
 	if err != nil {
 		return nil, err
 	}
-	inv, err := document(ctx, a.local, e.Origin)
-	if err != nil {
-		return nil, err
-	}
-	return index.Why(inv, pattern, versions)
+	var reasons []index.Reason
+	err = a.withDocument(ctx, a.reading, e.Origin, func(inv *sbom.Inventory) (err error) {
+		reasons, err = index.Why(inv, pattern, versions)
+		return err
+	})
+	return reasons, err
 }
 
 // DiffContents says what an image contains that another does not, and the reverse.

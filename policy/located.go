@@ -25,28 +25,27 @@ func (a *Admission) LocatePackages(ctx context.Context, repo store.Name, d store
 	}); err != nil || e == nil {
 		return nil, err
 	}
-	inv, err := document(ctx, a.local, e.Origin)
-	if err != nil {
-		if retry(ctx, err) {
-			return nil, err
-		}
-		return map[string]Place{}, nil // it is gone, or was indexed by a reader of before
-	}
 	wanted := make(map[string]bool, len(purls))
 	for _, p := range purls {
 		wanted[p] = true
 	}
 	places := make(map[string]Place, len(purls))
-	for i := range inv.Packages {
-		p := &inv.Packages[i]
-		name := cmp.Or(p.PURL, p.Base())
-		if _, known := places[name]; !known && wanted[name] {
-			if at := placeOf(p, layers); at != (Place{}) {
-				places[name] = at
+	err := a.withDocument(ctx, a.locating, e.Origin, func(inv *sbom.Inventory) error {
+		for i := range inv.Packages {
+			p := &inv.Packages[i]
+			name := cmp.Or(p.PURL, p.Base())
+			if _, known := places[name]; !known && wanted[name] {
+				if at := placeOf(p, layers); at != (Place{}) {
+					places[name] = at
+				}
 			}
 		}
+		return nil
+	})
+	if err != nil && retry(ctx, err) {
+		return nil, err
 	}
-	return places, nil
+	return places, nil // of none, where the document is gone, or was indexed by a reader of before
 }
 
 // placeOf is the first place of a package, with its layer as the manifest has it.

@@ -162,19 +162,20 @@ func (a *Admission) spokenFacts(s store.Snapshot, t *trust, i store.Item, depth 
 
 // locate adds where packages are, from the document that the index was made of.
 func (a *Admission) locate(ctx context.Context, e *index.Entry, findings []KnownFinding) error {
-	inv, err := document(ctx, a.local, e.Origin)
-	if err != nil {
-		return err
-	}
 	places := map[string][]sbom.Location{}
-	for n := range inv.Packages {
-		p := &inv.Packages[n]
-		k := cmp.Or(p.PURL, p.Base()+"@"+p.Version)
-		for _, l := range p.Locations {
-			if len(places[k]) < maxLocations && !slices.Contains(places[k], l) {
-				places[k] = append(places[k], l)
+	if err := a.withDocument(ctx, a.reading, e.Origin, func(inv *sbom.Inventory) error {
+		for n := range inv.Packages {
+			p := &inv.Packages[n]
+			k := cmp.Or(p.PURL, p.Base()+"@"+p.Version)
+			for _, l := range p.Locations {
+				if len(places[k]) < maxLocations && !slices.Contains(places[k], l) {
+					places[k] = append(places[k], l)
+				}
 			}
 		}
+		return nil
+	}); err != nil {
+		return err
 	}
 	for n := range findings {
 		findings[n].Locations = places[packageOf(&findings[n].Package)]
