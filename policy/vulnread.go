@@ -42,7 +42,7 @@ type AffectedImages struct {
 	Aliases   []string         `json:"aliases,omitempty"` // under which it was looked for, too
 	Databases []vulns.Database `json:"databases"`
 	Images    []AffectedImage  `json:"images"`
-	Pending   int              `json:"pending,omitempty"` // images or package versions that are not in the answer yet
+	Pending   int              `json:"pending,omitempty"` // images that are not in the answer yet, of those that the caller could GET
 	Next      string           `json:"next,omitempty"`
 }
 

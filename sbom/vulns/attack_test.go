@@ -145,3 +145,20 @@ func TestVEXOfASubpath(t *testing.T) {
 		t.Errorf("%+v", r.Findings[0].VEX)
 	}
 }
+
+// What is on its way is counted of what the caller may see.
+func TestPendingTellsNothingOfOthers(t *testing.T) {
+	k := newKit(t, mem.NewKV())
+	k.put(image("acme/a", 1), sbom.Distro{}, "pkg:npm/x@1.0.0")
+	k.match()
+	k.load("osv", record("CVE-2024-1111", "npm", "x", "introduced=0"))
+	k.put(image("acme/b", 2), sbom.Distro{}, "pkg:npm/y@1.0.0", "pkg:npm/z@1.0.0") // not matched
+	k.queue(image("acme/c", 3), sbom.Distro{}, "pkg:npm/y@1.0.0")                  // not folded
+	for repository, want := range map[store.Name]int{"acme/a": 0, "acme/b": 1, "acme/c": 1, "": 2} {
+		k.view(func(r store.Records) error {
+			page, err := vulns.Affected(r, "CVE-2024-1111", func(i store.Item) bool { return repository == "" || i.Repository == repository }, "", 0)
+			same(t, "pending for who sees "+string(repository), page.Pending, want)
+			return err
+		})
+	}
+}

@@ -56,7 +56,7 @@ type AffectedPage struct {
 	IDs     []string        `json:"ids"` // what it goes by
 	Images  []AffectedImage `json:"images"`
 	Next    string          `json:"next,omitempty"`    // the parameter after of the next page. A page may be empty and not the last: work is bounded
-	Pending int             `json:"pending,omitempty"` // images and package versions on their way, which are not in the answer yet; counted up to 1000 each
+	Pending int             `json:"pending,omitempty"` // images that the caller may see and that are on their way, not in the answer yet; of the first 1000 in the queue, and of the first 1000 with new packages
 }
 
 // AffectedImage is an image with its packages that a vulnerability concerns.
@@ -95,11 +95,9 @@ func Affected(r store.Records, id string, may func(store.Item) bool, after strin
 	if err != nil {
 		return page, err
 	}
-	st, err := Status(r)
-	if err != nil {
+	if page.Pending, err = head.pending(r, may); err != nil {
 		return page, err
 	}
-	page.Pending = st.Pending + index.Pending(r, maxCounted)
 	ids := make([]index.ID, 0, len(versions))
 	for _, v := range sortedIDs(versions) {
 		ids = append(ids, index.ID(v))
@@ -134,6 +132,39 @@ func Affected(r store.Records, id string, may func(store.Item) bool, after strin
 	}
 	page.Next = strconv.FormatUint(from, 10)
 	return page, nil
+}
+
+// pending counts images on their way that the caller may see: those in the index's queue, and those that hold package versions which wait to be matched; the first of each.
+func (r reading) pending(records store.Records, may func(store.Item) bool) (n int, err error) {
+	count := func(i store.Item) { n += side(may == nil || may(i)) }
+	queued, err := index.Queued(records, store.Item{}, maxCounted)
+	if err != nil {
+		return 0, err
+	}
+	for _, i := range queued {
+		count(i)
+	}
+	c, err := decodeCursor(nilIfEmpty(r.s.Get(keyCursor)))
+	if err != nil {
+		return 0, err
+	}
+	waiting, err := index.Versions(records, index.ID(c.matched), maxCounted)
+	if err != nil || len(waiting) == 0 {
+		return n, err
+	}
+	ids := make([]index.ID, len(waiting))
+	for i := range waiting {
+		ids[i] = waiting[i].ID
+	}
+	images, err := index.Holding(records, ids)
+	if err != nil {
+		return 0, err
+	}
+	list, err := index.ImagesOf(records, images, 0, maxCounted)
+	for _, i := range list {
+		count(i.Image)
+	}
+	return n, err
 }
 
 func affectedImage(r store.Records, i store.Item, versions map[uint32]bool) (AffectedImage, error) {
