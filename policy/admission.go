@@ -70,7 +70,8 @@ type Admission struct {
 	glassTold string        // which waivers Options.BreakGlass was told of last; changes as trust does
 
 	uploads sessions
-	waiters waiters
+	pushing waiters // pushes that wait for SBOMs
+	reports waiters // callers that wait for a count, and the one that is counted for
 	flights flights
 	images  imageCache
 	pulls   pulls

@@ -103,9 +103,12 @@ type EstateQuery struct {
 const (
 	maxEstate   = 1_000_000 // manifests that are looked at, evidence among them
 	topLicenses = 20
+
+	maxReports     = 64 // callers that wait
+	maxReportsEach = 2  // for each principal
 )
 
-// Estate counts. One caller counts at a time: it is work for seconds in a large registry. Errors: CodeUnauthorized, CodeInvalid.
+// Estate counts. One caller counts at a time: it is work for seconds in a large registry. Errors: CodeUnauthorized, CodeInvalid, CodeTooManyRequests.
 func (a *Admission) Estate(ctx context.Context, p Principal, q EstateQuery) (e *Estate, err error) {
 	if err := a.mayAsk(p); err != nil {
 		return nil, err
@@ -113,6 +116,10 @@ func (a *Admission) Estate(ctx context.Context, p Principal, q EstateQuery) (e *
 	if q.Limit < 0 || q.Limit > maxPage {
 		return nil, store.Errorf(store.CodeInvalid, "limit is a number of repositories from 1 to %d", maxPage)
 	}
+	if !a.reports.enter(p.Name, maxReports, maxReportsEach) {
+		return nil, store.Errorf(store.CodeTooManyRequests, "a report is being made for you, or for very many; ask again when it is there")
+	}
+	defer a.reports.leave(p.Name)
 	select {
 	case a.counting <- struct{}{}:
 		defer func() { <-a.counting }()

@@ -66,3 +66,28 @@ func TestTheReportCountsWhatTheCallerMaySee(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Who asks for one report after the other, without waiting for the first, keeps nobody else from theirs.
+func TestAttackManyReports(t *testing.T) {
+	k := newKit(t)
+	free := k.a.HoldReports()
+	ended := make(chan error, 3)
+	for range 3 {
+		go func() {
+			_, err := k.a.Estate(k.ctx, pusher, policy.EstateQuery{})
+			ended <- err
+		}()
+	}
+	if err := <-ended; store.CodeOf(err) != store.CodeTooManyRequests {
+		t.Errorf("the third: %v", err)
+	}
+	free()
+	for range 2 {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := k.a.Estate(k.ctx, pusher, policy.EstateQuery{}); err != nil {
+		t.Errorf("later: %v", err)
+	}
+}

@@ -11,3 +11,9 @@ func (a *Admission) FillReading() (free func()) {
 		}
 	}
 }
+
+// HoldReports has every report wait until free is called.
+func (a *Admission) HoldReports() (free func()) {
+	a.counting <- struct{}{}
+	return func() { <-a.counting }
+}

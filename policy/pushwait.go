@@ -50,17 +50,18 @@ const (
 	maxWaitingEach = 32
 )
 
-// waiters counts the pushes that wait.
+// waiters counts those who wait for something.
 type waiters struct {
 	mu sync.Mutex
 	n  int            // guarded by mu
 	by map[string]int // by the principal's name; guarded by mu
 }
 
-func (w *waiters) enter(name string) bool {
+// enter reports whether there was room: at most all wait, and each of one name.
+func (w *waiters) enter(name string, all, each int) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.n >= maxWaiting || w.by[name] >= maxWaitingEach {
+	if w.n >= all || w.by[name] >= each {
 		return false
 	}
 	if w.by == nil {
@@ -90,11 +91,11 @@ func (a *Admission) awaits(in *incoming) bool {
 
 // putAwaited stores a manifest by its digest, waits until the policies on contents have answered, and writes its tags unless they deny it.
 func (a *Admission) putAwaited(ctx context.Context, in *incoming) (*store.Receipt, error) {
-	if !a.waiters.enter(in.by.Name) {
+	if !a.pushing.enter(in.by.Name, maxWaiting, maxWaitingEach) {
 		a.log.Warn("too many pushes wait for SBOMs; this one does not", "repository", in.repo, "digest", in.digest, "actor", in.by.Name)
 		return a.put(ctx, in)
 	}
-	defer a.waiters.leave(in.by.Name)
+	defer a.pushing.leave(in.by.Name)
 	first := *in
 	first.tags, first.reserved, first.meant = nil, nil, in.tags
 	if _, err := a.put(ctx, &first); err != nil {

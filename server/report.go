@@ -8,7 +8,7 @@ import (
 	"github.com/assay-registry/assay/store"
 )
 
-// Report counts what the registry holds, of what each caller could GET. Implementation: policy.Admission. Errors: CodeUnauthorized, CodeInvalid.
+// Report counts what the registry holds, of what each caller could GET. Implementation: policy.Admission. Errors: CodeUnauthorized, CodeInvalid, CodeTooManyRequests.
 type Report interface {
 	Estate(ctx context.Context, p policy.Principal, q policy.EstateQuery) (*policy.Estate, error)
 }
