@@ -187,4 +187,3 @@ k8s.deny contains {"code": "k8s.moved", "msg": sprintf("It was at %s.", [concat(
 		t.Errorf("what only the candidate reads: %s", got)
 	}
 }
-

@@ -138,3 +138,20 @@ test_no_moments[text] if {
 	some text in ["", "0001-01-01T00:00:00Z", "2026-11-31T00:00:00Z", "2026-02-29T00:00:00Z", "2100-02-29T00:00:00Z", "2026-13-01T00:00:00Z", "2026-00-10T00:00:00Z", "2026-01-01", "2026-01-01T24:00:00Z", "2200-01-01T00:00:00Z", "x2026-01-01T00:00:00Z"]
 	not lib.moment(text)
 }
+
+test_referrers if {
+	a := {"digest": "sha256:aa", "artifact_type": "text/a", "evidence": true}
+	b := {"digest": "sha256:bb"}
+	lib.referrers({"artifact_types": "text/*"}) == [a] with input.referrers as {"count": 2, "list": [a, b]}
+	lib.referrers({"evidence": false}) == [b] with input.referrers as {"count": 2, "list": [a, b], "more": true}
+	lib.referrers({"artifact_types": "text/b"}) == [] with input.referrers as {"count": 1, "list": [a]}
+	not lib.referrers({"artifact_types": "text/b"}) with input.referrers as {"count": 1, "list": [a], "more": true}
+}
+
+test_moves if {
+	a := {"digest": "sha256:aa", "at": "2026-11-21T11:00:00Z", "by": "ann"}
+	b := {"digest": "sha256:bb", "at": "2026-11-20T11:00:00Z"}
+	lib.moves({"since": lib.moment(a.at) - lib.days(1)}) == [a, b] with input.tags.history as [a, b]
+	lib.moves({"since": a.at, "by": "a*"}) == [a] with input.tags.history as [a, b]
+	lib.moves({"digest": "sha256:cc"}) == [] with input.tags.history as [a, b]
+}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
@@ -350,6 +351,30 @@ func TestUntil(t *testing.T) {
 	} {
 		if got := answers(t, call); got != want {
 			t.Errorf("%s: got %q, want %q", call, got, want)
+		}
+	}
+}
+
+// TestListedReads: what a policy lists it reads: so it is gathered for it, and refused where the entry point may not know it.
+func TestListedReads(t *testing.T) {
+	const referrers, moves = `some _ in assay.referrers(input.referrers, {}).value.referrers`, `some _ in lib.moves({})`
+	rule := func(entry, body string) string {
+		head := ""
+		if strings.Contains(body, "lib.") {
+			head = "import data.assay.lib\n\n"
+		}
+		return head + entry + `.deny contains {"code": "a.b", "msg": "m"} if ` + body
+	}
+	s := set(t, Options{}, bind("r", rule("admit", referrers), policy.ModeShadow, "r/**"), bind("h", rule("tag", moves), policy.ModeWarn, "h/**"), bind("t", rule("push", "input.tags.previous_digest"), "", "t/**"),
+		bind("w", rule("k8s", "count(input.tags) > 1"), "", "w/**"))
+	for repo, want := range map[store.Name][2]bool{"r/x": {true, false}, "h/x": {false, true}, "t/x": {false, false}, "w/x": {false, true}} {
+		if traits := s.Traits(repo); traits.Referrers != want[0] || traits.TagHistory != want[1] {
+			t.Errorf("%s: %+v", repo, traits)
+		}
+	}
+	for rules, want := range map[string]string{rule("push", referrers): "input.referrers, which the entry point push may not", rule("admit", moves): "input.tags, which the entry point admit may not"} {
+		if got := problems(t, bind("p", rules, "")); !strings.Contains(got, want) {
+			t.Errorf("%s: %q", rules, got)
 		}
 	}
 }
