@@ -43,13 +43,14 @@ var directions = []row{
 	{"server", []string{"store", "referrers", "verify", "sbom", "sbom/index", "sbom/vulndb", "sbom/vulns", "policy", "policy/journal", "server/kubernetes"}, "HTTP: a request becomes a call, an error becomes JSON"},
 	{"server/kubernetes", []string{"store"}, "the words of a cluster's protocols; what an image deserves is asked through an interface"},
 	{"server/auth", []string{"store", "policy"}, "who asks; what that allows is decided in policy"},
-	{"cmd/assay", []string{"cmd/assay/config", "cmd/assay/client", "store", "store/fs", "store/bolt", "store/mem", "referrers", "verify", "verify/sigstore", "verify/notation", "verify/signer", "verify/trust", "verify/tufrepo", "sbom", "sbom/index", "sbom/vulndb", "sbom/vulns", "policy", "policy/engine", "policy/journal", "policies",
+	{"cmd/assay", []string{"cmd/assay/config", "cmd/assay/client", "cmd/assay/docker", "store", "store/fs", "store/bolt", "store/mem", "referrers", "verify", "verify/sigstore", "verify/notation", "verify/signer", "verify/trust", "verify/tufrepo", "sbom", "sbom/index", "sbom/vulndb", "sbom/vulns", "policy", "policy/engine", "policy/journal", "policies",
 		"server", "server/auth", "deploy"},
 		"the only place that wires drivers, core, admission and server"},
 	{"deploy", nil, "embedded manifests; what is filled in is passed in"},
 	{"cmd/assay/config", []string{"store", "verify", "sbom/vulndb", "policy"}, "one struct, read strictly; it opens nothing and starts nothing"},
-	{"cmd/assay/client", []string{"store", "verify", "sbom", "sbom/index", "sbom/vulndb", "sbom/vulns", "policy", "policy/journal"}, "the other side of the API: reports come as policy writes them"},
-	{"cmd/assay-sbom", []string{"store", "sbom"}, "the worker reads hostile layers: it holds no key, no store and no policy"},
+	{"cmd/assay/docker", []string{"store"}, "references and credentials as docker writes them, for every program that speaks to a registry"},
+	{"cmd/assay/client", []string{"cmd/assay/docker", "store", "verify", "sbom", "sbom/index", "sbom/vulndb", "sbom/vulns", "policy", "policy/journal"}, "the other side of the API: reports come as policy writes them"},
+	{"cmd/assay-sbom", []string{"store", "sbom", "cmd/assay/docker"}, "the worker reads hostile layers: it holds no key, no store and no policy; run by hand, its parent finds the image and the credentials for it"},
 }
 
 // guarded says which packages alone may import a library directly. A prefix covers everything below it.

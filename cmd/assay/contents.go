@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/assay-registry/assay/cmd/assay/client"
+	"github.com/assay-registry/assay/cmd/assay/docker"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/spf13/cobra"
@@ -246,7 +247,7 @@ func (a *app) sbomDiff() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			to, err := client.ParseRef(args[1])
+			to, err := docker.ParseRef(args[1])
 			if err != nil {
 				return usage("%w", err)
 			}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/assay-registry/assay/cmd/assay/client"
+	"github.com/assay-registry/assay/cmd/assay/docker"
 	"github.com/spf13/cobra"
 )
 
@@ -37,7 +38,7 @@ docker, podman, crane, cosign, regctl and this program then find them there.`,
 				return err
 			}
 			host := strings.TrimSuffix(withHost(server, ""), "/")
-			where, err := (client.Docker{Path: client.DockerConfig(a.env)}).Store(c.Context(), host, creds)
+			where, err := (docker.Config{Path: docker.ConfigPath(a.env)}).Store(c.Context(), host, creds)
 			if err != nil {
 				return err
 			}
@@ -55,8 +56,8 @@ docker, podman, crane, cosign, regctl and this program then find them there.`,
 }
 
 // ask gets credentials from the flags, standard input, or whoever sits at the terminal.
-func (a *app) ask(user string, fromStdin bool) (client.Credentials, error) {
-	creds := client.Credentials{User: user}
+func (a *app) ask(user string, fromStdin bool) (docker.Credentials, error) {
+	creds := docker.Credentials{User: user}
 	if fromStdin {
 		if user == "" {
 			return creds, usage("--password-stdin needs --username")
@@ -89,7 +90,7 @@ func (a *app) ask(user string, fromStdin bool) (client.Credentials, error) {
 }
 
 // connectAs makes a client with these credentials and no others.
-func (a *app) connectAs(creds client.Credentials) (*client.Client, error) {
+func (a *app) connectAs(creds docker.Credentials) (*client.Client, error) {
 	chosen := a.remote.server
 	if chosen == "" {
 		chosen = a.env("ASSAY_SERVER")
@@ -97,7 +98,7 @@ func (a *app) connectAs(creds client.Credentials) (*client.Client, error) {
 	if chosen == "" {
 		chosen = defaultServer
 	}
-	server, err := client.ParseServer(chosen, a.remote.plain)
+	server, err := docker.ParseServer(chosen, a.remote.plain)
 	if err != nil {
 		return nil, usage("%w", err)
 	}
@@ -115,12 +116,12 @@ func (a *app) logout() *cobra.Command {
 			if len(args) == 1 {
 				a.remote.server = args[0]
 			}
-			server, err := a.connectAs(client.Credentials{})
+			server, err := a.connectAs(docker.Credentials{})
 			if err != nil {
 				return err
 			}
 			host := strings.TrimSuffix(withHost(server, ""), "/")
-			if err := (client.Docker{Path: client.DockerConfig(a.env)}).Erase(c.Context(), host); err != nil {
+			if err := (docker.Config{Path: docker.ConfigPath(a.env)}).Erase(c.Context(), host); err != nil {
 				return err
 			}
 			return a.print(nil, func() error { return a.say("logged out of %s", host) })

@@ -8,6 +8,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/cmd/assay/docker"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
@@ -132,7 +133,7 @@ func (a *app) pushPolicies(ctx context.Context, where string, content []byte, re
 	})
 }
 
-func (a *app) signPolicies(ctx context.Context, server *client.Client, ref client.Ref, d store.Descriptor, s *signing) (store.Digest, error) {
+func (a *app) signPolicies(ctx context.Context, server *client.Client, ref docker.Ref, d store.Descriptor, s *signing) (store.Digest, error) {
 	k, err := a.signingKey(s.key)
 	if err != nil {
 		return "", err

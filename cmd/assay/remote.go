@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/cmd/assay/client"
+	"github.com/assay-registry/assay/cmd/assay/docker"
 	"github.com/spf13/cobra"
 )
 
@@ -41,7 +42,7 @@ func (a *app) connect(ctx context.Context, host string) (*client.Client, error) 
 	fromEnvironment := true // whose ASSAY_USER is meant
 	switch {
 	case host != "" && a.remote.server != "":
-		named, err := client.ParseServer(a.remote.server, true)
+		named, err := docker.ParseServer(a.remote.server, true)
 		if err != nil {
 			return nil, usage("%w", err)
 		}
@@ -49,13 +50,13 @@ func (a *app) connect(ctx context.Context, host string) (*client.Client, error) 
 			return nil, usage("the reference names the host %s and --server names %s; leave one of them out", host, named.Host)
 		}
 	case host != "":
-		if named, err := client.ParseServer(chosen, true); chosen == "" || err != nil || named.Host != host {
+		if named, err := docker.ParseServer(chosen, true); chosen == "" || err != nil || named.Host != host {
 			chosen, fromEnvironment = host, false
 		}
 	case chosen == "":
 		chosen = defaultServer
 	}
-	server, err := client.ParseServer(chosen, a.remote.plain)
+	server, err := docker.ParseServer(chosen, a.remote.plain)
 	if err != nil {
 		return nil, usage("%w", err)
 	}
@@ -64,8 +65,8 @@ func (a *app) connect(ctx context.Context, host string) (*client.Client, error) 
 		return nil, err
 	}
 	if user := a.env("ASSAY_USER"); user != "" && fromEnvironment {
-		o.Credentials = client.Credentials{User: user, Password: a.env("ASSAY_PASSWORD")}
-	} else if o.Credentials, err = (client.Docker{Path: client.DockerConfig(a.env)}).Find(ctx, server.Host); err != nil {
+		o.Credentials = docker.Credentials{User: user, Password: a.env("ASSAY_PASSWORD")}
+	} else if o.Credentials, err = (docker.Config{Path: docker.ConfigPath(a.env)}).Find(ctx, server.Host); err != nil {
 		return nil, err
 	}
 	return client.New(o)
@@ -91,8 +92,8 @@ func (a *app) path(p string) string {
 }
 
 // image reads a reference and connects to its server.
-func (a *app) image(ctx context.Context, arg string) (client.Ref, *client.Client, error) {
-	ref, err := client.ParseRef(arg)
+func (a *app) image(ctx context.Context, arg string) (docker.Ref, *client.Client, error) {
+	ref, err := docker.ParseRef(arg)
 	if err != nil {
 		return ref, nil, usage("%w", err)
 	}
@@ -102,7 +103,7 @@ func (a *app) image(ctx context.Context, arg string) (client.Ref, *client.Client
 
 // withHost puts the server's host before a reference, so that it can be pasted.
 func withHost(c *client.Client, what string) string {
-	u, err := client.ParseServer(c.Server(), true)
+	u, err := docker.ParseServer(c.Server(), true)
 	if err != nil {
 		return what
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"github.com/assay-registry/assay/cmd/assay/client"
+	"github.com/assay-registry/assay/cmd/assay/docker"
 	"github.com/assay-registry/assay/store"
 	"github.com/spf13/cobra"
 )
@@ -45,7 +46,7 @@ that it names now; by digest, what is not there yet can be refused beforehand.`,
 }
 
 // resolve asks which digest a tag names for administrators.
-func (a *app) resolve(c *cobra.Command, server *client.Client, ref client.Ref) (store.Digest, error) {
+func (a *app) resolve(c *cobra.Command, server *client.Client, ref docker.Ref) (store.Digest, error) {
 	if ref.Reference.Digest != "" {
 		return ref.Reference.Digest, nil
 	}

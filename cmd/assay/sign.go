@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/assay-registry/assay/cmd/assay/client"
+	"github.com/assay-registry/assay/cmd/assay/docker"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -197,7 +198,7 @@ func (a *app) evidence(ctx context.Context, arg string, s *signing, suffix refer
 }
 
 // subjectsOf resolves a reference once: what is signed is a digest, whatever the tag does meanwhile.
-func subjectsOf(ctx context.Context, server *client.Client, ref client.Ref, recursive bool) ([]signer.Subject, error) {
+func subjectsOf(ctx context.Context, server *client.Client, ref docker.Ref, recursive bool) ([]signer.Subject, error) {
 	top, err := server.Get(ctx, ref.Repository, ref.Reference)
 	if err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/cmd/assay/docker"
 	"github.com/assay-registry/assay/sbom/vulndb"
 	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
@@ -153,7 +154,7 @@ func (a *app) pushDatabase(ctx context.Context, where string, o *buildOptions, s
 }
 
 // pushLayout uploads an artifact, its manifest last.
-func pushLayout(ctx context.Context, server *client.Client, ref client.Ref, l *vulndb.Layout) (store.Descriptor, error) {
+func pushLayout(ctx context.Context, server *client.Client, ref docker.Ref, l *vulndb.Layout) (store.Descriptor, error) {
 	for _, p := range append([]vulndb.Part{l.Manifest.Config}, l.Manifest.Layers()...) {
 		content, err := l.Section(p)
 		if err != nil {

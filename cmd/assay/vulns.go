@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/cmd/assay/client"
+	"github.com/assay-registry/assay/cmd/assay/docker"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/spf13/cobra"
@@ -90,7 +91,7 @@ func (a *app) imageVulns(ctx context.Context, text, platform string) error {
 }
 
 // allFindings follows the pages.
-func allFindings(ctx context.Context, server *client.Client, ref client.Ref, platform string, locations bool) (*policy.Vulnerabilities, error) {
+func allFindings(ctx context.Context, server *client.Client, ref docker.Ref, platform string, locations bool) (*policy.Vulnerabilities, error) {
 	var all *policy.Vulnerabilities
 	for after := ""; ; {
 		page, err := server.Vulnerabilities(ctx, ref, platform, after, locations)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/cmd/assay/client"
+	"github.com/assay-registry/assay/cmd/assay/docker"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -165,7 +166,7 @@ document by itself is pushed as an artifact, so that cosign has something to sig
 			if err != nil {
 				return err
 			}
-			ref, err := client.ParseRef(args[1] + ":waiver")
+			ref, err := docker.ParseRef(args[1] + ":waiver")
 			if err != nil {
 				return usage("%q is no repository", args[1])
 			}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/assay-registry/assay/cmd/assay/docker"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -46,12 +47,12 @@ func ask[T any](ctx context.Context, c *Client, method, path string, query url.V
 	return answer, nil
 }
 
-func image(r Ref) url.Values {
+func image(r docker.Ref) url.Values {
 	return url.Values{"repository": {string(r.Repository)}, "reference": {r.Reference.String()}}
 }
 
 // Explain asks why an image may or may not be pulled.
-func (c *Client) Explain(ctx context.Context, r Ref) (*Answer[policy.Explanation], error) {
+func (c *Client) Explain(ctx context.Context, r docker.Ref) (*Answer[policy.Explanation], error) {
 	return ask[policy.Explanation](ctx, c, http.MethodGet, "explain", image(r), nil)
 }
 
@@ -61,12 +62,12 @@ func (c *Client) Decision(ctx context.Context, id string) (*Answer[policy.Decisi
 }
 
 // Tree asks for an image with its platforms and evidence.
-func (c *Client) Tree(ctx context.Context, r Ref) (*Answer[policy.TreeNode], error) {
+func (c *Client) Tree(ctx context.Context, r docker.Ref) (*Answer[policy.TreeNode], error) {
 	return ask[policy.TreeNode](ctx, c, http.MethodGet, "tree", image(r), nil)
 }
 
 // Verify asks what is proven about an image.
-func (c *Client) Verify(ctx context.Context, r Ref) (*Answer[policy.VerifyReport], error) {
+func (c *Client) Verify(ctx context.Context, r docker.Ref) (*Answer[policy.VerifyReport], error) {
 	return ask[policy.VerifyReport](ctx, c, http.MethodGet, "verify", image(r), nil)
 }
 

@@ -1,3 +1,5 @@
+// Package client speaks to a registry for the command line: it asks the administration API and the OCI distribution API, and bounds what it accepts. What a
+// server sends is data, never trusted to be short, well-formed or printable.
 package client
 
 import (
@@ -16,12 +18,14 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/assay-registry/assay/cmd/assay/docker"
 )
 
 // Options make a client.
 type Options struct {
-	Server      *url.URL // from ParseServer
-	Credentials Credentials
+	Server      *url.URL // from docker.ParseServer
+	Credentials docker.Credentials
 	RootsPEM    []byte // more certificates to trust, in PEM
 	Agent       string // User-Agent
 	// Patience is how long an answer may take to begin: a minute where it is 0.
@@ -31,7 +35,7 @@ type Options struct {
 // Client speaks to one server. It is safe for concurrent use.
 type Client struct {
 	server *url.URL
-	creds  Credentials
+	creds  docker.Credentials
 	agent  string
 	http   *http.Client
 }
@@ -129,7 +133,7 @@ func (c *Client) do(ctx context.Context, r request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if challenge := a.header.Get("WWW-Authenticate"); a.status == http.StatusUnauthorized && bearer(challenge) {
+	if challenge := a.header.Get("WWW-Authenticate"); a.status == http.StatusUnauthorized && docker.Bearer(challenge) {
 		token, err := c.token(ctx, challenge)
 		if err != nil {
 			return nil, err
@@ -147,7 +151,7 @@ func (c *Client) do(ctx context.Context, r request) (*answer, error) {
 func (c *Client) refusal(a *answer) error {
 	e := statusError(a)
 	if e.Status == http.StatusUnauthorized {
-		if c.creds != (Credentials{}) {
+		if c.creds != (docker.Credentials{}) {
 			e.Message = fmt.Sprintf("%s does not accept the credentials of %q; log in again with assay login", c.server.Host, c.creds.User)
 		} else {
 			e.Message = fmt.Sprintf("%s wants to know who asks; log in with assay login, or set ASSAY_USER and ASSAY_PASSWORD", c.server.Host)
@@ -182,7 +186,7 @@ func (c *Client) send(ctx context.Context, r request, token string) (*answer, er
 	switch {
 	case token != "":
 		q.Header.Set("Authorization", "Bearer "+token)
-	case c.creds != (Credentials{}):
+	case c.creds != (docker.Credentials{}):
 		q.SetBasicAuth(c.creds.User, c.creds.Password)
 	}
 	res, err := c.http.Do(q)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/assay-registry/assay/cmd/assay/docker"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
@@ -17,7 +18,7 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-func connect(t *testing.T, h http.Handler, c Credentials) *Client {
+func connect(t *testing.T, h http.Handler, c docker.Credentials) *Client {
 	t.Helper()
 	srv := httptest.NewServer(h)
 	t.Cleanup(srv.Close)
@@ -54,9 +55,9 @@ func TestRequestsOfTheAPI(t *testing.T) {
 			return
 		}
 		reply(w, http.StatusOK, map[string]any{})
-	}), Credentials{"u", "p"})
+	}), docker.Credentials{User: "u", Password: "p"})
 	ctx := t.Context()
-	ref, err := ParseRef("acme/app:v1")
+	ref, err := docker.ParseRef("acme/app:v1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,8 +117,8 @@ func TestRequestsOfTheAPI(t *testing.T) {
 func TestAnswersKeepWhatTheyHold(t *testing.T) {
 	c := connect(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, `{"allowed":true,"state":"admitted","facts":[],"added_later":1}`)
-	}), Credentials{})
-	v, err := c.Verify(t.Context(), Ref{Repository: "a", Reference: store.Reference{Tag: "b"}})
+	}), docker.Credentials{})
+	v, err := c.Verify(t.Context(), docker.Ref{Repository: "a", Reference: store.Reference{Tag: "b"}})
 	if err != nil || !v.Value.Allowed || v.Value.State != policy.StateAdmitted || !strings.Contains(string(v.Raw), "added_later") {
 		t.Errorf("%+v, %v", v, err)
 	}
@@ -126,21 +127,21 @@ func TestAnswersKeepWhatTheyHold(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	for _, test := range []struct {
 		name   string
-		creds  Credentials
+		creds  docker.Credentials
 		answer http.HandlerFunc
 		status int
 		want   string
 	}{
-		{"the server's words", Credentials{}, func(w http.ResponseWriter, _ *http.Request) { refuse(w, 403, "DENIED", "It is not signed.") }, 403, "It is not signed."},
-		{"no words", Credentials{}, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) }, 404, "no such thing"},
-		{"a page of a proxy", Credentials{}, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>oops", http.StatusBadGateway) }, 502, "502 Bad Gateway"},
-		{"who asks", Credentials{}, func(w http.ResponseWriter, _ *http.Request) { refuse(w, 401, "UNAUTHORIZED", "x") }, 401, "assay login"},
-		{"wrong password", Credentials{"u", "p"}, func(w http.ResponseWriter, _ *http.Request) { refuse(w, 401, "UNAUTHORIZED", "x") }, 401, `credentials of "u"`},
-		{"redirect of a POST is not followed", Credentials{}, func(w http.ResponseWriter, r *http.Request) {
+		{"the server's words", docker.Credentials{}, func(w http.ResponseWriter, _ *http.Request) { refuse(w, 403, "DENIED", "It is not signed.") }, 403, "It is not signed."},
+		{"no words", docker.Credentials{}, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) }, 404, "no such thing"},
+		{"a page of a proxy", docker.Credentials{}, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>oops", http.StatusBadGateway) }, 502, "502 Bad Gateway"},
+		{"who asks", docker.Credentials{}, func(w http.ResponseWriter, _ *http.Request) { refuse(w, 401, "UNAUTHORIZED", "x") }, 401, "assay login"},
+		{"wrong password", docker.Credentials{User: "u", Password: "p"}, func(w http.ResponseWriter, _ *http.Request) { refuse(w, 401, "UNAUTHORIZED", "x") }, 401, `credentials of "u"`},
+		{"redirect of a POST is not followed", docker.Credentials{}, func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
 		}, 0, "not followed"},
-		{"not JSON", Credentials{}, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") }, 0, "does not understand"},
-		{"endless", Credentials{}, func(w http.ResponseWriter, _ *http.Request) {
+		{"not JSON", docker.Credentials{}, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") }, 0, "does not understand"},
+		{"endless", docker.Credentials{}, func(w http.ResponseWriter, _ *http.Request) {
 			chunk := []byte(strings.Repeat(" ", 1<<20))
 			for range maxJSON>>20 + 2 {
 				if _, err := w.Write(chunk); err != nil {
@@ -178,14 +179,14 @@ func TestD14_TokenFlow(t *testing.T) {
 	defer elsewhere.Close()
 	for _, test := range []struct {
 		name, realm string
-		creds       Credentials
+		creds       docker.Credentials
 		basic       string // what the token endpoint sees
 		wrong       string
 	}{
-		{"anonymous", "", Credentials{}, "", ""},
-		{"with credentials", "", Credentials{"u", "p"}, "u:p", ""},
-		{"foreign realm", elsewhere.URL + "/auth/token", Credentials{"u", "p"}, "", "elsewhere"},
-		{"no realm", "-", Credentials{}, "", "elsewhere"},
+		{"anonymous", "", docker.Credentials{}, "", ""},
+		{"with credentials", "", docker.Credentials{User: "u", Password: "p"}, "u:p", ""},
+		{"foreign realm", elsewhere.URL + "/auth/token", docker.Credentials{User: "u", Password: "p"}, "", "elsewhere"},
+		{"no realm", "-", docker.Credentials{}, "", "elsewhere"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var srv *httptest.Server
@@ -239,7 +240,7 @@ func TestPagesOfTheCatalog(t *testing.T) {
 		case "a":
 			reply(w, 200, map[string]any{"repositories": []string{"b"}})
 		}
-	}), Credentials{"u", "p"})
+	}), docker.Credentials{User: "u", Password: "p"})
 	names, err := c.Repositories(t.Context())
 	if err != nil || strings.Join(names, " ") != "a b" {
 		t.Errorf("%v, %v", names, err)
@@ -313,7 +314,7 @@ func TestSBOM(t *testing.T) {
 	s.attach(image, "application/spdx+json", "2026-02-01T00:00:00Z", []byte(`{"new":1}`))
 	s.attach(image, "application/vnd.cyclonedx+json", "", []byte(`{"cdx":1}`))
 	s.attach(arm, "application/spdx+json", "", []byte(`{"arm":1}`))
-	c := connect(t, s, Credentials{})
+	c := connect(t, s, docker.Credentials{})
 	for _, test := range []struct {
 		ref      string
 		format   sbom.Format
@@ -332,7 +333,7 @@ func TestSBOM(t *testing.T) {
 		{"acme/app:many", sbom.CycloneDX, "linux/arm", "", "no SBOM", true},
 		{"acme/app:none", sbom.SPDX, "", "", "no such thing", false},
 	} {
-		ref, err := ParseRef(test.ref)
+		ref, err := docker.ParseRef(test.ref)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -359,8 +360,8 @@ func TestA6_ContentThatIsNotWhatItsDigestSays(t *testing.T) {
 			s.content[d] = []byte(`{"forged":1}`)
 		}
 	}
-	c := connect(t, s, Credentials{})
-	ref, _ := ParseRef("acme/app:v1")
+	c := connect(t, s, docker.Credentials{})
+	ref, _ := docker.ParseRef("acme/app:v1")
 	if doc, err := c.SBOM(t.Context(), ref, sbom.SPDX, ""); err == nil || !strings.Contains(err.Error(), "other content") {
 		t.Errorf("%+v, %v", doc, err)
 	}

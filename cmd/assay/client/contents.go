@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strconv"
 
+	"github.com/assay-registry/assay/cmd/assay/docker"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
@@ -36,12 +37,12 @@ func (c *Client) QueryContents(ctx context.Context, q ContentQuery) (*Answer[pol
 }
 
 // Contents asks what an image contains.
-func (c *Client) Contents(ctx context.Context, r Ref, platform string) (*Answer[policy.ContentList], error) {
+func (c *Client) Contents(ctx context.Context, r docker.Ref, platform string) (*Answer[policy.ContentList], error) {
 	return ask[policy.ContentList](ctx, c, http.MethodGet, "sbom/packages", withPlatform(image(r), platform), nil)
 }
 
 // WhyContents asks where a package is in an image, and what needs it.
-func (c *Client) WhyContents(ctx context.Context, r Ref, platform, pattern string) (*Answer[ContentReasons], error) {
+func (c *Client) WhyContents(ctx context.Context, r docker.Ref, platform, pattern string) (*Answer[ContentReasons], error) {
 	values := withPlatform(image(r), platform)
 	values.Set("package", pattern)
 	return ask[ContentReasons](ctx, c, http.MethodGet, "sbom/why", values, nil)
@@ -53,7 +54,7 @@ type ContentReasons struct {
 }
 
 // DiffContents asks what one image contains that another does not, and the reverse.
-func (c *Client) DiffContents(ctx context.Context, from, to Ref, platform string) (*Answer[index.Difference], error) {
+func (c *Client) DiffContents(ctx context.Context, from, to docker.Ref, platform string) (*Answer[index.Difference], error) {
 	values := withPlatform(image(from), platform)
 	values.Set("to_repository", string(to.Repository))
 	values.Set("to_reference", to.Reference.String())
@@ -61,7 +62,7 @@ func (c *Client) DiffContents(ctx context.Context, from, to Ref, platform string
 }
 
 // DriftContents asks how what a client declares about an image differs from what the registry found in it.
-func (c *Client) DriftContents(ctx context.Context, r Ref, platform string) (*Answer[policy.ContentDrift], error) {
+func (c *Client) DriftContents(ctx context.Context, r docker.Ref, platform string) (*Answer[policy.ContentDrift], error) {
 	return ask[policy.ContentDrift](ctx, c, http.MethodGet, "sbom/drift", withPlatform(image(r), platform), nil)
 }
 
@@ -71,7 +72,7 @@ type ContentMoves struct {
 }
 
 // HistoryContents asks what changed at each move of a tag.
-func (c *Client) HistoryContents(ctx context.Context, r Ref, platform string) (*Answer[ContentMoves], error) {
+func (c *Client) HistoryContents(ctx context.Context, r docker.Ref, platform string) (*Answer[ContentMoves], error) {
 	return ask[ContentMoves](ctx, c, http.MethodGet, "sbom/history", withPlatform(image(r), platform), nil)
 }
 
@@ -81,7 +82,7 @@ func (c *Client) SBOMStatus(ctx context.Context) (*Answer[policy.SBOMStatus], er
 }
 
 // RetrySBOM has the SBOM of an image made and read again.
-func (c *Client) RetrySBOM(ctx context.Context, r Ref) (*Answer[store.Item], error) {
+func (c *Client) RetrySBOM(ctx context.Context, r docker.Ref) (*Answer[store.Item], error) {
 	return ask[store.Item](ctx, c, http.MethodPost, "sbom/retry", image(r), nil)
 }
 

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/assay-registry/assay/cmd/assay/docker"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
 	"github.com/opencontainers/go-digest"
@@ -123,7 +124,7 @@ var ErrNotFound = errors.New("not found")
 
 // SBOM fetches the newest SBOM of a format for one platform of an image (os/architecture[/variant]; empty where there is only one).
 // Errors: ErrNotFound with a sentence where there is none.
-func (c *Client) SBOM(ctx context.Context, r Ref, format sbom.Format, platform string) (*Document, error) {
+func (c *Client) SBOM(ctx context.Context, r docker.Ref, format sbom.Format, platform string) (*Document, error) {
 	m, err := c.manifest(ctx, r.Repository, r.Reference)
 	if err != nil {
 		return nil, err

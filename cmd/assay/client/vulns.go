@@ -5,11 +5,12 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/assay-registry/assay/cmd/assay/docker"
 	"github.com/assay-registry/assay/policy"
 )
 
 // Vulnerabilities asks for one page of what is known of an image's vulnerabilities, with the places of the packages if they are wanted.
-func (c *Client) Vulnerabilities(ctx context.Context, r Ref, platform, after string, locations bool) (*Answer[policy.Vulnerabilities], error) {
+func (c *Client) Vulnerabilities(ctx context.Context, r docker.Ref, platform, after string, locations bool) (*Answer[policy.Vulnerabilities], error) {
 	values := withPlatform(image(r), platform)
 	if after != "" {
 		values.Set("after", after)

@@ -1,6 +1,5 @@
-// Package client speaks to a registry for the command line: it reads references and docker's credentials, asks the administration API and the
-// OCI distribution API, and bounds what it accepts. What a server sends is data, never trusted to be short, well-formed or printable.
-package client
+// Package docker reads what people and machines wrote for docker: names of images and of servers, and its configuration with credentials and their helpers.
+package docker
 
 import (
 	"fmt"

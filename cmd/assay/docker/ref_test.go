@@ -1,4 +1,4 @@
-package client
+package docker
 
 import (
 	"strings"
@@ -101,5 +101,5 @@ func FuzzParseRef(f *testing.F) {
 func FuzzParseChallenge(f *testing.F) {
 	f.Add(`realm="http://x/auth/token",service="assay",scope="repository:a:pull"`)
 	f.Add(`a=b, c="d\"e`)
-	f.Fuzz(func(t *testing.T, s string) { parseChallenge(s) })
+	f.Fuzz(func(t *testing.T, s string) { ParseChallenge("Bearer " + s) })
 }

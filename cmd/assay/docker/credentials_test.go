@@ -1,4 +1,4 @@
-package client
+package docker
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-func dockerAt(t *testing.T, text string) Docker {
+func dockerAt(t *testing.T, text string) Config {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "config.json")
 	if text != "" {
@@ -18,7 +18,7 @@ func dockerAt(t *testing.T, text string) Docker {
 			t.Fatal(err)
 		}
 	}
-	return Docker{Path: path}
+	return Config{Path: path}
 }
 
 func TestFindCredentials(t *testing.T) {
@@ -134,7 +134,7 @@ func TestStoreKeepsTheRest(t *testing.T) {
 
 func TestStoreInANewFileAndThroughASymbolicLink(t *testing.T) {
 	dir := t.TempDir()
-	d := Docker{Path: filepath.Join(dir, "new", "config.json")}
+	d := Config{Path: filepath.Join(dir, "new", "config.json")}
 	if _, err := d.Store(t.Context(), "h", Credentials{"u", "p"}); err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func TestStoreInANewFileAndThroughASymbolicLink(t *testing.T) {
 	if err := os.Symlink(d.Path, link); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (Docker{Path: link}).Store(t.Context(), "g", Credentials{"v", "q"}); err != nil {
+	if _, err := (Config{Path: link}).Store(t.Context(), "g", Credentials{"v", "q"}); err != nil {
 		t.Fatal(err)
 	}
 	if c, err := d.Find(t.Context(), "g"); err != nil || c.User != "v" {
@@ -171,7 +171,7 @@ func TestStoreWithAHelper(t *testing.T) {
 
 func TestDockerConfig(t *testing.T) {
 	for want, env := range map[string]map[string]string{"/x/config.json": {"DOCKER_CONFIG": "/x", "HOME": "/h"}, "/h/.docker/config.json": {"HOME": "/h"}, "": {}} {
-		if got := DockerConfig(func(k string) string { return env[k] }); got != want {
+		if got := ConfigPath(func(k string) string { return env[k] }); got != want {
 			t.Errorf("%v: %s", env, got)
 		}
 	}

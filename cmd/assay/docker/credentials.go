@@ -1,4 +1,4 @@
-package client
+package docker
 
 import (
 	"bytes"
@@ -26,15 +26,15 @@ const (
 	helperTimeout   = 15 * time.Second
 )
 
-// Docker is docker's own configuration, config.json: where credentials are found and kept.
-type Docker struct {
+// Config is docker's own configuration, config.json: where credentials are found and kept.
+type Config struct {
 	Path string // of the file
 	// Run calls a credential helper with its standard input; nil runs the program. Errors carry what it printed.
 	Run func(ctx context.Context, program, verb, input string) ([]byte, error)
 }
 
-// DockerConfig names the file as docker does: $DOCKER_CONFIG/config.json, else ~/.docker/config.json; empty where there is no home.
-func DockerConfig(env func(string) string) string {
+// ConfigPath names the file as docker does: $DOCKER_CONFIG/config.json, else ~/.docker/config.json; empty where there is no home.
+func ConfigPath(env func(string) string) string {
 	if dir := env("DOCKER_CONFIG"); dir != "" {
 		return filepath.Join(dir, "config.json")
 	}
@@ -44,7 +44,7 @@ func DockerConfig(env func(string) string) string {
 	return ""
 }
 
-type dockerConfig struct {
+type configFile struct {
 	Auths map[string]struct {
 		Auth          string `json:"auth"`
 		Username      string `json:"username"`
@@ -55,8 +55,8 @@ type dockerConfig struct {
 	CredHelpers map[string]string `json:"credHelpers"`
 }
 
-func (d Docker) read() ([]byte, *dockerConfig, error) {
-	config := &dockerConfig{}
+func (d Config) read() ([]byte, *configFile, error) {
+	config := &configFile{}
 	if d.Path == "" {
 		return nil, config, nil
 	}
@@ -82,7 +82,7 @@ func (d Docker) read() ([]byte, *dockerConfig, error) {
 }
 
 // helper names the credential helper in charge of host, or "".
-func (c *dockerConfig) helper(host string) string {
+func (c *configFile) helper(host string) string {
 	if h := c.CredHelpers[host]; h != "" {
 		return h
 	}
@@ -90,7 +90,7 @@ func (c *dockerConfig) helper(host string) string {
 }
 
 // Find returns the credentials for host (HOST or HOST:PORT): those of its helper, else those in the file, else none.
-func (d Docker) Find(ctx context.Context, host string) (Credentials, error) {
+func (d Config) Find(ctx context.Context, host string) (Credentials, error) {
 	_, config, err := d.read()
 	if err != nil {
 		return Credentials{}, err
@@ -133,7 +133,7 @@ func hostOf(key string) string {
 	return host
 }
 
-func (d Docker) askHelper(ctx context.Context, helper, host string) (Credentials, error) {
+func (d Config) askHelper(ctx context.Context, helper, host string) (Credentials, error) {
 	out, err := d.run(ctx, helper, "get", host)
 	if err != nil {
 		if strings.Contains(err.Error(), "credentials not found") { // the sentence of docker-credential-helpers
@@ -151,7 +151,7 @@ func (d Docker) askHelper(ctx context.Context, helper, host string) (Credentials
 	return Credentials{User: answer.Username, Password: answer.Secret}, nil
 }
 
-func (d Docker) run(ctx context.Context, helper, verb, input string) ([]byte, error) {
+func (d Config) run(ctx context.Context, helper, verb, input string) ([]byte, error) {
 	for i := range len(helper) {
 		if c := helper[i]; (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.' {
 			return nil, fmt.Errorf("docker's configuration names a credential helper %q, which is not a program's name", helper)
@@ -209,7 +209,7 @@ func (b *bounded) Write(p []byte) (int, error) {
 
 // Store keeps credentials for host where docker would: with the helper in charge, else in the file (mode 0600, replaced as a whole).
 // Everything else in the file stays. It returns where they went.
-func (d Docker) Store(ctx context.Context, host string, c Credentials) (where string, err error) {
+func (d Config) Store(ctx context.Context, host string, c Credentials) (where string, err error) {
 	text, config, err := d.read()
 	if err != nil {
 		return "", err
@@ -230,7 +230,7 @@ func (d Docker) Store(ctx context.Context, host string, c Credentials) (where st
 }
 
 // Erase forgets the credentials for host.
-func (d Docker) Erase(ctx context.Context, host string) error {
+func (d Config) Erase(ctx context.Context, host string) error {
 	text, config, err := d.read()
 	if err != nil {
 		return err
@@ -253,7 +253,7 @@ func (d Docker) Erase(ctx context.Context, host string) error {
 }
 
 // edit changes "auths" and leaves the rest as it was.
-func (d Docker) edit(text []byte, change func(map[string]json.RawMessage)) error {
+func (d Config) edit(text []byte, change func(map[string]json.RawMessage)) error {
 	if d.Path == "" {
 		return errors.New("there is no place for credentials: set HOME or DOCKER_CONFIG")
 	}
