@@ -92,3 +92,31 @@ func TestAttackAnSBOMThatIsReadAgainIsStillAnybodys(t *testing.T) {
 	k.ingest(x)
 	want(t, "read again", origins(), "map[attached:1]")
 }
+
+// A decision shows a puller the referrers that a puller could GET.
+func TestAttackDecisionsTellOfReferrersThatWait(t *testing.T) {
+	k := newKit(t, func(o *policy.Options) {
+		o.Engine = compile(t, rego("approved", `admit.deny contains {"code": "approval.missing", "msg": "No."} if not approved
+
+approved if {
+	input.subject.kind == "image"
+	count(assay.referrers(input.referrers, {"artifact_types": "text/approval"}).value.referrers) > 0
+}`))
+	})
+	i := k.push(pusher, app, "v1", "one")
+	k.mustPut(pusher, app, "", k.attached(i.desc, "text/approval", "waits"))
+	want(t, "the image", k.get(puller, app, "v1"), string(i.desc.Digest))
+	for name, c := range map[string]struct {
+		by   policy.Principal
+		told int
+	}{"who pushes": {pusher, 1}, "who pulls": {puller, 0}} {
+		e, err := k.a.Explain(k.ctx, c.by, app, store.Reference{Tag: "v1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := k.a.Decision(k.ctx, c.by, e.Decision.ID)
+		if err != nil || len(d.Input.Referrers.List) != c.told || d.Input.Referrers.Count != c.told {
+			t.Errorf("%s: %+v %v", name, d.Input.Referrers, err)
+		}
+	}
+}

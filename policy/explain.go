@@ -228,6 +228,9 @@ func (a *Admission) decision(ctx context.Context, p Principal, id string) (_ *De
 		if a.mayExplain(p, r.Repository) != nil {
 			return notFound
 		}
+		if err := a.hideReferrers(s, p, r); err != nil {
+			return err
+		}
 		rec, err := s.Manifest(r.Repository, r.Digest)
 		switch {
 		case err != nil:
@@ -244,6 +247,31 @@ func (a *Admission) decision(ctx context.Context, p Principal, id string) (_ *De
 		return nil
 	})
 	return r, bytes, err
+}
+
+// hideReferrers takes out of a decision the referrers that the caller could not GET, unless that is a writer there.
+func (a *Admission) hideReferrers(s store.Snapshot, p Principal, r *DecisionRecord) error {
+	if r.Input == nil || r.Input.Referrers == nil || p.Roles(r.Repository).Has(rolesWriting) {
+		return nil
+	}
+	shown := &ReferrersInput{List: []ReferrerInput{}}
+	for _, one := range r.Input.Referrers.List {
+		rec, err := s.Manifest(r.Repository, one.Digest)
+		if err != nil {
+			return err
+		}
+		if rec == nil || !a.mayGet(s, p, r.Repository, rec) {
+			continue
+		}
+		if shown.ByArtifactType == nil {
+			shown.ByArtifactType = map[string]int{}
+		}
+		shown.List = append(shown.List, one)
+		shown.ByArtifactType[one.ArtifactType]++
+		shown.Count++
+	}
+	r.Input.Referrers = shown
+	return nil
 }
 
 // Verify says what is known of one digest. Allowed is for a principal that holds only the role pull.
