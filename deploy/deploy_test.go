@@ -159,6 +159,58 @@ func TestDefaultMode(t *testing.T) {
 	}
 }
 
+func labelled(prefix, name string, of ...any) func(map[string]any) {
+	return func(v map[string]any) {
+		switchedOn("enforce")(v)
+		v["webhooks"].(map[string]any)["namespaceLabel"] = map[string]any{"prefix": prefix, "name": name, "values": of}
+	}
+}
+
+// TestNamespaceLabel: each namespace asks at one path, which tells the label where it has one of the values.
+func TestNamespaceLabel(t *testing.T) {
+	for prefix, told := range map[string]string{"": "label/tier/", "acme.dev": "prefixed/acme.dev/tier/"} {
+		all := chart(t, labelled(prefix, "tier", "gold", "1"))
+		key := strings.TrimPrefix(prefix+"/tier", "/")
+		for _, c := range []struct {
+			labels         map[string]string
+			validate, told string
+		}{
+			{map[string]string{}, "/k8s/v1/validate/enforce", ""},
+			{map[string]string{key: "lead"}, "/k8s/v1/validate/enforce", ""},
+			{map[string]string{key: "gold"}, "/k8s/v1/validate/enforce", "/" + told + "gold"},
+			{map[string]string{key: "1", "assay.dev/mode": "warn"}, "/k8s/v1/validate/warn", "/" + told + "1"},
+			{map[string]string{key: "gold", "assay.dev/mode": "off"}, "", ""},
+			{map[string]string{key: "gold", "kubernetes.io/metadata.name": "kube-system"}, "", ""},
+		} {
+			mutate := ""
+			if strings.HasSuffix(c.validate, "enforce") {
+				mutate = "/k8s/v1/mutate" + c.told
+			}
+			for kind, want := range map[string]string{"ValidatingWebhookConfiguration": c.validate + c.told, "MutatingWebhookConfiguration": mutate} {
+				if got := strings.Join(asked(all[kind], c.labels), " "); got != want {
+					t.Errorf("%v: %s asks at %q, and not at %q", c.labels, kind, got, want)
+				}
+			}
+		}
+	}
+}
+
+// asked are the paths at which a namespace asks. Webhooks' names are different.
+func asked(configuration map[string]any, labels map[string]string) (paths []string) {
+	names := map[any]bool{}
+	for _, w := range configuration["webhooks"].([]any) {
+		hook := w.(map[string]any)
+		if names[hook["name"]] {
+			paths = append(paths, "twice")
+		}
+		names[hook["name"]] = true
+		if selects(hook["namespaceSelector"], labels) {
+			paths = append(paths, hook["clientConfig"].(map[string]any)["service"].(map[string]any)["path"].(string))
+		}
+	}
+	return paths
+}
+
 // selects is a label selector of matchExpressions (meta/v1 LabelSelector).
 func selects(selector any, labels map[string]string) bool {
 	for _, e := range selector.(map[string]any)["matchExpressions"].([]any) {

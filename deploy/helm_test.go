@@ -34,7 +34,15 @@ func TestHelm(t *testing.T) {
 			t.Errorf("default mode %q: helm renders\n%v\nand text/template\n%v", mode, got, want)
 		}
 	}
-	for _, set := range []string{"webhooks.enabled=true", "unknown=maybe", "externalURL=http://x", "webhooks.defaultMode=shadow", "nothing=1"} {
+	label := `webhooks.namespaceLabel.prefix=acme.dev,webhooks.namespaceLabel.name=tier,webhooks.namespaceLabel.values={gold,1}`
+	out, err := run("template", "assay", "chart", "--namespace", "assay", "--kube-version", "1.36.0", "--set", "webhooks.enabled=true,webhooks.defaultMode=enforce,webhooks.caBundle="+bundle, "--set-string", label)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if got, want := objects(t, out), chart(t, labelled("acme.dev", "tier", "gold", "1")); !reflect.DeepEqual(got, want) {
+		t.Errorf("labels: helm renders\n%v\nand text/template\n%v", got, want)
+	}
+	for _, set := range []string{"webhooks.namespaceLabel.values={prod}", "webhooks.namespaceLabel.name=env,webhooks.namespaceLabel.values={Prod}", "webhooks.namespaceLabel.name=a/b", "webhooks.enabled=true", "unknown=maybe", "externalURL=http://x", "webhooks.defaultMode=shadow", "nothing=1"} {
 		if out, err := run("template", "assay", "chart", "--kube-version", "1.36.0", "--set", set); err == nil || !strings.Contains(out, "values don't meet the specifications") {
 			t.Errorf("%s: %v\n%s", set, err, out)
 		}
