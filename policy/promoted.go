@@ -18,3 +18,23 @@ func (a *Admission) admittedIn(tx *store.Txn, t *trust, repo store.Name, d store
 	}
 	return names
 }
+
+// maxShowing is how many of the tags that show a digest policies are told.
+const maxShowing = 100
+
+// showing are the tags that show a digest to whoever may pull, ordered by name: the first maxShowing.
+func (w *writing) showing(repo store.Name, d store.Digest) ([]string, error) {
+	var visible []string
+	for _, name := range w.tx.TagsOf(repo, d) {
+		tag, err := w.tx.Tag(repo, name)
+		if err != nil {
+			return nil, err
+		}
+		if tag != nil && tag.Visible == d && !tag.Denied {
+			if visible = append(visible, name); len(visible) == maxShowing {
+				break
+			}
+		}
+	}
+	return visible, nil
+}

@@ -26,6 +26,7 @@ type incoming struct {
 	meant     []string // tags that are written later, where the manifest is stored first: the rules for pushes are asked about them now
 	reserved  []referrers.Tag
 	registry  *known                 // facts of the registry's own statement; nil for everybody else's
+	class     *referrers.Class       // what the registry's own statement is, where it wrote every byte of it; nil: its bytes tell
 	then      func(*store.Txn) error // ends the transaction of the registry's own statement, or fails it; nil for everybody else's
 }
 
@@ -278,6 +279,10 @@ func (w *writing) open(ctx context.Context, d store.Digest) (*store.Blob, error)
 // classify decides by bytes what the manifest is.
 func (w *writing) classify(ctx context.Context) error {
 	in := w.in
+	if in.class != nil {
+		w.class, w.kind = in.class, store.KindEvidence
+		return nil
+	}
 	old, err := w.tx.Manifest(in.repo, in.digest)
 	if err != nil {
 		return err
@@ -356,26 +361,6 @@ func (w *writing) scanOnly() error {
 		return store.Errorf(store.CodeDenied, "the role scan in %s writes scan results only (SPDX, CycloneDX, vulnerabilities, SARIF), and one layer is something else; ask for the role sign", w.in.repo)
 	}
 	return nil
-}
-
-// maxShowing is how many of the tags that show a digest policies are told.
-const maxShowing = 100
-
-// showing are the tags that show a digest to whoever may pull, ordered by name: the first maxShowing.
-func (w *writing) showing(repo store.Name, d store.Digest) ([]string, error) {
-	var visible []string
-	for _, name := range w.tx.TagsOf(repo, d) {
-		tag, err := w.tx.Tag(repo, name)
-		if err != nil {
-			return nil, err
-		}
-		if tag != nil && tag.Visible == d && !tag.Denied {
-			if visible = append(visible, name); len(visible) == maxShowing {
-				break
-			}
-		}
-	}
-	return visible, nil
 }
 
 // pushGate evaluates the push entry point: what the bytes and the caller can answer, before anything is stored.
