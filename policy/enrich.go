@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -194,13 +195,14 @@ func (a *Admission) generate(ctx context.Context, s *subjectManifest, i store.It
 		}
 		return a.record(ctx, i, &sbomRecord{Failed: clip(err.Error(), maxMessage), By: a.version(ctx), At: a.now()}, nil)
 	}
-	record := &sbomRecord{Summary: result.Summary, Docs: map[sbom.Format]store.Digest{}, At: a.now(), Old: append(old.Old, old.Attached...), Renewed: w.Again}
+	record := &sbomRecord{Summary: result.Summary, Docs: map[sbom.Format]store.Digest{}, At: a.now(), Old: append(old.Old, old.Attached...), Renewed: w.Again,
+		made: map[sbom.Format][]byte{}}
 	for _, doc := range result.Documents {
 		d, err := a.local.PutBlob(ctx, i.Repository, doc.Bytes)
 		if err != nil {
 			return nil, a.postpone(ctx, i, w, err)
 		}
-		record.Docs[doc.Format] = d.Digest
+		record.Docs[doc.Format], record.made[doc.Format] = d.Digest, doc.Bytes
 	}
 	return a.record(ctx, i, record, old.Docs)
 }
@@ -304,7 +306,10 @@ func unattached(tx *store.Txn, i store.Item) bool {
 func (a *Admission) attach(ctx context.Context, s *subjectManifest, r *sbomRecord) ([]store.Digest, error) {
 	req := sbom.AttachRequest{Subject: s.rec.Descriptor(), Repository: s.repo, Created: r.Summary.Created, Signer: a.o.SBOMKey}
 	for _, f := range slices.Sorted(maps.Keys(r.Docs)) {
-		b, err := a.local.ReadContent(ctx, r.Docs[f], maxEvidence)
+		b, err := r.made[f], error(nil)
+		if b == nil {
+			b, err = a.local.ReadContent(ctx, r.Docs[f], maxEvidence)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -316,7 +321,7 @@ func (a *Admission) attach(ctx context.Context, s *subjectManifest, r *sbomRecor
 	}
 	var attached []store.Digest
 	for _, at := range attachments {
-		if err := a.attachOne(ctx, s, at); err != nil {
+		if err := a.attachOne(ctx, s, at, r); err != nil {
 			return nil, err
 		}
 		attached = append(attached, at.Descriptor.Digest)
@@ -324,8 +329,13 @@ func (a *Admission) attach(ctx context.Context, s *subjectManifest, r *sbomRecor
 	return attached, nil
 }
 
-func (a *Admission) attachOne(ctx context.Context, s *subjectManifest, at sbom.Attachment) error {
-	for _, b := range at.Blobs {
+// attachOne stores one referrer. The documents are stored already, and r holds on to them.
+func (a *Admission) attachOne(ctx context.Context, s *subjectManifest, at sbom.Attachment, r *sbomRecord) error {
+	stored := slices.Collect(maps.Values(r.Docs))
+	for d, b := range at.Blobs {
+		if slices.Contains(stored, d) && a.linked(ctx, s.repo, d) {
+			continue
+		}
 		if _, err := a.local.PutBlob(ctx, s.repo, b); err != nil {
 			return err
 		}
@@ -337,6 +347,7 @@ func (a *Admission) attachOne(ctx context.Context, s *subjectManifest, at sbom.A
 	fact := verify.Fact{Evidence: in.digest, Found: verify.FoundReferrers, Kind: verify.KindDocument, Scheme: verify.SchemeNone, Verified: true, Authority: authorityRegistry}
 	if at.Descriptor.ArtifactType == sbom.MediaTypeInToto {
 		fact.Kind, fact.Scheme, fact.PredicateType = verify.KindAttestation, verify.SchemeDSSE, in.parsed.Annotations[sbom.PredicateAnnotation]
+		in.class = &referrers.Class{Evidence: true, Config: []byte("{}"), Parts: []referrers.Part{{Format: referrers.DSSE, PredicateType: fact.PredicateType}}}
 	}
 	in.registry = &known{Facts: []verify.Fact{fact}, Found: verify.FoundReferrers, Registry: true, At: a.now()}
 	_, err = a.put(ctx, in)

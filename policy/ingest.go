@@ -340,6 +340,9 @@ func (a *Admission) readSource(ctx context.Context, i store.Item, s sbomSource) 
 	if err != nil {
 		return nil, err
 	}
+	if s.origin == originGenerated { // in no wrapping
+		return sbom.Read("", b)
+	}
 	inv, about, err := readSBOM(b)
 	if err != nil || s.origin != originAttached {
 		return inv, err

@@ -266,6 +266,8 @@ type sbomRecord struct {
 	Renewed  bool                         `json:"renewed,omitempty"`  // made anew and not attached yet
 	Old      []store.Digest               `json:"old,omitempty"`      // evidence manifests that go once the new ones are there
 	At       time.Time                    `json:"at"`
+
+	made map[sbom.Format][]byte // Docs, while they are at hand
 }
 
 func (r *sbomRecord) input() *SBOMInput {

@@ -155,12 +155,11 @@ func (r AttachRequest) referrer(artifactType, layerType string, content []byte, 
 	}, nil
 }
 
-// statement is an in-toto statement (attestation framework v1, spec/v1/statement.md).
+// statement is an in-toto statement (attestation framework v1, spec/v1/statement.md) up to its predicate, which comes last.
 type statement struct {
 	Type          string             `json:"_type"`
 	Subject       []statementSubject `json:"subject"`
 	PredicateType string             `json:"predicateType"`
-	Predicate     json.RawMessage    `json:"predicate"`
 }
 
 type statementSubject struct {
@@ -168,39 +167,41 @@ type statementSubject struct {
 	Digest map[string]string `json:"digest"`
 }
 
-// envelope is a DSSE envelope (dsse, envelope.md).
-type envelope struct {
-	PayloadType string              `json:"payloadType"`
-	Payload     string              `json:"payload"`
-	Signatures  []envelopeSignature `json:"signatures"`
-}
-
-// envelopeSignature leaves the key's name empty, as cosign does: verifiers compare names in a form of their own and skip what differs.
-type envelopeSignature struct {
-	KeyID string `json:"keyid"`
-	Sig   string `json:"sig"`
-}
-
 // attest makes a signed envelope around a statement about the subject.
 func (r AttachRequest) attest(predicateType string, predicate []byte) ([]byte, error) {
-	payload, err := marshal(statement{
+	head, err := marshal(statement{
 		Type: StatementType,
 		Subject: []statementSubject{{
 			Name: string(r.Repository), Digest: map[string]string{string(r.Subject.Digest.Algorithm()): r.Subject.Digest.Encoded()},
 		}},
-		PredicateType: predicateType, Predicate: predicate,
+		PredicateType: predicateType,
 	})
 	if err != nil {
+		return nil, fmt.Errorf("the statement could not be written: %w", err)
+	}
+	// The predicate is megabytes: it is checked once, so that it cannot end its place in the statement, and then copied as it is.
+	predicate = bytes.TrimSpace(predicate)
+	if err := store.StrictJSON(predicate); err != nil {
 		return nil, fmt.Errorf("the document is not JSON: %w", err)
 	}
-	signature, err := sign(r.Signer, preAuth(MediaTypeInToto, payload))
+	head = append(bytes.TrimSuffix(head, []byte("}")), `,"predicate":`...)
+	signed := preAuth(MediaTypeInToto, len(head)+len(predicate)+1)
+	before := len(signed)
+	signed = append(append(append(signed, head...), predicate...), '}')
+	signature, err := sign(r.Signer, signed)
 	if err != nil {
 		return nil, fmt.Errorf("the statement could not be signed: %w", err)
 	}
-	return marshal(envelope{
-		PayloadType: MediaTypeInToto, Payload: base64.StdEncoding.EncodeToString(payload),
-		Signatures: []envelopeSignature{{Sig: base64.StdEncoding.EncodeToString(signature)}},
-	})
+	return seal(signed[before:], signature), nil
+}
+
+// seal writes the envelope (dsse, envelope.md). The key's name is empty, as cosign writes it: verifiers compare names in a form of their own and skip what differs.
+func seal(payload, signature []byte) []byte {
+	const before, between, after = `{"payloadType":"` + MediaTypeInToto + `","payload":"`, `","signatures":[{"keyid":"","sig":"`, `"}]}`
+	b := make([]byte, 0, len(before)+len(between)+len(after)+base64.StdEncoding.EncodedLen(len(payload))+base64.StdEncoding.EncodedLen(len(signature)))
+	b = base64.StdEncoding.AppendEncode(append(b, before...), payload)
+	b = base64.StdEncoding.AppendEncode(append(b, between...), signature)
+	return append(b, after...)
 }
 
 // sign is deterministic: without randomness ECDSA is that of RFC 6979.
@@ -217,9 +218,9 @@ func sign(key crypto.Signer, message []byte) ([]byte, error) {
 	return nil, errors.New("statements are signed with Ed25519 keys, or with ECDSA keys on P-256, only")
 }
 
-// preAuth is what a DSSE signature covers (dsse, protocol.md "PAE").
-func preAuth(payloadType string, payload []byte) []byte {
-	return fmt.Appendf(nil, "DSSEv1 %d %s %d %s", len(payloadType), payloadType, len(payload), payload)
+// preAuth is what a DSSE signature covers (dsse, protocol.md "PAE") before a payload of n bytes, with room for it.
+func preAuth(payloadType string, n int) []byte {
+	return fmt.Appendf(make([]byte, 0, n+128), "DSSEv1 %d %s %d ", len(payloadType), payloadType, n)
 }
 
 // marshal writes compact JSON without escaping what HTML would need, and without a line end.

@@ -141,7 +141,11 @@ func TestAttachSignatureVerifies(t *testing.T) {
 	if err := check(raw); err != nil {
 		t.Fatalf("cosign's verifier refuses the envelope: %v", err)
 	}
-	var e envelope
+	var e struct {
+		PayloadType string              `json:"payloadType"`
+		Payload     string              `json:"payload"`
+		Signatures  []map[string]string `json:"signatures"`
+	}
 	if err := json.Unmarshal(raw, &e); err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +153,10 @@ func TestAttachSignatureVerifies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var s statement
+	var s struct {
+		statement
+		Predicate json.RawMessage `json:"predicate"`
+	}
 	if err := json.Unmarshal(payload, &s); err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +183,11 @@ func TestAttachRefuses(t *testing.T) {
 		"no digest":      func(r *AttachRequest) { r.Subject.Digest = "sha256:xyz" },
 		"unknown format": func(r *AttachRequest) { r.Documents[0].Format = "text" },
 		"not JSON":       func(r *AttachRequest) { r.Documents = []Document{{SPDX, []byte("SPDX")}} },
-		"too large":      func(r *AttachRequest) { r.Documents[0].Bytes = make([]byte, MaxDocument+1) },
+		"more than one value, which would end its place in the statement": func(r *AttachRequest) {
+			r.Documents = []Document{{SPDX, []byte(`{},"subject":[{"name":"evil/app"}]`)}}
+		},
+		"a key twice": func(r *AttachRequest) { r.Documents = []Document{{SPDX, []byte(`{"a":1,"a":2}`)}} },
+		"too large":   func(r *AttachRequest) { r.Documents[0].Bytes = make([]byte, MaxDocument+1) },
 	} {
 		r := testRequest(t)
 		change(&r)

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/assay-registry/assay/store"
 )
@@ -92,16 +93,17 @@ func ReadFrame(r io.Reader, max int64) (FrameKind, []byte, error) {
 	if n > max {
 		return 0, nil, fmt.Errorf("a frame of %d bytes is more than the %d that are allowed", n, max)
 	}
-	payload := make([]byte, 0, min(n, 1<<20))
-	for int64(len(payload)) < n {
-		chunk := make([]byte, min(n-int64(len(payload)), 1<<20))
-		if _, err := io.ReadFull(r, chunk); err != nil {
+	var payload []byte
+	for step := int64(1 << 20); int64(len(payload)) < n; step *= 4 { // what does not come takes no memory
+		at := len(payload)
+		payload = slices.Grow(payload, int(min(n-int64(at), step)))
+		payload = payload[:min(n, int64(cap(payload)))]
+		if _, err := io.ReadFull(r, payload[at:]); err != nil {
 			if err == io.EOF {
 				err = io.ErrUnexpectedEOF
 			}
 			return 0, nil, err
 		}
-		payload = append(payload, chunk...)
 	}
 	return FrameKind(head[0]), payload, nil
 }

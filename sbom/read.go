@@ -60,7 +60,9 @@ func detect(b []byte) (kind string, read func(*draft, []byte) error, err error) 
 		p.object(func(key []byte) {
 			switch string(key) {
 			case "spdxVersion":
-				spdx = p.scalar()
+				if spdx = p.scalar(); spdx == "SPDX-2.2" || spdx == "SPDX-2.3" {
+					p.i = len(b) // that decides
+				}
 			case "@context":
 				context = p.scalar()
 			case "bomFormat":
