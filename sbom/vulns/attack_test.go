@@ -162,3 +162,24 @@ func TestPendingTellsNothingOfOthers(t *testing.T) {
 		})
 	}
 }
+
+// A record that lists very many versions beside very many intervals costs what it is long, and not the product.
+func TestRecordOfManyVersionsAndRanges(t *testing.T) {
+	var events, versions, affected []string
+	for n := range 20_000 {
+		events = append(events, fmt.Sprintf(`{"introduced":"%d.0.0"},{"fixed":"%d.5.0"}`, n+1, n+1))
+		versions = append(versions, fmt.Sprintf(`"%d.7.0"`, n+1))
+	}
+	one := `{"package":{"ecosystem":"npm","name":"x"},"ranges":[{"type":"SEMVER","events":[` + strings.Join(events, ",") + `]}],"versions":[` + strings.Join(versions, ",") + `]}`
+	for range 10 {
+		affected = append(affected, one)
+	}
+	k := newKit(t, mem.NewKV())
+	k.put(image("acme/a", 1), sbom.Distro{}, "pkg:npm/x@7.2.0", "pkg:npm/x@7.6.0", "pkg:npm/x@7.7.0")
+	k.load("osv", `{"id":"CVE-2024-1111","modified":"2026-01-01T00:00:00Z","affected":[`+strings.Join(affected, ",")+`]}`)
+	var got []string
+	for _, f := range k.report(image("acme/a", 1)).Findings {
+		got = append(got, f.Package.Version)
+	}
+	same(t, "affected", got, []string{"7.2.0", "7.7.0"})
+}

@@ -37,6 +37,7 @@ type item struct {
 	vague    bool // there are bounds that cannot be compared, or none at all: unknown for all versions that are not in the rest
 	spans    []span
 	versions []string // affected ones outside of the spans
+	work     int      // while it is compiled, see maxWork
 }
 
 func (i *item) encode(w *writer) {
@@ -265,6 +266,9 @@ func (k *known) names(a *Advisory) {
 	slices.Sort(k.cves)
 }
 
+// maxWork is how often versions that are listed are compared with intervals of one item, to leave out what is said twice. Where that is not enough they are kept as they are.
+const maxWork = 1 << 22
+
 // add takes in what one member of affected[] says.
 func (i *item) add(p *AffectedPackage, order string) {
 	i.severity = max(i.severity, p.Severity)
@@ -276,7 +280,8 @@ func (i *item) add(p *AffectedPackage, order string) {
 		i.spans = append(i.spans, spans...)
 		i.vague = i.vague || !ok
 	}
-	if len(p.Versions) == 0 {
+	if i.work += len(i.spans) * (1 + len(p.Versions)); len(p.Versions) == 0 || i.work > maxWork {
+		i.versions = append(i.versions, p.Versions...)
 		return
 	}
 	ready := readyItem{item: i}
