@@ -402,3 +402,17 @@ func TestGrypeRowsOfReleases(t *testing.T) {
 		t.Errorf("worse for bullseye: %s", line)
 	}
 }
+
+// What has more ranges than are read is affected in all versions: those beyond would be free of it.
+func TestGrypeManyRanges(t *testing.T) {
+	var b packageBlob
+	for n := range maxRanges + 1 {
+		r := grypeRange{}
+		r.Version.Constraint = fmt.Sprintf(">=%d.0,<%d.5", n, n)
+		b.Ranges = append(b.Ranges, r)
+	}
+	a, ok := b.affected("npm", "x")
+	if got, err := json.Marshal(a.Ranges); err != nil || !ok || string(got) != `[{"type":"ECOSYSTEM","events":[{"introduced":"0"}]}]` || a.Versions != nil {
+		t.Errorf("%d ranges: %.200s", len(a.Ranges), got)
+	}
+}

@@ -158,8 +158,9 @@ func (b *packageBlob) affected(ecosystem, name string) (a osvAffected, any bool)
 			}
 		}
 		for _, part := range strings.Split(r.Version.Constraint, "||") {
-			if len(a.Ranges)+len(a.Versions) >= maxRanges {
-				break
+			if len(a.Ranges)+len(a.Versions) >= maxRanges { // then all versions: those that nothing is said about any more would be free of it
+				a.Ranges, a.Versions = []osvRange{{"ECOSYSTEM", []map[string]string{{"introduced": "0"}}}}, nil
+				return a, true
 			}
 			events, versions := constraint(part, fixed)
 			if events != nil {
