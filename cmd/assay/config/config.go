@@ -156,7 +156,7 @@ func Default() *Config {
 		Waivers:         Waivers{Max: Duration(policy.DefaultWaiverMax)},
 		Quarantine:      Quarantine{Max: Duration(168 * time.Hour), Grace: Duration(720 * time.Hour)},
 		Refusals:        Refusals{Head: "allow"},
-		SBOM:            SBOM{Formats: []string{"spdx-json"}, Memory: 512 << 20, Timeout: Duration(60 * time.Second), Views: 4 << 30, OnPush: "later", Patience: Duration(20 * time.Second)},
+		SBOM:            SBOM{Formats: []string{"spdx-json", "cyclonedx-json"}, Memory: 512 << 20, Timeout: Duration(60 * time.Second), Views: 4 << 30, OnPush: "later", Patience: Duration(20 * time.Second)},
 		Verdicts:        Verdicts{Attest: "asked", Validity: Duration(168 * time.Hour)},
 		Kubernetes:      Kubernetes{Unknown: "deny"},
 		Decisions:       Decisions{Keep: Duration(2160 * time.Hour), Size: 1 << 30},
