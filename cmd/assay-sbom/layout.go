@@ -12,6 +12,7 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/assay-registry/assay/cmd/assay/docker"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
 )
@@ -20,15 +21,19 @@ type layoutRequest struct {
 	dir, ref, platform, views string
 	format                    sbom.Format
 	summary                   bool
+	download                  int64  // bytes of layers that a registry may send
+	program                   string // that a registry's image is described by; "" is this one
 	options
 }
 
-// name takes what stands on the command line: "oci:DIR", "oci:DIR:NAME", "oci:DIR@DIGEST" as skopeo writes them, or, with --layout, a reference alone.
+// name takes what stands on the command line: "oci:DIR", "oci:DIR:NAME", "oci:DIR@DIGEST" as skopeo writes them, with --layout a reference alone, or else an image of a
+// registry, which begins with a host.
 func (r *layoutRequest) name(arg string) bool {
 	rest, ok := strings.CutPrefix(arg, "oci:")
 	if !ok {
 		r.ref = arg
-		return r.dir != ""
+		named, err := docker.ParseRef(arg)
+		return r.dir != "" || err == nil && named.Host != ""
 	}
 	if r.dir != "" || rest == "" {
 		return false
@@ -157,9 +162,18 @@ func findManifest(root *os.Root, ref, platform string) (store.Descriptor, []byte
 	if err != nil && strings.HasPrefix(ref, "sha256:") {
 		d, err = store.Descriptor{Digest: store.Digest(ref), Size: maxManifest}, nil
 	}
-	for hop := 0; err == nil && hop < 4; hop++ {
-		if b, err = readBlob(root, d, maxManifest); err != nil {
-			break
+	if err != nil {
+		return store.Descriptor{}, nil, err
+	}
+	return descend(d, platform, func(d store.Descriptor) ([]byte, error) { return readBlob(root, d, maxManifest) })
+}
+
+// descend goes from a manifest, which read reads, to that of one platform.
+func descend(d store.Descriptor, platform string, read func(store.Descriptor) ([]byte, error)) (store.Descriptor, []byte, error) {
+	for range 4 {
+		b, err := read(d)
+		if err != nil {
+			return d, nil, err
 		}
 		var probe struct {
 			MediaType string            `json:"mediaType"`
@@ -178,15 +192,14 @@ func findManifest(root *os.Root, ref, platform string) (store.Descriptor, []byte
 		if want == "" {
 			want = runtime.GOOS + "/" + runtime.GOARCH
 		}
-		d, err = choose(b, func(d store.Descriptor) bool {
-			return d.Platform != nil && d.Platform.OS+"/"+d.Platform.Architecture == want ||
+		if d, err = choose(b, func(d store.Descriptor) bool {
+			return d.Platform != nil && (d.Platform.OS+"/"+d.Platform.Architecture == want || d.Platform.OS+"/"+d.Platform.Architecture+"/"+d.Platform.Variant == want) ||
 				platform == "" && len(probe.Manifests) == 1
-		}, "for "+want)
+		}, "for "+want); err != nil {
+			return d, nil, fmt.Errorf("%w; choose another with --platform", err)
+		}
 	}
-	if err == nil {
-		err = refuse("indexes are nested too deeply")
-	}
-	return store.Descriptor{}, nil, err
+	return store.Descriptor{}, nil, refuse("indexes are nested too deeply")
 }
 
 func choose(index []byte, match func(store.Descriptor) bool, what string) (store.Descriptor, error) {

@@ -4,11 +4,15 @@
 //
 //	assay-sbom [--format spdx-json|cyclonedx-json] [--platform os/arch] [--view DIR] oci:DIR[:NAME|@DIGEST]
 //
+// or an image of any registry, with the credentials that docker has for it:
+//
+//	assay-sbom [--format spdx-json|cyclonedx-json] [--platform os/arch] [--view DIR] HOST/REPOSITORY[:TAG|@DIGEST]
+//
 // and a vulnerability database of grype, of which it writes the advisories:
 //
 //	assay-sbom grypedb FILE
 //
-// An image of a registry gets there by "skopeo copy docker://HOST/NAME oci:DIR". It opens no network connection and starts no program. Two runs on one image give the same bytes.
+// What reads layers has no network: for an image of a registry this program downloads, and starts itself once more, in a sandbox, to describe. Two runs on one image give the same bytes.
 package main
 
 import (
@@ -60,6 +64,14 @@ func (o *options) register(f *flag.FlagSet) {
 	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "time to use at most")
 }
 
+const usage = `usage: assay-sbom [--format spdx-json|cyclonedx-json] [--platform os/arch] [--view DIR] IMAGE
+
+IMAGE is oci:DIR[:NAME|@DIGEST], an OCI image layout, or HOST/REPOSITORY[:TAG|@DIGEST], an image of a
+registry. Credentials are those of docker login (DOCKER_CONFIG); SSL_CERT_FILE names more certificates to
+trust; a registry on this machine is asked over HTTP, any other over TLS. Layers that are downloaded are
+kept in memory up to 512 MiB, what is more in files without a name in the temporary directory (TMPDIR).
+`
+
 func byHand(args []string, out, errs io.Writer) int {
 	f := flag.NewFlagSet("assay-sbom", flag.ContinueOnError)
 	f.SetOutput(errs)
@@ -71,8 +83,9 @@ func byHand(args []string, out, errs io.Writer) int {
 	f.StringVar(&r.platform, "platform", "", "os/arch of an index's entry; the default is the only one, or this machine's")
 	f.StringVar(&r.views, "view", "", "directory that keeps what is learned of layers, for the next image on them")
 	f.BoolVar(&r.summary, "summary", false, "print a summary (JSON) instead of the document")
+	f.Int64Var(&r.download, "max-download", 16<<30, "bytes of layers that are downloaded from a registry at most")
 	f.Usage = func() {
-		fmt.Fprintln(errs, "usage: assay-sbom [--format spdx-json|cyclonedx-json] [--platform os/arch] [--view DIR] oci:DIR[:NAME|@DIGEST]")
+		fmt.Fprint(errs, usage)
 		f.PrintDefaults()
 	}
 	// Flags may stand on both sides of the reference.
@@ -86,7 +99,7 @@ func byHand(args []string, out, errs io.Writer) int {
 		return exitOK
 	case err != nil:
 		return exitUsage
-	case f.NArg() > 0 && ref != f.Arg(0) || !r.name(ref):
+	case f.NArg() > 0 && ref != f.Arg(0) || !r.name(ref) || r.download < 0:
 		f.Usage()
 		return exitUsage
 	case r.format != sbom.SPDX && r.format != sbom.CycloneDX:
@@ -97,8 +110,12 @@ func byHand(args []string, out, errs io.Writer) int {
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
-	restrainMemory(r.memory)
-	if err := describeLayout(ctx, r, out); err != nil {
+	describe := describeRegistry
+	if r.dir != "" {
+		restrainMemory(r.memory)
+		describe = describeLayout
+	}
+	if err := describe(ctx, r, out); err != nil {
 		fmt.Fprintln(errs, "assay-sbom:", err)
 		if _, ok := asRefusal(err); ok {
 			return exitRefused

@@ -106,7 +106,7 @@ func (d Config) Find(ctx context.Context, host string) (Credentials, error) {
 			continue
 		}
 		if a.IdentityToken != "" {
-			return Credentials{}, fmt.Errorf("docker's configuration holds an identity token for %s, which this registry does not take; log in again", host)
+			return Credentials{}, fmt.Errorf("docker's configuration holds an identity token for %s, which is not used here; log in with a name and a password or an access token", host)
 		}
 		if a.Username != "" || a.Password != "" {
 			return Credentials{User: a.Username, Password: a.Password}, nil
@@ -146,7 +146,7 @@ func (d Config) askHelper(ctx context.Context, helper, host string) (Credentials
 		return Credentials{}, fmt.Errorf("docker-credential-%s answered something that is not JSON", helper)
 	}
 	if answer.Username == "<token>" {
-		return Credentials{}, fmt.Errorf("docker-credential-%s holds an identity token for %s, which this registry does not take; log in again", helper, host)
+		return Credentials{}, fmt.Errorf("docker-credential-%s holds an identity token for %s, which is not used here; log in with a name and a password or an access token", helper, host)
 	}
 	return Credentials{User: answer.Username, Password: answer.Secret}, nil
 }
