@@ -24,6 +24,14 @@ func (w *writing) refers(det *store.Detail) {
 	}
 }
 
+// referredTo is what a manifest that goes is told of as a referrer, if a policy reads that.
+func (w *writing) referredTo(det *store.Detail) []store.Digest {
+	if det.Subject == "" || det.Registry || !w.t.engine.Traits(w.in.repo).Referrers {
+		return nil
+	}
+	return []store.Digest{det.Subject}
+}
+
 // referrersOf are the referrers of a manifest, but for the registry's own statements, which it makes of what it decided; nil where no policy reads them.
 func (a *Admission) referrersOf(tx *store.Txn, t *trust, repo store.Name, d store.Digest) (*ReferrersInput, error) {
 	if !t.engine.Traits(repo).Referrers {

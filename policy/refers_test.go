@@ -106,6 +106,23 @@ clean if count(assay.referrers(input.referrers, {"artifact_types": "text/bad"}).
 	}
 }
 
+// TestReferrersThatDeny: whoever may delete takes away no referrer by which a policy refuses.
+func TestReferrersThatDeny(t *testing.T) {
+	k := newKit(t, func(o *policy.Options) {
+		o.Engine = compile(t, builtin("open"), rego("kept", `admit.deny contains {"code": "image.recalled", "msg": "It is recalled."} if some _ in assay.referrers(input.referrers, {"artifact_types": "text/recall"}).value.referrers`))
+	})
+	i := k.push(pusher, app, "v1", "one")
+	other := k.mustPut(pusher, app, "", k.attached(i.desc, "text/other", "one"))
+	recall := k.mustPut(pusher, app, "", k.attached(i.desc, "text/recall", "one"))
+	want(t, "recalled", k.get(puller, app, "v1"), denied)
+	janitor := user("janitor", policy.RoleDelete|policy.RolePush)
+	want(t, "by whoever deletes", string(store.CodeOf(k.as(janitor).DeleteManifest(k.ctx, app, store.Reference{Digest: recall.Digest}))), denied)
+	want(t, "still", k.get(puller, app, "v1"), denied)
+	k.delete(janitor, app, string(other.Digest))
+	k.delete(admin, app, string(recall.Digest))
+	want(t, "by an administrator", k.get(puller, app, "v1"), string(i.desc.Digest))
+}
+
 // TestReferrersLeaveTheRegistryOut: what the registry itself says of a manifest does not have that decided again, and is not listed.
 func TestReferrersLeaveTheRegistryOut(t *testing.T) {
 	k, key := vsaKit(t, func(o *policy.Options) {

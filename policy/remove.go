@@ -129,14 +129,18 @@ func (w *writing) aboutOf(ref store.Reference) ([]store.Digest, error) {
 		return nil, nil
 	}
 	rec, err := w.tx.Manifest(w.in.repo, ref.Digest)
-	if err != nil || rec == nil || rec.Kind != store.KindEvidence {
+	if err != nil || rec == nil {
 		return nil, err
 	}
 	det, err := rec.Detail()
 	if err != nil {
 		return nil, err
 	}
-	about := det.About
+	about := w.referredTo(det)
+	if rec.Kind != store.KindEvidence {
+		return about, nil
+	}
+	about = append(about, det.About...)
 	for _, name := range det.Stood {
 		if tag, reserved := referrers.ParseTag(name); reserved {
 			more, err := w.stoodAbout(tag)

@@ -337,6 +337,34 @@ func TestListed(t *testing.T) {
 	}
 }
 
+// TestListedTooLong: what compares more than a policy may is no answer.
+func TestListedTooLong(t *testing.T) {
+	var hard []*ast.Term
+	for i := range 5000 {
+		hard = append(hard, ast.StringTerm(strings.Repeat("*a", 20)+fmt.Sprint(i)+"*b"))
+	}
+	long := ast.StringTerm(strings.Repeat("a", 1000) + "b")
+	want := func(name string) *ast.Term {
+		return ast.ObjectTerm(ast.Item(ast.StringTerm(name), ast.ArrayTerm(hard...)))
+	}
+	one := ast.ObjectTerm(ast.Item(keyArtifactType, long), ast.Item(keyBy, long), ast.Item(keyDigest, long), ast.Item(keyAt, ast.StringTerm("2026-11-21T11:00:00Z")))
+	if v, err := findReferrers(rego.BuiltinContext{}, []*ast.Term{ast.ObjectTerm(ast.Item(keyList, ast.ArrayTerm(one))), want("artifact_types")}); err != errTooLong {
+		t.Errorf("%v, %v", v, err)
+	}
+	for _, name := range []string{"by", "digest"} {
+		if v, err := findMoves(rego.BuiltinContext{}, []*ast.Term{ast.ArrayTerm(one), want(name)}); err != errTooLong {
+			t.Errorf("%s: %v, %v", name, v, err)
+		}
+	}
+	for _, f := range []func(rego.BuiltinContext, []*ast.Term) (*ast.Term, error){findReferrers, findMoves} {
+		for _, operands := range [][]*ast.Term{{ast.NullTerm(), ast.ObjectTerm()}, {ast.ArrayTerm(), ast.NullTerm()}, {ast.ObjectTerm(ast.Item(keyList, ast.ArrayTerm())), ast.NullTerm()}} {
+			if v, err := f(rego.BuiltinContext{}, operands); err == nil {
+				t.Errorf("%v: %v", operands, v)
+			}
+		}
+	}
+}
+
 // TestUntil: a time and so many days, the newest of several.
 func TestUntil(t *testing.T) {
 	moment := func(text string) string { return answers(t, `assay.moment("`+text+`")`) }
