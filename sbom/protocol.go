@@ -53,7 +53,7 @@ type WorkerView struct {
 	FD     int    `json:"fd,omitempty"`
 	Inline []byte `json:"inline,omitempty"`
 	Size   int64  `json:"size"`
-	// Digest is of its bytes.
+	// Digest is of its bytes, as far as [ViewCovered] says.
 	Digest store.Digest `json:"digest"`
 }
 

@@ -2,6 +2,7 @@ package sbom
 
 import (
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,8 +16,19 @@ import (
 	"github.com/assay-registry/assay/store"
 )
 
-// maxView is the size of the largest view of one layer that is kept, in bytes.
-const maxView = 64 << 20
+// MaxView is the size of the largest view of one layer that is kept, in bytes.
+const MaxView = 64 << 20
+
+// ViewCovered is how many bytes of a view its digest covers, the view's first 8 bytes and size given: as many as they say (big endian), or all. The rest carries checksums of its own,
+// so that who uses little of it reads little.
+func ViewCovered(head []byte, size int64) int64 {
+	if len(head) >= 8 {
+		if n := binary.BigEndian.Uint64(head); n >= 8 && n < uint64(size) {
+			return int64(n)
+		}
+	}
+	return size
+}
 
 // defaultViews is what all views may amount to, in bytes.
 const defaultViews = 4 << 30
@@ -111,7 +123,7 @@ func (v *Views) open(layer store.Digest) (*os.File, *WorkerView) {
 
 // put keeps the view of a layer in place of an older one.
 func (v *Views) put(layer store.Digest, b []byte) error {
-	if layer.Validate() != nil || len(b) > maxView {
+	if layer.Validate() != nil || len(b) > MaxView {
 		return fmt.Errorf("a view of %d bytes is not kept", len(b))
 	}
 	f, err := os.CreateTemp(v.dir, viewPart)
@@ -129,7 +141,7 @@ func (v *Views) put(layer store.Digest, b []byte) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.forget(layer)
-	name := viewName(layer, store.DigestOf(digest.SHA256, b))
+	name := viewName(layer, store.DigestOf(digest.SHA256, b[:ViewCovered(b, int64(len(b)))]))
 	if err := os.Rename(f.Name(), filepath.Join(v.dir, name)); err != nil {
 		return err
 	}

@@ -335,7 +335,7 @@ func (w *Worker) read(r io.Reader, in *inputs) (*Result, *WorkerFailure, error) 
 // readViews keeps the views that come first and returns the frame after them.
 func (w *Worker) readViews(r io.Reader, in *inputs) (FrameKind, []byte, error) {
 	for range len(in.layers) + 2 {
-		kind, b, err := ReadFrame(r, max(w.opts.MaxOutput, maxView+4))
+		kind, b, err := ReadFrame(r, max(w.opts.MaxOutput, MaxView+4))
 		switch {
 		case err != nil:
 			return 0, nil, err

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -75,12 +76,15 @@ func (im *image) licence(text []byte) licensecheck.Coverage {
 	return im.plan.scan(text)
 }
 
-// judge says ahead what licensecheck will be asked for.
+// judge says ahead what licensecheck will be asked for, and keeps of statements that need it not only the lines that tell. Who asks for more reads the layer.
 func (im *image) judge(n *node) {
 	if im.plan.scan == nil || len(n.data) == 0 || len(n.data) > maxCovered || !strings.HasSuffix(n.path, copyrightSuffix) || !strings.HasPrefix(n.path, "/usr/share/doc/") {
 		return
 	}
-	if _, ok := clauses(n.data); ok {
+	if told, ok := clauses(n.data); ok {
+		im.kept -= n.size
+		n.told, n.data = slices.Clip(told), nil
+		im.kept += int64(len(n.told))
 		return
 	}
 	if sum := sha256.Sum256(n.data); im.coverages[sum].Match == nil {

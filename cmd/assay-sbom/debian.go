@@ -49,6 +49,9 @@ const (
 func (v *withoutLists) FileContentsByLocation(l file.Location) (io.ReadCloser, error) {
 	if strings.HasSuffix(l.RealPath, copyrightSuffix) {
 		if i := v.file(l.RealPath); i != none {
+			if n := v.node(i); n.told != nil {
+				return inMemory(n.told), nil
+			}
 			if some, ok := clauses(v.node(i).data); ok {
 				return inMemory(some), nil
 			}

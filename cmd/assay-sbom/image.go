@@ -85,7 +85,7 @@ func (im *image) fromView(ctx context.Context, i int) (bool, error) {
 	if v := im.views[i]; v.digest != "" && store.DigestOf(v.digest.Algorithm(), b) != v.digest {
 		return false, fmt.Errorf("layer %d: %w", i+1, errView)
 	}
-	r, err := openView(b, im.plan.indexer(), min(maxViewPlain, max(0, im.limits.kept-im.kept)))
+	r, err := openView(b, im.views[i].stored, im.plan.indexer(), min(maxViewPlain, max(0, im.limits.kept-im.kept)))
 	if errors.Is(err, errOtherIndexer) {
 		return false, nil
 	}
@@ -104,7 +104,7 @@ func (im *image) recount() {
 	im.kept = 0
 	for i := range im.tree.nodes {
 		n := &im.tree.nodes[i]
-		if (n.data != nil || n.pages != nil) && !seen[n.content()] {
+		if (n.data != nil || n.piece != nil || n.told != nil || n.pages != nil) && !seen[n.content()] {
 			seen[n.content()] = true
 			im.kept += n.keptBytes()
 		}
@@ -165,13 +165,24 @@ func (im *image) reopen(c content) (io.Reader, func(), error) {
 	return k.archive, k.s.close, nil
 }
 
+// unpack is the kept content of n, or nil. It needs mu.
+func (im *image) unpack(n *node) []byte {
+	if n.piece != nil {
+		if n.data = n.piece.read(); n.data == nil {
+			im.kept -= n.piece.plain
+		}
+		n.piece = nil
+	}
+	return n.data
+}
+
 // load reads node i and, in the same pass over the layer, those of its group that are small: one more pass serves a whole glob.
 func (im *image) load(i int32, group []int32) ([]byte, error) {
 	im.mu.Lock()
 	defer im.mu.Unlock()
 	n := &im.tree.nodes[i]
-	if n.data != nil {
-		return n.data, nil
+	if data := im.unpack(n); data != nil {
+		return data, nil
 	}
 	if im.loaded != nil && im.last == n.content() {
 		return im.loaded, nil
@@ -184,7 +195,7 @@ func (im *image) load(i int32, group []int32) ([]byte, error) {
 	room := im.kept
 	for _, g := range group {
 		m := &im.tree.nodes[g]
-		if g != i && m.kind == kindRegular && m.data == nil && m.layer == n.layer && m.size > 0 && m.size <= 4<<20 && room+m.size <= im.limits.kept {
+		if g != i && m.kind == kindRegular && m.data == nil && m.piece == nil && m.layer == n.layer && m.size > 0 && m.size <= 4<<20 && room+m.size <= im.limits.kept {
 			wanted[m.ordinal] = append(wanted[m.ordinal], g)
 			room += m.size
 		}

@@ -173,10 +173,10 @@ func (im *image) scan(ctx context.Context, i int) error {
 			var n *node
 			n, err = im.entry(h, ordinal, func(n *node) error { return im.keep(n, archive) })
 			if record != nil && err == nil {
-				record.entry(h, n)
 				if n != nil {
 					im.judge(n)
 				}
+				record.entry(h, n)
 			}
 		}
 		if err != nil {
@@ -282,7 +282,7 @@ func (im *image) hardLink(p string, h *tar.Header, ordinal int32) error {
 	}
 	n := &t.nodes[i]
 	n.link, n.data, n.size, n.mode, n.ordinal = target.link, target.data, target.size, target.mode, target.ordinal
-	n.exec, n.marks, n.pages = target.exec, target.marks, target.pages
+	n.exec, n.marks, n.pages, n.piece, n.told = target.exec, target.marks, target.pages, target.piece, target.told
 	return nil
 }
 
@@ -338,8 +338,8 @@ func (im *image) keepProgram(n *node, content io.Reader, wanted bool) error {
 		}
 	}
 	if whole && n.marks != 0 && !wanted {
-		if n.pages = telling(b, n.marks); n.pages != nil && im.fits(int64(len(n.pages.data))) {
-			im.kept += int64(len(n.pages.data))
+		if n.pages = telling(b, n.marks); n.pages != nil && im.fits(n.pages.bytes()) {
+			im.kept += n.pages.bytes()
 			return nil
 		}
 		n.pages = nil

@@ -5,6 +5,7 @@ import (
 	"debug/elf"
 	"io"
 	"slices"
+	"sync"
 
 	"github.com/kastenhq/goversion/version"
 )
@@ -15,13 +16,26 @@ const pageSize = 4096
 // pages are those parts of a large program that cataloguers read: its headers and the sections that tell of packages. Whatever else is asked for
 // is read from the layer again.
 type pages struct {
-	size int64
-	at   []int32 // numbers of the pages, ascending
-	data []byte  // one after another; only the file's last page may be short
+	size  int64
+	at    []int32 // numbers of the pages, ascending
+	data  []byte  // one after another; only the file's last page may be short
+	once  sync.Once
+	piece *piece // data that is still in a view
+}
+
+// bytes is what is kept.
+func (s *pages) bytes() int64 {
+	if s.piece != nil {
+		return s.piece.plain
+	}
+	return int64(len(s.data))
 }
 
 // readAt reads what is kept in one piece from off on; 0 bytes mean that it is not kept.
 func (s *pages) readAt(p []byte, off int64) int {
+	if s.piece != nil {
+		s.once.Do(func() { s.data = s.piece.read() })
+	}
 	n := 0
 	for n < len(p) && off >= 0 && off < s.size {
 		i, ok := slices.BinarySearch(s.at, int32(off/pageSize))

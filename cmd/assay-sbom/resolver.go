@@ -151,7 +151,7 @@ func (r *resolver) remember(group []int32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, i := range group {
-		if n := r.node(i); n.kind == kindRegular && n.data == nil && n.size > 0 {
+		if n := r.node(i); n.kind == kindRegular && n.data == nil && n.piece == nil && n.size > 0 {
 			r.groups[n.content()] = group
 		}
 	}
@@ -241,7 +241,7 @@ func (r *resolver) FileContentsByLocation(l file.Location) (io.ReadCloser, error
 		return inMemory(nil), nil
 	}
 	r.im.mu.Lock()
-	data := n.data
+	data := r.im.unpack(n)
 	r.im.mu.Unlock()
 	if data != nil {
 		return inMemory(data), nil

@@ -31,6 +31,8 @@ type node struct {
 	path    string
 	link    string
 	data    []byte // kept content; nil if it has to be read again
+	told    []byte // the part of a statement of licences that tells of some, in place of data
+	piece   *piece // data that is still in a view
 	pages   *pages // kept parts of a program
 	size    int64
 	mode    int64
@@ -53,10 +55,14 @@ type content struct {
 
 // keptBytes is what of the content is in memory.
 func (n *node) keptBytes() int64 {
-	if n.pages != nil {
-		return int64(len(n.data) + len(n.pages.data))
+	kept := int64(len(n.data) + len(n.told))
+	if n.piece != nil {
+		kept += n.piece.plain
 	}
-	return int64(len(n.data))
+	if n.pages != nil {
+		kept += n.pages.bytes()
+	}
+	return kept
 }
 
 func (n *node) content() content { return content{n.layer, n.ordinal} }
@@ -123,6 +129,7 @@ func (t *tree) directory(p string) (int32, error) {
 func (t *tree) reset(i int32, k kind) {
 	n := &t.nodes[i]
 	n.kind, n.layer, n.link, n.data, n.pages, n.size, n.mode, n.ordinal, n.exec, n.marks = k, t.layer, "", nil, nil, 0, 0, none, 0, 0
+	n.piece, n.told = nil, nil
 }
 
 // add returns the node for an entry of the current layer at p, emptied of what lay there.
@@ -187,7 +194,7 @@ func (t *tree) remove(i int32) bool {
 		t.reset(i, kindDirectory)
 		return false
 	}
-	n.dead, n.data, n.pages = true, nil, nil
+	n.dead, n.data, n.pages, n.piece, n.told = true, nil, nil, nil, nil
 	delete(t.byPath, n.path)
 	return true
 }

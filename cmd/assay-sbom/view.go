@@ -10,7 +10,10 @@ import (
 	"io"
 	"strings"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/assay-registry/assay/sbom"
 )
 
 // A view is what was learned of one layer: its entries in order, its uncompressed digest and size, and the content that cataloguers want. With it,
@@ -18,10 +21,15 @@ import (
 // images. A view is as good as the layer only for the program that made it, so it names the indexer, and any other one ignores it.
 
 // viewMagic begins a view, before compression; the number is the version of what follows.
-const viewMagic = "assay-view 3\n"
+const viewMagic = "assay-view 4\n"
 
-// viewHead is the size of what precedes the compressed part: the size of the part when it is decompressed, in bytes (big endian).
-const viewHead = 8
+// viewHead is the size of what precedes the compressed list of entries: how many bytes of the view the list ends at (which is what the view's digest covers), the
+// size of the list when it is decompressed, and how many bytes the view has without findings (all big endian). After the list come pieces of content, each compressed for
+// itself and read only when it is asked for, and after these what cataloguers found in single files (found.go).
+const viewHead = 24
+
+// minPiece is the size from which content is a piece of its own, in bytes.
+const minPiece = 32 << 10
 
 // Limits of one view.
 const (
@@ -34,17 +42,23 @@ func (p *plan) indexer() string { return generator() + "/" + p.digest }
 
 // recorder of a view while its layer streams by.
 type viewWriter struct {
-	out   *bytes.Buffer
-	z     *zstd.Encoder
-	plain int64
-	full  bool
-	b     []byte
+	out    *bytes.Buffer
+	z      *zstd.Encoder
+	pieces []byte
+	piece  *zstd.Encoder
+	plain  int64 // of all
+	list   int64 // of the list
+	full   bool
+	b      []byte
 }
 
 func newViewWriter(indexer string) (*viewWriter, error) {
 	w := &viewWriter{out: &bytes.Buffer{}}
 	var err error
 	if w.z, err = zstd.NewWriter(w.out, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20)); err != nil {
+		return nil, err
+	}
+	if w.piece, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20)); err != nil {
 		return nil, err
 	}
 	w.out.Write(make([]byte, viewHead))
@@ -56,17 +70,36 @@ func newViewWriter(indexer string) (*viewWriter, error) {
 
 func (w *viewWriter) write(b []byte) {
 	w.plain += int64(len(b))
-	if w.full = w.full || w.plain > maxViewPlain || w.out.Len() > maxViewStored; w.full {
+	w.list += int64(len(b))
+	if w.full = w.full || w.plain > maxViewPlain || w.out.Len()+len(w.pieces) > maxViewStored; w.full {
 		return
 	}
 	_, err := w.z.Write(b) // to memory
 	w.full = err != nil
 }
 
-func (w *viewWriter) number(n int64)   { w.b = binary.AppendVarint(w.b, n) }
-func (w *viewWriter) text(s string)    { w.number(int64(len(s))); w.b = append(w.b, s...) }
-func (w *viewWriter) content(b []byte) { w.number(int64(len(b))); w.flush(); w.write(b) }
-func (w *viewWriter) flush()           { w.write(w.b); w.b = w.b[:0] }
+// content adds content, in the list or as a piece: an empty digest is the former.
+func (w *viewWriter) content(b []byte) {
+	w.number(int64(len(b)))
+	if len(b) < minPiece {
+		w.number(-1)
+		w.flush()
+		w.write(b)
+		return
+	}
+	at := len(w.pieces)
+	if w.plain += int64(len(b)); w.plain <= maxViewPlain {
+		w.pieces = w.piece.EncodeAll(b, w.pieces)
+	}
+	w.number(int64(at))
+	w.number(int64(len(w.pieces) - at))
+	w.b = binary.BigEndian.AppendUint64(w.b, xxhash.Sum64(w.pieces[at:]))
+	w.flush()
+}
+
+func (w *viewWriter) number(n int64) { w.b = binary.AppendVarint(w.b, n) }
+func (w *viewWriter) text(s string)  { w.number(int64(len(s))); w.b = append(w.b, s...) }
+func (w *viewWriter) flush()         { w.write(w.b); w.b = w.b[:0] }
 
 // Kinds of records. Content follows those that have some.
 const (
@@ -74,6 +107,7 @@ const (
 	recordPlain
 	recordWhole
 	recordPages
+	recordTold // of a statement of licences: the lines that tell some (copyright.go)
 )
 
 // entry adds one entry of the archive; n is the node that it became, or nil.
@@ -84,6 +118,8 @@ func (w *viewWriter) entry(h *tar.Header, n *node) {
 	kind := recordPlain
 	if n != nil && h.Typeflag != tar.TypeLink {
 		switch {
+		case n.told != nil:
+			kind = recordTold
 		case n.data != nil:
 			kind = recordWhole
 		case n.pages != nil:
@@ -104,6 +140,8 @@ func (w *viewWriter) entry(h *tar.Header, n *node) {
 	switch kind {
 	case recordWhole:
 		w.content(n.data)
+	case recordTold:
+		w.content(n.told)
 	case recordPages:
 		w.number(int64(len(n.pages.at)))
 		for _, at := range n.pages.at {
@@ -124,11 +162,16 @@ func (w *viewWriter) end(diffID string, uncompressed int64, judged [][32]byte, s
 	w.number(uncompressed)
 	w.coverages(judged, said)
 	w.flush()
-	if err := w.z.Close(); err != nil || w.full || w.out.Len() > maxViewStored {
+	if err := w.z.Close(); err != nil || w.full || w.out.Len()+len(w.pieces) > maxViewStored {
 		return nil
 	}
-	binary.BigEndian.PutUint64(w.out.Bytes(), uint64(w.plain))
-	return w.out.Bytes()
+	list := w.out.Len()
+	w.out.Write(w.pieces)
+	head := w.out.Bytes()
+	for i, n := range []int64{int64(list), w.list, int64(len(head))} {
+		binary.BigEndian.PutUint64(head[8*i:], uint64(n))
+	}
+	return head
 }
 
 // Errors of reading a view. None is the image's fault.
@@ -139,18 +182,21 @@ var (
 
 // viewReader reads a view in order.
 type viewReader struct {
-	b   []byte
-	err error
+	b    []byte
+	err  error
+	from io.ReaderAt // of pieces
+	base int64       // where they begin
+	size int64       // where they end
 }
 
-// openView decompresses a view and checks who made it.
+// openView decompresses the list of a view, which is what readView gave, and checks who made it.
 // One of more than max bytes counts as somebody else's: the layer is read instead, which needs less memory.
-func openView(stored []byte, indexer string, max int64) (*viewReader, error) {
+func openView(stored []byte, from io.ReaderAt, indexer string, max int64) (*viewReader, error) {
 	if len(stored) < viewHead {
 		return nil, errView
 	}
-	plain := binary.BigEndian.Uint64(stored)
-	if plain > uint64(max) { // what the first version of views begins with is large, too
+	list, plain, size := binary.BigEndian.Uint64(stored), binary.BigEndian.Uint64(stored[8:]), binary.BigEndian.Uint64(stored[16:])
+	if plain > uint64(max) { // what follows the heads of earlier versions is large, too
 		return nil, errOtherIndexer
 	}
 	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(uint64(max)+(1<<20)))
@@ -158,14 +204,17 @@ func openView(stored []byte, indexer string, max int64) (*viewReader, error) {
 		return nil, err
 	}
 	defer z.Close()
-	b, err := z.DecodeAll(stored[viewHead:], make([]byte, 0, plain))
+	if list < viewHead || list > uint64(len(stored)) || size < list || size > maxViewStored {
+		return nil, errView
+	}
+	b, err := z.DecodeAll(stored[viewHead:list], make([]byte, 0, plain))
 	if errors.Is(err, zstd.ErrDecoderSizeExceeded) {
 		return nil, errOtherIndexer
 	}
 	if err != nil {
 		return nil, errView
 	}
-	r := &viewReader{b: b}
+	r := &viewReader{b: b, from: from, base: int64(list), size: int64(size)}
 	if string(r.bytes(int64(len(viewMagic)))) != viewMagic || r.text() != indexer {
 		return nil, errOtherIndexer
 	}
@@ -206,7 +255,52 @@ type kept struct {
 	exec  executable
 	marks marks
 	data  []byte
+	told  []byte
+	piece *piece // of data
 	pages *pages
+}
+
+// piece is content in a view that nobody has asked for yet.
+type piece struct {
+	from       io.ReaderAt
+	at, stored int64
+	plain      int64
+	sum        uint64
+}
+
+// read decompresses the content; nil if it cannot be had: it is in the layer, too.
+func (c *piece) read() []byte {
+	b := make([]byte, c.stored)
+	if _, err := io.ReadFull(io.NewSectionReader(c.from, c.at, c.stored), b); err != nil || xxhash.Sum64(b) != c.sum {
+		return nil
+	}
+	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(uint64(c.plain)+1))
+	if err != nil {
+		return nil
+	}
+	defer z.Close()
+	out, err := z.DecodeAll(b, make([]byte, 0, c.plain))
+	if err != nil || int64(len(out)) != c.plain {
+		return nil
+	}
+	return out
+}
+
+// content reads what viewWriter.content wrote: bytes or a piece.
+func (r *viewReader) content() ([]byte, *piece) {
+	plain, at := r.number(), r.number()
+	if at < 0 {
+		return r.bytes(plain), nil
+	}
+	c := &piece{from: r.from, at: r.base + at, stored: r.number(), plain: plain}
+	if b := r.bytes(8); b != nil {
+		c.sum = binary.BigEndian.Uint64(b)
+	}
+	if plain < 0 || plain > maxViewPlain || c.stored < 0 || at > r.size || c.stored > r.size-c.at {
+		r.err, r.b = errView, nil
+		return nil, nil
+	}
+	return nil, c
 }
 
 // next reads an entry; nil is the end.
@@ -219,9 +313,14 @@ func (r *viewReader) next() (*tar.Header, kept) {
 	k := kept{exec: executable(r.byte()), marks: marks(r.byte())}
 	switch kind {
 	case recordWhole:
-		k.data = r.bytes(r.number())
-		if int64(len(k.data)) != h.Size {
+		k.data, k.piece = r.content()
+		if k.piece == nil && int64(len(k.data)) != h.Size || k.piece != nil && k.piece.plain != h.Size {
 			r.err = errView
+		}
+	case recordTold:
+		told, piece := r.content()
+		if k.told = told; piece != nil {
+			k.told = piece.read()
 		}
 	case recordPages:
 		k.pages = &pages{size: h.Size}
@@ -233,7 +332,7 @@ func (r *viewReader) next() (*tar.Header, kept) {
 		for range n {
 			k.pages.at = append(k.pages.at, int32(r.number()))
 		}
-		k.pages.data = r.bytes(r.number())
+		k.pages.data, k.pages.piece = r.content()
 	}
 	if int(k.exec) >= len(executableTypes) {
 		r.err = errView
@@ -255,9 +354,14 @@ func (im *image) replay(ctx context.Context, i int, r *viewReader) error {
 		}
 		_, err := im.entry(h, ordinal, func(n *node) error {
 			n.exec, n.marks = k.exec, k.marks
-			if k.data != nil && im.fits(n.size) {
+			switch {
+			case k.told != nil:
+				n.told = k.told
+			case k.data != nil && im.fits(n.size):
 				n.data = k.data
-			} else if k.pages != nil && im.fits(int64(len(k.pages.data))) {
+			case k.piece != nil && im.fits(n.size):
+				n.piece = k.piece
+			case k.pages != nil && im.fits(k.pages.bytes()):
 				n.pages = k.pages
 			}
 			im.kept += n.keptBytes()
@@ -294,12 +398,16 @@ func indexLayer(ctx context.Context, p *plan, b blob, l limits) ([]byte, error) 
 	return view, nil
 }
 
-// readView reads a whole stored view.
+// readView reads the head and the list of a stored view, which are what its digest covers.
 func readView(r io.ReaderAt, size int64) ([]byte, error) {
-	if size > maxViewStored {
+	if size > sbom.MaxView {
 		return nil, errView
 	}
-	b := make([]byte, size)
+	head := make([]byte, 8)
+	if _, err := r.ReadAt(head, 0); err != nil && err != io.EOF {
+		return nil, err
+	}
+	b := make([]byte, sbom.ViewCovered(head, size))
 	if _, err := r.ReadAt(b, 0); err != nil && err != io.EOF {
 		return nil, err
 	}

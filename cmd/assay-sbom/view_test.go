@@ -106,12 +106,12 @@ func FuzzView(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	r, err := openView(view, p.indexer(), maxViewPlain)
+	r, err := openView(view, bytes.NewReader(view), p.indexer(), maxViewPlain)
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(r.b)
-	f.Add([]byte{recordPages, '0', 2, 'a', 0, 0, 20, 1, 1, 4, 0, 2, 4, 'x', 'y', recordEnd})
+	f.Add([]byte{recordPages, '0', 2, 'a', 0, 0, 20, 1, 1, 4, 0, 2, 4, 1, 'x', 'y', recordEnd})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		im := &image{limits: defaultLimits(64 << 20), plan: p, blobs: []blob{{content: broken{}}}, tree: newTree(1000), diffIDs: make([]string, 1), aliases: map[string]bool{}}
 		im.limits.entries, im.left = 1000, 1<<30
