@@ -101,7 +101,7 @@ func TestAnAttestedSBOMRefusesNothingBeforeItIsRead(t *testing.T) {
 }
 
 // bulky finds more packages than the index takes.
-type bulky struct{ generator }
+type bulky struct{}
 
 func (g *bulky) Generate(context.Context, sbom.Request) (*sbom.Result, error) {
 	purls := make([]string, index.MaxPackages+1)

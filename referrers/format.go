@@ -90,7 +90,9 @@ func formatOf(mediaType string) Format {
 }
 
 // SBOMType reports whether a layer of evidence of that media type is an SBOM as such.
-func SBOMType(mediaType string) bool { return mediaType == ocispec.MediaTypeImageLayer || formatOf(mediaType).SBOM() }
+func SBOMType(mediaType string) bool {
+	return mediaType == ocispec.MediaTypeImageLayer || formatOf(mediaType).SBOM()
+}
 
 // layerType is what the one layer of p is judged as. Clients that are told no type for a file (oras attach) call it a layer of an image, and Harbor always does: then the manifest's
 // own type, where that is one of an SBOM, says what its bytes have to be.

@@ -24,8 +24,8 @@ const sbomFile = "sbom.json"
 // maxSBOMFile bounds it, in bytes.
 const maxSBOMFile = 1 << 20
 
-// tellSBOMs is how often it is written, if anything changed.
-const tellSBOMs = 10 * time.Second
+// sbomsTold is how often it is written, if anything changed.
+const sbomsTold = 10 * time.Second
 
 // sbomState is what assay sbom status knows, with one failure for all.
 type sbomState struct {
@@ -52,7 +52,7 @@ func (r *registry) sbomTeller(clock func() time.Time, log *slog.Logger) *sbomTel
 
 // run tells until ctx ends, and then once more: who looks into a stopped server's directory finds what it left.
 func (t *sbomTeller) run(ctx context.Context) {
-	tick := time.NewTicker(tellSBOMs)
+	tick := time.NewTicker(sbomsTold)
 	defer tick.Stop()
 	for {
 		t.tell(ctx)
