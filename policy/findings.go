@@ -28,26 +28,29 @@ type assessment struct {
 	unmatched string        // why there is none: a part of a sentence
 }
 
+// reporter is vulns.Findings, or vulns.Unscored where nobody asks how likely exploitation is.
+type reporter func(r store.Records, image store.Item) (*vulns.Report, error)
+
 // assess compares what an image contains with the databases, and with what facts say about exploitability. It reads in the caller's snapshot or transaction.
-func (a *Admission) assess(ctx context.Context, r store.Records, t *trust, i store.Item, facts []verify.Fact, parents []store.Digest) (*assessment, error) {
+func (a *Admission) assess(ctx context.Context, r store.Records, report reporter, t *trust, i store.Item, facts []verify.Fact, parents []store.Digest) (*assessment, error) {
 	if a.o.Inventories == nil {
 		return &assessment{unmatched: "this registry keeps no index of what images contain"}, nil
 	}
-	report, err := vulns.Findings(r, i)
+	known, err := report(r, i)
 	if err != nil {
 		return nil, err
 	}
 	switch {
-	case report == nil:
+	case known == nil:
 		return &assessment{unmatched: "no SBOM of it is indexed yet"}, nil
-	case !osv(report.Databases):
+	case !osv(known.Databases):
 		return &assessment{unmatched: "no vulnerability database is installed"}, nil
 	}
 	statements, err := a.statements(ctx, t, i, facts)
 	if err != nil {
 		return nil, err
 	}
-	return &assessment{report: report, said: applyVEX(i, parents, report.Findings, statements)}, nil
+	return &assessment{report: known, said: applyVEX(i, parents, known.Findings, statements)}, nil
 }
 
 // unsigned reports whether all that is known of an image's contents is a document that anybody may have attached: it lists what its author wants found.
@@ -64,7 +67,7 @@ func (a *Admission) vulnerabilities(ctx context.Context, tx *store.Txn, t *trust
 		return nil
 	}
 	i := store.Item{Repository: s.repo, Digest: s.rec.Digest}
-	x, err := a.assess(ctx, tx.Records, t, i, facts, in.Subject.Parents)
+	x, err := a.assess(ctx, tx.Records, vulns.Unscored, t, i, facts, in.Subject.Parents)
 	if err != nil {
 		return err
 	}

@@ -134,7 +134,7 @@ func (a *Admission) noteFindings(tx *store.Txn, i store.Item) (changed bool, err
 	if err != nil || rec == nil || !judgedState(rec.State) || rec.Kind != store.KindImage {
 		return false, err
 	}
-	report, err := vulns.Findings(tx.Records, i)
+	report, err := vulns.Unscored(tx.Records, i)
 	if err != nil {
 		return false, err
 	}

@@ -34,6 +34,9 @@ func Check(ctx context.Context, local *store.Local, read Reader, limit int) ([]s
 		if c.counts, err = readCounters(c.s.Get([]byte("#"))); err != nil {
 			c.report("#", "the record is damaged")
 		}
+		if b := c.s.Get(keyNumbering); b != nil && len(b) != numberingSize { // without one, the next fold makes one
+			c.report("!", "the record is damaged")
+		}
 		last = c.counts[countImages]
 		return nil
 	}); err != nil {

@@ -25,6 +25,9 @@ func TestCheckFindsEveryBrokenRecord(t *testing.T) {
 	for _, p := range all {
 		classes[p.Key[0]] = true
 		for what, value := range map[string][]byte{"lost": nil, "damaged": append(bytes.Clone(p.Value), 0xff, 0xff)} {
+			if what == "lost" && p.Key[0] == '!' {
+				continue // there is another with the next fold
+			}
 			if what == "damaged" && strings.IndexByte("rq", p.Key[0]) >= 0 {
 				continue // they have no value, or one that only the fold compares
 			}
@@ -36,7 +39,7 @@ func TestCheckFindsEveryBrokenRecord(t *testing.T) {
 			k.set(p.Key, p.Value)
 		}
 	}
-	if want := "#qwfmksrnNvplLcji"; len(classes) != len(want) {
+	if want := "!#qwfmksrnNvplLcji"; len(classes) != len(want) {
 		t.Errorf("%d classes of records, want those of %q", len(classes), want)
 	}
 	k.check()

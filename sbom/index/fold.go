@@ -58,6 +58,9 @@ func (x *Index) foldBatch(ctx context.Context) (int, error) {
 		if err = e.begin(r); err != nil {
 			return err
 		}
+		if e.before == nil || r.Get(keyNumbering) == nil {
+			e.put(keyNumbering, []byte(x.local.ID(x.local.Now())))
+		}
 		for i, p := range queue {
 			if err := e.take(p); err != nil {
 				return err

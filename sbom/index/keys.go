@@ -11,6 +11,7 @@ import (
 
 // space is the name of the index's key space. In it, numbers are four bytes, big-endian:
 //
+//	!                          numbering: another text whenever numbers may begin anew
 //	#                          counters: generation, and the next number of each kind
 //	q<repository>NUL<digest>   queued: what is to become of an image, and a sum of w
 //	w<repository>NUL<digest>   queued: the inventory
@@ -34,6 +35,11 @@ const space = "sbom"
 
 // chunkBits is the size of a chunk: at most 2 KiB as a plain bitmap.
 const chunkBits = 14
+
+var keyNumbering = []byte("!")
+
+// numberingSize is the length of that text.
+const numberingSize = 32
 
 const (
 	maxName    = 448 // bytes of names and versions in keys; longer ones end in a sum of themselves

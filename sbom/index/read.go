@@ -22,37 +22,54 @@ type Entry struct {
 
 // Image reads the entry of an image; nil means that it has none. What is queued counts: it is part of the commit that brought it.
 func Image(r store.Records, image store.Item) (*Entry, error) {
-	s := r.Space(space)
-	if q := s.Get(imageKey('q', image)); len(q) > 0 {
-		if q[0] == opDrop {
-			return nil, nil
-		}
-		payload, err := decodeQueued(s.Get(imageKey('w', image)))
-		if err != nil {
-			return nil, err
-		}
-		return &Entry{image, payload.origin, payload.format, payload.generator, payload.distro, payload.versions, true}, nil
+	e, ids, err := Inventory(r, image)
+	if err != nil || e == nil || e.Pending {
+		return e, err
 	}
-	b := s.Get(imageKey('f', image))
-	if b == nil {
-		return nil, nil
-	}
-	f, err := decodeForward(b)
-	if err != nil {
-		return nil, err
-	}
-	ids, err := decodeSet(s.Get(textKey('s', f.set)))
-	if err != nil {
-		return nil, err
-	}
-	e := &Entry{Image: image, Origin: f.origin, Format: f.format, Generator: f.generator, Distro: f.distro, Packages: make([]PackageVersion, len(ids))}
+	e.Packages = make([]PackageVersion, len(ids))
 	for i, id := range ids {
-		if e.Packages[i], err = version(s, id); err != nil {
+		if e.Packages[i], err = version(r.Space(space), uint32(id)); err != nil {
 			return nil, err
 		}
 	}
 	return e, nil
 }
+
+// Inventory reads the entry of an image as Image does, without reading package versions: while it is queued, the entry has them, else their numbers are returned, rising.
+func Inventory(r store.Records, image store.Item) (*Entry, []ID, error) {
+	s := r.Space(space)
+	if q := s.Get(imageKey('q', image)); len(q) > 0 {
+		if q[0] == opDrop {
+			return nil, nil, nil
+		}
+		payload, err := decodeQueued(s.Get(imageKey('w', image)))
+		if err != nil {
+			return nil, nil, err
+		}
+		return &Entry{image, payload.origin, payload.format, payload.generator, payload.distro, payload.versions, true}, nil, nil
+	}
+	b := s.Get(imageKey('f', image))
+	if b == nil {
+		return nil, nil, nil
+	}
+	f, err := decodeForward(b)
+	if err != nil {
+		return nil, nil, err
+	}
+	list, err := decodeSet(s.Get(textKey('s', f.set)))
+	if err != nil {
+		return nil, nil, err
+	}
+	ids := make([]ID, len(list))
+	for i, n := range list {
+		ids[i] = ID(n)
+	}
+	return &Entry{Image: image, Origin: f.origin, Format: f.format, Generator: f.generator, Distro: f.distro}, ids, nil
+}
+
+// Numbering is another text whenever numbers that were given may be given again, which takes damage or a Reset: who remembers numbers remembers it, too. It is empty before
+// the first image.
+func Numbering(r store.Records) string { return string(r.Space(space).Get(keyNumbering)) }
 
 func version(s store.SpaceReader, id uint32) (PackageVersion, error) {
 	b := s.Get(numberKey('p', id))

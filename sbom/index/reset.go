@@ -11,7 +11,7 @@ import (
 const resetPage = 10_000
 
 // Reset empties the index, queue included, for a caller that puts every stored inventory again: the way out of damage. Numbers go on where they were, unless
-// the record of counters itself is what is damaged.
+// the record of counters itself is what is damaged. Numbering is another in any case.
 func (x *Index) Reset(ctx context.Context) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -3,6 +3,8 @@ package vulns_test
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -11,6 +13,7 @@ import (
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/store/bolt"
 	"github.com/assay-registry/assay/store/mem"
 )
 
@@ -161,6 +164,75 @@ func BenchmarkFindings(b *testing.B) {
 		k.view(func(r store.Records) error {
 			_, err := vulns.Findings(r, image("acme/app", 1))
 			return err
+		})
+	})
+}
+
+// BenchmarkImage reports on an image of 500 packages with 10 findings, 300 of which a base brings, in a store on disk that holds 40,000 package versions: as a reader does, and as a
+// decision does, whose commit checks all that was read.
+func BenchmarkImage(b *testing.B) {
+	kv, err := bolt.Open(filepath.Join(b.TempDir(), "meta.db"), bolt.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = kv.Close() })
+	k, rnd := newKit(b, kv), rand.New(rand.NewPCG(1, 1))
+	var all []string
+	for n := range 40_000 {
+		all = append(all, fmt.Sprintf(benchKinds[n/500%4].purl, n, 1))
+	}
+	k.put(image("acme/all", 0), debian12, all...)
+	own := all[3 : 3+300]
+	for len(own) < 500 {
+		own = append(own[:len(own):len(own)], all[1000+rnd.IntN(len(all)-1000)])
+	}
+	app := image("acme/app", 1)
+	k.put(app, debian12, own...)
+	k.match()
+	var records []string
+	for n := range 40 { // places where databases differ in what they speak of
+		records = append(records, record(fmt.Sprintf("GHSA-other-%d", n), []string{"Debian:%d", "Ubuntu:%d.04", "Alpine:3.%d", "Rocky Linux:%d"}[n%4], "nobody-has-it", "introduced=0"))
+		records[n] = fmt.Sprintf(strings.ReplaceAll(records[n], "%d", "%[1]d"), n+10)
+	}
+	for n := range 10 {
+		records = append(records, record(fmt.Sprintf("GHSA-%d", n), "npm", fmt.Sprintf("pkg%d", 5+n), "introduced=0 fixed=9.0.0", fmt.Sprintf(`"aliases":["CVE-2026-%d"]`, 1000+n)))
+	}
+	for n := range 3000 {
+		records = append(records, record(fmt.Sprintf("GHSA-rest-%d", n), "npm", fmt.Sprintf("absent%d", n), "introduced=0"))
+	}
+	k.load("osv", records...)
+	var epss strings.Builder
+	epss.WriteString("cve,epss,percentile\n")
+	for n := range 3000 {
+		fmt.Fprintf(&epss, "CVE-2026-%04d,0.00%03d,0.5\n", n+1, n%1000)
+	}
+	if _, err := k.x.ImportEPSS(k.ctx, vulns.Info{Name: "epss", Built: day, MayShrink: true, Count: 3000}, strings.NewReader(epss.String())); err != nil {
+		b.Fatal(err)
+	}
+	var kev []string
+	for n := range 150 {
+		kev = append(kev, fmt.Sprintf(`{"cveID":"CVE-2026-%04d","dateAdded":"2026-01-10","dueDate":"2026-02-10"}`, 1005+n*7))
+	}
+	if _, err := k.x.ImportKEV(k.ctx, vulns.Info{Name: "kev", Built: day}, strings.NewReader(`{"count":150,"vulnerabilities":[`+strings.Join(kev, ",")+`]}`)); err != nil {
+		b.Fatal(err)
+	}
+	report := func(r store.Records, of func(store.Records, store.Item) (*vulns.Report, error)) error {
+		report, err := of(r, app)
+		if err == nil && (len(report.Findings) != 10 || report.Pending > 0) {
+			b.Fatalf("%d findings, %d pending", len(report.Findings), report.Pending)
+		}
+		return err
+	}
+	b.Run("reader", func(b *testing.B) {
+		b.ReportAllocs()
+		measured(b, func() { k.view(func(r store.Records) error { return report(r, vulns.Findings) }) })
+	})
+	b.Run("decision", func(b *testing.B) {
+		b.ReportAllocs()
+		measured(b, func() {
+			if err := k.local.Peek(k.ctx, func(tx *store.Txn) error { return report(tx.Records, vulns.Unscored) }); err != nil {
+				b.Fatal(err)
+			}
 		})
 	})
 }

@@ -3,6 +3,7 @@ package vulns
 import (
 	"bytes"
 
+	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -155,10 +156,12 @@ type cursor struct {
 	matched  uint32 // the last package version
 	packages uint64 // how many were matched and are still known
 	outbox   uint64 // the next number
+	// numbering is that of the index whose numbers were matched.
+	numbering string
 }
 
-// rules numbers what soughtFor does: where it differs from the cursor's, all package versions are matched again.
-const rules = 2
+// rules numbers what soughtFor and classFor do: where it differs from the cursor's, all package versions are matched again.
+const rules = 3
 
 func (c *cursor) encode() []byte {
 	w := writer{}
@@ -166,6 +169,7 @@ func (c *cursor) encode() []byte {
 	w.number(uint64(c.matched))
 	w.number(c.packages)
 	w.number(c.outbox)
+	w.text(c.numbering)
 	return w.record()
 }
 
@@ -174,11 +178,23 @@ func decodeCursor(b []byte) (c cursor, err error) {
 		return cursor{rules: rules}, nil
 	}
 	r := open(b)
-	c = cursor{r.number(), r.small(), r.number(), r.number()}
+	c = cursor{rules: r.number(), matched: r.small(), packages: r.number(), outbox: r.number()}
+	if len(r.b) > 0 { // other rules kept none
+		c.numbering = r.text()
+	}
 	if !r.done() {
 		return cursor{}, damaged("cursor")
 	}
 	return c, nil
+}
+
+// readCursor reads how far matching is. By other rules, or of numbers that the index may have given again, nothing is matched.
+func readCursor(r store.Records) (cursor, error) {
+	c, err := decodeCursor(nilIfEmpty(r.Space(space).Get(keyCursor)))
+	if numbering := index.Numbering(r); err == nil && (c.rules != rules || c.numbering != numbering) {
+		c.rules, c.matched, c.numbering = rules, 0, numbering
+	}
+	return c, err
 }
 
 // guarded are records that a commit finds as its writer read them, or else does nothing.

@@ -73,10 +73,14 @@ func (c *checker) record(key, value []byte) {
 		bad = !ok
 	case class == 'n':
 		bad = c.entry(key, value)
+	case class == 'c' && len(rest) == 4:
+		bad = c.chunk(key, value)
 	case class == 'p' && len(rest) == 4:
-		bad = c.version(tail4(key), value)
+		if bad = c.version(tail4(key), value); !bad {
+			c.chunked(name, tail4(key))
+		}
 	case class == 'v' && len(rest) > 6:
-		list, err := decodeNames(c.s.Get(versionKey('p', tail4(key))))
+		list, _, err := decodeMatched(c.s.Get(versionKey('p', tail4(key))))
 		if err != nil || !slices.ContainsFunc(list, func(s sought) bool { return bytes.Equal(s.key.versionKey(tail4(key)), key) }) {
 			c.report(name, "no package version is matched that is looked up by this name")
 		}
@@ -85,6 +89,7 @@ func (c *checker) record(key, value []byte) {
 		if c.s.Get(versionKey('p', tail4(key))) == nil {
 			c.report(name, "something is found for a package version that is not matched")
 		}
+		c.chunked(name, tail4(key))
 		bad = false // is compared with its version
 	case class == 'e' && len(rest) == 6, class == 'k' && len(rest) == 2:
 		bad = c.page(class, value)
@@ -152,7 +157,7 @@ func (c *checker) entry(key, value []byte) (bad bool) {
 
 // version matches a version again.
 func (c *checker) version(id uint32, value []byte) (bad bool) {
-	names, err := decodeNames(value)
+	names, class, err := decodeMatched(value)
 	if err != nil {
 		return true
 	}
@@ -167,6 +172,9 @@ func (c *checker) version(id uint32, value []byte) (bad bool) {
 	}
 	if !slices.Equal(names, soughtFor(v)) {
 		c.report(name, "it is looked up by other names than %s has", v.Name)
+	}
+	if class != classFor(v, names) {
+		c.report(name, "it is kept as of another ecosystem or release than %s", v.Name)
 	}
 	for part, s := range names {
 		if !bytes.Equal(c.s.Get(s.key.versionKey(id)), encodeSought(part, s)) {
@@ -186,6 +194,48 @@ func (c *checker) version(id uint32, value []byte) (bad bool) {
 		c.report(name, "what is kept for %s is not what is found", v.Name)
 	}
 	return false
+}
+
+// chunk checks that a chunk tells of nothing that is not there; chunked, that it tells of what is.
+func (c *checker) chunk(key, value []byte) (bad bool) {
+	k, err := decodeChunk(value)
+	if err != nil || !bytes.Equal(k.encode(), value) {
+		return true
+	}
+	for n := range uint32(chunkSize) {
+		id := tail4(key)<<chunkBits + n
+		if k.of[n] != 0 || k.found[n/8]&(1<<(n%8)) != 0 {
+			c.chunked(fmt.Sprintf("package version %d", id), id)
+		}
+	}
+	return false
+}
+
+// chunked checks what its chunk says of a package version.
+func (c *checker) chunked(name string, id uint32) {
+	matched := c.s.Get(versionKey('p', id))
+	_, class, err := decodeMatched(matched)
+	if matched != nil && err != nil {
+		return // is reported
+	}
+	v, err := openChunk(c.s.Get(chunkKey(id)))
+	if err != nil {
+		return
+	}
+	k, err := v.at(id % chunkSize)
+	if err != nil {
+		return
+	}
+	have := ""
+	if k != 0 {
+		have = string(v.classes[k])
+	}
+	if have != class && (have != "" || v.found == nil) { // one that does not know it, for it knew too many classes, is slow and right
+		c.report(name, "its chunk says that it is of another ecosystem or release, or not matched")
+	}
+	if have != "" && v.has(id%chunkSize) != (c.s.Get(versionKey('f', id)) != nil) {
+		c.report(name, "its chunk says something else than whether anything is found for it")
+	}
 }
 
 func (c *checker) page(class byte, value []byte) (bad bool) {

@@ -382,19 +382,78 @@ func (s *session) concerned(r reading, changed map[cve]bool) error {
 	return nil
 }
 
+// epssOf finds one CVE in a page that is unpacked. It reads no further.
+func epssOf(page []byte, wanted uint32) (*EPSS, error) {
+	count, at := binary.Uvarint(page)
+	if at <= 0 {
+		return nil, damaged("page of EPSS")
+	}
+	for number := uint64(0); count > 0; count-- {
+		var row [3]uint64
+		for n := range row {
+			value, size := binary.Uvarint(page[at:])
+			if size <= 0 {
+				return nil, damaged("page of EPSS")
+			}
+			row[n], at = value, at+size
+		}
+		if number += row[0]; number == uint64(wanted) {
+			return &EPSS{float64(row[1]) / epssDigits, float64(row[2]) / epssDigits}, nil
+		} else if number > uint64(wanted) {
+			return nil, nil
+		}
+	}
+	return nil, nil
+}
+
 // enriched looks up what is known about CVEs; it remembers pages, so it serves one snapshot.
 type enriched struct {
 	reading
-	pages map[string][]byte
+	unscored bool                // without EPSS
+	scores   map[string][]byte   // pages of EPSS, unpacked
+	kev      map[uint32][]kevRow // by year
 }
 
-func (e *enriched) page(key []byte) ([]byte, error) {
-	if b, ok := e.pages[string(key)]; ok {
-		return b, nil
+func newEnriched(r reading) enriched {
+	return enriched{reading: r, scores: map[string][]byte{}, kev: map[uint32][]kevRow{}}
+}
+
+func (e *enriched) epss(c cve) (*EPSS, error) {
+	key := c.epssPage()
+	page, ok := e.scores[string(key)]
+	if !ok {
+		b, err := e.get(key)
+		if err != nil {
+			return nil, err
+		}
+		if page = []byte{0}; b != nil { // of a page that is not there: none
+			r := open(b)
+			if page = r.b; r.bad {
+				return nil, damaged("page of EPSS")
+			}
+		}
+		e.scores[string(key)] = page
 	}
-	b, err := e.get(key)
-	e.pages[string(key)] = b
-	return b, err
+	return epssOf(page, c.number)
+}
+
+func (e *enriched) exploited(c cve) (*KEV, error) {
+	rows, ok := e.kev[c.year]
+	if !ok {
+		b, err := e.get(c.kevPage())
+		if err == nil {
+			rows, err = decodeKEV(c.year, b)
+		}
+		if err != nil {
+			return nil, err
+		}
+		e.kev[c.year] = rows
+	}
+	n, found := slices.BinarySearchFunc(rows, c, func(r kevRow, c cve) int { return compareCVEs(r.cve, c) })
+	if !found {
+		return nil, nil
+	}
+	return &KEV{rows[n].Added, rows[n].Due, rows[n].Ransomware}, nil
 }
 
 func (e *enriched) look(id string) (*EPSS, *KEV, error) {
@@ -402,22 +461,10 @@ func (e *enriched) look(id string) (*EPSS, *KEV, error) {
 	if !ok {
 		return nil, nil, nil
 	}
-	b, err := e.page(c.epssPage())
-	if err != nil {
-		return nil, nil, err
+	kev, err := e.exploited(c)
+	if err != nil || e.unscored {
+		return nil, kev, err
 	}
-	epss, _, err := decodeEPSS(b, c.number)
-	if err != nil {
-		return nil, nil, err
-	}
-	if b, err = e.page(c.kevPage()); err != nil {
-		return nil, nil, err
-	}
-	rows, err := decodeKEV(c.year, b)
-	for _, r := range rows {
-		if r.cve == c {
-			return epss, &r.KEV, err
-		}
-	}
-	return epss, nil, err
+	epss, err := e.epss(c)
+	return epss, kev, err
 }

@@ -2,7 +2,9 @@ package vulns
 
 import (
 	"context"
+	"math/rand/v2"
 
+	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -44,9 +46,9 @@ func (x *Matcher) load(ctx context.Context, database string) (d *Database, err e
 // Age makes the store look as if other rules had matched its first package version.
 func (x *Matcher) Age(ctx context.Context) error {
 	old := sought{nameKey{"npm", "other"}, anyRelease, "1.0.0"}
-	writes := map[string][]byte{string(versionKey('p', 1)): encodeNames([]sought{old}), string(old.key.versionKey(1)): encodeSought(0, old)}
+	writes := map[string][]byte{string(versionKey('p', 1)): encodeMatched([]sought{old}, "onpm\x00"), string(old.key.versionKey(1)): encodeSought(0, old)}
 	if err := x.local.View(ctx, func(s store.Snapshot) error {
-		names, err := decodeNames(s.Space(space).Get(versionKey('p', 1)))
+		names, _, err := decodeMatched(s.Space(space).Get(versionKey('p', 1)))
 		for _, n := range names {
 			writes[string(n.key.versionKey(1))] = nil
 		}
@@ -67,7 +69,8 @@ func DecodeAll(b []byte) {
 	_, _ = decodeDatabase("x", b)
 	_, _ = decodeKnown("x", b)
 	_, _ = decodeMatches(b)
-	_, _ = decodeNames(b)
+	_, _, _ = decodeMatched(b)
+	_, _ = decodeChunk(b)
 	_, _, _ = decodeSought(nameKey{"npm", "x"}, b)
 	_, _ = decodeDelivery(b)
 	_, _, _ = decodeEPSS(b, 7)
@@ -117,4 +120,52 @@ func (x *Matcher) Numbers(ctx context.Context) map[string]uint16 {
 		return err
 	})
 	return all
+}
+
+// Again is a report that rests on what databases say alone: every package is decoded and matched.
+func Again(r store.Records, image store.Item) (*Report, error) {
+	e, err := index.Image(r, image)
+	if err != nil || e == nil {
+		return nil, err
+	}
+	b, c, err := newBuilder(r)
+	if err != nil {
+		return nil, err
+	}
+	c.matched = 0
+	if err := b.list(e.Packages, c); err != nil {
+		return nil, err
+	}
+	b.report.Image = image
+	b.finished().Pending = 0
+	return b.report, nil
+}
+
+// ChunkSize is how many package versions a chunk has.
+const ChunkSize = chunkSize
+
+// ChunkRoundTrip makes a chunk of random content, and reports whether it is read as it was written, as a whole and at rising numbers.
+func ChunkRoundTrip(rnd *rand.Rand) bool {
+	c := &chunk{classes: []string{"", "onpm\x00", "sDebian\x0012", "ogeneric", "unused"}}
+	class := uint16(0)
+	for n := range c.of {
+		if rnd.IntN(20) == 0 {
+			class = uint16(rnd.IntN(4))
+		}
+		c.of[n] = class
+		c.mark(uint32(n), rnd.IntN(5) == 0)
+	}
+	b := c.encode()
+	d, err := decodeChunk(b)
+	if err != nil || d.found != c.found || string(d.encode()) != string(b) {
+		return false
+	}
+	v, err := openChunk(b)
+	for n := uint32(0); n < chunkSize && err == nil; n += 1 + uint32(rnd.IntN(50)) {
+		k, err := v.at(n)
+		if err != nil || string(v.classes[k]) != c.classes[c.of[n]] || v.has(n) != (c.found[n/8]&(1<<(n%8)) != 0) {
+			return false
+		}
+	}
+	return err == nil
 }

@@ -70,48 +70,45 @@ func (r *Report) DBTime() (oldest time.Time) {
 
 // Findings reports what is known of an image; nil means that it has no inventory. It is complete: package versions that Run has not come to are matched while it reads.
 func Findings(r store.Records, image store.Item) (*Report, error) {
-	e, err := index.Image(r, image)
+	return findings(r, image, false)
+}
+
+// Unscored reports the same without EPSS, and not in its order: what decisions rest on, for which EPSS is nothing.
+func Unscored(r store.Records, image store.Item) (*Report, error) {
+	return findings(r, image, true)
+}
+
+func findings(r store.Records, image store.Item, unscored bool) (*Report, error) {
+	e, ids, err := index.Inventory(r, image)
 	if err != nil || e == nil {
 		return nil, err
 	}
-	report, err := Evaluate(r, e.Packages)
+	b, c, err := newBuilder(r)
 	if err != nil {
 		return nil, err
 	}
-	report.Image = image
-	return report, nil
+	if b.enriched.unscored = unscored; e.Pending {
+		err = b.list(e.Packages, c)
+	} else {
+		err = b.ids(r, ids, c)
+	}
+	if err != nil {
+		return nil, err
+	}
+	b.report.Image = image
+	return b.finished(), nil
 }
 
 // Evaluate reports what is known of packages, those of one image or any others.
 func Evaluate(r store.Records, list []index.PackageVersion) (*Report, error) {
-	head, err := readHead(r)
+	b, c, err := newBuilder(r)
+	if err == nil {
+		err = b.list(list, c)
+	}
 	if err != nil {
 		return nil, err
 	}
-	c, err := decodeCursor(nilIfEmpty(head.s.Get(keyCursor)))
-	if err != nil {
-		return nil, err
-	}
-	b := &builder{evaluator: newEvaluator(head), report: &Report{Generation: head.generation, Findings: []Finding{}}, enriched: enriched{head, map[string][]byte{}},
-		advisories: map[advisoryID]*known{}, uncovered: map[string]bool{}}
-	if b.report.Databases, err = head.databases(); err != nil {
-		return nil, err
-	}
-	b.cover()
-	for i := range list {
-		if err := b.version(&list[i], c); err != nil {
-			return nil, err
-		}
-	}
-	slices.SortStableFunc(b.report.Findings, worse)
-	for _, name := range sortedKeys(b.uncovered) {
-		if b.report.Uncovered = append(b.report.Uncovered, name); b.uncovered[name] {
-			b.report.Systems = append(b.report.Systems, name)
-		}
-	}
-	b.report.Uncovered = b.report.Uncovered[:min(len(b.report.Uncovered), maxUncovered)]
-	b.report.Systems = b.report.Systems[:min(len(b.report.Systems), maxUncovered)]
-	return b.report, nil
+	return b.finished(), nil
 }
 
 // builder gathers a report.
@@ -121,21 +118,48 @@ type builder struct {
 	enriched   enriched
 	advisories map[advisoryID]*known
 	databases  map[uint16]string
-	covered    map[string]bool
+	classes    map[string]bool // that were seen
 	uncovered  map[string]bool // true: of a system's package manager
 }
 
-func (b *builder) cover() {
-	b.databases, b.covered = map[uint16]string{}, map[string]bool{}
+func newBuilder(r store.Records) (*builder, cursor, error) {
+	head, err := readHead(r)
+	if err != nil {
+		return nil, cursor{}, err
+	}
+	c, err := readCursor(r)
+	if err != nil {
+		return nil, c, err
+	}
+	b := &builder{evaluator: newEvaluator(head), report: &Report{Generation: head.generation, Findings: []Finding{}}, enriched: newEnriched(head),
+		advisories: map[advisoryID]*known{}, databases: map[uint16]string{}, classes: map[string]bool{}, uncovered: map[string]bool{}}
+	b.report.Databases, err = head.databases()
 	for _, d := range b.report.Databases {
 		b.databases[d.number] = d.Name
-		for name := range d.Ecosystems {
-			b.covered[name], b.covered[strings.TrimSuffix(name, proSuffix)] = true, true
-			if base, _, ok := strings.Cut(name, ":"); ok {
-				b.covered[base+":"+unknownRelease] = true
-			}
+	}
+	return b, c, err
+}
+
+// list reports on package versions that are read already.
+func (b *builder) list(list []index.PackageVersion, c cursor) error {
+	for i := range list {
+		if err := b.version(&list[i], c); err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+func (b *builder) finished() *Report {
+	slices.SortStableFunc(b.report.Findings, worse)
+	for _, name := range sortedKeys(b.uncovered) {
+		if b.report.Uncovered = append(b.report.Uncovered, name); b.uncovered[name] {
+			b.report.Systems = append(b.report.Systems, name)
+		}
+	}
+	b.report.Uncovered = b.report.Uncovered[:min(len(b.report.Uncovered), maxUncovered)]
+	b.report.Systems = b.report.Systems[:min(len(b.report.Systems), maxUncovered)]
+	return b.report
 }
 
 // version reports on one package version.
@@ -144,25 +168,16 @@ func (b *builder) version(v *index.PackageVersion, c cursor) error {
 	if err != nil {
 		return err
 	}
-	system := slices.Contains([]string{"deb", "rpm", "apk", "alpm"}, v.Type)
-	if len(names) == 0 {
-		b.uncovered[cmp.Or(v.Type, "unknown")] = system
-	} else if s := names[0]; !b.covered[s.key.base] {
-		if name := s.key.base + ":" + s.release; s.release == anyRelease {
-			b.uncovered[s.key.base] = system
-		} else if !b.covered[name] {
-			b.uncovered[name] = system
-		}
-	}
+	b.class(wholeClass(v, names))
 	return b.findings(v, found)
 }
 
 // matches is what is known of a package version, or what is found out now.
 func (b *builder) matches(v *index.PackageVersion, c cursor) ([]sought, []match, error) {
 	id, names := uint32(v.ID), soughtFor(v)
-	if id != 0 && id <= c.matched && c.rules == rules {
+	if id != 0 && id <= c.matched {
 		// A number that the index gave again, after damage, is known by its names.
-		if record := b.s.Get(versionKey('p', id)); record != nil && bytes.Equal(record, encodeNames(names)) {
+		if record := b.s.Get(versionKey('p', id)); record != nil && bytes.Equal(record, encodeMatched(names, classFor(v, names))) {
 			value, err := b.get(versionKey('f', id))
 			if err != nil {
 				return nil, nil, err

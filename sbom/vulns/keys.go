@@ -13,7 +13,8 @@ import (
 //	a<database><id>                    (cell) an advisory
 //	l<identifier>NUL<database><id>     an advisory that goes by that identifier, perhaps: the advisory decides
 //	n<ecosystem>NUL<name>NUL<release>NUL<database>   (cell) entry: what the database says about a name
-//	p<version>                         a matched package version: what it is looked up by
+//	c<chunk>                           of 4,096 package versions: of which class those are that are matched, and which of them have a record f
+//	p<version>                         a matched package version: what it is looked up by, and its class
 //	v<ecosystem>NUL<name>NUL<version>  a package version that is looked up by that name
 //	f<version>                         (cell) what was found for a package version; none where nothing was
 //	e<year><block>                     (cell) EPSS of the CVE numbers of a block

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -145,7 +146,34 @@ func (k *kit) report(i store.Item) (report *vulns.Report) {
 		report, err = vulns.Findings(r, i)
 		return err
 	})
+	k.compare(i)
 	return report
+}
+
+// compare checks that what is reported of an image is what matching each of its packages again finds, now.
+func (k *kit) compare(images ...store.Item) {
+	k.Helper()
+	k.view(func(r store.Records) error {
+		for _, i := range images {
+			have, err := vulns.Findings(r, i)
+			if err != nil {
+				return err
+			}
+			want, err := vulns.Again(r, i)
+			if err != nil {
+				return err
+			}
+			if have != nil {
+				have.Pending = 0
+			}
+			h, err := json.Marshal(have)
+			w, err2 := json.Marshal(want)
+			if err != nil || err2 != nil || !bytes.Equal(h, w) {
+				k.Errorf("%s is reported as\n%s\nand by matching it again as\n%s", i.Repository, h, w)
+			}
+		}
+		return nil
+	})
 }
 
 // found lists findings as "id state fixed".

@@ -448,8 +448,8 @@ func decodeSought(k nameKey, b []byte) (part int, s sought, err error) {
 	return part, s, nil
 }
 
-// encodeNames is the record of a version: by what it is looked up.
-func encodeNames(list []sought) []byte {
+// encodeMatched is the record of a version: by what it is looked up, and its class.
+func encodeMatched(list []sought, class string) []byte {
 	w := writer{}
 	w.number(uint64(len(list)))
 	for _, s := range list {
@@ -457,19 +457,22 @@ func encodeNames(list []sought) []byte {
 			w.text(text)
 		}
 	}
+	w.text(class)
 	return w.record()
 }
 
-func decodeNames(b []byte) ([]sought, error) {
+func decodeMatched(b []byte) (list []sought, class string, err error) {
 	r := open(b)
-	var list []sought
 	for range r.count() {
 		list = append(list, sought{nameKey{r.text(), r.text()}, r.text(), r.text()})
 	}
-	if !r.done() {
-		return nil, damaged("record of a package version")
+	if len(r.b) > 0 { // other rules kept none
+		class = r.text()
 	}
-	return list, nil
+	if !r.done() || len(class) > maxClass {
+		return nil, "", damaged("record of a package version")
+	}
+	return list, class, nil
 }
 
 // replaced exchanges the matches of one part.

@@ -119,12 +119,9 @@ func (x *Matcher) matchBatch(ctx context.Context) (n int, err error) {
 		if err != nil {
 			return err
 		}
-		c, err := decodeCursor(g[string(keyCursor)])
+		c, err := readCursor(s.Records)
 		if err != nil || st.evaluating { // another process does, and ends it or is found dead
 			return err
-		}
-		if c.rules != rules {
-			c.rules, c.matched = rules, 0
 		}
 		list, err := index.Versions(s.Records, index.ID(c.matched), matchBatch)
 		if n = len(list); err != nil || n == 0 {
@@ -158,7 +155,7 @@ func (e *evaluator) first(v *index.PackageVersion, writes map[string][]byte) (ag
 	}
 	if before := e.s.Get(versionKey('p', id)); before != nil {
 		again = true
-		names, err := decodeNames(before)
+		names, _, err := decodeMatched(before)
 		if err != nil {
 			return false, err
 		}
@@ -166,7 +163,7 @@ func (e *evaluator) first(v *index.PackageVersion, writes map[string][]byte) (ag
 			writes[string(s.key.versionKey(id))] = nil
 		}
 	}
-	writes[string(versionKey('p', id))] = encodeNames(list)
+	writes[string(versionKey('p', id))] = encodeMatched(list, classFor(v, list))
 	for part, s := range list {
 		writes[string(s.key.versionKey(id))] = encodeSought(part, s)
 	}
@@ -235,7 +232,7 @@ func gone(r store.Records, p store.Pair, c *cursor, writes map[string][]byte) er
 	if err != nil || v != nil {
 		return err
 	}
-	names, err := decodeNames(p.Value)
+	names, _, err := decodeMatched(p.Value)
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ const (
 	commitBytes = 2 << 20
 )
 
-// commit writes records if what was read before still holds. A nil value deletes.
+// commit writes records, and what chunks say of them, if what was read before still holds. A nil value deletes.
 func (x *Matcher) commit(ctx context.Context, g guarded, writes map[string][]byte) error {
 	return x.local.Update(ctx, func(tx *store.Txn) error {
 		s := tx.Space(space)
@@ -30,7 +30,7 @@ func (x *Matcher) commit(ctx context.Context, g guarded, writes map[string][]byt
 				s.Put([]byte(key), value)
 			}
 		}
-		return nil
+		return keepChunks(s, writes)
 	})
 }
 
@@ -70,6 +70,8 @@ func nilIfEmpty(b []byte) []byte {
 
 // settlePage settles what one record of the journal names.
 func (x *Matcher) settlePage(ctx context.Context, st state) (more bool, err error) {
+	x.writing.Lock() // who matches or sweeps meanwhile may write what is read here
+	defer x.writing.Unlock()
 	writes := map[string][]byte{}
 	if err := x.local.View(ctx, func(s store.Snapshot) error {
 		r := reading{s.Space(space), st.head}

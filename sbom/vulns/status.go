@@ -27,7 +27,7 @@ func Status(r store.Records) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	c, err := decodeCursor(nilIfEmpty(s.Get(keyCursor)))
+	c, err := readCursor(r)
 	if err != nil {
 		return State{}, err
 	}
