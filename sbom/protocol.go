@@ -10,7 +10,7 @@ import (
 )
 
 // ProtocolVersion is what Worker and cmd/assay-sbom must agree on; a worker of another version refuses.
-const ProtocolVersion = 2
+const ProtocolVersion = 3
 
 // FrameKind says what a frame between Worker and cmd/assay-sbom carries.
 type FrameKind byte
@@ -20,6 +20,7 @@ type FrameKind byte
 const (
 	FrameRequest  FrameKind = 'q' // JSON: WorkerRequest
 	FrameView     FrameKind = 'v' // the layer's place (four bytes, big endian), and bytes that only the worker understands
+	FrameFound    FrameKind = 'p' // after the view of a layer that is read alone: what was found in its files, to be put behind the view
 	FrameScanned  FrameKind = 's' // empty: from here on cataloguers run on hostile content, and no view is believed
 	FrameResult   FrameKind = 'r' // JSON: WorkerResult
 	FrameDocument FrameKind = 'd' // bytes of one document

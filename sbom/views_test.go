@@ -92,3 +92,47 @@ func TestAViewIsReplacedByTheNewerOne(t *testing.T) {
 		t.Errorf("%v %v, %d bytes", entries, err, v.stored)
 	}
 }
+
+// TestWhatComesAfterAViewDoesNotChangeIt: cataloguers run on hostile content then. Findings are taken once, for a layer that was read alone, and never from a process that read an image.
+func TestWhatComesAfterAViewDoesNotChangeIt(t *testing.T) {
+	w := &Worker{opts: WorkerOptions{MaxOutput: 1 << 20}}
+	stream := func(frames ...string) io.Reader {
+		var b bytes.Buffer
+		for _, f := range frames {
+			if err := WriteFrame(&b, FrameKind(f[0]), []byte(f[1:])); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return &b
+	}
+	view := "v\x00\x00\x00\x00"
+	for name, c := range map[string]struct {
+		frames []string
+		image  bool
+		fails  bool
+		found  string
+	}{
+		"a view and findings":   {frames: []string{view + "one", "pmore", "r{}"}, found: "more"},
+		"a view alone":          {frames: []string{view + "one", "r{}"}},
+		"another view":          {frames: []string{view + "one", view + "two", "r{}"}, fails: true},
+		"a view after findings": {frames: []string{view + "one", "pmore", view + "two", "r{}"}, fails: true, found: "more"},
+		"findings of an image":  {frames: []string{view + "one", "pmore", "r{}"}, image: true, fails: true},
+		"findings of no view":   {frames: []string{"pmore", "r{}"}, fails: true},
+	} {
+		views, err := OpenViews(t.TempDir(), 0, ticking())
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := &inputs{views: views, layers: []store.Digest{layerNumber(1)}, alone: &viewAlone{}}
+		if c.image {
+			in.alone = nil
+		}
+		_, _, err = w.read(stream(c.frames...), in)
+		if (err != nil) != c.fails {
+			t.Errorf("%s: %v", name, err)
+		}
+		if a := in.alone; a != nil && (string(a.found) != c.found || a.view != nil && string(a.view) != "one") {
+			t.Errorf("%s: %q %q", name, a.view, a.found)
+		}
+	}
+}

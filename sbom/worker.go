@@ -189,8 +189,15 @@ func (w *Worker) Index(ctx context.Context, layer store.Descriptor, open func(co
 	if err := in.seal(WorkerRequest{Version: ProtocolVersion, Subject: store.Descriptor{Digest: layer.Digest, Size: layer.Size}, Index: true, Layers: []WorkerLayer{wl}}); err != nil {
 		return err
 	}
+	in.alone = &viewAlone{}
 	_, err = w.run(ctx, in)
-	return err
+	if in.alone.view == nil {
+		return err
+	}
+	if len(in.alone.view)+len(in.alone.found) > MaxView {
+		in.alone.found = nil
+	}
+	return w.opts.Views.put(layer.Digest, append(in.alone.view, in.alone.found...)) // whatever became of the findings
 }
 
 // looksLikeLayer reports whether content begins as compressed layers do, and leaves it where it was.
@@ -334,16 +341,22 @@ func (w *Worker) read(r io.Reader, in *inputs) (*Result, *WorkerFailure, error) 
 
 // readViews keeps the views that come first and returns the frame after them.
 func (w *Worker) readViews(r io.Reader, in *inputs) (FrameKind, []byte, error) {
-	for range len(in.layers) + 2 {
+	for range len(in.layers) + 3 {
 		kind, b, err := ReadFrame(r, max(w.opts.MaxOutput, MaxView+4))
 		switch {
 		case err != nil:
 			return 0, nil, err
 		case kind == FrameScanned:
 			return ReadFrame(r, w.opts.MaxOutput)
+		case kind == FrameFound && in.alone != nil && in.alone.view != nil && in.alone.found == nil:
+			in.alone.found = b
+			continue
 		case kind != FrameView:
 			return kind, b, nil
-		case len(b) < 4 || in.views == nil || int(binary.BigEndian.Uint32(b)) >= len(in.layers):
+		case in.alone != nil && in.alone.view == nil && len(b) > 4: // what comes after it must not change it: cataloguers run
+			in.alone.view = b[4:]
+			continue
+		case in.alone != nil || len(b) < 4 || in.views == nil || int(binary.BigEndian.Uint32(b)) >= len(in.layers):
 			return 0, nil, errors.New("a view that nobody asked for")
 		}
 		if err := in.views.put(in.layers[binary.BigEndian.Uint32(b)], b[4:]); err != nil {
@@ -397,7 +410,11 @@ type inputs struct {
 	closers []io.Closer
 	views   *Views         // where views come from and go to, or nil
 	layers  []store.Digest // whose views may come
+	alone   *viewAlone     // of a layer that is read for itself; nil: of an image
 }
+
+// viewAlone is what was learned of a layer that was read alone: its view, and what was found in single files of it afterwards, by cataloguers that saw nothing else.
+type viewAlone struct{ view, found []byte }
 
 func (in *inputs) close() {
 	for _, c := range in.closers {

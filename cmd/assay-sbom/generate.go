@@ -47,6 +47,7 @@ type job struct {
 	limits     limits
 	views      []layerView             // by layer, or none
 	emit       func(int, []byte) error // takes the views that are wanted
+	found      func([]byte) error      // takes what was found in single files of a layer
 	scanned    func() error            // hears when all layers are read
 }
 

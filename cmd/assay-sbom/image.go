@@ -33,6 +33,7 @@ type image struct {
 	head      [4]byte
 	judged    [][32]byte // texts of the layer that is read, in its order, that are in coverages
 	coverages coverages
+	found     findings
 	aliases   map[string]bool // where links lead that have a wanted name: their targets are wanted too, if they come later
 
 	mu    sync.Mutex                      // guards node.data, kept, cursor and what follows, after open
@@ -58,7 +59,7 @@ func (im *image) open(ctx context.Context) error {
 	im.tree = newTree(im.limits.entries)
 	im.diffIDs = make([]string, len(im.blobs))
 	im.left = im.limits.uncompressed
-	im.aliases, im.coverages = map[string]bool{}, coverages{}
+	im.aliases, im.coverages, im.found = map[string]bool{}, coverages{}, findings{}
 	for i := range im.blobs {
 		if done, err := im.fromView(ctx, i); err != nil {
 			return err
@@ -92,7 +93,16 @@ func (im *image) fromView(ctx context.Context, i int) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return true, im.replay(ctx, i, r)
+	if err := im.replay(ctx, i, r); err != nil {
+		return true, err
+	}
+	if n := im.views[i].size - r.size; n > 0 {
+		b := make([]byte, n)
+		if _, err := im.views[i].stored.ReadAt(b, r.size); err == nil || err == io.EOF {
+			im.readFindings(i, b)
+		}
+	}
+	return true, nil
 }
 
 // recount drops from the account what upper layers replaced or deleted.

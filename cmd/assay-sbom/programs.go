@@ -13,7 +13,6 @@ import (
 	"github.com/anchore/syft/syft/pkg/cataloger/binary"
 	deb "github.com/anchore/syft/syft/pkg/cataloger/debian"
 	"github.com/anchore/syft/syft/pkg/cataloger/dotnet"
-	"github.com/anchore/syft/syft/pkg/cataloger/golang"
 	"github.com/anchore/syft/syft/pkg/cataloger/java"
 	rpm "github.com/anchore/syft/syft/pkg/cataloger/redhat"
 	"github.com/anchore/syft/syft/pkg/cataloger/rust"
@@ -49,12 +48,15 @@ func (v *programView) FilesByMIMEType(types ...string) ([]file.Location, error) 
 func frugal(c *syft.CreateSBOMConfig, o *owners) *syft.CreateSBOMConfig {
 	selection := cataloging.NewSelectionRequest()
 	for _, p := range []programCataloger{
-		{golang.NewGoModuleBinaryCataloger(c.Packages.Golang), markGo},
 		{rust.NewAuditBinaryCataloger(), markRust},
 		{binary.NewELFPackageCataloger(), markNote},
 		{java.NewNativeImageCataloger(), markNative},
 		{dotnet.NewDotnetDepsBinaryCataloger(c.Packages.Dotnet), markDotnet},
 	} {
+		selection = selection.WithRemovals(p.Name())
+		c = c.WithCatalogers(pkgcataloging.NewAlwaysEnabledCatalogerReference(p))
+	}
+	for _, p := range fileCatalogers(c) {
 		selection = selection.WithRemovals(p.Name())
 		c = c.WithCatalogers(pkgcataloging.NewAlwaysEnabledCatalogerReference(p))
 	}

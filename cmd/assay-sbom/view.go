@@ -384,7 +384,7 @@ func (im *image) replay(ctx context.Context, i int, r *viewReader) error {
 }
 
 // indexLayer makes the view of one layer that belongs to no image yet. A layer of which none can be made gives nil.
-func indexLayer(ctx context.Context, p *plan, b blob, l limits) ([]byte, error) {
+func indexLayer(ctx context.Context, p *plan, b blob, l limits) ([]byte, *image, error) {
 	im := &image{limits: l, plan: p, blobs: []blob{b}}
 	var view []byte
 	im.views = []layerView{{wanted: true}}
@@ -393,9 +393,9 @@ func indexLayer(ctx context.Context, p *plan, b blob, l limits) ([]byte, error) 
 		return nil
 	}
 	if err := im.open(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return view, nil
+	return view, im, nil
 }
 
 // readView reads the head and the list of a stored view, which are what its digest covers.

@@ -59,7 +59,7 @@ func TestViewsGiveTheSameBytes(t *testing.T) {
 func TestOtherViewsAreNotUsed(t *testing.T) {
 	_, p := prepared(t)
 	j := newPicture().layer(t, languages(t)...).finish(t)
-	view, err := indexLayer(t.Context(), p, blob{content: j.layers[0], size: int64(j.layers[0].(*bytes.Reader).Len())}, j.limits)
+	view, _, err := indexLayer(t.Context(), p, blob{content: j.layers[0], size: int64(j.layers[0].(*bytes.Reader).Len())}, j.limits)
 	if err != nil || view == nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestOtherViewsAreNotUsed(t *testing.T) {
 	}
 	other := *p
 	other.digest = "other"
-	foreign, err := indexLayer(t.Context(), &other, blob{content: j.layers[0], size: int64(j.layers[0].(*bytes.Reader).Len())}, j.limits)
+	foreign, _, err := indexLayer(t.Context(), &other, blob{content: j.layers[0], size: int64(j.layers[0].(*bytes.Reader).Len())}, j.limits)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestOtherViewsAreNotUsed(t *testing.T) {
 func FuzzView(f *testing.F) {
 	_, p := prepared(f)
 	j := newPicture().layer(f, alpine()...).finish(f)
-	view, err := indexLayer(f.Context(), p, blob{content: j.layers[0], size: int64(j.layers[0].(*bytes.Reader).Len())}, j.limits)
+	view, _, err := indexLayer(f.Context(), p, blob{content: j.layers[0], size: int64(j.layers[0].(*bytes.Reader).Len())}, j.limits)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -86,6 +86,7 @@ func answer(ctx context.Context, in io.Reader, out io.Writer, memory int64) (res
 	j.emit = func(layer int, view []byte) error {
 		return sbom.WriteFrame(out, sbom.FrameView, append(binary.BigEndian.AppendUint32(nil, uint32(layer)), view...))
 	}
+	j.found = func(b []byte) error { return sbom.WriteFrame(out, sbom.FrameFound, b) }
 	j.scanned = func() error { return sbom.WriteFrame(out, sbom.FrameScanned, nil) }
 	ctx, p, err := prepare(ctx)
 	if err != nil {
@@ -98,16 +99,22 @@ func answer(ctx context.Context, in io.Reader, out io.Writer, memory int64) (res
 	return result, r.Formats, err
 }
 
-// index makes the view of a layer that belongs to no image yet.
+// index makes the view of a layer that belongs to no image yet, and then what is found in single files of it.
 func index(ctx context.Context, p *plan, r sbom.WorkerRequest, j job) error {
 	if len(j.layers) != 1 {
 		return errors.New("one layer is indexed at a time")
 	}
-	view, err := indexLayer(ctx, p, blob{digest: string(r.Subject.Digest), size: r.Subject.Size, content: j.layers[0]}, j.limits)
+	view, im, err := indexLayer(ctx, p, blob{digest: string(r.Subject.Digest), size: r.Subject.Size, content: j.layers[0]}, j.limits)
 	if err != nil || view == nil {
 		return err
 	}
-	return j.emit(0, view)
+	if err := j.emit(0, view); err != nil {
+		return err
+	}
+	if found := findInFiles(ctx, im); len(found) > 0 {
+		return j.found(found)
+	}
+	return nil
 }
 
 // handed is what the parent handed over: a file by its descriptor, or bytes.
