@@ -383,6 +383,43 @@ func TestResetIsTheWayOutOfDamage(t *testing.T) {
 	})
 }
 
+// The text that goes with numbers stays as long as none is given twice: not over a fold, and another with counters that were lost, or an index that was emptied.
+func TestNumbering(t *testing.T) {
+	k := newKit(t, mem.NewKV())
+	n, seen := 0, map[string]bool{}
+	next := func() (text string) {
+		n++
+		k.put(image("a", n), inventory(fmt.Sprintf("pkg:npm/a@%d", n)))
+		k.fold()
+		k.view(func(r store.Records) error {
+			text = index.Numbering(r)
+			return nil
+		})
+		return text
+	}
+	for what, change := range map[string]func(){
+		"nothing": func() {},
+		"lost":    func() { k.set([]byte("#"), nil) },
+		"damaged": func() {
+			k.set([]byte("#"), []byte{0xff})
+			if err := k.x.Reset(k.ctx); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"emptied": func() {
+			if err := k.x.Reset(k.ctx); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"forgotten": func() { k.set([]byte("!"), nil) },
+	} {
+		if change(); seen[next()] != (what == "nothing" && len(seen) > 0) {
+			t.Errorf("%s: the numbering is the same, or another, and should not be", what)
+		}
+		seen[next()] = true
+	}
+}
+
 func TestLimitsOfInventoriesAndLicences(t *testing.T) {
 	k := newKit(t, mem.NewKV())
 	r, large := rand.New(rand.NewPCG(1, 2)), &sbom.Inventory{}

@@ -174,6 +174,28 @@ func TestManyChunks(t *testing.T) {
 	k.check()
 }
 
+// A store without chunks is read as it is, and gets them when everything is matched again; an import may come before that.
+func TestStoreWithoutChunks(t *testing.T) {
+	for _, imports := range []bool{false, true} {
+		k := newKit(t, mem.NewKV())
+		estate(k)
+		k.load("osv", lodash)
+		want := k.dump()
+		if err := k.x.Downgrade(k.ctx); err != nil {
+			t.Fatal(err)
+		}
+		same(t, "before", []any{k.dump(), k.report(image("acme/a", 1)).Pending}, []any{want, 2})
+		if imports {
+			k.load("osv", lodash, leftPad)
+			want = append(want, "acme/a GHSA-pad unknown affected [1.1.0]", "acme/c GHSA-pad unknown affected [1.1.0]")
+			same(t, "with an import", k.dump(), want)
+		}
+		same(t, "matched again", k.match(), 3)
+		same(t, "after", []any{k.dump(), k.report(image("acme/a", 1)).Pending}, []any{want, 0})
+		k.check()
+	}
+}
+
 func TestChunkRoundTrip(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for range 50 {

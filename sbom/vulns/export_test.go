@@ -169,3 +169,27 @@ func ChunkRoundTrip(rnd *rand.Rand) bool {
 	}
 	return err == nil
 }
+
+// Downgrade leaves the store as the rules before these did: without chunks, classes, and the index's numbering.
+func (x *Matcher) Downgrade(ctx context.Context) error {
+	return x.local.Update(ctx, func(tx *store.Txn) error {
+		s := tx.Space(space)
+		for _, p := range s.Scan([]byte("c"), []byte("d"), maxScan) {
+			s.Delete(p.Key)
+		}
+		for _, p := range s.Scan([]byte("p"), []byte("q"), maxScan) {
+			_, class, err := decodeMatched(p.Value)
+			if err != nil {
+				return err
+			}
+			s.Put(p.Key, p.Value[:len(p.Value)-len(class)-1])
+		}
+		c, err := decodeCursor(s.Get(keyCursor))
+		w := writer{}
+		for _, n := range [...]uint64{2, uint64(c.matched), c.packages, c.outbox} {
+			w.number(n)
+		}
+		s.Put(keyCursor, w.record())
+		return err
+	})
+}
