@@ -219,7 +219,15 @@ func openBlob(root *os.Root, d store.Digest) (*os.File, error) {
 	if _, err := store.ParseDigest(string(d)); err != nil {
 		return nil, err
 	}
-	return root.Open(filepath.Join("blobs", string(d.Algorithm()), d.Encoded()))
+	f, err := root.Open(filepath.Join("blobs", string(d.Algorithm()), d.Encoded()))
+	if err != nil {
+		for _, p := range []string{"blobs", filepath.Join("blobs", string(d.Algorithm())), filepath.Join("blobs", string(d.Algorithm()), d.Encoded())} {
+			if info, lerr := root.Lstat(p); lerr == nil && info.Mode()&os.ModeSymlink != 0 {
+				return nil, fmt.Errorf("%s in the layout is a link that leads out of it or nowhere, and only what lies in the layout is read; make a copy with cp -rL and name that: %w", p, err)
+			}
+		}
+	}
+	return f, err
 }
 
 // readBlob reads a small blob and checks its digest: a layout may have been edited.

@@ -22,8 +22,9 @@ type resolver struct {
 	im     *image
 	names  []int32             // visible nodes, by base name and path
 	links  map[int32][]int32   // directory -> links that lead to it
-	mu     sync.Mutex          // guards groups
+	mu     sync.Mutex          // guards groups and leads
 	groups map[content][]int32 // content -> what the glob that found it found besides
+	leads  map[string]int32    // directory that does not exist literally -> where it leads
 }
 
 var _ file.Resolver = (*resolver)(nil)
@@ -32,7 +33,7 @@ var _ file.Resolver = (*resolver)(nil)
 const maxAliases = 64
 
 func newResolver(im *image) *resolver {
-	r := &resolver{im: im, names: im.tree.live(), links: map[int32][]int32{}, groups: map[content][]int32{}}
+	r := &resolver{im: im, names: im.tree.live(), links: map[int32][]int32{}, groups: map[content][]int32{}, leads: map[string]int32{}}
 	for _, i := range r.names {
 		if n := &im.tree.nodes[i]; n.isLink() {
 			if to := im.tree.resolve(n.destination(), false); to != none && to != i && len(r.links[to]) < maxAliases {
@@ -60,11 +61,41 @@ func (r *resolver) file(p string) int32 {
 	if !literal && r.absent(p) {
 		return none
 	}
-	if !literal || r.node(i).isLink() {
+	if !literal {
+		i = r.behind(p)
+	} else if r.node(i).isLink() {
 		i = r.im.tree.resolve(p, true)
 	}
 	if i == none || i == 0 || r.node(i).kind == kindDirectory {
 		return none
+	}
+	return i
+}
+
+// maxLeads is how many directories are remembered with where they lead.
+const maxLeads = 1 << 16
+
+// behind resolves a path that does not exist literally. Packages own many files in few directories, so where these lead is looked up once.
+func (r *resolver) behind(p string) int32 {
+	at := strings.LastIndexByte(p, '/')
+	if at <= 0 || p[at:] == "/" || p[at:] == "/." || p[at:] == "/.." {
+		return r.im.tree.resolve(p, true)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	to, known := r.leads[p[:at]]
+	if !known {
+		to = r.im.tree.resolve(p[:at], true)
+		if len(r.leads) < maxLeads {
+			r.leads[p[:at]] = to
+		}
+	}
+	if to == none {
+		return none
+	}
+	i := r.im.tree.lookup(strings.TrimSuffix(r.node(to).path, "/") + p[at:])
+	if i != none && r.node(i).isLink() {
+		i = r.im.tree.resolve(r.node(i).path, true)
 	}
 	return i
 }

@@ -152,3 +152,30 @@ func TestPlanAgreesWithItsPatterns(t *testing.T) {
 		}
 	}
 }
+
+// TestFilesBehindLinkedDirectories compares the shorter way of resolver.file with resolve.
+func TestFilesBehindLinkedDirectories(t *testing.T) {
+	p := newPicture().layer(t, dir("usr"), dir("usr/lib"), regular("usr/lib/a", "a"), link("usr/lib/b", "a"), link("usr/lib/dead", "nowhere"), link("lib", "usr/lib"), link("l2", "/lib"),
+		link("loop", "loop"), dir("usr/lib/d"), regular("usr/lib/d/e", "e"), link("root", "/"), regular("f", "f"), link("usr/lib/up", ".."))
+	j := p.finish(t)
+	im, _, err := newImage(j)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, im.plan = prepared(t); im.open(t.Context()) != nil {
+		t.Fatal("the image cannot be read")
+	}
+	r := newResolver(im)
+	for _, name := range []string{"/lib/a", "/lib/b", "/lib/dead", "/l2/a", "/l2/d/e", "/lib/d/e", "/lib/d", "/loop/a", "/root/f", "/root/lib/b", "/root/root/l2/b", "/lib/x", "/lib/x/y", "/x/y", "/f/x",
+		"/lib/../f", "/lib//a", "/lib/./a", "/lib/.", "/lib/..", "/lib/", "lib/a", "", "/", "/lib/up/lib/b", "/usr/lib/a/x", "/lib/a/x"} {
+		want := im.tree.resolve(name, true)
+		if want <= 0 || im.tree.nodes[want].kind == kindDirectory {
+			want = none
+		}
+		for range 2 {
+			if got := r.file(name); got != want {
+				t.Errorf("%q: %d, want %d", name, got, want)
+			}
+		}
+	}
+}
