@@ -36,6 +36,11 @@ func clauses(text []byte) ([]byte, bool) {
 			return nil, false // syft may stop reading there
 		}
 		licence, ok := bytes.CutPrefix(line, []byte("License: "))
+		if ok && !bytes.Contains(line, []byte("/common-licenses/")) { // only the first word counts
+			if at := bytes.IndexAny(licence, "\t\f\r "); at >= 0 {
+				line = line[:len(line)-len(licence)+at]
+			}
+		}
 		if (ok || mayName(line)) && !seen[string(line)] {
 			seen[string(line)] = true
 			out = append(append(out, line...), '\n')
@@ -59,7 +64,12 @@ func mayName(line []byte) bool {
 		return true
 	}
 	line = bytes.TrimLeft(line, "\t\f\r\v ")
-	return len(line) > 0 && (line[0]|0x20 == 'l' || line[0] >= utf8.RuneSelf)
+	const heading = "license agreement"
+	if len(line) == 0 || line[0] < utf8.RuneSelf && line[0]|0x20 != 'l' {
+		return false
+	}
+	begin := line[:min(len(line), len(heading))]
+	return bytes.EqualFold(begin, []byte(heading)) || bytes.ContainsFunc(begin, func(r rune) bool { return r >= utf8.RuneSelf }) // some of which are letters of ASCII in another case
 }
 
 // coverages are what licensecheck says of texts, by their digest. It depends on nothing else, and is kept in views.

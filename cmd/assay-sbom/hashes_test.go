@@ -33,10 +33,12 @@ func TestKnownHashes(t *testing.T) {
 func TestClauses(t *testing.T) {
 	const head = "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n"
 	for text, short := range map[string]bool{
-		head + "Files: *\nLicense: MIT\n Permission is granted\n .\n text\n":                         true,
-		head + "License: MIT or GPL-2+\nnothing\n /usr/share/common-licenses/GPL-2.\n":               true,
-		"\n\n" + head + "License: A\n   License Agreement for things\nnothing\n LICENſE AGREEMENT\n": true,
-		head + "-----\n\nThis is a licence.\nLicense: MIT\n":                                         false,
+		head + "Files: *\nLicense: MIT\n Permission is granted\n .\n text\n":                                                                         true,
+		head + "License: MIT or GPL-2+\nnothing\n /usr/share/common-licenses/GPL-2.\n":                                                               true,
+		"\n\n" + head + "License: A\n   License Agreement for things\nnothing\n LICENſE AGREEMENT\n":                                                 true,
+		head + "License: GPL-2+ with OpenSSL exception\nLicense: GPL-2+\nLicense: X\r\nlicense agreement.\n LICENSE AGREEMENT FOR THIS\nLike it\n":   true,
+		head + "License: see /usr/share/common-licenses/GPL-3 and more\nLicense:\tMIT\nLICENSE  AGREEMENT\nLicense: A/usr/share/common-licenses/B\n": true,
+		head + "-----\n\nThis is a licence.\nLicense: MIT\n":                                                                                         false,
 		head + "License: none\n":    false,
 		head + "License: \n text\n": false,
 		head + "License: .\n":       false,
