@@ -10,6 +10,7 @@ import (
 
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
+	"github.com/assay-registry/assay/sbom/vex"
 	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -180,7 +181,7 @@ func (a *Admission) excuseReports(ctx context.Context, t *trust, i store.Item, f
 	return nil
 }
 
-func excuseSummary(i store.Item, parents []store.Digest, top []any, statements []vulns.Statement) []any {
+func excuseSummary(i store.Item, parents []store.Digest, top []any, statements []vex.Statement) []any {
 	list := make([]vulns.Finding, len(top))
 	for n, one := range top {
 		m, _ := one.(map[string]any)

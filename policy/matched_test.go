@@ -15,6 +15,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/sbom/index"
+	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
 )
@@ -59,7 +60,7 @@ func osvRecord(id, name, fixed, severity string, more ...string) string {
 func (m *matching) database(day int, records ...string) {
 	m.t.Helper()
 	text := []byte("[" + strings.Join(records, ",") + "]")
-	source, err := vulns.Open("fixture.json", bytes.NewReader(text), int64(len(text)))
+	source, err := osv.Open("fixture.json", bytes.NewReader(text), int64(len(text)))
 	if err != nil {
 		m.t.Fatal(err)
 	}

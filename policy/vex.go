@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/assay-registry/assay/sbom/vex"
 	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -41,8 +42,8 @@ const maxVEXAhead = 24 * time.Hour
 
 // statements are what authorities say about the exploitability of vulnerabilities in an image. The one that the configuration names first is trusted most; those that were added at
 // run time follow. What cannot be read says nothing, with a warning.
-func (a *Admission) statements(ctx context.Context, t *trust, i store.Item, facts []verify.Fact) ([]vulns.Statement, error) {
-	var all []vulns.Statement
+func (a *Admission) statements(ctx context.Context, t *trust, i store.Item, facts []verify.Fact) ([]vex.Statement, error) {
+	var all []vex.Statement
 	latest := a.now().Add(maxVEXAhead)
 	for _, f := range facts {
 		if !vexFact(f) {
@@ -65,11 +66,11 @@ func (a *Admission) statements(ctx context.Context, t *trust, i store.Item, fact
 			if s.Timestamp.IsZero() {
 				s.Timestamp = f.SignedAt
 			}
-			if (s.Status == vulns.NotAffected || s.Status == vulns.Fixed) && s.Timestamp.After(latest) {
+			if (s.Status == vex.NotAffected || s.Status == vex.Fixed) && s.Timestamp.After(latest) {
 				continue
 			}
 			if len(s.Products) == 0 { // it is about what it is attested of
-				s.Products = []vulns.Product{{Digests: []store.Digest{i.Digest}}}
+				s.Products = []vex.Product{{Digests: []store.Digest{i.Digest}}}
 			}
 			all = append(all, s)
 		}
@@ -78,7 +79,7 @@ func (a *Admission) statements(ctx context.Context, t *trust, i store.Item, fact
 }
 
 // vex reads the statements of a document that was proven, from memory if it was read lately.
-func (a *Admission) vex(ctx context.Context, f verify.Fact) ([]vulns.Statement, error) {
+func (a *Admission) vex(ctx context.Context, f verify.Fact) ([]vex.Statement, error) {
 	if list, ok := a.spoken.get(f.Layer); ok {
 		return list, nil
 	}
@@ -94,7 +95,7 @@ func (a *Admission) vex(ctx context.Context, f verify.Fact) ([]vulns.Statement, 
 		a.spoken.put(f.Layer, nil, 0)
 		return nil, nil // an SBOM as most are
 	}
-	list, err := vulns.ParseVEX("", st.Predicate)
+	list, err := vex.Parse("", st.Predicate)
 	if err == nil {
 		a.spoken.put(f.Layer, list, len(b))
 	}
@@ -112,7 +113,7 @@ func mayAnalyse(b []byte) bool {
 // spoken remembers the statements of documents. Content never changes under its digest.
 type spoken struct {
 	mu    sync.Mutex
-	m     map[store.Digest][]vulns.Statement
+	m     map[store.Digest][]vex.Statement
 	bytes int // of the documents
 }
 
@@ -121,18 +122,18 @@ const (
 	maxSpokenBytes = 16 << 20
 )
 
-func (s *spoken) get(d store.Digest) ([]vulns.Statement, bool) {
+func (s *spoken) get(d store.Digest) ([]vex.Statement, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	list, ok := s.m[d]
 	return list, ok
 }
 
-func (s *spoken) put(d store.Digest, list []vulns.Statement, size int) {
+func (s *spoken) put(d store.Digest, list []vex.Statement, size int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.m == nil || len(s.m) >= maxSpoken || s.bytes+size > maxSpokenBytes {
-		s.m, s.bytes = map[store.Digest][]vulns.Statement{}, 0
+		s.m, s.bytes = map[store.Digest][]vex.Statement{}, 0
 	}
 	s.m[d] = list
 	s.bytes += size
@@ -140,13 +141,13 @@ func (s *spoken) put(d store.Digest, list []vulns.Statement, size int) {
 
 // apply marks findings with the statement that decides about each, and lists what each authority says, the most trusted first. parents are the indexes that hold the image: a statement about
 // one is about what it holds.
-func applyVEX(i store.Item, parents []store.Digest, list []vulns.Finding, statements []vulns.Statement) [][]VEXInput {
+func applyVEX(i store.Item, parents []store.Digest, list []vulns.Finding, statements []vex.Statement) [][]VEXInput {
 	said := make([][]VEXInput, len(list))
 	if len(statements) == 0 || len(list) == 0 {
 		return said
 	}
 	vulns.Suppress(i, parents, list, statements)
-	ranks := map[int][]vulns.Statement{}
+	ranks := map[int][]vex.Statement{}
 	for _, s := range statements {
 		ranks[s.Rank] = append(ranks[s.Rank], s)
 	}

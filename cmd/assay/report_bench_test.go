@@ -17,6 +17,7 @@ import (
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
+	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/store/bolt"
@@ -101,7 +102,7 @@ func reportRegistry(b *testing.B) (*policy.Admission, []store.Item) {
 		records = append(records, fmt.Sprintf(`{"id":"CVE-2026-%04d","modified":"2026-01-01T00:00:00Z","database_specific":{"severity":"HIGH"},"affected":[{"package":{"ecosystem":"npm","name":"package-%d"},"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":"1.0.%d"}]}]}]}`, n, n*10, n%5))
 	}
 	text := "[" + strings.Join(records, ",") + "]"
-	source, err := vulns.Open("osv.json", strings.NewReader(text), int64(len(text)))
+	source, err := osv.Open("osv.json", strings.NewReader(text), int64(len(text)))
 	if err != nil {
 		b.Fatal(err)
 	}

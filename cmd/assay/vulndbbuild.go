@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/sbom"
+	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/sbom/vulndb"
-	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
 	"github.com/opencontainers/go-digest"
 )
@@ -233,7 +233,7 @@ func (d *database) makeAdvisories(ctx context.Context, o *buildOptions) error {
 	}
 	var part *partFile
 	reading := &databaseReading{d: d, worker: o.worker}
-	written, err := vulndb.WriteAdvisories(ctx, func() (vulns.Source, error) { return reading.open(ctx) }, func() (_ io.Writer, err error) {
+	written, err := vulndb.WriteAdvisories(ctx, func() (osv.Source, error) { return reading.open(ctx) }, func() (_ io.Writer, err error) {
 		if part != nil {
 			err = also(part.Close(), os.Remove(part.Name()))
 		}
@@ -355,7 +355,7 @@ func openSide(ctx context.Context, worker string, f *databaseFile, grypePart str
 }
 
 func grypeWorker(path string) (*sbom.Worker, error) {
-	w, err := sbom.NewWorker(sbom.WorkerOptions{Path: path, Memory: grypeMemory, Timeout: grypeTime, MaxOutput: vulns.MaxSource, Scratch: os.TempDir(), MaxScratch: grypeScratch})
+	w, err := sbom.NewWorker(sbom.WorkerOptions{Path: path, Memory: grypeMemory, Timeout: grypeTime, MaxOutput: osv.MaxSource, Scratch: os.TempDir(), MaxScratch: grypeScratch})
 	if err != nil {
 		return nil, fmt.Errorf("databases of grype are read by assay-sbom: %w", err)
 	}

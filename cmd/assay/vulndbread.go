@@ -8,8 +8,8 @@ import (
 	"os"
 
 	"github.com/assay-registry/assay/sbom"
+	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/sbom/vulndb"
-	"github.com/assay-registry/assay/sbom/vulns"
 )
 
 // databaseReading reads the advisories of all files of a database, one file after the other. open begins anew.
@@ -19,11 +19,11 @@ type databaseReading struct {
 	closers []func() error
 }
 
-func (r *databaseReading) open(ctx context.Context) (vulns.Source, error) {
+func (r *databaseReading) open(ctx context.Context) (osv.Source, error) {
 	if err := r.close(); err != nil {
 		return nil, err
 	}
-	var all []vulns.Source
+	var all []osv.Source
 	for i := range r.d.sources {
 		f := &r.d.sources[i]
 		if f.kind != vulndb.KindOSV && f.kind != vulndb.KindGrype {
@@ -36,7 +36,7 @@ func (r *databaseReading) open(ctx context.Context) (vulns.Source, error) {
 		f.origin.Count = 0
 		all = append(all, &counted{s, &f.origin.Count})
 	}
-	return vulns.Join(all...), nil
+	return osv.Join(all...), nil
 }
 
 func (r *databaseReading) close() error {
@@ -48,7 +48,7 @@ func (r *databaseReading) close() error {
 	return errors.Join(errs...)
 }
 
-func (r *databaseReading) source(ctx context.Context, f *databaseFile) (vulns.Source, error) {
+func (r *databaseReading) source(ctx context.Context, f *databaseFile) (osv.Source, error) {
 	if f.kind == vulndb.KindGrype {
 		return r.grype(ctx, f)
 	}
@@ -57,25 +57,25 @@ func (r *databaseReading) source(ctx context.Context, f *databaseFile) (vulns.So
 		return nil, err
 	}
 	if info.IsDir() {
-		return vulns.Tree(os.DirFS(f.path)), nil
+		return osv.Tree(os.DirFS(f.path)), nil
 	}
 	file, err := os.Open(f.path)
 	if err != nil {
 		return nil, err
 	}
 	r.closers = append(r.closers, file.Close)
-	return vulns.Open(f.origin.Name, file, info.Size())
+	return osv.Open(f.origin.Name, file, info.Size())
 }
 
 // grype has a worker write the advisories of a database of grype. It begins when the first is asked for, so that one worker runs at a time.
-func (r *databaseReading) grype(ctx context.Context, f *databaseFile) (vulns.Source, error) {
+func (r *databaseReading) grype(ctx context.Context, f *databaseFile) (osv.Source, error) {
 	w, err := grypeWorker(r.worker)
 	if err != nil {
 		return nil, err
 	}
 	s := &grypeSource{ended: make(chan struct{}), stop: func() {}}
 	ctx, cancel := context.WithCancel(ctx)
-	s.begin = func() (vulns.Source, error) {
+	s.begin = func() (osv.Source, error) {
 		in, out := io.Pipe()
 		s.stop = func() {
 			cancel()
@@ -92,7 +92,7 @@ func (r *databaseReading) grype(ctx context.Context, f *databaseFile) (vulns.Sou
 			}
 			out.CloseWithError(err)
 		}()
-		return vulns.Stream(f.origin.Name, in)
+		return osv.Stream(f.origin.Name, in)
 	}
 	r.closers = append(r.closers, func() error {
 		cancel()
@@ -104,15 +104,15 @@ func (r *databaseReading) grype(ctx context.Context, f *databaseFile) (vulns.Sou
 
 // grypeSource is what a worker writes.
 type grypeSource struct {
-	vulns.Source
-	begin  func() (vulns.Source, error)
+	osv.Source
+	begin  func() (osv.Source, error)
 	stop   func() // returns when the worker has ended
 	ended  chan struct{}
 	failed error // why the worker failed; to be read when it has ended
 }
 
-// Next is [vulns.Source].
-func (s *grypeSource) Next() (e vulns.Entry, err error) {
+// Next is [osv.Source].
+func (s *grypeSource) Next() (e osv.Entry, err error) {
 	if s.Source == nil {
 		s.Source, err = s.begin()
 	}
@@ -127,17 +127,17 @@ func (s *grypeSource) Next() (e vulns.Entry, err error) {
 	return e, err
 }
 
-// Whole is [vulns.Source]: the worker's end says that all was written.
+// Whole is [osv.Source]: the worker's end says that all was written.
 func (s *grypeSource) Whole() bool { return true }
 
 // counted counts the records of a source.
 type counted struct {
-	vulns.Source
+	osv.Source
 	n *int
 }
 
-// Next is [vulns.Source].
-func (c *counted) Next() (vulns.Entry, error) {
+// Next is [osv.Source].
+func (c *counted) Next() (osv.Entry, error) {
 	e, err := c.Source.Next()
 	if err == nil {
 		*c.n++

@@ -13,7 +13,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
-	"github.com/assay-registry/assay/sbom/vulns"
+	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -26,7 +26,7 @@ type Advisories struct {
 // WriteAdvisories writes the records of a source as the layer of advisories: compact JSON, one a line, members in the order of their names, without the long text and the credits that nobody
 // matches by. A record that several files have is written once: the one that was modified last, the first of those. open gives the source anew; create gives an empty place to
 // write to, and forgets what was written to the one before. Each is called twice where a later file had a newer record. Errors: those of the source; CodeInvalid for a record without an id.
-func WriteAdvisories(ctx context.Context, open func() (vulns.Source, error), create func() (io.Writer, error)) (Advisories, error) {
+func WriteAdvisories(ctx context.Context, open func() (osv.Source, error), create func() (io.Writer, error)) (Advisories, error) {
 	newest := map[string]time.Time{}
 	for {
 		out, stale, err := writeOnce(ctx, newest, open, create)
@@ -37,7 +37,7 @@ func WriteAdvisories(ctx context.Context, open func() (vulns.Source, error), cre
 }
 
 // writeOnce writes the records that are the newest of their id, as far as newest knows. stale: a later one was newer than one that was written; newest knows it now.
-func writeOnce(ctx context.Context, newest map[string]time.Time, open func() (vulns.Source, error), create func() (io.Writer, error)) (out Advisories, stale bool, err error) {
+func writeOnce(ctx context.Context, newest map[string]time.Time, open func() (osv.Source, error), create func() (io.Writer, error)) (out Advisories, stale bool, err error) {
 	source, err := open()
 	if err != nil {
 		return out, false, err
@@ -80,8 +80,8 @@ func writeOnce(ctx context.Context, newest map[string]time.Time, open func() (vu
 		} else if at.Before(known) || written[id] {
 			continue
 		}
-		if written[id] = true; len(written) > vulns.MaxRecords {
-			return out, false, store.Errorf(store.CodeInvalid, "the files have more than %d advisories; make several databases of them", vulns.MaxRecords)
+		if written[id] = true; len(written) > osv.MaxRecords {
+			return out, false, store.Errorf(store.CodeInvalid, "the files have more than %d advisories; make several databases of them", osv.MaxRecords)
 		}
 		if at.After(out.Newest) {
 			out.Newest = at
@@ -99,9 +99,9 @@ func compressor(w io.Writer) (*zstd.Encoder, error) {
 }
 
 // compact is a record as a line.
-func compact(e vulns.Entry) (id string, modified time.Time, line []byte, err error) {
-	if len(e.JSON) > vulns.MaxRecord {
-		return "", modified, nil, store.Errorf(store.CodeInvalid, "%.300s has %d bytes; a record has at most %d", e.Name, len(e.JSON), vulns.MaxRecord)
+func compact(e osv.Entry) (id string, modified time.Time, line []byte, err error) {
+	if len(e.JSON) > osv.MaxRecord {
+		return "", modified, nil, store.Errorf(store.CodeInvalid, "%.300s has %d bytes; a record has at most %d", e.Name, len(e.JSON), osv.MaxRecord)
 	}
 	members := map[string]json.RawMessage{}
 	if err := errors.Join(store.StrictJSON(e.JSON), json.Unmarshal(e.JSON, &members)); err != nil {

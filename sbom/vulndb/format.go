@@ -11,7 +11,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/assay-registry/assay/sbom/vulns"
+	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -80,8 +80,8 @@ func (d *Description) Check() error {
 		return store.Errorf(store.CodeInvalid, "the database %s has no revision: a number of 1 and up, by which one sees what is newer", d.Name)
 	case d.Built.IsZero() || d.Built.Year() < 2000 || d.Built.Year() > 9999:
 		return store.Errorf(store.CodeInvalid, "the database %s does not say when it was built", d.Name)
-	case d.Count < 0 || d.Count > vulns.MaxRecords:
-		return store.Errorf(store.CodeInvalid, "the database %s claims to have %d advisories; at most %d are taken", d.Name, d.Count, vulns.MaxRecords)
+	case d.Count < 0 || d.Count > osv.MaxRecords:
+		return store.Errorf(store.CodeInvalid, "the database %s claims to have %d advisories; at most %d are taken", d.Name, d.Count, osv.MaxRecords)
 	case len(d.Sources) > maxSources:
 		return store.Errorf(store.CodeInvalid, "the database %s was made of more than %d files", d.Name, maxSources)
 	}

@@ -5,13 +5,14 @@ import (
 	"io"
 	"strconv"
 
+	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
 )
 
 // Importer takes what an artifact holds. Implementation: *vulns.Matcher.
 type Importer interface {
-	Import(ctx context.Context, info vulns.Info, source vulns.Source) (vulns.Delta, error)
+	Import(ctx context.Context, info vulns.Info, source osv.Source) (vulns.Delta, error)
 	ImportEPSS(ctx context.Context, info vulns.Info, r io.Reader) (vulns.Delta, error)
 	ImportKEV(ctx context.Context, info vulns.Info, r io.Reader) (vulns.Delta, error)
 	Remove(ctx context.Context, name string) (vulns.Delta, error)
@@ -52,7 +53,7 @@ func Install(ctx context.Context, to Importer, a Artifact, name string, owned fu
 		{NameEPSS, a.Manifest.EPSS, 0, func(i vulns.Info, r io.Reader) (vulns.Delta, error) { return to.ImportEPSS(ctx, i, r) }},
 		{NameKEV, a.Manifest.KEV, 0, func(i vulns.Info, r io.Reader) (vulns.Delta, error) { return to.ImportKEV(ctx, i, r) }},
 		{name, a.Manifest.Advisories, a.Description.Count, func(i vulns.Info, r io.Reader) (vulns.Delta, error) {
-			s, err := vulns.Stream(name, r)
+			s, err := osv.Stream(name, r)
 			if err != nil {
 				return vulns.Delta{}, err
 			}

@@ -17,6 +17,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
 )
@@ -30,7 +31,7 @@ func record(id, modified, pkg string) string {
 func written(t *testing.T, files fstest.MapFS) (string, Advisories, error) {
 	t.Helper()
 	var out *bytes.Buffer
-	a, err := WriteAdvisories(t.Context(), func() (vulns.Source, error) { return vulns.Tree(files), nil }, func() (io.Writer, error) {
+	a, err := WriteAdvisories(t.Context(), func() (osv.Source, error) { return osv.Tree(files), nil }, func() (io.Writer, error) {
 		out = new(bytes.Buffer)
 		return out, nil
 	})
@@ -101,7 +102,7 @@ func TestWriteAdvisoriesWantsWholeFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	write := func(b []byte) error {
-		_, err := WriteAdvisories(t.Context(), func() (vulns.Source, error) { return vulns.Stream("lines", bytes.NewReader(b)) }, func() (io.Writer, error) { return io.Discard, nil })
+		_, err := WriteAdvisories(t.Context(), func() (osv.Source, error) { return osv.Stream("lines", bytes.NewReader(b)) }, func() (io.Writer, error) { return io.Discard, nil })
 		return err
 	}
 	if err := write([]byte(text)); err == nil || !strings.Contains(err.Error(), "pack JSON lines") {
@@ -163,8 +164,8 @@ func made(t *testing.T) (layout []byte, d *Description) {
 	t.Helper()
 	d = &Description{Name: "main", Built: time.Date(2026, 7, 20, 1, 2, 3, 0, time.UTC), Revision: 7, Count: 2, Sources: []Origin{{Name: "all.zip", Kind: KindOSV, Count: 2}}}
 	var layer bytes.Buffer
-	if _, err := WriteAdvisories(t.Context(), func() (vulns.Source, error) {
-		return vulns.Tree(fstest.MapFS{"a.json": {Data: []byte(record("A-1", "2026-01-01T00:00:00Z", "one"))}, "b.json": {Data: []byte(record("A-2", "2026-01-01T00:00:00Z", "two"))}}), nil
+	if _, err := WriteAdvisories(t.Context(), func() (osv.Source, error) {
+		return osv.Tree(fstest.MapFS{"a.json": {Data: []byte(record("A-1", "2026-01-01T00:00:00Z", "one"))}, "b.json": {Data: []byte(record("A-2", "2026-01-01T00:00:00Z", "two"))}}), nil
 	}, func() (io.Writer, error) { return &layer, nil }); err != nil {
 		t.Fatal(err)
 	}
@@ -312,7 +313,7 @@ func (k *took) note(name string, i vulns.Info) (vulns.Delta, error) {
 	return vulns.Delta{Added: 1}, nil
 }
 
-func (k *took) Import(_ context.Context, i vulns.Info, _ vulns.Source) (vulns.Delta, error) {
+func (k *took) Import(_ context.Context, i vulns.Info, _ osv.Source) (vulns.Delta, error) {
 	return k.note("osv", i)
 }
 func (k *took) ImportEPSS(_ context.Context, i vulns.Info, _ io.Reader) (vulns.Delta, error) {

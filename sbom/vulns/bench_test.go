@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/sbom"
+	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/store/bolt"
@@ -88,7 +89,7 @@ func measured(b *testing.B, round func()) {
 func (k *kit) lines(text []byte) vulns.Delta {
 	k.Helper()
 	k.built = k.built.Add(time.Hour)
-	s, err := vulns.Stream("lines", bytes.NewReader(text))
+	s, err := osv.Stream("lines", bytes.NewReader(text))
 	if err != nil {
 		k.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/sbom/index"
+	"github.com/assay-registry/assay/sbom/osv"
 )
 
 // compiler numbers the form of what compile makes: where it differs from a database's, all its records are compiled again by the next import.
@@ -33,7 +34,7 @@ const (
 type item struct {
 	id       string
 	sum      [sumSize]byte // of what else of the record matters
-	severity Severity
+	severity osv.Severity
 	vague    bool // there are bounds that cannot be compared, or none at all: unknown for all versions that are not in the rest
 	spans    []span
 	versions []string // affected ones outside of the spans
@@ -62,7 +63,7 @@ func decodeItem(r *reader) (i item) {
 	for n := range i.sum {
 		i.sum[n] = r.byte()
 	}
-	i.severity = Severity(r.byte())
+	i.severity = osv.Severity(r.byte())
 	vague := r.byte()
 	i.vague = vague == 1
 	for range r.count() {
@@ -73,7 +74,7 @@ func decodeItem(r *reader) (i item) {
 		i.spans = append(i.spans, s)
 	}
 	i.versions = r.texts()
-	if i.severity > Critical || vague > 1 {
+	if i.severity > osv.Critical || vague > 1 {
 		r.fail()
 	}
 	return i
@@ -119,7 +120,7 @@ type known struct {
 	raw       [16]byte // sum of the record that it was made of
 	aliases   []string // other identifiers of the same vulnerability, without CVEs
 	cves      []string // the CVEs that it is about
-	severity  Severity
+	severity  osv.Severity
 	score     uint64 // ten times
 	vector    string
 	published time.Time
@@ -158,12 +159,12 @@ func decodeKnown(id string, b []byte) (*known, error) {
 	for n := range a.raw {
 		a.raw[n] = r.byte()
 	}
-	a.aliases, a.cves, a.severity, a.score, a.vector = r.texts(), r.texts(), Severity(r.byte()), r.number(), r.text()
+	a.aliases, a.cves, a.severity, a.score, a.vector = r.texts(), r.texts(), osv.Severity(r.byte()), r.number(), r.text()
 	a.published, a.modified, a.withdrawn, a.summary, a.url = r.instant(), r.instant(), r.instant(), r.text(), r.text()
 	for range r.count() {
 		a.keys = append(a.keys, entryKey{nameKey{r.text(), r.text()}, r.text()})
 	}
-	if !r.done() || a.severity > Critical || a.score > 100 {
+	if !r.done() || a.severity > osv.Critical || a.score > 100 {
 		return nil, damaged("record of an advisory")
 	}
 	return a, nil
@@ -195,7 +196,7 @@ var cvePattern = regexp.MustCompile(`^CVE-[0-9]{4}-[0-9]{4,19}$`)
 func isCVE(s string) bool { return len(s) > 12 && s[:4] == "CVE-" && cvePattern.MatchString(s) }
 
 // compile makes of a record what is kept of it, and what it says about each name.
-func compile(a *Advisory, raw []byte) (*known, map[entryKey]*item) {
+func compile(a *osv.Advisory, raw []byte) (*known, map[entryKey]*item) {
 	k := &known{id: a.ID, severity: a.Severity, score: uint64(a.Score*10 + 0.5), vector: a.Vector, published: a.Published, modified: a.Modified, withdrawn: a.Withdrawn,
 		summary: a.Summary, url: a.URL}
 	sum := sha256.Sum256(raw)
@@ -204,7 +205,7 @@ func compile(a *Advisory, raw []byte) (*known, map[entryKey]*item) {
 	if a.Withdrawn.IsZero() {
 		for i := range a.Affected {
 			p := &a.Affected[i]
-			name, release, ok := p.place()
+			name, release, ok := placed(p)
 			if !ok {
 				continue
 			}
@@ -220,7 +221,7 @@ func compile(a *Advisory, raw []byte) (*known, map[entryKey]*item) {
 	sum8 := k.sum()
 	for _, i := range items {
 		i.sum = sum8
-		if i.severity == Unknown {
+		if i.severity == osv.Unknown {
 			i.severity = a.Severity
 		}
 		slices.Sort(i.versions)
@@ -235,7 +236,7 @@ func compareKeys(a, b entryKey) int {
 }
 
 // names tells which vulnerabilities the record is about. Aliases are the same one; records of distributions pass on one or more of others (upstream; related where makers use no other field).
-func (k *known) names(a *Advisory) {
+func (k *known) names(a *osv.Advisory) {
 	seen := map[string]bool{a.ID: true}
 	take := func(list []string, others bool) {
 		for _, id := range list {
@@ -270,7 +271,7 @@ func (k *known) names(a *Advisory) {
 const maxWork = 1 << 22
 
 // add takes in what one member of affected[] says.
-func (i *item) add(p *AffectedPackage, order string) {
+func (i *item) add(p *osv.AffectedPackage, order string) {
 	i.severity = max(i.severity, p.Severity)
 	if len(p.Ranges) == 0 && len(p.Versions) == 0 {
 		i.vague = true // no word about versions: nothing that could be told from the rest
@@ -295,9 +296,9 @@ func (i *item) add(p *AffectedPackage, order string) {
 }
 
 // spansOf turns events into intervals (OSV schema, "Evaluation"): in the order of their versions, each introduction opens and each other event closes. ok is false where they cannot be ordered.
-func spansOf(events []Event, order string) (spans []span, ok bool) {
+func spansOf(events []osv.Event, order string) (spans []span, ok bool) {
 	type point struct {
-		Event
+		osv.Event
 		at    index.ReadyVersion
 		first bool
 	}
@@ -320,7 +321,7 @@ func spansOf(events []Event, order string) (spans []span, ok bool) {
 		return nil, false
 	}
 	if !introduced { // against the schema: then from the beginning
-		points = append(points, point{Event: Event{"introduced", "0"}, first: true})
+		points = append(points, point{Event: osv.Event{Kind: "introduced", Version: "0"}, first: true})
 	}
 	var failed error
 	slices.SortStableFunc(points, func(a, b point) int {

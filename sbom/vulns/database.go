@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -58,10 +59,10 @@ func (i *Info) check() error {
 		return store.Errorf(store.CodeInvalid, "%.80q is no name of a database: up to 64 lower-case letters, digits, '.', '_' and '-'", i.Name)
 	case i.Built.IsZero() || i.Built.Year() < 1990 || i.Built.Year() > 9999:
 		return store.Errorf(store.CodeInvalid, "the database %s does not say when it was made; give the time, by which an older one is known", i.Name)
-	case len(i.Revision) > maxRevision || strings.ContainsFunc(i.Revision, misleads):
+	case len(i.Revision) > maxRevision || strings.ContainsFunc(i.Revision, osv.Misleads):
 		return store.Errorf(store.CodeInvalid, "the revision of %s is not one line of at most %d characters", i.Name, maxRevision)
-	case i.Count < 0 || i.Count > MaxRecords:
-		return store.Errorf(store.CodeInvalid, "%s has %d records; at most %d make a database: import it in parts", i.Name, i.Count, MaxRecords)
+	case i.Count < 0 || i.Count > osv.MaxRecords:
+		return store.Errorf(store.CodeInvalid, "%s has %d records; at most %d make a database: import it in parts", i.Name, i.Count, osv.MaxRecords)
 	}
 	return nil
 }
@@ -190,6 +191,6 @@ func (x *Matcher) Remove(ctx context.Context, name string) (Delta, error) {
 		if kind != KindOSV {
 			return s.pages(ctx, nil)
 		}
-		return s.records(ctx, Join())
+		return s.records(ctx, osv.Join())
 	})
 }

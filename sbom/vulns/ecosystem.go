@@ -7,6 +7,7 @@ import (
 
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
+	"github.com/assay-registry/assay/sbom/osv"
 )
 
 // kind is what is particular to an ecosystem.
@@ -221,8 +222,8 @@ func keyOf(base, name string) nameKey {
 	return nameKey{base, short(name)}
 }
 
-// place is where an affected package is.
-func (p *AffectedPackage) place() (k nameKey, release string, ok bool) {
+// placed is where an affected package is.
+func placed(p *osv.AffectedPackage) (k nameKey, release string, ok bool) {
 	base, release, ok := place(p.Ecosystem)
 	if ok && p.Name != "" {
 		return keyOf(base, p.Name), release, true

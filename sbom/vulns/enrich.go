@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -33,7 +34,7 @@ type KEV struct {
 
 const (
 	maxEnrich  = 256 << 20 // bytes of a file, unpacked
-	maxCVEs    = MaxRecords
+	maxCVEs    = osv.MaxRecords
 	blockCVEs  = 1024 // numbers of a year per page of EPSS
 	epssDigits = 100_000
 	epssLine   = 1024 // bytes
@@ -83,7 +84,7 @@ type epssRow struct {
 }
 
 func readEPSS(name string, r io.Reader) (pages map[string][]byte, count int, whole bool, err error) {
-	plain, packed, err := unpacked(name, r, maxEnrich)
+	plain, packed, err := osv.Unpacked(name, r, maxEnrich)
 	if err != nil {
 		return nil, 0, false, err
 	}
@@ -204,7 +205,7 @@ type kevRow struct {
 }
 
 func readKEV(name string, r io.Reader) (map[string][]byte, int, error) {
-	plain, _, err := unpacked(name, r, maxEnrich)
+	plain, _, err := osv.Unpacked(name, r, maxEnrich)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/assay-registry/assay/sbom/index"
+	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -88,7 +89,7 @@ func DecodeAll(b []byte) {
 }
 
 // RoundTrip compiles an advisory, and reports whether its records are read as they were written.
-func RoundTrip(a *Advisory, raw []byte) bool {
+func RoundTrip(a *osv.Advisory, raw []byte) bool {
 	k, items := compile(a, raw)
 	b := k.encode()
 	again, err := decodeKnown(k.id, b)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/sbom/index"
+	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -25,7 +26,7 @@ type Finding struct {
 	Summary    string               `json:"summary,omitempty"`
 	State      string               `json:"state"`            // affected, unknown
 	Reason     string               `json:"reason,omitempty"` // why it is unknown: a sentence
-	Severity   Severity             `json:"severity"`
+	Severity   osv.Severity         `json:"severity"`
 	Score      float64              `json:"score,omitempty"` // CVSS base score of Vector
 	Vector     string               `json:"vector,omitempty"`
 	EPSS       *EPSS                `json:"epss,omitempty"`
@@ -368,7 +369,7 @@ type Counts struct {
 // Count counts findings.
 func Count(list []Finding) Counts {
 	c := Counts{BySeverity: map[string]int{}, Fixable: map[string]int{}}
-	for _, name := range severityNames {
+	for _, name := range osv.SeverityNames {
 		c.BySeverity[name], c.Fixable[name] = 0, 0
 	}
 	for i := range list {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -18,7 +19,7 @@ const maxCompiled = 1 << 30
 // evaluated again, and readers see the new database with all its findings at once. Cut off at any point it changes nothing. The source is read once, to its end.
 // Errors: CodeConflict for a database that is older than the installed one, or while another process imports; CodeInvalid for a source that is malformed, truncated, too
 // large, or much smaller than what is installed.
-func (x *Matcher) Import(ctx context.Context, info Info, source Source) (Delta, error) {
+func (x *Matcher) Import(ctx context.Context, info Info, source osv.Source) (Delta, error) {
 	return x.within(ctx, info, KindOSV, func(ctx context.Context, s *session) error { return s.records(ctx, source) })
 }
 
@@ -42,7 +43,7 @@ type seenRecord struct {
 }
 
 // records takes in a database of advisories.
-func (s *session) records(ctx context.Context, source Source) error {
+func (s *session) records(ctx context.Context, source osv.Source) error {
 	in := &intake{session: s, installed: map[[16]byte]string{}, seen: map[string]seenRecord{}, ids: map[string]bool{}, fresh: map[entryKey][]packedItem{},
 		gone: map[string]bool{}, keys: map[entryKey]bool{}, lent: map[string]bool{}}
 	if s.old != nil {
@@ -118,9 +119,9 @@ func (in *intake) load(ctx context.Context) error {
 }
 
 // take reads one record.
-func (in *intake) take(ctx context.Context, e Entry) error {
-	if in.count++; in.count > MaxRecords {
-		return store.Errorf(store.CodeInvalid, "the database %s has more than %d records; import it in parts", in.info.Name, MaxRecords)
+func (in *intake) take(ctx context.Context, e osv.Entry) error {
+	if in.count++; in.count > osv.MaxRecords {
+		return store.Errorf(store.CodeInvalid, "the database %s has more than %d records; import it in parts", in.info.Name, osv.MaxRecords)
 	}
 	sum := sha256.Sum256(e.JSON)
 	raw := [16]byte(sum[:])
@@ -130,9 +131,9 @@ func (in *intake) take(ctx context.Context, e Entry) error {
 			return nil
 		}
 	}
-	a, err := ParseAdvisory(e.JSON)
+	a, err := osv.ParseAdvisory(e.JSON)
 	if err != nil {
-		return store.Errorf(store.CodeInvalid, "%s of the database %s cannot be taken in, and nothing was changed: %w", legible(e.Name, 200), in.info.Name, err)
+		return store.Errorf(store.CodeInvalid, "%s of the database %s cannot be taken in, and nothing was changed: %w", osv.Legible(e.Name, 200), in.info.Name, err)
 	}
 	if last, again := in.seen[a.ID]; again {
 		if last.modified == 0 { // it is the installed one
@@ -159,7 +160,7 @@ func (in *intake) forget(id string) {
 }
 
 // change takes in a record that is new, or not as it was.
-func (in *intake) change(ctx context.Context, a *Advisory, raw []byte) error {
+func (in *intake) change(ctx context.Context, a *osv.Advisory, raw []byte) error {
 	now, items := compile(a, raw)
 	var before *known
 	if in.ids[a.ID] {
@@ -230,9 +231,9 @@ func (in *intake) replace(ctx context.Context, before, now *known) error {
 }
 
 // lends is the severity that others borrow: that of a record about one CVE which stands.
-func (a *known) lends() Severity {
+func (a *known) lends() osv.Severity {
 	if len(a.cves) != 1 || !a.withdrawn.IsZero() {
-		return Unknown
+		return osv.Unknown
 	}
 	return a.severity
 }
@@ -351,7 +352,7 @@ func (in *intake) borrowers(ctx context.Context) error {
 					return err
 				}
 				for _, a := range list {
-					if a.severity == Unknown {
+					if a.severity == osv.Unknown {
 						in.touch(a)
 					}
 				}

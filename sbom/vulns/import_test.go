@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/sbom"
+	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/store/bolt"
@@ -89,8 +90,8 @@ func TestImportsAreRefused(t *testing.T) {
 	k.load("big", big...)
 	k.load("osv", lodash, leftPad, unheld)
 	before := k.dump()
-	lines := func(s ...string) vulns.Source {
-		source, err := vulns.Stream("lines", strings.NewReader(strings.Join(s, "\n")))
+	lines := func(s ...string) osv.Source {
+		source, err := osv.Stream("lines", strings.NewReader(strings.Join(s, "\n")))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,7 +106,7 @@ func TestImportsAreRefused(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		info   vulns.Info
-		source vulns.Source
+		source osv.Source
 		code   store.Code
 		says   string
 	}{
@@ -336,12 +337,12 @@ func TestTwoProcessesImport(t *testing.T) {
 
 // meanwhile runs something between the first record and the second.
 type meanwhile struct {
-	vulns.Source
+	osv.Source
 	n   int
 	run func()
 }
 
-func (m *meanwhile) Next() (vulns.Entry, error) {
+func (m *meanwhile) Next() (osv.Entry, error) {
 	if m.n++; m.n == 2 {
 		m.run()
 	}
@@ -389,11 +390,11 @@ func TestTheSameDatabaseIsNotRead(t *testing.T) {
 }
 
 type counted struct {
-	vulns.Source
+	osv.Source
 	n int
 }
 
-func (c *counted) Next() (vulns.Entry, error) {
+func (c *counted) Next() (osv.Entry, error) {
 	c.n++
 	return c.Source.Next()
 }

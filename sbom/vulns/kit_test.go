@@ -3,10 +3,12 @@ package vulns_test
 import (
 	"archive/zip"
 	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
+	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/store/mem"
@@ -99,7 +102,7 @@ func (k *kit) match() int {
 	return n
 }
 
-func zipped(t testing.TB, records ...string) vulns.Source {
+func zipped(t testing.TB, records ...string) osv.Source {
 	t.Helper()
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
@@ -115,7 +118,7 @@ func zipped(t testing.TB, records ...string) vulns.Source {
 	if err := z.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s, err := vulns.Open("all.zip", bytes.NewReader(b.Bytes()), int64(b.Len()))
+	s, err := osv.Open("all.zip", bytes.NewReader(b.Bytes()), int64(b.Len()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,4 +235,17 @@ func record(id, ecosystem, name, events string, more ...string) string {
 	}
 	return fmt.Sprintf(`{"schema_version":"1.6.0","id":%q,"modified":"2026-01-02T03:04:05Z","published":"2026-01-01T00:00:00Z","summary":"about %s",
 		"affected":[{"package":{"ecosystem":%q,"name":%q},"ranges":[{"type":"ECOSYSTEM","events":[%s]}]}]%s}`, id, name, ecosystem, name, strings.Join(list, ","), extra)
+}
+
+func gzipped(t testing.TB, s string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := io.WriteString(w, s); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }

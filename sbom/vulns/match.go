@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/assay-registry/assay/sbom/index"
+	"github.com/assay-registry/assay/sbom/osv"
 )
 
 // What is known of a version and an advisory.
@@ -32,7 +33,7 @@ type match struct {
 	part     byte // by which of the version's names: see soughtFor
 	advisory advisoryID
 	sum      [sumSize]byte
-	severity Severity
+	severity osv.Severity
 	state    byte
 	fixed    []string // nearest first
 	pro      bool     // by an entry about packages for subscribers; is not kept
@@ -73,7 +74,7 @@ func decodeMatches(b []byte) ([]match, error) {
 		for n := range m.sum {
 			m.sum[n] = r.byte()
 		}
-		if m.severity, m.state, m.fixed = Severity(r.byte()), r.byte(), r.texts(); db > 1<<16-1 || m.severity > Critical || m.state >= matchKinds {
+		if m.severity, m.state, m.fixed = osv.Severity(r.byte()), r.byte(), r.texts(); db > 1<<16-1 || m.severity > osv.Critical || m.state >= matchKinds {
 			r.fail()
 		}
 		list = append(list, m)
@@ -358,11 +359,11 @@ const maxLinked = 4096
 type evaluator struct {
 	reading
 	names map[nameKey]*prepared
-	lent  map[advisoryID]Severity
+	lent  map[advisoryID]osv.Severity
 }
 
 func newEvaluator(r reading) *evaluator {
-	return &evaluator{r, map[nameKey]*prepared{}, map[advisoryID]Severity{}}
+	return &evaluator{r, map[nameKey]*prepared{}, map[advisoryID]osv.Severity{}}
 }
 
 // maxPrepared is how many names an evaluator remembers.
@@ -383,7 +384,7 @@ func (e *evaluator) find(part int, s sought) ([]match, error) {
 	}
 	list := p.match(byte(part), s)
 	for n := range list {
-		if m := &list[n]; m.severity == Unknown {
+		if m := &list[n]; m.severity == osv.Unknown {
 			var err error
 			if m.severity, err = e.lend(m.advisory); err != nil {
 				return nil, err
@@ -406,19 +407,19 @@ func (e *evaluator) findAll(list []sought) (all []match, err error) {
 }
 
 // lend finds a severity for an advisory without one: the worst of those that are about the same single CVE.
-func (e *evaluator) lend(id advisoryID) (Severity, error) {
+func (e *evaluator) lend(id advisoryID) (osv.Severity, error) {
 	if s, ok := e.lent[id]; ok {
 		return s, nil
 	}
 	a, err := e.advisory(id)
 	if err != nil {
-		return Unknown, err
+		return osv.Unknown, err
 	}
-	worst := Unknown
+	worst := osv.Unknown
 	if a != nil && len(a.cves) == 1 {
 		_, others, err := e.linked(a.cves[0])
 		if err != nil {
-			return Unknown, err
+			return osv.Unknown, err
 		}
 		for _, o := range others {
 			if len(o.cves) == 1 && o.withdrawn.IsZero() {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/assay-registry/assay/sbom"
+	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/store/mem"
@@ -140,34 +141,34 @@ func TestAliasesAreOneFinding(t *testing.T) {
 	same(t, "findings", found(r), []string{"CVE-2024-1000 affected 1.1", "CVE-2024-2000 affected"})
 	same(t, "names", r.Findings[0].Aliases, []string{"GHSA-a", "PYSEC-1"})
 	same(t, "advisories", r.Findings[0].Advisories, []vulns.Reference{{Database: "ghsa", ID: "GHSA-a"}, {Database: "pysec", ID: "PYSEC-1"}})
-	same(t, "severity", r.Findings[0].Severity, vulns.Medium)
-	same(t, "severity that nobody gave", r.Findings[1].Severity, vulns.Unknown)
+	same(t, "severity", r.Findings[0].Severity, osv.Medium)
+	same(t, "severity that nobody gave", r.Findings[1].Severity, osv.Unknown)
 
 	d := k.load("cve", record("CVE-2024-2000", "GIT", "y", "introduced=0", `"severity":[{"type":"CVSS_V3","score":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}]`))
 	same(t, "packages with a severity that is lent", len(d.Packages), 1)
 	r = k.report(app)
-	same(t, "worst first", []any{r.Findings[0].ID, r.Findings[0].Severity}, []any{"CVE-2024-2000", vulns.Critical})
+	same(t, "worst first", []any{r.Findings[0].ID, r.Findings[0].Severity}, []any{"CVE-2024-2000", osv.Critical})
 	k.check()
 }
 
 func TestSeverities(t *testing.T) {
 	for _, c := range []struct {
 		name, more string
-		severity   vulns.Severity
+		severity   osv.Severity
 		score      float64
 	}{
-		{"CVSS 4", `"severity":[{"type":"CVSS_V4","score":"CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N"}]`, vulns.Critical, 9.3},
-		{"CVSS 3.1", `"severity":[{"type":"CVSS_V3","score":"CVSS:3.1/AV:N/AC:L/PR:N/UI:R/S:C/C:L/I:L/A:N"}]`, vulns.Medium, 6.1},
-		{"CVSS 3.0", `"severity":[{"type":"CVSS_V3","score":"CVSS:3.0/AV:L/AC:H/PR:H/UI:R/S:U/C:N/I:N/A:L"}]`, vulns.Low, 1.8},
-		{"CVSS 2", `"severity":[{"type":"CVSS_V2","score":"AV:N/AC:L/Au:N/C:C/I:C/A:C"}]`, vulns.High, 10},
-		{"the newest version", `"severity":[{"type":"CVSS_V2","score":"AV:N/AC:L/Au:N/C:C/I:C/A:C"},{"type":"CVSS_V3","score":"CVSS:3.1/AV:N/AC:L/PR:N/UI:R/S:C/C:L/I:L/A:N"}]`, vulns.Medium, 6.1},
-		{"no vector", `"severity":[{"type":"CVSS_V3","score":"CVSS:3.1/AV:X"}]`, vulns.Unknown, 0},
-		{"a word", `"database_specific":{"severity":"HIGH","Severity":3,"cwe_ids":["CWE-1"]}`, vulns.High, 0},
-		{"no word", `"database_specific":{"severity":["HIGH"]}`, vulns.Unknown, 0},
-		{"Ubuntu's word before a vector", `"severity":[{"type":"CVSS_V3","score":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"},{"type":"Ubuntu","score":"negligible"}]`, vulns.Negligible, 9.8},
+		{"CVSS 4", `"severity":[{"type":"CVSS_V4","score":"CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N"}]`, osv.Critical, 9.3},
+		{"CVSS 3.1", `"severity":[{"type":"CVSS_V3","score":"CVSS:3.1/AV:N/AC:L/PR:N/UI:R/S:C/C:L/I:L/A:N"}]`, osv.Medium, 6.1},
+		{"CVSS 3.0", `"severity":[{"type":"CVSS_V3","score":"CVSS:3.0/AV:L/AC:H/PR:H/UI:R/S:U/C:N/I:N/A:L"}]`, osv.Low, 1.8},
+		{"CVSS 2", `"severity":[{"type":"CVSS_V2","score":"AV:N/AC:L/Au:N/C:C/I:C/A:C"}]`, osv.High, 10},
+		{"the newest version", `"severity":[{"type":"CVSS_V2","score":"AV:N/AC:L/Au:N/C:C/I:C/A:C"},{"type":"CVSS_V3","score":"CVSS:3.1/AV:N/AC:L/PR:N/UI:R/S:C/C:L/I:L/A:N"}]`, osv.Medium, 6.1},
+		{"no vector", `"severity":[{"type":"CVSS_V3","score":"CVSS:3.1/AV:X"}]`, osv.Unknown, 0},
+		{"a word", `"database_specific":{"severity":"HIGH","Severity":3,"cwe_ids":["CWE-1"]}`, osv.High, 0},
+		{"no word", `"database_specific":{"severity":["HIGH"]}`, osv.Unknown, 0},
+		{"Ubuntu's word before a vector", `"severity":[{"type":"CVSS_V3","score":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"},{"type":"Ubuntu","score":"negligible"}]`, osv.Negligible, 9.8},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			a, err := vulns.ParseAdvisory([]byte(record("GHSA-a", "npm", "x", "introduced=0", c.more)))
+			a, err := osv.ParseAdvisory([]byte(record("GHSA-a", "npm", "x", "introduced=0", c.more)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -181,7 +182,7 @@ func TestSeverities(t *testing.T) {
 	k.put(image("u", 2), sbom.Distro{ID: "ubuntu", Version: "16.04"}, "pkg:deb/ubuntu/x@1?distro=ubuntu-16.04")
 	k.load("pro", record("UBUNTU-CVE-2024-1", "Ubuntu:Pro:16.04:LTS", "y", "introduced=0"))
 	same(t, "a release that subscribers alone have", k.report(image("u", 2)).Uncovered, nothing)
-	same(t, "unimportant", k.report(image("a", 1)).Findings[0].Severity, vulns.Negligible)
+	same(t, "unimportant", k.report(image("a", 1)).Findings[0].Severity, osv.Negligible)
 }
 
 func TestUncovered(t *testing.T) {

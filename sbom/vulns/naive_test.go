@@ -11,6 +11,7 @@ import (
 
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
+	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store/mem"
 )
@@ -18,7 +19,7 @@ import (
 // naive is one advisory about one package, as the schema's own algorithm evaluates it.
 type naive struct {
 	id, ecosystem, name string
-	events              []vulns.Event
+	events              []osv.Event
 	versions            []string
 	withdrawn           bool
 }
@@ -59,8 +60,8 @@ func (n *naive) affects(order, version string) bool {
 		return c
 	}
 	events := slices.Clone(n.events)
-	slices.SortStableFunc(events, func(a, b vulns.Event) int {
-		if first := func(e vulns.Event) bool { return e.Kind == "introduced" && e.Version == "0" }; first(a) || first(b) { // "0" is before any version
+	slices.SortStableFunc(events, func(a, b osv.Event) int {
+		if first := func(e osv.Event) bool { return e.Kind == "introduced" && e.Version == "0" }; first(a) || first(b) { // "0" is before any version
 			return map[bool]int{true: -1, false: 1}[first(a)]
 		}
 		return compare(a.Version, b.Version)
@@ -127,12 +128,12 @@ func (n naiveKind) database(rnd *rand.Rand) (list []naive) {
 	for i := range 10 {
 		a := naive{id: fmt.Sprintf("ADV-%d", i), ecosystem: n.ecosystem, name: fmt.Sprintf("p%d", rnd.IntN(naiveNames)), withdrawn: rnd.IntN(8) == 0}
 		if rnd.IntN(5) > 0 {
-			a.events = []vulns.Event{{Kind: "introduced", Version: "0"}}
+			a.events = []osv.Event{{Kind: "introduced", Version: "0"}}
 			seen := map[string]bool{}
 			for e := range rnd.IntN(4) {
 				if v := n.version(rnd); !seen[v] {
 					seen[v] = true
-					a.events = append(a.events, vulns.Event{Kind: []string{"fixed", "introduced", "last_affected", "limit"}[(e+rnd.IntN(3))%4], Version: v})
+					a.events = append(a.events, osv.Event{Kind: []string{"fixed", "introduced", "last_affected", "limit"}[(e+rnd.IntN(3))%4], Version: v})
 				}
 			}
 			rnd.Shuffle(len(a.events), func(i, j int) { a.events[i], a.events[j] = a.events[j], a.events[i] })

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/assay-registry/assay/sbom/index"
+	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -190,7 +191,7 @@ func affectedImage(r store.Records, i store.Item, versions map[uint32]bool) (Aff
 
 // concernedBy finds the package versions with findings about a vulnerability, and what it goes by.
 func (r reading) concernedBy(id string, page *AffectedPage) (map[uint32]bool, error) {
-	if !validID(id) {
+	if !osv.ValidID(id) {
 		return nil, store.Errorf(store.CodeInvalid, "%.60q is no identifier of a vulnerability: CVE-2021-44228, GHSA-jfh8-c2jp-5v3q", id)
 	}
 	found, names := map[advisoryID]*known{}, map[string]bool{}

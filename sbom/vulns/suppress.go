@@ -8,12 +8,13 @@ import (
 
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
+	"github.com/assay-registry/assay/sbom/vex"
 	"github.com/assay-registry/assay/store"
 )
 
 // Applied is the statement that decides about a finding.
 type Applied struct {
-	Status        VEXStatus    `json:"status"`
+	Status        vex.Status   `json:"status"`
 	Suppressed    bool         `json:"suppressed"` // not affected, with a reason, or fixed
 	Justification string       `json:"justification,omitempty"`
 	Impact        string       `json:"impact,omitempty"`
@@ -28,14 +29,14 @@ type Applied struct {
 // Suppress marks the findings of an image with the statements that decide about them: of those that are about the image (or an index that holds it, also) or the package, and the
 // vulnerability, the one whose signer is trusted most; of equals, the newest; of equals still, one that suppresses nothing. It deletes no finding and changes no order. A statement
 // that something is not affected suppresses only with a justification or a word about the impact.
-func Suppress(image store.Item, also []store.Digest, list []Finding, statements []Statement) {
+func Suppress(image store.Item, also []store.Digest, list []Finding, statements []vex.Statement) {
 	order := make([]int, len(statements))
 	for n := range order {
 		order[n] = n
 	}
 	slices.SortStableFunc(order, func(a, b int) int {
 		x, y := &statements[a], &statements[b]
-		return cmp.Or(cmp.Compare(x.Rank, y.Rank), y.Timestamp.Compare(x.Timestamp), cmp.Compare(side(x.suppresses()), side(y.suppresses())))
+		return cmp.Or(cmp.Compare(x.Rank, y.Rank), y.Timestamp.Compare(x.Timestamp), cmp.Compare(side(x.Suppresses()), side(y.Suppresses())))
 	})
 	v := &vexMatcher{image: image, also: also, statements: statements, products: map[int][]product{}}
 	byName := map[string][]int{} // places in order
@@ -55,7 +56,7 @@ func Suppress(image store.Item, also []store.Digest, list []Finding, statements 
 		slices.Sort(places)
 		for _, place := range slices.Compact(places) {
 			if v.concerns(order[place], pkg) {
-				f.VEX = statements[order[place]].applied()
+				f.VEX = applied(&statements[order[place]])
 				break
 			}
 		}
@@ -65,18 +66,14 @@ func Suppress(image store.Item, also []store.Digest, list []Finding, statements 
 // names is all that the vulnerability goes by. An advisory about several is none of its names.
 func (f *Finding) names() []string { return append([]string{f.ID}, f.Aliases...) }
 
-func (s *Statement) suppresses() bool {
-	return s.Status == Fixed || s.Status == NotAffected && (s.Justification != "" || s.Impact != "")
-}
-
-func (s *Statement) applied() *Applied {
-	return &Applied{s.Status, s.suppresses(), s.Justification, s.Impact, s.Action, s.Author, s.Authority, s.Document, s.Evidence, s.Timestamp}
+func applied(s *vex.Statement) *Applied {
+	return &Applied{s.Status, s.Suppresses(), s.Justification, s.Impact, s.Action, s.Author, s.Authority, s.Document, s.Evidence, s.Timestamp}
 }
 
 type vexMatcher struct {
 	image      store.Item
 	also       []store.Digest
-	statements []Statement
+	statements []vex.Statement
 	products   map[int][]product // by statement, as they are needed
 }
 
@@ -108,7 +105,7 @@ func (v *vexMatcher) concerns(n int, pkg component) bool {
 	return false
 }
 
-func (v *vexMatcher) prepare(p *Product) product {
+func (v *vexMatcher) prepare(p *vex.Product) product {
 	out := product{whole: len(p.Subcomponents) == 0}
 	out.image = slices.ContainsFunc(p.Digests, v.isImage)
 	if u, err := sbom.ParsePURL(p.ID); err == nil {

@@ -1,22 +1,23 @@
-package vulns
+package vex
 
 import (
 	"encoding/json"
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/store"
 )
 
-// VEXStatus is what a statement says of a product and a vulnerability (OpenVEX 0.2, "Status Labels").
-type VEXStatus string
+// Status is what a statement says of a product and a vulnerability (OpenVEX 0.2, "Status Labels").
+type Status string
 
 // The statuses. What CycloneDX says otherwise is brought into these: exploitable is affected, in_triage under investigation, resolved fixed, a false positive not affected.
 const (
-	NotAffected        VEXStatus = "not_affected"
-	StillAffected      VEXStatus = "affected"
-	Fixed              VEXStatus = "fixed"
-	UnderInvestigation VEXStatus = "under_investigation"
+	NotAffected        Status = "not_affected"
+	StillAffected      Status = "affected"
+	Fixed              Status = "fixed"
+	UnderInvestigation Status = "under_investigation"
 )
 
 // Statement is one of VEX. What is behind Document is the caller's, who knows whose it is.
@@ -24,7 +25,7 @@ type Statement struct {
 	Vulnerability string
 	Aliases       []string
 	Products      []Product
-	Status        VEXStatus
+	Status        Status
 	Justification string
 	Impact        string // why it is not affected, in words
 	Action        string
@@ -46,18 +47,18 @@ type Product struct {
 
 // Limits of a VEX document.
 const (
-	MaxVEX = 16 << 20 // bytes
+	MaxDocument = 16 << 20 // bytes
 
 	maxStatements = 50_000
 	maxProducts   = 100_000 // in all statements, with their subcomponents
 	maxWords      = 2000    // characters of a text, the rest is cut
 )
 
-// ParseVEX reads the statements of a document: OpenVEX 0.2 (and 0.0.1), CycloneDX JSON with analyses, or an in-toto statement with one of them as its predicate. The content decides;
+// Parse reads the statements of a document: OpenVEX 0.2 (and 0.0.1), CycloneDX JSON with analyses, or an in-toto statement with one of them as its predicate. The content decides;
 // mediaType must not contradict it ("" says nothing). Errors: CodeInvalid.
-func ParseVEX(mediaType string, b []byte) ([]Statement, error) {
-	if len(b) > MaxVEX {
-		return nil, store.Errorf(store.CodeInvalid, "the VEX document has %d bytes; at most %d are read", len(b), MaxVEX)
+func Parse(mediaType string, b []byte) ([]Statement, error) {
+	if len(b) > MaxDocument {
+		return nil, store.Errorf(store.CodeInvalid, "the VEX document has %d bytes; at most %d are read", len(b), MaxDocument)
 	}
 	if err := store.StrictJSON(b); err != nil {
 		return nil, store.Errorf(store.CodeInvalid, "the VEX document is not JSON: %w", err)
@@ -70,7 +71,7 @@ func ParseVEX(mediaType string, b []byte) ([]Statement, error) {
 		return nil, store.Errorf(store.CodeInvalid, "the VEX document is no object: %w", err)
 	}
 	if p, ok := top["predicate"]; ok && top["_type"] != nil {
-		return ParseVEX("", p)
+		return Parse("", p)
 	}
 	kind, read := "", (*vexReader).openVEX
 	switch {
@@ -117,11 +118,11 @@ func (v *vexReader) add(s Statement) error {
 			return store.Errorf(store.CodeInvalid, "it names more than %d products", maxProducts)
 		}
 	}
-	if !validID(s.Vulnerability) {
+	if !osv.ValidID(s.Vulnerability) {
 		return nil // about nothing that could be found
 	}
 	for _, text := range [...]*string{&s.Justification, &s.Impact, &s.Action, &s.Author, &s.Document} {
-		*text = legible(*text, maxWords)
+		*text = osv.Legible(*text, maxWords)
 	}
 	v.list = append(v.list, s)
 	return nil
@@ -195,7 +196,7 @@ func (v *vexReader) openVEX(b []byte) error {
 	}
 	for i := range doc.Statements {
 		from := &doc.Statements[i]
-		s := Statement{Aliases: from.Vulnerability.Aliases, Status: VEXStatus(from.Status), Justification: from.Justification, Impact: from.Impact, Action: from.Action,
+		s := Statement{Aliases: from.Vulnerability.Aliases, Status: Status(from.Status), Justification: from.Justification, Impact: from.Impact, Action: from.Action,
 			Author: doc.Author, Document: doc.ID, Timestamp: firstTime(from.LastUpdated, from.Timestamp, doc.LastUpdated, doc.Timestamp)}
 		s.Vulnerability = from.Vulnerability.Name
 		if s.Vulnerability == "" { // an IRI that ends in the identifier, or the identifier
@@ -218,7 +219,7 @@ func (v *vexReader) openVEX(b []byte) error {
 
 func firstTime(list ...string) time.Time {
 	for _, s := range list {
-		if t := instant(s); !t.IsZero() {
+		if t := osv.Instant(s); !t.IsZero() {
 			return t
 		}
 	}
@@ -265,7 +266,7 @@ func (v *vexReader) cyclone(b []byte) error {
 			continue
 		}
 		if s.Author, s.Document = author, doc.Serial; s.Timestamp.IsZero() {
-			s.Timestamp = instant(doc.Metadata.Timestamp)
+			s.Timestamp = osv.Instant(doc.Metadata.Timestamp)
 		}
 		if err := v.add(s); err != nil {
 			return err
@@ -306,7 +307,7 @@ type cycloneAnalysis struct {
 }
 
 // cycloneStates are the states of analyses ("impactAnalysisState").
-var cycloneStates = map[string]VEXStatus{"resolved": Fixed, "resolved_with_pedigree": Fixed, "exploitable": StillAffected, "in_triage": UnderInvestigation, "false_positive": NotAffected, "not_affected": NotAffected}
+var cycloneStates = map[string]Status{"resolved": Fixed, "resolved_with_pedigree": Fixed, "exploitable": StillAffected, "in_triage": UnderInvestigation, "false_positive": NotAffected, "not_affected": NotAffected}
 
 func (c *cycloneAnalysis) statement(known map[string]Product) (s Statement, ok bool) {
 	if c.Analysis == nil || cycloneStates[c.Analysis.State] == "" {
@@ -334,4 +335,9 @@ func (c *cycloneAnalysis) statement(known map[string]Product) (s Statement, ok b
 		s.Products = append(s.Products, p)
 	}
 	return s, true
+}
+
+// Suppresses reports whether a finding that it is about does not count: it is fixed, or not affected for a reason that is told.
+func (s *Statement) Suppresses() bool {
+	return s.Status == Fixed || s.Status == NotAffected && (s.Justification != "" || s.Impact != "")
 }

@@ -1,4 +1,4 @@
-package vulns
+package osv
 
 import (
 	"archive/zip"
@@ -88,7 +88,7 @@ func (s *zipSource) Next() (Entry, error) {
 	}
 	f := s.files[0]
 	s.files = s.files[1:]
-	at := s.name + ":" + legible(f.Name, 200)
+	at := s.name + ":" + Legible(f.Name, 200)
 	r, err := f.Open()
 	if err != nil {
 		return Entry{}, store.Errorf(store.CodeInvalid, "%s cannot be unpacked: %w", at, err)
@@ -106,7 +106,7 @@ func (s *zipSource) Next() (Entry, error) {
 
 // Stream makes a source of a stream: one JSON record, an array of them, or one per line, plain or packed by gzip or zstd. Errors: CodeInvalid.
 func Stream(name string, r io.Reader) (Source, error) {
-	plain, packed, err := unpacked(name, r, MaxSource)
+	plain, packed, err := Unpacked(name, r, MaxSource)
 	if err != nil {
 		return nil, err
 	}
@@ -122,8 +122,8 @@ func Stream(name string, r io.Reader) (Source, error) {
 	return s, err
 }
 
-// unpacked reads gzip and zstd by their first bytes. What unpacks to more than max bytes, or much more than it is long, is an error.
-func unpacked(name string, r io.Reader, max int64) (plain io.Reader, packed bool, err error) {
+// Unpacked reads gzip and zstd by their first bytes. What unpacks to more than max bytes, or much more than it is long, is an error.
+func Unpacked(name string, r io.Reader, max int64) (plain io.Reader, packed bool, err error) {
 	in := &counting{r: r}
 	buffered := bufio.NewReaderSize(in, 64<<10)
 	magic, err := buffered.Peek(4)

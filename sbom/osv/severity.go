@@ -1,4 +1,4 @@
-package vulns
+package osv
 
 import (
 	"strings"
@@ -19,14 +19,15 @@ const (
 	Critical
 )
 
-var severityNames = [...]string{"unknown", "negligible", "low", "medium", "high", "critical"}
+// SeverityNames are the names of the classes, by their numbers.
+var SeverityNames = [...]string{"unknown", "negligible", "low", "medium", "high", "critical"}
 
 // String is the name in lower case.
 func (s Severity) String() string {
-	if int(s) < len(severityNames) {
-		return severityNames[s]
+	if int(s) < len(SeverityNames) {
+		return SeverityNames[s]
 	}
-	return severityNames[Unknown]
+	return SeverityNames[Unknown]
 }
 
 // MarshalText is the name.
@@ -34,11 +35,11 @@ func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil
 
 // UnmarshalText reads a name. Errors: CodeInvalid.
 func (s *Severity) UnmarshalText(b []byte) error {
-	for i, name := range severityNames {
+	for i, name := range SeverityNames {
 		if strings.EqualFold(name, string(b)) {
 			*s = Severity(i)
 			return nil
 		}
 	}
-	return store.Errorf(store.CodeInvalid, "%.40q is no severity; they are %s", b, strings.Join(severityNames[:], ", "))
+	return store.Errorf(store.CodeInvalid, "%.40q is no severity; they are %s", b, strings.Join(SeverityNames[:], ", "))
 }

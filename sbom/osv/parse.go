@@ -1,4 +1,4 @@
-package vulns
+package osv
 
 import (
 	"strings"
@@ -32,10 +32,10 @@ func ParseAdvisory(b []byte) (*Advisory, error) {
 	if err := store.DecodeJSON(b, &r); err != nil {
 		return nil, store.Errorf(store.CodeInvalid, "the record is not one of OSV's schema: %w", err)
 	}
-	if !validID(r.ID) {
+	if !ValidID(r.ID) {
 		return nil, store.Errorf(store.CodeInvalid, "the record has no id, or one that is not 1 to %d visible characters", maxID)
 	}
-	a := &Advisory{ID: r.ID, Summary: legible(r.Summary, maxSummary)}
+	a := &Advisory{ID: r.ID, Summary: Legible(r.Summary, maxSummary)}
 	for _, list := range []struct {
 		from []string
 		to   *[]string
@@ -45,12 +45,12 @@ func ParseAdvisory(b []byte) (*Advisory, error) {
 			return nil, store.Errorf(store.CodeInvalid, "%s has %d %s; at most %d are read", r.ID, len(list.from), list.what, maxIDs)
 		}
 		for _, id := range list.from {
-			if validID(id) && id != r.ID {
+			if ValidID(id) && id != r.ID {
 				*list.to = append(*list.to, id)
 			}
 		}
 	}
-	a.Published, a.Modified, a.Withdrawn = instant(r.Published), instant(r.Modified), instant(r.Withdrawn)
+	a.Published, a.Modified, a.Withdrawn = Instant(r.Published), Instant(r.Modified), Instant(r.Withdrawn)
 	if r.Withdrawn != "" && a.Withdrawn.IsZero() {
 		return nil, store.Errorf(store.CodeInvalid, "%s is withdrawn at a time that is none (RFC 3339)", r.ID)
 	}
@@ -169,7 +169,7 @@ func announced(id, summary string) Severity {
 func (r *record) url() string {
 	best := ""
 	for _, l := range r.References {
-		if len(l.URL) > maxText || !strings.HasPrefix(l.URL, "https://") && !strings.HasPrefix(l.URL, "http://") || strings.ContainsFunc(l.URL, misleads) {
+		if len(l.URL) > maxText || !strings.HasPrefix(l.URL, "https://") && !strings.HasPrefix(l.URL, "http://") || strings.ContainsFunc(l.URL, Misleads) {
 			continue
 		}
 		if l.Type == "ADVISORY" {
@@ -242,8 +242,8 @@ func (from *affected) ranges(id string, to *AffectedPackage) error {
 	return nil
 }
 
-// validID reports whether s can be the id of a record: visible ASCII characters.
-func validID(s string) bool {
+// ValidID reports whether s can be the id of a record: visible ASCII characters.
+func ValidID(s string) bool {
 	if s == "" || len(s) > maxID {
 		return false
 	}
@@ -255,8 +255,8 @@ func validID(s string) bool {
 	return true
 }
 
-// instant is a time in RFC 3339, or zero.
-func instant(s string) time.Time {
+// Instant is a time in RFC 3339, or zero.
+func Instant(s string) time.Time {
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil || t.Year() < 1970 || t.Year() > 9999 {
 		return time.Time{}
@@ -264,11 +264,11 @@ func instant(s string) time.Time {
 	return t.UTC()
 }
 
-// legible makes text one line of at most max bytes without characters that mislead.
-func legible(s string, max int) string {
-	if strings.ContainsFunc(s, misleads) || !utf8.ValidString(s) {
+// Legible makes text one line of at most max bytes without characters that mislead.
+func Legible(s string, max int) string {
+	if strings.ContainsFunc(s, Misleads) || !utf8.ValidString(s) {
 		s = strings.Map(func(r rune) rune {
-			if misleads(r) {
+			if Misleads(r) {
 				return ' '
 			}
 			return r
@@ -280,7 +280,7 @@ func legible(s string, max int) string {
 	return s
 }
 
-// misleads reports control characters and those that turn the direction of text around.
-func misleads(r rune) bool {
+// Misleads reports control characters and those that turn the direction of text around.
+func Misleads(r rune) bool {
 	return r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || r == 0x2028 || r == 0x2029
 }

@@ -1,4 +1,4 @@
-package vulns_test
+package osv_test
 
 import (
 	"archive/zip"
@@ -13,7 +13,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
-	"github.com/assay-registry/assay/sbom/vulns"
+	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -79,8 +79,15 @@ func lying(t testing.TB, sizes ...uint64) []byte {
 	return b.Bytes()
 }
 
+func same[T any](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("%s: %v, want %v", what, got, want)
+	}
+}
+
 // drain reads a source to its end.
-func drain(s vulns.Source) (ids []string, err error) {
+func drain(s osv.Source) (ids []string, err error) {
 	for {
 		e, err := s.Next()
 		if errors.Is(err, io.EOF) {
@@ -89,7 +96,7 @@ func drain(s vulns.Source) (ids []string, err error) {
 		if err != nil {
 			return ids, err
 		}
-		a, err := vulns.ParseAdvisory(e.JSON)
+		a, err := osv.ParseAdvisory(e.JSON)
 		if err != nil {
 			return ids, err
 		}
@@ -116,7 +123,7 @@ func TestSources(t *testing.T) {
 		{"nothing", nil, nil, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s, err := vulns.Open("file", bytes.NewReader(c.file), int64(len(c.file)))
+			s, err := osv.Open("file", bytes.NewReader(c.file), int64(len(c.file)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -135,7 +142,7 @@ func TestSources(t *testing.T) {
 		"more.jsonl.gz":     {Data: gzipped(t, two)},
 		"rest/A-4.json.zst": {Data: zstandard(t, strings.Replace(two, "A-2", "A-4", 1))},
 	}
-	s := vulns.Join(vulns.Tree(files), vulns.Tree(fstest.MapFS{"x.json": {Data: []byte(strings.Replace(one, "A-1", "A-5", 1))}}))
+	s := osv.Join(osv.Tree(files), osv.Tree(fstest.MapFS{"x.json": {Data: []byte(strings.Replace(one, "A-1", "A-5", 1))}}))
 	ids, err := drain(s)
 	if err != nil || !s.Whole() {
 		t.Fatal(err)
@@ -174,7 +181,7 @@ func TestSourcesAreRefused(t *testing.T) {
 		"a long version":                       {fmt.Appendf(nil, `{"id":"A-1","affected":[{"package":{"ecosystem":"npm","name":"x"},"versions":[%q]}]}`, strings.Repeat("1", 2000)), "more than 1024 characters"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, err := vulns.Open("file", bytes.NewReader(c.file), int64(len(c.file)))
+			s, err := osv.Open("file", bytes.NewReader(c.file), int64(len(c.file)))
 			if err == nil {
 				_, err = drain(s)
 			}
@@ -183,4 +190,20 @@ func TestSourcesAreRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzOpen reads any bytes as a source. What ends without an error is whole or says that it cannot tell.
+func FuzzOpen(f *testing.F) {
+	for _, b := range [][]byte{[]byte(one), []byte("[" + one + "," + two + "]"), gzipped(f, one+"\n"+two), archive(f, map[string]string{"a.json": one}), zstandard(f, two), lying(f, 1)} {
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, err := osv.Open("file", bytes.NewReader(b), int64(len(b)))
+		if err == nil {
+			_, err = drain(s)
+		}
+		if err != nil && store.CodeOf(err) != store.CodeInvalid {
+			t.Error(err)
+		}
+	})
 }
