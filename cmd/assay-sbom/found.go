@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/anchore/syft/syft"
 	"github.com/anchore/syft/syft/artifact"
@@ -27,6 +28,9 @@ import (
 
 // maxFound is what the findings of one layer may amount to, in bytes, before compression.
 const maxFound = 16 << 20
+
+// maxFinding is how long a layer may take: an image may wait for this process to end.
+const maxFinding = 10 * time.Second
 
 // maxAbsent is how many other patterns a cataloguer may ask for because of one file.
 const maxAbsent = 1000
@@ -411,6 +415,8 @@ func findInFiles(ctx context.Context, im *image) (out []byte) {
 			out = nil
 		}
 	}()
+	ctx, cancel := context.WithTimeout(ctx, maxFinding)
+	defer cancel()
 	c := settings(&owners{off: true})
 	f := &finder{layer: newResolver(im), with: fileCatalogers(c)}
 	c = c.WithCatalogers(pkgcataloging.NewAlwaysEnabledCatalogerReference(f)) // by syft, which brings what cataloguers need
