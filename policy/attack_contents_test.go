@@ -63,7 +63,7 @@ func TestAttackAnUnsignedSBOMSpeaksToNoPolicy(t *testing.T) {
 
 // What an SBOM said that was withdrawn, or whose signer is trusted no more, answers no policy from the moment on at which that is known, however long the next one takes to be read.
 func TestAttackAWithdrawnSBOMSpeaksToNoPolicy(t *testing.T) {
-	k, x := indexed(t, &generator{purl: oldLog4j}, freeOf(t, freeRule))
+	k, x := indexed(t, &generator{purl: oldLog4j}, freeOf(t, freeRule), heeding)
 	i := k.push(pusher, app, "v1", "one")
 	k.enrich()
 	k.ingest(x)
@@ -85,7 +85,7 @@ func TestAttackAWithdrawnSBOMSpeaksToNoPolicy(t *testing.T) {
 
 // A better SBOM that arrives takes nothing away from an admitted image until it was read.
 func TestAnAttestedSBOMRefusesNothingBeforeItIsRead(t *testing.T) {
-	k, x := indexed(t, &generator{purl: newLog4j}, freeOf(t, freeRule))
+	k, x := indexed(t, &generator{purl: newLog4j}, freeOf(t, freeRule), heeding)
 	i := k.push(pusher, app, "v1", "one")
 	k.enrich()
 	k.ingest(x)
@@ -121,4 +121,17 @@ func TestAttackTooManyPackagesLeaveAnotherSBOMBehind(t *testing.T) {
 	k.enrich()
 	k.ingest(x)
 	want(t, "what the registry's own is too large to replace", k.holding(admin, "pkg:npm/harmless"), "")
+}
+
+// Who may sign for a repository states a list without the package that the registry found: it hides nothing, unless the configuration says that this word goes first.
+func TestAttackASignerLeavesPackagesOut(t *testing.T) {
+	k, x := indexed(t, &generator{purl: oldLog4j}, freeOf(t, freeRule))
+	i := k.push(pusher, app, "v1", "one")
+	if _, err := k.put(signer, app, "", ocispec.MediaTypeImageManifest, k.attest(app, sbom.PredicateSPDX, []byte(spdx("pkg:npm/harmless@1")), k.key, i.desc.Digest)); err != nil {
+		t.Fatal(err)
+	}
+	k.enrich()
+	k.ingest(x)
+	k.catchup()
+	want(t, "as the registry found it", k.get(puller, app, "v1"), denied)
 }

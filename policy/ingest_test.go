@@ -27,6 +27,11 @@ func indexed(t *testing.T, g *generator, edit ...func(*policy.Options)) (*kit, *
 	return k, x
 }
 
+// heeding has every authority's SBOMs go before the registry's own.
+func heeding(o *policy.Options) {
+	o.Preferences = []policy.SBOMPreference{{Repositories: store.Globs{allRepos}, Authorities: store.Globs{"**"}}}
+}
+
 func (k *kit) ingest(x *index.Index) {
 	k.t.Helper()
 	if err := k.a.Ingest(k.ctx); err != nil {
@@ -55,9 +60,9 @@ func (k *kit) holding(p policy.Principal, pattern string) string {
 	return strings.Join(found, " ")
 }
 
-// The generated SBOM is what answers, until somebody trusted attests another; withdrawn, the first answers again. Deleted, nothing does.
+// The generated SBOM is what answers, until somebody whose word is preferred attests another; withdrawn, the first answers again. Deleted, nothing does.
 func TestContentsFollowTheBestSBOM(t *testing.T) {
-	k, x := indexed(t, &generator{purl: "pkg:npm/left-pad@1.0.0"})
+	k, x := indexed(t, &generator{purl: "pkg:npm/left-pad@1.0.0"}, heeding)
 	i := k.push(pusher, app, "v1", "one")
 	k.sign(signer, app, i.desc.Digest, k.key)
 	k.enrich()

@@ -13,7 +13,8 @@ import (
 	"github.com/assay-registry/assay/verify"
 )
 
-// SBOMPreference says whose SBOMs go before the registry's own, in some repositories. The first preference that covers a repository counts; where none does, every authority's do.
+// SBOMPreference says whose SBOMs go before the registry's own, in some repositories. The first preference that covers a repository counts; where none does, nobody's do:
+// a key that may sign is not for that reason trusted to say what an image contains.
 type SBOMPreference struct {
 	Repositories store.Globs
 	Authorities  store.Globs // patterns of their names, the most preferred first; empty: nobody's
@@ -94,7 +95,7 @@ func (a *Admission) precedence(repo store.Name, authority string) (rank int, pre
 		i := slices.IndexFunc(p.Authorities, func(g store.Glob) bool { return g.Match(store.Name(authority)) })
 		return max(i, 0), i >= 0
 	}
-	return 0, true
+	return 0, false
 }
 
 // preferring names the preferences: others than in the last run put every verdict in doubt.

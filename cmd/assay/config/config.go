@@ -124,7 +124,7 @@ type SBOM struct {
 	Views    Size             `yaml:"views" doc:"Bytes that the views of layers may take, by which an image on known layers costs less. A cache: the least used give way."`
 	OnPush   string           `yaml:"on_push" enum:"later,wait" doc:"later answers a push at once and decides when the SBOM is there; wait holds the answer back until then, at most on_push_deadline, and refuses the push of a tag that policies on contents deny."`
 	Patience Duration         `yaml:"on_push_deadline" doc:"How long on_push: wait waits. What has no answer by then is in quarantine."`
-	Prefer   []SBOMPreference `yaml:"prefer" doc:"Whose SBOMs go before the registry's own, by repository; the first match counts. Where none matches, those of every authority do."`
+	Prefer   []SBOMPreference `yaml:"prefer" doc:"Whose SBOMs go before the registry's own, by repository; the first match counts. Where none matches, nobody's do."`
 }
 
 // SBOMPreference names the authorities whose SBOMs go before the registry's own.
