@@ -23,17 +23,36 @@ func clip(s string, n int) string {
 	return s[:cut] + "..."
 }
 
+// shorten keeps s within n bytes by taking out its middle, at spaces where there are some: the beginning says what, and the end why.
+func shorten(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	head := strings.TrimSuffix(clip(s, n/3+len("...")), "...")
+	if i := strings.LastIndexByte(head, ' '); i > 0 {
+		head = head[:i]
+	}
+	tail := s[len(s)-(n-len(head)-len(" ... ")):]
+	if i := strings.IndexByte(tail, ' '); i >= 0 && i < len(tail)/2 {
+		tail = tail[i+1:]
+	}
+	for len(tail) > 0 && tail[0]&0xc0 == 0x80 {
+		tail = tail[1:]
+	}
+	return head + " ... " + tail
+}
+
 // minWhy is what is left of a reason at least, in bytes, however long its remedy is.
 const minWhy = 80
 
-// sentence joins what, why and remedy. When there is too much, the reason loses its end first: it is told in full elsewhere, and the remedy is what is pasted.
+// sentence joins what, why and remedy. When there is too much, the reason loses its middle first: it is told in full elsewhere, and the remedy is what is pasted.
 func sentence(what, why, remedy string) string {
 	const fix = ". To fix: "
-	why, remedy = strings.TrimSuffix(why, "."), strings.TrimSuffix(remedy, ".")
+	why, remedy = strings.TrimSuffix(strings.TrimSpace(why), "."), strings.TrimSuffix(remedy, ".")
 	s := what
 	if why != "" && remedy != "" {
 		room := maxMessage - len(".") - len(what+": "+fix+remedy)
-		why = strings.TrimSuffix(clip(why, max(room, minWhy)), ".")
+		why = shorten(why, max(room, minWhy))
 	}
 	if why != "" {
 		s += ": " + why

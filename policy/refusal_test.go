@@ -13,8 +13,10 @@ func TestALongReasonLeavesItsRemedyWhole(t *testing.T) {
 	const remedy = "cosign sign --key release.key registry.example.com/acme/app@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 	for _, test := range []struct{ name, what, why, remedy, end string }{
 		{"all of it", "acme/app:v1 is quarantined", "it is not signed", "sign it", "acme/app:v1 is quarantined: it is not signed. To fix: sign it."},
-		{"a long reason", "acme/app:v1 is quarantined", strings.Repeat("no signature matches ", 40), remedy, "... To fix: " + remedy},
-		{"of characters with many bytes", "acme/app:v1 is quarantined", strings.Repeat("ü", 400), remedy, "... To fix: " + remedy},
+		{"a long reason", "acme/app:v1 is quarantined", strings.Repeat("no signature matches ", 40), remedy, "no signature matches. To fix: " + remedy},
+		{"of characters with many bytes", "acme/app:v1 is quarantined", strings.Repeat("ü", 400), remedy, "ü. To fix: " + remedy},
+		{"its end is the cause", "acme/app:v1 is quarantined", "acme/app@sha256:0123456789ab has no signature that counts (one by any trusted authority is wanted): the key that made it is revoked (policy signed)", remedy,
+			"the key that made it is revoked (policy signed). To fix: " + remedy},
 		{"no remedy", "acme/app:v1 is quarantined", strings.Repeat("no signature matches ", 40), "", "..."},
 		{"a long remedy leaves a reason", "acme/app:v1 is quarantined", "it is not signed by anybody who may", strings.Repeat("sign it ", 60), "..."},
 		{"a long name", strings.Repeat("n", 400), "it is not signed", remedy, "..."},
