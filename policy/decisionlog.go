@@ -66,6 +66,8 @@ const (
 	logPerClient = 64          // different events of one client in one turn: what is more is counted as one
 	logTurn      = time.Second // between two writes
 	logRepeat    = time.Minute // how long repeats are counted before they are written
+	logWord      = 512         // bytes of a name that is remembered, whoever wrote it
+	logWaivers   = 32          // that are named
 )
 
 // logKey is what makes two events repeats of one another.
@@ -123,6 +125,7 @@ func (l *DecisionLog) Record(e LogEvent) {
 	if now.IsZero() {
 		now = l.o.Clock()
 	}
+	e.bound()
 	k := logKey{e.Path, e.Input.Method, e.Input.Actor, e.RequestedBy, e.Input.Namespace, e.Input.Reference, e.Result.Error, e.Result.Code, e.Input.Repository, e.Input.Digest, e.Result.State, e.Result.Status}
 	if e.ID != "" {
 		k.reference += "\x00" + e.ID // a verdict is no repeat of another
@@ -150,6 +153,18 @@ func (l *DecisionLog) Record(e LogEvent) {
 	l.events[k] = &logged{event: e, count: 1, first: now, last: now}
 	if len(l.events) == logPending/2 {
 		wake(l.wake) // early, before there is no room
+	}
+}
+
+// bound keeps an event far below what a line of the journal may have, so that no asker's words cost the lines of others.
+func (e *LogEvent) bound() {
+	for _, s := range []*string{&e.Input.Method, &e.Input.Reference, &e.Input.Actor, &e.Input.Namespace, &e.Result.Error, &e.Result.Code, &e.RequestedBy} {
+		*s = clip(*s, logWord)
+	}
+	e.Result.Message = clip(e.Result.Message, maxMessage)
+	e.Result.Waivers = e.Result.Waivers[:min(len(e.Result.Waivers), logWaivers)]
+	if len(e.Input.Repository) > logWord { // of another registry
+		e.Input.Repository = store.Name(clip(string(e.Input.Repository), logWord))
 	}
 }
 

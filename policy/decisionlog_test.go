@@ -186,6 +186,19 @@ func TestDecisionLogCountsRepeats(t *testing.T) {
 	}
 }
 
+// Whoever writes long words into a question loses nobody's line, and the memory of none.
+func TestNobodysWordsDisplaceLinesOfOthers(t *testing.T) {
+	d := newDiary(t)
+	d.log.Record(refusal("alice", "v1"))
+	long := refusal("mallory", "v2")
+	long.Input.Namespace, long.Input.Reference, long.Result.Message = strings.Repeat("n", 1<<20), strings.Repeat("<", 1<<20), strings.Repeat("\x01", 1<<20)
+	d.log.Record(long)
+	d.flush()
+	if p := d.query(policy.LogQuery{}); len(p.Events) != 2 || d.log.Lost() != 0 {
+		t.Fatalf("%d lines, %d lost", len(p.Events), d.log.Lost())
+	}
+}
+
 func TestDecisionLogIsBounded(t *testing.T) {
 	d := newDiary(t)
 	for i := range 10_000 { // one client, ever another tag

@@ -1,8 +1,10 @@
 package policy
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/assay-registry/assay/store"
@@ -63,14 +65,21 @@ func (a *Admission) CountSBOMs(ctx context.Context) (*SBOMStatus, error) {
 	err = a.local.View(ctx, func(s store.Snapshot) error {
 		sp := s.Space(ingestSpace)
 		out.Reading = len(sp.Scan([]byte{'q'}, []byte{'q' + 1}, maxQueueCounted))
-		for kind, what := range map[byte]string{failedMade: "made", failedRead: "read"} {
+		for _, kind := range []byte{failedMade, failedRead} {
+			what := "made"
+			if kind == failedRead {
+				what = "read"
+			}
 			for _, pair := range sp.Scan([]byte{kind}, []byte{kind + 1}, maxFailures+1) {
 				repo, d, _ := strings.Cut(string(pair.Key[1:]), "\x00")
-				if out.More = len(out.Failed) >= maxFailures; out.More {
-					break
-				}
 				out.Failed = append(out.Failed, SBOMFailure{store.Name(repo), store.Digest(d), what, string(pair.Value)})
 			}
+		}
+		slices.SortStableFunc(out.Failed, func(x, y SBOMFailure) int {
+			return cmp.Or(strings.Compare(string(x.Repository), string(y.Repository)), strings.Compare(string(x.Digest), string(y.Digest)))
+		})
+		if out.More = len(out.Failed) > maxFailures; out.More {
+			out.Failed = out.Failed[:maxFailures]
 		}
 		return nil
 	})

@@ -107,7 +107,7 @@ func (v *Vulnerabilities) page(x *assessment, after string, limit int) error {
 	for n := min(from, len(all)); n < len(all) && len(v.Findings) < limit; n++ {
 		v.Findings = append(v.Findings, KnownFinding{Finding: all[n], Statements: x.said[n]})
 	}
-	if next := from + limit; next < len(all) {
+	if next := from + len(v.Findings); from < len(all) && next < len(all) {
 		v.Next = strconv.FormatUint(x.report.Generation, 10) + "." + strconv.Itoa(next)
 	}
 	return nil

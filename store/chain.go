@@ -72,10 +72,11 @@ func (l *Local) FollowAudit(ctx context.Context, fn func(link AuditLink, hash st
 			}
 			pairs := s.r.scan(linkKey(next), linkKey(size+1), auditPage)
 			for _, p := range pairs {
-				if len(p.Value) < sha256.Size || len(p.Key) < 8 {
+				seq := binary.BigEndian.Uint64(p.Key[len(p.Key)-8:])
+				if next = seq + 1; len(p.Value) < sha256.Size {
 					continue // its place is missed
 				}
-				link := AuditLink{binary.BigEndian.Uint64(p.Key[len(p.Key)-8:]), hex.EncodeToString(p.Value[:sha256.Size]), string(p.Value[sha256.Size:])}
+				link := AuditLink{seq, hex.EncodeToString(p.Value[:sha256.Size]), string(p.Value[sha256.Size:])}
 				record := s.r.get([]byte("a" + link.ID))
 				sum := linkHash(before, link.ID, record)
 				if first == "" || link.ID < first {
@@ -84,7 +85,6 @@ func (l *Local) FollowAudit(ctx context.Context, fn func(link AuditLink, hash st
 				linked[link.ID] = true
 				fn(link, hex.EncodeToString(sum), record != nil)
 				before = bytes.Clone(p.Value[:sha256.Size])
-				next = link.Seq + 1
 			}
 			done = len(pairs) < auditPage
 			return nil

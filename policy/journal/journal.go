@@ -77,19 +77,25 @@ type link struct {
 }
 
 // Open finds the end. A line that a crash left half is cut off; what is shorter or other than its checkpoint is not passed over in silence: the chain goes on with
-// a line that says so, and Verify reports it for as long as that line is kept.
+// a line that says so, and Verify reports it for as long as that line is kept. What stands behind a damaged line that was signed is evidence, and left as it is.
 func Open(o Options) (*Journal, error) {
 	j := &Journal{o: o, head: NoHead}
 	names, err := j.segments()
 	if err != nil {
 		return nil, err
 	}
+	torn := false
 	if len(names) > 0 {
-		if err := j.tail(names[len(names)-1]); err != nil {
+		if torn, err = j.tail(names[len(names)-1]); err != nil {
 			return nil, err
 		}
 	}
 	last, err := j.stored(fileCheckpoint)
+	if torn && (err != nil || last.Size <= j.size) {
+		if terr := j.o.Segments.Truncate(j.name, j.len); terr != nil {
+			return nil, terr
+		}
+	}
 	switch {
 	case err == nil && last.Size > j.size, err == nil && last.Size == j.size && last.Head != j.head:
 		return j, j.broken(fmt.Sprintf("the log ended at record %d and its checkpoint says %d: records were lost or changed", j.size, last.Size), last)
@@ -124,12 +130,12 @@ func First(name string) (uint64, bool) {
 	return first, ok && err == nil && name == segmentName(first)
 }
 
-// tail finds the end in the last segment, and cuts off what a crash left there.
-func (j *Journal) tail(name string) error {
+// tail finds the end in the last segment, before whatever there is no line.
+func (j *Journal) tail(name string) (torn bool, err error) {
 	first, _ := First(name)
 	j.size, j.name = first-1, name
 	good := int64(0)
-	_, err := j.Lines(name, func(line []byte) error {
+	_, err = j.Lines(name, func(line []byte) error {
 		var l link
 		if json.Unmarshal(line, &l) != nil || l.Seq == 0 {
 			return ErrTorn
@@ -143,9 +149,9 @@ func (j *Journal) tail(name string) error {
 	})
 	j.len = good
 	if errors.Is(err, ErrTorn) {
-		return j.o.Segments.Truncate(name, good)
+		return true, nil
 	}
-	return err
+	return false, err
 }
 
 // ErrTorn says that the last line of a segment has no end, or that one is longer than a line may be.

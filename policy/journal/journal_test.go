@@ -171,6 +171,23 @@ func TestABreakStaysVisible(t *testing.T) {
 	}
 }
 
+// Whoever damages one line does not have the next start remove those behind it.
+func TestWhatStandsBehindADamagedLineIsKept(t *testing.T) {
+	b := newBook(t)
+	b.write("a", "b", "c")
+	b.dir.change(t, segment, `{"prev"`, `["prev"`)
+	b.open()
+	b.write("d")
+	kept, err := os.ReadFile(b.dir.path(segment))
+	if err != nil || !bytes.Contains(kept, []byte(`"word":"c"`)) {
+		t.Fatalf("%s, %v", kept, err)
+	}
+	r, err := b.Verify()
+	if err != nil || r.OK || r.Size != 5 || !slices.ContainsFunc(r.Problems, func(p string) bool { return strings.Contains(p, "is damaged") }) {
+		t.Fatalf("%+v, %v", r, err)
+	}
+}
+
 func TestRetentionSignsTheBeginning(t *testing.T) {
 	b := newBook(t)
 	b.keep = 48 * time.Hour

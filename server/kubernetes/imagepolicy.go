@@ -43,6 +43,9 @@ func ReviewImages(ctx context.Context, j Judge, body []byte) ([]byte, error) {
 	case len(in.Spec.Containers) > maxPlaces:
 		return nil, malformed("it has %d images, and at most %d are judged at once", len(in.Spec.Containers), maxPlaces)
 	}
+	if err := words(in.Spec.Namespace); err != nil {
+		return nil, err
+	}
 	state := &imageReviewState{Allowed: true}
 	var refusals []string
 	for _, c := range in.Spec.Containers {

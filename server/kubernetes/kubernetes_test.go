@@ -236,3 +236,27 @@ func FuzzReviews(f *testing.F) {
 		}
 	})
 }
+
+// Whoever reaches the port writes the words of a review: what is kept of a question, and logged, is not to be as large as a body.
+func TestLongNamesAreRefused(t *testing.T) {
+	long := strings.Repeat("n", 2000)
+	pod := `{"spec":{"containers":[{"name":"app","image":"registry.example.com/bad:v1"}]}}`
+	request := func(member string) string {
+		return `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1","kind":{"kind":"Pod"},"operation":"CREATE","object":` + pod + member + `}}`
+	}
+	for name, c := range map[string]struct{ door, body string }{
+		"namespace": {"validate", request(`,"namespace":"` + long + `"`)},
+		"name":      {"mutate", request(`,"name":"` + long + `"`)},
+		"user":      {"validate", request(`,"userInfo":{"username":"` + long + `"}`)},
+		"images":    {"imagereview", `{"apiVersion":"imagepolicy.k8s.io/v1alpha1","kind":"ImageReview","spec":{"namespace":"` + long + `","containers":[{"image":"registry.example.com/bad:v1"}]}}`},
+	} {
+		j := &table{}
+		if _, err := ask(t.Context(), j, c.door, []byte(c.body)); !errors.Is(err, ErrMalformed) || len(j.asked) > 0 {
+			t.Errorf("%s: %v, asked %d times", name, err, len(j.asked))
+		}
+	}
+	out, err := ask(t.Context(), &table{}, "validate", []byte(strings.Replace(request(""), `"app"`, `"`+long+`"`, 1)))
+	if err != nil || !bytes.Contains(out, []byte(`"allowed":false`)) || len(out) > 2000 {
+		t.Errorf("a container's name: %d bytes %.300s, %v", len(out), out, err)
+	}
+}

@@ -125,8 +125,8 @@ func check(places []Place) error {
 		return fmt.Errorf("the object names %d images; at most %d are judged at once", len(places), maxPlaces)
 	}
 	for _, p := range places {
-		if len(p.Image) > maxReference {
-			return fmt.Errorf("the %s %.60q names an image of more than %d characters", p.Kind, p.Container, maxReference)
+		if len(p.Image) > maxReference || len(p.Container) > maxReference {
+			return fmt.Errorf("the %s %.60q names an image of more than %d characters, or has such a name itself", p.Kind, p.Container, maxReference)
 		}
 	}
 	return nil

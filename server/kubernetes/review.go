@@ -17,6 +17,7 @@ const (
 	// maxWarning is the most bytes of a warning (admission.k8s.io/v1, AdmissionResponse.warnings): a longer one may be cut by the API server.
 	maxWarning  = 256
 	maxWarnings = 16
+	maxWord     = 1024 // bytes of a name: a DNS subdomain has 253, a user's name what the cluster's issuer gives
 )
 
 type review struct {
@@ -210,7 +211,20 @@ func answerReview(body []byte, answer func(*request) *response) ([]byte, error) 
 	case in.Request == nil || in.Request.UID == "":
 		return nil, malformed("it has no request with a uid")
 	}
+	if err := words(in.Request.UID, in.Request.Kind.Group, in.Request.Kind.Kind, in.Request.Namespace, in.Request.Name, in.Request.Operation, in.Request.UserInfo.Username); err != nil {
+		return nil, err
+	}
 	return json.Marshal(review{APIVersion: reviewVersion, Kind: reviewKind, Response: answer(in.Request)})
+}
+
+// words refuses a review whose names are longer than any that a cluster has: they are kept, logged and told to policies, and whoever reaches the port can write them.
+func words(names ...string) error {
+	for _, n := range names {
+		if len(n) > maxWord {
+			return malformed("%.60q is longer than any name, %d bytes", n, maxWord)
+		}
+	}
+	return nil
 }
 
 // label makes a name fit for a key of an annotation.
