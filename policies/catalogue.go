@@ -109,6 +109,7 @@ func codesOfContents() []Code {
 		{"vuln.scan_too_old", "A report about vulnerabilities is older than the policy allows, or of no known time.", "scan the image again and attest the report"},
 		{"vuln.threshold", "A report has more findings than the policy allows.", "update what is affected, or say by a VEX statement why it is not"},
 		{"vuln.uncovered", "No database speaks of packages of the image's system, or the image does not tell which system it is.", "install a database that speaks of the distribution and its release, attest a scan, or let such images pass by the parameter uncovered"},
+		{"vuln.uncovered_language", "No database speaks of packages of a language that the image has.", "install a database that speaks of its ecosystem, attest a scan, or let such images pass by the parameters uncovered or unlooked"},
 		{"vuln.unreadable", "A report about vulnerabilities is in no form that is known.", "attest a report of trivy or grype, or in-toto's vulns"},
 	}
 }

@@ -61,9 +61,14 @@
 #       description: whose statements count; none means any authority but the registry itself. Of several the one that the configuration names first decides
 #     uncovered:
 #       type: string
-#       enum: [refuse, allow]
+#       enum: [refuse, systems, allow]
 #       default: refuse
-#       description: "what becomes of an image whose system's packages (deb, rpm, apk, alpm) no database of the registry speaks of, or that does not tell its distribution, where no scan is attested"
+#       description: "what becomes of an image with packages that no database of the registry speaks of, where no scan is attested: refuse it; or only where they are its system's (deb, rpm, apk, alpm), or it does not tell its distribution (systems)"
+#     unlooked:
+#       type: array
+#       items: {type: string}
+#       default: []
+#       description: "ecosystems of languages that no database needs to speak of, such as npm"
 #     ignore:
 #       type: array
 #       default: []
@@ -178,11 +183,28 @@ reasons contains {
 	"msg": sprintf("%s has packages of %s, of which no vulnerability database of this registry speaks: nothing can be found in them.", [lib.label, lib.clipped(concat(", ", input.vulnerabilities.uncovered_systems))]),
 	"remedy": "install a database that speaks of that distribution and release (assay vulndb status says what there is), keep /etc/os-release in the image, or attest a scan",
 } if {
-	input.params.uncovered == "refuse"
+	input.params.uncovered in {"refuse", "systems"}
 	count(own) > 0
 	count(reports) == count(own)
 	count(input.vulnerabilities.uncovered_systems) > 0
 }
+
+reasons contains {
+	"code": "vuln.uncovered_language",
+	"msg": sprintf("%s has packages of %s, of which no vulnerability database of this registry speaks: nothing can be found in them.", [lib.label, lib.clipped(concat(", ", languages))]),
+	"remedy": "install a database that speaks of them (assay vulndb status says what there is), attest a scan, or name those that need none in the parameter unlooked",
+} if {
+	input.params.uncovered == "refuse"
+	count(own) > 0
+	count(reports) == count(own)
+	count(languages) > 0
+}
+
+# The languages that no database speaks of, and how many packages each has.
+languages := [sprintf("%s (%d)", [name, object.get(input.vulnerabilities, ["uncovered_packages", name], 0)]) |
+	some name in input.vulnerabilities.uncovered_languages
+	not name in input.params.unlooked
+]
 
 unreadable := [a.evidence | some a in attested; not countable(a)]
 

@@ -12,7 +12,7 @@ subject := {"kind": "image", "repository": "acme/app", "digest": concat(":", ["s
 
 defaults := {
 	"severities": ["critical", "high"], "allowed": {}, "fixable_only": false, "grace_days": 0, "scan_days": 30, "db_days": 0, "origins": ["attested", "matched"], "uncovered": "refuse",
-	"authorities": [], "vex": "respect", "vex_authorities": [], "ignore": [],
+	"authorities": [], "vex": "respect", "vex_authorities": [], "ignore": [], "unlooked": [],
 }
 
 summary(counts, top) := {"finished": "2026-11-20T12:00:00Z", "db_time": "2026-11-20T00:00:00Z", "counts": counts, "fixable": {"critical": 0, "high": 1}, "top": top}
@@ -141,6 +141,23 @@ test_what_no_database_speaks_of_is_not_clean if {
 	count(found) == 0 with input as object.union(blind, {"params": {"uncovered": "allow"}}) with time.now_ns as now
 	count(found) == 0 with input as object.union(blind, {"attestations": [clean]}) with time.now_ns as now
 	count(found) == 0 with input as object.union(blind, {"vulnerabilities": {"uncovered_systems": []}}) with time.now_ns as now
+}
+
+tongues := object.union(document([], {}), {"vulnerabilities": object.union(
+	matched([]).vulnerabilities,
+	{"uncovered": ["PyPI", "generic", "npm"], "uncovered_languages": ["PyPI", "npm"], "uncovered_packages": {"PyPI": 1, "npm": 12, "generic": 3}},
+)})
+
+test_languages_that_no_database_speaks_of_are_not_clean if {
+	found == {"vuln.uncovered_language"} with input as tongues with time.now_ns as now
+	contains(said, "has packages of PyPI (1), npm (12), of which") with input as tongues with time.now_ns as now
+	count(found) == 0 with input as object.union(tongues, {"params": {"uncovered": "allow"}}) with time.now_ns as now
+	count(found) == 0 with input as object.union(tongues, {"params": {"uncovered": "systems"}}) with time.now_ns as now
+	count(found) == 0 with input as object.union(tongues, {"params": {"unlooked": ["npm", "PyPI"]}}) with time.now_ns as now
+	contains(said, "has packages of npm (12), of which") with input as object.union(tongues, {"params": {"unlooked": ["PyPI"]}}) with time.now_ns as now
+	count(found) == 0 with input as object.union(tongues, {"attestations": [clean]}) with time.now_ns as now
+	count(found) == 0 with input as object.union(tongues, {"vulnerabilities": {"uncovered_languages": []}}) with time.now_ns as now
+	found == {"vuln.uncovered"} with input as object.union(blind, {"params": {"uncovered": "systems"}}) with time.now_ns as now
 }
 
 test_why_nothing_was_matched if {

@@ -103,7 +103,7 @@ func (x *assessment) input(now time.Time) *VulnerabilitiesInput {
 		in.Counts[c], in.Fixable[c] = 0, 0
 	}
 	in.Uncovered = x.report.Uncovered[:min(len(x.report.Uncovered), maxTop)]
-	in.Systems = x.report.Systems
+	in.Systems, in.Languages, in.Unlooked = x.report.Systems, x.report.Languages, x.report.Unlooked
 	order := make([]int, len(x.report.Findings))
 	for n := range order {
 		order[n] = n

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -117,7 +118,11 @@ func seenOf(report *vulns.Report) *seen {
 	slices.Sort(s.ids)
 	s.ids = slices.Compact(s.ids)
 	slices.Sort(lines)
-	sum := sha256.Sum256([]byte(strings.Join(append(lines, strings.Join(report.Uncovered, " "), strings.Join(report.Systems, " ")), "\n")))
+	lines = append(lines, strings.Join(report.Uncovered, " "), strings.Join(report.Systems, " "))
+	for _, name := range slices.Sorted(maps.Keys(report.Unlooked)) {
+		lines = append(lines, name+" "+strconv.Itoa(report.Unlooked[name]))
+	}
+	sum := sha256.Sum256([]byte(strings.Join(lines, "\n")))
 	copy(s.sum[:], sum[:])
 	return s
 }
@@ -343,7 +348,7 @@ func (a *Admission) reopenPart(ctx context.Context, items []store.Item) error {
 			if err != nil || rec == nil || rec.State != store.StateQuarantined {
 				continue
 			}
-			if det, err := rec.Detail(); err == nil && (det.Code == "vuln.missing" || det.Code == "vuln.uncovered" || det.Code == "vuln.db_too_old") {
+			if det, err := rec.Detail(); err == nil && slices.Contains([]string{"vuln.missing", "vuln.uncovered", "vuln.uncovered_language", "vuln.db_too_old"}, det.Code) {
 				tx.Queue(i)
 				tx.AfterCommit(func() { wake(a.wakeReview) })
 			}

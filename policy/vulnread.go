@@ -28,9 +28,10 @@ type Vulnerabilities struct {
 	Digest     store.Digest     `json:"digest"`
 	SBOM       index.Origin     `json:"sbom"`
 	Databases  []vulns.Database `json:"databases"`
-	Unmatched  string           `json:"unmatched,omitempty"` // why nothing was compared: a part of a sentence
-	Pending    int              `json:"pending,omitempty"`   // package versions that are not matched ahead yet: they were compared for this answer
-	Uncovered  []string         `json:"uncovered,omitempty"` // ecosystems of its packages that no database speaks of
+	Unmatched  string           `json:"unmatched,omitempty"`          // why nothing was compared: a part of a sentence
+	Pending    int              `json:"pending,omitempty"`            // package versions that are not matched ahead yet: they were compared for this answer
+	Uncovered  []string         `json:"uncovered,omitempty"`          // ecosystems of its packages that no database speaks of
+	Unlooked   map[string]int   `json:"uncovered_packages,omitempty"` // how many packages there are of each of them
 	Counts     vulns.Counts     `json:"counts"`
 	Findings   []KnownFinding   `json:"findings"` // the worst first
 	Next       string           `json:"next,omitempty"`
@@ -78,7 +79,7 @@ func (a *Admission) Vulnerabilities(ctx context.Context, p Principal, r ImageRef
 		if v.Unmatched = x.unmatched; x.report == nil {
 			return nil
 		}
-		v.Databases, v.Pending, v.Uncovered, v.Counts = x.report.Databases, x.report.Pending, x.report.Uncovered, vulns.Count(x.report.Findings)
+		v.Databases, v.Pending, v.Uncovered, v.Unlooked, v.Counts = x.report.Databases, x.report.Pending, x.report.Uncovered, x.report.Unlooked, vulns.Count(x.report.Findings)
 		return v.page(x, after, bounded(limit))
 	})
 	if err == nil && locations && len(v.Findings) > 0 {

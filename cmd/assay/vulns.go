@@ -156,7 +156,7 @@ func (a *app) sayRest(v *policy.Vulnerabilities) error {
 		}
 	}
 	if len(v.Uncovered) > 0 {
-		if err := a.say("no database speaks of %s", strings.Join(v.Uncovered, ", ")); err != nil {
+		if err := a.say("no database speaks of %s", strings.Join(uncovered(v), ", ")); err != nil {
 			return err
 		}
 	}
@@ -166,6 +166,17 @@ func (a *app) sayRest(v *policy.Vulnerabilities) error {
 		}
 	}
 	return a.sayDatabases(v.Databases)
+}
+
+// uncovered are the ecosystems that nobody speaks of, with how many packages they have.
+func uncovered(v *policy.Vulnerabilities) []string {
+	list := make([]string, len(v.Uncovered))
+	for i, name := range v.Uncovered {
+		if list[i] = name; v.Unlooked[name] > 0 {
+			list[i] = fmt.Sprintf("%s (%d)", name, v.Unlooked[name])
+		}
+	}
+	return list
 }
 
 // sayDatabases tells the age of what an answer rests on.

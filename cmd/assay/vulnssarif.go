@@ -25,8 +25,18 @@ type (
 		Tool       sarifTool            `json:"tool"`
 		Automation sarifAutomation      `json:"automationDetails"`
 		Bases      map[string]sarifBase `json:"originalUriBaseIds"`
-		Results    []sarifResult        `json:"results"` // empty, and not absent: it was looked
-		Properties map[string]any       `json:"properties,omitempty"`
+
+		Invocations []sarifInvocation `json:"invocations,omitempty"` // where something was not looked at
+		Results     []sarifResult     `json:"results"`               // empty, and not absent: it was looked
+		Properties  map[string]any    `json:"properties,omitempty"`
+	}
+	sarifInvocation struct {
+		OK    bool        `json:"executionSuccessful"`
+		Notes []sarifNote `json:"toolExecutionNotifications"`
+	}
+	sarifNote struct {
+		Level   string    `json:"level"`
+		Message sarifText `json:"message"`
 	}
 	sarifAutomation struct {
 		ID string `json:"id"`
@@ -102,6 +112,10 @@ func sarif(v *policy.Vulnerabilities) *sarifLog {
 		Bases:      map[string]sarifBase{imageRoot: {sarifText{"The root of the file system of " + string(v.Repository) + "@" + string(v.Digest)}}},
 		Results:    []sarifResult{},
 		Properties: map[string]any{"image": string(v.Repository) + "@" + string(v.Digest), "databases": v.Databases},
+	}
+	if len(v.Uncovered) > 0 {
+		run.Properties["uncovered"] = v.Unlooked
+		run.Invocations = []sarifInvocation{{OK: true, Notes: []sarifNote{{Level: "warning", Message: sarifText{plain("No database speaks of " + strings.Join(uncovered(v), ", ") + ": nothing can be found there.")}}}}}
 	}
 	var ids []string
 	for i := range v.Findings {

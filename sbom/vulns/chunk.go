@@ -31,6 +31,9 @@ const (
 	classOther  = 'o'
 )
 
+// classNowhere is of packages that advisories are written about nowhere; it is in no chunk.
+const classNowhere = 'n'
+
 // classFor is the class of a version with the names that it is looked up by; it is empty where a chunk does not take it.
 func classFor(v *index.PackageVersion, names []sought) string {
 	class := wholeClass(v, names)
@@ -237,15 +240,23 @@ func keepChunks(s store.Space, writes map[string][]byte) error {
 // ids reports on the package versions of an image, by their numbers, rising: those that something was found for, or that chunks do not know, are read.
 func (b *builder) ids(r store.Records, ids []index.ID, c cursor) error {
 	var v chunkView
-	at, seen := -1, [maxClasses + 1]bool{}
+	at, seen := -1, [maxClasses + 1]int{}
+	count := func() {
+		for class, n := range seen {
+			if n > 0 {
+				b.classes[string(v.classes[class])] += n
+			}
+		}
+		clear(seen[:])
+	}
 	for _, id := range ids {
 		if n := int(id >> chunkBits); n != at {
+			count()
 			var err error
 			if v, err = openChunk(b.s.Get(chunkKey(uint32(id)))); err != nil {
 				return err
 			}
 			at = n
-			clear(seen[:])
 		}
 		n := uint32(id) % chunkSize
 		class, err := v.at(n)
@@ -253,10 +264,7 @@ func (b *builder) ids(r store.Records, ids []index.ID, c cursor) error {
 			return err
 		}
 		if class != 0 && uint32(id) <= c.matched && !v.has(n) {
-			if !seen[class] {
-				seen[class] = true
-				b.class(string(v.classes[class]))
-			}
+			seen[class]++
 			continue
 		}
 		p, err := index.Version(r, id)
@@ -270,46 +278,6 @@ func (b *builder) ids(r store.Records, ids []index.ID, c cursor) error {
 			return err
 		}
 	}
+	count()
 	return nil
-}
-
-// class notes whether a database speaks of packages.
-func (b *builder) class(class string) {
-	if class == "" || b.classes[class] {
-		return
-	}
-	b.classes[class] = true
-	name, release, known := strings.Cut(class[1:], "\x00")
-	switch {
-	case known && b.speak(name, release):
-		return
-	case known && release != anyRelease:
-		name += ":" + release
-	}
-	b.uncovered[name] = b.uncovered[name] || class[0] == classSystem
-}
-
-// speak reports whether a database speaks of packages of an ecosystem and release. Of one without a known release, those of any speak.
-func (b *builder) speak(base, release string) bool {
-	speaks := func(name string) bool {
-		return slices.ContainsFunc(b.report.Databases, func(d Database) bool {
-			_, ok := d.Ecosystems[name]
-			_, pro := d.Ecosystems[name+proSuffix]
-			return ok || pro
-		})
-	}
-	if speaks(base) || release == anyRelease {
-		return speaks(base)
-	}
-	if release != unknownRelease {
-		return speaks(base + ":" + release)
-	}
-	return slices.ContainsFunc(b.report.Databases, func(d Database) bool {
-		for name := range d.Ecosystems {
-			if strings.HasPrefix(name, base+":") {
-				return true
-			}
-		}
-		return false
-	})
 }

@@ -53,8 +53,12 @@ type Report struct {
 	Pending    int        `json:"pending,omitempty"`   // package versions that were matched for this report, because Run had not come to them: nothing is missing
 	Uncovered  []string   `json:"uncovered,omitempty"` // ecosystems and releases of its packages that no database speaks of, and types of packages without any, at most 50
 	// Systems are those of the uncovered ones that a system's package manager installed: nobody said what they are, or nobody speaks of their release.
-	Systems  []string  `json:"uncovered_systems,omitempty"`
-	Findings []Finding `json:"findings"` // worst first
+	Systems []string `json:"uncovered_systems,omitempty"`
+	// Languages are those of the uncovered ones that databases could speak of, and none that is installed does: "npm". Types that advisories are written about nowhere ("generic") are not among them.
+	Languages []string `json:"uncovered_languages,omitempty"`
+	// Unlooked is how many packages there are of each of the uncovered ones.
+	Unlooked map[string]int `json:"uncovered_packages,omitempty"`
+	Findings []Finding      `json:"findings"` // worst first
 }
 
 const maxUncovered = 50
@@ -119,8 +123,7 @@ type builder struct {
 	enriched   enriched
 	advisories map[advisoryID]*known
 	databases  map[uint16]string
-	classes    map[string]bool // that were seen
-	uncovered  map[string]bool // true: of a system's package manager
+	classes    map[string]int // packages of each
 }
 
 func newBuilder(r store.Records) (*builder, cursor, error) {
@@ -133,7 +136,7 @@ func newBuilder(r store.Records) (*builder, cursor, error) {
 		return nil, c, err
 	}
 	b := &builder{evaluator: newEvaluator(head), report: &Report{Generation: head.generation, Findings: []Finding{}}, enriched: newEnriched(head),
-		advisories: map[advisoryID]*known{}, databases: map[uint16]string{}, classes: map[string]bool{}, uncovered: map[string]bool{}}
+		advisories: map[advisoryID]*known{}, databases: map[uint16]string{}, classes: map[string]int{}}
 	b.report.Databases, err = head.databases()
 	for _, d := range b.report.Databases {
 		b.databases[d.number] = d.Name
@@ -153,13 +156,7 @@ func (b *builder) list(list []index.PackageVersion, c cursor) error {
 
 func (b *builder) finished() *Report {
 	slices.SortStableFunc(b.report.Findings, worse)
-	for _, name := range sortedKeys(b.uncovered) {
-		if b.report.Uncovered = append(b.report.Uncovered, name); b.uncovered[name] {
-			b.report.Systems = append(b.report.Systems, name)
-		}
-	}
-	b.report.Uncovered = b.report.Uncovered[:min(len(b.report.Uncovered), maxUncovered)]
-	b.report.Systems = b.report.Systems[:min(len(b.report.Systems), maxUncovered)]
+	b.covered()
 	return b.report
 }
 
@@ -169,7 +166,7 @@ func (b *builder) version(v *index.PackageVersion, c cursor) error {
 	if err != nil {
 		return err
 	}
-	b.class(wholeClass(v, names))
+	b.classes[wholeClass(v, names)]++
 	return b.findings(v, found)
 }
 

@@ -191,6 +191,7 @@ func TestUncovered(t *testing.T) {
 	k.load("osv", record("GHSA-a", "npm", "other", "introduced=0"), record("DSA-1", "Debian:12", "other", "introduced=0"))
 	same(t, "what nobody speaks of", k.report(image("a", 1)).Uncovered, []string{"ConanCenter", "Debian:9", "generic"})
 	same(t, "systems that nobody speaks of", k.report(image("a", 1)).Systems, []string{"Debian:9"})
+	same(t, "languages that nobody speaks of", k.report(image("a", 1)).Languages, []string{"ConanCenter"})
 	k.put(image("b", 1), sbom.Distro{}, "pkg:apk/musl@1.2.5-r0", "pkg:deb/gentoo/x@1", "pkg:npm/x@1")
 	same(t, "systems that nobody knows", k.report(image("b", 1)).Systems, []string{"apk", "deb"})
 	k.view(func(r store.Records) error {
@@ -198,4 +199,20 @@ func TestUncovered(t *testing.T) {
 		same(t, "an image without inventory", report == nil, true)
 		return err
 	})
+}
+
+// An image of npm packages is not clean because a database of Debian's is there: before its packages are matched ahead and after.
+func TestLanguagesWithoutADatabaseAreCounted(t *testing.T) {
+	k := newKit(t, mem.NewKV())
+	k.load("debian", record("DSA-1", "Debian:12", "other", "introduced=0"))
+	k.put(image("a", 1), debian12, "pkg:deb/debian/x@1?distro=debian-12", "pkg:npm/a@1", "pkg:npm/b@1", "pkg:pypi/c@1", "pkg:generic/d@1", "pkg:generic/e@1")
+	for range 2 {
+		r := k.report(image("a", 1))
+		same(t, "uncovered", []any{r.Uncovered, r.Systems, r.Languages, r.Unlooked},
+			[]any{[]string{"PyPI", "generic", "npm"}, nothing, []string{"PyPI", "npm"}, map[string]int{"PyPI": 1, "generic": 2, "npm": 2}})
+		k.match()
+	}
+	k.load("npm", record("GHSA-1", "npm", "other", "introduced=0"))
+	r := k.report(image("a", 1))
+	same(t, "with a database of npm", []any{r.Languages, r.Unlooked}, []any{[]string{"PyPI"}, map[string]int{"PyPI": 1, "generic": 2}})
 }
