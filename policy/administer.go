@@ -5,43 +5,15 @@ import (
 	"encoding/json"
 	"slices"
 
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
 
-// administrator refuses whoever is not an administrator of every repository that the globs can reach. Only "**" reaches all.
-func (p Principal) administrator(globs ...store.Glob) error {
-	for _, g := range globs {
-		if !p.administers(g) {
-			if !p.Authenticated() && p.Challenge {
-				return store.Errorf(store.CodeUnauthorized, "this needs an administrator; log in")
-			}
-			return store.Errorf(store.CodeDenied, "this needs the role admin on %s", g)
-		}
-	}
-	return nil
-}
-
-// administers is conservative: the glob must be one of those that the role was granted for, or the name of a repository there, or the grant is for everything.
-func (p Principal) administers(g store.Glob) bool {
-	if p.Token {
-		return false // tokens carry actions on repositories, none of which is administration
-	}
-	if name, err := store.ParseName(string(g)); err == nil { // a name has no wildcard
-		return p.Roles(name).Has(RoleAdmin)
-	}
-	for _, grant := range p.Grants {
-		if grant.Roles.Has(RoleAdmin) && (slices.Contains(grant.Repositories, g) || slices.Contains(grant.Repositories, "**")) {
-			return true
-		}
-	}
-	return false
-}
-
 // refusedChange leaves the audit record of a change of trust that was refused to someone who may write somewhere it would have reached.
-func (a *Admission) refusedChange(ctx context.Context, p Principal, r AuditRecord, err error) error {
-	if store.CodeOf(err) != store.CodeDenied || !p.Authenticated() || !slices.ContainsFunc(p.Grants, func(g Grant) bool { return g.Roles.Has(rolesAudited) }) {
+func (a *Admission) refusedChange(ctx context.Context, p access.Principal, r AuditRecord, err error) error {
+	if store.CodeOf(err) != store.CodeDenied || !p.Authenticated() || !slices.ContainsFunc(p.Grants, func(g access.Grant) bool { return g.Roles.Has(access.RolesAudited) }) {
 		return err
 	}
 	r.Actor, r.Action, r.Reason = p.Name, "refuse", clip(err.Error(), maxMessage)
@@ -55,8 +27,8 @@ func (a *Admission) refusedChange(ctx context.Context, p Principal, r AuditRecor
 }
 
 // Authorities lists who is trusted, from the configuration and from the store, as they count: with what was revoked, and what TUF repositories supplied.
-func (a *Admission) Authorities(_ context.Context, p Principal) ([]verify.Authority, error) {
-	if err := p.administrator("**"); err != nil {
+func (a *Admission) Authorities(_ context.Context, p access.Principal) ([]verify.Authority, error) {
+	if err := p.MayAdminister("**"); err != nil {
 		return nil, err
 	}
 	as := []verify.Authority{}
@@ -68,8 +40,8 @@ func (a *Admission) Authorities(_ context.Context, p Principal) ([]verify.Author
 
 // AddAuthority trusts someone. What waits for exactly that signature is decided again before its next pull.
 // Errors: CodeInvalid, CodeConflict when the name is taken.
-func (a *Admission) AddAuthority(ctx context.Context, p Principal, au verify.Authority) error {
-	if err := p.administrator(au.Repositories...); err != nil {
+func (a *Admission) AddAuthority(ctx context.Context, p access.Principal, au verify.Authority) error {
+	if err := p.MayAdminister(au.Repositories...); err != nil {
 		return a.refusedChange(ctx, p, AuditRecord{}, err)
 	}
 	au.Origin = "runtime"
@@ -98,7 +70,7 @@ func (a *Admission) AddAuthority(ctx context.Context, p Principal, au verify.Aut
 }
 
 // RemoveAuthority ends trust that was given at run time. Errors: CodeNotFound, CodeConflict when the configuration names it.
-func (a *Admission) RemoveAuthority(ctx context.Context, p Principal, name string) error {
+func (a *Admission) RemoveAuthority(ctx context.Context, p access.Principal, name string) error {
 	err := a.change(ctx, func(tx *store.Txn, t *trust) error {
 		au, err := t.administers(p, name)
 		i := find(t.runtime, name)
@@ -119,15 +91,15 @@ func (a *Admission) RemoveAuthority(ctx context.Context, p Principal, name strin
 }
 
 // Revocations lists the records in force.
-func (a *Admission) Revocations(_ context.Context, p Principal) ([]Revocation, error) {
-	if err := p.administrator("**"); err != nil {
+func (a *Admission) Revocations(_ context.Context, p access.Principal) ([]Revocation, error) {
+	if err := p.MayAdminister("**"); err != nil {
 		return nil, err
 	}
 	return slices.Clone(a.trust.Load().revocations), nil
 }
 
 // Revoke withdraws a digest of a manifest or a blob, by either algorithm, whatever evidence there is. When it returns, no pull serves it.
-func (a *Admission) Revoke(ctx context.Context, p Principal, r Revocation) (*Revocation, error) {
+func (a *Admission) Revoke(ctx context.Context, p access.Principal, r Revocation) (*Revocation, error) {
 	if r.Repository == "" {
 		r.Repository = "**"
 	}
@@ -140,7 +112,7 @@ func (a *Admission) Revoke(ctx context.Context, p Principal, r Revocation) (*Rev
 	if len(r.Reason) > 300 {
 		return nil, store.Errorf(store.CodeInvalid, "the reason of a revocation has at most 300 characters")
 	}
-	if err := p.administrator(r.Repository); err != nil {
+	if err := p.MayAdminister(r.Repository); err != nil {
 		return nil, a.refusedChange(ctx, p, AuditRecord{Digest: r.Digest}, err)
 	}
 	r.At, r.By = a.now(), p.Name
@@ -162,14 +134,14 @@ func (a *Admission) Revoke(ctx context.Context, p Principal, r Revocation) (*Rev
 }
 
 // Lift ends a revocation; what it covered is decided anew. Errors: CodeNotFound.
-func (a *Admission) Lift(ctx context.Context, p Principal, id string) error {
+func (a *Admission) Lift(ctx context.Context, p access.Principal, id string) error {
 	if err := a.change(ctx, func(tx *store.Txn, t *trust) error {
 		i := slices.IndexFunc(t.revocations, func(r Revocation) bool { return r.ID == id })
 		if i < 0 {
 			return store.Errorf(store.CodeNotFound, "there is no revocation %q; assay revocation list shows them", id)
 		}
 		r := t.revocations[i]
-		if err := p.administrator(r.Repository); err != nil {
+		if err := p.MayAdminister(r.Repository); err != nil {
 			return err
 		}
 		t.revocations = slices.Delete(t.revocations, i, i+1)
@@ -241,8 +213,8 @@ func affected(tx *store.Txn, r Revocation) []store.Item {
 
 // Restore brings expired content back into quarantine, and expired evidence back among what counts, with a new clock.
 // Errors: CodeManifestUnknown, CodeConflict.
-func (a *Admission) Restore(ctx context.Context, p Principal, repo store.Name, d store.Digest) error {
-	if err := p.administrator(store.Glob(repo)); err != nil {
+func (a *Admission) Restore(ctx context.Context, p access.Principal, repo store.Name, d store.Digest) error {
+	if err := p.MayAdminister(store.Glob(repo)); err != nil {
 		return a.refusedChange(ctx, p, AuditRecord{Repository: repo, Digest: d}, err)
 	}
 	queued := false
@@ -291,9 +263,9 @@ func (a *Admission) Restore(ctx context.Context, p Principal, repo store.Name, d
 }
 
 // Audit lists audit records after the given key, oldest first.
-func (a *Admission) Audit(ctx context.Context, p Principal, after string, limit int) (store.Page[AuditRecord], error) {
+func (a *Admission) Audit(ctx context.Context, p access.Principal, after string, limit int) (store.Page[AuditRecord], error) {
 	var page store.Page[AuditRecord]
-	if err := p.administrator("**"); err != nil {
+	if err := p.MayAdminister("**"); err != nil {
 		return page, err
 	}
 	limit = bounded(limit)

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -111,13 +112,13 @@ func New(ctx context.Context, o Options) (*Admission, error) {
 }
 
 // As is the registry as one principal sees it.
-func (a *Admission) As(p Principal) store.Registry { return &view{a: a, p: p} }
+func (a *Admission) As(p access.Principal) store.Registry { return &view{a: a, p: p} }
 
 // view is a store.Registry for one principal: a value of one request.
 type view struct {
 	store.Unimplemented
 	a *Admission
-	p Principal
+	p access.Principal
 }
 
 var _ store.Registry = (*view)(nil)

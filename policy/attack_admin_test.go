@@ -9,6 +9,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -78,9 +79,9 @@ func TestEachRefusedWriteHasOneRecord(t *testing.T) {
 	k := newKit(t)
 	i := k.push(pusher, app, "v1", "one")
 	k.revoke(i.desc.Digest)
-	deleter := user("cleaner", policy.RoleDelete)
+	deleter := user("cleaner", access.RoleDelete)
 	pushOnly := pusher
-	pushOnly.Token, pushOnly.Scopes = true, []policy.Scope{{Repository: app, Actions: policy.ActionPull}}
+	pushOnly.Token, pushOnly.Scopes = true, []access.Scope{{Repository: app, Actions: access.ActionPull}}
 	for name, try := range map[string]struct {
 		do      func() error
 		records int
@@ -143,7 +144,7 @@ func TestAnAdministratorRevokesWithinItsRepositories(t *testing.T) {
 	k := newKit(t)
 	i := k.push(pusher, app, "v1", "one")
 	k.sign(signer, app, i.desc.Digest, k.key)
-	local := user("local", policy.RoleAdmin, "acme/**")
+	local := user("local", access.RoleAdmin, "acme/**")
 	for glob, wanted := range map[store.Glob]string{"acme/app": "", "acme/**": "", "**": denied, "other/app": denied, "acme*/**": denied, "*/app": denied} {
 		r, err := k.a.Revoke(k.ctx, local, policy.Revocation{Digest: i.desc.Digest, Repository: glob, Reason: "test"})
 		want(t, string(glob), string(store.CodeOf(err)), wanted)

@@ -9,6 +9,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
@@ -244,7 +245,7 @@ func TestA6_EvidenceUnderASha512TagBeforeItsSubject(t *testing.T) {
 
 // Withdrawing evidence that denies needs an administrator, by tag or by digest.
 func TestOnlyAnAdministratorWithdrawsEvidenceThatDenies(t *testing.T) {
-	deleter := user("cleaner", policy.RoleDelete|policy.RolePull)
+	deleter := user("cleaner", access.RoleDelete|access.RolePull)
 	rule := `admit.deny contains {"code": "sbom.bad", "msg": "the attached SBOM is not welcome"} if input.sbom.present`
 	k := newKit(t, func(o *policy.Options) { o.Engine = compile(t, signedPolicy(), rego("nosbom", rule)) })
 	i := k.push(pusher, app, "v1", "one")
@@ -311,7 +312,7 @@ func TestA3_TheStoredTypeStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	k.sign(signer, app, r.Digest, k.key)
-	if _, err := k.put(user("mallory", policy.RolePush), app, "v2", store.TypeDockerImage, b); store.CodeOf(err) != store.CodeManifestInvalid {
+	if _, err := k.put(user("mallory", access.RolePush), app, "v2", store.TypeDockerImage, b); store.CodeOf(err) != store.CodeManifestInvalid {
 		t.Errorf("the same bytes as another type: %v", err)
 	}
 	m, err := k.as(puller).Manifest(k.ctx, app, store.Reference{Digest: r.Digest})

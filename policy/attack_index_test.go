@@ -12,6 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
@@ -29,7 +30,7 @@ func (a *asking) Decide(ctx context.Context, in *policy.Input) (*policy.Decision
 }
 
 // children pushes n manifests that differ in an annotation only.
-func (k *kit) children(p policy.Principal, repo store.Name, n int) []ocispec.Descriptor {
+func (k *kit) children(p access.Principal, repo store.Name, n int) []ocispec.Descriptor {
 	k.t.Helper()
 	i := k.build(p, repo, "children")
 	var all []ocispec.Descriptor
@@ -152,7 +153,7 @@ func (c *cutting) Update(ctx context.Context, check func(store.ReadTx) error, ap
 }
 
 // attestation is what BuildKit writes about an image.
-func (k *kit) attestation(p policy.Principal, repo store.Name, about store.Digest, configType string, config []byte) ocispec.Descriptor {
+func (k *kit) attestation(p access.Principal, repo store.Name, about store.Digest, configType string, config []byte) ocispec.Descriptor {
 	k.t.Helper()
 	layer := k.blob(p, repo, fmt.Appendf(nil, `{"_type":"https://in-toto.io/Statement/v0.1","predicateType":"https://slsa.dev/provenance/v0.2","subject":[{"name":"x","digest":{"sha256":"%s"}}],"predicate":{}}`, about.Encoded()))
 	layer.MediaType = "application/vnd.in-toto+json"
@@ -207,7 +208,7 @@ func TestAnIndexDoesNotUnadmitWhatItCallsAnAttestation(t *testing.T) {
 	at := k.attestation(pusher, app, i.desc.Digest, "application/vnd.example+json", []byte("{}"))
 	k.sign(signer, app, at.Digest, k.key)
 	want(t, "signed", k.get(puller, app, string(at.Digest)), string(at.Digest))
-	k.index(user("mallory", policy.RolePush), app, "", i.desc, entry(at, i.desc.Digest))
+	k.index(user("mallory", access.RolePush), app, "", i.desc, entry(at, i.desc.Digest))
 	want(t, "listed by somebody's index", k.get(puller, app, string(at.Digest)), string(at.Digest))
 }
 
@@ -217,7 +218,7 @@ func TestAnAttestationOpensNothingOfOthers(t *testing.T) {
 	signed := k.push(pusher, app, "v1", "one")
 	k.sign(signer, app, signed.desc.Digest, k.key)
 	secret := k.push(pusher, app, "v2", "secret")
-	mallory := user("mallory", policy.RolePush|policy.RolePull)
+	mallory := user("mallory", access.RolePush|access.RolePull)
 	layer := k.blob(mallory, app, []byte(`{"_type":"https://in-toto.io/Statement/v0.1","predicateType":"x","subject":[{"name":"x","digest":{"sha256":"`+signed.desc.Digest.Encoded()+`"}}],"predicate":{}}`))
 	layer.MediaType = "application/vnd.in-toto+json"
 	at := k.mustPut(mallory, app, "", ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, Config: secret.config, Layers: []ocispec.Descriptor{layer}})
@@ -325,7 +326,7 @@ func TestIndexesThatWaitDisplaceNoneThatIsAdmitted(t *testing.T) {
 	i := k.push(pusher, app, "", "one")
 	index := k.index(pusher, app, "v1", i.desc)
 	k.sign(signer, app, index.Digest, k.key)
-	mallory := user("mallory", policy.RolePush)
+	mallory := user("mallory", access.RolePush)
 	for n := range 600 {
 		k.mustPut(mallory, app, "", ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{i.desc}, Annotations: map[string]string{"n": fmt.Sprint(n)}})
 	}

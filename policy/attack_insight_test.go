@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
@@ -18,7 +19,7 @@ func TestAttackQueriesTellOfWhatIsNotTheCallers(t *testing.T) {
 	if err := k.a.Ingest(k.ctx); err != nil {
 		t.Fatal(err)
 	}
-	ask := func(p policy.Principal) string {
+	ask := func(p access.Principal) string {
 		page, err := k.a.QueryContents(k.ctx, p, index.Query{Pattern: "*secret*", Range: "<2"}, policy.ContentFilter{})
 		if err != nil {
 			t.Fatal(err)
@@ -41,10 +42,10 @@ func TestAttackATokenQueriesBeyondItsScope(t *testing.T) {
 	k.ingest(x)
 	k.catchup()
 	scoped := puller
-	scoped.Token, scoped.Scopes = true, []policy.Scope{{Repository: "acme/other", Actions: policy.ActionPull}}
+	scoped.Token, scoped.Scopes = true, []access.Scope{{Repository: "acme/other", Actions: access.ActionPull}}
 	want(t, "with the token", k.holding(scoped, "pkg:npm/*"), "pkg:npm/left-pad@1.0.0")
 	scoped = pusher
-	scoped.Token, scoped.Scopes = true, []policy.Scope{{Repository: app, Actions: policy.ActionPull}}
+	scoped.Token, scoped.Scopes = true, []access.Scope{{Repository: app, Actions: access.ActionPull}}
 	if _, err := k.a.RetrySBOM(k.ctx, scoped, policy.ImageRef{Repository: app, Reference: store.Reference{Digest: i.desc.Digest}}); store.CodeOf(err) != store.CodeDenied {
 		t.Errorf("a token for pulls has SBOMs made again: %v", err)
 	}
@@ -60,7 +61,7 @@ func TestAttackHistoryTellsOfWhatWaits(t *testing.T) {
 	k.catchup()
 	k.push(pusher, app, "v1", "two")
 	for name, c := range map[string]struct {
-		by    policy.Principal
+		by    access.Principal
 		moves int
 	}{"who pushed": {pusher, 2}, "who pulls": {puller, 1}, "an administrator": {admin, 2}} {
 		moves, err := k.a.HistoryContents(k.ctx, c.by, app, "v1", "")
@@ -107,7 +108,7 @@ approved if {
 	k.mustPut(pusher, app, "", k.attached(i.desc, "text/approval", "waits"))
 	want(t, "the image", k.get(puller, app, "v1"), string(i.desc.Digest))
 	for name, c := range map[string]struct {
-		by   policy.Principal
+		by   access.Principal
 		told int
 	}{"who pushes": {pusher, 1}, "who pulls": {puller, 0}} {
 		e, err := k.a.Explain(k.ctx, c.by, app, store.Reference{Tag: "v1"})

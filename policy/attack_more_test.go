@@ -12,6 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -120,7 +121,7 @@ func TestRevocationBeforeTheContent(t *testing.T) {
 	k.delete(admin, app, string(i.desc.Digest))
 	_, err = k.put(pusher, app, "v1", ocispec.MediaTypeImageManifest, i.bytes)
 	want(t, "PUT after it was deleted", string(store.CodeOf(err)), denied)
-	for _, p := range []policy.Principal{scanner, admin} {
+	for _, p := range []access.Principal{scanner, admin} {
 		want(t, "GET of what is revoked and deleted", k.get(p, app, string(i.desc.Digest)), unknown)
 	}
 	k.clock.advance(91 * 24 * time.Hour)
@@ -138,9 +139,9 @@ func TestWritesWithoutRightTellNothing(t *testing.T) {
 	gone := k.push(pusher, app, "v2", "two")
 	k.revoke(gone.desc.Digest)
 	absent := k.build(pusher, "acme/elsewhere", "three")
-	stranger := user("stranger", policy.RolePush|policy.RolePull|policy.RoleDelete, "mine/**")
-	anonymous := policy.Principal{Kind: policy.PrincipalAnonymous, Challenge: true}
-	for _, p := range []policy.Principal{stranger, anonymous} {
+	stranger := user("stranger", access.RolePush|access.RolePull|access.RoleDelete, "mine/**")
+	anonymous := access.Principal{Kind: access.KindAnonymous, Challenge: true}
+	for _, p := range []access.Principal{stranger, anonymous} {
 		answers := map[string]map[string]bool{}
 		tell := func(what string, repo store.Name, err error) {
 			if answers[what] == nil {
@@ -235,8 +236,8 @@ func TestB21_B22_B37_NothingUnsignedUnderConcurrency(t *testing.T) {
 // One principal's limit for evidence is not filled by the layers that it pushes elsewhere.
 func TestSessionsOfASignerAreItsOwn(t *testing.T) {
 	k := newKit(t)
-	p := policy.Principal{Kind: policy.PrincipalUser, Name: "ci", Challenge: true, Grants: []policy.Grant{
-		{Who: "ci", Repositories: store.Globs{"acme/app"}, Roles: policy.RolePush}, {Who: "ci", Repositories: store.Globs{"acme/other"}, Roles: policy.RoleSign}}}
+	p := access.Principal{Kind: access.KindUser, Name: "ci", Challenge: true, Grants: []access.Grant{
+		{Who: "ci", Repositories: store.Globs{"acme/app"}, Roles: access.RolePush}, {Who: "ci", Repositories: store.Globs{"acme/other"}, Roles: access.RoleSign}}}
 	for range 9 {
 		if _, err := k.as(p).Upload(k.ctx, app, "", ""); err != nil {
 			t.Fatal(err)
@@ -339,7 +340,7 @@ func TestC8_AnImmutableTagNamesItsFirstImage(t *testing.T) {
 		p.Params = map[string]any{"immutable": []any{"v*"}}
 		o.Engine = compile(t, p)
 	})
-	remover := user("remover", policy.RoleDelete|policy.RolePush)
+	remover := user("remover", access.RoleDelete|access.RolePush)
 	one, two := k.push(pusher, app, "v1", "one"), k.build(pusher, app, "two")
 	refused := func(what string) {
 		t.Helper()

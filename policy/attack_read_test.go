@@ -11,6 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -88,7 +89,7 @@ func TestC11_ASparseManifestReadsNothingOfOtherRepositories(t *testing.T) {
 		o.Engine = compile(t, rego("root", `push.deny contains {"code": "config.user", "msg": input.config.user} if input.config.user`))
 	})
 	secret := k.build(pusher, "acme/secret", "one")
-	mallory := user("mallory", policy.RolePush|policy.RolePull, "open/**")
+	mallory := user("mallory", access.RolePush|access.RolePull, "open/**")
 	if _, err := k.put(mallory, "open/mine", "v1", ocispec.MediaTypeImageManifest, secret.bytes); err != nil {
 		t.Fatalf("the push policy saw a config that is not in the repository: %v", err)
 	}
@@ -122,9 +123,9 @@ func TestDecisionsAndTreesShowNoQuarantinedContent(t *testing.T) {
 		}
 		ids[e.Decision.ID] = d
 	}
-	other := user("other", policy.RolePush)
+	other := user("other", access.RolePush)
 	for id, d := range ids {
-		for _, p := range []policy.Principal{puller, other} {
+		for _, p := range []access.Principal{puller, other} {
 			r, err := k.a.Decision(k.ctx, p, id)
 			if err != nil || len(r.Result.Deny) == 0 {
 				t.Fatalf("%+v %v", r, err)
@@ -133,7 +134,7 @@ func TestDecisionsAndTreesShowNoQuarantinedContent(t *testing.T) {
 				t.Errorf("%s reads of %s in its decision: %s", p.Name, d, b)
 			}
 		}
-		for _, p := range []policy.Principal{signer, admin} {
+		for _, p := range []access.Principal{signer, admin} {
 			if r, err := k.a.Decision(k.ctx, p, id); err != nil || r.Input == nil || r.Input.Manifest == nil && r.Input.Index == nil {
 				t.Errorf("%s: %+v %v", p.Name, r, err)
 			}
@@ -187,7 +188,7 @@ func TestExplainAgreesWithPulls(t *testing.T) {
 func TestTheUploaderReadsNothingButAnImageConfig(t *testing.T) {
 	k := newKit(t)
 	i := k.push(pusher, app, "v1", "one") // of somebody else
-	mallory := user("mallory", policy.RolePush)
+	mallory := user("mallory", access.RolePush)
 	put := func(m ocispec.Manifest) {
 		t.Helper()
 		m.SchemaVersion, m.MediaType = 2, ocispec.MediaTypeImageManifest
@@ -235,7 +236,7 @@ func TestTheUploaderReadsNothingButAnImageConfig(t *testing.T) {
 // Anonymous callers never become uploaders.
 func TestAnonymousPushersReadNothingBack(t *testing.T) {
 	k := newKit(t)
-	anonymous := policy.Principal{Kind: policy.PrincipalAnonymous, Grants: []policy.Grant{{Repositories: store.Globs{allRepos}, Roles: policy.RolePush}}}
+	anonymous := access.Principal{Kind: access.KindAnonymous, Grants: []access.Grant{{Repositories: store.Globs{allRepos}, Roles: access.RolePush}}}
 	i := k.push(anonymous, app, "v1", "one")
 	want(t, "manifest", k.get(anonymous, app, "v1"), denied)
 	want(t, "config", k.getBlob(anonymous, app, i.config.Digest), denied)
@@ -370,7 +371,7 @@ func TestC2_ATokenIsHeldToItsScope(t *testing.T) {
 	i := k.push(pusher, app, "v1", "one")
 	k.sign(signer, app, i.desc.Digest, k.key)
 	elsewhere := admin
-	elsewhere.Token, elsewhere.Scopes = true, []policy.Scope{{Repository: "acme/other", Actions: policy.ActionPull | policy.ActionPush | policy.ActionDelete}}
+	elsewhere.Token, elsewhere.Scopes = true, []access.Scope{{Repository: "acme/other", Actions: access.ActionPull | access.ActionPush | access.ActionDelete}}
 	want(t, "GET", k.get(elsewhere, app, "v1"), unknown)
 	want(t, "HEAD", k.head(elsewhere, app, "v1"), unknown)
 	want(t, "blob", k.getBlob(elsewhere, app, i.layer.Digest), noBlob)

@@ -9,6 +9,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
@@ -29,7 +30,7 @@ func (k *kit) setEngine(ps ...engine.Policy) {
 }
 
 // referrer is an unsigned SBOM with a subject: evidence by its bytes.
-func (k *kit) referrer(p policy.Principal, repo store.Name, subject ocispec.Descriptor, seed string) ocispec.Manifest {
+func (k *kit) referrer(p access.Principal, repo store.Name, subject ocispec.Descriptor, seed string) ocispec.Manifest {
 	k.t.Helper()
 	layer := k.blob(p, repo, []byte(`{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT","name":"`+seed+`","packages":[]}`))
 	layer.MediaType = "application/spdx+json"
@@ -41,7 +42,7 @@ func (k *kit) referrer(p policy.Principal, repo store.Name, subject ocispec.Desc
 }
 
 // mustPut pushes a manifest under a tag, or by its digest.
-func (k *kit) mustPut(p policy.Principal, repo store.Name, tag string, m any) ocispec.Descriptor {
+func (k *kit) mustPut(p access.Principal, repo store.Name, tag string, m any) ocispec.Descriptor {
 	k.t.Helper()
 	mediaType := ocispec.MediaTypeImageManifest
 	if _, ok := m.(ocispec.Index); ok {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/journal"
 	"github.com/assay-registry/assay/store"
 )
@@ -55,8 +56,8 @@ func (a *Admission) sealedAudit(ctx context.Context) (*journal.Checkpoint, error
 	return journal.ParseCheckpoint(note, a.o.LogKey.Public())
 }
 
-func (a *Admission) mayReadAudit(p Principal) error {
-	if err := p.administrator("**"); err != nil {
+func (a *Admission) mayReadAudit(p access.Principal) error {
+	if err := p.MayAdminister("**"); err != nil {
 		return err
 	}
 	if a.o.LogKey == nil {
@@ -66,7 +67,7 @@ func (a *Admission) mayReadAudit(p Principal) error {
 }
 
 // CheckpointAudit is the signed end of the audit log, to be kept elsewhere.
-func (a *Admission) CheckpointAudit(ctx context.Context, p Principal) (*journal.Checkpoint, error) {
+func (a *Admission) CheckpointAudit(ctx context.Context, p access.Principal) (*journal.Checkpoint, error) {
 	if err := a.mayReadAudit(p); err != nil {
 		return nil, err
 	}
@@ -79,7 +80,7 @@ func (a *Admission) CheckpointAudit(ctx context.Context, p Principal) (*journal.
 
 // VerifyAudit follows the chain of the audit log, and compares it with the end that was signed last, and with a checkpoint that was kept elsewhere where note is not
 // empty. Errors: CodeDenied, CodeInvalid.
-func (a *Admission) VerifyAudit(ctx context.Context, p Principal, note string) (*journal.Report, error) {
+func (a *Admission) VerifyAudit(ctx context.Context, p access.Principal, note string) (*journal.Report, error) {
 	if err := a.mayReadAudit(p); err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
 )
@@ -179,7 +180,7 @@ func (a *Admission) retire(ctx context.Context, repo store.Name, old []store.Dig
 			if err != nil || !det.Registry {
 				return err // somebody pushed the same bytes: theirs to keep
 			}
-			w := &writing{a: a, tx: tx, t: a.trusted(tx), in: &incoming{by: System(), roles: System().Roles(repo), repo: repo}, cause: cause{"system", "sbom"}}
+			w := &writing{a: a, tx: tx, t: a.trusted(tx), in: &incoming{by: access.System(), roles: access.System().Roles(repo), repo: repo}, cause: cause{"system", "sbom"}}
 			return w.delete(ctx, store.Reference{Digest: d})
 		})
 		if err != nil && store.CodeOf(err) != store.CodeManifestUnknown {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/sbom/vulns"
@@ -74,7 +75,7 @@ func (f ContentFilter) lets(rec *store.ManifestRecord) bool {
 }
 
 // QueryContents finds the images that hold packages, of those that the caller could GET and the filter lets through.
-func (a *Admission) QueryContents(ctx context.Context, p Principal, q index.Query, filter ContentFilter) (page index.Page, err error) {
+func (a *Admission) QueryContents(ctx context.Context, p access.Principal, q index.Query, filter ContentFilter) (page index.Page, err error) {
 	if err := a.mayAsk(p); err != nil {
 		return page, err
 	}
@@ -89,7 +90,7 @@ func (a *Admission) QueryContents(ctx context.Context, p Principal, q index.Quer
 }
 
 // mayAsk refuses whoever has no right anywhere.
-func (a *Admission) mayAsk(p Principal) error {
+func (a *Admission) mayAsk(p access.Principal) error {
 	if !p.Authenticated() && p.Challenge && len(p.Grants) == 0 {
 		return store.Errorf(store.CodeUnauthorized, "authentication is required; log in")
 	}
@@ -98,7 +99,7 @@ func (a *Admission) mayAsk(p Principal) error {
 
 // Contents lists what an image contains. Of an image of several platforms, platform (os/architecture[/variant]) says which is meant. Errors: as for a GET of the
 // image; CodeInvalid where a platform must be chosen; CodeNotFound where nothing is indexed.
-func (a *Admission) Contents(ctx context.Context, p Principal, r ImageRef, platform string) (list *ContentList, err error) {
+func (a *Admission) Contents(ctx context.Context, p access.Principal, r ImageRef, platform string) (list *ContentList, err error) {
 	err = a.local.View(ctx, func(s store.Snapshot) error {
 		e, err := a.contents(s, p, r, platform)
 		if err != nil {
@@ -115,7 +116,7 @@ func (a *Admission) Contents(ctx context.Context, p Principal, r ImageRef, platf
 }
 
 // entry is what one image contains.
-func (a *Admission) entry(ctx context.Context, p Principal, r ImageRef, platform string) (e *index.Entry, err error) {
+func (a *Admission) entry(ctx context.Context, p access.Principal, r ImageRef, platform string) (e *index.Entry, err error) {
 	err = a.local.View(ctx, func(s store.Snapshot) error {
 		e, err = a.contents(s, p, r, platform)
 		return err
@@ -124,7 +125,7 @@ func (a *Admission) entry(ctx context.Context, p Principal, r ImageRef, platform
 }
 
 // DriftContents says how what a client declares about an image differs from what the registry found in it. Errors: as for Contents; CodeNotFound where there are not both.
-func (a *Admission) DriftContents(ctx context.Context, p Principal, r ImageRef, platform string) (out *ContentDrift, err error) {
+func (a *Admission) DriftContents(ctx context.Context, p access.Principal, r ImageRef, platform string) (out *ContentDrift, err error) {
 	err = a.local.View(ctx, func(s store.Snapshot) error {
 		i, err := a.contentsOf(s, p, r, platform)
 		if err != nil {
@@ -151,7 +152,7 @@ func (a *Admission) DriftContents(ctx context.Context, p Principal, r ImageRef, 
 	return out, err
 }
 
-func (a *Admission) contents(s store.Snapshot, p Principal, r ImageRef, platform string) (*index.Entry, error) {
+func (a *Admission) contents(s store.Snapshot, p access.Principal, r ImageRef, platform string) (*index.Entry, error) {
 	i, err := a.contentsOf(s, p, r, platform)
 	if err != nil {
 		return nil, err
@@ -164,7 +165,7 @@ func (a *Admission) contents(s store.Snapshot, p Principal, r ImageRef, platform
 }
 
 // contentsOf finds the one image that a question about contents means, if the caller could GET it.
-func (a *Admission) contentsOf(s store.Snapshot, p Principal, r ImageRef, platform string) (store.Item, error) {
+func (a *Admission) contentsOf(s store.Snapshot, p access.Principal, r ImageRef, platform string) (store.Item, error) {
 	if err := a.mayExplain(p, r.Repository); err != nil {
 		return store.Item{}, err
 	}
@@ -220,7 +221,7 @@ func choosePlatform(s store.Snapshot, d store.Digest, rec *store.ManifestRecord,
 }
 
 // WhyContents says where a package was found and what needs it, from the document that the index was made of.
-func (a *Admission) WhyContents(ctx context.Context, p Principal, r ImageRef, platform, pattern, versions string) ([]index.Reason, error) {
+func (a *Admission) WhyContents(ctx context.Context, p access.Principal, r ImageRef, platform, pattern, versions string) ([]index.Reason, error) {
 	e, err := a.entry(ctx, p, r, platform)
 	if err != nil {
 		return nil, err
@@ -234,7 +235,7 @@ func (a *Admission) WhyContents(ctx context.Context, p Principal, r ImageRef, pl
 }
 
 // DiffContents says what an image contains that another does not, and the reverse.
-func (a *Admission) DiffContents(ctx context.Context, p Principal, from, to ImageRef, platform string) (*index.Difference, error) {
+func (a *Admission) DiffContents(ctx context.Context, p access.Principal, from, to ImageRef, platform string) (*index.Difference, error) {
 	x, err := a.entry(ctx, p, from, platform)
 	if err != nil {
 		return nil, err

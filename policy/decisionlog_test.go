@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/journal"
 	"github.com/assay-registry/assay/store"
 )
@@ -468,7 +469,7 @@ func TestVerdictsAreInTheDecisionLog(t *testing.T) {
 	if _, err := k.a.Decisions(k.ctx, pusher, policy.LogQuery{}); store.CodeOf(err) != store.CodeDenied {
 		t.Errorf("a pusher: %v", err)
 	}
-	team := user("team", policy.RoleAdmin, "acme/**")
+	team := user("team", access.RoleAdmin, "acme/**")
 	if _, err := k.a.Decisions(k.ctx, team, policy.LogQuery{}); store.CodeOf(err) != store.CodeDenied {
 		t.Errorf("everything, for an administrator of some: %v", err)
 	}

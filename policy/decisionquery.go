@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/journal"
 	"github.com/assay-registry/assay/store"
 )
@@ -46,7 +47,7 @@ func (q *LogQuery) selects(e *LogEvent) bool {
 }
 
 // Decisions answers a query. Administrators of everything see everything; others name a repository that they administer. Errors: CodeDenied, CodeUnsupported.
-func (a *Admission) Decisions(ctx context.Context, p Principal, q LogQuery) (*LogPage, error) {
+func (a *Admission) Decisions(ctx context.Context, p access.Principal, q LogQuery) (*LogPage, error) {
 	l, err := a.mayReadLog(p, q.Repository)
 	if err != nil {
 		return nil, err
@@ -54,12 +55,12 @@ func (a *Admission) Decisions(ctx context.Context, p Principal, q LogQuery) (*Lo
 	return l.Query(ctx, q)
 }
 
-func (a *Admission) mayReadLog(p Principal, repo store.Name) (*DecisionLog, error) {
+func (a *Admission) mayReadLog(p access.Principal, repo store.Name) (*DecisionLog, error) {
 	scope := store.Glob("**")
 	if repo != "" {
 		scope = store.Glob(repo)
 	}
-	if err := p.administrator(scope); err != nil {
+	if err := p.MayAdminister(scope); err != nil {
 		return nil, err
 	}
 	l, ok := a.o.Decisions.(*DecisionLog)
@@ -134,7 +135,7 @@ func (l *DecisionLog) Query(ctx context.Context, q LogQuery) (*LogPage, error) {
 
 // ExportDecisions writes the lines of the decision log since a time, oldest first, as they stand: who has the public key can verify them elsewhere.
 // Errors: CodeDenied, CodeUnsupported, and w's.
-func (a *Admission) ExportDecisions(ctx context.Context, p Principal, since time.Time, w io.Writer) error {
+func (a *Admission) ExportDecisions(ctx context.Context, p access.Principal, since time.Time, w io.Writer) error {
 	l, err := a.mayReadLog(p, "")
 	if err != nil {
 		return err
@@ -170,7 +171,7 @@ func (a *Admission) ExportDecisions(ctx context.Context, p Principal, since time
 }
 
 // CheckpointDecisions is the signed end of the decision log, to be kept elsewhere.
-func (a *Admission) CheckpointDecisions(_ context.Context, p Principal) (*journal.Checkpoint, error) {
+func (a *Admission) CheckpointDecisions(_ context.Context, p access.Principal) (*journal.Checkpoint, error) {
 	l, err := a.mayReadLog(p, "")
 	if err != nil {
 		return nil, err
@@ -182,7 +183,7 @@ func (a *Admission) CheckpointDecisions(_ context.Context, p Principal) (*journa
 }
 
 // VerifyDecisions follows the chain of the decision log, and compares it with a checkpoint that was kept elsewhere, where note is not empty.
-func (a *Admission) VerifyDecisions(_ context.Context, p Principal, note string) (*journal.Report, error) {
+func (a *Admission) VerifyDecisions(_ context.Context, p access.Principal, note string) (*journal.Report, error) {
 	l, err := a.mayReadLog(p, "")
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
 )
@@ -19,7 +20,7 @@ func TestC9_DeletionsAreOff(t *testing.T) {
 	k.sign(signer, app, i.desc.Digest, k.key)
 	sig := referrers.TagOf(i.desc.Digest, referrers.SuffixSig).String()
 	loose := k.blob(pusher, app, []byte("of no manifest"))
-	remove := func(p policy.Principal, ref string) error {
+	remove := func(p access.Principal, ref string) error {
 		r, err := store.ParseReference(ref)
 		if err != nil {
 			t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
@@ -191,7 +192,7 @@ func TestTheTagOfTheRegistrysSBOM(t *testing.T) {
 		t.Fatal("the only document that was made is not found")
 	}
 	want(t, "HEAD", k.head(puller, app, tag), own)
-	want(t, "a stranger", k.get(user("x", policy.RolePull, "other/**"), app, tag), unknown)
+	want(t, "a stranger", k.get(user("x", access.RolePull, "other/**"), app, tag), unknown)
 	page, err := k.as(puller).Tags(k.ctx, app, "", 0)
 	if err != nil || slices.Contains(page.Items, tag) {
 		t.Errorf("%v %v", page, err)

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
@@ -340,7 +341,7 @@ func (a *Admission) attachOne(ctx context.Context, s *subjectManifest, at sbom.A
 			return err
 		}
 	}
-	in, err := receive(System(), s.repo, []store.Reference{{Digest: at.Descriptor.Digest}}, &store.Manifest{Descriptor: at.Descriptor, Bytes: at.Manifest})
+	in, err := receive(access.System(), s.repo, []store.Reference{{Digest: at.Descriptor.Digest}}, &store.Manifest{Descriptor: at.Descriptor, Bytes: at.Manifest})
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/sbom/vulns"
@@ -109,7 +110,7 @@ const (
 )
 
 // Estate counts. One caller counts at a time: it is work for seconds in a large registry. Errors: CodeUnauthorized, CodeInvalid, CodeTooManyRequests.
-func (a *Admission) Estate(ctx context.Context, p Principal, q EstateQuery) (e *Estate, err error) {
+func (a *Admission) Estate(ctx context.Context, p access.Principal, q EstateQuery) (e *Estate, err error) {
 	if err := a.mayAsk(p); err != nil {
 		return nil, err
 	}
@@ -148,7 +149,7 @@ type census struct {
 	s     store.Snapshot
 	t     *trust
 	now   time.Time
-	p     Principal
+	p     access.Principal
 	left  int // manifests that may still be looked at
 	known map[index.ID]*license
 
@@ -170,7 +171,7 @@ func (c *census) all(q EstateQuery) (*Estate, error) {
 		for _, name := range names {
 			after = string(name)
 			roles := c.p.Roles(name)
-			if len(q.Repositories) > 0 && !q.Repositories.Match(name) || !roles.Has(rolesReading|RolePush) || !c.p.Allows(name, ActionPull) {
+			if len(q.Repositories) > 0 && !q.Repositories.Match(name) || !roles.Has(access.RolesReading|access.RolePush) || !c.p.Allows(name, access.ActionPull) {
 				continue
 			}
 			row, err := c.repository(name, roles)
@@ -241,7 +242,7 @@ func (r *EstateRow) add(other *EstateRow) {
 }
 
 // repository counts what one repository shows the caller.
-func (c *census) repository(name store.Name, roles Roles) (*EstateRow, error) {
+func (c *census) repository(name store.Name, roles access.Roles) (*EstateRow, error) {
 	row, signed := c.row(name), map[store.Digest]bool{}
 	after := &store.Item{Repository: name}
 	for c.left > 0 {
@@ -267,14 +268,14 @@ func (c *census) repository(name store.Name, roles Roles) (*EstateRow, error) {
 	return row, c.licenses(row, nil)
 }
 
-func (c *census) manifest(row *EstateRow, i store.Item, roles Roles, signed map[store.Digest]bool) error {
+func (c *census) manifest(row *EstateRow, i store.Item, roles access.Roles, signed map[store.Digest]bool) error {
 	rec, err := c.s.Manifest(i.Repository, i.Digest)
 	if err != nil || rec == nil || rec.State == store.StateEvidence || rec.State == store.StateTombstoned {
 		return err
 	}
 	state := standing(c.s, c.t, c.now, i.Repository, rec)
-	q := question{roles: roles, state: state, what: aManifest, byDigest: true}
-	if q.uploader = access(q) != granted && uploaded(c.p, rec); access(q) != granted {
+	q := access.Question{Roles: roles, State: state, What: access.Manifest, ByDigest: true}
+	if q.Uploader = access.Reads(q) != access.Granted && uploaded(c.p, rec); access.Reads(q) != access.Granted {
 		return nil
 	}
 	switch rec.Kind {

@@ -7,10 +7,11 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 )
 
-func (k *kit) estate(p policy.Principal, q policy.EstateQuery) *policy.Estate {
+func (k *kit) estate(p access.Principal, q policy.EstateQuery) *policy.Estate {
 	k.t.Helper()
 	e, err := k.a.Estate(k.ctx, p, q)
 	if err != nil {
@@ -47,7 +48,7 @@ func TestTheReportCountsWhatTheCallerMaySee(t *testing.T) {
 	if e.Total.Images != 4 || e.Total.Versions != 1 || e.Total.Packages != 3 || e.Total.Repos != 2 || e.Partial || e.Next != "" {
 		t.Errorf("%+v %+v", e, e.Total)
 	}
-	if e = k.estate(user("r", policy.RolePull, "acme/other"), policy.EstateQuery{}); len(e.Repositories) != 1 || e.Total.Images != 1 {
+	if e = k.estate(user("r", access.RolePull, "acme/other"), policy.EstateQuery{}); len(e.Repositories) != 1 || e.Total.Images != 1 {
 		t.Errorf("a reader of another repository sees %+v", e)
 	}
 	if e = k.estate(puller, policy.EstateQuery{Repositories: store.Globs{"acme/app"}}); e.Total.Images != 2 || e.Total.States["quarantined"] != 0 {
@@ -62,7 +63,7 @@ func TestTheReportCountsWhatTheCallerMaySee(t *testing.T) {
 	if e = k.estate(admin, policy.EstateQuery{Limit: 1, After: e.Next}); len(e.Repositories) != 1 || e.Next != "" || e.Total != nil {
 		t.Errorf("the next page: %+v", e)
 	}
-	if _, err := k.a.Estate(k.ctx, policy.Principal{Kind: policy.PrincipalAnonymous, Challenge: true}, policy.EstateQuery{}); store.CodeOf(err) != store.CodeUnauthorized {
+	if _, err := k.a.Estate(k.ctx, access.Principal{Kind: access.KindAnonymous, Challenge: true}, policy.EstateQuery{}); store.CodeOf(err) != store.CodeUnauthorized {
 		t.Error(err)
 	}
 }

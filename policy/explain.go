@@ -7,14 +7,15 @@ import (
 	"slices"
 	"time"
 
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
 
 // mayExplain: whoever may read in a repository may know why.
-func (a *Admission) mayExplain(p Principal, repo store.Name) error {
+func (a *Admission) mayExplain(p access.Principal, repo store.Name) error {
 	v := &view{a: a, p: p}
-	return v.mayRead(repo, unknownManifest())
+	return v.p.MayRead(repo, unknownManifest())
 }
 
 // resolve finds the digest behind a reference: the current one of a tag, which is what questions are about.
@@ -34,7 +35,7 @@ func resolve(s store.Snapshot, repo store.Name, ref store.Reference) (store.Dige
 
 // Explain says why a manifest may, or may not, be pulled, on which evidence, and what would change it. Whoever may read in the repository may
 // ask; names of pushers are for writers.
-func (a *Admission) Explain(ctx context.Context, p Principal, repo store.Name, ref store.Reference) (*Explanation, error) {
+func (a *Admission) Explain(ctx context.Context, p access.Principal, repo store.Name, ref store.Reference) (*Explanation, error) {
 	if err := a.mayExplain(p, repo); err != nil {
 		return nil, err
 	}
@@ -61,9 +62,9 @@ func (a *Admission) Explain(ctx context.Context, p Principal, repo store.Name, r
 }
 
 // known404 hides what the reads table answers 404 for.
-func known404(p Principal, repo store.Name, rec *store.ManifestRecord) bool {
-	q := question{roles: p.Roles(repo), state: rec.State, what: aManifest, byDigest: true}
-	return access(q) != absent || rec.State == store.StateTombstoned && q.roles.Has(RoleAdmin)
+func known404(p access.Principal, repo store.Name, rec *store.ManifestRecord) bool {
+	q := access.Question{Roles: p.Roles(repo), State: rec.State, What: access.Manifest, ByDigest: true}
+	return access.Reads(q) != access.Absent || rec.State == store.StateTombstoned && q.Roles.Has(access.RoleAdmin)
 }
 
 // standing is a manifest's state as a pull of this moment takes it: what is in doubt is not admitted.
@@ -80,9 +81,9 @@ func standing(s store.Snapshot, t *trust, now time.Time, repo store.Name, rec *s
 }
 
 // mayGet reports whether a caller could GET a manifest: only then may it be shown what its bytes say.
-func (a *Admission) mayGet(s store.Snapshot, p Principal, repo store.Name, rec *store.ManifestRecord) bool {
-	q := question{roles: p.Roles(repo), state: standing(s, a.trust.Load(), a.now(), repo, rec), uploader: uploaded(p, rec), what: aManifest, byDigest: true}
-	return p.Allows(repo, ActionPull) && (access(q) == granted || rec.State == store.StateTombstoned && q.roles.Has(RoleAdmin))
+func (a *Admission) mayGet(s store.Snapshot, p access.Principal, repo store.Name, rec *store.ManifestRecord) bool {
+	q := access.Question{Roles: p.Roles(repo), State: standing(s, a.trust.Load(), a.now(), repo, rec), Uploader: uploaded(p, rec), What: access.Manifest, ByDigest: true}
+	return p.Allows(repo, access.ActionPull) && (access.Reads(q) == access.Granted || rec.State == store.StateTombstoned && q.Roles.Has(access.RoleAdmin))
 }
 
 // refresh decides again what is in doubt, so that the explanation is of now. A failure shows in the explanation itself.
@@ -100,7 +101,7 @@ func (a *Admission) refresh(ctx context.Context, repo store.Name, ref store.Refe
 	}
 }
 
-func (a *Admission) explain(s store.Snapshot, p Principal, repo store.Name, ref store.Reference, rec *store.ManifestRecord, tag *store.TagRecord) (*Explanation, error) {
+func (a *Admission) explain(s store.Snapshot, p access.Principal, repo store.Name, ref store.Reference, rec *store.ManifestRecord, tag *store.TagRecord) (*Explanation, error) {
 	det, err := rec.Detail()
 	if err != nil {
 		return nil, err
@@ -119,7 +120,7 @@ func (a *Admission) explain(s store.Snapshot, p Principal, repo store.Name, ref 
 	for _, au := range t.covering(repo) {
 		e.Authorities = append(e.Authorities, au.Name)
 	}
-	if p.Roles(repo).Has(rolesWriting) {
+	if p.Roles(repo).Has(access.RolesWriting) {
 		e.Pushers, e.Pulls = det.Pushers, a.pullsOf(s.Records, store.Item{Repository: repo, Digest: rec.Digest})
 	}
 	if (rec.State == store.StateQuarantined || rec.State == store.StatePending) && !det.EverAdmitted {
@@ -195,7 +196,7 @@ func explainReason(rec *store.ManifestRecord, det *store.Detail) string {
 
 // Decision returns a decision as it was made. Of what the caller could not GET, it shows what was decided and on which evidence, not what the bytes say.
 // Errors: CodeNotFound.
-func (a *Admission) Decision(ctx context.Context, p Principal, id string) (*DecisionRecord, error) {
+func (a *Admission) Decision(ctx context.Context, p access.Principal, id string) (*DecisionRecord, error) {
 	r, bytes, err := a.decision(ctx, p, id)
 	if err != nil {
 		return nil, err
@@ -204,14 +205,14 @@ func (a *Admission) Decision(ctx context.Context, p Principal, id string) (*Deci
 		in := r.Input
 		in.Manifest, in.Index, in.Config, in.SBOM, in.Vulnerabilities, in.Subject.Platform = nil, nil, nil, nil, nil, nil
 	}
-	if r.Input != nil && !p.Roles(r.Repository).Has(rolesWriting) {
+	if r.Input != nil && !p.Roles(r.Repository).Has(access.RolesWriting) {
 		r.Input.Subject.Pushers = nil
 	}
 	return r, nil
 }
 
 // decision is a decision as it is stored, and whether the caller could GET what it is about.
-func (a *Admission) decision(ctx context.Context, p Principal, id string) (_ *DecisionRecord, bytes bool, _ error) {
+func (a *Admission) decision(ctx context.Context, p access.Principal, id string) (_ *DecisionRecord, bytes bool, _ error) {
 	notFound := store.Errorf(store.CodeNotFound, "there is no decision %.40q here, or you may not read it", id)
 	if len(id) > 64 {
 		return nil, false, notFound
@@ -236,7 +237,7 @@ func (a *Admission) decision(ctx context.Context, p Principal, id string) (_ *De
 		case err != nil:
 			return err
 		case rec == nil: // forgotten: what remains is the administrators'
-			bytes = p.Roles(r.Repository).Has(RoleAdmin)
+			bytes = p.Roles(r.Repository).Has(access.RoleAdmin)
 		case known404(p, r.Repository, rec):
 			bytes = a.mayGet(s, p, r.Repository, rec)
 			return nil
@@ -250,8 +251,8 @@ func (a *Admission) decision(ctx context.Context, p Principal, id string) (_ *De
 }
 
 // hideReferrers takes out of a decision the referrers that the caller could not GET, unless that is a writer there.
-func (a *Admission) hideReferrers(s store.Snapshot, p Principal, r *DecisionRecord) error {
-	if r.Input == nil || r.Input.Referrers == nil || p.Roles(r.Repository).Has(rolesWriting) {
+func (a *Admission) hideReferrers(s store.Snapshot, p access.Principal, r *DecisionRecord) error {
+	if r.Input == nil || r.Input.Referrers == nil || p.Roles(r.Repository).Has(access.RolesWriting) {
 		return nil
 	}
 	shown := &ReferrersInput{List: []ReferrerInput{}}
@@ -275,7 +276,7 @@ func (a *Admission) hideReferrers(s store.Snapshot, p Principal, r *DecisionReco
 }
 
 // Verify says what is known of one digest. Allowed is for a principal that holds only the role pull.
-func (a *Admission) Verify(ctx context.Context, p Principal, repo store.Name, ref store.Reference) (*VerifyReport, error) {
+func (a *Admission) Verify(ctx context.Context, p access.Principal, repo store.Name, ref store.Reference) (*VerifyReport, error) {
 	e, err := a.Explain(ctx, p, repo, ref)
 	if err != nil {
 		return nil, err
@@ -309,7 +310,7 @@ func inheritedFacts(in *Input) []verify.Fact {
 }
 
 // Tree shows a manifest with its children and its evidence, each with its state, as far as the caller may know of them.
-func (a *Admission) Tree(ctx context.Context, p Principal, repo store.Name, ref store.Reference) (*TreeNode, error) {
+func (a *Admission) Tree(ctx context.Context, p access.Principal, repo store.Name, ref store.Reference) (*TreeNode, error) {
 	if err := a.mayExplain(p, repo); err != nil {
 		return nil, err
 	}
@@ -333,7 +334,7 @@ type treeBuilder struct {
 	ctx    context.Context
 	a      *Admission
 	s      store.Snapshot
-	p      Principal
+	p      access.Principal
 	repo   store.Name
 	left   int
 	assess int // images whose vulnerabilities may still be told

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -66,7 +67,7 @@ type TraceMiss struct {
 
 // Trace says how a decision came about. Only who could GET what it is about may know that: what policies compute quotes the image's bytes. Errors: CodeNotFound,
 // CodeDenied, CodeUnsupported.
-func (a *Admission) Trace(ctx context.Context, p Principal, id string) (*Trace, error) {
+func (a *Admission) Trace(ctx context.Context, p access.Principal, id string) (*Trace, error) {
 	r, bytes, err := a.decision(ctx, p, id)
 	if err != nil {
 		return nil, err
@@ -83,7 +84,7 @@ func (a *Admission) Trace(ctx context.Context, p Principal, id string) (*Trace, 
 	if a.o.Inventories != nil {
 		in.Packages = a
 	}
-	if !p.Roles(r.Repository).Has(rolesWriting) {
+	if !p.Roles(r.Repository).Has(access.RolesWriting) {
 		in.Subject.Pushers = nil // names of people; a policy that reads them comes out otherwise, and Reproduced says so
 	}
 	d, nodes, err := tracer.Trace(ctx, &in)

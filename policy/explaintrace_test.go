@@ -5,13 +5,14 @@ import (
 	"testing"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 )
 
 func TestADecisionIsTracedForWhoMayPull(t *testing.T) {
 	k := newKit(t)
 	i := k.push(pusher, app, "v1", "one")
-	trace := func(p policy.Principal) (*policy.Trace, error) {
+	trace := func(p access.Principal) (*policy.Trace, error) {
 		e, err := k.a.Explain(k.ctx, admin, app, store.Reference{Digest: i.desc.Digest})
 		if err != nil {
 			t.Fatal(err)
@@ -21,7 +22,7 @@ func TestADecisionIsTracedForWhoMayPull(t *testing.T) {
 	if _, err := trace(puller); store.CodeOf(err) != store.CodeDenied {
 		t.Errorf("who may not pull it: %v", err)
 	}
-	if _, err := trace(user("stranger", policy.RolePull, "other/**")); store.CodeOf(err) != store.CodeNotFound {
+	if _, err := trace(user("stranger", access.RolePull, "other/**")); store.CodeOf(err) != store.CodeNotFound {
 		t.Errorf("who may see nothing there: %v", err)
 	}
 	tr, err := trace(admin)

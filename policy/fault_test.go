@@ -12,6 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/store/fs"
@@ -146,7 +147,7 @@ func (s *story) remove(ref string) error {
 // seen is what pullers and the administrator get.
 func (s *story) seen() []string {
 	var got []string
-	for _, p := range []policy.Principal{puller, admin} {
+	for _, p := range []access.Principal{puller, admin} {
 		for _, ref := range []string{"v1", string(s.first.desc.Digest), string(s.second.desc.Digest)} {
 			got = append(got, p.Name+" "+ref+": "+s.get(p, faultRepo, ref))
 		}

@@ -9,6 +9,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -225,7 +226,7 @@ func TestB19_C11_MountGoesThroughTheSourceGate(t *testing.T) {
 	if _, err := k.as(both).Mount(k.ctx, "", "acme/anonymous", i.layer.Digest); err != nil {
 		t.Errorf("a readable layer from anywhere: %v", err)
 	}
-	only := user("only", policy.RolePush|policy.RolePull, "acme/mine")
+	only := user("only", access.RolePush|access.RolePull, "acme/mine")
 	if _, err := k.as(only).Mount(k.ctx, app, "acme/mine", i.layer.Digest); store.CodeOf(err) != store.CodeBlobUnknown {
 		t.Errorf("without right on the source: %v", err)
 	}
@@ -400,7 +401,7 @@ func TestTheUploaderReadsBackWhatItPushed(t *testing.T) {
 	want(t, "its config", k.getBlob(pusher, app, i.config.Digest), "ok")
 	want(t, "never a layer", k.getBlob(pusher, app, i.layer.Digest), denied)
 	want(t, "HEAD of a layer", k.headBlob(pusher, app, i.layer.Digest), "ok")
-	other := user("other", policy.RolePush)
+	other := user("other", access.RolePush)
 	want(t, "another pusher", k.get(other, app, "v1"), denied)
 	want(t, "another pusher's config", k.getBlob(other, app, i.config.Digest), denied)
 	k.push(other, app, "v1", "one")
@@ -411,11 +412,11 @@ func TestWithoutRightNothingExists(t *testing.T) {
 	k := newKit(t)
 	i := k.push(pusher, app, "v1", "one")
 	k.sign(signer, app, i.desc.Digest, k.key)
-	stranger := user("stranger", policy.RolePull, "other/**")
+	stranger := user("stranger", access.RolePull, "other/**")
 	want(t, "a manifest", k.get(stranger, app, "v1"), unknown)
 	want(t, "one that is absent", k.get(stranger, app, "absent"), unknown)
 	want(t, "a blob", k.getBlob(stranger, app, i.layer.Digest), noBlob)
-	anonymous := policy.Principal{Kind: policy.PrincipalAnonymous, Challenge: true}
+	anonymous := access.Principal{Kind: access.KindAnonymous, Challenge: true}
 	want(t, "anonymous is asked who it is", k.get(anonymous, app, "v1"), string(store.CodeUnauthorized))
 	want(t, "anonymous, absent", k.get(anonymous, "no/such", "v1"), string(store.CodeUnauthorized))
 	page, err := k.as(stranger).Repositories(k.ctx, "", 0)

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -53,8 +54,8 @@ type ImageVerdict struct {
 }
 
 // cluster is who asks: somebody nameless who may pull everywhere, so that the answer is that of any pull.
-func cluster() Principal {
-	return Principal{Kind: PrincipalAnonymous, Grants: []Grant{{Repositories: store.Globs{"**"}, Roles: RolePull}}}
+func cluster() access.Principal {
+	return access.Principal{Kind: access.KindAnonymous, Grants: []access.Grant{{Repositories: store.Globs{"**"}, Roles: access.RolePull}}}
 }
 
 // Image says what a pull of an image gets now, by the very look-up of a pull, and asks the policies' entry point k8s where one has rules there. A refusal is
@@ -271,7 +272,7 @@ func (a *Admission) fromCluster(in *Input, q *ImageQuestion) {
 	now := a.now()
 	in.Schema = InputSchema
 	in.Request = RequestInput{ID: a.local.ID(now), Entry: EntryK8s, Time: now, Protocol: q.Protocol, DryRun: q.DryRun}
-	in.Actor = &ActorInput{Kind: PrincipalAnonymous, Roles: RolePull.Names()}
+	in.Actor = &ActorInput{Kind: access.KindAnonymous, Roles: access.RolePull.Names()}
 	k8s := q.K8s
 	in.K8s = &k8s
 }
@@ -344,7 +345,7 @@ func imageName(q *ImageQuestion) string {
 }
 
 // ImageFor is Image for one principal: of what it may not read it learns nothing.
-func (a *Admission) ImageFor(ctx context.Context, p Principal, q ImageQuestion) (*ImageVerdict, error) {
+func (a *Admission) ImageFor(ctx context.Context, p access.Principal, q ImageQuestion) (*ImageVerdict, error) {
 	if !q.Elsewhere {
 		if err := a.mayExplain(p, q.Repository); err != nil {
 			return refusedImage(&q, err)

@@ -11,6 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/store"
 )
@@ -85,7 +86,7 @@ func TestB41_ImageIsWhatAPullGets(t *testing.T) {
 func TestImageIsNobodysOwn(t *testing.T) {
 	k := newKit(t)
 	for _, name := range []string{"system", "cluster"} {
-		k.push(user(name, policy.RolePush), app, name, name)
+		k.push(user(name, access.RolePush), app, name, name)
 		if v := k.image(app, name); v.Outcome != policy.ImageRefused {
 			t.Errorf("%s: %+v", name, v)
 		}

@@ -9,6 +9,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
@@ -45,7 +46,7 @@ func (k *kit) ingest(x *index.Index) {
 	}
 }
 
-func (k *kit) holding(p policy.Principal, pattern string) string {
+func (k *kit) holding(p access.Principal, pattern string) string {
 	k.t.Helper()
 	page, err := k.a.QueryContents(k.ctx, p, index.Query{Pattern: pattern}, policy.ContentFilter{})
 	if err != nil {
@@ -69,7 +70,7 @@ func TestContentsFollowTheBestSBOM(t *testing.T) {
 	k.ingest(x)
 	want(t, "generated", k.holding(puller, "pkg:npm/*"), "pkg:npm/left-pad@1.0.0")
 	want(t, "in a range", k.holding(puller, "pkg:npm/left-pad@<1.0.0"), "")
-	want(t, "to a stranger", k.holding(policy.Principal{}, "pkg:npm/*"), "")
+	want(t, "to a stranger", k.holding(access.Principal{}, "pkg:npm/*"), "")
 
 	statement := `{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT","name":"x","documentNamespace":"https://example.com/x","dataLicense":"CC0-1.0","packages":[` +
 		`{"name":"right-pad","SPDXID":"SPDXRef-1","versionInfo":"2.0.0","externalRefs":[{"referenceCategory":"PACKAGE-MANAGER","referenceType":"purl","referenceLocator":"pkg:npm/right-pad@2.0.0"}]}]}`

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -99,9 +100,9 @@ type RequestInput struct {
 
 // ActorInput is who pushes; at the entry point k8s it is whoever pulls, without a name.
 type ActorInput struct {
-	Kind  PrincipalKind `json:"kind"`
-	Name  string        `json:"name"`
-	Roles []string      `json:"roles"`
+	Kind  access.Kind `json:"kind"`
+	Name  string      `json:"name"`
+	Roles []string    `json:"roles"`
 }
 
 // SubjectInput is the manifest in question. Of an image of another registry (entry point k8s) it has the repository, as host/path, tag, digest where the image

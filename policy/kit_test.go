@@ -23,6 +23,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
@@ -142,26 +143,26 @@ func (k *kit) check() {
 	}
 }
 
-func user(name string, roles policy.Roles, globs ...store.Glob) policy.Principal {
+func user(name string, roles access.Roles, globs ...store.Glob) access.Principal {
 	if len(globs) == 0 {
 		globs = []store.Glob{allRepos}
 	}
-	return policy.Principal{Kind: policy.PrincipalUser, Name: name, Grants: []policy.Grant{{Who: name, Repositories: globs, Roles: roles}}, Challenge: true}
+	return access.Principal{Kind: access.KindUser, Name: name, Grants: []access.Grant{{Who: name, Repositories: globs, Roles: roles}}, Challenge: true}
 }
 
 var (
-	puller  = user("puller", policy.RolePull)
-	pusher  = user("ci", policy.RolePush)
-	both    = user("dev", policy.RolePush|policy.RolePull)
-	signer  = user("signer", policy.RoleSign)
-	scanner = user("scanner", policy.RoleScan)
-	admin   = user("root", policy.RoleAdmin)
+	puller  = user("puller", access.RolePull)
+	pusher  = user("ci", access.RolePush)
+	both    = user("dev", access.RolePush|access.RolePull)
+	signer  = user("signer", access.RoleSign)
+	scanner = user("scanner", access.RoleScan)
+	admin   = user("root", access.RoleAdmin)
 )
 
-func (k *kit) as(p policy.Principal) store.Registry { return k.a.As(p) }
+func (k *kit) as(p access.Principal) store.Registry { return k.a.As(p) }
 
 // blob uploads content.
-func (k *kit) blob(p policy.Principal, repo store.Name, b []byte) ocispec.Descriptor {
+func (k *kit) blob(p access.Principal, repo store.Name, b []byte) ocispec.Descriptor {
 	k.t.Helper()
 	u, err := k.as(p).Upload(k.ctx, repo, "", "")
 	if err != nil {
@@ -189,7 +190,7 @@ type image struct {
 }
 
 // push uploads and pushes a small image, different for each seed; tag "" pushes by digest.
-func (k *kit) push(p policy.Principal, repo store.Name, tag, seed string) image {
+func (k *kit) push(p access.Principal, repo store.Name, tag, seed string) image {
 	k.t.Helper()
 	i := k.build(p, repo, seed)
 	if _, err := k.put(p, repo, tag, ocispec.MediaTypeImageManifest, i.bytes); err != nil {
@@ -198,7 +199,7 @@ func (k *kit) push(p policy.Principal, repo store.Name, tag, seed string) image 
 	return i
 }
 
-func (k *kit) build(p policy.Principal, repo store.Name, seed string) image {
+func (k *kit) build(p access.Principal, repo store.Name, seed string) image {
 	k.t.Helper()
 	config, err := json.Marshal(map[string]any{"os": "linux", "architecture": "amd64", "rootfs": map[string]any{"type": "layers", "diff_ids": []string{string(digest.FromString(seed))}},
 		"config": map[string]any{"User": "65532"}})
@@ -225,7 +226,7 @@ func (k *kit) json(v any) []byte {
 	return b
 }
 
-func (k *kit) put(p policy.Principal, repo store.Name, tag, mediaType string, b []byte) (*store.Receipt, error) {
+func (k *kit) put(p access.Principal, repo store.Name, tag, mediaType string, b []byte) (*store.Receipt, error) {
 	refs := []store.Reference{{Digest: store.DigestOf(digest.SHA256, b)}}
 	if tag != "" {
 		refs = []store.Reference{{Tag: tag}}
@@ -234,7 +235,7 @@ func (k *kit) put(p policy.Principal, repo store.Name, tag, mediaType string, b 
 }
 
 // index pushes an index of the given children.
-func (k *kit) index(p policy.Principal, repo store.Name, tag string, children ...ocispec.Descriptor) ocispec.Descriptor {
+func (k *kit) index(p access.Principal, repo store.Name, tag string, children ...ocispec.Descriptor) ocispec.Descriptor {
 	k.t.Helper()
 	b := k.json(ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: children})
 	r, err := k.put(p, repo, tag, ocispec.MediaTypeImageIndex, b)
@@ -292,12 +293,12 @@ func (s *key) signature(t testing.TB, b []byte) string {
 }
 
 // sign pushes a signature under the reserved tag; claimed is the repository that the payload names.
-func (k *kit) sign(p policy.Principal, repo store.Name, d store.Digest, s *key) ocispec.Descriptor {
+func (k *kit) sign(p access.Principal, repo store.Name, d store.Digest, s *key) ocispec.Descriptor {
 	k.t.Helper()
 	return k.signAs(p, repo, d, s, repo)
 }
 
-func (k *kit) signAs(p policy.Principal, repo store.Name, d store.Digest, s *key, claimed store.Name) ocispec.Descriptor {
+func (k *kit) signAs(p access.Principal, repo store.Name, d store.Digest, s *key, claimed store.Name) ocispec.Descriptor {
 	k.t.Helper()
 	m := k.signature(p, repo, d, s, claimed)
 	r, err := k.put(p, repo, referrers.TagOf(d, referrers.SuffixSig).String(), ocispec.MediaTypeImageManifest, k.json(m))
@@ -307,7 +308,7 @@ func (k *kit) signAs(p policy.Principal, repo store.Name, d store.Digest, s *key
 	return r.Descriptor
 }
 
-func (k *kit) signature(p policy.Principal, repo store.Name, d store.Digest, s *key, claimed store.Name) ocispec.Manifest {
+func (k *kit) signature(p access.Principal, repo store.Name, d store.Digest, s *key, claimed store.Name) ocispec.Manifest {
 	k.t.Helper()
 	body := payload(claimed, d)
 	layer := k.blob(p, repo, body)
@@ -319,7 +320,7 @@ func (k *kit) signature(p policy.Principal, repo store.Name, d store.Digest, s *
 }
 
 // get pulls a manifest and returns the digest, or the code of the refusal.
-func (k *kit) get(p policy.Principal, repo store.Name, ref string) string {
+func (k *kit) get(p access.Principal, repo store.Name, ref string) string {
 	k.t.Helper()
 	r, err := store.ParseReference(ref)
 	if err != nil {
@@ -335,7 +336,7 @@ func (k *kit) get(p policy.Principal, repo store.Name, ref string) string {
 	return string(m.Digest)
 }
 
-func (k *kit) head(p policy.Principal, repo store.Name, ref string) string {
+func (k *kit) head(p access.Principal, repo store.Name, ref string) string {
 	k.t.Helper()
 	r, err := store.ParseReference(ref)
 	if err != nil {
@@ -348,7 +349,7 @@ func (k *kit) head(p policy.Principal, repo store.Name, ref string) string {
 	return string(m.Digest)
 }
 
-func (k *kit) getBlob(p policy.Principal, repo store.Name, d store.Digest) string {
+func (k *kit) getBlob(p access.Principal, repo store.Name, d store.Digest) string {
 	k.t.Helper()
 	b, err := k.as(p).OpenBlob(k.ctx, repo, d)
 	if err != nil {
@@ -365,7 +366,7 @@ func (k *kit) getBlob(p policy.Principal, repo store.Name, d store.Digest) strin
 	return "ok"
 }
 
-func (k *kit) headBlob(p policy.Principal, repo store.Name, d store.Digest) string {
+func (k *kit) headBlob(p access.Principal, repo store.Name, d store.Digest) string {
 	k.t.Helper()
 	if _, err := k.as(p).StatBlob(k.ctx, repo, d); err != nil {
 		return string(store.CodeOf(err))
@@ -373,7 +374,7 @@ func (k *kit) headBlob(p policy.Principal, repo store.Name, d store.Digest) stri
 	return "ok"
 }
 
-func (k *kit) delete(p policy.Principal, repo store.Name, ref string) {
+func (k *kit) delete(p access.Principal, repo store.Name, ref string) {
 	k.t.Helper()
 	r, err := store.ParseReference(ref)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -72,29 +73,19 @@ func (v *view) Repositories(ctx context.Context, after string, limit int) (store
 func (v *view) sees(s store.Snapshot, repo store.Name) bool {
 	roles := v.p.Roles(repo)
 	switch {
-	case !v.p.Allows(repo, ActionPull) && !v.p.catalog():
+	case !v.p.Allows(repo, access.ActionPull) && !v.p.Catalog():
 		return false
-	case roles.Has(RoleAdmin | RoleSign | RoleScan | RolePush):
+	case roles.Has(access.RoleAdmin | access.RoleSign | access.RoleScan | access.RolePush):
 		return true
 	}
-	return roles.Has(RolePull) && s.Opens(repo)
-}
-
-// catalog reports whether a token was issued for the catalog.
-func (p Principal) catalog() bool {
-	for _, s := range p.Scopes {
-		if s.Repository == "" && s.Actions&ActionCatalog != 0 {
-			return true
-		}
-	}
-	return false
+	return roles.Has(access.RolePull) && s.Opens(repo)
 }
 
 // Tags lists the tags whose manifest the caller could GET.
 func (v *view) Tags(ctx context.Context, repo store.Name, after string, limit int) (store.Page[string], error) {
 	var page store.Page[string]
 	unknown := store.Errorf(store.CodeNameUnknown, "there is no such repository here")
-	if err := v.mayRead(repo, unknown); err != nil {
+	if err := v.p.MayRead(repo, unknown); err != nil {
 		return page, err
 	}
 	limit = bounded(limit)
@@ -149,7 +140,7 @@ func (v *view) list(ctx context.Context, repo store.Name, fill func(*look) error
 // Referrers lists the referrers of a subject that the caller could GET, whether the subject is here or not.
 func (v *view) Referrers(ctx context.Context, repo store.Name, subject store.Digest, artifactType, after string, limit int) (store.Page[store.Descriptor], error) {
 	var page store.Page[store.Descriptor]
-	if err := v.mayRead(repo, store.Errorf(store.CodeNameUnknown, "there is no such repository here")); err != nil {
+	if err := v.p.MayRead(repo, store.Errorf(store.CodeNameUnknown, "there is no such repository here")); err != nil {
 		return page, err
 	}
 	from := store.Digest("")

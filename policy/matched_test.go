@@ -14,6 +14,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/sbom/vulns"
@@ -325,7 +326,7 @@ func TestWhoSeesVulnerabilities(t *testing.T) {
 	if _, err := m.a.Vulnerabilities(m.ctx, puller, image(app, bad.desc.Digest), "", "", 0, false); store.CodeOf(err) != store.CodeDenied {
 		t.Error(err)
 	}
-	if _, err := m.a.Vulnerabilities(m.ctx, user("x", policy.RolePull, "other/**"), image(app, bad.desc.Digest), "", "", 0, false); store.CodeOf(err) != store.CodeManifestUnknown {
+	if _, err := m.a.Vulnerabilities(m.ctx, user("x", access.RolePull, "other/**"), image(app, bad.desc.Digest), "", "", 0, false); store.CodeOf(err) != store.CodeManifestUnknown {
 		t.Error(err)
 	}
 	v, err := m.a.Vulnerabilities(m.ctx, admin, image(app, bad.desc.Digest), "", "", 2, true)
@@ -336,7 +337,7 @@ func TestWhoSeesVulnerabilities(t *testing.T) {
 	if v, err = m.a.Vulnerabilities(m.ctx, admin, image(app, bad.desc.Digest), "", next, 2, false); err != nil || len(v.Findings) != 1 || v.Next != "" {
 		t.Fatalf("%+v %v", v, err)
 	}
-	found := func(p policy.Principal, id string, globs ...store.Glob) (repositories []string) {
+	found := func(p access.Principal, id string, globs ...store.Glob) (repositories []string) {
 		for after := ""; ; {
 			page, err := m.a.AffectedImages(m.ctx, p, id, globs, after, 1)
 			if err != nil {
@@ -364,7 +365,7 @@ func TestWhoSeesVulnerabilities(t *testing.T) {
 	slicesEqual("of one repository", found(admin, "CVE-2026-8", "acme/app"), "acme/app")
 	slicesEqual("in one of them alone", found(admin, "CVE-2026-7"), "acme/app")
 	slicesEqual("unknown", found(admin, "CVE-1999-1"), string(store.CodeNotFound))
-	slicesEqual("a stranger", found(policy.Principal{Kind: policy.PrincipalAnonymous, Challenge: true}, "CVE-2026-8"), string(store.CodeUnauthorized))
+	slicesEqual("a stranger", found(access.Principal{Kind: access.KindAnonymous, Challenge: true}, "CVE-2026-8"), string(store.CodeUnauthorized))
 	e := m.estate(admin, policy.EstateQuery{})
 	if got := e.Total.Vulnerabilities; got == nil || got.Images != 2 || got.Affected != 2 || got.Counts["critical"] != 1 || got.Counts["low"] != 4 || got.Fixable["low"] != 4 || len(e.Databases) != 1 {
 		t.Errorf("%+v", got)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -150,8 +151,8 @@ type ObligationReport struct {
 const maxCounted = 100_000
 
 // Obligations says what policies and the configuration asked for and is not done yet. Only an administrator of everything may ask.
-func (a *Admission) Obligations(ctx context.Context, p Principal, limit int) (*ObligationReport, error) {
-	if err := p.administrator("**"); err != nil {
+func (a *Admission) Obligations(ctx context.Context, p access.Principal, limit int) (*ObligationReport, error) {
+	if err := p.MayAdminister("**"); err != nil {
 		return nil, err
 	}
 	return a.obligations(ctx, max(0, min(limit, maxPage)))

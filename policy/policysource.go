@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -78,8 +79,8 @@ func (a *Admission) AcceptPolicySource(ctx context.Context, s *PolicySource, e E
 }
 
 // PermitPolicySource has an older revision accepted once: that digest, and no other. Errors: CodeNotFound, CodeDenied.
-func (a *Admission) PermitPolicySource(ctx context.Context, p Principal, ref string, d store.Digest) error {
-	if err := p.administrator("**"); err != nil {
+func (a *Admission) PermitPolicySource(ctx context.Context, p access.Principal, ref string, d store.Digest) error {
+	if err := p.MayAdminister("**"); err != nil {
 		return a.refusedChange(ctx, p, AuditRecord{Digest: d}, err)
 	}
 	return a.local.Update(ctx, func(tx *store.Txn) error {

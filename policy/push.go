@@ -6,6 +6,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
 )
@@ -15,8 +16,8 @@ type cause struct{ actor, action string }
 
 // incoming is a manifest on its way in: parsed once, addressed by both algorithms.
 type incoming struct {
-	by        Principal
-	roles     Roles
+	by        access.Principal
+	roles     access.Roles
 	repo      store.Name
 	bytes     []byte
 	parsed    *store.Parsed
@@ -32,7 +33,7 @@ type incoming struct {
 
 // PutManifest stores a manifest with its tags, edges and verdict in one commit, or nothing. What is not admitted waits in quarantine.
 func (v *view) PutManifest(ctx context.Context, repo store.Name, refs []store.Reference, m *store.Manifest) (*store.Receipt, error) {
-	if err := v.mayWrite(repo, rolesWriting); err != nil {
+	if err := v.p.MayWrite(repo, access.RolesWriting); err != nil {
 		return nil, v.refusedWrite(ctx, repo, "", err)
 	}
 	in, err := receive(v.p, repo, refs, m)
@@ -52,7 +53,7 @@ func (v *view) PutManifest(ctx context.Context, repo store.Name, refs []store.Re
 
 // refusedWrite leaves the one audit record of a write that was refused to someone with a writing role, and returns the error.
 func (v *view) refusedWrite(ctx context.Context, repo store.Name, d store.Digest, err error) error {
-	if store.CodeOf(err) != store.CodeDenied || !v.p.Authenticated() || !v.p.Roles(repo).Has(rolesAudited) {
+	if store.CodeOf(err) != store.CodeDenied || !v.p.Authenticated() || !v.p.Roles(repo).Has(access.RolesAudited) {
 		return err
 	}
 	auditErr := v.a.local.Update(ctx, func(tx *store.Txn) error {
@@ -66,7 +67,7 @@ func (v *view) refusedWrite(ctx context.Context, repo store.Name, d store.Digest
 }
 
 // receive checks what needs no store: size, form, digests, tags.
-func receive(p Principal, repo store.Name, refs []store.Reference, m *store.Manifest) (*incoming, error) {
+func receive(p access.Principal, repo store.Name, refs []store.Reference, m *store.Manifest) (*incoming, error) {
 	if len(m.Bytes) > store.MaxManifest {
 		return nil, store.Errorf(store.CodeManifestTooBig, "a manifest has at most %d bytes", store.MaxManifest)
 	}
@@ -321,7 +322,7 @@ func (w *writing) classify(ctx context.Context) error {
 func (w *writing) rights() error {
 	in := w.in
 	switch {
-	case in.roles.Has(RolePush | RoleAdmin):
+	case in.roles.Has(access.RolePush | access.RoleAdmin):
 		return nil
 	case w.kind != store.KindEvidence:
 		why := "it is about no other manifest"
@@ -331,7 +332,7 @@ func (w *writing) rights() error {
 		return store.Errorf(store.CodeDenied, "your role in %s writes evidence only, and this is none: %s; ask for the role push", in.repo, why)
 	case len(in.ordinary()) > 0:
 		return store.Errorf(store.CodeDenied, "your role in %s writes evidence only, and the tag %s is none of evidence; push it by its digest or under a tag such as sha256-<hex>.sig", in.repo, in.ordinary()[0])
-	case in.roles.Has(RoleSign):
+	case in.roles.Has(access.RoleSign):
 		return nil
 	}
 	return w.scanOnly()
@@ -444,7 +445,7 @@ func (w *writing) record(missing []store.Digest) (*store.ManifestRecord, *store.
 		}
 	}
 	det.Registry = det.Registry || in.registry != nil
-	if in.by.Authenticated() && in.roles.Has(RolePush) && in.registry == nil && !slices.Contains(det.Pushers, in.by.Name) && len(det.Pushers) < maxPushers {
+	if in.by.Authenticated() && in.roles.Has(access.RolePush) && in.registry == nil && !slices.Contains(det.Pushers, in.by.Name) && len(det.Pushers) < maxPushers {
 		det.Pushers = append(det.Pushers, in.by.Name)
 	}
 	if w.kind == store.KindEvidence && rec.State != store.StateEvidence {

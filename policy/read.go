@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
@@ -33,7 +34,7 @@ func (v *view) Manifest(ctx context.Context, repo store.Name, ref store.Referenc
 }
 
 func (v *view) manifest(ctx context.Context, repo store.Name, ref store.Reference, head bool) (*store.Manifest, error) {
-	if err := v.mayRead(repo, unknownManifest()); err != nil {
+	if err := v.p.MayRead(repo, unknownManifest()); err != nil {
 		return nil, err
 	}
 	var m *store.Manifest
@@ -159,7 +160,7 @@ func (l *look) ownSBOM() (*store.Manifest, error) {
 // byTag finds the newer of current and visible that this reader may GET, whether it is asked for GET or HEAD; if neither, the answer is that of current.
 func (l *look) byTag(tag *store.TagRecord) (*store.Manifest, error) {
 	head := l.head
-	if head && l.v.p.Roles(l.repo).Has(RolePush) {
+	if head && l.v.p.Roles(l.repo).Has(access.RolePush) {
 		return l.byDigest(tag.Current, false)
 	}
 	known := len(l.stale)
@@ -205,7 +206,7 @@ func isRefusal(err error) bool {
 // hidden reports whether the tag does not show its current digest, and the refusal that says so. The tag entry point does not bind signers,
 // scanners, administrators and the uploader, and reserved tags are outside of it.
 func (l *look) hidden(tag *store.TagRecord) (bool, error) {
-	if tag.Current == tag.Visible && !tag.Denied || l.v.p.Roles(l.repo).Has(RoleAdmin|RoleSign|RoleScan) {
+	if tag.Current == tag.Visible && !tag.Denied || l.v.p.Roles(l.repo).Has(access.RoleAdmin|access.RoleSign|access.RoleScan) {
 		return false, nil
 	}
 	rec, err := l.s.Manifest(l.repo, tag.Current)
@@ -222,7 +223,7 @@ func (l *look) hidden(tag *store.TagRecord) (bool, error) {
 }
 
 // uploaded reports whether a caller is among the manifest's pushers.
-func uploaded(p Principal, rec *store.ManifestRecord) bool {
+func uploaded(p access.Principal, rec *store.ManifestRecord) bool {
 	if !p.Authenticated() {
 		return false
 	}
@@ -245,14 +246,14 @@ func (l *look) byDigest(d store.Digest, byDigest bool) (*store.Manifest, error) 
 		l.doubt(d)
 		return nil, nil
 	}
-	q := question{roles: l.v.p.Roles(l.repo), state: rec.State, what: aManifest, head: l.head, byDigest: byDigest, headDeny: l.v.a.o.HeadDeny}
-	if rec.State != store.StateAdmitted || !q.roles.Has(RolePull) {
-		q.uploader = uploaded(l.v.p, rec)
+	q := access.Question{Roles: l.v.p.Roles(l.repo), State: rec.State, What: access.Manifest, Head: l.head, ByDigest: byDigest, HeadDeny: l.v.a.o.HeadDeny}
+	if rec.State != store.StateAdmitted || !q.Roles.Has(access.RolePull) {
+		q.Uploader = uploaded(l.v.p, rec)
 	}
-	switch answer := access(q); {
-	case answer == absent || gone && answer == granted:
+	switch answer := access.Reads(q); {
+	case answer == access.Absent || gone && answer == access.Granted:
 		return nil, unknownManifest()
-	case answer == refused:
+	case answer == access.Refused:
 		return nil, l.refuse(rec)
 	}
 	m := &store.Manifest{Descriptor: rec.Descriptor()}
@@ -293,7 +294,7 @@ func (v *view) StatBlob(ctx context.Context, repo store.Name, d store.Digest) (s
 	if err != nil {
 		return store.Descriptor{}, err
 	}
-	if v.p.Roles(repo).Has(rolesWriting) { // who is told that it is there does not upload it
+	if v.p.Roles(repo).Has(access.RolesWriting) { // who is told that it is there does not upload it
 		if here, err := v.a.local.Tell(ctx, repo, d); err != nil {
 			return store.Descriptor{}, err
 		} else if !here {
@@ -331,7 +332,7 @@ type foundBlob struct {
 }
 
 func (v *view) blob(ctx context.Context, repo store.Name, d store.Digest, head bool) (*foundBlob, error) {
-	if err := v.mayRead(repo, unknownBlob()); err != nil {
+	if err := v.p.MayRead(repo, unknownBlob()); err != nil {
 		return nil, err
 	}
 	var found *foundBlob
@@ -355,23 +356,23 @@ func (l *look) blob(d store.Digest) (*foundBlob, error) {
 	if link == nil {
 		return nil, unknownBlob()
 	}
-	q := question{roles: l.v.p.Roles(l.repo), what: aLayer, head: l.head, byDigest: true}
+	q := access.Question{Roles: l.v.p.Roles(l.repo), What: access.Layer, Head: l.head, ByDigest: true}
 	var witness *store.ManifestRecord
 	if l.t.revocation(l.repo, d) != nil {
-		q.state = store.StateRevoked
-	} else if q.state = l.opened(d, q.roles); q.state == "" {
-		q.state, witness = l.closed(d)
+		q.State = store.StateRevoked
+	} else if q.State = l.opened(d, q.Roles); q.State == "" {
+		q.State, witness = l.closed(d)
 		l.config(d, link, &q)
 	}
-	switch answer := access(q); {
-	case answer == granted:
+	switch answer := access.Reads(q); {
+	case answer == access.Granted:
 		l.stale = nil
 	case len(l.stale) > 0:
 		return nil, nil
-	case answer == absent:
+	case answer == access.Absent:
 		return nil, unknownBlob()
 	default:
-		return nil, l.refuseBlob(d, q.state, witness)
+		return nil, l.refuseBlob(d, q.State, witness)
 	}
 	found := &foundBlob{size: link.Size}
 	if !l.head && link.Size <= store.InlineLimit {
@@ -381,8 +382,8 @@ func (l *look) blob(d store.Digest) (*foundBlob, error) {
 }
 
 // opened looks for a manifest that opens the blob: admitted by a verdict that counts, or evidence. A witness that is in doubt is noted, and the next is tried.
-func (l *look) opened(d store.Digest, roles Roles) store.State {
-	if d == emptyJSON && roles.Has(RolePull) {
+func (l *look) opened(d store.Digest, roles access.Roles) store.State {
+	if d == emptyJSON && roles.Has(access.RolePull) {
 		return store.StateAdmitted
 	}
 	for _, n := range []int{1, witnesses, scanLimit} {
@@ -408,7 +409,7 @@ func (l *look) opened(d store.Digest, roles Roles) store.State {
 // closed finds the state of a blob that nothing opens: the best of the manifests that reference it.
 func (l *look) closed(d store.Digest) (store.State, *store.ManifestRecord) {
 	rank := map[store.State]int{store.StateExpired: 1, store.StateRevoked: 2, store.StateEvidence: 3, store.StatePending: 4, store.StateQuarantined: 5, store.StateAdmitted: 5}
-	state, best := stateUnreferenced, 0
+	state, best := access.Unreferenced, 0
 	var witness *store.ManifestRecord
 	for _, m := range l.s.ReferencedBy(l.repo, d, witnesses) {
 		rec, err := l.s.Manifest(l.repo, m)
@@ -442,8 +443,8 @@ func (l *look) refuseBlob(d store.Digest, state store.State, witness *store.Mani
 const maxConfig = 1 << 20
 
 // config applies the uploader exception to a config blob: it must be unmistakably an image config, and nothing else anywhere in the repository.
-func (l *look) config(d store.Digest, link *store.BlobRecord, q *question) {
-	if !l.v.p.Authenticated() || !q.roles.Has(RolePush) || l.head || link.Size > maxConfig {
+func (l *look) config(d store.Digest, link *store.BlobRecord, q *access.Question) {
+	if !l.v.p.Authenticated() || !q.Roles.Has(access.RolePush) || l.head || link.Size > maxConfig {
 		return
 	}
 	mine := false
@@ -466,7 +467,7 @@ func (l *look) config(d store.Digest, link *store.BlobRecord, q *question) {
 		return
 	}
 	if _, err := store.ParseImageConfig(b); err == nil {
-		q.what, q.uploader = aConfig, true
+		q.What, q.Uploader = access.Config, true
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -115,7 +116,7 @@ func TestReferrersThatDeny(t *testing.T) {
 	other := k.mustPut(pusher, app, "", k.attached(i.desc, "text/other", "one"))
 	recall := k.mustPut(pusher, app, "", k.attached(i.desc, "text/recall", "one"))
 	want(t, "recalled", k.get(puller, app, "v1"), denied)
-	janitor := user("janitor", policy.RoleDelete|policy.RolePush)
+	janitor := user("janitor", access.RoleDelete|access.RolePush)
 	want(t, "by whoever deletes", string(store.CodeOf(k.as(janitor).DeleteManifest(k.ctx, app, store.Reference{Digest: recall.Digest}))), denied)
 	want(t, "still", k.get(puller, app, "v1"), denied)
 	k.delete(janitor, app, string(other.Digest))
@@ -183,7 +184,7 @@ mine if input.tags.history[0].by == input.actor.name
 
 k8s.deny contains {"code": "k8s.moved", "msg": sprintf("It was at %s.", [concat(",", [m.by | some m in input.tags.history])])} if count(input.tags.history) > 1`
 	k := newKit(t, func(o *policy.Options) { o.Engine = compile(t, builtin("open"), rego("mine", rule)) })
-	other := user("other", policy.RolePush)
+	other := user("other", access.RolePush)
 	k.push(pusher, app, "v1", "one")
 	if v := k.image(app, "v1"); v.Outcome != policy.ImageAdmitted {
 		t.Errorf("%+v", v)

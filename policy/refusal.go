@@ -110,3 +110,9 @@ func denied(what string, d *Decision) error {
 		Reason:  r.Code,
 	}
 }
+
+func unknownManifest() error {
+	return store.Errorf(store.CodeManifestUnknown, "there is no such manifest here")
+}
+
+func unknownBlob() error { return store.Errorf(store.CodeBlobUnknown, "there is no such blob here") }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
 )
@@ -43,7 +44,7 @@ func (v *view) mayDelete(repo store.Name, missing error) error {
 	if v.p.Authenticated() && v.p.Roles(repo) != 0 {
 		missing = store.Errorf(store.CodeDenied, "you may not delete in %s; ask for the role delete there", repo)
 	}
-	return v.may(repo, RoleDelete|RoleAdmin, ActionDelete, missing)
+	return v.p.May(repo, access.RoleDelete|access.RoleAdmin, access.ActionDelete, missing)
 }
 
 // keeps refuses where deletions are off, whoever asks, and leaves a record of who did.
@@ -186,7 +187,7 @@ func (w *writing) eachStood(tag referrers.Tag, fn func(rec *store.ManifestRecord
 
 // denials counts, for whoever is no administrator, how many reasons the policies have against each manifest: what lessens them was evidence that denies.
 func (w *writing) denials(ctx context.Context, about []store.Digest) (map[store.Digest]int, error) {
-	if w.in.roles.Has(RoleAdmin) {
+	if w.in.roles.Has(access.RoleAdmin) {
 		return nil, nil
 	}
 	counts := map[store.Digest]int{}
@@ -215,7 +216,7 @@ func (w *writing) deleteTag(name string) error {
 	if err != nil {
 		return err
 	}
-	admin := w.in.by.Roles(w.in.repo).Has(RoleAdmin)
+	admin := w.in.by.Roles(w.in.repo).Has(access.RoleAdmin)
 	if tag == nil {
 		if admin && w.tx.Doc(classBound, boundName(w.in.repo, name)) != nil {
 			w.tx.DeleteDoc(classBound, boundName(w.in.repo, name))
@@ -287,7 +288,7 @@ func (w *writing) deleteManifest(d store.Digest) error {
 	if s == nil || s.rec.State == store.StateTombstoned {
 		return unknownManifest()
 	}
-	if (s.rec.State == store.StateRevoked || w.a.withdrawn(w.t, s) != nil) && !w.in.roles.Has(RoleAdmin) {
+	if (s.rec.State == store.StateRevoked || w.a.withdrawn(w.t, s) != nil) && !w.in.roles.Has(access.RoleAdmin) {
 		return store.Errorf(store.CodeDenied, "the manifest is revoked: only an administrator deletes it")
 	}
 	before := s.rec.State

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -141,8 +142,8 @@ type replay struct {
 // Replay has another engine decide everything that is stored, at its entry points admit and tag, on the facts and at the time of now, and says what would change.
 // Nothing is written. An index is decided before its children, which inherit what is proven of it as they would. The entry points push and k8s are asked what they were
 // asked lately. Errors: CodeDenied, CodeUnauthorized; those of ctx.
-func (a *Admission) Replay(ctx context.Context, p Principal, candidate Engine, o ReplayOptions) (*ReplayReport, error) {
-	if err := p.administrator("**"); err != nil {
+func (a *Admission) Replay(ctx context.Context, p access.Principal, candidate Engine, o ReplayOptions) (*ReplayReport, error) {
+	if err := p.MayAdminister("**"); err != nil {
 		return nil, err
 	}
 	now := a.trust.Load().clone()

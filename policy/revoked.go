@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -130,19 +131,19 @@ func compareTrustRevocations(x, y TrustRevocation) int {
 }
 
 // administers refuses whoever is not an administrator of everything that an authority speaks for. Of one that is gone, nobody knows what that was.
-func (t *trust) administers(p Principal, name string) (*authority, error) {
+func (t *trust) administers(p access.Principal, name string) (*authority, error) {
 	for i := range t.authorities {
 		if a := &t.authorities[i]; a.Name == name {
-			return a, p.administrator(a.Repositories...)
+			return a, p.MayAdminister(a.Repositories...)
 		}
 	}
-	return nil, p.administrator("**")
+	return nil, p.MayAdminister("**")
 }
 
 // RevokeTrust ends the trust in a key, a certificate, an identity or a log entry of an authority, whether that is in the configuration or was added at run time.
 // When it returns, no pull is served because of what that signed; other valid evidence admits as before. Where there is such a record already, it is returned.
 // Errors: CodeInvalid, CodeNotFound, CodeDenied.
-func (a *Admission) RevokeTrust(ctx context.Context, p Principal, r TrustRevocation) (*TrustRevocation, error) {
+func (a *Admission) RevokeTrust(ctx context.Context, p access.Principal, r TrustRevocation) (*TrustRevocation, error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
@@ -181,7 +182,7 @@ func (a *Admission) RevokeTrust(ctx context.Context, p Principal, r TrustRevocat
 }
 
 // RestoreTrust ends a revocation; the reason given goes into the audit record. Errors: CodeNotFound; CodeConflict where the configuration itself revokes it.
-func (a *Admission) RestoreTrust(ctx context.Context, p Principal, r TrustRevocation) error {
+func (a *Admission) RestoreTrust(ctx context.Context, p access.Principal, r TrustRevocation) error {
 	if err := r.check(); err != nil {
 		return err
 	}
@@ -213,8 +214,8 @@ func because(what, reason string) string {
 }
 
 // TrustRevocations lists the records in force, ordered by authority, kind and value.
-func (a *Admission) TrustRevocations(_ context.Context, p Principal) ([]TrustRevocation, error) {
-	if err := p.administrator("**"); err != nil {
+func (a *Admission) TrustRevocations(_ context.Context, p access.Principal) ([]TrustRevocation, error) {
+	if err := p.MayAdminister("**"); err != nil {
 		return nil, err
 	}
 	return slices.Clone(a.trust.Load().overlay), nil

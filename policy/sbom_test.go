@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
 )
@@ -93,7 +94,7 @@ func (k *kit) enrich() {
 	}
 }
 
-func (k *kit) artifactTypes(p policy.Principal, repo store.Name, d store.Digest) map[string]int {
+func (k *kit) artifactTypes(p access.Principal, repo store.Name, d store.Digest) map[string]int {
 	k.t.Helper()
 	page, err := k.as(p).Referrers(k.ctx, repo, d, "", "", 0)
 	if err != nil {

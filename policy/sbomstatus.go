@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -48,8 +49,8 @@ func noteFailure(tx *store.Txn, kind byte, i store.Item, reason string) {
 }
 
 // SBOMStatus says what the generator and the reader of SBOMs are doing, have to do and gave up. For administrators of everything.
-func (a *Admission) SBOMStatus(ctx context.Context, p Principal) (*SBOMStatus, error) {
-	if err := p.administrator("**"); err != nil {
+func (a *Admission) SBOMStatus(ctx context.Context, p access.Principal) (*SBOMStatus, error) {
+	if err := p.MayAdminister("**"); err != nil {
 		return nil, err
 	}
 	return a.CountSBOMs(ctx)
@@ -88,8 +89,8 @@ func (a *Admission) CountSBOMs(ctx context.Context) (*SBOMStatus, error) {
 
 // RetrySBOM has the SBOM of an image made and read again, whatever became of it before. For whoever pushes to the repository or administers it. Errors: CodeDenied, CodeManifestUnknown,
 // CodeInvalid for what is no image.
-func (a *Admission) RetrySBOM(ctx context.Context, p Principal, r ImageRef) (*store.Item, error) {
-	if err := (&view{a: a, p: p}).mayWrite(r.Repository, RolePush|RoleAdmin); err != nil {
+func (a *Admission) RetrySBOM(ctx context.Context, p access.Principal, r ImageRef) (*store.Item, error) {
+	if err := p.MayWrite(r.Repository, access.RolePush|access.RoleAdmin); err != nil {
 		return nil, err
 	}
 	var i store.Item

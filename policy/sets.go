@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -117,8 +118,8 @@ func putDoc(tx *store.Txn, class, name string, v any) {
 }
 
 // PolicyHistory lists the sets that were activated and are still kept, the newest first.
-func (a *Admission) PolicyHistory(ctx context.Context, p Principal) ([]PolicySet, error) {
-	if err := p.administrator("**"); err != nil {
+func (a *Admission) PolicyHistory(ctx context.Context, p access.Principal) ([]PolicySet, error) {
+	if err := p.MayAdminister("**"); err != nil {
 		return nil, err
 	}
 	docs, err := a.local.Docs(ctx, classPolicySets)
@@ -138,8 +139,8 @@ func (a *Admission) PolicyHistory(ctx context.Context, p Principal) ([]PolicySet
 }
 
 // StagePolicies keeps a set beside the one in force; the one that was staged goes. Compiling it was the caller's business. Errors: CodeInvalid, CodeDenied.
-func (a *Admission) StagePolicies(ctx context.Context, p Principal, bs []Binding, reason string) (*PolicySet, error) {
-	if err := p.administrator("**"); err != nil {
+func (a *Admission) StagePolicies(ctx context.Context, p access.Principal, bs []Binding, reason string) (*PolicySet, error) {
+	if err := p.MayAdminister("**"); err != nil {
 		return nil, a.refusedChange(ctx, p, AuditRecord{}, err)
 	}
 	set := &PolicySet{Digest: DigestBindings(bs), Bindings: bs, Reason: clip(reason, maxPolicyReasons), By: p.Name, At: a.now()}
@@ -154,8 +155,8 @@ func (a *Admission) StagePolicies(ctx context.Context, p Principal, bs []Binding
 }
 
 // UnstagePolicies forgets the staged set. Errors: CodeNotFound, CodeDenied.
-func (a *Admission) UnstagePolicies(ctx context.Context, p Principal) error {
-	if err := p.administrator("**"); err != nil {
+func (a *Admission) UnstagePolicies(ctx context.Context, p access.Principal) error {
+	if err := p.MayAdminister("**"); err != nil {
 		return a.refusedChange(ctx, p, AuditRecord{}, err)
 	}
 	return a.local.Update(ctx, func(tx *store.Txn) error {
@@ -179,8 +180,8 @@ func (t *trust) replaceEngine(e Engine) {
 
 // ActivatePolicies puts the staged set into force, compiled as e, if it is still the one of that digest. configuration names the configuration's own policies, whose place it
 // takes until these change. One transaction holds the set, the audit record and the denial of older verdicts. Errors: CodeConflict, CodeDenied.
-func (a *Admission) ActivatePolicies(ctx context.Context, p Principal, digest, configuration string, e Engine) (made *PolicySet, err error) {
-	if err := p.administrator("**"); err != nil {
+func (a *Admission) ActivatePolicies(ctx context.Context, p access.Principal, digest, configuration string, e Engine) (made *PolicySet, err error) {
+	if err := p.MayAdminister("**"); err != nil {
 		return nil, a.refusedChange(ctx, p, AuditRecord{}, err)
 	}
 	err = a.change(ctx, func(tx *store.Txn, t *trust) error {
@@ -247,8 +248,8 @@ func (s *PolicyState) earlier(r store.Records) (uint64, *PolicySet, error) {
 }
 
 // RollBackPolicies puts the set before the one of revision from into force again, compiled as e. Errors: CodeConflict, CodeDenied.
-func (a *Admission) RollBackPolicies(ctx context.Context, p Principal, from, to uint64, configuration string, e Engine) error {
-	if err := p.administrator("**"); err != nil {
+func (a *Admission) RollBackPolicies(ctx context.Context, p access.Principal, from, to uint64, configuration string, e Engine) error {
+	if err := p.MayAdminister("**"); err != nil {
 		return a.refusedChange(ctx, p, AuditRecord{}, err)
 	}
 	return a.change(ctx, func(tx *store.Txn, t *trust) error {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
 )
@@ -67,7 +68,7 @@ type ContentMove struct {
 
 // HistoryContents says what changed, by packages, at each of the last moves of a tag, the newest first. Moves to what the caller could not GET are left out for
 // whoever does not write there; of images that are gone or were never described only the digest is told. Errors: as for Contents.
-func (a *Admission) HistoryContents(ctx context.Context, p Principal, repo store.Name, tag, platform string) (list []ContentMove, err error) {
+func (a *Admission) HistoryContents(ctx context.Context, p access.Principal, repo store.Name, tag, platform string) (list []ContentMove, err error) {
 	err = a.local.View(ctx, func(s store.Snapshot) error {
 		list = []ContentMove{}
 		if err := a.mayExplain(p, repo); err != nil {
@@ -97,8 +98,8 @@ func (a *Admission) HistoryContents(ctx context.Context, p Principal, repo store
 }
 
 // shownMoves leaves out the moves of which the caller may not know: to what the caller could not GET, unless that is a writer there.
-func (a *Admission) shownMoves(s store.Snapshot, p Principal, repo store.Name, moves []tagMove) (shown []tagMove, err error) {
-	if p.Roles(repo).Has(rolesWriting) {
+func (a *Admission) shownMoves(s store.Snapshot, p access.Principal, repo store.Name, moves []tagMove) (shown []tagMove, err error) {
+	if p.Roles(repo).Has(access.RolesWriting) {
 		return moves, nil
 	}
 	for _, m := range moves {
@@ -114,7 +115,7 @@ func (a *Admission) shownMoves(s store.Snapshot, p Principal, repo store.Name, m
 }
 
 // compareMoves describes moves, the newest first.
-func (a *Admission) compareMoves(s store.Snapshot, p Principal, repo store.Name, platform string, moves []tagMove, list *[]ContentMove) error {
+func (a *Admission) compareMoves(s store.Snapshot, p access.Principal, repo store.Name, platform string, moves []tagMove, list *[]ContentMove) error {
 	packages := 0
 	var after *index.Entry // of the move that came next
 	for n, m := range slices.Backward(moves) {

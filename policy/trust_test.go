@@ -14,6 +14,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/store/bolt"
 	"github.com/assay-registry/assay/verify"
@@ -334,7 +335,7 @@ func TestWhatMayBeRevokedOfAnAuthority(t *testing.T) {
 	if err := k.a.RestoreTrust(k.ctx, admin, policy.TrustRevocation{Authority: "listed", Kind: policy.RevokedSerial, Value: "3f"}); store.CodeOf(err) != store.CodeConflict {
 		t.Errorf("restored what the authority itself revokes: %v", err)
 	}
-	local := user("local", policy.RoleAdmin, "acme/app")
+	local := user("local", access.RoleAdmin, "acme/app")
 	if _, err := k.a.RevokeTrust(k.ctx, local, policy.TrustRevocation{Authority: "release", Kind: policy.RevokedSerial, Value: "4f"}); store.CodeOf(err) != store.CodeDenied {
 		t.Errorf("revoked by an administrator of one repository: %v", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -377,8 +378,8 @@ type TUFStatus struct {
 }
 
 // TUFStatuses lists the authorities of kind tuf, ordered by name.
-func (a *Admission) TUFStatuses(_ context.Context, p Principal) ([]TUFStatus, error) {
-	if err := p.administrator("**"); err != nil {
+func (a *Admission) TUFStatuses(_ context.Context, p access.Principal) ([]TUFStatus, error) {
+	if err := p.MayAdminister("**"); err != nil {
 		return nil, err
 	}
 	t, now := a.trust.Load(), a.now()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -73,13 +74,13 @@ type upload struct {
 
 // Upload starts or resumes a session. It resumes under the same principal and repository only: to all others it does not exist.
 func (v *view) Upload(ctx context.Context, repo store.Name, id string, alg digest.Algorithm) (store.Upload, error) {
-	if err := v.mayWrite(repo, rolesWriting); err != nil {
+	if err := v.p.MayWrite(repo, access.RolesWriting); err != nil {
 		return nil, v.refusedWrite(ctx, repo, "", err)
 	}
 	if alg != "" && alg != digest.SHA256 && alg != digest.SHA512 {
 		return nil, store.Errorf(store.CodeUnsupported, "the digest algorithm %.20q is not supported; use sha256 or sha512", string(alg))
 	}
-	u := &upload{v: v, repo: repo, small: !v.p.Roles(repo).Has(RolePush | RoleAdmin)}
+	u := &upload{v: v, repo: repo, small: !v.p.Roles(repo).Has(access.RolePush | access.RoleAdmin)}
 	limit := maxSessions
 	u.who = v.p.Name
 	if u.small {
@@ -166,7 +167,7 @@ const anonymousMounts = 100
 
 // Mount links a blob that the caller may read in another repository, through that repository's gate; otherwise it answers as if there were none.
 func (v *view) Mount(ctx context.Context, from, to store.Name, d store.Digest) (store.Descriptor, error) {
-	if err := v.mayWrite(to, rolesWriting); err != nil {
+	if err := v.p.MayWrite(to, access.RolesWriting); err != nil {
 		return store.Descriptor{}, v.refusedWrite(ctx, to, d, err)
 	}
 	sources := []store.Name{from}
@@ -182,7 +183,7 @@ func (v *view) Mount(ctx context.Context, from, to store.Name, d store.Digest) (
 		if _, err := v.blob(ctx, source, d, false); err != nil {
 			continue // whatever the reason: the caller learns nothing but that there is nothing to mount
 		}
-		desc, err := v.a.link(ctx, source, to, d, !v.p.Roles(to).Has(RolePush|RoleAdmin))
+		desc, err := v.a.link(ctx, source, to, d, !v.p.Roles(to).Has(access.RolePush|access.RoleAdmin))
 		if store.CodeOf(err) != store.CodeBlobUnknown {
 			return desc, v.refusedWrite(ctx, to, d, err)
 		}

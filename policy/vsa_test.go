@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/store"
 )
@@ -254,7 +255,7 @@ func TestASummaryIsReplacedWhereItWouldSaySomethingElse(t *testing.T) {
 }
 
 // stateProvenance pushes a statement signed by the authority's key, as a referrer.
-func (k *kit) stateProvenance(p policy.Principal, repo store.Name, d store.Digest, predicateType string) store.Digest {
+func (k *kit) stateProvenance(p access.Principal, repo store.Name, d store.Digest, predicateType string) store.Digest {
 	k.t.Helper()
 	body := fmt.Appendf(nil, `{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"x","digest":{"sha256":%q}}],"predicateType":%q,"predicate":{"buildDefinition":{"buildType":"x"},"runDetails":{"builder":{"id":"x"}}}}`, d.Encoded(), predicateType)
 	pae := fmt.Appendf(nil, "DSSEv1 28 application/vnd.in-toto+json %d %s", len(body), body)
@@ -264,7 +265,7 @@ func (k *kit) stateProvenance(p policy.Principal, repo store.Name, d store.Diges
 }
 
 // about pushes one layer about a manifest.
-func (k *kit) about(p policy.Principal, repo store.Name, d store.Digest, artifactType, layerType string, content []byte) store.Digest {
+func (k *kit) about(p access.Principal, repo store.Name, d store.Digest, artifactType, layerType string, content []byte) store.Digest {
 	k.t.Helper()
 	rec, err := k.as(admin).StatManifest(k.ctx, repo, store.Reference{Digest: d})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -74,7 +75,7 @@ func (a *Admission) dropEvidence(tx *store.Txn, repo store.Name, d store.Digest)
 	if err != nil || rec == nil || rec.State == store.StateTombstoned {
 		return err // somebody deleted it
 	}
-	p := System()
+	p := access.System()
 	w := &writing{a: a, tx: tx, t: a.trusted(tx), in: &incoming{by: p, roles: p.Roles(repo), repo: repo}, cause: cause{p.Name, "withdraw"}}
 	return w.deleteManifest(d)
 }
@@ -281,7 +282,7 @@ func (a *Admission) writeVSA(ctx context.Context, s *subjectManifest, v *verdict
 			return err
 		}
 	}
-	in, err := receive(System(), s.repo, []store.Reference{{Digest: at.Descriptor.Digest}}, &store.Manifest{Descriptor: at.Descriptor, Bytes: at.Manifest})
+	in, err := receive(access.System(), s.repo, []store.Reference{{Digest: at.Descriptor.Digest}}, &store.Manifest{Descriptor: at.Descriptor, Bytes: at.Manifest})
 	if err != nil {
 		return err
 	}

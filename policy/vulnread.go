@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/sbom/vulns"
@@ -60,7 +61,7 @@ const maxLocations = 8
 
 // Vulnerabilities lists what is known of an image's vulnerabilities. after is Next of the page before. Errors: as for a GET of the image; CodeInvalid where a platform must be chosen, or
 // where the databases changed since the page before; CodeNotFound where nothing is indexed.
-func (a *Admission) Vulnerabilities(ctx context.Context, p Principal, r ImageRef, platform, after string, limit int, locations bool) (*Vulnerabilities, error) {
+func (a *Admission) Vulnerabilities(ctx context.Context, p access.Principal, r ImageRef, platform, after string, limit int, locations bool) (*Vulnerabilities, error) {
 	if err := a.mayExplain(p, r.Repository); err != nil {
 		return nil, err
 	}
@@ -186,7 +187,7 @@ func (a *Admission) locate(ctx context.Context, e *index.Entry, findings []Known
 
 // AffectedImages finds the images that a vulnerability is in, of those that the caller could GET. id is a CVE's, an alias or an advisory's. Errors: CodeUnauthorized; CodeNotFound where no
 // installed database knows it; CodeInvalid.
-func (a *Admission) AffectedImages(ctx context.Context, p Principal, id string, repositories store.Globs, after string, limit int) (*AffectedImages, error) {
+func (a *Admission) AffectedImages(ctx context.Context, p access.Principal, id string, repositories store.Globs, after string, limit int) (*AffectedImages, error) {
 	if err := a.mayAsk(p); err != nil {
 		return nil, err
 	}

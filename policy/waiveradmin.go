@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -62,19 +63,19 @@ func (t *trust) explainWaivers(repo store.Name, ds []store.Digest, now time.Time
 
 // Waivers lists the waivers that the caller administers: those of whose every repository it is an administrator. Those of an id that was revoked before it came
 // are listed with the id alone, to administrators of everything.
-func (a *Admission) Waivers(_ context.Context, p Principal) ([]WaiverView, error) {
+func (a *Admission) Waivers(_ context.Context, p access.Principal) ([]WaiverView, error) {
 	t := a.trust.Load()
 	all, known := []WaiverView{}, map[string]bool{}
-	everything := p.administrator("**")
+	everything := p.MayAdminister("**")
 	for i := range t.waivers {
 		w := &t.waivers[i]
 		known[w.rec.Waiver.ID] = true
-		if everything == nil || p.administrator(w.rec.Waiver.Match.Repositories...) == nil {
+		if everything == nil || p.MayAdminister(w.rec.Waiver.Match.Repositories...) == nil {
 			all = append(all, t.viewWaiver(w, "", a.now()))
 		}
 	}
 	if everything != nil {
-		if len(all) == 0 && !slices.ContainsFunc(p.Grants, func(g Grant) bool { return g.Roles.Has(RoleAdmin) }) {
+		if len(all) == 0 && !slices.ContainsFunc(p.Grants, func(g access.Grant) bool { return g.Roles.Has(access.RoleAdmin) }) {
 			return nil, everything
 		}
 		return all, nil
@@ -88,7 +89,7 @@ func (a *Admission) Waivers(_ context.Context, p Principal) ([]WaiverView, error
 }
 
 // Waiver shows the waivers of an id: more than one where somebody signed different documents under it. Errors: CodeNotFound.
-func (a *Admission) Waiver(ctx context.Context, p Principal, id string) ([]WaiverView, error) {
+func (a *Admission) Waiver(ctx context.Context, p access.Principal, id string) ([]WaiverView, error) {
 	all, err := a.Waivers(ctx, p)
 	if err != nil {
 		return nil, err
@@ -106,7 +107,7 @@ const maxWaiverRevocations = 100_000
 // RevokeWaiver ends all waivers of an id for good, those that are pushed later included. When it returns, nothing is admitted by them. Whoever administers every
 // repository of a waiver may revoke it; an id that nobody knows yet takes an administrator of everything. A repeat answers the record that is there.
 // Errors: CodeInvalid, CodeDenied.
-func (a *Admission) RevokeWaiver(ctx context.Context, p Principal, id, reason string) (*WaiverRevocation, error) {
+func (a *Admission) RevokeWaiver(ctx context.Context, p access.Principal, id, reason string) (*WaiverRevocation, error) {
 	switch {
 	case !validWaiverID(id):
 		return nil, store.Errorf(store.CodeInvalid, "%.80q is no id of a waiver; assay waiver list shows them", id)
@@ -119,13 +120,13 @@ func (a *Admission) RevokeWaiver(ctx context.Context, p Principal, id, reason st
 		for _, w := range t.waivers {
 			if w.rec.Waiver.ID == id {
 				known = true
-				if err := p.administrator(w.rec.Waiver.Match.Repositories...); err != nil {
+				if err := p.MayAdminister(w.rec.Waiver.Match.Repositories...); err != nil {
 					return err
 				}
 			}
 		}
 		if !known {
-			if err := p.administrator("**"); err != nil {
+			if err := p.MayAdminister("**"); err != nil {
 				return err
 			}
 		}

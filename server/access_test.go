@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/server/auth"
 	"github.com/assay-registry/assay/store"
 )
@@ -308,7 +308,7 @@ func TestErrorsAreRenderedOnce(t *testing.T) {
 
 func TestPanicsAreAnswered(t *testing.T) {
 	h := newHouse(t, func(o *Options, _ *auth.Options) {
-		o.Registry = func(policy.Principal) store.Registry { panic("boom\x1b") }
+		o.Registry = func(access.Principal) store.Registry { panic("boom\x1b") }
 	})
 	w := h.want(500, "dev", "GET", "/v2/acme/app/manifests/v1", nil)
 	if strings.Contains(w.Body.String(), "boom") || !strings.Contains(h.log.String(), `boom\u001b`) || !strings.Contains(h.log.String(), "TestPanicsAreAnswered") {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -14,25 +15,25 @@ import (
 // Admin is the administration of the gate. Implementation: policy.Admission, which decides what p may ask. Errors: CodeUnauthorized,
 // CodeDenied, CodeNotFound, CodeManifestUnknown, CodeNameUnknown, CodeInvalid, CodeConflict.
 type Admin interface {
-	Explain(ctx context.Context, p policy.Principal, repo store.Name, ref store.Reference) (*policy.Explanation, error)
-	Decision(ctx context.Context, p policy.Principal, id string) (*policy.DecisionRecord, error)
-	Tree(ctx context.Context, p policy.Principal, repo store.Name, ref store.Reference) (*policy.TreeNode, error)
-	Verify(ctx context.Context, p policy.Principal, repo store.Name, ref store.Reference) (*policy.VerifyReport, error)
+	Explain(ctx context.Context, p access.Principal, repo store.Name, ref store.Reference) (*policy.Explanation, error)
+	Decision(ctx context.Context, p access.Principal, id string) (*policy.DecisionRecord, error)
+	Tree(ctx context.Context, p access.Principal, repo store.Name, ref store.Reference) (*policy.TreeNode, error)
+	Verify(ctx context.Context, p access.Principal, repo store.Name, ref store.Reference) (*policy.VerifyReport, error)
 
-	Authorities(ctx context.Context, p policy.Principal) ([]verify.Authority, error)
-	AddAuthority(ctx context.Context, p policy.Principal, a verify.Authority) error
-	RemoveAuthority(ctx context.Context, p policy.Principal, name string) error
+	Authorities(ctx context.Context, p access.Principal) ([]verify.Authority, error)
+	AddAuthority(ctx context.Context, p access.Principal, a verify.Authority) error
+	RemoveAuthority(ctx context.Context, p access.Principal, name string) error
 	// RevokeTrust ends the trust in a key, certificate, identity or log entry of an authority; it fills in By and At. RestoreTrust ends that.
-	RevokeTrust(ctx context.Context, p policy.Principal, r policy.TrustRevocation) (*policy.TrustRevocation, error)
-	RestoreTrust(ctx context.Context, p policy.Principal, r policy.TrustRevocation) error
-	TrustRevocations(ctx context.Context, p policy.Principal) ([]policy.TrustRevocation, error)
+	RevokeTrust(ctx context.Context, p access.Principal, r policy.TrustRevocation) (*policy.TrustRevocation, error)
+	RestoreTrust(ctx context.Context, p access.Principal, r policy.TrustRevocation) error
+	TrustRevocations(ctx context.Context, p access.Principal) ([]policy.TrustRevocation, error)
 
 	// Revoke fills in ID, By and At.
-	Revoke(ctx context.Context, p policy.Principal, r policy.Revocation) (*policy.Revocation, error)
-	Lift(ctx context.Context, p policy.Principal, id string) error
-	Revocations(ctx context.Context, p policy.Principal) ([]policy.Revocation, error)
-	Restore(ctx context.Context, p policy.Principal, repo store.Name, d store.Digest) error
-	Audit(ctx context.Context, p policy.Principal, after string, limit int) (store.Page[policy.AuditRecord], error)
+	Revoke(ctx context.Context, p access.Principal, r policy.Revocation) (*policy.Revocation, error)
+	Lift(ctx context.Context, p access.Principal, id string) error
+	Revocations(ctx context.Context, p access.Principal) ([]policy.Revocation, error)
+	Restore(ctx context.Context, p access.Principal, repo store.Name, d store.Digest) error
+	Audit(ctx context.Context, p access.Principal, after string, limit int) (store.Page[policy.AuditRecord], error)
 }
 
 // administer answers everything below /api/v1/.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/server/auth"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -22,40 +23,40 @@ type smallAdmin struct {
 	distrusted  []policy.TrustRevocation
 }
 
-func (a *smallAdmin) may(p policy.Principal) error {
+func (a *smallAdmin) may(p access.Principal) error {
 	if p.Name != "root" {
 		return store.Errorf(store.CodeDenied, "this needs the role admin")
 	}
 	return nil
 }
 
-func (a *smallAdmin) Explain(_ context.Context, p policy.Principal, repo store.Name, ref store.Reference) (*policy.Explanation, error) {
-	if !p.Roles(repo).Has(policy.RolePull) {
+func (a *smallAdmin) Explain(_ context.Context, p access.Principal, repo store.Name, ref store.Reference) (*policy.Explanation, error) {
+	if !p.Roles(repo).Has(access.RolePull) {
 		return nil, store.Errorf(store.CodeNameUnknown, "there is no such repository")
 	}
 	return &policy.Explanation{Repository: repo, Reference: ref.String(), State: policy.StateQuarantined, Reason: "no signature", Authorities: []string{}}, nil
 }
 
-func (a *smallAdmin) Decision(_ context.Context, p policy.Principal, id string) (*policy.DecisionRecord, error) {
+func (a *smallAdmin) Decision(_ context.Context, p access.Principal, id string) (*policy.DecisionRecord, error) {
 	if id != "D-1" {
 		return nil, store.Errorf(store.CodeNotFound, "there is no such decision")
 	}
 	return &policy.DecisionRecord{ID: id, Result: &policy.Decision{Entry: policy.EntryAdmit}}, a.may(p)
 }
 
-func (a *smallAdmin) Tree(_ context.Context, p policy.Principal, _ store.Name, ref store.Reference) (*policy.TreeNode, error) {
+func (a *smallAdmin) Tree(_ context.Context, p access.Principal, _ store.Name, ref store.Reference) (*policy.TreeNode, error) {
 	return &policy.TreeNode{Digest: ref.Digest, Kind: store.KindImage}, a.may(p)
 }
 
-func (a *smallAdmin) Verify(_ context.Context, p policy.Principal, repo store.Name, ref store.Reference) (*policy.VerifyReport, error) {
+func (a *smallAdmin) Verify(_ context.Context, p access.Principal, repo store.Name, ref store.Reference) (*policy.VerifyReport, error) {
 	return &policy.VerifyReport{Repository: repo, Digest: ref.Digest, Facts: []verify.Fact{}}, a.may(p)
 }
 
-func (a *smallAdmin) Authorities(_ context.Context, p policy.Principal) ([]verify.Authority, error) {
+func (a *smallAdmin) Authorities(_ context.Context, p access.Principal) ([]verify.Authority, error) {
 	return a.authorities, a.may(p)
 }
 
-func (a *smallAdmin) AddAuthority(_ context.Context, p policy.Principal, au verify.Authority) error {
+func (a *smallAdmin) AddAuthority(_ context.Context, p access.Principal, au verify.Authority) error {
 	if err := a.may(p); err != nil {
 		return err
 	}
@@ -63,7 +64,7 @@ func (a *smallAdmin) AddAuthority(_ context.Context, p policy.Principal, au veri
 	return nil
 }
 
-func (a *smallAdmin) RemoveAuthority(_ context.Context, p policy.Principal, name string) error {
+func (a *smallAdmin) RemoveAuthority(_ context.Context, p access.Principal, name string) error {
 	before := len(a.authorities)
 	a.authorities = slices.DeleteFunc(a.authorities, func(au verify.Authority) bool { return au.Name == name })
 	if len(a.authorities) == before {
@@ -72,7 +73,7 @@ func (a *smallAdmin) RemoveAuthority(_ context.Context, p policy.Principal, name
 	return a.may(p)
 }
 
-func (a *smallAdmin) RevokeTrust(_ context.Context, p policy.Principal, r policy.TrustRevocation) (*policy.TrustRevocation, error) {
+func (a *smallAdmin) RevokeTrust(_ context.Context, p access.Principal, r policy.TrustRevocation) (*policy.TrustRevocation, error) {
 	if r.Authority != "release" || r.Kind == policy.RevokedKey && r.Value != "sha256:k" {
 		return nil, store.Errorf(store.CodeNotFound, "there is no such key")
 	}
@@ -87,7 +88,7 @@ func (a *smallAdmin) RevokeTrust(_ context.Context, p policy.Principal, r policy
 	return &r, nil
 }
 
-func (a *smallAdmin) RestoreTrust(_ context.Context, p policy.Principal, r policy.TrustRevocation) error {
+func (a *smallAdmin) RestoreTrust(_ context.Context, p access.Principal, r policy.TrustRevocation) error {
 	before := len(a.distrusted)
 	if err := a.may(p); err != nil {
 		return err
@@ -101,31 +102,31 @@ func (a *smallAdmin) RestoreTrust(_ context.Context, p policy.Principal, r polic
 	return nil
 }
 
-func (a *smallAdmin) TrustRevocations(_ context.Context, p policy.Principal) ([]policy.TrustRevocation, error) {
+func (a *smallAdmin) TrustRevocations(_ context.Context, p access.Principal) ([]policy.TrustRevocation, error) {
 	return a.distrusted, a.may(p)
 }
 
-func (a *smallAdmin) Revoke(_ context.Context, p policy.Principal, r policy.Revocation) (*policy.Revocation, error) {
+func (a *smallAdmin) Revoke(_ context.Context, p access.Principal, r policy.Revocation) (*policy.Revocation, error) {
 	r.ID, r.By, r.At = "R-1", p.Name, testTime
 	a.revocations = append(a.revocations, r)
 	return &r, a.may(p)
 }
 
-func (a *smallAdmin) Lift(_ context.Context, p policy.Principal, id string) error {
+func (a *smallAdmin) Lift(_ context.Context, p access.Principal, id string) error {
 	a.revocations = slices.DeleteFunc(a.revocations, func(r policy.Revocation) bool { return r.ID == id })
 	return a.may(p)
 }
 
-func (a *smallAdmin) Revocations(_ context.Context, p policy.Principal) ([]policy.Revocation, error) {
+func (a *smallAdmin) Revocations(_ context.Context, p access.Principal) ([]policy.Revocation, error) {
 	return a.revocations, a.may(p)
 }
 
-func (a *smallAdmin) Restore(_ context.Context, p policy.Principal, repo store.Name, d store.Digest) error {
+func (a *smallAdmin) Restore(_ context.Context, p access.Principal, repo store.Name, d store.Digest) error {
 	a.restored = append(a.restored, string(repo)+"@"+string(d))
 	return a.may(p)
 }
 
-func (a *smallAdmin) Audit(_ context.Context, p policy.Principal, after string, limit int) (store.Page[policy.AuditRecord], error) {
+func (a *smallAdmin) Audit(_ context.Context, p access.Principal, after string, limit int) (store.Page[policy.AuditRecord], error) {
 	var records []policy.AuditRecord
 	for i := range 5 {
 		records = append(records, policy.AuditRecord{At: testTime, Actor: "dev", Action: "push", Reason: fmt.Sprint(i)})
@@ -134,17 +135,17 @@ func (a *smallAdmin) Audit(_ context.Context, p policy.Principal, after string, 
 }
 
 // memoryUsers keeps names.
-type memoryUsers map[string][]policy.Grant
+type memoryUsers map[string][]access.Grant
 
-func (u memoryUsers) Users(context.Context) ([]policy.User, error) {
-	var list []policy.User
+func (u memoryUsers) Users(context.Context) ([]access.User, error) {
+	var list []access.User
 	for name, grants := range u {
-		list = append(list, policy.User{Name: name, Origin: policy.OriginRuntime, Grants: grants})
+		list = append(list, access.User{Name: name, Origin: access.OriginRuntime, Grants: grants})
 	}
 	return list, nil
 }
 
-func (u memoryUsers) CreateUser(_ context.Context, by, name, password string, grants []policy.Grant) (string, error) {
+func (u memoryUsers) CreateUser(_ context.Context, by, name, password string, grants []access.Grant) (string, error) {
 	if _, ok := u[name]; ok || by != "root" {
 		return "", store.Errorf(store.CodeConflict, "the user exists")
 	}

@@ -5,27 +5,27 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 )
 
 // action is what the route asks of a token, 0 for nothing: the same table makes the challenge and checks the answer.
-func (r Route) action() policy.Actions {
+func (r Route) action() access.Actions {
 	switch r.Endpoint {
 	case EndpointCatalog:
-		return policy.ActionCatalog
+		return access.ActionCatalog
 	case EndpointTags, EndpointReferrers:
-		return policy.ActionPull
+		return access.ActionPull
 	case EndpointManifest, EndpointBlob:
 		switch r.Method {
 		case http.MethodGet, http.MethodHead:
-			return policy.ActionPull
+			return access.ActionPull
 		case http.MethodDelete:
-			return policy.ActionDelete
+			return access.ActionDelete
 		}
-		return policy.ActionPush
+		return access.ActionPush
 	case EndpointUploads, EndpointUpload:
-		return policy.ActionPush
+		return access.ActionPush
 	}
 	return 0
 }
@@ -53,11 +53,11 @@ func (c *call) scopes() string {
 		return ""
 	}
 	switch c.route.action() {
-	case policy.ActionPull:
+	case access.ActionPull:
 		return "repository:" + repo + ":pull"
-	case policy.ActionDelete:
+	case access.ActionDelete:
 		return "repository:" + repo + ":delete"
-	case policy.ActionPush:
+	case access.ActionPush:
 		scope := "repository:" + repo + ":pull,push"
 		if from := c.mountSource(); from != "" && from != c.route.Repo {
 			scope += " repository:" + string(from) + ":pull"

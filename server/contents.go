@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
 )
@@ -15,18 +16,18 @@ import (
 // Contents answers what images contain. Implementation: policy.Admission, which shows each caller what that caller could GET. Errors: CodeInvalid, CodeNotFound, CodeDenied,
 // CodeManifestUnknown, CodeNameUnknown, CodeUnauthorized.
 type Contents interface {
-	QueryContents(ctx context.Context, p policy.Principal, q index.Query, filter policy.ContentFilter) (index.Page, error)
-	Contents(ctx context.Context, p policy.Principal, r policy.ImageRef, platform string) (*policy.ContentList, error)
-	DriftContents(ctx context.Context, p policy.Principal, r policy.ImageRef, platform string) (*policy.ContentDrift, error)
-	WhyContents(ctx context.Context, p policy.Principal, r policy.ImageRef, platform, pattern, versions string) ([]index.Reason, error)
-	DiffContents(ctx context.Context, p policy.Principal, from, to policy.ImageRef, platform string) (*index.Difference, error)
+	QueryContents(ctx context.Context, p access.Principal, q index.Query, filter policy.ContentFilter) (index.Page, error)
+	Contents(ctx context.Context, p access.Principal, r policy.ImageRef, platform string) (*policy.ContentList, error)
+	DriftContents(ctx context.Context, p access.Principal, r policy.ImageRef, platform string) (*policy.ContentDrift, error)
+	WhyContents(ctx context.Context, p access.Principal, r policy.ImageRef, platform, pattern, versions string) ([]index.Reason, error)
+	DiffContents(ctx context.Context, p access.Principal, from, to policy.ImageRef, platform string) (*index.Difference, error)
 }
 
 // ContentWork is what there is to do about SBOMs, and the history of tags. Implementation: policy.Admission. Errors: as for Contents.
 type ContentWork interface {
-	HistoryContents(ctx context.Context, p policy.Principal, repo store.Name, tag, platform string) ([]policy.ContentMove, error)
-	SBOMStatus(ctx context.Context, p policy.Principal) (*policy.SBOMStatus, error)
-	RetrySBOM(ctx context.Context, p policy.Principal, r policy.ImageRef) (*store.Item, error)
+	HistoryContents(ctx context.Context, p access.Principal, repo store.Name, tag, platform string) ([]policy.ContentMove, error)
+	SBOMStatus(ctx context.Context, p access.Principal) (*policy.SBOMStatus, error)
+	RetrySBOM(ctx context.Context, p access.Principal, r policy.ImageRef) (*store.Item, error)
 }
 
 // contentWork answers /api/v1/sbom/history, status and retry.

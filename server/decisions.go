@@ -9,18 +9,19 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/journal"
 	"github.com/assay-registry/assay/store"
 )
 
 // Decisions is the decision log, as it is asked. Implementation: policy.Admission. Errors: CodeDenied, CodeUnsupported.
 type Decisions interface {
-	Decisions(ctx context.Context, p policy.Principal, q policy.LogQuery) (*policy.LogPage, error)
+	Decisions(ctx context.Context, p access.Principal, q policy.LogQuery) (*policy.LogPage, error)
 	// ExportDecisions writes lines since a time, oldest first. An error after the first line breaks the answer off.
-	ExportDecisions(ctx context.Context, p policy.Principal, since time.Time, w io.Writer) error
-	CheckpointDecisions(ctx context.Context, p policy.Principal) (*journal.Checkpoint, error)
+	ExportDecisions(ctx context.Context, p access.Principal, since time.Time, w io.Writer) error
+	CheckpointDecisions(ctx context.Context, p access.Principal) (*journal.Checkpoint, error)
 	// VerifyDecisions compares with a checkpoint that was kept elsewhere, where note is not empty. Errors: CodeInvalid.
-	VerifyDecisions(ctx context.Context, p policy.Principal, note string) (*journal.Report, error)
+	VerifyDecisions(ctx context.Context, p access.Principal, note string) (*journal.Report, error)
 }
 
 // record notes a refusal in the decision log: what was asked for as far as it was understood, and what was answered. Queries, headers, bodies, names that did not
@@ -199,8 +200,8 @@ func moment(name, s string) (time.Time, error) {
 
 // Sealed is the audit log with its chain. Implementation: policy.Admission. Errors: CodeDenied, CodeUnsupported, CodeInvalid.
 type Sealed interface {
-	CheckpointAudit(ctx context.Context, p policy.Principal) (*journal.Checkpoint, error)
-	VerifyAudit(ctx context.Context, p policy.Principal, note string) (*journal.Report, error)
+	CheckpointAudit(ctx context.Context, p access.Principal) (*journal.Checkpoint, error)
+	VerifyAudit(ctx context.Context, p access.Principal, note string) (*journal.Report, error)
 }
 
 // sealed answers /api/v1/audit/checkpoint and verify.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/journal"
 	"github.com/assay-registry/assay/server/auth"
 	"github.com/assay-registry/assay/store"
@@ -32,7 +33,7 @@ func BenchmarkRefusedRead(b *testing.B) {
 	for _, logged := range []bool{false, true} {
 		b.Run(fmt.Sprintf("log=%t", logged), func(b *testing.B) {
 			h := newHouse(b, func(o *Options, a *auth.Options) {
-				a.Htpasswd, a.Grants, a.Anonymous = "", nil, policy.RolePull
+				a.Htpasswd, a.Grants, a.Anonymous = "", nil, access.RolePull
 				o.Log = slog.New(slog.DiscardHandler)
 				if logged {
 					_, key, err := ed25519.GenerateKey(rand.Reader)

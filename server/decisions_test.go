@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/journal"
 	"github.com/assay-registry/assay/server/auth"
 	"github.com/assay-registry/assay/store"
@@ -26,21 +27,21 @@ type diary struct {
 
 func (d *diary) Record(e policy.LogEvent) { d.events = append(d.events, e) }
 
-func (d *diary) allowed(p policy.Principal) error {
+func (d *diary) allowed(p access.Principal) error {
 	if p.Name != "root" {
 		return store.Errorf(store.CodeDenied, "this needs the role admin on **")
 	}
 	return nil
 }
 
-func (d *diary) Decisions(_ context.Context, p policy.Principal, q policy.LogQuery) (*policy.LogPage, error) {
+func (d *diary) Decisions(_ context.Context, p access.Principal, q policy.LogQuery) (*policy.LogPage, error) {
 	d.query = q
 	e := policy.LogEvent{ID: "18d0", Path: "pull", Input: policy.LogInput{Method: "GET", Repository: "acme/app", Reference: "v1", Actor: "dev"}, RequestedBy: "192.0.2.7", Timestamp: testTime, Count: 3, Seq: 7,
 		Last: testTime.Add(time.Second), Prev: "00", Result: policy.LogResult{Status: 403, Error: "DENIED", Code: "signature.missing"}}
 	return &policy.LogPage{Events: []policy.LogEvent{e}, Next: 7}, d.allowed(p)
 }
 
-func (d *diary) ExportDecisions(_ context.Context, p policy.Principal, since time.Time, w io.Writer) error {
+func (d *diary) ExportDecisions(_ context.Context, p access.Principal, since time.Time, w io.Writer) error {
 	if err := d.allowed(p); err != nil {
 		return err
 	}
@@ -51,26 +52,26 @@ func (d *diary) ExportDecisions(_ context.Context, p policy.Principal, since tim
 	return err
 }
 
-func (d *diary) CheckpointDecisions(_ context.Context, p policy.Principal) (*journal.Checkpoint, error) {
+func (d *diary) CheckpointDecisions(_ context.Context, p access.Principal) (*journal.Checkpoint, error) {
 	return &journal.Checkpoint{Log: journal.Decisions, Size: 7, Head: "00", At: testTime, Note: "signed\n"}, d.allowed(p)
 }
 
-func (d *diary) VerifyDecisions(_ context.Context, p policy.Principal, note string) (*journal.Report, error) {
+func (d *diary) VerifyDecisions(_ context.Context, p access.Principal, note string) (*journal.Report, error) {
 	d.note = note
 	return &journal.Report{Log: journal.Decisions, Records: 7, Size: 7, Problems: []string{}, OK: true}, d.allowed(p)
 }
 
-func (d *diary) CheckpointAudit(ctx context.Context, p policy.Principal) (*journal.Checkpoint, error) {
+func (d *diary) CheckpointAudit(ctx context.Context, p access.Principal) (*journal.Checkpoint, error) {
 	c, err := d.CheckpointDecisions(ctx, p)
 	c.Log = journal.Audit
 	return c, err
 }
 
-func (d *diary) VerifyAudit(_ context.Context, p policy.Principal, _ string) (*journal.Report, error) {
+func (d *diary) VerifyAudit(_ context.Context, p access.Principal, _ string) (*journal.Report, error) {
 	return &journal.Report{Log: journal.Audit, Problems: []string{"record 3 of the audit log (18d0) was removed"}}, d.allowed(p)
 }
 
-func (d *diary) Waivers(_ context.Context, p policy.Principal) ([]policy.WaiverView, error) {
+func (d *diary) Waivers(_ context.Context, p access.Principal) ([]policy.WaiverView, error) {
 	if err := d.allowed(p); err != nil {
 		return nil, err
 	}
@@ -78,7 +79,7 @@ func (d *diary) Waivers(_ context.Context, p policy.Principal) ([]policy.WaiverV
 		Approver: "alice", NotBefore: testTime, Expires: testTime.Add(24 * time.Hour)}, State: policy.WaiverActive, Signed: []policy.WaiverSignature{{Authority: "security", Signer: "sha256:00"}}, At: testTime}}, nil
 }
 
-func (d *diary) Waiver(ctx context.Context, p policy.Principal, id string) ([]policy.WaiverView, error) {
+func (d *diary) Waiver(ctx context.Context, p access.Principal, id string) ([]policy.WaiverView, error) {
 	all, err := d.Waivers(ctx, p)
 	if err == nil && id != "W-7" {
 		return nil, store.Errorf(store.CodeNotFound, "there is no waiver %.80q; assay waiver list shows them", id)
@@ -86,7 +87,7 @@ func (d *diary) Waiver(ctx context.Context, p policy.Principal, id string) ([]po
 	return all, err
 }
 
-func (d *diary) RevokeWaiver(_ context.Context, p policy.Principal, id, reason string) (*policy.WaiverRevocation, error) {
+func (d *diary) RevokeWaiver(_ context.Context, p access.Principal, id, reason string) (*policy.WaiverRevocation, error) {
 	d.revoked = id
 	return &policy.WaiverRevocation{ID: id, Reason: reason, By: p.Name, At: testTime}, d.allowed(p)
 }

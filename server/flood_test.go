@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/server/auth"
 	"github.com/assay-registry/assay/store"
 )
@@ -174,7 +174,7 @@ func TestD4_TheIdlestMakesWay(t *testing.T) {
 	h := newHouse(t, func(o *Options, _ *auth.Options) {
 		o.Limits = Limits{Connections: 4, PerClient: 2}
 		inner := o.Registry
-		o.Registry = func(p policy.Principal) store.Registry {
+		o.Registry = func(p access.Principal) store.Registry {
 			arrived <- struct{}{}
 			<-release
 			return inner(p)

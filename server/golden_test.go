@@ -11,10 +11,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/assay-registry/assay/policy"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/server/auth"
 	"github.com/assay-registry/assay/store"
-	"github.com/opencontainers/go-digest"
 )
 
 // TestWire compares requests and their answers, header by header, with testdata/wire. ASSAY_GOLDEN=update writes the files anew.
@@ -98,7 +99,7 @@ func refusing(t *testing.T) *house {
 
 func failing(t *testing.T) *house {
 	return newHouse(t, func(o *Options, _ *auth.Options) {
-		o.Registry = func(policy.Principal) store.Registry { return nil }
+		o.Registry = func(access.Principal) store.Registry { return nil }
 	})
 }
 

@@ -7,15 +7,16 @@ import (
 	"strings"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 )
 
 // Insight looks behind decisions: how they came about, and what they entail. Implementation: policy.Admission.
 type Insight interface {
 	// Trace says how a decision came about. Errors: CodeNotFound, CodeDenied, CodeUnsupported.
-	Trace(ctx context.Context, p policy.Principal, id string) (*policy.Trace, error)
+	Trace(ctx context.Context, p access.Principal, id string) (*policy.Trace, error)
 	// Obligations says what was asked for and is not done yet, of each type at most limit. Errors: CodeDenied.
-	Obligations(ctx context.Context, p policy.Principal, limit int) (*policy.ObligationReport, error)
+	Obligations(ctx context.Context, p access.Principal, limit int) (*policy.ObligationReport, error)
 }
 
 // shownObligations is how many of each type are listed unless ?n= says otherwise.

@@ -16,11 +16,12 @@ import (
 	"testing/fstest"
 	"time"
 
-	"github.com/assay-registry/assay/policy"
-	"github.com/assay-registry/assay/server/auth"
-	"github.com/assay-registry/assay/store"
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/server/auth"
+	"github.com/assay-registry/assay/store"
 )
 
 // syncBuffer is a log that handlers write and tests read.
@@ -78,14 +79,14 @@ func newHouse(t testing.TB, change func(*Options, *auth.Options)) *house {
 	h := &house{t: t, registry: newMemory(t), log: &syncBuffer{}}
 	logger := slog.New(slog.NewJSONHandler(h.log, nil))
 	var lines strings.Builder
-	grant := func(who string, glob store.Glob, roles policy.Roles) policy.Grant {
+	grant := func(who string, glob store.Glob, roles access.Roles) access.Grant {
 		fmt.Fprintf(&lines, "%s:%s\n", who, hash)
-		return policy.Grant{Who: who, Repositories: store.Globs{glob}, Roles: roles}
+		return access.Grant{Who: who, Repositories: store.Globs{glob}, Roles: roles}
 	}
-	const content = policy.RolePull | policy.RolePush
+	const content = access.RolePull | access.RolePush
 	ao := auth.Options{
-		Grants: []policy.Grant{grant("dev", "acme/**", content), grant("remover", "acme/**", content|policy.RoleDelete), grant("reader", "acme/**", policy.RolePull),
-			grant("other", "other/**", content), grant("root", "**", policy.RoleAdmin)},
+		Grants: []access.Grant{grant("dev", "acme/**", content), grant("remover", "acme/**", content|access.RoleDelete), grant("reader", "acme/**", access.RolePull),
+			grant("other", "other/**", content), grant("root", "**", access.RoleAdmin)},
 		Htpasswd: "users", Key: key, Cost: bcrypt.MinCost, Clock: time.Now, Rand: rand.Reader, Log: logger,
 	}
 	ao.Files = fstest.MapFS{"users": {Data: []byte(lines.String()), ModTime: testTime}}
@@ -107,7 +108,7 @@ func newHouse(t testing.TB, change func(*Options, *auth.Options)) *house {
 func open(t *testing.T) *house {
 	return newHouse(t, func(_ *Options, a *auth.Options) {
 		a.Htpasswd, a.Grants = "", nil
-		a.Anonymous = policy.RolePull | policy.RolePush | policy.RoleDelete
+		a.Anonymous = access.RolePull | access.RolePush | access.RoleDelete
 	})
 }
 

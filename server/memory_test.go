@@ -13,9 +13,10 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/assay-registry/assay/policy"
-	"github.com/assay-registry/assay/store"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/store"
 )
 
 // memory is a small registry: manifests in maps, blobs in files. It has roles and no gate.
@@ -43,17 +44,17 @@ func newMemory(t testing.TB) *memory {
 }
 
 // as is the registry of one principal.
-func (m *memory) as(p policy.Principal) store.Registry { return &memoryView{m: m, p: p} }
+func (m *memory) as(p access.Principal) store.Registry { return &memoryView{m: m, p: p} }
 
 type memoryView struct {
 	m *memory
-	p policy.Principal
+	p access.Principal
 }
 
 var _ store.Registry = (*memoryView)(nil)
 
 // may checks roles and token, as the gate does.
-func (v *memoryView) may(repo store.Name, roles policy.Roles, a policy.Actions, missing store.Code) error {
+func (v *memoryView) may(repo store.Name, roles access.Roles, a access.Actions, missing store.Code) error {
 	if v.p.Roles(repo).Has(roles) && v.p.Allows(repo, a) {
 		return v.m.fail
 	}
@@ -64,7 +65,7 @@ func (v *memoryView) may(repo store.Name, roles policy.Roles, a policy.Actions, 
 }
 
 func (v *memoryView) read(repo store.Name, missing store.Code) (*memoryRepo, error) {
-	if err := v.may(repo, policy.RolePull, policy.ActionPull, missing); err != nil {
+	if err := v.may(repo, access.RolePull, access.ActionPull, missing); err != nil {
 		return nil, err
 	}
 	if r := v.m.repos[repo]; r != nil {
@@ -142,12 +143,12 @@ func (v *memoryView) write(repo store.Name) *memoryRepo {
 func (v *memoryView) Mount(_ context.Context, from, to store.Name, d store.Digest) (store.Descriptor, error) {
 	v.m.mu.Lock()
 	defer v.m.mu.Unlock()
-	if err := v.may(to, policy.RolePush, policy.ActionPush, store.CodeNameUnknown); err != nil {
+	if err := v.may(to, access.RolePush, access.ActionPush, store.CodeNameUnknown); err != nil {
 		return store.Descriptor{}, err
 	}
 	for name, r := range v.m.repos {
 		path, ok := r.blobs[d]
-		if !ok || from != "" && from != name || v.may(name, policy.RolePull, policy.ActionPull, store.CodeBlobUnknown) != nil {
+		if !ok || from != "" && from != name || v.may(name, access.RolePull, access.ActionPull, store.CodeBlobUnknown) != nil {
 			continue
 		}
 		v.write(to).blobs[d] = path
@@ -159,7 +160,7 @@ func (v *memoryView) Mount(_ context.Context, from, to store.Name, d store.Diges
 func (v *memoryView) PutManifest(_ context.Context, repo store.Name, refs []store.Reference, m *store.Manifest) (*store.Receipt, error) {
 	v.m.mu.Lock()
 	defer v.m.mu.Unlock()
-	if err := v.may(repo, policy.RolePush, policy.ActionPush, store.CodeNameUnknown); err != nil {
+	if err := v.may(repo, access.RolePush, access.ActionPush, store.CodeNameUnknown); err != nil {
 		return nil, err
 	}
 	parsed, err := store.ParseManifest(m.MediaType, m.Bytes)
@@ -201,7 +202,7 @@ func (v *memoryView) remove(repo store.Name, missing store.Code) (*memoryRepo, e
 	if v.m.noDelete {
 		return nil, store.Errorf(store.CodeUnsupported, "deleting is switched off")
 	}
-	if err := v.may(repo, policy.RoleDelete, policy.ActionDelete, missing); err != nil {
+	if err := v.may(repo, access.RoleDelete, access.ActionDelete, missing); err != nil {
 		return nil, err
 	}
 	return v.write(repo), nil
@@ -261,7 +262,7 @@ func (v *memoryView) Repositories(_ context.Context, after string, limit int) (s
 	defer v.m.mu.Unlock()
 	var names []store.Name
 	for name := range v.m.repos {
-		if v.p.Roles(name).Has(policy.RolePull) {
+		if v.p.Roles(name).Has(access.RolePull) {
 			names = append(names, name)
 		}
 	}
@@ -287,7 +288,7 @@ func (v *memoryView) Referrers(_ context.Context, repo store.Name, subject store
 	defer v.m.mu.Unlock()
 	r, err := v.read(repo, store.CodeNameUnknown)
 	if err != nil {
-		if store.CodeOf(err) == store.CodeNameUnknown && v.p.Roles(repo).Has(policy.RolePull) {
+		if store.CodeOf(err) == store.CodeNameUnknown && v.p.Roles(repo).Has(access.RolePull) {
 			return store.Page[store.Descriptor]{}, nil
 		}
 		return store.Page[store.Descriptor]{}, err
@@ -316,7 +317,7 @@ type memoryUpload struct {
 func (v *memoryView) Upload(_ context.Context, repo store.Name, id string, _ digest.Algorithm) (store.Upload, error) {
 	v.m.mu.Lock()
 	defer v.m.mu.Unlock()
-	if err := v.may(repo, policy.RolePush, policy.ActionPush, store.CodeNameUnknown); err != nil {
+	if err := v.may(repo, access.RolePush, access.ActionPush, store.CodeNameUnknown); err != nil {
 		return nil, err
 	}
 	if id == "" {

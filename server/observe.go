@@ -6,8 +6,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/assay-registry/assay/policy"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/assay-registry/assay/policy/access"
 )
 
 // metrics are the series of one instance. Their labels are the endpoint, the method and the class of the status: no client can make more
@@ -104,7 +105,7 @@ func (h *Handler) finish(c *call, took time.Duration) {
 	}
 	if c.principal.Authenticated() {
 		attrs = append(attrs, slog.String("principal", c.principal.Name))
-	} else if c.principal.Kind == policy.PrincipalAnonymous {
+	} else if c.principal.Kind == access.KindAnonymous {
 		attrs = append(attrs, slog.String("principal", "anonymous"))
 	}
 	if received > 0 {

@@ -8,9 +8,10 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/assay-registry/assay/policy"
-	"github.com/assay-registry/assay/store"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/store"
 )
 
 // json answers one document.
@@ -102,7 +103,7 @@ func (c *call) identify() (err error) {
 		return err
 	}
 	if c.principal.Token {
-		c.principal = policy.Principal{Kind: policy.PrincipalAnonymous, Challenge: true, Client: c.principal.Client}
+		c.principal = access.Principal{Kind: access.KindAnonymous, Challenge: true, Client: c.principal.Client}
 		return store.Errorf(store.CodeUnauthorized, "administration takes a user name and a password, no access token")
 	}
 	return nil
@@ -114,7 +115,7 @@ func (c *call) administrator() error {
 		return store.Errorf(store.CodeUnauthorized, "this is for administrators; log in")
 	}
 	for _, g := range c.principal.Grants {
-		if g.Roles.Has(policy.RoleAdmin) && slices.Contains(g.Repositories, "**") {
+		if g.Roles.Has(access.RoleAdmin) && slices.Contains(g.Repositories, "**") {
 			return nil
 		}
 	}

@@ -7,23 +7,24 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 )
 
 // Policies says which policies are in force and changes that at run time. Implementation: the command's. Who may ask is decided here: administrators of every repository.
 // Errors: CodeInvalid for policies that do not compile, CodeConflict where something else changed meanwhile or too much would be denied, CodeNotFound.
 type Policies interface {
-	PolicyStatus(ctx context.Context, p policy.Principal) (*PolicyStatus, error)
+	PolicyStatus(ctx context.Context, p access.Principal) (*PolicyStatus, error)
 	// ReplayPolicies evaluates a candidate over everything that is stored, and changes nothing.
-	ReplayPolicies(ctx context.Context, p policy.Principal, c Candidate, o policy.ReplayOptions) (*policy.ReplayReport, error)
+	ReplayPolicies(ctx context.Context, p access.Principal, c Candidate, o policy.ReplayOptions) (*policy.ReplayReport, error)
 	// StagePolicies keeps a candidate beside the policies in force, which decides live traffic too, without effect. UnstagePolicies forgets it.
-	StagePolicies(ctx context.Context, p policy.Principal, c Candidate) (*policy.PolicySet, error)
-	UnstagePolicies(ctx context.Context, p policy.Principal) error
+	StagePolicies(ctx context.Context, p access.Principal, c Candidate) (*policy.PolicySet, error)
+	UnstagePolicies(ctx context.Context, p access.Principal) error
 	// ActivatePolicies replays the staged set and puts it into force, unless it denies more of what is admitted than maxNewlyDenied.
-	ActivatePolicies(ctx context.Context, p policy.Principal, maxNewlyDenied int) (*Activation, error)
+	ActivatePolicies(ctx context.Context, p access.Principal, maxNewlyDenied int) (*Activation, error)
 	// RollBackPolicies puts the set before into force again. A source instead permits that the policies of that reference go back to a digest.
-	RollBackPolicies(ctx context.Context, p policy.Principal, source string, d store.Digest) (*PolicyStatus, error)
-	PolicyHistory(ctx context.Context, p policy.Principal) ([]policy.PolicySet, error)
+	RollBackPolicies(ctx context.Context, p access.Principal, source string, d store.Digest) (*PolicyStatus, error)
+	PolicyHistory(ctx context.Context, p access.Principal) ([]policy.PolicySet, error)
 }
 
 // Candidate is policies that may come into force: those in force with some replaced, added and left out, or others altogether.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/server/auth"
 	"github.com/assay-registry/assay/store"
 )
@@ -13,42 +14,42 @@ import (
 // smallPolicies has one policy in force, and stages what it is given.
 type smallPolicies struct{ staged *Candidate }
 
-func (s *smallPolicies) PolicyStatus(context.Context, policy.Principal) (*PolicyStatus, error) {
+func (s *smallPolicies) PolicyStatus(context.Context, access.Principal) (*PolicyStatus, error) {
 	return &PolicyStatus{Set: "sha256:1", Policies: []PolicyEntry{{Name: "open", From: "builtin:open"}}}, nil
 }
 
-func (s *smallPolicies) ReplayPolicies(_ context.Context, _ policy.Principal, c Candidate, o policy.ReplayOptions) (*policy.ReplayReport, error) {
+func (s *smallPolicies) ReplayPolicies(_ context.Context, _ access.Principal, c Candidate, o policy.ReplayOptions) (*policy.ReplayReport, error) {
 	if len(c.Policies) == 0 {
 		return nil, store.Errorf(store.CodeInvalid, "the policies do not compile")
 	}
 	return &policy.ReplayReport{Candidate: c.Policies[0].Name, Manifests: o.Examples}, nil
 }
 
-func (s *smallPolicies) StagePolicies(_ context.Context, p policy.Principal, c Candidate) (*policy.PolicySet, error) {
+func (s *smallPolicies) StagePolicies(_ context.Context, p access.Principal, c Candidate) (*policy.PolicySet, error) {
 	s.staged = &c
 	return &policy.PolicySet{Digest: "sha256:2", By: p.Name}, nil
 }
 
-func (s *smallPolicies) UnstagePolicies(context.Context, policy.Principal) error {
+func (s *smallPolicies) UnstagePolicies(context.Context, access.Principal) error {
 	s.staged = nil
 	return nil
 }
 
-func (s *smallPolicies) ActivatePolicies(_ context.Context, _ policy.Principal, most int) (*Activation, error) {
+func (s *smallPolicies) ActivatePolicies(_ context.Context, _ access.Principal, most int) (*Activation, error) {
 	if most < 2 {
 		return nil, store.Errorf(store.CodeConflict, "it would newly deny 2 of 3 manifests")
 	}
 	return &Activation{Set: policy.PolicySet{Revision: 1}, Report: &policy.ReplayReport{}}, nil
 }
 
-func (s *smallPolicies) RollBackPolicies(ctx context.Context, p policy.Principal, source string, _ store.Digest) (*PolicyStatus, error) {
+func (s *smallPolicies) RollBackPolicies(ctx context.Context, p access.Principal, source string, _ store.Digest) (*PolicyStatus, error) {
 	if source == "oci:gone:v1" {
 		return nil, store.Errorf(store.CodeNotFound, "no policies of it were ever in force")
 	}
 	return s.PolicyStatus(ctx, p)
 }
 
-func (s *smallPolicies) PolicyHistory(context.Context, policy.Principal) ([]policy.PolicySet, error) {
+func (s *smallPolicies) PolicyHistory(context.Context, access.Principal) ([]policy.PolicySet, error) {
 	return []policy.PolicySet{{Revision: 1}}, nil
 }
 

@@ -5,12 +5,13 @@ import (
 	"strconv"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 )
 
 // Report counts what the registry holds, of what each caller could GET. Implementation: policy.Admission. Errors: CodeUnauthorized, CodeInvalid, CodeTooManyRequests.
 type Report interface {
-	Estate(ctx context.Context, p policy.Principal, q policy.EstateQuery) (*policy.Estate, error)
+	Estate(ctx context.Context, p access.Principal, q policy.EstateQuery) (*policy.Estate, error)
 }
 
 // report answers /api/v1/report: ?repository=GLOB (several times), after, limit.

@@ -15,16 +15,18 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/assay-registry/assay/policy"
-	"github.com/assay-registry/assay/store"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/store"
 )
 
 // Authenticator says who asks. Implementation: server/auth.
 type Authenticator interface {
 	// Authenticate reads the credentials of r, if it has any. Errors: CodeUnauthorized, CodeTooManyRequests (its cause may have a method
 	// RetryAfter), CodeUnavailable.
-	Authenticate(r *http.Request, client netip.Addr) (policy.Principal, error)
+	Authenticate(r *http.Request, client netip.Addr) (access.Principal, error)
 	// Token answers the JSON document of the token endpoint. Errors as Authenticate, and CodeInvalid.
 	Token(r *http.Request, client netip.Addr) ([]byte, error)
 	// Service is the name that challenges carry.
@@ -34,7 +36,7 @@ type Authenticator interface {
 // Options make a [Handler]. Registry, Auth, Log, Clock and Rand are required.
 type Options struct {
 	// Registry answers the registry as a principal sees it; it is asked once per request.
-	Registry func(policy.Principal) store.Registry
+	Registry func(access.Principal) store.Registry
 	Auth     Authenticator
 	Admin    Admin                                   // nil: no administration
 	Trust    Trust                                   // nil: no TUF repositories are followed
@@ -122,7 +124,7 @@ type call struct {
 	client    netip.Addr
 	direct    bool // nobody forwarded it
 	webhook   bool // it came to the webhooks' listener
-	principal policy.Principal
+	principal access.Principal
 	body      *body // nil without one
 	id        string
 	code      store.Code   // of the error that was answered

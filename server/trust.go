@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -16,11 +17,11 @@ import (
 // Errors: CodeNotFound where no authority of kind tuf has the name, CodeInvalid for metadata that does not verify.
 type Trust interface {
 	// TrustStatus lists what is known, ordered by name.
-	TrustStatus(ctx context.Context, p policy.Principal) ([]TrustStatus, error)
+	TrustStatus(ctx context.Context, p access.Principal) ([]TrustStatus, error)
 	// UpdateTrust asks the source of one authority now, or of all where the name is empty. A source that fails is told in its status.
-	UpdateTrust(ctx context.Context, p policy.Principal, authority string) ([]TrustStatus, error)
+	UpdateTrust(ctx context.Context, p access.Principal, authority string) ([]TrustStatus, error)
 	// ImportTrust takes the metadata and targets of an authority from a tar archive, as if its source had said them.
-	ImportTrust(ctx context.Context, p policy.Principal, authority string, archive io.Reader) (*TrustStatus, error)
+	ImportTrust(ctx context.Context, p access.Principal, authority string, archive io.Reader) (*TrustStatus, error)
 }
 
 // TrustStatus is what is known about a TUF repository: what is in force, and how the last attempt to learn more ended.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/server/auth"
 	"github.com/assay-registry/assay/store"
 )
@@ -18,14 +19,14 @@ type smallTrust struct {
 	imported int // bytes
 }
 
-func (s *smallTrust) TrustStatus(context.Context, policy.Principal) ([]TrustStatus, error) {
+func (s *smallTrust) TrustStatus(context.Context, access.Principal) ([]TrustStatus, error) {
 	if s.root == 0 {
 		return nil, nil
 	}
 	return []TrustStatus{{TUFStatus: policy.TUFStatus{Authority: "acme-tuf", Source: "dir:/srv/tuf", Root: s.root, Expires: testTime}, AttemptedAt: testTime}}, nil
 }
 
-func (s *smallTrust) UpdateTrust(ctx context.Context, p policy.Principal, authority string) ([]TrustStatus, error) {
+func (s *smallTrust) UpdateTrust(ctx context.Context, p access.Principal, authority string) ([]TrustStatus, error) {
 	if authority != "" && authority != "acme-tuf" {
 		return nil, store.Errorf(store.CodeNotFound, "there is no authority %q of kind tuf", authority)
 	}
@@ -33,7 +34,7 @@ func (s *smallTrust) UpdateTrust(ctx context.Context, p policy.Principal, author
 	return s.TrustStatus(ctx, p)
 }
 
-func (s *smallTrust) ImportTrust(ctx context.Context, p policy.Principal, authority string, archive io.Reader) (*TrustStatus, error) {
+func (s *smallTrust) ImportTrust(ctx context.Context, p access.Principal, authority string, archive io.Reader) (*TrustStatus, error) {
 	b, err := io.ReadAll(archive)
 	s.imported = len(b)
 	if err != nil || string(b) != "fresh" {

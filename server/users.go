@@ -4,15 +4,15 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 )
 
 // Users are the users that the registry keeps itself. Implementation: server/auth. Who may ask is decided here: administrators.
 type Users interface {
-	Users(ctx context.Context) ([]policy.User, error)
+	Users(ctx context.Context) ([]access.User, error)
 	// CreateUser answers a secret where password is empty. by names who asked. Errors: CodeConflict, CodeInvalid, CodeUnsupported.
-	CreateUser(ctx context.Context, by, name, password string, grants []policy.Grant) (secret string, err error)
+	CreateUser(ctx context.Context, by, name, password string, grants []access.Grant) (secret string, err error)
 	// DeleteUser: CodeNotFound, CodeConflict.
 	DeleteUser(ctx context.Context, by, name string) error
 }
@@ -67,14 +67,14 @@ func (c *call) createUser(users Users) error {
 	if err := c.decode(&in); err != nil {
 		return err
 	}
-	var grants []policy.Grant
+	var grants []access.Grant
 	for _, g := range in.Grants {
 		if err := checkGlobs(g.Repositories); err != nil {
 			return err
 		}
-		grant := policy.Grant{Who: in.Name, Repositories: g.Repositories}
+		grant := access.Grant{Who: in.Name, Repositories: g.Repositories}
 		for _, name := range g.Roles {
-			role, ok := policy.ParseRole(name)
+			role, ok := access.ParseRole(name)
 			if !ok {
 				return store.Errorf(store.CodeInvalid, "a role is one of pull, push, delete, sign, scan, admin")
 			}

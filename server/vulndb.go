@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/sbom/vulndb"
 	"github.com/assay-registry/assay/store"
 )
@@ -18,8 +18,8 @@ type Databases interface {
 	// DatabaseStatus lists what is installed, and what is followed, ordered by name.
 	DatabaseStatus(ctx context.Context) ([]DatabaseStatus, error)
 	// ImportDatabase takes an artifact as an image layout in a tar archive (package vulndb).
-	ImportDatabase(ctx context.Context, p policy.Principal, name string, mayShrink bool, archive io.Reader) (*DatabaseStatus, error)
-	RemoveDatabase(ctx context.Context, p policy.Principal, name string) error
+	ImportDatabase(ctx context.Context, p access.Principal, name string, mayShrink bool, archive io.Reader) (*DatabaseStatus, error)
+	RemoveDatabase(ctx context.Context, p access.Principal, name string) error
 }
 
 // DatabaseStatus is what is known of a database of vulnerabilities: what is installed, and how the last look for a newer one ended.

@@ -4,13 +4,14 @@ import (
 	"context"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 )
 
 // Findings answers what is vulnerable. Implementation: policy.Admission, which shows each caller what that caller could GET. Errors: as [Contents].
 type Findings interface {
-	Vulnerabilities(ctx context.Context, p policy.Principal, r policy.ImageRef, platform, after string, limit int, locations bool) (*policy.Vulnerabilities, error)
-	AffectedImages(ctx context.Context, p policy.Principal, id string, repositories store.Globs, after string, limit int) (*policy.AffectedImages, error)
+	Vulnerabilities(ctx context.Context, p access.Principal, r policy.ImageRef, platform, after string, limit int, locations bool) (*policy.Vulnerabilities, error)
+	AffectedImages(ctx context.Context, p access.Principal, id string, repositories store.Globs, after string, limit int) (*policy.AffectedImages, error)
 }
 
 // findings answers /api/v1/vulns: of one image (repository, reference, platform, locations), or the images of one vulnerability (cve, and any number of repository patterns).

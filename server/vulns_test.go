@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/server/auth"
 	"github.com/assay-registry/assay/store"
 )
@@ -13,17 +14,17 @@ import (
 // asked answers with what it was asked.
 type asked struct{ last string }
 
-func (a *asked) Estate(_ context.Context, p policy.Principal, q policy.EstateQuery) (*policy.Estate, error) {
+func (a *asked) Estate(_ context.Context, p access.Principal, q policy.EstateQuery) (*policy.Estate, error) {
 	a.last = fmt.Sprintf("%s %s %s %d", p.Name, q.Repositories, q.After, q.Limit)
 	return &policy.Estate{Repositories: []policy.EstateRow{}}, nil
 }
 
-func (a *asked) Vulnerabilities(_ context.Context, _ policy.Principal, r policy.ImageRef, platform, after string, limit int, locations bool) (*policy.Vulnerabilities, error) {
+func (a *asked) Vulnerabilities(_ context.Context, _ access.Principal, r policy.ImageRef, platform, after string, limit int, locations bool) (*policy.Vulnerabilities, error) {
 	a.last = fmt.Sprintf("%s %s %s %s %d %t", r.Repository, r.Reference, platform, after, limit, locations)
 	return &policy.Vulnerabilities{}, nil
 }
 
-func (a *asked) AffectedImages(_ context.Context, _ policy.Principal, id string, repositories store.Globs, after string, limit int) (*policy.AffectedImages, error) {
+func (a *asked) AffectedImages(_ context.Context, _ access.Principal, id string, repositories store.Globs, after string, limit int) (*policy.AffectedImages, error) {
 	a.last = fmt.Sprintf("%s %s %s %d", id, repositories, after, limit)
 	return &policy.AffectedImages{}, nil
 }

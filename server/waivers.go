@@ -6,16 +6,17 @@ import (
 	"strconv"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 )
 
 // Waivers administers signed exceptions from policies. They arrive as evidence; here they are shown, and ended. Implementation: policy.Admission.
 type Waivers interface {
-	Waivers(ctx context.Context, p policy.Principal) ([]policy.WaiverView, error)
+	Waivers(ctx context.Context, p access.Principal) ([]policy.WaiverView, error)
 	// Waiver shows those of an id. Errors: CodeNotFound.
-	Waiver(ctx context.Context, p policy.Principal, id string) ([]policy.WaiverView, error)
+	Waiver(ctx context.Context, p access.Principal, id string) ([]policy.WaiverView, error)
 	// RevokeWaiver ends an id for good. Errors: CodeInvalid, CodeDenied.
-	RevokeWaiver(ctx context.Context, p policy.Principal, id, reason string) (*policy.WaiverRevocation, error)
+	RevokeWaiver(ctx context.Context, p access.Principal, id, reason string) (*policy.WaiverRevocation, error)
 }
 
 // waiverList is a list of them as an answer.

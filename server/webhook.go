@@ -12,17 +12,19 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/server/kubernetes"
 	"github.com/assay-registry/assay/store"
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Images judges what is about to run. Implementation: policy.Admission. A refusal is an answer; an error is none.
 type Images interface {
 	// Image answers whoever may ask about everything; ImageFor answers p about what it may read.
 	Image(ctx context.Context, q policy.ImageQuestion) (*policy.ImageVerdict, error)
-	ImageFor(ctx context.Context, p policy.Principal, q policy.ImageQuestion) (*policy.ImageVerdict, error)
+	ImageFor(ctx context.Context, p access.Principal, q policy.ImageQuestion) (*policy.ImageVerdict, error)
 }
 
 // Cluster is what the names of images mean to whoever runs them.
@@ -152,7 +154,7 @@ func (c *call) reviewBody() ([]byte, error) {
 // judge is the gate as a cluster asks it. It implements kubernetes.Judge.
 type judge struct {
 	h     *Handler
-	p     *policy.Principal // nil: a cluster, which may ask about everything
+	p     *access.Principal // nil: a cluster, which may ask about everything
 	hosts []string          // more names of this registry
 
 	labels map[string]string // that the namespace has, as the path says at which it asked

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/server/auth"
 	"github.com/assay-registry/assay/server/kubernetes"
 	"github.com/assay-registry/assay/store"
@@ -39,8 +40,8 @@ func (s *shownImages) Image(ctx context.Context, q policy.ImageQuestion) (*polic
 	return &policy.ImageVerdict{Outcome: policy.ImageRefused, Code: "signature.missing", Message: string(q.Repository) + " is quarantined. To fix: cosign sign <registry>/" + string(q.Repository)}, nil
 }
 
-func (s *shownImages) ImageFor(ctx context.Context, p policy.Principal, q policy.ImageQuestion) (*policy.ImageVerdict, error) {
-	if !p.Roles(q.Repository).Has(policy.RolePull) && !q.Elsewhere {
+func (s *shownImages) ImageFor(ctx context.Context, p access.Principal, q policy.ImageQuestion) (*policy.ImageVerdict, error) {
+	if !p.Roles(q.Repository).Has(access.RolePull) && !q.Elsewhere {
 		return &policy.ImageVerdict{Outcome: policy.ImageRefused, Code: policy.CodeImageAbsent, Message: string(q.Repository) + " is not in this registry."}, nil
 	}
 	return s.Image(ctx, q)

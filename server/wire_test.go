@@ -22,7 +22,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/server/auth"
 	"github.com/assay-registry/assay/store"
 )
@@ -245,7 +245,7 @@ func TestConcurrencyIsBounded(t *testing.T) {
 	h := newHouse(t, func(o *Options, _ *auth.Options) {
 		o.Limits = Limits{Concurrent: 3, PerClient: 2}
 		inner := o.Registry
-		o.Registry = func(p policy.Principal) store.Registry {
+		o.Registry = func(p access.Principal) store.Registry {
 			if p.Name == "dev" {
 				arrived <- struct{}{}
 				<-release
@@ -308,7 +308,7 @@ func TestE12_DrainFinishesWhatIsInFlight(t *testing.T) {
 			arrived, release := make(chan struct{}), make(chan struct{})
 			h := newHouse(t, func(o *Options, _ *auth.Options) {
 				inner := o.Registry
-				o.Registry = func(p policy.Principal) store.Registry {
+				o.Registry = func(p access.Principal) store.Registry {
 					close(arrived)
 					<-release
 					return inner(p)

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"log/slog"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/server"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // handle makes the HTTP side of the registry.
@@ -66,7 +68,7 @@ var _ server.Admin = administration{}
 
 // AddAuthority names the keys, and refuses the registry's own, material that cannot be used, and what only the configuration says: where a TUF repository
 // comes from is a path or an address that the server would follow.
-func (a administration) AddAuthority(ctx context.Context, p policy.Principal, au verify.Authority) error {
+func (a administration) AddAuthority(ctx context.Context, p access.Principal, au verify.Authority) error {
 	if au.Kind == verify.KindTUF || au.TUF != nil {
 		return store.Errorf(store.CodeInvalid, "a TUF repository is trusted in the configuration file; add the authority %s there and reload", au.Name)
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -189,7 +190,7 @@ func TestD18_BundleOfTheConfiguration(t *testing.T) {
 	}
 	sum := sha256.Sum256(old)
 	ref := refBundle + filepath.Join(c.dir, "team.tar.gz")
-	if _, err := r.rollout().RollBackPolicies(ctx, policy.System(), ref, store.Digest("sha256:"+hex.EncodeToString(sum[:]))); err != nil {
+	if _, err := r.rollout().RollBackPolicies(ctx, access.System(), ref, store.Digest("sha256:"+hex.EncodeToString(sum[:]))); err != nil {
 		t.Fatal(err)
 	}
 	if err := a.reload(ctx, p, r, log); err != nil {

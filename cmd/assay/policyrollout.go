@@ -10,6 +10,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/server"
 	"github.com/assay-registry/assay/store"
@@ -26,7 +27,7 @@ var _ server.Policies = rollout{}
 const statusWaits = time.Second
 
 // PolicyStatus is [server.Policies]. What was decided before is counted, and what was pushed before is looked at.
-func (o rollout) PolicyStatus(ctx context.Context, _ policy.Principal) (*server.PolicyStatus, error) {
+func (o rollout) PolicyStatus(ctx context.Context, _ access.Principal) (*server.PolicyStatus, error) {
 	o.r.origins.look(ctx)
 	o.r.ruling.Lock()
 	beside := o.r.rules.beside
@@ -67,7 +68,7 @@ func (o rollout) status() *server.PolicyStatus {
 }
 
 // PolicyHistory is [server.Policies].
-func (o rollout) PolicyHistory(ctx context.Context, p policy.Principal) ([]policy.PolicySet, error) {
+func (o rollout) PolicyHistory(ctx context.Context, p access.Principal) ([]policy.PolicySet, error) {
 	sets, err := o.r.admission.PolicyHistory(ctx, p)
 	for i := range sets {
 		sets[i].Bindings = untold(sets[i].Bindings)
@@ -196,7 +197,7 @@ func followsAuthority(cfg *config.Config, name string) bool {
 }
 
 // ReplayPolicies is [server.Policies]. One at a time: each takes what processors the registry can spare.
-func (o rollout) ReplayPolicies(ctx context.Context, p policy.Principal, c server.Candidate, options policy.ReplayOptions) (*policy.ReplayReport, error) {
+func (o rollout) ReplayPolicies(ctx context.Context, p access.Principal, c server.Candidate, options policy.ReplayOptions) (*policy.ReplayReport, error) {
 	made, err := o.compile(ctx, c)
 	if err != nil {
 		return nil, err
@@ -204,7 +205,7 @@ func (o rollout) ReplayPolicies(ctx context.Context, p policy.Principal, c serve
 	return o.replay(ctx, p, made.set, options)
 }
 
-func (o rollout) replay(ctx context.Context, p policy.Principal, set *engine.Set, options policy.ReplayOptions) (*policy.ReplayReport, error) {
+func (o rollout) replay(ctx context.Context, p access.Principal, set *engine.Set, options policy.ReplayOptions) (*policy.ReplayReport, error) {
 	if !o.r.replaying.TryLock() {
 		return nil, store.Errorf(store.CodeTooManyRequests, "another replay is under way; try again when it is done")
 	}
@@ -213,7 +214,7 @@ func (o rollout) replay(ctx context.Context, p policy.Principal, set *engine.Set
 }
 
 // StagePolicies is [server.Policies].
-func (o rollout) StagePolicies(ctx context.Context, p policy.Principal, c server.Candidate) (*policy.PolicySet, error) {
+func (o rollout) StagePolicies(ctx context.Context, p access.Principal, c server.Candidate) (*policy.PolicySet, error) {
 	if c.Staged {
 		return nil, store.Errorf(store.CodeInvalid, "what is staged is staged already")
 	}
@@ -250,7 +251,7 @@ func (o rollout) settle(ctx context.Context) error {
 }
 
 // UnstagePolicies is [server.Policies].
-func (o rollout) UnstagePolicies(ctx context.Context, p policy.Principal) error {
+func (o rollout) UnstagePolicies(ctx context.Context, p access.Principal) error {
 	o.r.ruling.Lock()
 	defer o.r.ruling.Unlock()
 	defer o.told(ctx)
@@ -269,7 +270,7 @@ func (o rollout) told(ctx context.Context) {
 }
 
 // ActivatePolicies is [server.Policies]. What is pushed between the replay and the change is decided by the new set, and counted by nobody.
-func (o rollout) ActivatePolicies(ctx context.Context, p policy.Principal, maxNewlyDenied int) (*server.Activation, error) {
+func (o rollout) ActivatePolicies(ctx context.Context, p access.Principal, maxNewlyDenied int) (*server.Activation, error) {
 	made, err := o.compile(ctx, server.Candidate{Staged: true})
 	if err != nil {
 		return nil, err
@@ -329,7 +330,7 @@ func tooMany(r *policy.ReplayReport, limit int) error {
 }
 
 // RollBackPolicies is [server.Policies].
-func (o rollout) RollBackPolicies(ctx context.Context, p policy.Principal, source string, d store.Digest) (*server.PolicyStatus, error) {
+func (o rollout) RollBackPolicies(ctx context.Context, p access.Principal, source string, d store.Digest) (*server.PolicyStatus, error) {
 	if source != "" {
 		if err := o.r.admission.PermitPolicySource(ctx, p, source, d); err != nil {
 			return nil, err

@@ -14,6 +14,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
@@ -36,7 +37,7 @@ const (
 // BenchmarkReport counts 10,000 images for an administrator, and tells what it costs to note their vulnerabilities. CPU time is the process's own (getrusage).
 func BenchmarkReport(b *testing.B) {
 	a, items := reportRegistry(b)
-	root := policy.Principal{Kind: policy.PrincipalUser, Name: "root", Grants: []policy.Grant{{Who: "root", Repositories: store.Globs{"**"}, Roles: policy.RoleAdmin}}}
+	root := access.Principal{Kind: access.KindUser, Name: "root", Grants: []access.Grant{{Who: "root", Repositories: store.Globs{"**"}, Roles: access.RoleAdmin}}}
 	b.Run("note findings", func(b *testing.B) {
 		for b.Loop() {
 			if err := a.VulnerabilitiesChanged(b.Context(), vulns.Delta{Queued: items[:1000]}); err != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/server"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -200,7 +201,7 @@ func (f *follower) refresh(ctx context.Context, name string) error {
 
 // told writes down where everything stands.
 func (f *follower) told(ctx context.Context) {
-	if list, err := f.statuses(ctx, policy.System()); err == nil {
+	if list, err := f.statuses(ctx, access.System()); err == nil {
 		f.tell(list)
 	}
 }
@@ -265,7 +266,7 @@ func same(x, y *verify.TUFState) bool {
 }
 
 // statuses is what is known of every TUF repository, ordered by name.
-func (f *follower) statuses(ctx context.Context, p policy.Principal) ([]server.TrustStatus, error) {
+func (f *follower) statuses(ctx context.Context, p access.Principal) ([]server.TrustStatus, error) {
 	list, err := f.admission.TUFStatuses(ctx, p)
 	if err != nil {
 		return nil, err
@@ -290,12 +291,12 @@ func (w *followed) status(s policy.TUFStatus) server.TrustStatus {
 }
 
 // TrustStatus is [server.Trust].
-func (f *follower) TrustStatus(ctx context.Context, p policy.Principal) ([]server.TrustStatus, error) {
+func (f *follower) TrustStatus(ctx context.Context, p access.Principal) ([]server.TrustStatus, error) {
 	return f.statuses(ctx, p)
 }
 
 // UpdateTrust is [server.Trust]. All sources are asked at once.
-func (f *follower) UpdateTrust(ctx context.Context, p policy.Principal, name string) ([]server.TrustStatus, error) {
+func (f *follower) UpdateTrust(ctx context.Context, p access.Principal, name string) ([]server.TrustStatus, error) {
 	names := []string{name}
 	if name == "" {
 		names = nil
@@ -318,7 +319,7 @@ func (f *follower) UpdateTrust(ctx context.Context, p policy.Principal, name str
 }
 
 // ImportTrust is [server.Trust]. What is imported is verified as if the source had said it; a failure is the caller's, not the source's.
-func (f *follower) ImportTrust(ctx context.Context, p policy.Principal, name string, archive io.Reader) (*server.TrustStatus, error) {
+func (f *follower) ImportTrust(ctx context.Context, p access.Principal, name string, archive io.Reader) (*server.TrustStatus, error) {
 	a, err := f.authority(name)
 	if err != nil {
 		return nil, err

@@ -18,6 +18,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/server"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -116,7 +117,7 @@ func (f *following) refresh() error { return f.reg.follower.refresh(f.t.Context(
 
 func (f *following) status() server.TrustStatus {
 	f.t.Helper()
-	list, err := f.reg.follower.TrustStatus(f.t.Context(), policy.System())
+	list, err := f.reg.follower.TrustStatus(f.t.Context(), access.System())
 	if err != nil || len(list) != 1 {
 		f.t.Fatalf("%v, %v", list, err)
 	}
@@ -322,7 +323,7 @@ func (f *following) put(repo store.Name) {
 	f.t.Helper()
 	f.must("tuf publish repo tar:repo.tar")
 	manifest, blobs := artifactOf(f.t, filepath.Join(f.dir, "repo.tar"))
-	r := f.reg.admission.As(policy.System())
+	r := f.reg.admission.As(access.System())
 	for _, b := range blobs {
 		u, err := r.Upload(f.t.Context(), repo, "", digest.SHA256)
 		if err != nil {

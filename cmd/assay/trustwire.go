@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/assay-registry/assay/cmd/assay/config"
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/server"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -42,7 +42,7 @@ func (a *app) acceptTUF(ctx context.Context, r *registry, s *verify.TUFState) er
 			return store.Errorf(store.CodeInvalid, "it supplies the authority %s with the registry's own %s key, which never speaks for images", name, use)
 		}
 	}
-	all, err := r.admission.Authorities(ctx, policy.System())
+	all, err := r.admission.Authorities(ctx, access.System())
 	if err != nil {
 		return err
 	}

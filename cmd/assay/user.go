@@ -7,10 +7,11 @@ import (
 	"io"
 	"strings"
 
-	"github.com/assay-registry/assay/cmd/assay/client"
-	"github.com/assay-registry/assay/policy"
-	"github.com/assay-registry/assay/store"
 	"github.com/spf13/cobra"
+
+	"github.com/assay-registry/assay/cmd/assay/client"
+	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/store"
 )
 
 func (a *app) user() *cobra.Command {
@@ -73,7 +74,7 @@ func newUser(name string, repositories, roles []string) (client.NewUser, error) 
 		}
 	}
 	for _, r := range roles {
-		if _, ok := policy.ParseRole(r); !ok {
+		if _, ok := access.ParseRole(r); !ok {
 			return u, usage("%q is no role; use pull, push, delete, sign, scan or admin", r)
 		}
 	}

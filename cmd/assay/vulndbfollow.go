@@ -13,6 +13,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/sbom/vulndb"
 	"github.com/assay-registry/assay/server"
 	"github.com/assay-registry/assay/store"
@@ -232,7 +233,7 @@ func (f *databases) DatabaseStatus(ctx context.Context) ([]server.DatabaseStatus
 }
 
 // ImportDatabase is [server.Databases]. The archive is kept in a file without a name until it was found to be whole.
-func (f *databases) ImportDatabase(ctx context.Context, p policy.Principal, name string, mayShrink bool, archive io.Reader) (*server.DatabaseStatus, error) {
+func (f *databases) ImportDatabase(ctx context.Context, p access.Principal, name string, mayShrink bool, archive io.Reader) (*server.DatabaseStatus, error) {
 	if err := vulndb.CheckName(name); err != nil {
 		return nil, err
 	}
@@ -290,7 +291,7 @@ func (f *databases) unfollowed(name string) error {
 }
 
 // RemoveDatabase is [server.Databases].
-func (f *databases) RemoveDatabase(ctx context.Context, p policy.Principal, name string) error {
+func (f *databases) RemoveDatabase(ctx context.Context, p access.Principal, name string) error {
 	f.turn.Lock()
 	defer f.turn.Unlock()
 	if err := f.remove(ctx, name, p.Name); err != nil {

@@ -17,9 +17,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/assay-registry/assay/policy"
-	"github.com/assay-registry/assay/store"
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/store"
 )
 
 // Options make an [Authenticator]. Clock, Rand, Log and Key are required.
@@ -27,8 +29,8 @@ type Options struct {
 	Files     fs.FS  // holds the htpasswd file
 	Htpasswd  string // its name in Files; empty for none
 	Docs      Docs   // keeps runtime users; nil for none
-	Grants    []policy.Grant
-	Anonymous policy.Roles // on every repository, for everybody
+	Grants    []access.Grant
+	Anonymous access.Roles // on every repository, for everybody
 	// Service is the one audience of tokens, Issuer who they say made them. Empty: "assay".
 	Service, Issuer string
 	Key             Key
@@ -86,7 +88,7 @@ func New(ctx context.Context, o Options) (*Authenticator, error) {
 func (a *Authenticator) Service() string { return a.options.Service }
 
 // Configure replaces grants and anonymous roles; the next request sees them.
-func (a *Authenticator) Configure(ctx context.Context, grants []policy.Grant, anonymous policy.Roles) error {
+func (a *Authenticator) Configure(ctx context.Context, grants []access.Grant, anonymous access.Roles) error {
 	return a.directory.set(ctx, grants, anonymous)
 }
 
@@ -98,17 +100,17 @@ func (a *Authenticator) Reload(ctx context.Context) error {
 
 // Authenticate says who sent r: nobody (without an Authorization header), a user with a password (Basic, RFC 7617), or whom an access token
 // names (Bearer, RFC 6750). Errors: CodeUnauthorized; CodeTooManyRequests with a [Limited] cause; CodeUnavailable.
-func (a *Authenticator) Authenticate(r *http.Request, client netip.Addr) (policy.Principal, error) {
+func (a *Authenticator) Authenticate(r *http.Request, client netip.Addr) (access.Principal, error) {
 	s, err := a.directory.current(r.Context())
 	if err != nil {
-		return policy.Principal{}, err
+		return access.Principal{}, err
 	}
 	headers := r.Header["Authorization"]
 	if len(headers) == 0 {
 		return s.nobody(client), nil
 	}
 	if len(headers) > 1 {
-		return policy.Principal{}, store.Errorf(store.CodeUnauthorized, "the request has more than one Authorization header; send one")
+		return access.Principal{}, store.Errorf(store.CodeUnauthorized, "the request has more than one Authorization header; send one")
 	}
 	scheme, credentials, _ := strings.Cut(headers[0], " ")
 	switch {
@@ -117,24 +119,24 @@ func (a *Authenticator) Authenticate(r *http.Request, client netip.Addr) (policy
 	case strings.EqualFold(scheme, "Bearer"):
 		return a.bearer(s, credentials, client)
 	}
-	return policy.Principal{}, store.Errorf(store.CodeUnauthorized, "the authorization scheme is not known; use Basic or Bearer")
+	return access.Principal{}, store.Errorf(store.CodeUnauthorized, "the authorization scheme is not known; use Basic or Bearer")
 }
 
-func (a *Authenticator) basic(r *http.Request, s *snapshot, client netip.Addr) (policy.Principal, error) {
+func (a *Authenticator) basic(r *http.Request, s *snapshot, client netip.Addr) (access.Principal, error) {
 	name, password, ok := r.BasicAuth()
 	if !ok {
-		return policy.Principal{}, store.Errorf(store.CodeUnauthorized, "the Basic credentials are malformed")
+		return access.Principal{}, store.Errorf(store.CodeUnauthorized, "the Basic credentials are malformed")
 	}
 	return a.password(r.Context(), s, name, password, client)
 }
 
-func (a *Authenticator) password(ctx context.Context, s *snapshot, name, password string, client netip.Addr) (policy.Principal, error) {
+func (a *Authenticator) password(ctx context.Context, s *snapshot, name, password string, client netip.Addr) (access.Principal, error) {
 	acct, err := a.logins.login(ctx, s, name, password, client)
 	if err != nil {
 		if store.CodeOf(err) == store.CodeUnauthorized {
 			a.refused(s, name, client)
 		}
-		return policy.Principal{}, err
+		return access.Principal{}, err
 	}
 	return acct.principal(client), nil
 }
@@ -148,16 +150,16 @@ func (a *Authenticator) refused(s *snapshot, name string, client netip.Addr) {
 	a.options.Log.LogAttrs(context.Background(), slog.LevelWarn, "login refused", attrs...)
 }
 
-func (a *Authenticator) bearer(s *snapshot, credentials string, client netip.Addr) (policy.Principal, error) {
+func (a *Authenticator) bearer(s *snapshot, credentials string, client netip.Addr) (access.Principal, error) {
 	t, err := a.tokens.verify(credentials)
 	if err != nil {
-		return policy.Principal{}, err
+		return access.Principal{}, err
 	}
 	p := s.nobody(client)
 	if t.claims.Subject != "" {
 		acct, ok := s.accounts[t.claims.Subject]
 		if !ok || acct.generation != t.claims.Generation {
-			return policy.Principal{}, badToken("its user is gone or has a new password")
+			return access.Principal{}, badToken("its user is gone or has a new password")
 		}
 		p = acct.principal(client)
 	}
@@ -165,12 +167,12 @@ func (a *Authenticator) bearer(s *snapshot, credentials string, client netip.Add
 	return p, nil
 }
 
-func (s *snapshot) nobody(client netip.Addr) policy.Principal {
-	return policy.Principal{Kind: policy.PrincipalAnonymous, Grants: s.anonymous, Client: address(client), Challenge: len(s.accounts) > 0}
+func (s *snapshot) nobody(client netip.Addr) access.Principal {
+	return access.Principal{Kind: access.KindAnonymous, Grants: s.anonymous, Client: address(client), Challenge: len(s.accounts) > 0}
 }
 
-func (a *account) principal(client netip.Addr) policy.Principal {
-	return policy.Principal{Kind: policy.PrincipalUser, Name: a.name, Grants: a.grants, Client: address(client), Challenge: true}
+func (a *account) principal(client netip.Addr) access.Principal {
+	return access.Principal{Kind: access.KindUser, Name: a.name, Grants: a.grants, Client: address(client), Challenge: true}
 }
 
 func address(a netip.Addr) string {
@@ -200,7 +202,7 @@ func (a *Authenticator) Token(r *http.Request, client netip.Addr) ([]byte, error
 		return nil, err
 	}
 	var values url.Values
-	var p policy.Principal
+	var p access.Principal
 	if r.Method == http.MethodPost {
 		if values, err = form(r); err != nil {
 			return nil, err
@@ -255,7 +257,7 @@ func form(r *http.Request) (url.Values, error) {
 	return values, nil
 }
 
-func (a *Authenticator) issue(s *snapshot, p policy.Principal, scopes []policy.Scope) ([]byte, error) {
+func (a *Authenticator) issue(s *snapshot, p access.Principal, scopes []access.Scope) ([]byte, error) {
 	var id [16]byte
 	if _, err := io.ReadFull(a.options.Rand, id[:]); err != nil {
 		return nil, &store.Error{Code: store.CodeInternal, Message: "a token could not be made", Cause: err}

@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -22,8 +22,8 @@ type account struct {
 	name       string
 	hash       string // bcrypt
 	origin     string
-	own        []policy.Grant // of the user's document
-	grants     []policy.Grant // all: configuration, document, and what everybody has
+	own        []access.Grant // of the user's document
+	grants     []access.Grant // all: configuration, document, and what everybody has
 	generation string         // changes with the hash
 }
 
@@ -31,7 +31,7 @@ type account struct {
 type snapshot struct {
 	accounts  map[string]*account
 	costs     []int          // the bcrypt costs in use, ascending; never empty
-	anonymous []policy.Grant // what everybody has
+	anonymous []access.Grant // what everybody has
 	at        time.Time
 }
 
@@ -44,8 +44,8 @@ type directory struct {
 
 	mu        sync.Mutex
 	file      *htpasswd      // guarded by mu; nil without a file
-	configure []policy.Grant // guarded by mu
-	anonymous policy.Roles   // guarded by mu
+	configure []access.Grant // guarded by mu
+	anonymous access.Roles   // guarded by mu
 	complaint string         // guarded by mu: the last problem that was logged
 
 	now atomic.Pointer[snapshot]
@@ -89,7 +89,7 @@ func (d *directory) reload(ctx context.Context, strict bool) (*snapshot, error) 
 func (d *directory) rebuild(ctx context.Context) (*snapshot, error) {
 	s := &snapshot{accounts: make(map[string]*account), at: d.clock()}
 	if d.anonymous != 0 {
-		s.anonymous = []policy.Grant{{Repositories: store.Globs{"**"}, Roles: d.anonymous}}
+		s.anonymous = []access.Grant{{Repositories: store.Globs{"**"}, Roles: d.anonymous}}
 	}
 	documents, err := d.documents(ctx)
 	if err != nil {
@@ -99,7 +99,7 @@ func (d *directory) rebuild(ctx context.Context) (*snapshot, error) {
 		s.accounts[a.name] = a
 	}
 	for name, hash := range d.fileUsers() { // the file wins: its users must not inherit a document's grants
-		s.accounts[name] = &account{name: name, hash: hash, origin: policy.OriginHtpasswd}
+		s.accounts[name] = &account{name: name, hash: hash, origin: access.OriginHtpasswd}
 	}
 	for _, a := range s.accounts {
 		sum := sha256.Sum256([]byte(a.hash))
@@ -139,7 +139,7 @@ func (d *directory) fileUsers() map[string]string {
 }
 
 // set replaces the configured grants and the anonymous roles.
-func (d *directory) set(ctx context.Context, grants []policy.Grant, anonymous policy.Roles) error {
+func (d *directory) set(ctx context.Context, grants []access.Grant, anonymous access.Roles) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.configure, d.anonymous = slices.Clone(grants), anonymous

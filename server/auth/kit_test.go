@@ -17,9 +17,10 @@ import (
 	"testing/fstest"
 	"time"
 
-	"github.com/assay-registry/assay/policy"
-	"github.com/assay-registry/assay/store"
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/store"
 )
 
 // memoryDocs keeps documents in a map.
@@ -104,10 +105,10 @@ func newBench(t *testing.T, change func(*Options)) *bench {
 	o := Options{
 		Files: b.file, Htpasswd: "users.htpasswd", Docs: b.docs, Key: key, Cost: minCost, Clock: b.clock, Rand: rand.Reader,
 		Log: slog.New(slog.NewJSONHandler(b.log, nil)),
-		Grants: []policy.Grant{
-			{Who: "ci", Repositories: store.Globs{"acme/**"}, Roles: policy.RolePull | policy.RolePush},
-			{Who: "signer", Repositories: store.Globs{"acme/**"}, Roles: policy.RoleSign},
-			{Who: "admin", Repositories: store.Globs{"other/**"}, Roles: policy.RolePull},
+		Grants: []access.Grant{
+			{Who: "ci", Repositories: store.Globs{"acme/**"}, Roles: access.RolePull | access.RolePush},
+			{Who: "signer", Repositories: store.Globs{"acme/**"}, Roles: access.RoleSign},
+			{Who: "admin", Repositories: store.Globs{"other/**"}, Roles: access.RolePull},
 		},
 	}
 	if change != nil {
@@ -122,7 +123,7 @@ func newBench(t *testing.T, change func(*Options)) *bench {
 var home = netip.MustParseAddr("192.0.2.7")
 
 // as authenticates a request with the Authorization headers given.
-func (b *bench) as(client netip.Addr, authorization ...string) (policy.Principal, error) {
+func (b *bench) as(client netip.Addr, authorization ...string) (access.Principal, error) {
 	r := httptest.NewRequestWithContext(b.t.Context(), http.MethodGet, "/v2/", nil)
 	for _, a := range authorization {
 		r.Header.Add("Authorization", a)
@@ -177,7 +178,7 @@ func wantCode(t *testing.T, err error, code store.Code) {
 	}
 }
 
-func describe(scopes []policy.Scope) string {
+func describe(scopes []access.Scope) string {
 	var parts []string
 	for _, s := range scopes {
 		if s.Repository == "" {

@@ -12,19 +12,20 @@ import (
 	"testing"
 	"time"
 
-	"github.com/assay-registry/assay/policy"
-	"github.com/assay-registry/assay/store"
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/store"
 )
 
 func TestAuthenticate(t *testing.T) {
-	b := newBench(t, func(o *Options) { o.Anonymous = policy.RolePull })
+	b := newBench(t, func(o *Options) { o.Anonymous = access.RolePull })
 	p, err := b.as(home)
-	if err != nil || p.Kind != policy.PrincipalAnonymous || p.Name != "" || !p.Challenge || p.Token || p.Roles("x") != policy.RolePull || p.Client != "192.0.2.7" {
+	if err != nil || p.Kind != access.KindAnonymous || p.Name != "" || !p.Challenge || p.Token || p.Roles("x") != access.RolePull || p.Client != "192.0.2.7" {
 		t.Errorf("nobody: %+v, %v", p, err)
 	}
 	p, err = b.as(home, basic("ci", ciPassword))
-	if err != nil || p.Kind != policy.PrincipalUser || p.Name != "ci" || p.Roles("acme/app") != policy.RolePull|policy.RolePush || p.Roles("other") != policy.RolePull || p.Token {
+	if err != nil || p.Kind != access.KindUser || p.Name != "ci" || p.Roles("acme/app") != access.RolePull|access.RolePush || p.Roles("other") != access.RolePull || p.Token {
 		t.Errorf("ci: %+v, %v", p, err)
 	}
 	for name, headers := range map[string][]string{
@@ -107,9 +108,9 @@ func TestTokenEndpoint(t *testing.T) {
 }
 
 func TestAnonymousToken(t *testing.T) {
-	b := newBench(t, func(o *Options) { o.Anonymous = policy.RolePull })
+	b := newBench(t, func(o *Options) { o.Anonymous = access.RolePull })
 	p, err := b.as(home, "Bearer "+b.mustToken("", "repository:acme/app:pull,push"))
-	if err != nil || p.Authenticated() || !p.Token || describe(p.Scopes) != "acme/app:pull" || p.Roles("acme/app") != policy.RolePull {
+	if err != nil || p.Authenticated() || !p.Token || describe(p.Scopes) != "acme/app:pull" || p.Roles("acme/app") != access.RolePull {
 		t.Errorf("%+v, %v", p, err)
 	}
 }

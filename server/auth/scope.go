@@ -3,7 +3,7 @@ package auth
 import (
 	"strings"
 
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -19,9 +19,9 @@ const catalogScope = "registry:catalog:*"
 // ParseScopes reads the scope parameters of a token request. Each value is a list, separated by single spaces, of
 // "repository:<name>:<action>[,<action>]" or "registry:catalog:*" (Docker's token scope grammar). What the registry does not know
 // (other resource types, other actions) asks for nothing; what does not parse is CodeInvalid. '*' asks for every action. The answer has
-// each repository once, in the order of first mention; [policy.Scope] with an empty repository is the catalog.
-func ParseScopes(values []string) ([]policy.Scope, error) {
-	var scopes []policy.Scope
+// each repository once, in the order of first mention; [access.Scope] with an empty repository is the catalog.
+func ParseScopes(values []string) ([]access.Scope, error) {
+	var scopes []access.Scope
 	total, count := 0, 0
 	for _, value := range values {
 		if total += len(value); total > maxScopeText {
@@ -46,7 +46,7 @@ func ParseScopes(values []string) ([]policy.Scope, error) {
 	return scopes, nil
 }
 
-func merge(scopes []policy.Scope, s policy.Scope) []policy.Scope {
+func merge(scopes []access.Scope, s access.Scope) []access.Scope {
 	for i := range scopes {
 		if scopes[i].Repository == s.Repository {
 			scopes[i].Actions |= s.Actions
@@ -56,38 +56,38 @@ func merge(scopes []policy.Scope, s policy.Scope) []policy.Scope {
 	return append(scopes, s)
 }
 
-func parseScope(text string) (policy.Scope, error) {
+func parseScope(text string) (access.Scope, error) {
 	kind, rest, ok := strings.Cut(text, ":")
 	end := strings.LastIndexByte(rest, ':')
 	if !ok || kind == "" || end < 0 || !plain(text) {
-		return policy.Scope{}, store.Errorf(store.CodeInvalid, "a scope is repository:<name>:<actions>; this one is malformed")
+		return access.Scope{}, store.Errorf(store.CodeInvalid, "a scope is repository:<name>:<actions>; this one is malformed")
 	}
 	name, actions := rest[:end], rest[end+1:]
 	switch {
 	case text == catalogScope:
-		return policy.Scope{Actions: policy.ActionCatalog}, nil
+		return access.Scope{Actions: access.ActionCatalog}, nil
 	case kind != "repository":
-		return policy.Scope{}, nil
+		return access.Scope{}, nil
 	}
 	repo, err := store.ParseName(name)
 	if err != nil {
-		return policy.Scope{}, err
+		return access.Scope{}, err
 	}
-	return policy.Scope{Repository: repo, Actions: parseActions(actions)}, nil
+	return access.Scope{Repository: repo, Actions: parseActions(actions)}, nil
 }
 
-func parseActions(list string) policy.Actions {
-	var a policy.Actions
+func parseActions(list string) access.Actions {
+	var a access.Actions
 	for action := range strings.SplitSeq(list, ",") {
 		switch action {
 		case "pull":
-			a |= policy.ActionPull
+			a |= access.ActionPull
 		case "push":
-			a |= policy.ActionPush
+			a |= access.ActionPush
 		case "delete":
-			a |= policy.ActionDelete
+			a |= access.ActionDelete
 		case "*": // clients that delete ask for '*' and then read with the same token
-			a |= policy.ActionPull | policy.ActionPush | policy.ActionDelete
+			a |= access.ActionPull | access.ActionPush | access.ActionDelete
 		}
 	}
 	return a
@@ -104,12 +104,12 @@ func plain(s string) bool {
 }
 
 // ActionNames spells actions as tokens carry them: pull, push, delete.
-func ActionNames(a policy.Actions) []string {
+func ActionNames(a access.Actions) []string {
 	var names []string
 	for _, n := range []struct {
-		action policy.Actions
+		action access.Actions
 		name   string
-	}{{policy.ActionPull, "pull"}, {policy.ActionPush, "push"}, {policy.ActionDelete, "delete"}} {
+	}{{access.ActionPull, "pull"}, {access.ActionPush, "push"}, {access.ActionDelete, "delete"}} {
 		if a&n.action != 0 {
 			names = append(names, n.name)
 		}
@@ -118,15 +118,15 @@ func ActionNames(a policy.Actions) []string {
 }
 
 // grant intersects what was asked with what the roles allow now.
-func grant(asked []policy.Scope, p policy.Principal) []policy.Scope {
-	granted := make([]policy.Scope, 0, len(asked))
+func grant(asked []access.Scope, p access.Principal) []access.Scope {
+	granted := make([]access.Scope, 0, len(asked))
 	for _, s := range asked {
 		if s.Repository == "" {
 			if len(p.Grants) == 0 {
 				continue
 			}
 		} else {
-			s.Actions &= policy.GrantedActions(p.Roles(s.Repository))
+			s.Actions &= access.GrantedActions(p.Roles(s.Repository))
 		}
 		if s.Actions != 0 {
 			granted = append(granted, s)

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -25,18 +25,18 @@ const (
 // claims are the payload of an access token (RFC 7519; "access" as in Docker's token specification). A token carries who and which
 // actions, never roles. Generation changes with the user's secret, so that a token does not outlive it.
 type claims struct {
-	Issuer     string   `json:"iss"`
-	Subject    string   `json:"sub"`
-	Audience   string   `json:"aud"`
-	Expires    int64    `json:"exp"`
-	NotBefore  int64    `json:"nbf"`
-	IssuedAt   int64    `json:"iat"`
-	ID         string   `json:"jti"`
-	Generation string   `json:"gen,omitempty"`
-	Access     []access `json:"access"`
+	Issuer     string    `json:"iss"`
+	Subject    string    `json:"sub"`
+	Audience   string    `json:"aud"`
+	Expires    int64     `json:"exp"`
+	NotBefore  int64     `json:"nbf"`
+	IssuedAt   int64     `json:"iat"`
+	ID         string    `json:"jti"`
+	Generation string    `json:"gen,omitempty"`
+	Access     []claimed `json:"access"`
 }
 
-type access struct {
+type claimed struct {
 	Type    string   `json:"type"`
 	Name    string   `json:"name"`
 	Actions []string `json:"actions"`
@@ -55,7 +55,7 @@ type tokens struct {
 // proven is what a verified token says.
 type proven struct {
 	claims claims
-	scopes []policy.Scope
+	scopes []access.Scope
 }
 
 func newTokens(key Key, issuer, audience string, clock func() time.Time) *tokens {
@@ -143,11 +143,11 @@ func (t *tokens) read(payload []byte) (*proven, error) {
 	if c.Audience != t.audience {
 		return nil, badToken("it is for another service")
 	}
-	p := &proven{claims: c, scopes: []policy.Scope{}}
+	p := &proven{claims: c, scopes: []access.Scope{}}
 	for _, a := range c.Access {
-		s := policy.Scope{Repository: store.Name(a.Name), Actions: parseActions(strings.Join(a.Actions, ","))}
+		s := access.Scope{Repository: store.Name(a.Name), Actions: parseActions(strings.Join(a.Actions, ","))}
 		if a.Type == "registry" && a.Name == "catalog" {
-			s = policy.Scope{Actions: policy.ActionCatalog}
+			s = access.Scope{Actions: access.ActionCatalog}
 		} else if a.Type != "repository" || a.Name == "" {
 			return nil, badToken("it names a resource that does not exist")
 		}
@@ -157,14 +157,14 @@ func (t *tokens) read(payload []byte) (*proven, error) {
 }
 
 // accessOf spells scopes for the claims.
-func accessOf(scopes []policy.Scope) []access {
-	list := make([]access, 0, len(scopes))
+func accessOf(scopes []access.Scope) []claimed {
+	list := make([]claimed, 0, len(scopes))
 	for _, s := range scopes {
 		if s.Repository == "" {
-			list = append(list, access{Type: "registry", Name: "catalog", Actions: []string{"*"}})
+			list = append(list, claimed{Type: "registry", Name: "catalog", Actions: []string{"*"}})
 			continue
 		}
-		list = append(list, access{Type: "repository", Name: string(s.Repository), Actions: ActionNames(s.Actions)})
+		list = append(list, claimed{Type: "repository", Name: string(s.Repository), Actions: ActionNames(s.Actions)})
 	}
 	return list
 }

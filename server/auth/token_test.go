@@ -13,10 +13,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/assay-registry/assay/policy"
-	"github.com/assay-registry/assay/store"
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/store"
 )
 
 func b64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
@@ -36,7 +37,7 @@ func (b *bench) claims(change map[string]any) string {
 	now := b.clock().Unix()
 	c := map[string]any{
 		"iss": "assay", "sub": "ci", "aud": "assay", "exp": now + 300, "nbf": now, "iat": now, "jti": "1",
-		"gen": b.directory.now.Load().accounts["ci"].generation, "access": []access{{"repository", "acme/app", []string{"pull"}}},
+		"gen": b.directory.now.Load().accounts["ci"].generation, "access": []claimed{{"repository", "acme/app", []string{"pull"}}},
 	}
 	for k, v := range change {
 		if c[k] = v; v == nil {
@@ -111,7 +112,7 @@ func TestC1_HostileHeaders(t *testing.T) {
 		"not json":              b.forge(b.header(), "hello"),
 		"second document":       b.forge(b.header(), payload+"{}"),
 		"unknown claim":         b.forge(b.header(), b.claims(map[string]any{"roles": []string{"admin"}})),
-		"unknown resource":      b.forge(b.header(), b.claims(map[string]any{"access": []access{{"root", "x", nil}}})),
+		"unknown resource":      b.forge(b.header(), b.claims(map[string]any{"access": []claimed{{"root", "x", nil}}})),
 	} {
 		_, err := b.as(home, "Bearer "+token)
 		if store.CodeOf(err) != store.CodeUnauthorized {
@@ -177,22 +178,22 @@ func TestC2_TokenWidensNothing(t *testing.T) {
 	}
 	for _, tc := range []struct {
 		repo   store.Name
-		action policy.Actions
+		action access.Actions
 		want   bool
 	}{
-		{"acme/app", policy.ActionPull, true}, {"acme/app", policy.ActionPush, true}, {"acme/app", policy.ActionDelete, false},
-		{"acme/other", policy.ActionPull, false}, {"", policy.ActionCatalog, false},
+		{"acme/app", access.ActionPull, true}, {"acme/app", access.ActionPush, true}, {"acme/app", access.ActionDelete, false},
+		{"acme/other", access.ActionPull, false}, {"", access.ActionCatalog, false},
 	} {
 		if got := p.Allows(tc.repo, tc.action); got != tc.want {
 			t.Errorf("%s %v: %v", tc.repo, tc.action, got)
 		}
 	}
 	// The grants are those of the moment, not those of the token.
-	if err := b.Configure(t.Context(), []policy.Grant{{Who: "ci", Repositories: store.Globs{"acme/**"}, Roles: policy.RolePull}}, 0); err != nil {
+	if err := b.Configure(t.Context(), []access.Grant{{Who: "ci", Repositories: store.Globs{"acme/**"}, Roles: access.RolePull}}, 0); err != nil {
 		t.Fatal(err)
 	}
 	p, err = b.as(home, "Bearer "+token)
-	if err != nil || p.Roles("acme/app") != policy.RolePull {
+	if err != nil || p.Roles("acme/app") != access.RolePull {
 		t.Errorf("after the grant was narrowed: %v, %v", p.Roles("acme/app"), err)
 	}
 }
@@ -291,7 +292,7 @@ func TestC4_HugeTokensAreNotLookedAt(t *testing.T) {
 
 func TestTokenOfADeletedUser(t *testing.T) {
 	b := newBench(t, nil)
-	secret, err := b.CreateUser(t.Context(), "admin", "robot", "", []policy.Grant{{Repositories: store.Globs{"acme/**"}, Roles: policy.RolePull}})
+	secret, err := b.CreateUser(t.Context(), "admin", "robot", "", []access.Grant{{Repositories: store.Globs{"acme/**"}, Roles: access.RolePull}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -351,7 +352,7 @@ func FuzzParseScopes(f *testing.F) {
 			}
 			seen[sc.Repository] = true
 			if sc.Repository == "" {
-				if sc.Actions != policy.ActionCatalog {
+				if sc.Actions != access.ActionCatalog {
 					t.Fatalf("%q: %+v", s, scopes)
 				}
 				continue
@@ -375,7 +376,7 @@ func FuzzVerifyToken(f *testing.F) {
 		f.Fatal(err)
 	}
 	tk := newTokens(key, "assay", "assay", func() time.Time { return epoch })
-	good, err := tk.sign(claims{Issuer: "assay", Audience: "assay", Subject: "ci", Expires: epoch.Unix() + 300, NotBefore: epoch.Unix(), Access: []access{}})
+	good, err := tk.sign(claims{Issuer: "assay", Audience: "assay", Subject: "ci", Expires: epoch.Unix() + 300, NotBefore: epoch.Unix(), Access: []claimed{}})
 	if err != nil {
 		f.Fatal(err)
 	}

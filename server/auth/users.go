@@ -11,9 +11,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/assay-registry/assay/policy"
-	"github.com/assay-registry/assay/store"
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/store"
 )
 
 // Docs keeps small documents, durably: store.Local does. A nil return of PutDoc and DeleteDoc means durable; deleting what is not there
@@ -74,11 +76,11 @@ func readDocument(name string, value []byte) (*account, error) {
 	if _, err := costOf(doc.Hash); err != nil {
 		return nil, err
 	}
-	a := &account{name: name, hash: doc.Hash, origin: policy.OriginRuntime}
+	a := &account{name: name, hash: doc.Hash, origin: access.OriginRuntime}
 	for _, g := range doc.Grants {
-		grant := policy.Grant{Who: name, Repositories: g.Repositories}
+		grant := access.Grant{Who: name, Repositories: g.Repositories}
 		for _, r := range g.Roles {
-			role, ok := policy.ParseRole(r)
+			role, ok := access.ParseRole(r)
 			if !ok {
 				return nil, store.Errorf(store.CodeInvalid, "there is no role %q", r)
 			}
@@ -90,27 +92,27 @@ func readDocument(name string, value []byte) (*account, error) {
 }
 
 // Users lists all users in the order of their names.
-func (a *Authenticator) Users(ctx context.Context) ([]policy.User, error) {
+func (a *Authenticator) Users(ctx context.Context) ([]access.User, error) {
 	s, err := a.directory.current(ctx)
 	if err != nil {
 		return nil, err
 	}
-	users := make([]policy.User, 0, len(s.accounts))
+	users := make([]access.User, 0, len(s.accounts))
 	for _, acct := range s.accounts {
-		u := policy.User{Name: acct.name, Origin: acct.origin}
+		u := access.User{Name: acct.name, Origin: acct.origin}
 		for _, g := range acct.grants[:len(acct.grants)-len(s.anonymous)] {
 			g.Who = acct.name
 			u.Grants = append(u.Grants, g)
 		}
 		users = append(users, u)
 	}
-	slices.SortFunc(users, func(x, y policy.User) int { return cmp.Compare(x.Name, y.Name) })
+	slices.SortFunc(users, func(x, y access.User) int { return cmp.Compare(x.Name, y.Name) })
 	return users, nil
 }
 
 // CreateUser makes a user and answers the secret that it made, where password is empty. by names who asked.
 // Errors: CodeConflict for a name in use, CodeInvalid, CodeUnsupported where there are no documents.
-func (a *Authenticator) CreateUser(ctx context.Context, by, name, password string, grants []policy.Grant) (secret string, err error) {
+func (a *Authenticator) CreateUser(ctx context.Context, by, name, password string, grants []access.Grant) (secret string, err error) {
 	if !validUserName(name) || !plain(name) {
 		return "", store.Errorf(store.CodeInvalid, "a user name has 1 to %d printable characters without spaces, quotes and ':'", maxUserName)
 	}
@@ -136,7 +138,7 @@ func (a *Authenticator) CreateUser(ctx context.Context, by, name, password strin
 const maxGrants = 64
 
 // create writes the document; a.users is held.
-func (a *Authenticator) create(ctx context.Context, by, name, password string, grants []policy.Grant) (string, error) {
+func (a *Authenticator) create(ctx context.Context, by, name, password string, grants []access.Grant) (string, error) {
 	if a.options.Docs == nil {
 		return "", store.Errorf(store.CodeUnsupported, "this registry keeps no users of its own; add the user to the htpasswd file")
 	}
@@ -183,7 +185,7 @@ func (a *Authenticator) DeleteUser(ctx context.Context, by, name string) error {
 	switch {
 	case !ok:
 		return store.Errorf(store.CodeNotFound, "there is no such user")
-	case acct.origin != policy.OriginRuntime:
+	case acct.origin != access.OriginRuntime:
 		return store.Errorf(store.CodeConflict, "the user %s comes from the htpasswd file; remove it there", name)
 	case name == by:
 		return store.Errorf(store.CodeConflict, "you cannot delete the user that you are logged in as; use another administrator")
@@ -218,8 +220,8 @@ func (a *Authenticator) Bootstrap(ctx context.Context) (name, secret string, err
 	if len(s.accounts) > 0 || a.options.Docs == nil {
 		return "", "", nil
 	}
-	everything := []policy.Grant{{Repositories: store.Globs{"**"}, Roles: policy.RoleAdmin}}
-	if secret, err = a.create(ctx, policy.System().Name, BootstrapName, "", everything); err != nil {
+	everything := []access.Grant{{Repositories: store.Globs{"**"}, Roles: access.RoleAdmin}}
+	if secret, err = a.create(ctx, access.System().Name, BootstrapName, "", everything); err != nil {
 		return "", "", err
 	}
 	return BootstrapName, secret, nil

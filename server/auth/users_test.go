@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -28,7 +29,7 @@ func TestC18_BootstrapTellsItsSecretOnce(t *testing.T) {
 		t.Fatalf("%q, %d bytes, %v", name, len(secret), err)
 	}
 	p, err := b.as(home, basic(name, secret))
-	if err != nil || !p.Roles("any/thing").Has(policy.RoleAdmin) || !p.Challenge {
+	if err != nil || !p.Roles("any/thing").Has(access.RoleAdmin) || !p.Challenge {
 		t.Errorf("%+v, %v", p, err)
 	}
 	if again, s, err := b.Bootstrap(t.Context()); again != "" || s != "" || err != nil {
@@ -51,7 +52,7 @@ func TestC18_BootstrapTellsItsSecretOnce(t *testing.T) {
 
 func TestUsersAreKept(t *testing.T) {
 	b := newBench(t, nil)
-	grants := []policy.Grant{{Repositories: store.Globs{"team/**", "shared"}, Roles: policy.RolePull | policy.RoleSign}}
+	grants := []access.Grant{{Repositories: store.Globs{"team/**", "shared"}, Roles: access.RolePull | access.RoleSign}}
 	secret, err := b.CreateUser(t.Context(), "boss", "robot@team", "", grants)
 	if err != nil || secret == "" {
 		t.Fatal(err)
@@ -70,13 +71,13 @@ func TestUsersAreKept(t *testing.T) {
 	if got := strings.Join(names, "; "); got != "admin runtime; ci htpasswd; robot@team runtime; signer htpasswd" {
 		t.Error(got)
 	}
-	if g := users[0].Grants; len(g) != 1 || g[0].Roles != policy.RolePull { // of the configuration
+	if g := users[0].Grants; len(g) != 1 || g[0].Roles != access.RolePull { // of the configuration
 		t.Errorf("admin: %+v", g)
 	}
 	// A second process reads the same.
 	other := newBench(t, func(o *Options) { o.Docs = b.docs })
 	p, err := other.as(home, basic("robot@team", secret))
-	if err != nil || p.Roles("team/x") != policy.RolePull|policy.RoleSign || p.Roles("shared") == 0 || p.Roles("else") != 0 {
+	if err != nil || p.Roles("team/x") != access.RolePull|access.RoleSign || p.Roles("shared") == 0 || p.Roles("else") != 0 {
 		t.Errorf("%+v, %v", p, err)
 	}
 	// What one process deletes the other forgets within a second.
@@ -137,7 +138,7 @@ func TestAuditComesBeforeTheChange(t *testing.T) {
 
 func TestTheFileWinsOverADocument(t *testing.T) {
 	b := newBench(t, nil)
-	everything := []policy.Grant{{Repositories: store.Globs{"**"}, Roles: policy.RoleAdmin}}
+	everything := []access.Grant{{Repositories: store.Globs{"**"}, Roles: access.RoleAdmin}}
 	if _, err := b.CreateUser(t.Context(), "boss", "late", "the document's", everything); err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -44,8 +45,8 @@ type Config struct {
 	warnings  []Problem
 	advice    []Problem
 	trust     []verify.Authority
-	grants    []policy.Grant
-	anonymous policy.Roles
+	grants    []access.Grant
+	anonymous access.Roles
 	proxies   []netip.Prefix
 	networks  map[string][]netip.Prefix // of sources, by authority
 }
@@ -190,10 +191,10 @@ func (c *Config) Advice() []Problem { return c.advice }
 func (c *Config) Trust() []verify.Authority { return c.trust }
 
 // PolicyGrants are the grants as the registry uses them.
-func (c *Config) PolicyGrants() []policy.Grant { return c.grants }
+func (c *Config) PolicyGrants() []access.Grant { return c.grants }
 
 // AnonymousRoles are the roles of callers without credentials.
-func (c *Config) AnonymousRoles() policy.Roles { return c.anonymous }
+func (c *Config) AnonymousRoles() access.Roles { return c.anonymous }
 
 // Proxies are the networks of trusted_proxies.
 func (c *Config) Proxies() []netip.Prefix { return c.proxies }

@@ -17,7 +17,7 @@ import (
 	"testing/fstest"
 	"time"
 
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -190,10 +190,10 @@ authorities:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.AnonymousRoles() != policy.RolePull {
+	if c.AnonymousRoles() != access.RolePull {
 		t.Errorf("anonymous %v", c.AnonymousRoles())
 	}
-	want := []policy.Grant{{Who: "ci", Repositories: store.Globs{"acme/**"}, Roles: policy.RolePull | policy.RolePush}}
+	want := []access.Grant{{Who: "ci", Repositories: store.Globs{"acme/**"}, Roles: access.RolePull | access.RolePush}}
 	if !reflect.DeepEqual(c.PolicyGrants(), want) {
 		t.Errorf("grants %+v", c.PolicyGrants())
 	}

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -159,7 +159,7 @@ func (v *validator) auth() {
 	a := v.c.Auth
 	v.readable("auth.htpasswd", a.HTPasswd)
 	v.c.anonymous = v.roles("auth.anonymous", a.Anonymous)
-	if v.c.anonymous.Has(policy.RolePush | policy.RoleDelete | policy.RoleSign | policy.RoleScan) {
+	if v.c.anonymous.Has(access.RolePush | access.RoleDelete | access.RoleSign | access.RoleScan) {
 		v.warn("auth.anonymous", "grant pull at most", "callers without credentials hold %s on every repository", v.c.anonymous)
 	}
 	v.within("auth.token_ttl", a.TokenTTL, time.Minute, time.Hour)
@@ -171,10 +171,10 @@ func (v *validator) within(path string, d Duration, least, most time.Duration) {
 	}
 }
 
-func (v *validator) roles(path string, names []string) policy.Roles {
-	var roles policy.Roles
+func (v *validator) roles(path string, names []string) access.Roles {
+	var roles access.Roles
 	for i, n := range names {
-		role, _ := policy.ParseRole(n) // the words were checked when they were read
+		role, _ := access.ParseRole(n) // the words were checked when they were read
 		if roles.Has(role) && role != 0 {
 			v.fail(fmt.Sprintf("%s[%d]", path, i), "remove it", "the role %q is listed twice", n)
 		}
@@ -214,7 +214,7 @@ func (v *validator) grants() {
 		if len(g.Roles) == 0 && v.at[path+".roles"].line > 0 {
 			v.fail(path+".roles", "", "is empty and would grant nothing")
 		}
-		v.c.grants = append(v.c.grants, policy.Grant{Who: g.Who, Repositories: Globs(g.Repositories), Roles: v.roles(path+".roles", g.Roles)})
+		v.c.grants = append(v.c.grants, access.Grant{Who: g.Who, Repositories: Globs(g.Repositories), Roles: v.roles(path+".roles", g.Roles)})
 	}
 }
 

@@ -1,4 +1,4 @@
-package policy
+package access
 
 // User is what may be told of a user: who it is and what it was granted, never a secret.
 type User struct {

@@ -1,4 +1,4 @@
-package policy
+package access
 
 import (
 	"fmt"
@@ -12,30 +12,30 @@ import (
 
 // The reads table of the contract, cell by cell, for every single role and the combinations that pipelines hold. The golden file is read by people.
 func TestReadsTable(t *testing.T) {
-	states := []store.State{store.StateAdmitted, store.StateQuarantined, store.StatePending, store.StateRevoked, stateUnreferenced, store.StateExpired, store.StateTombstoned, store.StateEvidence, ""}
+	states := []store.State{store.StateAdmitted, store.StateQuarantined, store.StatePending, store.StateRevoked, Unreferenced, store.StateExpired, store.StateTombstoned, store.StateEvidence, ""}
 	roles := []Roles{RolePull, RolePush, RolePull | RolePush, RoleSign, RoleScan, RoleSign | RolePush, RoleDelete, RoleAdmin | RolePull | RolePush | RoleDelete | RoleSign | RoleScan, 0}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%-12s %-9s %-34s %-5s %-5s %-8s\n", "state", "what", "roles", "GET", "HEAD", "uploader GET")
 	for _, s := range states {
-		for what, name := range []string{aManifest: "manifest", aConfig: "config", aLayer: "layer"} {
-			if s == stateUnreferenced && thing(what) == aManifest {
+		for what, name := range []string{Manifest: "manifest", Config: "config", Layer: "layer"} {
+			if s == Unreferenced && Thing(what) == Manifest {
 				continue
 			}
 			for _, r := range roles {
-				q := question{roles: r, state: s, what: thing(what), byDigest: true}
-				get := status(access(q))
-				q.head = true
-				head := status(access(q))
-				q.head, q.uploader = false, r.Has(RolePush)
-				fmt.Fprintf(&b, "%-12s %-9s %-34s %-5s %-5s %-8s\n", s, name, r, get, head, status(access(q)))
+				q := Question{Roles: r, State: s, What: Thing(what), ByDigest: true}
+				get := status(Reads(q))
+				q.Head = true
+				head := status(Reads(q))
+				q.Head, q.Uploader = false, r.Has(RolePush)
+				fmt.Fprintf(&b, "%-12s %-9s %-34s %-5s %-5s %-8s\n", s, name, r, get, head, status(Reads(q)))
 			}
 		}
 	}
 	golden(t, "reads.golden", b.String())
 }
 
-func status(a answer) string {
-	return map[answer]string{absent: "404", refused: "403", granted: "200"}[a]
+func status(a Answer) string {
+	return map[Answer]string{Absent: "404", Refused: "403", Granted: "200"}[a]
 }
 
 // golden compares with a file; UPDATE=1 writes it.

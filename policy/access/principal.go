@@ -1,4 +1,4 @@
-package policy
+package access
 
 import (
 	"strings"
@@ -18,9 +18,10 @@ const (
 	RoleScan
 	RoleAdmin
 
-	rolesReading = RolePull | RoleSign | RoleScan | RoleAdmin
-	rolesWriting = RolePush | RoleSign | RoleScan | RoleAdmin
-	rolesAudited = rolesWriting | RoleDelete // whose refused writes leave a record
+	// RolesReading may GET what is admitted, RolesWriting may PUT; refused writes of RolesAudited leave a record.
+	RolesReading = RolePull | RoleSign | RoleScan | RoleAdmin
+	RolesWriting = RolePush | RoleSign | RoleScan | RoleAdmin
+	RolesAudited = RolesWriting | RoleDelete
 )
 
 var roleNames = []struct {
@@ -76,10 +77,10 @@ const (
 // GrantedActions says which actions holders of roles may have in a token: the row of the table.
 func GrantedActions(r Roles) Actions {
 	var a Actions
-	if r.Has(rolesReading | RolePush) {
+	if r.Has(RolesReading | RolePush) {
 		a |= ActionPull
 	}
-	if r.Has(rolesWriting) {
+	if r.Has(RolesWriting) {
 		a |= ActionPush
 	}
 	if r.Has(RoleDelete | RoleAdmin) {
@@ -94,19 +95,19 @@ type Scope struct {
 	Actions    Actions
 }
 
-// PrincipalKind says how a principal was recognised.
-type PrincipalKind string
+// Kind says how a principal was recognised.
+type Kind string
 
 // The kinds of policy.input/v1 that exist today.
 const (
-	PrincipalUser      PrincipalKind = "user"
-	PrincipalAnonymous PrincipalKind = "anonymous"
-	PrincipalSystem    PrincipalKind = "system"
+	KindUser      Kind = "user"
+	KindAnonymous Kind = "anonymous"
+	KindSystem    Kind = "system"
 )
 
 // Principal is who asks. It is a value, made anew for each request from the grants of that moment.
 type Principal struct {
-	Kind   PrincipalKind
+	Kind   Kind
 	Name   string  // unique among users; "" for anonymous
 	Grants []Grant // those of this principal, at this request
 	Scopes []Scope // nil: not limited by a token
@@ -118,11 +119,11 @@ type Principal struct {
 
 // System is the registry itself: every role, everywhere.
 func System() Principal {
-	return Principal{Kind: PrincipalSystem, Name: "system", Grants: []Grant{{Repositories: store.Globs{"**"}, Roles: RoleAdmin}}}
+	return Principal{Kind: KindSystem, Name: "system", Grants: []Grant{{Repositories: store.Globs{"**"}, Roles: RoleAdmin}}}
 }
 
 // Authenticated reports whether the principal is someone.
-func (p Principal) Authenticated() bool { return p.Kind != PrincipalAnonymous && p.Kind != "" }
+func (p Principal) Authenticated() bool { return p.Kind != KindAnonymous && p.Kind != "" }
 
 // Roles are the roles on one repository; admin includes all others.
 func (p Principal) Roles(repo store.Name) Roles {
