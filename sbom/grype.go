@@ -6,13 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 )
 
@@ -42,52 +39,26 @@ func (w *Worker) Grype(ctx context.Context, path, part string, out io.Writer) (*
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, w.opts.Timeout, fmt.Errorf("it took longer than %s", w.opts.Timeout))
 	defer cancel()
-	scratch, err := newScratch(w.opts.Scratch)
+	c, err := w.start(exec.CommandContext(ctx, w.opts.Path, "grypedb", "--memory", strconv.FormatInt(w.opts.Memory, 10), "--timeout", w.opts.Timeout.String(),
+		"--scratch", strconv.FormatInt(w.opts.MaxScratch, 10), "--part", part, path), 64<<10)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrRetry, err)
+		return nil, err
 	}
-	defer os.RemoveAll(scratch)
-	cmd := exec.CommandContext(ctx, w.opts.Path, "grypedb", "--memory", strconv.FormatInt(w.opts.Memory, 10), "--timeout", w.opts.Timeout.String(),
-		"--scratch", strconv.FormatInt(w.opts.MaxScratch, 10), "--part", part, path)
-	cmd.Env = []string{"TMPDIR=" + scratch}
-	cmd.Dir = "/"
-	stderr := &tail{max: 64 << 10}
-	cmd.Stderr = stderr
-	isolate(cmd)
-	cmd.WaitDelay = 5 * time.Second
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrRetry, err)
-	}
-	// The child is to die with the thread that started it, so this thread has to stay.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("%w: it could not be started: %w", ErrRetry, err)
-	}
-	var killed atomic.Pointer[string]
-	stop, watched := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(watched)
-		w.watch(cmd, scratch, stop, &killed)
-	}()
-	n, copyErr := io.Copy(out, io.LimitReader(stdout, w.opts.MaxOutput+1))
+	n, copyErr := io.Copy(out, io.LimitReader(c.stdout, w.opts.MaxOutput+1))
 	if copyErr != nil || n > w.opts.MaxOutput {
-		_ = cmd.Cancel() // nobody takes what it writes
+		_ = c.cmd.Cancel() // nobody takes what it writes
 	}
-	waitErr := cmd.Wait()
-	close(stop)
-	<-watched
+	waitErr := c.wait()
 	switch {
 	case n > w.opts.MaxOutput:
 		return nil, fmt.Errorf("the advisories of the database have more than %d bytes", w.opts.MaxOutput)
 	case copyErr != nil && ctx.Err() == nil:
 		return nil, copyErr
 	case waitErr != nil:
-		return nil, explainGrype(ctx, killed.Load(), waitErr, stderr.String())
+		return nil, explainGrype(ctx, c.killed.Load(), waitErr, c.stderr.String())
 	}
 	r := new(GrypeReport)
-	if err := json.Unmarshal([]byte(lastLine(stderr.String())), r); err != nil {
+	if err := json.Unmarshal([]byte(lastLine(c.stderr.String())), r); err != nil {
 		return nil, fmt.Errorf("%w: it ended without an answer", ErrRetry)
 	}
 	return r, nil

@@ -12,10 +12,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -228,49 +226,23 @@ func (w *Worker) Version(ctx context.Context) (string, error) {
 
 // run starts one child, feeds it and reads its answer.
 func (w *Worker) run(ctx context.Context, in *inputs) (*Result, error) {
-	scratch, err := newScratch(w.opts.Scratch)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrRetry, err)
-	}
-	defer os.RemoveAll(scratch)
 	cmd := exec.CommandContext(ctx, w.opts.Path, "worker", "--memory", strconv.FormatInt(w.opts.Memory, 10), "--timeout", w.opts.Timeout.String(),
 		"--scratch", strconv.FormatInt(w.opts.MaxScratch/2, 10))
-	cmd.Env = []string{"TMPDIR=" + scratch}
-	cmd.Dir = "/"
 	cmd.ExtraFiles = in.files
 	cmd.Stdin = bytes.NewReader(in.request)
-	stderr := &tail{max: 16 << 10}
-	cmd.Stderr = stderr
-	isolate(cmd)
-	cmd.WaitDelay = 5 * time.Second
-	stdout, err := cmd.StdoutPipe()
+	c, err := w.start(cmd, 16<<10)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrRetry, err)
+		return nil, err
 	}
-	// The child is to die with the thread that started it, so this thread has to stay.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("%w: it could not be started: %w", ErrRetry, err)
-	}
-	var killed atomic.Pointer[string]
-	watched := make(chan struct{})
-	stop := make(chan struct{})
-	go func() {
-		defer close(watched)
-		w.watch(cmd, scratch, stop, &killed)
-	}()
-	result, failure, readErr := w.read(stdout, in)
+	result, failure, readErr := w.read(c.stdout, in)
 	if readErr != nil && readErr != io.EOF {
 		_ = cmd.Cancel() // it talks nonsense: nothing more is expected of it
 	}
-	waitErr := cmd.Wait()
-	close(stop)
-	<-watched
+	waitErr := c.wait()
 	if result != nil && waitErr == nil {
 		return result, nil
 	}
-	return nil, explain(ctx, failure, killed.Load(), readErr, waitErr, stderr.String())
+	return nil, explain(ctx, failure, c.killed.Load(), readErr, waitErr, c.stderr.String())
 }
 
 // explain chooses the most telling of what went wrong.
@@ -364,43 +336,6 @@ func (w *Worker) readViews(r io.Reader, in *inputs) (FrameKind, []byte, error) {
 		}
 	}
 	return 0, nil, errors.New("too many views")
-}
-
-// watch kills a child whose memory or files grow beyond what it was given, should its own limits not have stopped it.
-func (w *Worker) watch(cmd *exec.Cmd, scratch string, stop <-chan struct{}, killed *atomic.Pointer[string]) {
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-stop:
-			return
-		case <-tick.C:
-		}
-		reason := ""
-		if n := residentBytes(cmd.Process.Pid); n > w.opts.Memory+w.opts.Memory/8 {
-			reason = fmt.Sprintf("it used %d bytes of memory", n)
-		} else if n := sizeOf(scratch); n > w.opts.MaxScratch {
-			reason = fmt.Sprintf("unpacking nested archives took %d bytes of temporary files", n)
-		}
-		if reason != "" {
-			killed.Store(&reason)
-			_ = cmd.Cancel()
-			return
-		}
-	}
-}
-
-// tail keeps the first max bytes of what the child complains.
-type tail struct {
-	bytes.Buffer
-	max int
-}
-
-func (t *tail) Write(p []byte) (int, error) {
-	if room := t.max - t.Len(); room > 0 {
-		t.Buffer.Write(p[:min(room, len(p))])
-	}
-	return len(p), nil
 }
 
 // inputs are what the child gets.

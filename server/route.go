@@ -232,6 +232,44 @@ var fixed = map[string]Endpoint{
 	"/k8s/v1/imagereview":         EndpointK8sImages,
 }
 
+// apiBase is where the paths of administration begin.
+const apiBase = "/api/v1/"
+
+// about are the paths of administration that name what they are about: before it and after it, below apiBase.
+var about = []struct {
+	before, after string
+	endpoint      Endpoint
+}{
+	{"decisions/", "", EndpointDecision},
+	{"decisions/", "/trace", EndpointTrace},
+	{"keys/", "", EndpointKey},
+	{"authorities/", "", EndpointAuthority},
+	{"authorities/", "/revoke", EndpointRevokeTrust},
+	{"authorities/", "/restore", EndpointRestoreTrust},
+	{"trust/import/", "", EndpointTrustImport},
+	{"revocations/", "", EndpointRevocation},
+	{"users/", "", EndpointUser},
+	{"waivers/", "", EndpointWaiver},
+	{"waivers/", "/revoke", EndpointRevokeWaiver},
+	{"vulndb/", "", EndpointVulnDB},
+	{"schema/", "", EndpointSchema},
+	{"codes/", "", EndpointCode},
+}
+
+// ofAdministration are the endpoints of administration.
+var ofAdministration = func() map[Endpoint]bool {
+	all := map[Endpoint]bool{}
+	for path, e := range fixed {
+		if strings.HasPrefix(path, apiBase) {
+			all[e] = true
+		}
+	}
+	for _, p := range about {
+		all[p.endpoint] = true
+	}
+	return all
+}()
+
 // labelled are the paths behind which the labels of namespaces may stand: see kubernetes.ParseLabels.
 var labelled = []string{"/k8s/v1/validate/enforce", "/k8s/v1/validate/warn", "/k8s/v1/validate/audit", "/k8s/v1/mutate"}
 
@@ -260,34 +298,11 @@ func (r Route) Path() string {
 		return base + "/blobs/" + string(r.Digest)
 	case EndpointUploads, EndpointUpload:
 		return base + "/blobs/uploads/" + r.Upload
-	case EndpointDecision:
-		return "/api/v1/decisions/" + r.Arg
-	case EndpointTrace:
-		return "/api/v1/decisions/" + r.Arg + "/trace"
-	case EndpointKey:
-		return "/api/v1/keys/" + r.Arg
-	case EndpointAuthority:
-		return "/api/v1/authorities/" + r.Arg
-	case EndpointRevokeTrust:
-		return "/api/v1/authorities/" + r.Arg + "/revoke"
-	case EndpointRestoreTrust:
-		return "/api/v1/authorities/" + r.Arg + "/restore"
-	case EndpointTrustImport:
-		return "/api/v1/trust/import/" + r.Arg
-	case EndpointRevocation:
-		return "/api/v1/revocations/" + r.Arg
-	case EndpointUser:
-		return "/api/v1/users/" + r.Arg
-	case EndpointWaiver:
-		return "/api/v1/waivers/" + r.Arg
-	case EndpointRevokeWaiver:
-		return "/api/v1/waivers/" + r.Arg + "/revoke"
-	case EndpointVulnDB:
-		return "/api/v1/vulndb/" + r.Arg
-	case EndpointSchema:
-		return "/api/v1/schema/" + r.Arg
-	case EndpointCode:
-		return "/api/v1/codes/" + r.Arg
+	}
+	for _, p := range about {
+		if p.endpoint == r.Endpoint {
+			return apiBase + p.before + r.Arg + p.after
+		}
 	}
 	for path, e := range fixed {
 		if e == r.Endpoint && r.Arg != "" && slices.Contains(labelled, path) {
@@ -300,18 +315,7 @@ func (r Route) Path() string {
 }
 
 // api reports whether the route is one of administration.
-func (r Route) api() bool {
-	switch r.Endpoint {
-	case EndpointExplain, EndpointDecision, EndpointTree, EndpointVerify, EndpointAuthorities, EndpointAuthority, EndpointRevokeTrust, EndpointRestoreTrust,
-		EndpointRevocations, EndpointRevocation, EndpointRestore, EndpointAudit, EndpointUsers, EndpointUser, EndpointCheck, EndpointTrace, EndpointObligations, EndpointKey,
-		EndpointTrustRevocations, EndpointTrustStatus, EndpointTrustUpdate, EndpointTrustImport, EndpointWaivers, EndpointWaiver, EndpointRevokeWaiver,
-		EndpointDecisions, EndpointDecisionsExport, EndpointDecisionsCheckpoint, EndpointDecisionsVerify, EndpointAuditCheckpoint, EndpointAuditVerify,
-		EndpointSBOMQuery, EndpointSBOMPackages, EndpointSBOMWhy, EndpointSBOMDiff, EndpointSBOMDrift, EndpointSBOMHistory, EndpointSBOMStatus, EndpointSBOMRetry, EndpointPolicies, EndpointPolicyStage, EndpointPolicyReplay, EndpointPolicyActivate, EndpointPolicyRollback, EndpointPolicyHistory,
-		EndpointSchema, EndpointCode, EndpointReport, EndpointVulns, EndpointVulnDBs, EndpointVulnDB:
-		return true
-	}
-	return false
-}
+func (r Route) api() bool { return ofAdministration[r.Endpoint] }
 
 // cluster reports whether the route is one of a cluster's questions.
 func (r Route) cluster() bool {
@@ -348,7 +352,7 @@ func parsePath(path string) (Route, error) {
 		if rest, ok := strings.CutPrefix(path, "/v2/"); ok {
 			return parseContent(rest)
 		}
-		if rest, ok := strings.CutPrefix(path, "/api/v1/"); ok {
+		if rest, ok := strings.CutPrefix(path, apiBase); ok {
 			return parseAPI(rest)
 		}
 		for _, base := range labelled {
@@ -436,50 +440,16 @@ func checkUpload(id string) error {
 }
 
 func parseAPI(rest string) (Route, error) {
-	kind, arg, ok := strings.Cut(rest, "/")
-	if !ok {
-		return nowhere()
-	}
-	r := Route{Arg: arg}
-	switch kind {
-	case "decisions":
-		r.Endpoint = EndpointDecision
-		if id, ok := strings.CutSuffix(arg, "/trace"); ok {
-			r.Endpoint, r.Arg = EndpointTrace, id
+	for _, p := range about {
+		arg, ok := strings.CutPrefix(rest, p.before)
+		if ok {
+			arg, ok = strings.CutSuffix(arg, p.after)
 		}
-	case "keys":
-		r.Endpoint = EndpointKey
-	case "authorities":
-		r.Endpoint = EndpointAuthority
-		if name, ok := strings.CutSuffix(arg, "/revoke"); ok {
-			r.Endpoint, r.Arg = EndpointRevokeTrust, name
-		} else if name, ok := strings.CutSuffix(arg, "/restore"); ok {
-			r.Endpoint, r.Arg = EndpointRestoreTrust, name
-		}
-	case "trust":
-		if name, ok := strings.CutPrefix(arg, "import/"); ok {
-			r.Endpoint, r.Arg = EndpointTrustImport, name
-		}
-	case "revocations":
-		r.Endpoint = EndpointRevocation
-	case "users":
-		r.Endpoint = EndpointUser
-	case "schema":
-		r.Endpoint = EndpointSchema
-	case "codes":
-		r.Endpoint = EndpointCode
-	case "vulndb":
-		r.Endpoint = EndpointVulnDB
-	case "waivers":
-		r.Endpoint = EndpointWaiver
-		if id, ok := strings.CutSuffix(arg, "/revoke"); ok {
-			r.Endpoint, r.Arg = EndpointRevokeWaiver, id
+		if ok && validArg(arg) {
+			return Route{Endpoint: p.endpoint, Arg: arg}, nil
 		}
 	}
-	if r.Endpoint == "" || !validArg(r.Arg) {
-		return nowhere()
-	}
-	return r, nil
+	return nowhere()
 }
 
 // validArg: a name or an ID as administration gives them out; it begins with a letter or digit, so that "." and ".." are none.
