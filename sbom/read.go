@@ -17,8 +17,8 @@ const (
 	maxEdges     = 2_000_000
 	maxText      = 1024
 	maxLicense   = 200
-	maxLicenses  = 64 // of one package; the rest is left out
-	maxLocations = 32 // of one package; the rest is left out
+	maxLicenses  = 256 // of one package; the rest is left out
+	maxLocations = 32  // of one package; the rest is left out
 )
 
 // Read reads a document into an inventory: SPDX JSON 2.2, 2.3 and 3.0, SPDX tag-value 2.2 and 2.3, CycloneDX JSON and XML 1.2 to 1.7, syft JSON.
@@ -271,9 +271,15 @@ func clean(s string, max int) string {
 	return s
 }
 
-// cleanLicenses keeps each expression once, on one line, and leaves out those that say nothing.
+// cleanLicenses keeps each expression once, on one line, and leaves out those that say nothing. An expression that is too long stands as the licences that it names, as if all held
+// together: what is denied does not hide behind its cut.
 func cleanLicenses(list []string) []string {
 	var out []string
+	keep := func(l string) {
+		if l = clean(l, maxLicense); len(out) < maxLicenses && !contains(out, l) {
+			out = append(out, l)
+		}
+	}
 	for _, l := range list {
 		if silent(l) {
 			continue
@@ -281,13 +287,19 @@ func cleanLicenses(list []string) []string {
 		if strings.ContainsAny(l, "\r\n\t") {
 			l = strings.Join(strings.Fields(l), " ")
 		}
-		l = clean(l, maxLicense)
-		if len(out) < maxLicenses && !contains(out, l) {
-			out = append(out, l)
+		if len(l) <= maxLicense || len(l) > maxExpression {
+			keep(l)
+			continue
+		}
+		for _, id := range Identifiers(l) {
+			keep(id)
 		}
 	}
 	return out
 }
+
+// maxExpression is how long a licence expression is taken apart, in bytes: whatever is longer is a licence's text.
+const maxExpression = 4 << 10
 
 func contains(list []string, s string) bool {
 	for _, have := range list {

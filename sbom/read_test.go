@@ -173,6 +173,9 @@ func TestReadOfHostileDocuments(t *testing.T) {
 			}},
 		"the image within itself": {spdxPackages(`{"SPDXID":"a","name":"a"}`, `{"SPDXID":"b","name":"b"}`)[:0] + `{"spdxVersion":"SPDX-2.3","documentDescribes":["a","b"],"packages":[{"SPDXID":"a","name":"a"},{"SPDXID":"b","name":"b"}]}`,
 			func(inv *Inventory) bool { return len(inv.Packages) == 2 }},
+		"a long choice of licences": {spdxPackages(`{"name":"a","licenseDeclared":"` + strings.Repeat("(MIT AND Zlib) OR ", 20) + `AGPL-3.0-only"}`), func(inv *Inventory) bool {
+			return slices.Equal(inv.Packages[0].Licenses, []string{"MIT", "Zlib", "AGPL-3.0-only"})
+		}},
 		"many licences": {spdxPackages(`{"name":"a","licenseDeclared":"` + strings.Repeat("A AND ", 5) + manyLicenses(500) + `"}`), func(inv *Inventory) bool { return len(inv.Packages[0].Licenses) == maxLicenses }},
 	} {
 		inv, err := Read("", []byte(c.document))

@@ -255,6 +255,7 @@ func TestRanks(t *testing.T) {
 
 // TestLicenceJudge: what stands before what.
 func TestLicenceJudge(t *testing.T) {
+	many := strings.Repeat("(MIT OR Zlib) AND ", 7) + "AGPL-3.0-only" // 128 alternatives
 	for call, want := range map[string]string{
 		`assay.licence.judge(["MIT", "AGPL-3.0-only"], {"denied_categories": ["network"]})`:                          `{"denied": ["AGPL-3.0-only"], "not_allowed": []}`,
 		`assay.licence.judge({"MIT": 3, "Foo": 1}, {"allowed_categories": ["permissive"]})`:                          `{"denied": [], "not_allowed": ["Foo"]}`,
@@ -264,9 +265,14 @@ func TestLicenceJudge(t *testing.T) {
 		`assay.licence.judge(["AGPL-3.0-only OR Foo"], {"denied_categories": ["network"], "allowed": ["MIT"]})`:      `{"denied": [], "not_allowed": ["AGPL-3.0-only OR Foo"]}`,
 		`assay.licence.judge(["AGPL-3.0-only AND Foo"], {"denied_categories": ["network"], "allowed": ["MIT"]})`:     `{"denied": ["AGPL-3.0-only AND Foo"], "not_allowed": []}`,
 		`assay.licence.judge(["( MIT"], {"allowed": ["( mit"]})`:                                                     `{"denied": [], "not_allowed": []}`,
+		`assay.licence.judge(["GPL-2.0/MIT", "MIT/GPL-2.0"], {"denied": ["GPL*"]})`:                                  `{"denied": ["GPL-2.0/MIT"], "not_allowed": []}`,
+		`assay.licence.judge(["MIT/GPL-2.0"], {"allowed": ["MIT*"]})`:                                                `{"denied": [], "not_allowed": ["MIT/GPL-2.0"]}`,
+		`assay.licence.judge(["` + many + `"], {"denied": ["agpl-3.0-only"]})`:                                       `{"denied": ["` + many + `"], "not_allowed": []}`,
+		`assay.licence.judge(["` + many + `"], {"denied_categories": ["network"]})`:                                  `{"denied": ["` + many + `"], "not_allowed": []}`,
+		`assay.licence.judge([""], {"allowed": ["MIT"]})`:                                                            `{"denied": [], "not_allowed": [""]}`,
 		`assay.licence.judge(["MIT"], {"alowed": ["MIT"]})`:                                                          CodeError,
 		`assay.licence.judge(["MIT"], {"allowed": [1]})`:                                                             CodeError,
-		`assay.licence.judge([1], {})`: CodeError,
+		`assay.licence.judge([1], {})`:                                                                               CodeError,
 	} {
 		t.Run(call, func(t *testing.T) {
 			if got := answers(t, call); got != want {

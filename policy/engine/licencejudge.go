@@ -90,8 +90,11 @@ const (
 
 func (r *licenceRules) judge(expression string) int {
 	alternatives, err := parseLicence(expression)
-	if err != nil {
-		alternatives = [][]string{{expression}}
+	if err != nil { // it is none, or offers too much to be counted out: then all that it names has to be fine
+		alternatives = [][]string{sbom.Identifiers(expression)}
+	}
+	if len(alternatives[0]) == 0 {
+		alternatives[0] = []string{expression}
 	}
 	found := licenceDenied
 	for _, together := range alternatives {
@@ -107,9 +110,9 @@ func (r *licenceRules) judge(expression string) int {
 // one judges a licence.
 func (r *licenceRules) one(id string) int {
 	switch upper := strings.ToUpper(id); {
-	case r.named(r.denied, upper):
+	case r.named(inNames, r.denied, upper): // a name of somebody's own may have slashes, and is denied by its beginning all the same
 		return licenceDenied
-	case r.named(r.allowed, upper):
+	case r.named(inPaths, r.allowed, upper):
 		return licenceFine
 	case slices.Contains(r.deniedCategories, sbom.LicenseCategory(id)):
 		return licenceDenied
@@ -119,6 +122,6 @@ func (r *licenceRules) one(id string) int {
 	return licenceOther
 }
 
-func (r *licenceRules) named(patterns []string, upper string) bool {
-	return slices.ContainsFunc(patterns, func(p string) bool { return inPaths.match(p, upper, &r.steps) })
+func (r *licenceRules) named(how globbing, patterns []string, upper string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return how.match(p, upper, &r.steps) })
 }

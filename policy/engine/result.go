@@ -23,7 +23,7 @@ const (
 
 // Limits of a result. A reason as a whole stays below 4 KiB.
 const (
-	maxReasons  = 100
+	maxReasons  = 100  // and the first of each further code
 	maxMessage  = 300  // characters of msg
 	maxRemedy   = 1024 // bytes
 	maxCode     = 64
@@ -94,16 +94,24 @@ func (o *outcome) add(name string, member *ast.Term, now time.Time) error {
 		return err
 	}
 	if name == outDeny && !reason.EffectiveOn.After(now) {
-		if len(o.deny) < maxReasons { // what is beyond changes nothing: it is denied
-			o.deny = append(o.deny, reason)
-		}
-		return nil
+		return o.denies(reason)
 	}
 	if name == outDeny {
 		o.returns(reason.EffectiveOn, now)
 	}
 	if len(o.warn) < maxReasons {
 		o.warn = append(o.warn, reason)
+	}
+	return nil
+}
+
+// denies keeps a denial. Of those beyond the limit the first of each code is enough: what else may take denials away, a waiver, goes by that.
+func (o *outcome) denies(r policy.Reason) error {
+	switch known := slices.ContainsFunc(o.deny, func(d policy.Reason) bool { return d.Code == r.Code }); {
+	case len(o.deny) < maxReasons || !known && len(o.deny) < 2*maxReasons:
+		o.deny = append(o.deny, r)
+	case !known:
+		return malformed(fmt.Sprintf("it denies with more than %d different codes", maxReasons))
 	}
 	return nil
 }

@@ -331,3 +331,23 @@ func BenchmarkCompile(b *testing.B) {
 		signedSet(b)
 	}
 }
+
+// A waiver takes away the denials that it covers. What a policy denies beyond the hundred that are told is not among them for that.
+func TestAttackDenialsBehindTheHundredthAreNotWaived(t *testing.T) {
+	s := set(t, Options{Deadline: time.Second}, bind("p", `admit.deny contains {"code": "a.b", "msg": sprintf("%d", [i])} if some i in numbers.range(1, 150)
+
+admit.deny contains {"code": "c.d", "msg": "not waived"}`, ""))
+	in := ask(policy.EntryAdmit)
+	in.Waivers = []policy.WaiverInput{{ID: "W-1", Codes: []string{"a.b"}, Approver: "x", Expires: noon().Add(time.Hour), Verified: true}}
+	if d := decide(t, s, in); d.Allow || codes(d.Deny) != "c.d" {
+		t.Fatalf("allowed %v, left %q", d.Allow, codes(d.Deny))
+	}
+	in.Waivers[0].Codes = []string{"a.b", "c.d"}
+	if d := decide(t, s, in); !d.Allow {
+		t.Fatalf("all of it is waived, and %q is left", codes(d.Deny))
+	}
+	s = set(t, Options{Deadline: time.Second}, bind("p", `admit.deny contains {"code": sprintf("a.b%d", [i]), "msg": "x"} if some i in numbers.range(1, 300)`, ""))
+	if d := decide(t, s, ask(policy.EntryAdmit)); d.Allow || codes(d.Deny) != CodeMalformed {
+		t.Fatalf("allowed %v, %q", d.Allow, codes(d.Deny))
+	}
+}
