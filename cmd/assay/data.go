@@ -29,7 +29,6 @@ func (d *directory) keys() string  { return filepath.Join(d.path, "keys") }
 func (d *directory) blobs() string { return filepath.Join(d.path, "blobs") }
 func (d *directory) meta() string  { return filepath.Join(d.path, "meta.db") }
 func (d *directory) views() string { return filepath.Join(d.path, "views") }
-func (d *directory) glass() string { return filepath.Join(d.path, glassFile) }
 
 // openDirectory takes the lock of a data directory. create makes what is missing, with mode 0700; without it a directory that no server has
 // used is an error.

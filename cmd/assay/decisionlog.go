@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
@@ -147,16 +148,10 @@ func (a *app) logCheckpoint(log string) *cobra.Command {
 	return a.withServer(a.withOutput(&cobra.Command{
 		Use: "checkpoint", Short: "Print the signed end of the log, to be kept elsewhere", Args: exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			server, err := a.connect(c.Context(), "")
-			if err != nil {
-				return err
-			}
-			at, err := server.Checkpoint(c.Context(), log)
-			if err != nil {
-				return err
-			}
-			return a.print(at.Raw, func() error {
-				_, err := fmt.Fprint(a.stdout, printableLines(at.Value.Note))
+			return asked(a, c.Context(), func(s *client.Client, ctx context.Context) (*client.Answer[journal.Checkpoint], error) {
+				return s.Checkpoint(ctx, log)
+			}, func(at *journal.Checkpoint) error {
+				_, err := fmt.Fprint(a.stdout, printableLines(at.Note))
 				return err
 			})
 		},

@@ -1,31 +1,21 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	iofs "io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/assay-registry/assay/policy"
 )
 
-// glassFile is where the server writes the waivers of every code, for the doctor, who cannot open the store of a running server.
-const glassFile = "glass.json"
-
-// maxGlass bounds that file: as many waivers as a registry keeps, of which each is at most 64 KiB.
+// maxGlass bounds what is read of the waivers of every code: as many as a registry keeps, of which each is at most 64 KiB.
 const maxGlass = policy.MaxWaivers * 64 << 10
 
+// glassTeller writes the waivers of every code down for the doctor.
 func glassTeller(d *directory, log *slog.Logger) func([]policy.WaiverView) {
 	return func(list []policy.WaiverView) {
-		text, err := json.Marshal(list)
-		if err == nil {
-			err = writeDurably(d.glass(), text, 0o600)
-		}
-		if err != nil {
+		if err := keepState(d.path, stateGlass, list); err != nil {
 			log.Warn("which waivers break glass could not be written for assay doctor", "error", err)
 		}
 	}
@@ -34,23 +24,13 @@ func glassTeller(d *directory, log *slog.Logger) func([]policy.WaiverView) {
 // glassBroken says first what lets everything through: nobody should have to look for it.
 func (a *app) glassBroken(data string) []finding {
 	const name = "BREAK GLASS"
-	path := filepath.Join(data, glassFile)
-	info, err := os.Stat(path)
-	if errors.Is(err, iofs.ErrNotExist) {
-		return nil
-	}
 	var list []policy.WaiverView
-	if err == nil && info.Size() > maxGlass {
-		err = errors.New("it is too large")
-	}
-	if err == nil {
-		var text []byte
-		if text, err = os.ReadFile(path); err == nil {
-			err = json.Unmarshal(text, &list)
-		}
-	}
-	if err != nil {
-		return []finding{{name, broken, fmt.Sprintf("%s cannot be read, so that nobody knows what lets everything through: %v; restart the server", path, err)}}
+	kept, err := keptState(data, stateGlass, maxGlass, &list)
+	switch {
+	case !kept:
+		return nil
+	case err != nil:
+		return []finding{{name, broken, fmt.Sprintf("%s cannot be read, so that nobody knows what lets everything through: %v; restart the server", filepath.Join(data, stateGlass), err)}}
 	}
 	var found []finding
 	now := a.clock()

@@ -80,7 +80,7 @@ func TestTheDoctorTellsOfBreakGlassFirst(t *testing.T) {
 	if found := a.glassBroken(d.path); len(found) != 0 {
 		t.Errorf("revoked: %v", found)
 	}
-	if err := os.WriteFile(d.glass(), []byte("{"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(d.path, stateGlass), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if found := a.glassBroken(d.path); len(found) != 1 || found[0].Status != broken {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
@@ -274,16 +275,10 @@ a restart; there is one staged set, and the next takes its place.`,
 			if err != nil {
 				return err
 			}
-			server, err := a.connect(c.Context(), "")
-			if err != nil {
-				return err
-			}
-			set, err := server.StagePolicies(c.Context(), candidate)
-			if err != nil {
-				return err
-			}
-			return a.print(set.Raw, func() error {
-				return a.say("staged: %s, %d policies; see what it would have decided with assay policy status", short(set.Value.Digest), len(set.Value.Bindings))
+			return asked(a, c.Context(), func(s *client.Client, ctx context.Context) (*client.Answer[policy.PolicySet], error) {
+				return s.StagePolicies(ctx, candidate)
+			}, func(set *policy.PolicySet) error {
+				return a.say("staged: %s, %d policies; see what it would have decided with assay policy status", short(set.Digest), len(set.Bindings))
 			})
 		},
 	}
@@ -313,21 +308,15 @@ admitted, or more of what was pushed and asked by clusters lately, than --max-ne
 is used again. It stays over a restart, until assay policy rollback, or until the policies of the
 configuration change.`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			server, err := a.connect(c.Context(), "")
-			if err != nil {
-				return err
-			}
-			made, err := server.ActivatePolicies(c.Context(), most)
-			if err != nil {
-				return err
-			}
-			return a.print(made.Raw, func() error {
-				r := made.Value.Report
+			return asked(a, c.Context(), func(s *client.Client, ctx context.Context) (*client.Answer[client.Activation], error) {
+				return s.ActivatePolicies(ctx, most)
+			}, func(made *client.Activation) error {
+				r := made.Report
 				pulled := ""
 				if r.NewlyDenied > 0 {
 					pulled = ", pulled " + pulledTimes(r)
 				}
-				return a.say("in force: revision %d (%s); %d newly denied%s, %d newly allowed", made.Value.Set.Revision, short(made.Value.Set.Digest), r.NewlyDenied, pulled, r.NewlyAllowed)
+				return a.say("in force: revision %d (%s); %d newly denied%s, %d newly allowed", made.Set.Revision, short(made.Set.Digest), r.NewlyDenied, pulled, r.NewlyAllowed)
 			})
 		},
 	}
@@ -351,19 +340,13 @@ is not newer.`,
 				}
 				source, digest = name, d
 			}
-			server, err := a.connect(c.Context(), "")
-			if err != nil {
-				return err
-			}
-			status, err := server.RollBackPolicies(c.Context(), source, digest)
-			if err != nil {
-				return err
-			}
-			return a.print(status.Raw, func() error {
+			return asked(a, c.Context(), func(s *client.Client, ctx context.Context) (*client.Answer[client.PolicyStatus], error) {
+				return s.RollBackPolicies(ctx, source, digest)
+			}, func(status *client.PolicyStatus) error {
 				if source != "" {
 					return a.say("permitted: %s may go back to %s", source, short(string(digest)))
 				}
-				return a.say("in force: %s", revisionOf(status.Value.Revision))
+				return a.say("in force: %s", revisionOf(status.Revision))
 			})
 		},
 	}))
@@ -380,17 +363,9 @@ func (a *app) policyHistory() *cobra.Command {
 	return a.withServer(a.withOutput(&cobra.Command{
 		Use: "history", Short: "List the policies that were put into force at run time", Args: exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			server, err := a.connect(c.Context(), "")
-			if err != nil {
-				return err
-			}
-			list, err := server.PolicyHistory(c.Context())
-			if err != nil {
-				return err
-			}
-			return a.print(list.Raw, func() error {
+			return asked(a, c.Context(), (*client.Client).PolicyHistory, func(list *client.PolicySets) error {
 				var rows [][]string
-				for _, s := range list.Value.Sets {
+				for _, s := range list.Sets {
 					var names []string
 					for _, b := range s.Bindings {
 						names = append(names, b.Name)
@@ -410,15 +385,7 @@ func (a *app) policyStatus() *cobra.Command {
 	return a.withServer(a.withOutput(&cobra.Command{
 		Use: "status", Short: "Show which policies are in force, and what is staged", Args: exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			server, err := a.connect(c.Context(), "")
-			if err != nil {
-				return err
-			}
-			s, err := server.PolicyStatus(c.Context())
-			if err != nil {
-				return err
-			}
-			return a.print(s.Raw, func() error { return a.policyState(&s.Value) })
+			return asked(a, c.Context(), (*client.Client).PolicyStatus, func(s *client.PolicyStatus) error { return a.policyState(s) })
 		},
 	}))
 }

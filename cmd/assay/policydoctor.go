@@ -1,38 +1,20 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	iofs "io/fs"
-	"os"
-	"path/filepath"
 
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/server"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// maxPolicyStatus bounds the file that a server writes for the doctor.
-const maxPolicyStatus = 16 << 20
-
 // policiesStand says which policies are in force, and where they come from, as the server wrote it down last. Without such a file no server changed anything.
 func policiesStand(cfg *config.Config) []finding {
 	const name = "policies in force"
-	path := filepath.Join(cfg.Data, policiesFile)
-	info, err := os.Stat(path)
-	if errors.Is(err, iofs.ErrNotExist) {
-		return nil
-	}
 	var s server.PolicyStatus
-	if err == nil && info.Size() > maxPolicyStatus {
-		err = errors.New(path + " is too large")
-	}
-	if err == nil {
-		var text []byte
-		if text, err = os.ReadFile(path); err == nil {
-			err = json.Unmarshal(text, &s)
-		}
+	kept, err := keptState(cfg.Data, statePolicies, maxState, &s)
+	if !kept {
+		return nil
 	}
 	if err != nil {
 		return []finding{{name, broken, err.Error()}}

@@ -5,8 +5,6 @@ import (
 	"log/slog"
 	"maps"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy"
@@ -17,41 +15,16 @@ import (
 // origins follows the artifacts of this registry that policies come from. What was accepted last stays in force until another is: signed by one of policy_authorities, newer, and fit to
 // compile with everything else.
 type origins struct {
-	app  *app
-	r    *registry
-	log  *slog.Logger
-	turn sync.Mutex // held by whoever looks
-
-	mu    sync.Mutex
-	known map[string]*origin // guarded by mu
+	*watch // by reference
+	app    *app
+	r      *registry
+	log    *slog.Logger
 }
 
-// origin is how it goes with one of them.
-type origin struct {
-	checked  time.Time
-	failures int // in a row
-	message  string
-	spoilt   store.Digest // does not compile, or holds something else: not to be read every second
-	again    time.Time    // when it is read again nevertheless
-}
+// run looks every second whether a tag moved.
+func (o *origins) run(ctx context.Context) { everySecond(ctx, o.look) }
 
-// spoiltFor is how long what cannot be used is left alone: something else that is to compile with it may have changed.
-const spoiltFor = time.Minute
-
-// run looks every second whether a tag moved: one local read for each.
-func (o *origins) run(ctx context.Context) {
-	tick := time.NewTicker(peekEvery)
-	defer tick.Stop()
-	for {
-		o.look(ctx)
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
-
+// look looks at every reference once.
 func (o *origins) look(ctx context.Context) {
 	o.r.ruling.Lock()
 	refs := o.r.rules.refs()
@@ -63,49 +36,11 @@ func (o *origins) look(ctx context.Context) {
 	}
 }
 
-// refresh looks at one reference. A failure is logged once, counted and shown.
+// refresh looks at one reference.
 func (o *origins) refresh(ctx context.Context, ref string) {
-	o.turn.Lock()
-	defer o.turn.Unlock()
-	changed, err := o.attempt(ctx, ref)
-	if ctx.Err() != nil {
-		return
-	}
-	if o.note(ref, err) {
-		if err != nil {
-			o.log.Warn("policies of this registry are not put into force; what was accepted last stays", "policies", ref, "error", err)
-		}
-		changed = true
-	}
-	if changed {
-		o.tell(ctx)
-	}
-}
-
-// note keeps how a look ended, and reports whether that is news.
-func (o *origins) note(ref string, err error) (news bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	w := o.of(ref)
-	was := w.message
-	w.checked = o.app.clock().UTC()
-	if w.message = ""; err == nil {
-		w.failures = 0
-		return was != ""
-	}
-	w.failures++
-	w.message = strings.ReplaceAll(sentence(err), "\n", "; ")
-	return was != w.message
-}
-
-// of is the state of one reference; mu is held.
-func (o *origins) of(ref string) *origin {
-	w := o.known[ref]
-	if w == nil {
-		w = &origin{}
-		o.known[ref] = w
-	}
-	return w
+	o.watch.look(ctx, ref, func() (bool, error) { return o.attempt(ctx, ref) }, func(err error) {
+		o.log.Warn("policies of this registry are not put into force; what was accepted last stays", "policies", ref, "error", err)
+	}, o.tell)
 }
 
 // failed notes what a reload could not take.
@@ -120,8 +55,8 @@ func (o *origins) attempt(ctx context.Context, ref string) (changed bool, err er
 	if err != nil || last != nil && last.Digest == d {
 		return false, err
 	}
-	if message, spoilt := o.spoilt(ref, d); spoilt {
-		return false, store.Errorf(store.CodeInvalid, "%s", message)
+	if err := o.spoilt(ref, d); err != nil {
+		return false, err
 	}
 	s, err := o.read(ctx, ref, d, by)
 	if err == nil {
@@ -184,28 +119,6 @@ func (o *origins) accept(ctx context.Context, s *policy.PolicySource) error {
 	return err
 }
 
-func (o *origins) spoil(ref string, d store.Digest) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	w := o.of(ref)
-	w.spoilt, w.again = d, o.app.clock().Add(spoiltFor)
-}
-
-// spoilt reports whether something was found to be of no use a moment ago, and why.
-func (o *origins) spoilt(ref string, d store.Digest) (string, bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	w := o.of(ref)
-	return w.message, w.spoilt == d && o.app.clock().Before(w.again)
-}
-
-// forgive has a reference be read again at once.
-func (o *origins) forgive(ref string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.of(ref).spoilt = ""
-}
-
 // obtain has the sources that bindings refer to and that were never accepted: verified as if they were to come into force.
 func (o *origins) obtain(ctx context.Context, bs []policy.Binding, have map[string]*policy.PolicySource) (found []*policy.PolicySource, err error) {
 	o.r.ruling.Lock()
@@ -233,11 +146,9 @@ func (o *origins) obtain(ctx context.Context, bs []policy.Binding, have map[stri
 
 // statuses is how it goes with all of them.
 func (o *origins) statuses(refs []string, sources map[string]*policy.PolicySource) []server.PolicyOrigin {
-	o.mu.Lock()
-	defer o.mu.Unlock()
 	var list []server.PolicyOrigin
 	for _, ref := range refs {
-		w := o.of(ref)
+		w := o.state(ref)
 		s := server.PolicyOrigin{Ref: ref, CheckedAt: w.checked, Failures: w.failures, Error: w.message}
 		if have := sources[ref]; have != nil {
 			s.Digest, s.Revision, s.SignedBy, s.At = have.Digest, have.Revision, have.SignedBy, have.At

@@ -264,7 +264,7 @@ func (o rollout) UnstagePolicies(ctx context.Context, p access.Principal) error 
 
 // told writes down for the doctor where everything stands; the caller holds ruling.
 func (o rollout) told(ctx context.Context) {
-	if err := writePolicyStatus(o.r.directory.policies(), o.status()); err != nil && ctx.Err() == nil {
+	if err := keepState(o.r.directory.path, statePolicies, o.status()); err != nil && ctx.Err() == nil {
 		o.r.rules.log.Warn("the state of the policies could not be written for assay doctor", "error", err)
 	}
 }

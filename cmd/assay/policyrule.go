@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -14,7 +12,6 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/engine"
-	"github.com/assay-registry/assay/server"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -334,19 +331,6 @@ func (b *rulebook) stagedRevision() string {
 		return ""
 	}
 	return b.staged.Revision()
-}
-
-// policies is where the state of the policies is written for the doctor, who cannot open the store of a running server.
-func (d *directory) policies() string { return filepath.Join(d.path, policiesFile) }
-
-const policiesFile = "policies.json"
-
-func writePolicyStatus(path string, s *server.PolicyStatus) error {
-	text, err := json.Marshal(s)
-	if err != nil {
-		return err
-	}
-	return writeDurably(path, text, 0o600)
 }
 
 // accepts reports whether the policies still compile with what a TUF repository says.

@@ -101,6 +101,19 @@ func (a *app) image(ctx context.Context, arg string) (docker.Ref, *client.Client
 	return ref, c, err
 }
 
+// asked asks the server, and prints what it answered: as it came, or as a person reads it.
+func asked[T any](a *app, ctx context.Context, ask func(*client.Client, context.Context) (*client.Answer[T], error), human func(*T) error) error {
+	server, err := a.connect(ctx, "")
+	if err != nil {
+		return err
+	}
+	answer, err := ask(server, ctx)
+	if err != nil {
+		return err
+	}
+	return a.print(answer.Raw, func() error { return human(&answer.Value) })
+}
+
 // withHost puts the server's host before a reference, so that it can be pasted.
 func withHost(c *client.Client, what string) string {
 	u, err := docker.ParseServer(c.Server(), true)

@@ -67,17 +67,9 @@ func (a *app) revocationList() *cobra.Command {
 	return a.withServer(a.withOutput(&cobra.Command{
 		Use: "list", Short: "List the revocations in force", Args: exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			server, err := a.connect(c.Context(), "")
-			if err != nil {
-				return err
-			}
-			list, err := server.Revocations(c.Context())
-			if err != nil {
-				return err
-			}
-			return a.print(list.Raw, func() error {
+			return asked(a, c.Context(), (*client.Client).Revocations, func(list *client.Revocations) error {
 				var rows [][]string
-				for _, r := range list.Value.Revocations {
+				for _, r := range list.Revocations {
 					rows = append(rows, []string{r.ID, string(r.Repository), string(r.Digest), r.At.UTC().Format("2006-01-02 15:04"), r.By, r.Reason})
 				}
 				return table(a.stdout, []string{"ID", "REPOSITORY", "DIGEST", "AT", "BY", "REASON"}, rows)

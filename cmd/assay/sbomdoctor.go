@@ -5,12 +5,8 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	iofs "io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -18,11 +14,8 @@ import (
 	"github.com/assay-registry/assay/policy"
 )
 
-// sbomFile is where a server writes down what there is to do about SBOMs, for the doctor, who cannot open the store of a running server.
-const sbomFile = "sbom.json"
-
-// maxSBOMFile bounds it, in bytes.
-const maxSBOMFile = 1 << 20
+// maxSBOMState bounds what is read of the state of SBOMs, in bytes.
+const maxSBOMState = 1 << 20
 
 // sbomsTold is how often it is written, if anything changed.
 const sbomsTold = 10 * time.Second
@@ -40,14 +33,14 @@ type sbomState struct {
 // sbomTeller writes the state of SBOMs.
 type sbomTeller struct {
 	admission *policy.Admission
-	path      string
+	data      string // directory
 	clock     func() time.Time
 	log       *slog.Logger
 	last      []byte // what was written, without its time
 }
 
 func (r *registry) sbomTeller(clock func() time.Time, log *slog.Logger) *sbomTeller {
-	return &sbomTeller{r.admission, filepath.Join(r.directory.path, sbomFile), clock, log, nil}
+	return &sbomTeller{r.admission, r.directory.path, clock, log, nil}
 }
 
 // run tells until ctx ends, and then once more: who looks into a stopped server's directory finds what it left.
@@ -89,10 +82,7 @@ func (t *sbomTeller) attempt(ctx context.Context) error {
 	}
 	last := text
 	s.At = t.clock().UTC()
-	if text, err = json.Marshal(s); err != nil {
-		return err
-	}
-	if err := writeDurably(t.path, text, 0o600); err != nil {
+	if err := keepState(t.data, stateSBOMs, s); err != nil {
 		return err
 	}
 	t.last = last
@@ -102,20 +92,10 @@ func (t *sbomTeller) attempt(ctx context.Context) error {
 // sbomsMade says what there is to do about SBOMs, as the server wrote it down last. Without such a file no server has looked.
 func sbomsMade(cfg *config.Config) []finding {
 	const name = "sboms"
-	path := filepath.Join(cfg.Data, sbomFile)
-	info, err := os.Stat(path)
-	if errors.Is(err, iofs.ErrNotExist) {
-		return nil
-	}
 	s := sbomState{SBOMProgress: &policy.SBOMProgress{}}
-	if err == nil && info.Size() > maxSBOMFile {
-		err = errors.New(path + " is too large; remove it")
-	}
-	if err == nil {
-		var text []byte
-		if text, err = os.ReadFile(path); err == nil {
-			err = json.Unmarshal(text, &s)
-		}
+	kept, err := keptState(cfg.Data, stateSBOMs, maxSBOMState, &s)
+	if !kept {
+		return nil
 	}
 	if err != nil {
 		return []finding{{name, broken, err.Error()}}

@@ -21,9 +21,9 @@ func TestTheDoctorKnowsWhatThereIsToDoAboutSBOMs(t *testing.T) {
 		{"another try", `{"waiting":3,"retrying":2,"reason":"it ran out of memory"}`, warning, "2 failed and are tried again (it ran out of memory)"},
 		{"given up", `{"failed":1000,"more":true,"first":{"repository":"acme/app","digest":"sha256:00","what":"made","reason":"a \u001b[31mlayer"}}`, warning, `more than 1000 were given up, such as acme/app@sha256:00, not made: a \x1b[31mlayer (assay sbom status`},
 		{"damaged", `{`, broken, "JSON"},
-		{"large", strings.Repeat(" ", maxSBOMFile+1), broken, "too large"},
+		{"large", strings.Repeat(" ", maxSBOMState+1), broken, "too large"},
 	} {
-		if err := os.WriteFile(filepath.Join(cfg.Data, sbomFile), []byte(test.file), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(cfg.Data, stateSBOMs), []byte(test.file), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		found := sbomsMade(cfg)

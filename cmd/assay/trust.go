@@ -46,15 +46,7 @@ func (a *app) trustList() *cobra.Command {
 	c := &cobra.Command{
 		Use: "list", Short: "List who is trusted", Args: exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			server, err := a.connect(c.Context(), "")
-			if err != nil {
-				return err
-			}
-			list, err := server.Authorities(c.Context())
-			if err != nil {
-				return err
-			}
-			return a.print(list.Raw, func() error { return a.authorities(list.Value.Authorities, wide) })
+			return asked(a, c.Context(), (*client.Client).Authorities, func(list *client.Authorities) error { return a.authorities(list.Authorities, wide) })
 		},
 	}
 	c.Flags().BoolVar(&wide, "wide", false, "one row per key and identity, whole")

@@ -5,11 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
-	"errors"
 	"fmt"
-	iofs "io/fs"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/assay-registry/assay/cmd/assay/config"
@@ -113,9 +109,6 @@ func rootEnding(text string) (last ending) {
 	return last
 }
 
-// maxTrustFile bounds the file that a server writes for the doctor.
-const maxTrustFile = 16 << 20
-
 // trustFresh says where the TUF repositories stand, as the server wrote it down last.
 func (a *app) trustFresh(cfg *config.Config) []finding {
 	wanted := map[string]bool{}
@@ -127,20 +120,10 @@ func (a *app) trustFresh(cfg *config.Config) []finding {
 	if len(wanted) == 0 {
 		return nil
 	}
-	path := filepath.Join(cfg.Data, trustFile)
-	info, err := os.Stat(path)
-	if errors.Is(err, iofs.ErrNotExist) {
-		return []finding{{"TUF", warning, "no server has asked the sources yet; start one, and see assay trust status"}}
-	}
 	var list []server.TrustStatus
-	if err == nil && info.Size() > maxTrustFile {
-		err = errors.New(path + " is too large")
-	}
-	if err == nil {
-		var text []byte
-		if text, err = os.ReadFile(path); err == nil {
-			err = json.Unmarshal(text, &list)
-		}
+	kept, err := keptState(cfg.Data, stateTrust, maxState, &list)
+	if !kept {
+		return []finding{{"TUF", warning, "no server has asked the sources yet; start one, and see assay trust status"}}
 	}
 	if err != nil {
 		return []finding{{"TUF", broken, err.Error()}}

@@ -123,7 +123,7 @@ func TestB25_DoctorTellsExpiredMetadata(t *testing.T) {
 		t.Fatal("metadata that expired is fresh")
 	}
 	expect(broken, "has expired")
-	path := filepath.Join("data", trustFile)
+	path := filepath.Join("data", stateTrust)
 	list := []server.TrustStatus{{TUFStatus: policy.TUFStatus{Authority: "acme-tuf", Source: "dir:/x"}, Failures: 3, Error: "the source gave no answer"}, {TUFStatus: policy.TUFStatus{Authority: "removed"}}}
 	text, err := json.Marshal(list)
 	if err != nil {

@@ -145,17 +145,9 @@ func (a *app) trustRevocations() *cobra.Command {
 	return a.withServer(a.withOutput(&cobra.Command{
 		Use: "revocations", Short: "List what was revoked of authorities at run time", Args: exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			server, err := a.connect(c.Context(), "")
-			if err != nil {
-				return err
-			}
-			list, err := server.TrustRevocations(c.Context())
-			if err != nil {
-				return err
-			}
-			return a.print(list.Raw, func() error {
+			return asked(a, c.Context(), (*client.Client).TrustRevocations, func(list *client.TrustRevocations) error {
 				var rows [][]string
-				for _, r := range list.Value.Revocations {
+				for _, r := range list.Revocations {
 					rows = append(rows, []string{r.Authority, kindName(r.Kind), r.Value, r.At.UTC().Format("2006-01-02 15:04"), r.By, r.Reason})
 				}
 				return table(a.stdout, []string{"AUTHORITY", "KIND", "VALUE", "AT", "BY", "REASON"}, rows)

@@ -3,6 +3,7 @@ package main
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"io/fs"
@@ -161,15 +162,9 @@ The registry verifies them as if its source had said them.`,
 			if err != nil {
 				return err
 			}
-			server, err := a.connect(c.Context(), "")
-			if err != nil {
-				return err
-			}
-			s, err := server.ImportTrust(c.Context(), args[0], archive)
-			if err != nil {
-				return err
-			}
-			return a.print(s.Raw, func() error { return a.followedOne(s.Value) })
+			return asked(a, c.Context(), func(s *client.Client, ctx context.Context) (*client.Answer[client.TrustStatus], error) {
+				return s.ImportTrust(ctx, args[0], archive)
+			}, func(s *client.TrustStatus) error { return a.followedOne(*s) })
 		},
 	}))
 }

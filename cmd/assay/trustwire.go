@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
-	"path/filepath"
 
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy/access"
@@ -28,7 +26,7 @@ func (a *app) follower(r *registry, log *slog.Logger) *follower {
 		accept: func(ctx context.Context, s *verify.TUFState) error { return a.acceptTUF(ctx, r, s) },
 		settle: func(ctx context.Context) error { return a.settlePolicies(ctx, r, log) },
 		tell: func(list []server.TrustStatus) {
-			if err := writeTrustStatus(r.directory.trust(), list); err != nil {
+			if err := keepState(r.directory.path, stateTrust, list); err != nil {
 				log.Warn("the state of the TUF repositories could not be written for assay doctor", "error", err)
 			}
 		},
@@ -98,17 +96,4 @@ func (a *app) settlePolicies(ctx context.Context, r *registry, log *slog.Logger)
 		log.Info("policies of TUF repositories are in force", "policies", r.revision())
 	}
 	return nil
-}
-
-// trust is where the state of the TUF repositories is written for the doctor, who cannot open the store of a running server.
-func (d *directory) trust() string { return filepath.Join(d.path, trustFile) }
-
-const trustFile = "trust.json"
-
-func writeTrustStatus(path string, list []server.TrustStatus) error {
-	text, err := json.Marshal(list)
-	if err != nil {
-		return err
-	}
-	return writeDurably(path, text, 0o600)
 }

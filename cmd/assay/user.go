@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -41,15 +42,9 @@ evidence; scan reads everything and adds scan results; delete; admin is all of t
 					return err
 				}
 			}
-			server, err := a.connect(c.Context(), "")
-			if err != nil {
-				return err
-			}
-			created, err := server.AddUser(c.Context(), u)
-			if err != nil {
-				return err
-			}
-			return a.print(created.Raw, func() error { return a.createdUser(u.Name, created.Value) })
+			return asked(a, c.Context(), func(s *client.Client, ctx context.Context) (*client.Answer[client.CreatedUser], error) {
+				return s.AddUser(ctx, u)
+			}, func(created *client.CreatedUser) error { return a.createdUser(u.Name, *created) })
 		},
 	}
 	f := c.Flags()
@@ -117,17 +112,9 @@ func (a *app) userList() *cobra.Command {
 	return a.withServer(a.withOutput(&cobra.Command{
 		Use: "list", Short: "List the users", Args: exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			server, err := a.connect(c.Context(), "")
-			if err != nil {
-				return err
-			}
-			list, err := server.Users(c.Context())
-			if err != nil {
-				return err
-			}
-			return a.print(list.Raw, func() error {
+			return asked(a, c.Context(), (*client.Client).Users, func(list *client.Users) error {
 				var rows [][]string
-				for _, u := range list.Value.Users {
+				for _, u := range list.Users {
 					var grants []string
 					for _, g := range u.Grants {
 						grants = append(grants, strings.Join(g.Roles, ",")+" on "+patterns(g.Repositories))

@@ -118,15 +118,7 @@ func (a *app) obligations() *cobra.Command {
 (generate_sbom), verdicts to attest (emit_vsa), events to deliver (notify); how often each was
 tried, when it is tried next, and why it failed.`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			server, err := a.connect(c.Context(), "")
-			if err != nil {
-				return err
-			}
-			r, err := server.Obligations(c.Context())
-			if err != nil {
-				return err
-			}
-			return a.print(r.Raw, func() error { return a.obliged(&r.Value, kind) })
+			return asked(a, c.Context(), (*client.Client).Obligations, func(r *policy.ObligationReport) error { return a.obliged(r, kind) })
 		},
 	}
 	c.Flags().StringVar(&kind, "type", "", "only these: generate_sbom, emit_vsa or notify")

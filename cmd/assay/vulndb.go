@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -113,15 +115,9 @@ func (a *app) vulndbRemove() *cobra.Command {
 		Long: "Take a database of vulnerabilities away: what it said counts no more. One that is followed\nis installed again, whatever its revision: this is the way back to an older one.",
 		RunE: func(c *cobra.Command, args []string) error {
 			a.remote.patience = importPatience
-			server, err := a.connect(c.Context(), "")
-			if err != nil {
-				return err
-			}
-			answer, err := server.RemoveDatabase(c.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			return a.print(answer.Raw, func() error { return a.say("removed: %s", args[0]) })
+			return asked(a, c.Context(), func(s *client.Client, ctx context.Context) (*client.Answer[json.RawMessage], error) {
+				return s.RemoveDatabase(ctx, args[0])
+			}, func(answer *json.RawMessage) error { return a.say("removed: %s", args[0]) })
 		},
 	}
 	return a.withServer(a.withOutput(c))
@@ -132,15 +128,7 @@ func (a *app) vulndbStatus() *cobra.Command {
 		Use: "status", Short: "Show the databases and their age", Args: exactly(),
 		Long: "Show the databases of vulnerabilities: how old they are, where they come from, who signed\nthem, and why a newer one was not taken.",
 		RunE: func(c *cobra.Command, _ []string) error {
-			server, err := a.connect(c.Context(), "")
-			if err != nil {
-				return err
-			}
-			list, err := server.DatabaseStatus(c.Context())
-			if err != nil {
-				return err
-			}
-			return a.print(list.Raw, func() error { return a.printDatabases(list.Value.Databases) })
+			return asked(a, c.Context(), (*client.Client).DatabaseStatus, func(list *client.Databases) error { return a.printDatabases(list.Databases) })
 		},
 	}
 	return a.withServer(a.withOutput(c))

@@ -2,12 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	iofs "io/fs"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/assay-registry/assay/cmd/assay/config"
@@ -15,20 +10,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// databasesFile is where a server writes down where the databases stand, for the doctor, who cannot open the store of a running server.
-const databasesFile = "vulndb.json"
-
-// maxDatabasesFile bounds it.
-const maxDatabasesFile = 16 << 20
-
 // tell writes down where everything stands.
 func (f *databases) tell(ctx context.Context) {
 	list, err := f.DatabaseStatus(ctx)
 	if err == nil {
-		var text []byte
-		if text, err = json.Marshal(list); err == nil {
-			err = writeDurably(filepath.Join(f.r.directory.path, databasesFile), text, 0o600)
-		}
+		err = keepState(f.r.directory.path, stateDatabases, list)
 	}
 	if err != nil && ctx.Err() == nil {
 		f.log.Warn("the state of the databases of vulnerabilities could not be written for assay doctor", "error", err)
@@ -38,23 +24,13 @@ func (f *databases) tell(ctx context.Context) {
 // databasesFresh says how old the databases are, as the server wrote it down last. Without such a file no server has looked.
 func (a *app) databasesFresh(cfg *config.Config) []finding {
 	const what = "vulnerabilities"
-	path := filepath.Join(cfg.Data, databasesFile)
-	info, err := os.Stat(path)
-	if errors.Is(err, iofs.ErrNotExist) {
-		if len(cfg.Vulnerabilities.Databases) == 0 {
-			return nil
-		}
-		return []finding{{what, warning, "no server has looked for the databases yet; start one, and see assay vulndb status"}}
-	}
 	var list []server.DatabaseStatus
-	if err == nil && info.Size() > maxDatabasesFile {
-		err = errors.New(path + " is too large")
+	kept, err := keptState(cfg.Data, stateDatabases, maxState, &list)
+	if !kept && len(cfg.Vulnerabilities.Databases) == 0 {
+		return nil
 	}
-	if err == nil {
-		var text []byte
-		if text, err = os.ReadFile(path); err == nil {
-			err = json.Unmarshal(text, &list)
-		}
+	if !kept {
+		return []finding{{what, warning, "no server has looked for the databases yet; start one, and see assay vulndb status"}}
 	}
 	if err != nil {
 		return []finding{{what, broken, err.Error()}}

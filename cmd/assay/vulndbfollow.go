@@ -8,7 +8,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/assay-registry/assay/cmd/assay/config"
@@ -21,46 +20,27 @@ import (
 
 // databases follows the artifacts of this registry that databases of vulnerabilities come from. What was installed last stays until another is whole, signed by the authority named for it, and newer.
 type databases struct {
+	*watch // by name
 	keptDatabases
 	r    *registry
 	log  *slog.Logger
-	turn sync.Mutex // held by whoever changes a database
-
-	mu    sync.Mutex
-	known map[string]*watched // by name; guarded by mu
-}
-
-// watched is how it goes with one of them.
-type watched struct {
-	checked  time.Time
-	failures int // in a row
-	message  string
-	spoilt   store.Digest // cannot be installed: not to be read every second
-	again    time.Time    // when it is tried again nevertheless
-	told     store.Digest // whose refusal was written into the audit log
+	told map[string]store.Digest // by name: whose refusal was written into the audit log; of whoever has the turn
 }
 
 func newDatabases(k keptDatabases, r *registry, log *slog.Logger) *databases {
-	return &databases{keptDatabases: k, r: r, log: log, known: map[string]*watched{}}
+	return &databases{watch: newWatch(k.clock), keptDatabases: k, r: r, log: log, told: map[string]store.Digest{}}
 }
 
-// run looks every second whether a tag moved: one local read for each.
+// run looks every second whether a tag moved.
 func (f *databases) run(ctx context.Context) {
-	tick := time.NewTicker(peekEvery)
-	defer tick.Stop()
 	f.tell(ctx)
-	for {
+	everySecond(ctx, func(ctx context.Context) {
 		for _, d := range f.config().Databases {
 			if ctx.Err() == nil {
 				f.refresh(ctx, d)
 			}
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
+	})
 }
 
 func (f *databases) config() config.Vulnerabilities {
@@ -69,49 +49,11 @@ func (f *databases) config() config.Vulnerabilities {
 	return f.r.current.Vulnerabilities
 }
 
-// refresh looks at one database. A failure is logged once, counted and shown.
+// refresh looks at one database.
 func (f *databases) refresh(ctx context.Context, d config.VulnDatabase) {
-	f.turn.Lock()
-	defer f.turn.Unlock()
-	changed, err := f.attempt(ctx, d)
-	if ctx.Err() != nil {
-		return
-	}
-	if f.note(d.Name, err) {
-		if err != nil {
-			f.log.Warn("a database of vulnerabilities is not installed; what was installed last stays", "database", d.Name, "artifact", d.Artifact, "error", err)
-		}
-		changed = true
-	}
-	if changed {
-		f.tell(ctx)
-	}
-}
-
-// note keeps how a look ended, and reports whether that is news.
-func (f *databases) note(name string, err error) (news bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	w := f.of(name)
-	was := w.message
-	w.checked = f.clock().UTC()
-	if w.message = ""; err == nil {
-		w.failures = 0
-		return was != ""
-	}
-	w.failures++
-	w.message = strings.ReplaceAll(sentence(err), "\n", "; ")
-	return was != w.message
-}
-
-// of is the state of one database; mu is held.
-func (f *databases) of(name string) *watched {
-	w := f.known[name]
-	if w == nil {
-		w = &watched{}
-		f.known[name] = w
-	}
-	return w
+	f.look(ctx, d.Name, func() (bool, error) { return f.attempt(ctx, d) }, func(err error) {
+		f.log.Warn("a database of vulnerabilities is not installed; what was installed last stays", "database", d.Name, "artifact", d.Artifact, "error", err)
+	}, f.tell)
 }
 
 // attempt installs what a tag names now, if it is something else than before and may be.
@@ -133,8 +75,8 @@ func (f *databases) attempt(ctx context.Context, d config.VulnDatabase) (changed
 	if err != nil {
 		return false, err
 	}
-	if message, spoilt := f.spoilt(d.Name, now); spoilt {
-		return false, store.Errorf(store.CodeInvalid, "%s", message)
+	if err := f.spoilt(d.Name, now); err != nil {
+		return false, err
 	}
 	a, err := storedDatabase(ctx, own, now)
 	if err == nil && a.Description.Name != d.Name {
@@ -156,12 +98,9 @@ func (f *databases) refused(ctx context.Context, d config.VulnDatabase, digest s
 	if ctx.Err() != nil {
 		return
 	}
-	f.mu.Lock()
-	w := f.of(d.Name)
-	w.spoilt, w.again = digest, f.clock().Add(spoiltFor)
-	told := w.told == digest
-	w.told = digest
-	f.mu.Unlock()
+	f.spoil(d.Name, digest)
+	told := f.told[d.Name] == digest
+	f.told[d.Name] = digest
 	if code := store.CodeOf(why); told || code != store.CodeConflict && code != store.CodeInvalid {
 		return
 	}
@@ -173,21 +112,6 @@ func (f *databases) wrote(err error) {
 	if err != nil {
 		f.log.Error("the audit log was not told of a database that was refused", "error", err)
 	}
-}
-
-// spoilt reports whether something was found to be of no use a moment ago, and why.
-func (f *databases) spoilt(name string, d store.Digest) (string, bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	w := f.of(name)
-	return w.message, w.spoilt == d && w.message != "" && f.clock().Before(w.again)
-}
-
-// forgive has a database be tried again at once.
-func (f *databases) forgive(name string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.of(name).spoilt = ""
 }
 
 // storedDatabase reads an artifact of this registry. Who signed it is somebody else's question.
@@ -214,11 +138,9 @@ func (f *databases) DatabaseStatus(ctx context.Context) ([]server.DatabaseStatus
 	if err != nil {
 		return nil, err
 	}
-	cfg, now := f.config(), f.clock()
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	cfg, now := f.config(), f.keptDatabases.clock()
 	for _, d := range cfg.Databases {
-		s, w := all[d.Name], f.of(d.Name)
+		s, w := all[d.Name], f.state(d.Name)
 		s.Name, s.Artifact, s.Authority, s.CheckedAt, s.Failures, s.Error = d.Name, d.Artifact, d.Authority, w.checked, w.failures, w.message
 		all[d.Name] = s
 	}

@@ -261,17 +261,9 @@ func (a *app) waiverList() *cobra.Command {
 	c := &cobra.Command{
 		Use: "list", Short: "List the waivers that count; --all lists the others too", Args: exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			server, err := a.connect(c.Context(), "")
-			if err != nil {
-				return err
-			}
-			list, err := server.Waivers(c.Context())
-			if err != nil {
-				return err
-			}
-			return a.print(list.Raw, func() error {
+			return asked(a, c.Context(), (*client.Client).Waivers, func(list *client.Waivers) error {
 				var rows [][]string
-				for _, w := range list.Value.Waivers {
+				for _, w := range list.Waivers {
 					if all || w.State == policy.WaiverActive || w.State == policy.WaiverEarly {
 						rows = append(rows, []string{w.ID, string(w.State), strings.Join(w.Codes, ","), patterns(w.Match.Repositories), moment(w.Expires), w.Approver, w.Reason})
 					}
@@ -291,16 +283,10 @@ func (a *app) waiverShow() *cobra.Command {
 			if err := pathWord("the ID of a waiver", args[0]); err != nil {
 				return err
 			}
-			server, err := a.connect(c.Context(), "")
-			if err != nil {
-				return err
-			}
-			list, err := server.Waiver(c.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			return a.print(list.Raw, func() error {
-				for _, w := range list.Value.Waivers {
+			return asked(a, c.Context(), func(s *client.Client, ctx context.Context) (*client.Answer[client.Waivers], error) {
+				return s.Waiver(ctx, args[0])
+			}, func(list *client.Waivers) error {
+				for _, w := range list.Waivers {
 					if err := a.shownWaiver(w); err != nil {
 						return err
 					}

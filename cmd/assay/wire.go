@@ -91,7 +91,7 @@ func (a *app) open(ctx context.Context, cfg *config.Config, log *slog.Logger) (r
 	if err != nil {
 		return r, err
 	}
-	r.origins = &origins{app: a, r: r, log: log, known: map[string]*origin{}}
+	r.origins = &origins{watch: newWatch(a.clock), app: a, r: r, log: log}
 	set, err := a.openPolicies(ctx, r, cfg, inForce(func(name string) *verify.TUFState { return stored[name] }, cfg.Trust(), a.clock()), log)
 	if err != nil {
 		return r, err
