@@ -226,15 +226,15 @@ func (a *Admission) Restore(ctx context.Context, p access.Principal, repo store.
 		if s == nil {
 			return unknownManifest()
 		}
-		if s.rec.State != StateExpired {
+		if s.rec.State != store.StateExpired {
 			return store.Errorf(store.CodeConflict, "the manifest is %s: only expired content is restored", s.rec.State)
 		}
 		w := &writing{a: a, tx: tx, t: a.trusted(tx), cause: cause{p.Name, "restore"}, kind: s.rec.Kind, seeds: []store.Item{{Repository: repo, Digest: d}},
 			in: &incoming{by: p, repo: repo, digest: d, alternate: s.det.Alternate, parsed: s.parsed}}
 		s.det.Clock = a.now()
-		to := StateQuarantined
+		to := store.StateQuarantined
 		if w.kind == store.KindEvidence {
-			to = StateEvidence
+			to = store.StateEvidence
 			for _, name := range s.det.Stood {
 				if tag, ok := referrers.ParseTag(name); ok {
 					w.in.reserved = append(w.in.reserved, tag)

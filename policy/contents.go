@@ -57,7 +57,7 @@ func noInventory(d store.Digest) error {
 
 // ContentFilter restricts a query to images in some states, and to those first seen in some time. What is zero restricts nothing.
 type ContentFilter struct {
-	States []State
+	States []store.State
 	Since  time.Time // first seen then or later
 	Until  time.Time // first seen before
 }

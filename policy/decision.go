@@ -7,21 +7,8 @@ import (
 	"github.com/assay-registry/assay/store"
 )
 
-// State is the state of (repository, digest).
-type State = store.State
-
-// The states of semantics.md, as package store keeps them.
-const (
-	StateQuarantined = store.StateQuarantined
-	StatePending     = store.StatePending
-	StateAdmitted    = store.StateAdmitted
-	StateExpired     = store.StateExpired
-	StateRevoked     = store.StateRevoked
-	StateTombstoned  = store.StateTombstoned
-	StateEvidence    = store.StateEvidence
-	// StateUnknown is that of an image of another registry: nothing is kept about it, and only the entry point k8s meets it.
-	StateUnknown State = "unknown"
-)
+// StateUnknown is the state of an image of another registry: nothing is kept about it, and only the entry point k8s meets it.
+const StateUnknown store.State = "unknown"
 
 // Mode is how a policy takes effect.
 type Mode string

@@ -45,13 +45,13 @@ type LogInput struct {
 
 // LogResult is what was answered.
 type LogResult struct {
-	Allow   bool     `json:"allow"`
-	Status  int      `json:"status,omitempty"` // of HTTP
-	Error   string   `json:"error,omitempty"`  // of the distribution specification
-	Code    string   `json:"code,omitempty"`   // of the catalogue
-	State   State    `json:"state,omitempty"`
-	Waivers []string `json:"waivers,omitempty"` // that a verdict needed
-	Message string   `json:"message,omitempty"` // of a policy's refusal; nothing that a client wrote into a malformed request
+	Allow   bool        `json:"allow"`
+	Status  int         `json:"status,omitempty"` // of HTTP
+	Error   string      `json:"error,omitempty"`  // of the distribution specification
+	Code    string      `json:"code,omitempty"`   // of the catalogue
+	State   store.State `json:"state,omitempty"`
+	Waivers []string    `json:"waivers,omitempty"` // that a verdict needed
+	Message string      `json:"message,omitempty"` // of a policy's refusal; nothing that a client wrote into a malformed request
 }
 
 // LogRecorder takes what goes into the decision log.
@@ -75,7 +75,7 @@ type logKey struct {
 	path, method, actor, client, namespace, reference, fault, code string
 	repository                                                     store.Name
 	digest                                                         store.Digest
-	state                                                          State
+	state                                                          store.State
 	status                                                         int
 }
 
@@ -296,7 +296,7 @@ func (a *Admission) logVerdict(tx *store.Txn, s *subjectManifest, v *verdict, wh
 	}
 	e := LogEvent{ID: s.det.Decision, Path: string(EntryAdmit), Timestamp: a.now(),
 		Input:  LogInput{Repository: s.repo, Digest: s.rec.Digest, Actor: why.actor, Method: why.action},
-		Result: LogResult{Allow: v.state == StateAdmitted || v.state == StateEvidence, Code: v.code, State: v.state, Message: s.det.Reason, Waivers: v.decision.waivers(false)}}
+		Result: LogResult{Allow: v.state == store.StateAdmitted || v.state == store.StateEvidence, Code: v.code, State: v.state, Message: s.det.Reason, Waivers: v.decision.waivers(false)}}
 	tx.AfterCommit(func() { a.o.Decisions.Record(e) })
 }
 

@@ -463,7 +463,7 @@ func TestVerdictsAreInTheDecisionLog(t *testing.T) {
 	i := k.push(pusher, "acme/app", "v1", "one")
 	k.sign(signer, "acme/app", i.desc.Digest, k.key)
 	p, err := k.a.Decisions(k.ctx, admin, policy.LogQuery{Digest: i.desc.Digest})
-	if err != nil || len(p.Events) != 2 || p.Events[0].Result.State != policy.StateAdmitted || !p.Events[0].Result.Allow || p.Events[1].Result.Code != "signature.missing" {
+	if err != nil || len(p.Events) != 2 || p.Events[0].Result.State != store.StateAdmitted || !p.Events[0].Result.Allow || p.Events[1].Result.Code != "signature.missing" {
 		t.Errorf("%+v, %v", p, err)
 	}
 	if _, err := k.a.Decisions(k.ctx, pusher, policy.LogQuery{}); store.CodeOf(err) != store.CodeDenied {

@@ -33,16 +33,16 @@ type Estate struct {
 
 // EstateRow is what one repository holds, or all of them. What several repositories hold is counted in each, and in the total; distinct versions are counted once.
 type EstateRow struct {
-	Repository store.Name     `json:"repository,omitempty"`
-	Images     int            `json:"images"`  // of one platform
-	Indexes    int            `json:"indexes"` // of several
-	Artifacts  int            `json:"artifacts"`
-	States     map[State]int  `json:"states"`             // of the images
-	Signed     int            `json:"signed"`             // images with a signature that counts, of their own or of an admitted index above
-	SBOM       map[string]int `json:"sbom"`               // images by the origin of their SBOM: attested, generated, attached, none
-	Packages   int            `json:"packages"`           // of all images together
-	Versions   int            `json:"versions"`           // different ones
-	Licenses   map[string]int `json:"license_categories"` // those versions by what their licences ask for; one with several counts in each
+	Repository store.Name          `json:"repository,omitempty"`
+	Images     int                 `json:"images"`  // of one platform
+	Indexes    int                 `json:"indexes"` // of several
+	Artifacts  int                 `json:"artifacts"`
+	States     map[store.State]int `json:"states"`             // of the images
+	Signed     int                 `json:"signed"`             // images with a signature that counts, of their own or of an admitted index above
+	SBOM       map[string]int      `json:"sbom"`               // images by the origin of their SBOM: attested, generated, attached, none
+	Packages   int                 `json:"packages"`           // of all images together
+	Versions   int                 `json:"versions"`           // different ones
+	Licenses   map[string]int      `json:"license_categories"` // those versions by what their licences ask for; one with several counts in each
 	// Vulnerabilities is absent where no database is installed.
 	Vulnerabilities *EstateFindings `json:"vulnerabilities,omitempty"`
 	Pending         int             `json:"pending,omitempty"` // images whose SBOM is not indexed yet
@@ -218,7 +218,7 @@ func (c *census) finish(e *Estate, total *EstateRow, first bool) error {
 }
 
 func (c *census) row(name store.Name) *EstateRow {
-	r := &EstateRow{Repository: name, States: map[State]int{}, SBOM: map[string]int{}, Licenses: map[string]int{}, versions: roaring.New()}
+	r := &EstateRow{Repository: name, States: map[store.State]int{}, SBOM: map[string]int{}, Licenses: map[string]int{}, versions: roaring.New()}
 	if c.matched {
 		r.Vulnerabilities = newEstateFindings()
 	}
@@ -290,7 +290,7 @@ func (c *census) manifest(row *EstateRow, i store.Item, roles access.Roles, sign
 	return nil
 }
 
-func (c *census) image(row *EstateRow, i store.Item, state State, signed map[store.Digest]bool) error {
+func (c *census) image(row *EstateRow, i store.Item, state store.State, signed map[store.Digest]bool) error {
 	row.Images++
 	row.States[state]++
 	if ok, err := c.signed(i, signed, maxDepth); err != nil {

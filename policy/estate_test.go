@@ -42,7 +42,7 @@ func TestTheReportCountsWhatTheCallerMaySee(t *testing.T) {
 	}
 	row := e.Repositories[0]
 	if row.Images != 3 || row.Indexes != 1 || row.Signed != 2 || row.Packages != 2 || row.Versions != 1 || row.Licenses["none"] != 1 ||
-		!maps.Equal(row.States, map[policy.State]int{"admitted": 2, "quarantined": 1}) || !maps.Equal(row.SBOM, map[string]int{"generated": 2, "none": 1}) {
+		!maps.Equal(row.States, map[store.State]int{"admitted": 2, "quarantined": 1}) || !maps.Equal(row.SBOM, map[string]int{"generated": 2, "none": 1}) {
 		t.Errorf("%+v", row)
 	}
 	if e.Total.Images != 4 || e.Total.Versions != 1 || e.Total.Packages != 3 || e.Total.Repos != 2 || e.Partial || e.Next != "" {

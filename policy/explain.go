@@ -68,7 +68,7 @@ func known404(p access.Principal, repo store.Name, rec *store.ManifestRecord) bo
 }
 
 // standing is a manifest's state as a pull of this moment takes it: what is in doubt is not admitted.
-func standing(s store.Snapshot, t *trust, now time.Time, repo store.Name, rec *store.ManifestRecord) State {
+func standing(s store.Snapshot, t *trust, now time.Time, repo store.Name, rec *store.ManifestRecord) store.State {
 	switch {
 	case rec.State == store.StateTombstoned:
 		return rec.State

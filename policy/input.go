@@ -117,7 +117,7 @@ type SubjectInput struct {
 	Kind         store.Kind     `json:"kind"`
 	Platform     *Platform      `json:"platform,omitempty"`
 	Parents      []store.Digest `json:"parents,omitempty"`
-	State        State          `json:"state"`
+	State        store.State    `json:"state"`
 	FirstSeen    time.Time      `json:"first_seen,omitzero"`
 	Pushers      []string       `json:"pushers,omitempty"`
 }
@@ -152,7 +152,7 @@ type IndexInput struct {
 type IndexEntryInput struct {
 	Digest   store.Digest `json:"digest"`
 	Platform *Platform    `json:"platform,omitempty"`
-	State    State        `json:"state,omitempty"`
+	State    store.State  `json:"state,omitempty"`
 }
 
 // ConfigInput is the part of an image config that policies read. Values of the environment never enter.

@@ -31,8 +31,8 @@ type Event struct {
 type EventData struct {
 	Repository store.Name   `json:"repository"`
 	Digest     store.Digest `json:"digest"`
-	From       State        `json:"from,omitempty"`
-	To         State        `json:"to"`
+	From       store.State  `json:"from,omitempty"`
+	To         store.State  `json:"to"`
 	Code       string       `json:"code,omitempty"`
 	Reason     string       `json:"reason,omitempty"`
 	Decision   string       `json:"decision_id,omitempty"`
@@ -64,11 +64,11 @@ func EventNames() []string {
 	return []string{EventAdmitted, EventQuarantined, EventRevoked, EventExpired, EventDeleted, EventObligation, EventVulnerabilities}
 }
 
-func eventName(s State) string {
+func eventName(s store.State) string {
 	switch s {
-	case StateAdmitted, StateQuarantined, StateRevoked, StateExpired:
+	case store.StateAdmitted, store.StateQuarantined, store.StateRevoked, store.StateExpired:
 		return string(s)
-	case StateTombstoned:
+	case store.StateTombstoned:
 		return EventDeleted
 	}
 	return ""
@@ -112,7 +112,7 @@ func (a *Admission) targetName(id string) string {
 	return "(not configured any more)"
 }
 
-func eventOf(source, name string, i store.Item, det *store.Detail, from, to State) *Event {
+func eventOf(source, name string, i store.Item, det *store.Detail, from, to store.State) *Event {
 	e := &Event{SpecVersion: "1.0", Source: source, Type: EventPrefix + name, Subject: string(i.Repository) + "@" + string(i.Digest), ContentType: "application/json",
 		Data: EventData{Repository: i.Repository, Digest: i.Digest, From: from, To: to, Code: det.Code, Reason: det.Reason, Decision: det.Decision}}
 	if from == to {

@@ -7,7 +7,6 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -57,7 +56,7 @@ func TestPinned(t *testing.T) {
 	k.clock.advance(25 * time.Hour)
 	want(t, "expired, by tag", k.get(puller, app, "v1"), denied)
 	want(t, "expired, by digest", k.get(puller, app, string(first.desc.Digest)), denied)
-	if e := k.explain(app, first.desc.Digest); e.State != policy.StateQuarantined || e.Decision.Deny[0].Code != "tuf.expired" {
+	if e := k.explain(app, first.desc.Digest); e.State != store.StateQuarantined || e.Decision.Deny[0].Code != "tuf.expired" {
 		t.Errorf("%s: %+v", e.State, e.Decision.Deny)
 	}
 	k.next.Expires = k.next.Expires.AddDate(0, 0, 7)

@@ -116,9 +116,9 @@ func (a *Admission) SignedBy(ctx context.Context, repo store.Name, d store.Diges
 			return err
 		}
 		switch {
-		case s == nil || s.rec.State == StateTombstoned || s.rec.State == StateExpired:
+		case s == nil || s.rec.State == store.StateTombstoned || s.rec.State == store.StateExpired:
 			return unknownManifest()
-		case s.rec.State == StateRevoked || a.withdrawn(t, s) != nil:
+		case s.rec.State == store.StateRevoked || a.withdrawn(t, s) != nil:
 			return store.Errorf(store.CodeDenied, "%s@%s was revoked", repo, short(d))
 		}
 		f, err := a.facts(ctx, tx, t, subjectOf(repo, s.rec))

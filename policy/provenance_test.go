@@ -149,7 +149,7 @@ func TestProvenance_Foreign(t *testing.T) {
 				k := underProvenance(t, c.subject, c.params)
 				k.pushForeign("acme/app", f, f.index, "v1")
 				want(t, "before its attestation", k.get(puller, "acme/app", "v1"), denied)
-				if e := k.explain("acme/app", f.index.Digest); e.State != policy.StateQuarantined || e.Decision.Deny[0].Code != "attestation.missing" {
+				if e := k.explain("acme/app", f.index.Digest); e.State != store.StateQuarantined || e.Decision.Deny[0].Code != "attestation.missing" {
 					t.Errorf("%s: %+v", e.State, e.Decision.Deny)
 				}
 				k.pushForeign("acme/app", f, f.att, referrers.TagOf(f.index.Digest, referrers.SuffixAtt).String())

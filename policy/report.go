@@ -13,7 +13,7 @@ type Explanation struct {
 	Reference    string        `json:"reference"`
 	Digest       store.Digest  `json:"digest"`
 	Kind         store.Kind    `json:"kind"`
-	State        State         `json:"state"`
+	State        store.State   `json:"state"`
 	Readable     bool          `json:"readable"` // for a principal with the role pull alone
 	Reason       string        `json:"reason"`   // one sentence
 	Remedy       string        `json:"remedy,omitempty"`
@@ -47,7 +47,7 @@ type DecisionRecord struct {
 	Repository store.Name   `json:"repository"`
 	Digest     store.Digest `json:"digest"`
 	At         time.Time    `json:"at"`
-	State      State        `json:"state"`
+	State      store.State  `json:"state"`
 	// Authorities are those that spoke for the repository, by name: sha256:<64 hex>, of a TUF repository what it says.
 	Authorities map[string]string `json:"authorities,omitempty"`
 	Input       *Input            `json:"input,omitempty"`
@@ -60,7 +60,7 @@ type TreeNode struct {
 	MediaType    string       `json:"media_type"`
 	ArtifactType string       `json:"artifact_type,omitempty"`
 	Kind         store.Kind   `json:"kind"`
-	State        State        `json:"state,omitempty"`
+	State        store.State  `json:"state,omitempty"`
 	Platform     string       `json:"platform,omitempty"` // os/architecture[/variant]
 	Size         int64        `json:"size"`
 	Reason       string       `json:"reason,omitempty"` // why it is not admitted
@@ -86,7 +86,7 @@ type VerifyReport struct {
 	Repository store.Name    `json:"repository"`
 	Digest     store.Digest  `json:"digest"`
 	Allowed    bool          `json:"allowed"`
-	State      State         `json:"state"`
+	State      store.State   `json:"state"`
 	Reason     string        `json:"reason,omitempty"`
 	Facts      []verify.Fact `json:"facts"`
 }
@@ -99,8 +99,8 @@ type AuditRecord struct {
 	Repository store.Name   `json:"repository,omitempty"`
 	Digest     store.Digest `json:"digest,omitempty"`
 	Tag        string       `json:"tag,omitempty"`
-	From       State        `json:"from,omitempty"`
-	To         State        `json:"to,omitempty"`
+	From       store.State  `json:"from,omitempty"`
+	To         store.State  `json:"to,omitempty"`
 	Decision   string       `json:"decision,omitempty"`
 	Reason     string       `json:"reason,omitempty"`
 }

@@ -52,7 +52,7 @@ type AffectedImages struct {
 type AffectedImage struct {
 	Repository store.Name     `json:"repository"`
 	Digest     store.Digest   `json:"digest"`
-	State      State          `json:"state"`
+	State      store.State    `json:"state"`
 	Findings   []KnownFinding `json:"findings"`
 }
 

@@ -442,7 +442,7 @@ func TestBreakGlassIsLoud(t *testing.T) {
 	}
 	records, err := w.a.Audit(w.ctx, admin, "", 1000)
 	if err != nil || !slices.ContainsFunc(records.Items, func(r policy.AuditRecord) bool {
-		return r.Digest == i.desc.Digest && r.To == policy.StateAdmitted && r.Reason == "break glass GLASS"
+		return r.Digest == i.desc.Digest && r.To == store.StateAdmitted && r.Reason == "break glass GLASS"
 	}) {
 		t.Errorf("the audit has %+v, %v", records.Items, err)
 	}

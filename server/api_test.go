@@ -34,7 +34,7 @@ func (a *smallAdmin) Explain(_ context.Context, p access.Principal, repo store.N
 	if !p.Roles(repo).Has(access.RolePull) {
 		return nil, store.Errorf(store.CodeNameUnknown, "there is no such repository")
 	}
-	return &policy.Explanation{Repository: repo, Reference: ref.String(), State: policy.StateQuarantined, Reason: "no signature", Authorities: []string{}}, nil
+	return &policy.Explanation{Repository: repo, Reference: ref.String(), State: store.StateQuarantined, Reason: "no signature", Authorities: []string{}}, nil
 }
 
 func (a *smallAdmin) Decision(_ context.Context, p access.Principal, id string) (*policy.DecisionRecord, error) {

@@ -164,7 +164,7 @@ func (c *call) queryContents(ctx context.Context, from Contents, q query) error 
 func contentFilter(values map[string]string, now time.Time) (f policy.ContentFilter, err error) {
 	if values["state"] != "" {
 		for s := range strings.SplitSeq(values["state"], ",") {
-			switch state := policy.State(s); state {
+			switch state := store.State(s); state {
 			case store.StateAdmitted, store.StateQuarantined, store.StatePending, store.StateRevoked, store.StateExpired:
 				f.States = append(f.States, state)
 			default:

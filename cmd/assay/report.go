@@ -9,10 +9,12 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/sbom"
-	"github.com/spf13/cobra"
+	"github.com/assay-registry/assay/store"
 )
 
 func (a *app) report() *cobra.Command {
@@ -105,8 +107,8 @@ func (a *app) printEstate(e *policy.Estate) error {
 }
 
 func estateRow(name string, r *policy.EstateRow) []string {
-	refused := r.States[policy.StateQuarantined] + r.States[policy.StateRevoked]
-	cells := []int{r.Images, r.States[policy.StateAdmitted], r.States[policy.StatePending], refused, r.Signed, r.Images - r.SBOM["none"], r.Packages, r.Versions,
+	refused := r.States[store.StateQuarantined] + r.States[store.StateRevoked]
+	cells := []int{r.Images, r.States[store.StateAdmitted], r.States[store.StatePending], refused, r.Signed, r.Images - r.SBOM["none"], r.Packages, r.Versions,
 		r.Licenses[sbom.CategoryCopyleft] + r.Licenses[sbom.CategoryNetwork], r.Licenses["none"]}
 	row := []string{name}
 	for _, n := range cells {

@@ -21,7 +21,7 @@ func noon() time.Time { return time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC) }
 // ask is an input for an image at an entry point.
 func ask(e policy.Entry) *policy.Input {
 	return &policy.Input{Schema: policy.InputSchema, Request: policy.RequestInput{ID: "r1", Entry: e, Time: noon(), Protocol: "oci"},
-		Subject: policy.SubjectInput{Repository: "acme/app", Digest: testDigest, MediaType: store.TypeImage, Size: 1234, Kind: store.KindImage, State: policy.StateQuarantined}}
+		Subject: policy.SubjectInput{Repository: "acme/app", Digest: testDigest, MediaType: store.TypeImage, Size: 1234, Kind: store.KindImage, State: store.StateQuarantined}}
 }
 
 // one is a set of a single module.

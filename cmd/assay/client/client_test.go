@@ -10,12 +10,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/assay-registry/assay/cmd/assay/docker"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
-	"github.com/opencontainers/go-digest"
 )
 
 func connect(t *testing.T, h http.Handler, c docker.Credentials) *Client {
@@ -119,7 +120,7 @@ func TestAnswersKeepWhatTheyHold(t *testing.T) {
 		fmt.Fprint(w, `{"allowed":true,"state":"admitted","facts":[],"added_later":1}`)
 	}), docker.Credentials{})
 	v, err := c.Verify(t.Context(), docker.Ref{Repository: "a", Reference: store.Reference{Tag: "b"}})
-	if err != nil || !v.Value.Allowed || v.Value.State != policy.StateAdmitted || !strings.Contains(string(v.Raw), "added_later") {
+	if err != nil || !v.Value.Allowed || v.Value.State != store.StateAdmitted || !strings.Contains(string(v.Raw), "added_later") {
 		t.Errorf("%+v, %v", v, err)
 	}
 }
