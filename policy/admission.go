@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -31,7 +32,7 @@ type RepositoryRule struct {
 // Options are what an Admission is made of. Generator and SBOMKey may be nil: then no SBOM is made.
 type Options struct {
 	Local       *store.Local
-	Engine      Engine
+	Engine      contract.Engine
 	Verifier    verify.Verifier
 	Authorities []verify.Authority // of the configuration; those of the store are added
 	Rules       []RepositoryRule

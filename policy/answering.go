@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
 )
@@ -31,18 +32,18 @@ func (p answering) vouches(o index.Origin, unsigned bool) bool {
 }
 
 // FindPackages is [Packages].
-func (p answering) FindPackages(ctx context.Context, repo store.Name, d store.Digest, q PackageQuery, limit int) (found []Package, more bool, err error) {
+func (p answering) FindPackages(ctx context.Context, repo store.Name, d store.Digest, q contract.PackageQuery, limit int) (found []contract.Package, more bool, err error) {
 	return p.packages(ctx, repo, d, q, limit, p.vouches)
 }
 
 // FindPackages is [Packages], of whatever is indexed that is not anybody's: for who looks again at a decision that was made.
-func (a *Admission) FindPackages(ctx context.Context, repo store.Name, d store.Digest, q PackageQuery, limit int) (found []Package, more bool, err error) {
+func (a *Admission) FindPackages(ctx context.Context, repo store.Name, d store.Digest, q contract.PackageQuery, limit int) (found []contract.Package, more bool, err error) {
 	return a.packages(ctx, repo, d, q, limit, func(o index.Origin, unsigned bool) bool {
 		return unsigned || o.Kind == originGenerated || o.Signer != ""
 	})
 }
 
-func (a *Admission) packages(ctx context.Context, repo store.Name, d store.Digest, q PackageQuery, limit int, counts func(o index.Origin, unsigned bool) bool) (found []Package, more bool, err error) {
+func (a *Admission) packages(ctx context.Context, repo store.Name, d store.Digest, q contract.PackageQuery, limit int, counts func(o index.Origin, unsigned bool) bool) (found []contract.Package, more bool, err error) {
 	err = a.local.View(ctx, func(s store.Snapshot) error {
 		e, err := index.Image(s.Records, store.Item{Repository: repo, Digest: d})
 		if err != nil {
@@ -55,10 +56,10 @@ func (a *Admission) packages(ctx context.Context, repo store.Name, d store.Diges
 		// Here "**" crosses slashes as '*' does in the index, which has no other.
 		list, more, err = index.Within(e, index.Query{Pattern: strings.ReplaceAll(q.PURL, "**", "*"), Range: q.Range, License: q.License}, limit)
 		for _, v := range list {
-			found = append(found, Package{PURL: cmp.Or(v.PURL, v.Name), Licenses: v.Licenses})
+			found = append(found, contract.Package{PURL: cmp.Or(v.PURL, v.Name), Licenses: v.Licenses})
 		}
 		return err
 	})
-	slices.SortFunc(found, func(x, y Package) int { return strings.Compare(x.PURL, y.PURL) })
+	slices.SortFunc(found, func(x, y contract.Package) int { return strings.Compare(x.PURL, y.PURL) })
 	return found, more, err
 }

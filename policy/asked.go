@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -32,10 +33,10 @@ type request struct {
 	Last       time.Time    `json:"last"`
 	Count      uint64       `json:"count"`
 
-	Actor    *ActorInput     `json:"actor,omitempty"`    // push
-	Previous store.Digest    `json:"previous,omitempty"` // push: TagsInput.PreviousDigest
-	Input    json.RawMessage `json:"input,omitempty"`    // push: of one that was refused
-	Image    *ImageQuestion  `json:"image,omitempty"`    // k8s
+	Actor    *contract.ActorInput `json:"actor,omitempty"`    // push
+	Previous store.Digest         `json:"previous,omitempty"` // push: TagsInput.PreviousDigest
+	Input    json.RawMessage      `json:"input,omitempty"`    // push: of one that was refused
+	Image    *ImageQuestion       `json:"image,omitempty"`    // k8s
 }
 
 // askedKey is what makes two requests alike.
@@ -170,18 +171,18 @@ type asked struct {
 	push, k8s askedTable
 }
 
-func (a *asked) each(do func(Entry, *askedTable) error) error {
-	if err := do(EntryPush, &a.push); err != nil {
+func (a *asked) each(do func(contract.Entry, *askedTable) error) error {
+	if err := do(contract.EntryPush, &a.push); err != nil {
 		return err
 	}
-	return do(EntryK8s, &a.k8s)
+	return do(contract.EntryK8s, &a.k8s)
 }
 
-func askedSlot(e Entry, n int) []byte { return fmt.Appendf(nil, "%s\x00%04d", e, n) }
+func askedSlot(e contract.Entry, n int) []byte { return fmt.Appendf(nil, "%s\x00%04d", e, n) }
 
 // FlushAsked writes what was asked since the last time.
 func (a *Admission) FlushAsked(ctx context.Context) error {
-	return a.asked.each(func(e Entry, t *askedTable) error {
+	return a.asked.each(func(e contract.Entry, t *askedTable) error {
 		docs, err := t.written()
 		if err != nil || len(docs) == 0 {
 			return err
@@ -198,7 +199,7 @@ func (a *Admission) FlushAsked(ctx context.Context) error {
 
 // loadAsked remembers what was asked before a restart. What is damaged is left out: nothing rests on it.
 func (a *Admission) loadAsked(ctx context.Context) error {
-	return a.asked.each(func(e Entry, t *askedTable) error {
+	return a.asked.each(func(e contract.Entry, t *askedTable) error {
 		return a.local.View(ctx, func(s store.Snapshot) error {
 			t.mu.Lock()
 			defer t.mu.Unlock()
@@ -232,7 +233,7 @@ func (w *writing) remembers(tags []string) error {
 		return nil // it is asked again when the tags are written
 	}
 	for _, tag := range tags {
-		r := request{Repository: in.repo, Tag: tag, Digest: in.digest, Actor: &ActorInput{Kind: in.by.Kind, Name: in.by.Name, Roles: in.roles.Names()}}
+		r := request{Repository: in.repo, Tag: tag, Digest: in.digest, Actor: &contract.ActorInput{Kind: in.by.Kind, Name: in.by.Name, Roles: in.roles.Names()}}
 		if tag != "" {
 			old, err := w.tx.Tag(in.repo, tag)
 			if err != nil {
@@ -246,7 +247,7 @@ func (w *writing) remembers(tags []string) error {
 }
 
 // remembersRefused remembers a push that is refused, unless it is large.
-func (w *writing) remembersRefused(doc *Input) {
+func (w *writing) remembersRefused(doc *contract.Input) {
 	b, err := json.Marshal(doc)
 	if err != nil || len(b) > maxAsked {
 		return

@@ -10,6 +10,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
@@ -28,7 +29,7 @@ free if count(assay.packages({"purl": "pkg:maven/**/log4j-core", "range": "<2.17
 
 func freeOf(t *testing.T, rule string) func(*policy.Options) {
 	return func(o *policy.Options) {
-		o.Engine = compile(t, engine.Policy{Name: "acme", Repositories: store.Globs{allRepos}, Mode: policy.ModeEnforce, Source: map[string]string{"acme.rego": rule}})
+		o.Engine = compile(t, engine.Policy{Name: "acme", Repositories: store.Globs{allRepos}, Mode: contract.ModeEnforce, Source: map[string]string{"acme.rego": rule}})
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
@@ -82,7 +83,7 @@ func TestAttackReplayedStatementsHideNoDenial(t *testing.T) {
 	for _, how := range []string{"copied", "wrapped anew"} {
 		t.Run(how, func(t *testing.T) {
 			k := newKit(t, func(o *policy.Options) {
-				o.Engine = compile(t, builtin("open"), engine.Policy{Name: "scanned", Repositories: store.Globs{allRepos}, Mode: policy.ModeEnforce, Source: map[string]string{"p.rego": scanned}})
+				o.Engine = compile(t, builtin("open"), engine.Policy{Name: "scanned", Repositories: store.Globs{allRepos}, Mode: contract.ModeEnforce, Source: map[string]string{"p.rego": scanned}})
 			})
 			i := k.push(pusher, app, "v1", "one")
 			good := k.scan(i.desc.Digest, "good", "")
@@ -151,7 +152,7 @@ func TestAttackAnOldStatementStampedAnewIsNoNewer(t *testing.T) {
 	for _, order := range [][]string{{"2026-11-19", "2026-11-20"}, {"2026-11-20", "2026-11-19"}} {
 		k := newKit(t, func(o *policy.Options) {
 			o.Verifier = &stamping{o.Verifier}
-			o.Engine = compile(t, builtin("open"), engine.Policy{Name: "newest", Repositories: store.Globs{allRepos}, Mode: policy.ModeEnforce, Source: map[string]string{"p.rego": newest}})
+			o.Engine = compile(t, builtin("open"), engine.Policy{Name: "newest", Repositories: store.Globs{allRepos}, Mode: contract.ModeEnforce, Source: map[string]string{"p.rego": newest}})
 		})
 		i := k.push(pusher, app, "v1", "one")
 		scan := k.scan(i.desc.Digest, "good", "")

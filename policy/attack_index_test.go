@@ -13,6 +13,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
@@ -20,11 +21,11 @@ import (
 
 // asking counts what the engine is asked.
 type asking struct {
-	policy.Engine
+	contract.Engine
 	n atomic.Int64
 }
 
-func (a *asking) Decide(ctx context.Context, in *policy.Input) (*policy.Decision, error) {
+func (a *asking) Decide(ctx context.Context, in *contract.Input) (*contract.Decision, error) {
 	a.n.Add(1)
 	return a.Engine.Decide(ctx, in)
 }

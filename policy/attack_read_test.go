@@ -12,6 +12,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -442,7 +443,7 @@ func TestC10_AnUploadBelongsToWhoStartedItThere(t *testing.T) {
 // Warn admits with a warning on each pull, shadow is recorded and nothing else, and both hold by repository.
 func TestModesByRepository(t *testing.T) {
 	warn, shadow := rego("careful", `admit.deny contains {"code": "x.warn", "msg": "careful"}`), rego("shadow", `admit.deny contains {"code": "x.shadow", "msg": "shadow"}`)
-	warn.Mode, warn.Repositories, shadow.Mode = policy.ModeWarn, store.Globs{"acme/warned"}, policy.ModeShadow
+	warn.Mode, warn.Repositories, shadow.Mode = contract.ModeWarn, store.Globs{"acme/warned"}, contract.ModeShadow
 	k := newKit(t, func(o *policy.Options) { o.Engine = compile(t, builtin("open"), warn, shadow) })
 	for repo, wanted := range map[store.Name]string{"acme/warned": `["careful: careful"]`, "acme/other": "null"} {
 		i := k.push(pusher, repo, "v1", "one")

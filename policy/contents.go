@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/sbom/vulns"
@@ -40,7 +41,7 @@ type ContentList struct {
 	Repository store.Name   `json:"repository"`
 	Digest     store.Digest `json:"digest"`
 	*index.Entry
-	Drift *DriftInput `json:"drift,omitempty"` // what a client declares against what the registry found, once both are there
+	Drift *contract.DriftInput `json:"drift,omitempty"` // what a client declares against what the registry found, once both are there
 }
 
 // ContentDrift is the drift of one image.

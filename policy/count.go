@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -76,7 +77,7 @@ func count(all map[store.Digest]*known, covering []*authority, now time.Time) *f
 	type place struct{ manifest, n int }
 	first := map[statement]place{}
 	for i, d := range order {
-		f.next = earlier(f.next, all[d].next(covering, now))
+		f.next = contract.Earlier(f.next, all[d].next(covering, now))
 		for _, fact := range all[d].told(covering, now) {
 			if fact.Verified {
 				s := statementOf(fact)

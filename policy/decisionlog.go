@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/journal"
 	"github.com/assay-registry/assay/store"
 )
@@ -294,9 +295,9 @@ func (a *Admission) logVerdict(tx *store.Txn, s *subjectManifest, v *verdict, wh
 	if a.o.Decisions == nil {
 		return
 	}
-	e := LogEvent{ID: s.det.Decision, Path: string(EntryAdmit), Timestamp: a.now(),
+	e := LogEvent{ID: s.det.Decision, Path: string(contract.EntryAdmit), Timestamp: a.now(),
 		Input:  LogInput{Repository: s.repo, Digest: s.rec.Digest, Actor: why.actor, Method: why.action},
-		Result: LogResult{Allow: v.state == store.StateAdmitted || v.state == store.StateEvidence, Code: v.code, State: v.state, Message: s.det.Reason, Waivers: v.decision.waivers(false)}}
+		Result: LogResult{Allow: v.state == store.StateAdmitted || v.state == store.StateEvidence, Code: v.code, State: v.state, Message: s.det.Reason, Waivers: v.decision.WaiverIDs(false)}}
 	tx.AfterCommit(func() { a.o.Decisions.Record(e) })
 }
 
@@ -309,7 +310,7 @@ func (a *Admission) logImage(q *ImageQuestion, v *ImageVerdict) {
 	if d == "" {
 		d = q.Reference.Digest
 	}
-	a.o.Decisions.Record(LogEvent{Path: string(EntryK8s), Timestamp: a.now(),
+	a.o.Decisions.Record(LogEvent{Path: string(contract.EntryK8s), Timestamp: a.now(),
 		Input:  LogInput{Method: q.Protocol, Repository: q.Repository, Reference: q.Reference.Tag, Digest: d, Namespace: q.K8s.Namespace},
 		Result: LogResult{Code: v.Code, Message: v.Message}})
 }

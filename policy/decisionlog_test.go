@@ -18,6 +18,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/journal"
 	"github.com/assay-registry/assay/store"
 )
@@ -523,7 +524,7 @@ func TestClustersAreInTheDecisionLog(t *testing.T) {
 	ask := func() {
 		t.Helper()
 		if _, err := k.a.Image(k.ctx, policy.ImageQuestion{Repository: "acme/app", Reference: store.Reference{Tag: "v1"}, Protocol: "k8s.validating",
-			K8s: policy.K8sInput{Image: "registry.example/acme/app:v1", Registry: "registry.example", Namespace: "team"}}); err != nil {
+			K8s: contract.K8sInput{Image: "registry.example/acme/app:v1", Registry: "registry.example", Namespace: "team"}}); err != nil {
 			t.Fatal(err)
 		}
 	}

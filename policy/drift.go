@@ -3,6 +3,7 @@ package policy
 import (
 	"cmp"
 
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/sbom"
 )
 
@@ -42,7 +43,7 @@ func packageNames(list []sbom.Package) (names []string) {
 }
 
 // input is what policies are told.
-func (d *ContentsDrift) input() *DriftInput {
-	return &DriftInput{Declared: d.Declared, Absent: d.Absent, Undeclared: d.Undeclared,
+func (d *ContentsDrift) input() *contract.DriftInput {
+	return &contract.DriftInput{Declared: d.Declared, Absent: d.Absent, Undeclared: d.Undeclared,
 		AbsentTop: d.AbsentList[:min(len(d.AbsentList), maxDriftTold)], UndeclaredTop: d.UndeclaredList[:min(len(d.UndeclaredList), maxDriftTold)]}
 }

@@ -3,6 +3,7 @@ package policy
 import (
 	"slices"
 
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -15,7 +16,7 @@ const maxEnclosed = 64
 
 // enclose adds what the indexes above a manifest hold about it in BuildKit's form: statements that nobody signed, and so facts that prove nothing by themselves. Whose signature on the index
 // covers their bytes is told beside them. Newer ones are referrers, too, and listed already: of them only that is added.
-func (a *Admission) enclose(tx *store.Txn, s *subjectManifest, in *Input) error {
+func (a *Admission) enclose(tx *store.Txn, s *subjectManifest, in *contract.Input) error {
 	told := 0
 	for _, index := range in.Subject.Parents {
 		if !judgedState(tx.Verdict(s.repo, index).State) {
@@ -50,7 +51,7 @@ func (a *Admission) enclose(tx *store.Txn, s *subjectManifest, in *Input) error 
 				if told++; told > maxEnclosed {
 					return nil
 				}
-				in.Attestations = append(in.Attestations, AttestationInput{Evidence: d, Layer: l.Digest, Scheme: verify.SchemeNone, Found: verify.FoundIndex, InheritedFrom: index,
+				in.Attestations = append(in.Attestations, contract.AttestationInput{Evidence: d, Layer: l.Digest, Scheme: verify.SchemeNone, Found: verify.FoundIndex, InheritedFrom: index,
 					PredicateType: clip(l.Annotations[annotationPredicate], verify.MaxText), Code: verify.CodeUnsigned, CoveredBy: covered})
 			}
 		}
@@ -59,7 +60,7 @@ func (a *Admission) enclose(tx *store.Txn, s *subjectManifest, in *Input) error 
 }
 
 // covering are the authorities that signed an index.
-func covering(signatures []SignatureInput, index store.Digest) []string {
+func covering(signatures []contract.SignatureInput, index store.Digest) []string {
 	var names []string
 	for _, s := range signatures {
 		if s.Verified && s.InheritedFrom == index && s.Scheme != verify.SchemeTUF && s.Authority != authorityRegistry {

@@ -7,7 +7,7 @@ import (
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -41,7 +41,7 @@ func (k *kit) buildkit(i image, artifact bool) ocispec.Descriptor {
 }
 
 // decided is the input of a manifest's last decision.
-func (k *kit) decided(repo store.Name, d store.Digest) *policy.Input {
+func (k *kit) decided(repo store.Name, d store.Digest) *contract.Input {
 	k.t.Helper()
 	e, err := k.a.Explain(k.ctx, admin, repo, store.Reference{Digest: d})
 	if err != nil {
@@ -67,7 +67,7 @@ func TestBuildKit(t *testing.T) {
 			k.sign(signer, "acme/app", index.Digest, k.key)
 			want(t, "the image, its index signed", k.get(puller, "acme/app", string(i.desc.Digest)), string(i.desc.Digest))
 			want(t, "the attestation", k.get(puller, "acme/app", string(att.Digest)), string(att.Digest))
-			var got []policy.AttestationInput
+			var got []contract.AttestationInput
 			for _, a := range k.decided("acme/app", i.desc.Digest).Attestations {
 				if a.Evidence == att.Digest {
 					got = append(got, a)

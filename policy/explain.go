@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -255,7 +256,7 @@ func (a *Admission) hideReferrers(s store.Snapshot, p access.Principal, r *Decis
 	if r.Input == nil || r.Input.Referrers == nil || p.Roles(r.Repository).Has(access.RolesWriting) {
 		return nil
 	}
-	shown := &ReferrersInput{List: []ReferrerInput{}}
+	shown := &contract.ReferrersInput{List: []contract.ReferrerInput{}}
 	for _, one := range r.Input.Referrers.List {
 		rec, err := s.Manifest(r.Repository, one.Digest)
 		if err != nil {
@@ -298,7 +299,7 @@ func (a *Admission) Verify(ctx context.Context, p access.Principal, repo store.N
 }
 
 // inheritedFacts are the signatures that counted and stand on an index above.
-func inheritedFacts(in *Input) []verify.Fact {
+func inheritedFacts(in *contract.Input) []verify.Fact {
 	var facts []verify.Fact
 	for _, s := range in.Signatures {
 		if s.InheritedFrom != "" {

@@ -4,15 +4,15 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 )
 
 func TestADecisionIsTracedForWhoMayPull(t *testing.T) {
 	k := newKit(t)
 	i := k.push(pusher, app, "v1", "one")
-	trace := func(p access.Principal) (*policy.Trace, error) {
+	trace := func(p access.Principal) (*contract.Trace, error) {
 		e, err := k.a.Explain(k.ctx, admin, app, store.Reference{Digest: i.desc.Digest})
 		if err != nil {
 			t.Fatal(err)

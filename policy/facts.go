@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -171,10 +172,10 @@ func best(facts []verify.Fact) []verify.Fact {
 func (k *known) next(covering []*authority, now time.Time) time.Time {
 	var next time.Time
 	for name, j := range k.Under {
-		next = earlier(next, (&verify.Report{Facts: j.Facts}).NextChange(now))
+		next = contract.Earlier(next, (&verify.Report{Facts: j.Facts}).NextChange(now))
 		if i := slices.IndexFunc(covering, func(au *authority) bool { return au.Name == name }); i >= 0 && slices.ContainsFunc(j.Facts, proven) {
 			if end := covering[i].ends(); end.After(now) {
-				next = earlier(next, end)
+				next = contract.Earlier(next, end)
 			}
 		}
 	}
@@ -215,7 +216,7 @@ type found struct {
 }
 
 func (f *found) and(g *found) *found {
-	return &found{slices.Concat(f.facts, g.facts), earlier(f.next, g.next)}
+	return &found{slices.Concat(f.facts, g.facts), contract.Earlier(f.next, g.next)}
 }
 
 // revision names the facts; empty if there are none.
@@ -229,14 +230,6 @@ func (f *found) revision() string {
 	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:16])
-}
-
-// earlier is the earlier of two ends, of which a zero one is none.
-func earlier(x, y time.Time) time.Time {
-	if x.IsZero() || !y.IsZero() && y.Before(x) {
-		return y
-	}
-	return x
 }
 
 // facts are those of one manifest's own evidence, verified again where trust has changed since, and what TUF targets say of it.
@@ -381,12 +374,12 @@ func (a *Admission) inherited(ctx context.Context, tx *store.Txn, t *trust, repo
 				return nil, nil, err
 			}
 			if len(own.facts) > 0 {
-				own.next = earlier(own.next, rec.ValidUntil)
+				own.next = contract.Earlier(own.next, rec.ValidUntil)
 			}
 			for i := range own.facts {
 				own.facts[i].InheritedFrom = parent
 			}
-			all.facts, all.next = append(all.facts, own.facts...), earlier(all.next, own.next)
+			all.facts, all.next = append(all.facts, own.facts...), contract.Earlier(all.next, own.next)
 			next = append(next, tx.Parents(repo, parent)...)
 		}
 		level = next

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/sbom/vex"
@@ -24,9 +25,9 @@ const (
 
 // assessment is what the registry itself knows of the vulnerabilities of an image.
 type assessment struct {
-	report    *vulns.Report // nil where there is none
-	said      [][]VEXInput  // of each finding, by authority
-	unmatched string        // why there is none: a part of a sentence
+	report    *vulns.Report         // nil where there is none
+	said      [][]contract.VEXInput // of each finding, by authority
+	unmatched string                // why there is none: a part of a sentence
 }
 
 // reporter is vulns.Findings, or vulns.Unscored where nobody asks how likely exploitation is.
@@ -62,7 +63,7 @@ func unsigned(r store.Records, i store.Item) (bool, error) {
 
 // vulnerabilities are what a policy is told: the registry's own matches where there are any, else the newest report that an authority attested. Reports in attestations are told of
 // statements, too: there is one place that reads those. Where no policy asks, nothing is looked up.
-func (a *Admission) vulnerabilities(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest, facts []verify.Fact, in *Input) error {
+func (a *Admission) vulnerabilities(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest, facts []verify.Fact, in *contract.Input) error {
 	in.Vulnerabilities = attestedVulnerabilities(facts)
 	if !t.engine.Traits(s.repo).Vulnerabilities || in.Subject.Kind != store.KindImage {
 		return nil
@@ -84,7 +85,7 @@ func (a *Admission) vulnerabilities(ctx context.Context, tx *store.Txn, t *trust
 	case x.report != nil:
 		in.Vulnerabilities = x.input(in.Request.Time)
 	case in.Vulnerabilities == nil:
-		in.Vulnerabilities = &VulnerabilitiesInput{Unmatched: x.unmatched}
+		in.Vulnerabilities = &contract.VulnerabilitiesInput{Unmatched: x.unmatched}
 	default:
 		in.Vulnerabilities.Unmatched = x.unmatched
 	}
@@ -97,8 +98,8 @@ func classes() []string {
 }
 
 // input is what a policy is told of matches. The counts are of everything that was found, excused or not: whose excuses count is the policy's to say.
-func (x *assessment) input(now time.Time) *VulnerabilitiesInput {
-	in := &VulnerabilitiesInput{Present: true, Origin: VulnerabilitiesMatched, ScannedAt: now, DBTime: x.report.DBTime(), Counts: map[string]int{}, Fixable: map[string]int{}}
+func (x *assessment) input(now time.Time) *contract.VulnerabilitiesInput {
+	in := &contract.VulnerabilitiesInput{Present: true, Origin: contract.VulnerabilitiesMatched, ScannedAt: now, DBTime: x.report.DBTime(), Counts: map[string]int{}, Fixable: map[string]int{}}
 	for _, c := range classes() {
 		in.Counts[c], in.Fixable[c] = 0, 0
 	}
@@ -119,7 +120,7 @@ func (x *assessment) input(now time.Time) *VulnerabilitiesInput {
 		if len(f.Fixed) > 0 {
 			in.Fixable[f.Severity.String()]++
 		}
-		excuses := slices.ContainsFunc(x.said[n], func(v VEXInput) bool { return v.Suppresses })
+		excuses := slices.ContainsFunc(x.said[n], func(v contract.VEXInput) bool { return v.Suppresses })
 		if len(in.Top) >= maxTop && (!excuses || excused >= maxExcused) {
 			continue
 		}
@@ -131,8 +132,8 @@ func (x *assessment) input(now time.Time) *VulnerabilitiesInput {
 	return in
 }
 
-func findingInput(f *vulns.Finding, said []VEXInput) VulnerabilityInput {
-	in := VulnerabilityInput{ID: f.ID, Severity: f.Severity.String(), Package: packageOf(&f.Package), FixedIn: strings.Join(f.Fixed, ", "), Aliases: f.Aliases,
+func findingInput(f *vulns.Finding, said []contract.VEXInput) contract.VulnerabilityInput {
+	in := contract.VulnerabilityInput{ID: f.ID, Severity: f.Severity.String(), Package: packageOf(&f.Package), FixedIn: strings.Join(f.Fixed, ", "), Aliases: f.Aliases,
 		Exploited: f.KEV != nil, Uncertain: f.State == "unknown", Statements: said}
 	if !f.Published.IsZero() {
 		in.Published = f.Published.UTC().Format(time.RFC3339)
@@ -152,7 +153,7 @@ func packageOf(v *index.PackageVersion) string {
 }
 
 // excuseReports tells beside each finding of an attested report what authorities say of it.
-func (a *Admission) excuseReports(ctx context.Context, t *trust, i store.Item, facts []verify.Fact, in *Input) error {
+func (a *Admission) excuseReports(ctx context.Context, t *trust, i store.Item, facts []verify.Fact, in *contract.Input) error {
 	if !slices.ContainsFunc(facts, vexFact) {
 		return nil
 	}

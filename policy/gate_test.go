@@ -10,6 +10,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -502,15 +503,15 @@ func TestPendingIsAskedAgain(t *testing.T) {
 
 // flaky is an engine that gives no answer at the entry point admit.
 type flaky struct {
-	policy.Engine
+	contract.Engine
 	fail   bool
 	suffix string
 }
 
 func (f *flaky) Revision() string { return f.Engine.Revision() + f.suffix }
 
-func (f *flaky) Decide(ctx context.Context, in *policy.Input) (*policy.Decision, error) {
-	if f.fail && in.Request.Entry == policy.EntryAdmit {
+func (f *flaky) Decide(ctx context.Context, in *contract.Input) (*contract.Decision, error) {
+	if f.fail && in.Request.Entry == contract.EntryAdmit {
 		return nil, context.DeadlineExceeded
 	}
 	return f.Engine.Decide(ctx, in)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -21,7 +22,7 @@ type ImageQuestion struct {
 	Elsewhere bool
 	Protocol  string // k8s.validating, k8s.mutating, gatekeeper, imagepolicy, api
 	DryRun    bool
-	K8s       K8sInput // Image and Registry are set for whatever protocol
+	K8s       contract.K8sInput // Image and Registry are set for whatever protocol
 }
 
 // ImageOutcome is what follows for an image.
@@ -134,8 +135,8 @@ type imageCache struct {
 // remembered is what is known of an image that is admitted, whoever asks. Nothing in it is written to.
 type remembered struct {
 	answer *ImageVerdict
-	in     *Input // for the entry point k8s, without what the asker says; nil where that has no rules
-	engine Engine // of that moment
+	in     *contract.Input // for the entry point k8s, without what the asker says; nil where that has no rules
+	engine contract.Engine // of that moment
 }
 
 type imageKey struct {
@@ -198,8 +199,8 @@ func (v *ImageVerdict) refuseEvidence(q *ImageQuestion) {
 // examine judges what is called an attestation as what its bytes are, and gathers what the entry point k8s reads; or there is a refusal. It writes nothing but
 // facts that had to be found anew.
 func (a *Admission) examine(ctx context.Context, answer *ImageVerdict, q *ImageQuestion) (r *remembered, refusal *ImageVerdict, err error) {
-	var in *Input
-	var engine Engine
+	var in *contract.Input
+	var engine contract.Engine
 	own := true
 	err = a.local.Update(ctx, func(tx *store.Txn) error {
 		s, err := a.subject(tx, store.Item{Repository: q.Repository, Digest: answer.Digest})
@@ -219,7 +220,7 @@ func (a *Admission) examine(ctx context.Context, answer *ImageVerdict, q *ImageQ
 			if own = v.state == store.StateAdmitted; !own {
 				return nil
 			}
-			answer.Until = earlier(answer.Until, v.validUntil)
+			answer.Until = contract.Earlier(answer.Until, v.validUntil)
 		}
 		in, err = a.k8sInput(ctx, tx, t, s, q)
 		return err
@@ -246,7 +247,7 @@ func (a *Admission) askAbout(ctx context.Context, r remembered, q ImageQuestion)
 }
 
 // k8sInput is everything that is known of a manifest and its tag.
-func (a *Admission) k8sInput(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest, q *ImageQuestion) (*Input, error) {
+func (a *Admission) k8sInput(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest, q *ImageQuestion) (*contract.Input, error) {
 	in, _, err := a.input(ctx, tx, t, s)
 	if err != nil {
 		return nil, err
@@ -257,7 +258,7 @@ func (a *Admission) k8sInput(ctx context.Context, tx *store.Txn, t *trust, s *su
 			return nil, err
 		}
 		if tag != nil {
-			in.Tags = &TagsInput{PreviousDigest: shown(tx, s.repo, name, tag)}
+			in.Tags = &contract.TagsInput{PreviousDigest: shown(tx, s.repo, name, tag)}
 			if in.Tags.History, err = tagHistory(tx.Records, t, s.repo, name, tag); err != nil {
 				return nil, err
 			}
@@ -268,11 +269,11 @@ func (a *Admission) k8sInput(ctx context.Context, tx *store.Txn, t *trust, s *su
 }
 
 // fromCluster fills in who asks, how, and where.
-func (a *Admission) fromCluster(in *Input, q *ImageQuestion) {
+func (a *Admission) fromCluster(in *contract.Input, q *ImageQuestion) {
 	now := a.now()
-	in.Schema = InputSchema
-	in.Request = RequestInput{ID: a.local.ID(now), Entry: EntryK8s, Time: now, Protocol: q.Protocol, DryRun: q.DryRun}
-	in.Actor = &ActorInput{Kind: access.KindAnonymous, Roles: access.RolePull.Names()}
+	in.Schema = contract.InputSchema
+	in.Request = contract.RequestInput{ID: a.local.ID(now), Entry: contract.EntryK8s, Time: now, Protocol: q.Protocol, DryRun: q.DryRun}
+	in.Actor = &contract.ActorInput{Kind: access.KindAnonymous, Roles: access.RolePull.Names()}
 	k8s := q.K8s
 	in.K8s = &k8s
 }
@@ -292,27 +293,27 @@ func (a *Admission) elsewhere(ctx context.Context, q ImageQuestion) (*ImageVerdi
 }
 
 // inputElsewhere is all that is known of an image of another registry.
-func (a *Admission) inputElsewhere(q *ImageQuestion) *Input {
-	in := &Input{Signatures: []SignatureInput{}, Attestations: []AttestationInput{}}
-	in.Subject = SubjectInput{Repository: q.Repository, Tag: q.Reference.Tag, Digest: q.Reference.Digest, State: StateUnknown}
+func (a *Admission) inputElsewhere(q *ImageQuestion) *contract.Input {
+	in := &contract.Input{Signatures: []contract.SignatureInput{}, Attestations: []contract.AttestationInput{}}
+	in.Subject = contract.SubjectInput{Repository: q.Repository, Tag: q.Reference.Tag, Digest: q.Reference.Digest, State: contract.StateUnknown}
 	a.fromCluster(in, q)
 	return in
 }
 
 // askK8s asks the entry point k8s, and turns an answer against the image into a refusal.
-func (a *Admission) askK8s(ctx context.Context, engine Engine, in *Input, verdict *ImageVerdict) error {
+func (a *Admission) askK8s(ctx context.Context, engine contract.Engine, in *contract.Input, verdict *ImageVerdict) error {
 	d, err := engine.Decide(ctx, in)
 	if err != nil {
 		return err
 	}
-	verdict.Until = earlier(verdict.Until, d.ValidUntil)
+	verdict.Until = contract.Earlier(verdict.Until, d.ValidUntil)
 	for _, w := range d.Warn {
 		verdict.Warnings = append(verdict.Warnings, clip(w.Policy+": "+w.Message, maxMessage))
 	}
 	if d.Allow {
 		return nil
 	}
-	r := Reason{Code: "policy.malformed", Message: "a policy refuses without a reason"}
+	r := contract.Reason{Code: "policy.malformed", Message: "a policy refuses without a reason"}
 	if len(d.Deny) > 0 {
 		r = d.Deny[0]
 	}

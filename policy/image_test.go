@@ -12,6 +12,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/store"
 )
@@ -27,7 +28,7 @@ func (k *kit) image(repo store.Name, ref string) *policy.ImageVerdict {
 		sep = "@"
 	}
 	v, err := k.a.Image(k.ctx, policy.ImageQuestion{Repository: repo, Reference: r, Protocol: "api",
-		K8s: policy.K8sInput{Namespace: "team", User: "jane", Image: "registry.example/" + string(repo) + sep + ref, Registry: "registry.example"}})
+		K8s: contract.K8sInput{Namespace: "team", User: "jane", Image: "registry.example/" + string(repo) + sep + ref, Registry: "registry.example"}})
 	if err != nil {
 		k.t.Fatal(err)
 	}
@@ -148,7 +149,7 @@ func TestImageEntryPoint(t *testing.T) {
 	}
 	elsewhere := func(host, repo string) *policy.ImageVerdict {
 		v, err := k.a.Image(k.ctx, policy.ImageQuestion{Repository: store.Name(host + "/" + repo), Reference: store.Reference{Tag: "v1"}, Elsewhere: true, Protocol: "api",
-			K8s: policy.K8sInput{Image: host + "/" + repo + ":v1", Registry: host}})
+			K8s: contract.K8sInput{Image: host + "/" + repo + ":v1", Registry: host}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -212,7 +213,7 @@ func BenchmarkImage(b *testing.B) {
 			k := newKit(b, func(o *policy.Options) { o.Engine = compile(b, bm.policies...) })
 			i := k.push(pusher, app, "v1", "one")
 			k.sign(signer, app, i.desc.Digest, k.key)
-			q := policy.ImageQuestion{Repository: app, Reference: store.Reference{Tag: "v1"}, Protocol: "api", K8s: policy.K8sInput{Image: "registry.example/acme/app:v1", Registry: "registry.example"}}
+			q := policy.ImageQuestion{Repository: app, Reference: store.Reference{Tag: "v1"}, Protocol: "api", K8s: contract.K8sInput{Image: "registry.example/acme/app:v1", Registry: "registry.example"}}
 			b.ReportAllocs()
 			for b.Loop() {
 				if bm.changing {

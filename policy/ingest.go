@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
@@ -106,7 +107,7 @@ func sbomOrigin(r store.Records, i store.Item) (origin string, waits bool, err e
 }
 
 // describe adds what the document says to what policies are told of it.
-func (r *ingested) describe(in *SBOMInput) {
+func (r *ingested) describe(in *contract.SBOMInput) {
 	s := r.Summary
 	in.Packages, in.Format = packagesOf(s), cmp.Or(r.Format, in.Format)
 	in.Generator = cmp.Or(s.Generator, in.Generator)
@@ -114,7 +115,7 @@ func (r *ingested) describe(in *SBOMInput) {
 		in.Created = s.Created
 	}
 	if s.Distro != "" {
-		in.Distro = &DistroInput{ID: s.Distro, Version: s.DistroVer}
+		in.Distro = &contract.DistroInput{ID: s.Distro, Version: s.DistroVer}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
@@ -137,7 +138,7 @@ asked := assay.packages({"purl": "pkg:maven/**/log4j-core", "range": "<2.17.1"})
 		"pkg:maven/org.apache.logging.log4j/log4j-core@2.17.1": "",
 	} {
 		k, x := indexed(t, &generator{purl: purl, at: "/app/lib/log4j.jar"}, func(o *policy.Options) {
-			o.Engine = compile(t, engine.Policy{Name: "acme", Repositories: store.Globs{allRepos}, Mode: policy.ModeEnforce, Source: map[string]string{"acme.rego": rule}}, builtin("sbom"))
+			o.Engine = compile(t, engine.Policy{Name: "acme", Repositories: store.Globs{allRepos}, Mode: contract.ModeEnforce, Source: map[string]string{"acme.rego": rule}}, builtin("sbom"))
 		})
 		i := k.push(pusher, app, "v1", "one")
 		k.enrich()

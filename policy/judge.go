@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -20,8 +21,8 @@ type verdict struct {
 	warnings   []string
 	validUntil time.Time
 	revision   string // of the evidence that was judged
-	input      *Input
-	decision   *Decision
+	input      *contract.Input
+	decision   *contract.Decision
 	sboms      *sboms // of the image; nil where nobody looked
 }
 
@@ -203,7 +204,7 @@ func (a *Admission) ask(ctx context.Context, tx *store.Txn, t *trust, s *subject
 	if err != nil {
 		return nil, err
 	}
-	in.Request.Entry = EntryAdmit
+	in.Request.Entry = contract.EntryAdmit
 	d, err := t.engine.Decide(ctx, in)
 	if err != nil {
 		return nil, err
@@ -214,8 +215,8 @@ func (a *Admission) ask(ctx context.Context, tx *store.Txn, t *trust, s *subject
 }
 
 // conclude turns a decision into a state. A policy that gave no answer leaves the manifest pending, to be asked again.
-func conclude(in *Input, d *Decision, next time.Time) *verdict {
-	v := &verdict{state: store.StateAdmitted, input: in, decision: d, validUntil: earlier(d.ValidUntil, next)}
+func conclude(in *contract.Input, d *contract.Decision, next time.Time) *verdict {
+	v := &verdict{state: store.StateAdmitted, input: in, decision: d, validUntil: contract.Earlier(d.ValidUntil, next)}
 	for _, w := range d.Warn {
 		v.warnings = append(v.warnings, clip(w.Policy+": "+w.Message, maxMessage))
 	}
@@ -237,8 +238,8 @@ func conclude(in *Input, d *Decision, next time.Time) *verdict {
 }
 
 // unanswered reports whether some denial says that a policy gave no answer.
-func unanswered(deny []Reason) bool {
-	return slices.ContainsFunc(deny, func(r Reason) bool {
+func unanswered(deny []contract.Reason) bool {
+	return slices.ContainsFunc(deny, func(r contract.Reason) bool {
 		return r.Code == "policy.timeout" || r.Code == "policy.error" || r.Code == "policy.panic"
 	})
 }
@@ -352,7 +353,7 @@ func (a *Admission) everything(ctx context.Context, tx *store.Txn, t *trust, s *
 }
 
 // input builds policy.input/v1 for a stored manifest.
-func (a *Admission) input(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest) (*Input, *basis, error) {
+func (a *Admission) input(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest) (*contract.Input, *basis, error) {
 	now := a.now()
 	all, parents, err := a.everything(ctx, tx, t, s)
 	if err != nil {
@@ -387,7 +388,7 @@ func (a *Admission) input(ctx context.Context, tx *store.Txn, t *trust, s *subje
 			if v := tx.Verdict(s.repo, m.Digest); !doubtful(tx.Records, t, now, store.Item{Repository: s.repo, Digest: m.Digest}, v) {
 				m.State = v.State
 				if counted && v.State == store.StateAdmitted {
-					next = earlier(next, v.ValidUntil)
+					next = contract.Earlier(next, v.ValidUntil)
 				}
 			}
 		}
@@ -400,22 +401,22 @@ func (a *Admission) input(ctx context.Context, tx *store.Txn, t *trust, s *subje
 		in.Packages = answering{a, sboms}
 	}
 	change, mark := t.waive(in, parents, s.det.Alternate)
-	return in, &basis{earlier(next, change), all.revision() + mark, sboms}, nil
+	return in, &basis{contract.Earlier(next, change), all.revision() + mark, sboms}, nil
 }
 
 // sortFacts maps facts to the parts of the input that they make. Documents make none: their contents are in sbomInput.
-func sortFacts(facts []verify.Fact) ([]SignatureInput, []AttestationInput) {
-	signatures, attestations := []SignatureInput{}, []AttestationInput{}
+func sortFacts(facts []verify.Fact) ([]contract.SignatureInput, []contract.AttestationInput) {
+	signatures, attestations := []contract.SignatureInput{}, []contract.AttestationInput{}
 	signers := verify.Signers(facts)
 	for i, f := range facts {
 		switch f.Kind {
 		case verify.KindSignature:
-			signatures = append(signatures, SignatureInput{Evidence: f.Evidence, Layer: f.Layer, Scheme: f.Scheme, Found: f.Found, InheritedFrom: f.InheritedFrom,
+			signatures = append(signatures, contract.SignatureInput{Evidence: f.Evidence, Layer: f.Layer, Scheme: f.Scheme, Found: f.Found, InheritedFrom: f.InheritedFrom,
 				Verified: f.Verified, Code: f.Code, Authority: f.Authority, KeyID: f.KeyID, Signer: signers[i], Issuer: f.Issuer, Identity: f.Identity, Extensions: f.Extensions,
 				Serial: f.Serial, Annotations: f.Annotations, ClaimedReference: f.ClaimedReference, Logs: f.Logs, TimeSource: f.TimeSource,
 				SignedAt: f.SignedAt, ValidUntil: f.ValidUntil, Target: f.Target, Role: f.Role})
 		case verify.KindAttestation:
-			attestations = append(attestations, AttestationInput{Evidence: f.Evidence, Layer: f.Layer, Scheme: f.Scheme, Found: f.Found, InheritedFrom: f.InheritedFrom,
+			attestations = append(attestations, contract.AttestationInput{Evidence: f.Evidence, Layer: f.Layer, Scheme: f.Scheme, Found: f.Found, InheritedFrom: f.InheritedFrom,
 				PredicateType: f.PredicateType, Verified: f.Verified, Code: f.Code, Authority: f.Authority, KeyID: f.KeyID, Signer: signers[i], Issuer: f.Issuer,
 				Identity: f.Identity, Extensions: f.Extensions, Serial: f.Serial, Logs: f.Logs, TimeSource: f.TimeSource, SignedAt: f.SignedAt,
 				ValidUntil: f.ValidUntil, Summary: f.Summary})
@@ -425,35 +426,35 @@ func sortFacts(facts []verify.Fact) ([]SignatureInput, []AttestationInput) {
 }
 
 // describe is the part of the input that the manifest's bytes say.
-func (a *Admission) describe(repo store.Name, d store.Digest, size int64, p *store.Parsed, kind store.Kind, now time.Time) *Input {
-	in := &Input{
-		Schema:     InputSchema,
-		Request:    RequestInput{ID: a.local.ID(now), Time: now, Protocol: "oci"},
-		Subject:    SubjectInput{Repository: repo, Digest: d, MediaType: p.MediaType, ArtifactType: p.ArtifactType, Size: size, Kind: kind},
-		Signatures: []SignatureInput{}, Attestations: []AttestationInput{},
+func (a *Admission) describe(repo store.Name, d store.Digest, size int64, p *store.Parsed, kind store.Kind, now time.Time) *contract.Input {
+	in := &contract.Input{
+		Schema:     contract.InputSchema,
+		Request:    contract.RequestInput{ID: a.local.ID(now), Time: now, Protocol: "oci"},
+		Subject:    contract.SubjectInput{Repository: repo, Digest: d, MediaType: p.MediaType, ArtifactType: p.ArtifactType, Size: size, Kind: kind},
+		Signatures: []contract.SignatureInput{}, Attestations: []contract.AttestationInput{},
 	}
 	if p.Index() {
-		in.Index = &IndexInput{Manifests: []IndexEntryInput{}}
+		in.Index = &contract.IndexInput{Manifests: []contract.IndexEntryInput{}}
 		for _, m := range p.Manifests {
-			in.Index.Manifests = append(in.Index.Manifests, IndexEntryInput{Digest: m.Digest, Platform: platform(m)})
+			in.Index.Manifests = append(in.Index.Manifests, contract.IndexEntryInput{Digest: m.Digest, Platform: platform(m)})
 		}
 		return in
 	}
-	in.Manifest = &ManifestInput{Layers: []DescriptorInput{}, Annotations: p.Annotations}
+	in.Manifest = &contract.ManifestInput{Layers: []contract.DescriptorInput{}, Annotations: p.Annotations}
 	for _, l := range p.Layers {
-		in.Manifest.Layers = append(in.Manifest.Layers, DescriptorInput{l.MediaType, l.Digest, l.Size})
+		in.Manifest.Layers = append(in.Manifest.Layers, contract.DescriptorInput{MediaType: l.MediaType, Digest: l.Digest, Size: l.Size})
 	}
 	if p.Config != nil {
-		in.Manifest.Config = &DescriptorInput{p.Config.MediaType, p.Config.Digest, p.Config.Size}
+		in.Manifest.Config = &contract.DescriptorInput{MediaType: p.Config.MediaType, Digest: p.Config.Digest, Size: p.Config.Size}
 	}
 	return in
 }
 
-func platform(m store.Descriptor) *Platform {
+func platform(m store.Descriptor) *contract.Platform {
 	if m.Platform == nil {
 		return nil
 	}
-	return &Platform{OS: m.Platform.OS, Architecture: m.Platform.Architecture, Variant: m.Platform.Variant}
+	return &contract.Platform{OS: m.Platform.OS, Architecture: m.Platform.Architecture, Variant: m.Platform.Variant}
 }
 
 // smallConfig is the config of a manifest if the repository has it: what only others have is not there. nil if it is not, or too large to be one.
@@ -472,7 +473,7 @@ func (a *Admission) smallConfig(ctx context.Context, tx *store.Txn, repo store.N
 }
 
 // describeConfig adds what the image config says; a config that does not parse adds nothing, and policies that need it deny.
-func (a *Admission) describeConfig(ctx context.Context, tx *store.Txn, in *Input, p *store.Parsed) {
+func (a *Admission) describeConfig(ctx context.Context, tx *store.Txn, in *contract.Input, p *store.Parsed) {
 	if in.Subject.Kind != store.KindImage {
 		return
 	}
@@ -484,13 +485,13 @@ func (a *Admission) describeConfig(ctx context.Context, tx *store.Txn, in *Input
 	if err != nil {
 		return
 	}
-	in.Subject.Platform = &Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant}
-	in.Config = &ConfigInput{User: c.User, Entrypoint: c.Entrypoint, Cmd: c.Cmd, EnvNames: c.EnvNames, Labels: c.Labels, ExposedPorts: c.ExposedPorts}
+	in.Subject.Platform = &contract.Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant}
+	in.Config = &contract.ConfigInput{User: c.User, Entrypoint: c.Entrypoint, Cmd: c.Cmd, EnvNames: c.EnvNames, Labels: c.Labels, ExposedPorts: c.ExposedPorts}
 	if !c.Created.IsZero() {
 		in.Config.Created = c.Created.UTC().Format(time.RFC3339)
 	}
-	base := BaseInput{Name: p.Annotations["org.opencontainers.image.base.name"], Digest: store.Digest(p.Annotations["org.opencontainers.image.base.digest"])}
-	if base != (BaseInput{}) {
+	base := contract.BaseInput{Name: p.Annotations["org.opencontainers.image.base.name"], Digest: store.Digest(p.Annotations["org.opencontainers.image.base.digest"])}
+	if base != (contract.BaseInput{}) {
 		in.Config.Base = &base
 	}
 }

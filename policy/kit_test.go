@@ -24,6 +24,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
@@ -79,7 +80,7 @@ func builtin(name string) engine.Policy {
 	if err != nil {
 		panic(err)
 	}
-	return engine.Policy{Name: name, Repositories: store.Globs{allRepos}, Mode: policy.ModeEnforce, Source: source}
+	return engine.Policy{Name: name, Repositories: store.Globs{allRepos}, Mode: contract.ModeEnforce, Source: source}
 }
 
 func compile(t testing.TB, ps ...engine.Policy) *engine.Set {
@@ -109,10 +110,10 @@ func newKit(t testing.TB, edit ...func(*policy.Options)) *kit {
 	return k
 }
 
-var compileOnce = func() func(testing.TB) policy.Engine {
+var compileOnce = func() func(testing.TB) contract.Engine {
 	var once sync.Once
 	var set *engine.Set
-	return func(t testing.TB) policy.Engine {
+	return func(t testing.TB) contract.Engine {
 		once.Do(func() { set = compile(t, signedPolicy()) })
 		return set
 	}

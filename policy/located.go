@@ -5,6 +5,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
@@ -14,7 +15,7 @@ import (
 const maxPath = 512
 
 // LocatePackages is [Packages], for the built-in assay.packages: where the SBOM that answers for an image says that packages are.
-func (a *Admission) LocatePackages(ctx context.Context, repo store.Name, d store.Digest, purls []string) (map[string]Place, error) {
+func (a *Admission) LocatePackages(ctx context.Context, repo store.Name, d store.Digest, purls []string) (map[string]contract.Place, error) {
 	var e *index.Entry
 	layers := map[store.Digest]store.Digest{}
 	if err := a.local.View(ctx, func(s store.Snapshot) (err error) {
@@ -29,13 +30,13 @@ func (a *Admission) LocatePackages(ctx context.Context, repo store.Name, d store
 	for _, p := range purls {
 		wanted[p] = true
 	}
-	places := make(map[string]Place, len(purls))
+	places := make(map[string]contract.Place, len(purls))
 	err := a.withDocument(ctx, a.locating, e.Origin, func(inv *sbom.Inventory) error {
 		for i := range inv.Packages {
 			p := &inv.Packages[i]
 			name := cmp.Or(p.PURL, p.Base())
 			if _, known := places[name]; !known && wanted[name] {
-				if at := placeOf(p, layers); at != (Place{}) {
+				if at := placeOf(p, layers); at != (contract.Place{}) {
 					places[name] = at
 				}
 			}
@@ -49,10 +50,10 @@ func (a *Admission) LocatePackages(ctx context.Context, repo store.Name, d store
 }
 
 // placeOf is the first place of a package, with its layer as the manifest has it.
-func placeOf(p *sbom.Package, layers map[store.Digest]store.Digest) (at Place) {
+func placeOf(p *sbom.Package, layers map[store.Digest]store.Digest) (at contract.Place) {
 	for _, l := range p.Locations {
 		if at.Path == "" || at.Layer == "" && l.Layer != "" {
-			at = Place{Layer: cmp.Or(layers[l.Layer], l.Layer)}
+			at = contract.Place{Layer: cmp.Or(layers[l.Layer], l.Layer)}
 			if l.Path != "" { // some write it from the root on, some relative to it
 				at.Path = clip("/"+strings.TrimPrefix(strings.TrimPrefix(l.Path, "./"), "/"), maxPath)
 			}

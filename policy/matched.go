@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
@@ -184,7 +185,7 @@ func (a *Admission) noteFindings(tx *store.Txn, i store.Item) (changed bool, err
 
 // noteExcuses does the same for what statements say of findings, when a verdict was made of it.
 func (a *Admission) noteExcuses(tx *store.Txn, s *subjectManifest, v *verdict) error {
-	if v.input == nil || v.input.Vulnerabilities == nil || v.input.Vulnerabilities.Origin != VulnerabilitiesMatched {
+	if v.input == nil || v.input.Vulnerabilities == nil || v.input.Vulnerabilities.Origin != contract.VulnerabilitiesMatched {
 		return nil
 	}
 	i := store.Item{Repository: s.repo, Digest: s.rec.Digest}

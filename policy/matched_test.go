@@ -15,6 +15,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/sbom/vulns"
@@ -126,7 +127,7 @@ func TestADeltaDecidesItsImagesAgainAndNoOthers(t *testing.T) {
 	m.database(1, osvRecord("GHSA-1", "elsewhere", "2.0.0", "critical"))
 	want(t, "left", m.get(puller, app, "left"), string(left.desc.Digest))
 	want(t, "right", m.get(puller, "acme/other", "right"), string(right.desc.Digest))
-	if got := m.decided(app, left.desc.Digest).Vulnerabilities; got == nil || got.Origin != policy.VulnerabilitiesMatched || got.Counts["critical"] != 0 || got.DBTime.Day() != 1 {
+	if got := m.decided(app, left.desc.Digest).Vulnerabilities; got == nil || got.Origin != contract.VulnerabilitiesMatched || got.Counts["critical"] != 0 || got.DBTime.Day() != 1 {
 		t.Errorf("%+v", got)
 	}
 	leftBefore, rightBefore := m.verdictOf(app, left.desc.Digest), m.verdictOf("acme/other", right.desc.Digest)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -89,7 +90,7 @@ func (a *Admission) oblige(tx *store.Txn, s *subjectManifest, v *verdict, record
 	if v.state == store.StateAdmitted && a.o.Verdicts.Key != nil && a.o.Verdicts.stale(tx.Records, i, v) {
 		a.requestVSA(tx, i)
 	}
-	if recorded && slices.Contains(v.decision.Obligations, Obligation{ObligationNotify}) {
+	if recorded && slices.Contains(v.decision.Obligations, contract.Obligation{Type: contract.ObligationNotify}) {
 		e := eventOf(a.o.Verdicts.Verifier, EventObligation, i, s.det, v.state, v.state)
 		e.Data.Deny, e.Data.Warn = codes(v.decision.Deny), codes(v.decision.Warn)
 		a.tell(tx, e)
@@ -116,7 +117,7 @@ func (a *Admission) moved(tx *store.Txn, i store.Item, kind store.Kind, from, to
 	}
 }
 
-func codes(reasons []Reason) []string {
+func codes(reasons []contract.Reason) []string {
 	var list []string
 	for _, r := range reasons {
 		if !slices.Contains(list, r.Code) {
@@ -175,11 +176,11 @@ func (a *Admission) obligations(ctx context.Context, limit int) (*ObligationRepo
 		}
 		return count[v.Type] < maxCounted
 	}
-	for _, t := range Obligations() {
+	for _, t := range contract.Obligations() {
 		r.Waiting[t], r.Failed[t] = 0, 0
 	}
 	if err := a.eachObligation(ctx, "v", func(_ []byte, w *obliged) (bool, error) {
-		return add(ObligationView{Type: ObligationVSA, Repository: w.Item.Repository, Digest: w.Item.Digest, Attempts: w.Attempts, Next: w.Next, Reason: w.Reason, Failed: w.Failed}), nil
+		return add(ObligationView{Type: contract.ObligationVSA, Repository: w.Item.Repository, Digest: w.Item.Digest, Attempts: w.Attempts, Next: w.Next, Reason: w.Reason, Failed: w.Failed}), nil
 	}); err != nil {
 		return nil, err
 	}
@@ -189,13 +190,13 @@ func (a *Admission) obligations(ctx context.Context, limit int) (*ObligationRepo
 		if err := json.Unmarshal(w.Event, &e); err != nil {
 			return true, nil
 		}
-		return add(ObligationView{Type: ObligationNotify, ID: e.ID, Event: e.Type, Target: a.targetName(id), Repository: w.Item.Repository, Digest: w.Item.Digest,
+		return add(ObligationView{Type: contract.ObligationNotify, ID: e.ID, Event: e.Type, Target: a.targetName(id), Repository: w.Item.Repository, Digest: w.Item.Digest,
 			Attempts: w.Attempts, Next: w.Next, Reason: w.Reason, Failed: w.Failed}), nil
 	}); err != nil {
 		return nil, err
 	}
 	return r, a.eachSBOMWork(ctx, func(i store.Item, w sbomWork) bool {
-		return add(ObligationView{Type: ObligationSBOM, Repository: i.Repository, Digest: i.Digest, Attempts: w.Attempts, Next: w.Next, Reason: w.Reason})
+		return add(ObligationView{Type: contract.ObligationSBOM, Repository: i.Repository, Digest: i.Digest, Attempts: w.Attempts, Next: w.Next, Reason: w.Reason})
 	})
 }
 

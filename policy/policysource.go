@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -63,7 +64,7 @@ func (s *PolicySource) Succeeds(last *PolicySource) error {
 
 // AcceptPolicySource puts what a source says now into force, with the engine that follows from it, in one transaction. Errors: CodeConflict where another was accepted meanwhile;
 // those of [PolicySource.Succeeds].
-func (a *Admission) AcceptPolicySource(ctx context.Context, s *PolicySource, e Engine) error {
+func (a *Admission) AcceptPolicySource(ctx context.Context, s *PolicySource, e contract.Engine) error {
 	return a.change(ctx, func(tx *store.Txn, t *trust) error {
 		taken, err := s.take(tx, a.now())
 		if err != nil {

@@ -1,8 +1,6 @@
 package policy
 
-import (
-	"github.com/assay-registry/assay/store"
-)
+import "github.com/assay-registry/assay/store"
 
 // maxAdmittedIn is how many repositories a push is told of in which its digest is admitted.
 const maxAdmittedIn = 100

@@ -7,6 +7,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
 )
@@ -382,12 +383,12 @@ func (w *writing) pushGate(ctx context.Context) error {
 	}
 	doc := w.a.describe(in.repo, in.digest, int64(len(in.bytes)), in.parsed, w.kind, w.a.now())
 	w.a.describeConfig(ctx, w.tx, doc, in.parsed)
-	doc.Request.Entry = EntryPush
+	doc.Request.Entry = contract.EntryPush
 	w.t.waive(doc, nil, in.alternate)
-	doc.Actor = &ActorInput{Kind: in.by.Kind, Name: in.by.Name, Roles: in.roles.Names()}
+	doc.Actor = &contract.ActorInput{Kind: in.by.Kind, Name: in.by.Name, Roles: in.roles.Names()}
 	for _, tag := range tags {
 		doc.Subject.Tag = tag
-		doc.Tags = &TagsInput{}
+		doc.Tags = &contract.TagsInput{}
 		if tag != "" {
 			old, err := w.tx.Tag(in.repo, tag)
 			if err != nil {

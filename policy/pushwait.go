@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -36,11 +37,6 @@ func (b *bell) ring() {
 		close(b.c)
 		b.c = nil
 	}
-}
-
-// ContentReader is an engine that tells which policies read input.sbom at the entry point admit: what they deny, a push may be refused for.
-type ContentReader interface {
-	ReadsContents(policy string) bool
 }
 
 // How many pushes wait at a time, of everybody and of one principal: each holds a connection, and looks at what was read whenever something was. What is beyond is answered at once, and its
@@ -181,7 +177,7 @@ func (a *Admission) contentsKnown(ctx context.Context, i store.Item) (known, que
 
 // deniedContents is what policies that read the SBOM deny of an image's last decision, nil if they deny nothing. What they demand and evidence can still bring is not among it: an image is
 // signed, and attested, after it was pushed.
-func (a *Admission) deniedContents(ctx context.Context, i store.Item) (d *Decision, err error) {
+func (a *Admission) deniedContents(ctx context.Context, i store.Item) (d *contract.Decision, err error) {
 	err = a.local.View(ctx, func(s store.Snapshot) error {
 		rec, err := s.Manifest(i.Repository, i.Digest)
 		if err != nil || rec == nil || rec.State != store.StateQuarantined {
@@ -195,10 +191,10 @@ func (a *Admission) deniedContents(ctx context.Context, i store.Item) (d *Decisi
 		if b := s.Decision(det.Decision); b == nil || json.Unmarshal(b, &r) != nil || r.Result == nil {
 			return nil
 		}
-		engine, ok := behind(a.trust.Load().engine).(ContentReader)
-		deny := slices.DeleteFunc(slices.Clone(r.Result.Deny), func(r Reason) bool { return !ok || !engine.ReadsContents(r.Policy) || demandsEvidence(r.Code) })
+		engine, ok := behind(a.trust.Load().engine).(contract.ContentReader)
+		deny := slices.DeleteFunc(slices.Clone(r.Result.Deny), func(r contract.Reason) bool { return !ok || !engine.ReadsContents(r.Policy) || demandsEvidence(r.Code) })
 		if len(deny) > 0 {
-			d = &Decision{Deny: deny}
+			d = &contract.Decision{Deny: deny}
 		}
 		return nil
 	})

@@ -10,6 +10,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
@@ -34,7 +35,7 @@ func awaited(t *testing.T, g *generator, patience time.Duration, edit ...func(*p
 	var x *index.Index
 	k, x := indexed(t, g, append([]func(*policy.Options){func(o *policy.Options) {
 		o.PushWait = patience
-		o.Engine = compile(t, builtin("signed"), engine.Policy{Name: "acme", Repositories: store.Globs{allRepos}, Mode: policy.ModeEnforce, Source: map[string]string{"acme.rego": contentsRule}})
+		o.Engine = compile(t, builtin("signed"), engine.Policy{Name: "acme", Repositories: store.Globs{allRepos}, Mode: contract.ModeEnforce, Source: map[string]string{"acme.rego": contentsRule}})
 	}}, edit...)...)
 	ctx, stop := context.WithCancel(k.ctx)
 	done := make(chan error, 1)
@@ -110,7 +111,7 @@ func TestAPushThatGetsNoAnswerIsInQuarantine(t *testing.T) {
 	}{"in time": {sbom.ErrRetry, 50 * time.Millisecond}, "ever": {errors.New("the layers are a bomb"), time.Minute}} {
 		t.Run(name, func(t *testing.T) {
 			k := awaited(t, &generator{err: c.err}, c.patience, func(o *policy.Options) {
-				o.Engine = compile(t, builtin("sbom"), engine.Policy{Name: "acme", Repositories: store.Globs{allRepos}, Mode: policy.ModeEnforce, Source: map[string]string{"acme.rego": contentsRule}})
+				o.Engine = compile(t, builtin("sbom"), engine.Policy{Name: "acme", Repositories: store.Globs{allRepos}, Mode: contract.ModeEnforce, Source: map[string]string{"acme.rego": contentsRule}})
 			})
 			i := k.push(pusher, app, "v1", "one")
 			want(t, "pulled", k.get(puller, app, "v1"), denied)
@@ -136,7 +137,7 @@ func TestAPushThatIsRefusedDoesNotWait(t *testing.T) {
 	tags.Params = map[string]any{"allowed": []string{"semver"}}
 	g := &generator{purl: newLog4j}
 	k := awaited(t, g, time.Minute, func(o *policy.Options) {
-		o.Engine = compile(t, tags, engine.Policy{Name: "acme", Repositories: store.Globs{allRepos}, Mode: policy.ModeEnforce, Source: map[string]string{"acme.rego": contentsRule}})
+		o.Engine = compile(t, tags, engine.Policy{Name: "acme", Repositories: store.Globs{allRepos}, Mode: contract.ModeEnforce, Source: map[string]string{"acme.rego": contentsRule}})
 	})
 	i := k.build(pusher, app, "one")
 	if _, err := k.put(pusher, app, "nightly", ocispec.MediaTypeImageManifest, i.bytes); store.CodeOf(err) != store.CodeDenied || !strings.Contains(err.Error(), "nightly") {

@@ -3,14 +3,12 @@ package policy
 import (
 	"encoding/json"
 
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 )
 
-// MaxReferrers is how many referrers of a manifest policies are told of; scanReferrers how many are looked at for them.
-const (
-	MaxReferrers  = 128
-	scanReferrers = 512
-)
+// scanReferrers is how many are looked at for them.
+const scanReferrers = 512
 
 // refersIn reports whether a manifest in a state is among the referrers that policies are told of. One without a state is being pushed.
 func refersIn(s store.State) bool {
@@ -33,11 +31,11 @@ func (w *writing) referredTo(det *store.Detail) []store.Digest {
 }
 
 // referrersOf are the referrers of a manifest, but for the registry's own statements, which it makes of what it decided; nil where no policy reads them.
-func (a *Admission) referrersOf(tx *store.Txn, t *trust, repo store.Name, d store.Digest) (*ReferrersInput, error) {
+func (a *Admission) referrersOf(tx *store.Txn, t *trust, repo store.Name, d store.Digest) (*contract.ReferrersInput, error) {
 	if !t.engine.Traits(repo).Referrers {
 		return nil, nil
 	}
-	in := &ReferrersInput{List: []ReferrerInput{}}
+	in := &contract.ReferrersInput{List: []contract.ReferrerInput{}}
 	for n, e := range tx.Edges(repo, d, "", scanReferrers+1) {
 		if in.More = n == scanReferrers; in.More {
 			break
@@ -49,14 +47,14 @@ func (a *Admission) referrersOf(tx *store.Txn, t *trust, repo store.Name, d stor
 		if s == nil || s.det.Registry || !refersIn(s.rec.State) || a.withdrawn(t, s) != nil {
 			continue
 		}
-		if in.More = in.Count == MaxReferrers; in.More {
+		if in.More = in.Count == contract.MaxReferrers; in.More {
 			break
 		}
 		var one store.Descriptor
 		if err := json.Unmarshal(e.JSON, &one); err != nil {
 			return nil, store.Errorf(store.CodeInternal, "a referrer's record is damaged; run assay check: %w", err)
 		}
-		in.List = append(in.List, ReferrerInput{one.Digest, one.MediaType, one.ArtifactType, one.Size, s.rec.Kind == store.KindEvidence})
+		in.List = append(in.List, contract.ReferrerInput{Digest: one.Digest, MediaType: one.MediaType, ArtifactType: one.ArtifactType, Size: one.Size, Evidence: s.rec.Kind == store.KindEvidence})
 		if in.ByArtifactType == nil {
 			in.ByArtifactType = map[string]int{}
 		}

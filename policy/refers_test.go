@@ -10,6 +10,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -95,14 +96,14 @@ clean if input.subject.kind != "image"
 clean if count(assay.referrers(input.referrers, {"artifact_types": "text/bad"}).value.referrers) == 0`))
 	})
 	i := k.push(pusher, app, "v1", "one")
-	for n := range policy.MaxReferrers {
+	for n := range contract.MaxReferrers {
 		k.mustPut(pusher, app, "", k.attached(i.desc, "text/good", fmt.Sprint(n)))
 	}
 	want(t, "as many as are looked at", k.get(puller, app, "v1"), string(i.desc.Digest))
 	k.mustPut(pusher, app, "", k.attached(i.desc, "text/good", "more"))
 	want(t, "one more", k.get(puller, app, "v1"), denied)
 	in := k.decided(app, i.desc.Digest)
-	if r := in.Referrers; r.Count != policy.MaxReferrers || len(r.List) != r.Count || !r.More || r.ByArtifactType["text/good"] != r.Count || r.List[0].Evidence || r.List[0].Size == 0 {
+	if r := in.Referrers; r.Count != contract.MaxReferrers || len(r.List) != r.Count || !r.More || r.ByArtifactType["text/good"] != r.Count || r.List[0].Evidence || r.List[0].Size == 0 {
 		t.Errorf("%+v", r)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -98,7 +99,7 @@ func explainPath(repo store.Name, ref string) string {
 }
 
 // denied renders the denials of a decision for an error at push.
-func denied(what string, d *Decision) error {
+func denied(what string, d *contract.Decision) error {
 	if len(d.Deny) == 0 {
 		return store.Errorf(store.CodeDenied, "%s is refused", what)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -34,7 +35,7 @@ func (a *Admission) remember(tx *store.Txn, t *trust, s *subjectManifest, v *ver
 // material names what a verdict was made of and what came of it, apart from when it was made and where the manifest stood before. Signatures are in the revision.
 func (v *verdict) material() string {
 	in, d := *v.input, *v.decision
-	in.Request, in.Subject.State, in.Signatures = RequestInput{}, "", nil
+	in.Request, in.Subject.State, in.Signatures = contract.RequestInput{}, "", nil
 	d.ID, d.Policies, d.PolicySet, d.ValidUntil = "", nil, "", time.Time{}
 	b, err := json.Marshal([]any{v.revision, &in, &d})
 	if err != nil {

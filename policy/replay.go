@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -70,30 +71,30 @@ type replayKey struct {
 
 // ReplayReason counts one reason for a difference: the reason to deny, of the candidate or, for what is newly allowed, of the set in force.
 type ReplayReason struct {
-	Difference Difference `json:"difference"`
-	Entry      Entry      `json:"entry,omitempty"` // of differences of requests
-	Policy     string     `json:"policy,omitempty"`
-	Code       string     `json:"code"`
-	Count      int        `json:"count"`
+	Difference Difference     `json:"difference"`
+	Entry      contract.Entry `json:"entry,omitempty"` // of differences of requests
+	Policy     string         `json:"policy,omitempty"`
+	Code       string         `json:"code"`
+	Count      int            `json:"count"`
 }
 
 // ReplayDifference is one manifest, tag or request that would be decided otherwise.
 type ReplayDifference struct {
-	Difference Difference   `json:"difference"`
-	Entry      Entry        `json:"entry,omitempty"` // of a request, as all of the next three
-	Asked      uint64       `json:"asked,omitempty"` // how often
-	Actor      string       `json:"actor,omitempty"`
-	Namespace  string       `json:"namespace,omitempty"` // of the cluster that asked
-	Repository store.Name   `json:"repository"`
-	Digest     store.Digest `json:"digest"`
-	Tag        string       `json:"tag,omitempty"`  // of a difference of tags, or of a request
-	Tags       []string     `json:"tags,omitempty"` // that show the manifest, at most ten
-	Policy     string       `json:"policy,omitempty"`
-	Code       string       `json:"code,omitempty"`
-	Reason     string       `json:"reason,omitempty"`
-	Remedy     string       `json:"remedy,omitempty"`
-	Was        string       `json:"was,omitempty"`   // of other_reason: the code in force
-	Pulls      *PullView    `json:"pulls,omitempty"` // of newly_denied
+	Difference Difference     `json:"difference"`
+	Entry      contract.Entry `json:"entry,omitempty"` // of a request, as all of the next three
+	Asked      uint64         `json:"asked,omitempty"` // how often
+	Actor      string         `json:"actor,omitempty"`
+	Namespace  string         `json:"namespace,omitempty"` // of the cluster that asked
+	Repository store.Name     `json:"repository"`
+	Digest     store.Digest   `json:"digest"`
+	Tag        string         `json:"tag,omitempty"`  // of a difference of tags, or of a request
+	Tags       []string       `json:"tags,omitempty"` // that show the manifest, at most ten
+	Policy     string         `json:"policy,omitempty"`
+	Code       string         `json:"code,omitempty"`
+	Reason     string         `json:"reason,omitempty"`
+	Remedy     string         `json:"remedy,omitempty"`
+	Was        string         `json:"was,omitempty"`   // of other_reason: the code in force
+	Pulls      *PullView      `json:"pulls,omitempty"` // of newly_denied
 }
 
 // Limits of a report.
@@ -142,7 +143,7 @@ type replay struct {
 // Replay has another engine decide everything that is stored, at its entry points admit and tag, on the facts and at the time of now, and says what would change.
 // Nothing is written. An index is decided before its children, which inherit what is proven of it as they would. The entry points push and k8s are asked what they were
 // asked lately. Errors: CodeDenied, CodeUnauthorized; those of ctx.
-func (a *Admission) Replay(ctx context.Context, p access.Principal, candidate Engine, o ReplayOptions) (*ReplayReport, error) {
+func (a *Admission) Replay(ctx context.Context, p access.Principal, candidate contract.Engine, o ReplayOptions) (*ReplayReport, error) {
 	if err := p.MayAdminister("**"); err != nil {
 		return nil, err
 	}
@@ -236,7 +237,7 @@ func (r *replay) allChildren(repo store.Name) bool {
 }
 
 // applies is what an engine says of what decides in a repository: two that say the same there decide the same. Empty where it says nothing.
-func applies(e Engine, repo store.Name) string {
+func applies(e contract.Engine, repo store.Name) string {
 	if known, ok := e.(interface{ Applies(repo store.Name) string }); ok {
 		return known.Applies(repo)
 	}
@@ -366,7 +367,7 @@ type replayed struct {
 type replayedTag struct {
 	name   string
 	shown  bool // by the candidate
-	reason Reason
+	reason contract.Reason
 }
 
 func (r *replay) decide(ctx context.Context, tx *store.Txn, s *subjectManifest, o *replayed) (err error) {
@@ -413,7 +414,7 @@ func (r *replay) tags(ctx context.Context, tx *store.Txn, s *subjectManifest, o 
 		if was {
 			o.shown = append(o.shown, name)
 		}
-		is, reason := admitted, Reason{Code: o.after.code, Message: o.after.reason, Remedy: o.after.remedy}
+		is, reason := admitted, contract.Reason{Code: o.after.code, Message: o.after.reason, Remedy: o.after.remedy}
 		if admitted {
 			d, err := r.a.decideTag(ctx, tx, r.candidate, s, name, tag)
 			if err != nil {

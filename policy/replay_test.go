@@ -8,11 +8,13 @@ import (
 	"testing"
 	"time"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // ruled is a policy of one's own.
@@ -23,7 +25,7 @@ func ruled(name, rego string, globs ...store.Glob) engine.Policy {
 	return engine.Policy{Name: name, Repositories: globs, Source: map[string]string{name + ".rego": "package assay\n\n" + rego}}
 }
 
-func (k *kit) replay(candidate policy.Engine, globs ...store.Glob) *policy.ReplayReport {
+func (k *kit) replay(candidate contract.Engine, globs ...store.Glob) *policy.ReplayReport {
 	k.t.Helper()
 	r, err := k.a.Replay(k.ctx, admin, candidate, policy.ReplayOptions{Repositories: globs, Examples: 10})
 	if err != nil {
@@ -47,7 +49,7 @@ func TestReplay(t *testing.T) {
 	late := ruled("names", `tag.deny contains {"code": "tag.name", "msg": "No v1."} if input.subject.tag == "v1"`)
 	for _, c := range []struct {
 		name      string
-		candidate policy.Engine
+		candidate contract.Engine
 		globs     []store.Glob
 		want      string
 	}{

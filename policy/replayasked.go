@@ -7,23 +7,24 @@ import (
 	"slices"
 	"time"
 
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 )
 
 // ReplayRequests is what a candidate would answer to what was asked lately at an entry point: the newest different requests, as they would be asked now.
 type ReplayRequests struct {
-	Entry        Entry     `json:"entry"`    // push, k8s
-	Requests     int       `json:"requests"` // different ones
-	Asked        uint64    `json:"asked"`    // how often, in all
-	Since        time.Time `json:"since,omitzero"`
-	NewlyDenied  int       `json:"newly_denied"`
-	NewlyAllowed int       `json:"newly_allowed"`
-	OtherReason  int       `json:"other_reason"`
-	Gone         int       `json:"gone,omitempty"` // about what is not here any more: not among the requests
+	Entry        contract.Entry `json:"entry"`    // push, k8s
+	Requests     int            `json:"requests"` // different ones
+	Asked        uint64         `json:"asked"`    // how often, in all
+	Since        time.Time      `json:"since,omitzero"`
+	NewlyDenied  int            `json:"newly_denied"`
+	NewlyAllowed int            `json:"newly_allowed"`
+	OtherReason  int            `json:"other_reason"`
+	Gone         int            `json:"gone,omitempty"` // about what is not here any more: not among the requests
 }
 
 // behind is the engine that decides: a replay is no live traffic.
-func behind(e Engine) Engine {
+func behind(e contract.Engine) contract.Engine {
 	if s, ok := e.(*Shadow); ok {
 		return s.Engine
 	}
@@ -34,7 +35,7 @@ func behind(e Engine) Engine {
 func (r *replay) requests(ctx context.Context) error {
 	t := r.now.clone()
 	t.engine = bothRead{r.now.engine, r.candidate.engine}
-	return r.a.asked.each(func(e Entry, table *askedTable) error {
+	return r.a.asked.each(func(e contract.Entry, table *askedTable) error {
 		sum := ReplayRequests{Entry: e}
 		for _, q := range table.all() {
 			if len(r.o.Repositories) > 0 && !r.o.Repositories.Match(q.Repository) {
@@ -64,17 +65,17 @@ func (r *replay) requests(ctx context.Context) error {
 
 // bothRead is an engine for whose documents everything is gathered that another one reads, too.
 type bothRead struct {
-	Engine
-	other Engine
+	contract.Engine
+	other contract.Engine
 }
 
 // Traits is [Engine].
-func (b bothRead) Traits(repo store.Name) Traits {
-	return b.Engine.Traits(repo).and(b.other.Traits(repo))
+func (b bothRead) Traits(repo store.Name) contract.Traits {
+	return b.Engine.Traits(repo).And(b.other.Traits(repo))
 }
 
 // askBoth counts how the sets differ about one request.
-func (r *replay) askBoth(ctx context.Context, sum *ReplayRequests, q *request, in *Input) error {
+func (r *replay) askBoth(ctx context.Context, sum *ReplayRequests, q *request, in *contract.Input) error {
 	before, err := askEntry(ctx, r.now.engine, in)
 	if err != nil {
 		return err
@@ -83,7 +84,7 @@ func (r *replay) askBoth(ctx context.Context, sum *ReplayRequests, q *request, i
 	if err != nil {
 		return err
 	}
-	reason := after.first()
+	reason := after.First()
 	e := ReplayDifference{Entry: in.Request.Entry, Repository: q.Repository, Digest: in.Subject.Digest, Tag: q.Tag, Asked: q.Count}
 	if q.Actor != nil {
 		e.Actor = q.Actor.Name
@@ -96,10 +97,10 @@ func (r *replay) askBoth(ctx context.Context, sum *ReplayRequests, q *request, i
 		e.Difference = NewlyDenied
 		sum.NewlyDenied++
 	case !before.Allow && after.Allow:
-		e.Difference, reason = NewlyAllowed, before.first()
+		e.Difference, reason = NewlyAllowed, before.First()
 		sum.NewlyAllowed++
-	case !before.Allow && !sameReason(before.first(), reason):
-		e.Difference, e.Was = OtherReason, before.first().Code
+	case !before.Allow && !sameReason(before.First(), reason):
+		e.Difference, e.Was = OtherReason, before.First().Code
 		sum.OtherReason++
 	default:
 		return nil
@@ -110,28 +111,28 @@ func (r *replay) askBoth(ctx context.Context, sum *ReplayRequests, q *request, i
 }
 
 // askEntry asks as the gate does: nobody where there are no rules.
-func askEntry(ctx context.Context, e Engine, in *Input) (*Decision, error) {
+func askEntry(ctx context.Context, e contract.Engine, in *contract.Input) (*contract.Decision, error) {
 	t := e.Traits(in.Subject.Repository)
-	if in.Request.Entry == EntryPush && !t.PushRules || in.Request.Entry == EntryK8s && (!t.K8sRules || in.Subject.State == StateUnknown && !t.Matched) {
-		return &Decision{Allow: true}, nil
+	if in.Request.Entry == contract.EntryPush && !t.PushRules || in.Request.Entry == contract.EntryK8s && (!t.K8sRules || in.Subject.State == contract.StateUnknown && !t.Matched) {
+		return &contract.Decision{Allow: true}, nil
 	}
 	own := *in
 	return e.Decide(ctx, &own)
 }
 
 // again is what a request would be asked with now; nil where what it is about is gone.
-func (a *Admission) again(ctx context.Context, t *trust, e Entry, q *request) (in *Input, err error) {
+func (a *Admission) again(ctx context.Context, t *trust, e contract.Entry, q *request) (in *contract.Input, err error) {
 	defer func() {
 		if in != nil {
 			in.Request.Entry, in.Request.Replay, in.Content = e, true, a.local
-			if a.o.Inventories != nil && e == EntryK8s {
+			if a.o.Inventories != nil && e == contract.EntryK8s {
 				in.Packages = a
 			}
 		}
 	}()
 	switch {
 	case q.Input != nil:
-		if in = new(Input); json.Unmarshal(q.Input, in) != nil {
+		if in = new(contract.Input); json.Unmarshal(q.Input, in) != nil {
 			return nil, nil
 		}
 		in.Request.Time = a.now()
@@ -169,11 +170,11 @@ func (a *Admission) again(ctx context.Context, t *trust, e Entry, q *request) (i
 }
 
 // pushAgain is what the entry point push would be told of a manifest that was pushed. The tag did not show it yet unless it did before.
-func (a *Admission) pushAgain(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest, q *request) (in *Input, err error) {
+func (a *Admission) pushAgain(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest, q *request) (in *contract.Input, err error) {
 	in = a.describe(s.repo, s.rec.Digest, s.rec.Size, s.parsed, s.rec.Kind, a.now())
 	a.describeConfig(ctx, tx, in, s.parsed)
 	t.waive(in, nil, s.det.Alternate)
-	in.Actor, in.Subject.Tag, in.Tags = q.Actor, q.Tag, &TagsInput{}
+	in.Actor, in.Subject.Tag, in.Tags = q.Actor, q.Tag, &contract.TagsInput{}
 	if q.Tag == "" {
 		return in, nil
 	}

@@ -8,6 +8,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -15,7 +16,7 @@ import (
 func (k *kit) asks(namespace, image string, elsewhere bool) {
 	k.t.Helper()
 	q := policy.ImageQuestion{Repository: app, Reference: store.Reference{Tag: "v1"}, Elsewhere: elsewhere, Protocol: "k8s.validating",
-		K8s: policy.K8sInput{Operation: "CREATE", Kind: "Pod", Namespace: namespace, Container: "app", ContainerKind: "container", Image: image, Registry: "registry.example"}}
+		K8s: contract.K8sInput{Operation: "CREATE", Kind: "Pod", Namespace: namespace, Container: "app", ContainerKind: "container", Image: image, Registry: "registry.example"}}
 	if elsewhere {
 		q.Repository = "docker.io/library/nginx"
 	}
@@ -77,10 +78,10 @@ func TestReplayAsksWhatWasAskedLately(t *testing.T) {
 	if len(r.Examples) != 2 || r.NewlyDenied != 0 {
 		t.Fatalf("%+v", r)
 	}
-	if e := r.Examples[0]; e.Entry != policy.EntryK8s || e.Difference != policy.NewlyDenied || e.Asked != 3 || e.Namespace != "team" || e.Code != "k8s.namespace" || e.Remedy != "go to prod" || e.Digest != i.desc.Digest {
+	if e := r.Examples[0]; e.Entry != contract.EntryK8s || e.Difference != policy.NewlyDenied || e.Asked != 3 || e.Namespace != "team" || e.Code != "k8s.namespace" || e.Remedy != "go to prod" || e.Digest != i.desc.Digest {
 		t.Errorf("%+v", e)
 	}
-	if e := r.Examples[1]; e.Entry != policy.EntryPush || e.Difference != policy.NewlyAllowed || e.Actor != pusher.Name || e.Tag != "latest" || e.Code != "tag.name" {
+	if e := r.Examples[1]; e.Entry != contract.EntryPush || e.Difference != policy.NewlyAllowed || e.Actor != pusher.Name || e.Tag != "latest" || e.Code != "tag.name" {
 		t.Errorf("%+v", e)
 	}
 	if got := requests(k.replay(compile(t, builtin("open")), "other/**")); got != "push 0/0: +0 -0 ~0 gone 0; k8s 0/0: +0 -0 ~0 gone 0; " {

@@ -3,34 +3,35 @@ package policy
 import (
 	"time"
 
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
 
 // Explanation answers "why may this (not) be pulled, and what would change it?".
 type Explanation struct {
-	Repository   store.Name    `json:"repository"`
-	Reference    string        `json:"reference"`
-	Digest       store.Digest  `json:"digest"`
-	Kind         store.Kind    `json:"kind"`
-	State        store.State   `json:"state"`
-	Readable     bool          `json:"readable"` // for a principal with the role pull alone
-	Reason       string        `json:"reason"`   // one sentence
-	Remedy       string        `json:"remedy,omitempty"`
-	Help         string        `json:"help,omitempty"` // path of the page of the first denial's code
-	Tag          *TagView      `json:"tag,omitempty"`
-	Decision     *Decision     `json:"decision,omitempty"`
-	Facts        []verify.Fact `json:"facts,omitempty"`
-	Authorities  []string      `json:"authorities"` // names of those that cover the repository
-	FirstSeen    time.Time     `json:"first_seen,omitzero"`
-	Pushers      []string      `json:"pushers,omitempty"`
-	ExpiresAt    time.Time     `json:"expires_at,omitzero"` // when quarantine ends
-	SBOM         *SBOMInput    `json:"sbom,omitempty"`
-	Findings     []string      `json:"findings,omitempty"` // of vulnerabilities: how many, and what is stated of which by whom
-	DecidedAt    time.Time     `json:"decided_at,omitzero"`
-	EvidenceKept int           `json:"evidence_kept"`     // evidence manifests that are known for the digest
-	Waivers      []WaiverView  `json:"waivers,omitempty"` // about it, also those that do not count
-	Pulls        *PullView     `json:"pulls,omitempty"`   // for writers, if there were any
+	Repository   store.Name          `json:"repository"`
+	Reference    string              `json:"reference"`
+	Digest       store.Digest        `json:"digest"`
+	Kind         store.Kind          `json:"kind"`
+	State        store.State         `json:"state"`
+	Readable     bool                `json:"readable"` // for a principal with the role pull alone
+	Reason       string              `json:"reason"`   // one sentence
+	Remedy       string              `json:"remedy,omitempty"`
+	Help         string              `json:"help,omitempty"` // path of the page of the first denial's code
+	Tag          *TagView            `json:"tag,omitempty"`
+	Decision     *contract.Decision  `json:"decision,omitempty"`
+	Facts        []verify.Fact       `json:"facts,omitempty"`
+	Authorities  []string            `json:"authorities"` // names of those that cover the repository
+	FirstSeen    time.Time           `json:"first_seen,omitzero"`
+	Pushers      []string            `json:"pushers,omitempty"`
+	ExpiresAt    time.Time           `json:"expires_at,omitzero"` // when quarantine ends
+	SBOM         *contract.SBOMInput `json:"sbom,omitempty"`
+	Findings     []string            `json:"findings,omitempty"` // of vulnerabilities: how many, and what is stated of which by whom
+	DecidedAt    time.Time           `json:"decided_at,omitzero"`
+	EvidenceKept int                 `json:"evidence_kept"`     // evidence manifests that are known for the digest
+	Waivers      []WaiverView        `json:"waivers,omitempty"` // about it, also those that do not count
+	Pulls        *PullView           `json:"pulls,omitempty"`   // for writers, if there were any
 }
 
 // TagView is both sides of a tag.
@@ -49,9 +50,9 @@ type DecisionRecord struct {
 	At         time.Time    `json:"at"`
 	State      store.State  `json:"state"`
 	// Authorities are those that spoke for the repository, by name: sha256:<64 hex>, of a TUF repository what it says.
-	Authorities map[string]string `json:"authorities,omitempty"`
-	Input       *Input            `json:"input,omitempty"`
-	Result      *Decision         `json:"result"`
+	Authorities map[string]string  `json:"authorities,omitempty"`
+	Input       *contract.Input    `json:"input,omitempty"`
+	Result      *contract.Decision `json:"result"`
 }
 
 // TreeNode is a manifest with what belongs to it.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
@@ -64,7 +65,7 @@ type sbomCandidate struct {
 	sbomSource
 	class, rank int  // of origins; of authorities within one
 	inherited   bool // it is about an index above
-	in          *SBOMInput
+	in          *contract.SBOMInput
 }
 
 func (c *sbomCandidate) compare(other *sbomCandidate) int {
@@ -83,7 +84,7 @@ type sboms struct {
 	preferred                 []sbomSource // those that go before the registry's own, whether or not they speak
 	origins                   []string
 	failed                    string
-	drift                     *DriftInput
+	drift                     *contract.DriftInput
 }
 
 // precedence is the place of an authority among those whose SBOMs go before the registry's own.
@@ -116,7 +117,7 @@ func join(globs store.Globs) string {
 }
 
 // sbomsOf finds all SBOMs of an image: what was proven or attached, what indexes above hold in BuildKit's form, and what the registry made.
-func (a *Admission) sbomsOf(tx *store.Txn, s *subjectManifest, facts []verify.Fact, told []AttestationInput) (*sboms, error) {
+func (a *Admission) sbomsOf(tx *store.Txn, s *subjectManifest, facts []verify.Fact, told []contract.AttestationInput) (*sboms, error) {
 	all := &sboms{}
 	for i := range facts {
 		all.consider(a.declared(s.repo, &facts[i]))
@@ -145,7 +146,7 @@ func (all *sboms) consider(c *sbomCandidate) {
 		return
 	}
 	if c.in == nil {
-		c.in = &SBOMInput{Present: true, Origin: c.origin, Digest: c.evidence}
+		c.in = &contract.SBOMInput{Present: true, Origin: c.origin, Digest: c.evidence}
 	}
 	better := func(than *sbomCandidate) bool {
 		if than == nil {
@@ -208,12 +209,12 @@ func (all *sboms) read(tx *store.Txn, i store.Item) error {
 }
 
 // input is what policies are told; nil if there is nothing to tell.
-func (all *sboms) input() *SBOMInput {
+func (all *sboms) input() *contract.SBOMInput {
 	if all.best == nil && all.failed == "" {
 		return nil
 	}
 	if all.best == nil {
-		return &SBOMInput{Failed: all.failed}
+		return &contract.SBOMInput{Failed: all.failed}
 	}
 	in := all.best.in
 	in.Drift = all.drift
@@ -226,8 +227,8 @@ func (all *sboms) input() *SBOMInput {
 }
 
 // attestedSBOM is what a proven statement says of the contents before its document is read: see [verify.Statement.Summary].
-func attestedSBOM(f *verify.Fact) *SBOMInput {
-	in := &SBOMInput{Present: true, Origin: originAttested, Verified: true, Digest: f.Evidence}
+func attestedSBOM(f *verify.Fact) *contract.SBOMInput {
+	in := &contract.SBOMInput{Present: true, Origin: originAttested, Verified: true, Digest: f.Evidence}
 	in.Format, _ = f.Summary["format"].(string)
 	in.Generator, _ = f.Summary["tool"].(string)
 	if created, ok := f.Summary["created"].(string); ok {
@@ -237,9 +238,9 @@ func attestedSBOM(f *verify.Fact) *SBOMInput {
 	}
 	switch n := f.Summary["packages"].(type) {
 	case int64:
-		in.Packages = &PackagesInput{Count: int(n)}
+		in.Packages = &contract.PackagesInput{Count: int(n)}
 	case float64: // as the store gives it back
-		in.Packages = &PackagesInput{Count: int(n)}
+		in.Packages = &contract.PackagesInput{Count: int(n)}
 	}
 	return in
 }
@@ -271,15 +272,15 @@ type sbomRecord struct {
 	made map[sbom.Format][]byte // Docs, while they are at hand
 }
 
-func (r *sbomRecord) input() *SBOMInput {
-	in := &SBOMInput{Present: true, Origin: originGenerated, Verified: true, Format: "spdx-2.3", Generator: r.Summary.Generator, Created: r.Summary.Created, DiffIDs: r.Summary.DiffIDs,
+func (r *sbomRecord) input() *contract.SBOMInput {
+	in := &contract.SBOMInput{Present: true, Origin: originGenerated, Verified: true, Format: "spdx-2.3", Generator: r.Summary.Generator, Created: r.Summary.Created, DiffIDs: r.Summary.DiffIDs,
 		Packages: packagesOf(&r.Summary)}
 	in.Digest = r.Docs[sbom.SPDX]
 	if in.Digest == "" {
 		in.Digest, in.Format = r.Docs[sbom.CycloneDX], "cyclonedx-1.6"
 	}
 	if r.Summary.Distro != "" {
-		in.Distro = &DistroInput{ID: r.Summary.Distro, Version: r.Summary.DistroVer}
+		in.Distro = &contract.DistroInput{ID: r.Summary.Distro, Version: r.Summary.DistroVer}
 	}
 	return in
 }
@@ -287,9 +288,9 @@ func (r *sbomRecord) input() *SBOMInput {
 // maxLicensesTold is how many different licence expressions policies are told of. A document with more tells none, so that nothing hides among them.
 const maxLicensesTold = 5000
 
-func packagesOf(s *sbom.Summary) *PackagesInput {
+func packagesOf(s *sbom.Summary) *contract.PackagesInput {
 	if len(s.ByLicense) > maxLicensesTold || len(s.ByType) > maxLicensesTold {
-		return &PackagesInput{Count: s.Packages}
+		return &contract.PackagesInput{Count: s.Packages}
 	}
-	return &PackagesInput{Count: s.Packages, ByType: s.ByType, ByLicense: s.ByLicense, Unlicensed: s.Unlicensed}
+	return &contract.PackagesInput{Count: s.Packages, ByType: s.ByType, ByLicense: s.ByLicense, Unlicensed: s.Unlicensed}
 }

@@ -11,6 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
@@ -184,7 +185,7 @@ func TestWhatIsNoSBOMOfTheImage(t *testing.T) {
 }
 
 // told is what policies are told of the SBOM.
-func (k *kit) told(i image) *policy.SBOMInput {
+func (k *kit) told(i image) *contract.SBOMInput {
 	k.t.Helper()
 	if err := k.a.Catchup(k.ctx); err != nil {
 		k.t.Fatal(err)
@@ -253,7 +254,7 @@ func TestDriftOfADeclaredSBOM(t *testing.T) {
 			k.enrich()
 			k.ingest(x)
 			d := k.told(i).Drift
-			wanted := &policy.DriftInput{Declared: "attested", Absent: 2, Undeclared: 1, AbsentTop: []string{"pkg:npm/claimed@1", "pkg:npm/claimed@2"}, UndeclaredTop: []string{"pkg:npm/found@1"}}
+			wanted := &contract.DriftInput{Declared: "attested", Absent: 2, Undeclared: 1, AbsentTop: []string{"pkg:npm/claimed@1", "pkg:npm/claimed@2"}, UndeclaredTop: []string{"pkg:npm/found@1"}}
 			if got, want := string(k.json(d)), string(k.json(wanted)); got != want {
 				t.Errorf("%s\nwant %s", got, want)
 			}

@@ -11,14 +11,15 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 )
 
 // Binding is one policy of a set: what it says, where and how it counts, with which parameters.
 type Binding struct {
-	Name         string      `json:"name"`
-	Repositories store.Globs `json:"repositories"`
-	Mode         Mode        `json:"mode"`
+	Name         string        `json:"name"`
+	Repositories store.Globs   `json:"repositories"`
+	Mode         contract.Mode `json:"mode"`
 	// Rego names where the modules are looked up whenever policies are compiled: builtin:NAME, tuf:AUTHORITY, oci:REPOSITORY:TAG, or bundle:PATH. Without it they are
 	// those of Source, by file name.
 	Rego          string            `json:"rego,omitempty"`
@@ -171,7 +172,7 @@ func (a *Admission) UnstagePolicies(ctx context.Context, p access.Principal) err
 }
 
 // replaceEngine is what every change of policies does inside its transaction: no verdict of the engine before is used again.
-func (t *trust) replaceEngine(e Engine) {
+func (t *trust) replaceEngine(e contract.Engine) {
 	if t.engine.Revision() != e.Revision() {
 		t.deny(denial{Repositories: everywhere})
 	}
@@ -180,7 +181,7 @@ func (t *trust) replaceEngine(e Engine) {
 
 // ActivatePolicies puts the staged set into force, compiled as e, if it is still the one of that digest. configuration names the configuration's own policies, whose place it
 // takes until these change. One transaction holds the set, the audit record and the denial of older verdicts. Errors: CodeConflict, CodeDenied.
-func (a *Admission) ActivatePolicies(ctx context.Context, p access.Principal, digest, configuration string, e Engine) (made *PolicySet, err error) {
+func (a *Admission) ActivatePolicies(ctx context.Context, p access.Principal, digest, configuration string, e contract.Engine) (made *PolicySet, err error) {
 	if err := p.MayAdminister("**"); err != nil {
 		return nil, a.refusedChange(ctx, p, AuditRecord{}, err)
 	}
@@ -248,7 +249,7 @@ func (s *PolicyState) earlier(r store.Records) (uint64, *PolicySet, error) {
 }
 
 // RollBackPolicies puts the set before the one of revision from into force again, compiled as e. Errors: CodeConflict, CodeDenied.
-func (a *Admission) RollBackPolicies(ctx context.Context, p access.Principal, from, to uint64, configuration string, e Engine) error {
+func (a *Admission) RollBackPolicies(ctx context.Context, p access.Principal, from, to uint64, configuration string, e contract.Engine) error {
 	if err := p.MayAdminister("**"); err != nil {
 		return a.refusedChange(ctx, p, AuditRecord{}, err)
 	}

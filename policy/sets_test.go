@@ -8,13 +8,14 @@ import (
 	"testing"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 )
 
 // binding is a policy of one's own, as a set holds it.
 func binding(name, rego string) policy.Binding {
 	p := ruled(name, rego)
-	return policy.Binding{Name: name, Repositories: p.Repositories, Mode: policy.ModeEnforce, Source: p.Source}
+	return policy.Binding{Name: name, Repositories: p.Repositories, Mode: contract.ModeEnforce, Source: p.Source}
 }
 
 const refuseAll = `admit.deny contains {"code": "config.no", "msg": "No."}`
@@ -176,7 +177,7 @@ func TestShadow(t *testing.T) {
 		if _, err := k.put(pusher, "acme/app", "v1", i.manifest.MediaType, i.bytes); err != nil {
 			t.Fatal(err)
 		}
-		in := &policy.Input{Schema: policy.InputSchema, Request: policy.RequestInput{Entry: policy.EntryAdmit, Time: k.clock.now()}, Subject: policy.SubjectInput{Repository: "acme/app", Digest: i.desc.Digest}}
+		in := &contract.Input{Schema: contract.InputSchema, Request: contract.RequestInput{Entry: contract.EntryAdmit, Time: k.clock.now()}, Subject: contract.SubjectInput{Repository: "acme/app", Digest: i.desc.Digest}}
 		if d, err := shadow.Decide(t.Context(), in); err != nil || !d.Allow {
 			t.Fatal(d, err)
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
@@ -240,8 +241,8 @@ func (w *settling) decide(ctx context.Context, i store.Item) error {
 	if err != nil {
 		return err
 	}
-	until = earlier(until, valid) // of the tags that were not asked about again
-	if end := earlier(s.rec.ValidUntil, until); !end.Equal(s.rec.ValidUntil) {
+	until = contract.Earlier(until, valid) // of the tags that were not asked about again
+	if end := contract.Earlier(s.rec.ValidUntil, until); !end.Equal(s.rec.ValidUntil) {
 		s.rec.ValidUntil = end
 		tx.PutManifest(s.repo, s.rec)
 	}
@@ -264,7 +265,7 @@ func (w *settling) stands(ctx context.Context, i store.Item, s *subjectManifest)
 	if err != nil || all.revision() != s.det.Revision {
 		return false, nil // whoever decides it finds the error, too
 	}
-	rec.Seq, rec.ValidUntil = w.t.seq, earlier(rec.ValidUntil, all.next)
+	rec.Seq, rec.ValidUntil = w.t.seq, contract.Earlier(rec.ValidUntil, all.next)
 	w.tx.PutManifest(s.repo, rec)
 	return true, nil
 }
@@ -305,8 +306,8 @@ func (a *Admission) write(tx *store.Txn, t *trust, s *subjectManifest, v *verdic
 	return nil
 }
 
-func wants(d *Decision) bool {
-	return d != nil && slices.Contains(d.Obligations, Obligation{ObligationSBOM})
+func wants(d *contract.Decision) bool {
+	return d != nil && slices.Contains(d.Obligations, contract.Obligation{Type: contract.ObligationSBOM})
 }
 
 // requestSBOM asks for an SBOM, or for the one that was made to be attached.
@@ -409,7 +410,7 @@ func (a *Admission) advanceTags(ctx context.Context, tx *store.Txn, t *trust, s 
 		if err != nil {
 			return until, err
 		}
-		until = earlier(until, end)
+		until = contract.Earlier(until, end)
 	}
 	return until, nil
 }
@@ -458,16 +459,16 @@ func (a *Admission) advanceTag(ctx context.Context, tx *store.Txn, t *trust, s *
 }
 
 // decideTag asks the tag entry point. Where no policy has rules there, nothing is evaluated: a digest may stand under thousands of tags.
-func (a *Admission) decideTag(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest, name string, tag *store.TagRecord) (*Decision, error) {
+func (a *Admission) decideTag(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest, name string, tag *store.TagRecord) (*contract.Decision, error) {
 	if !t.engine.Traits(s.repo).TagRules {
-		return &Decision{Entry: EntryTag, Allow: true}, nil
+		return &contract.Decision{Entry: contract.EntryTag, Allow: true}, nil
 	}
 	in, _, err := a.input(ctx, tx, t, s)
 	if err != nil {
 		return nil, err
 	}
-	in.Request.Entry, in.Subject.Tag = EntryTag, name
-	in.Tags = &TagsInput{PreviousDigest: shown(tx, s.repo, name, tag)}
+	in.Request.Entry, in.Subject.Tag = contract.EntryTag, name
+	in.Tags = &contract.TagsInput{PreviousDigest: shown(tx, s.repo, name, tag)}
 	if in.Tags.History, err = tagHistory(tx.Records, t, s.repo, name, tag); err != nil {
 		return nil, err
 	}
@@ -477,7 +478,7 @@ func (a *Admission) decideTag(ctx context.Context, tx *store.Txn, t *trust, s *s
 		return d, err
 	}
 	until := *d
-	until.ValidUntil = earlier(d.ValidUntil, in.TUF.ValidUntil)
+	until.ValidUntil = contract.Earlier(d.ValidUntil, in.TUF.ValidUntil)
 	return &until, nil
 }
 

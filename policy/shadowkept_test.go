@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -34,7 +35,7 @@ func TestShadowsOutliveTheProcess(t *testing.T) {
 		var running sync.WaitGroup
 		running.Go(func() { shadow.Run(ctx) })
 		for range decisions {
-			in := &policy.Input{Schema: policy.InputSchema, Request: policy.RequestInput{Entry: policy.EntryAdmit, Time: k.clock.now()}, Subject: policy.SubjectInput{Repository: "acme/app", Digest: "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"}}
+			in := &contract.Input{Schema: contract.InputSchema, Request: contract.RequestInput{Entry: contract.EntryAdmit, Time: k.clock.now()}, Subject: contract.SubjectInput{Repository: "acme/app", Digest: "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"}}
 			if d, err := shadow.Decide(ctx, in); err != nil || !d.Allow {
 				t.Fatal(d, err)
 			}

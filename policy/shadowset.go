@@ -9,35 +9,36 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 )
 
 // Shadow is an engine that decides as the one in force, and has another decide the same afterwards, to see where they differ. That has no effect: neither on a decision nor
 // on who waits for it, since the other is asked later, by Run, and what it cannot keep up with is left out and counted.
 type Shadow struct {
-	Engine // in force
-	staged Engine
-	queue  chan *shadowed
-	asked  atomic.Int64 // decisions that were queued and not made
-	tally  *Tally
+	contract.Engine // in force
+	staged          contract.Engine
+	queue           chan *shadowed
+	asked           atomic.Int64 // decisions that were queued and not made
+	tally           *Tally
 }
 
 // shadowed is a decision that the staged set is to make too.
 type shadowed struct {
-	in Input
-	d  *Decision
+	in contract.Input
+	d  *contract.Decision
 }
 
 // maxShadowed is how many decisions wait at most.
 const maxShadowed = 256
 
 // NewShadow puts a staged engine beside the one in force. tally goes on counting where another Shadow of the same staged set stopped.
-func NewShadow(inForce, staged Engine, tally *Tally) *Shadow {
+func NewShadow(inForce, staged contract.Engine, tally *Tally) *Shadow {
 	return &Shadow{Engine: inForce, staged: staged, queue: make(chan *shadowed, maxShadowed), tally: tally}
 }
 
 // Decide is [Engine]: the decision of the set in force.
-func (s *Shadow) Decide(ctx context.Context, in *Input) (*Decision, error) {
+func (s *Shadow) Decide(ctx context.Context, in *contract.Input) (*contract.Decision, error) {
 	d, err := s.Engine.Decide(ctx, in)
 	if err != nil {
 		return d, err
@@ -69,16 +70,8 @@ func (s *Shadow) Settled(ctx context.Context) {
 }
 
 // Traits is [Engine]. Entry points at which only the staged set has rules are asked too, and what only that reads is looked up.
-func (s *Shadow) Traits(repo store.Name) Traits {
-	return s.Engine.Traits(repo).and(s.staged.Traits(repo))
-}
-
-// and is t, with what another set reads and where it has rules.
-func (t Traits) and(other Traits) Traits {
-	t.PushRules, t.TagRules, t.K8sRules = t.PushRules || other.PushRules, t.TagRules || other.TagRules, t.K8sRules || other.K8sRules
-	t.Vulnerabilities, t.Referrers, t.TagHistory = t.Vulnerabilities || other.Vulnerabilities, t.Referrers || other.Referrers, t.TagHistory || other.TagHistory
-	t.NoConfig = t.NoConfig && other.NoConfig
-	return t
+func (s *Shadow) Traits(repo store.Name) contract.Traits {
+	return s.Engine.Traits(repo).And(s.staged.Traits(repo))
 }
 
 // Applies names what decides in a repository, where the engine in force can say so.
@@ -134,7 +127,7 @@ type Tally struct {
 }
 
 type shadowKey struct {
-	entry Entry
+	entry contract.Entry
 	replayKey
 }
 
@@ -162,16 +155,16 @@ type ShadowReport struct {
 
 // ShadowDifference is one kind of difference, with the last that was seen.
 type ShadowDifference struct {
-	Difference Difference   `json:"difference"`
-	Entry      Entry        `json:"entry"`
-	Policy     string       `json:"policy,omitempty"`
-	Code       string       `json:"code"`
-	Count      uint64       `json:"count"`
-	Repository store.Name   `json:"repository"`
-	Digest     store.Digest `json:"digest"`
-	Tag        string       `json:"tag,omitempty"`
-	Reason     string       `json:"reason,omitempty"`
-	At         time.Time    `json:"at"`
+	Difference Difference     `json:"difference"`
+	Entry      contract.Entry `json:"entry"`
+	Policy     string         `json:"policy,omitempty"`
+	Code       string         `json:"code"`
+	Count      uint64         `json:"count"`
+	Repository store.Name     `json:"repository"`
+	Digest     store.Digest   `json:"digest"`
+	Tag        string         `json:"tag,omitempty"`
+	Reason     string         `json:"reason,omitempty"`
+	At         time.Time      `json:"at"`
 }
 
 func (t *Tally) drop() {
@@ -202,7 +195,7 @@ func (t *Tally) Moved() <-chan struct{} {
 	return t.moved
 }
 
-func (t *Tally) count(in *Input, d, other *Decision, err error) {
+func (t *Tally) count(in *contract.Input, d, other *contract.Decision, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	defer t.tell()
@@ -212,15 +205,15 @@ func (t *Tally) count(in *Input, d, other *Decision, err error) {
 	}
 	t.report.Decisions++
 	row := ShadowDifference{Entry: in.Request.Entry, Repository: in.Subject.Repository, Digest: in.Subject.Digest, Tag: in.Subject.Tag, At: t.clock().UTC()}
-	reason := other.first()
+	reason := other.First()
 	switch {
 	case d.Allow && !other.Allow:
 		row.Difference = NewlyDenied
 		t.report.NewlyDenied++
 	case !d.Allow && other.Allow:
-		row.Difference, reason = NewlyAllowed, d.first()
+		row.Difference, reason = NewlyAllowed, d.First()
 		t.report.NewlyAllowed++
-	case !d.Allow && !sameReason(d.first(), reason):
+	case !d.Allow && !sameReason(d.First(), reason):
 		row.Difference = OtherReason
 		t.report.OtherReason++
 	default:
@@ -237,15 +230,7 @@ func (t *Tally) count(in *Input, d, other *Decision, err error) {
 	t.rows[k] = row
 }
 
-// first is the reason that people are told.
-func (d *Decision) first() Reason {
-	if len(d.Deny) == 0 {
-		return Reason{}
-	}
-	return d.Deny[0]
-}
-
-func sameReason(x, y Reason) bool { return x.Code == y.Code && x.Policy == y.Policy }
+func sameReason(x, y contract.Reason) bool { return x.Code == y.Code && x.Policy == y.Policy }
 
 // Report is what was counted so far.
 func (t *Tally) Report() *ShadowReport {

@@ -10,6 +10,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -59,7 +60,7 @@ func TestVulnerabilities(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 	in := k.decided(app, i.desc.Digest)
-	if v := in.Vulnerabilities; v == nil || v.Origin != policy.VulnerabilitiesAttested || v.Authority != "release" || v.Counts["high"] != 1 || v.Fixable["high"] != 1 || len(v.Top) != 2 || v.Top[0].ID != "CVE-2" ||
+	if v := in.Vulnerabilities; v == nil || v.Origin != contract.VulnerabilitiesAttested || v.Authority != "release" || v.Counts["high"] != 1 || v.Fixable["high"] != 1 || len(v.Top) != 2 || v.Top[0].ID != "CVE-2" ||
 		!v.ScannedAt.Equal(scanned.Add(time.Hour)) {
 		t.Errorf("%+v", v)
 	}

@@ -1,8 +1,6 @@
 package policy
 
-import (
-	"github.com/assay-registry/assay/store"
-)
+import "github.com/assay-registry/assay/store"
 
 // A large index is admitted after its children. What is proven of it counts for them as soon as its own verdict is made: they are decided from the queue, in
 // batches, while the index is staged: it waits in the queue itself, and so in doubt. When none of them waits any more it is admitted, its tags show it, and the

@@ -7,15 +7,13 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
 )
 
-// movesSpace remembers where tags pointed: for repository and tag, the last maxMoves digests, the newest last.
+// movesSpace remembers where tags pointed: for repository and tag, the last MaxTagHistory digests, the newest last.
 const movesSpace = "tagmoves"
-
-// maxMoves is how many moves of a tag are remembered.
-const maxMoves = 50
 
 // maxCompared is about how many packages of images one history compares.
 const maxCompared = 100_000
@@ -48,7 +46,7 @@ func noteMove(tx *store.Txn, repo store.Name, tag string, old *store.TagRecord, 
 		moves = append(moves, tagMove{Digest: old.Current, At: old.CurrentAt})
 	}
 	moves = append(moves, move)
-	b, err := json.Marshal(moves[max(0, len(moves)-maxMoves):])
+	b, err := json.Marshal(moves[max(0, len(moves)-contract.MaxTagHistory):])
 	if err != nil {
 		return err
 	}

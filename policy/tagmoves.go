@@ -5,11 +5,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 )
-
-// MaxTagHistory is how many moves of a tag policies are told of.
-const MaxTagHistory = maxMoves
 
 // moved notes the move of a tag, and has what the tag goes on showing asked about again where a policy reads the history of tags.
 func (w *writing) moved(tag string, old *store.TagRecord, now time.Time) error {
@@ -21,7 +19,7 @@ func (w *writing) moved(tag string, old *store.TagRecord, now time.Time) error {
 }
 
 // tagHistory is what policies are told of where a tag was moved to; nil where none reads it.
-func tagHistory(r store.Records, t *trust, repo store.Name, name string, tag *store.TagRecord) ([]TagMoveInput, error) {
+func tagHistory(r store.Records, t *trust, repo store.Name, name string, tag *store.TagRecord) ([]contract.TagMoveInput, error) {
 	if name == "" || !t.engine.Traits(repo).TagHistory {
 		return nil, nil
 	}
@@ -32,15 +30,15 @@ func tagHistory(r store.Records, t *trust, repo store.Name, name string, tag *st
 	if len(moves) == 0 && tag != nil {
 		moves = []tagMove{{Digest: tag.Current, At: tag.CurrentAt}}
 	}
-	history := make([]TagMoveInput, 0, len(moves))
+	history := make([]contract.TagMoveInput, 0, len(moves))
 	for _, m := range slices.Backward(moves) {
-		history = append(history, TagMoveInput(m))
+		history = append(history, contract.TagMoveInput(m))
 	}
 	return history, nil
 }
 
 // historyAgain gives the document of a push that was refused, and so moved nothing, the history of its tag as it is now.
-func (a *Admission) historyAgain(ctx context.Context, t *trust, in *Input) error {
+func (a *Admission) historyAgain(ctx context.Context, t *trust, in *contract.Input) error {
 	if in.Tags == nil {
 		return nil
 	}
@@ -56,13 +54,13 @@ func (a *Admission) historyAgain(ctx context.Context, t *trust, in *Input) error
 }
 
 // historyBefore is the history of a tag as it was before a digest was pushed to it the last time.
-func historyBefore(tx *store.Txn, t *trust, repo store.Name, name string, d store.Digest) ([]TagMoveInput, error) {
+func historyBefore(tx *store.Txn, t *trust, repo store.Name, name string, d store.Digest) ([]contract.TagMoveInput, error) {
 	tag, err := tx.Tag(repo, name)
 	if err != nil {
 		return nil, err
 	}
 	history, err := tagHistory(tx.Records, t, repo, name, tag)
-	if n := slices.IndexFunc(history, func(m TagMoveInput) bool { return m.Digest == d }); n >= 0 {
+	if n := slices.IndexFunc(history, func(m contract.TagMoveInput) bool { return m.Digest == d }); n >= 0 {
 		history = history[n+1:]
 	}
 	return history, err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -19,7 +20,7 @@ import (
 // stores its sequence with the verdict; a verdict older than a denial that covers its repository is decided again before it is used.
 type trust struct {
 	seq         uint64
-	engine      Engine
+	engine      contract.Engine
 	config      []verify.Authority // from the configuration
 	runtime     []verify.Authority // from the store
 	overlay     []TrustRevocation  // what they no longer vouch for
@@ -305,7 +306,7 @@ func (a *Admission) change(ctx context.Context, edit func(tx *store.Txn, t *trus
 }
 
 // SetEngine puts another policy set into force. Any change of a set narrows: every verdict is decided again before it is used.
-func (a *Admission) SetEngine(ctx context.Context, e Engine) error {
+func (a *Admission) SetEngine(ctx context.Context, e contract.Engine) error {
 	return a.change(ctx, func(_ *store.Txn, t *trust) error {
 		if t.engine.Revision() != e.Revision() {
 			t.deny(denial{Repositories: everywhere})

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -146,21 +147,21 @@ func (t *trust) pinFacts(s verify.Subject, now time.Time) *found {
 			f.facts = append(f.facts, fact)
 		}
 		if end := n.ends(); len(pins) > 0 && end.After(now) {
-			f.next = earlier(f.next, end)
+			f.next = contract.Earlier(f.next, end)
 		}
 	}
 	return f
 }
 
 // tufInput is what TUF targets say of a tag. Where several authorities pin it, the one that it contradicts is told.
-func (t *trust) tufInput(s verify.Subject, tag string, now time.Time) *TUFInput {
-	var in *TUFInput
+func (t *trust) tufInput(s verify.Subject, tag string, now time.Time) *contract.TUFInput {
+	var in *contract.TUFInput
 	for _, n := range t.pins(s.Repository) {
 		p := n.tag(s.Repository, tag)
 		if p == nil || in != nil && !in.DigestMatch {
 			continue
 		}
-		in = &TUFInput{Authority: n.Authority, Role: p.Role, Target: p.Target(), DigestMatch: fits(p, s), Version: p.Version, ValidUntil: n.ends()}
+		in = &contract.TUFInput{Authority: n.Authority, Role: p.Role, Target: p.Target(), DigestMatch: fits(p, s), Version: p.Version, ValidUntil: n.ends()}
 		if n.expired(now) {
 			in.DigestMatch, in.Code = false, verify.CodeTUFExpired
 		}

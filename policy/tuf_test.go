@@ -11,6 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -127,7 +128,7 @@ func TestATUFTargetCountsForItsRepositoryOnly(t *testing.T) {
 
 // A moved tag is refused: what production pulls stays what the target pins.
 func TestATagPinnedByTUFDoesNotMove(t *testing.T) {
-	pins := engine.Policy{Name: "pins", Repositories: store.Globs{allRepos}, Mode: policy.ModeEnforce, Source: map[string]string{"p.rego": pinnedOnly}}
+	pins := engine.Policy{Name: "pins", Repositories: store.Globs{allRepos}, Mode: contract.ModeEnforce, Source: map[string]string{"p.rego": pinnedOnly}}
 	k := newTUFKit(t, "", builtin("open"), pins)
 	first := k.push(pusher, app, "v1", "one")
 	want(t, "not pinned", k.get(puller, app, "v1"), denied)

@@ -8,21 +8,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/sbom/vex"
 	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
-
-// VEXInput is what one authority last said of a finding.
-type VEXInput struct {
-	Authority  string       `json:"authority"`
-	Status     string       `json:"status"`     // not_affected, affected, fixed, under_investigation
-	Suppresses bool         `json:"suppresses"` // it excuses the finding: fixed, or not_affected with a reason
-	Reason     string       `json:"reason,omitempty"`
-	Evidence   store.Digest `json:"evidence"`
-	At         string       `json:"at,omitempty"` // RFC 3339, as the document says
-}
 
 // vexFact reports whether a fact is a statement about exploitability that is proven: a document that nobody signed is none. Whose word never counts: the registry's own, and a TUF repository's, which pins and does not vouch.
 func vexFact(f verify.Fact) bool {
@@ -141,8 +132,8 @@ func (s *spoken) put(d store.Digest, list []vex.Statement, size int) {
 
 // apply marks findings with the statement that decides about each, and lists what each authority says, the most trusted first. parents are the indexes that hold the image: a statement about
 // one is about what it holds.
-func applyVEX(i store.Item, parents []store.Digest, list []vulns.Finding, statements []vex.Statement) [][]VEXInput {
-	said := make([][]VEXInput, len(list))
+func applyVEX(i store.Item, parents []store.Digest, list []vulns.Finding, statements []vex.Statement) [][]contract.VEXInput {
+	said := make([][]contract.VEXInput, len(list))
 	if len(statements) == 0 || len(list) == 0 {
 		return said
 	}
@@ -171,8 +162,8 @@ func applyVEX(i store.Item, parents []store.Digest, list []vulns.Finding, statem
 	return said
 }
 
-func vexInput(v *vulns.Applied) VEXInput {
-	in := VEXInput{Authority: v.Authority, Status: string(v.Status), Suppresses: v.Suppressed, Reason: clip(v.Justification, maxMessage), Evidence: v.Evidence}
+func vexInput(v *vulns.Applied) contract.VEXInput {
+	in := contract.VEXInput{Authority: v.Authority, Status: string(v.Status), Suppresses: v.Suppressed, Reason: clip(v.Justification, maxMessage), Evidence: v.Evidence}
 	if in.Reason == "" {
 		in.Reason = clip(v.Impact, maxMessage)
 	}

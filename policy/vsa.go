@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
 )
@@ -83,9 +84,9 @@ type summaryVerdict struct {
 }
 
 type summaryPolicy struct {
-	Name     string `json:"name"`
-	Mode     Mode   `json:"mode"`
-	Revision string `json:"revision"`
+	Name     string        `json:"name"`
+	Mode     contract.Mode `json:"mode"`
+	Revision string        `json:"revision"`
 }
 
 type summaryWaived struct {
@@ -95,12 +96,12 @@ type summaryWaived struct {
 }
 
 // wants reports whether a verdict is to be attested.
-func (o VerdictOptions) wants(d *Decision) bool {
-	return o.Key != nil && d != nil && d.Allow && (o.All || slices.Contains(d.Obligations, Obligation{ObligationVSA}))
+func (o VerdictOptions) wants(d *contract.Decision) bool {
+	return o.Key != nil && d != nil && d.Allow && (o.All || slices.Contains(d.Obligations, contract.Obligation{Type: contract.ObligationVSA}))
 }
 
 // counted lists the evidence that proved something, by digest. What the registry says itself is none.
-func counted(in *Input) []store.Digest {
+func counted(in *contract.Input) []store.Digest {
 	var list []store.Digest
 	for _, s := range in.Signatures {
 		if s.Verified && s.Authority != authorityRegistry && s.Evidence != "" {
@@ -118,7 +119,7 @@ func counted(in *Input) []store.Digest {
 }
 
 // levels are what a verdict proves: that it is one, and of each track the highest level of the authorities whose provenance counted.
-func (o VerdictOptions) levels(in *Input) []string {
+func (o VerdictOptions) levels(in *contract.Input) []string {
 	best := map[string]string{}
 	for _, at := range in.Attestations {
 		if !at.Verified || !strings.HasPrefix(at.PredicateType, "https://slsa.dev/provenance/") {
@@ -140,7 +141,7 @@ func (o VerdictOptions) levels(in *Input) []string {
 }
 
 // summarize makes the predicate of an admission, and says when it ends.
-func (o VerdictOptions) summarize(in *Input, d *Decision, now time.Time) *summary {
+func (o VerdictOptions) summarize(in *contract.Input, d *contract.Decision, now time.Time) *summary {
 	resource := string(in.Subject.Repository)
 	if o.Host != "" {
 		resource = o.Host + "/" + resource
@@ -168,11 +169,11 @@ func (o VerdictOptions) summarize(in *Input, d *Decision, now time.Time) *summar
 }
 
 // expires is the end of a summary: of its validity, of a fact, waiver or answer that it rests on, whichever comes first.
-func (o VerdictOptions) expires(in *Input, d *Decision, now time.Time) time.Time {
+func (o VerdictOptions) expires(in *contract.Input, d *contract.Decision, now time.Time) time.Time {
 	end := now.Add(o.Validity)
 	bound := func(t time.Time) {
 		if t.After(now) {
-			end = earlier(end, t)
+			end = contract.Earlier(end, t)
 		}
 	}
 	for _, s := range in.Signatures {
@@ -195,7 +196,7 @@ func (o VerdictOptions) expires(in *Input, d *Decision, now time.Time) time.Time
 }
 
 // mark names what a summary says, its times left out: while it stays, the summary need not be written again.
-func (o VerdictOptions) mark(in *Input, d *Decision) string {
+func (o VerdictOptions) mark(in *contract.Input, d *contract.Decision) string {
 	s := o.summarize(in, d, time.Time{})
 	s.Verdict.Expires, s.Policy.Digest = time.Time{}, nil // a set may change where none of its policies concerns this image
 	b, err := json.Marshal(s)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/store"
 )
@@ -228,7 +229,7 @@ func TestASummaryIsReplacedWhereItWouldSaySomethingElse(t *testing.T) {
 
 	// Another policy.
 	k.clock.advance(time.Hour)
-	set := compile(t, signedPolicy(), engine.Policy{Name: "more", Repositories: store.Globs{allRepos}, Mode: policy.ModeWarn,
+	set := compile(t, signedPolicy(), engine.Policy{Name: "more", Repositories: store.Globs{allRepos}, Mode: contract.ModeWarn,
 		Source: map[string]string{"x.rego": "package assay\n\nadmit.warn contains {\"code\": \"w.w\", \"msg\": \"Careful.\"}\n"}})
 	if err := k.a.SetEngine(k.ctx, set); err != nil {
 		t.Fatal(err)
@@ -314,7 +315,7 @@ func TestASummaryNeverOutlivesItsVerdict(t *testing.T) {
 		}
 	}
 	r, err := k.a.Obligations(k.ctx, admin, 10)
-	if err != nil || r.Waiting[policy.ObligationVSA] != 0 || r.Failed[policy.ObligationVSA] != 0 {
+	if err != nil || r.Waiting[contract.ObligationVSA] != 0 || r.Failed[contract.ObligationVSA] != 0 {
 		t.Errorf("left: %+v %v", r, err)
 	}
 }
@@ -329,7 +330,7 @@ counts if some s in input.signatures
 counts if some a in input.attestations
 `
 	k, key := vsaKit(t, func(o *policy.Options) {
-		o.Engine = compile(t, engine.Policy{Name: "any", Repositories: store.Globs{allRepos}, Mode: policy.ModeEnforce, Source: map[string]string{"any.rego": source}})
+		o.Engine = compile(t, engine.Policy{Name: "any", Repositories: store.Globs{allRepos}, Mode: contract.ModeEnforce, Source: map[string]string{"any.rego": source}})
 	})
 	i := k.push(pusher, app, "v1", "one")
 	sig := k.sign(signer, app, i.desc.Digest, k.key)
@@ -344,8 +345,8 @@ counts if some a in input.attestations
 }
 
 func TestAPolicyAsksForASummary(t *testing.T) {
-	obliging := func(types string) policy.Engine {
-		return compile(t, signedPolicy(), engine.Policy{Name: "ask", Repositories: store.Globs{"acme/app"}, Mode: policy.ModeEnforce,
+	obliging := func(types string) contract.Engine {
+		return compile(t, signedPolicy(), engine.Policy{Name: "ask", Repositories: store.Globs{"acme/app"}, Mode: contract.ModeEnforce,
 			Source: map[string]string{"x.rego": "package assay\n\nadmit.obligations contains {\"type\": t} if some t in [" + types + "]\n"}})
 	}
 	k, key := vsaKit(t, func(o *policy.Options) { o.Verdicts.All, o.Engine = false, obliging(`"emit_vsa"`) })
@@ -415,7 +416,7 @@ func TestEventsAreDeliveredToEachTargetByItself(t *testing.T) {
 		t.Errorf("delivered twice: %v", again)
 	}
 	r, err := k.a.Obligations(k.ctx, admin, 10)
-	if err != nil || r.Waiting[policy.ObligationNotify] == 0 {
+	if err != nil || r.Waiting[contract.ObligationNotify] == 0 {
 		t.Fatalf("%+v %v", r, err)
 	}
 	for _, o := range r.Obligations {
@@ -439,7 +440,7 @@ func TestEventsAreDeliveredToEachTargetByItself(t *testing.T) {
 		}
 		return all
 	}
-	before := r.Waiting[policy.ObligationNotify]
+	before := r.Waiting[contract.ObligationNotify]
 	k.start()
 	bad.answer = func(string) (int, error) { return 500, nil }
 	k.clock.advance(time.Hour)
@@ -482,13 +483,13 @@ func TestAPoisonedEventDelaysNoOther(t *testing.T) {
 		k.deliver()
 	}
 	r, err := k.a.Obligations(k.ctx, admin, 10)
-	if err != nil || r.Failed[policy.ObligationNotify] != 1 || r.Waiting[policy.ObligationNotify] != 0 {
+	if err != nil || r.Failed[contract.ObligationNotify] != 1 || r.Waiting[contract.ObligationNotify] != 0 {
 		t.Fatalf("%+v %v", r, err)
 	}
 	p.take()
 	k.clock.advance(8 * 24 * time.Hour)
 	k.deliver()
-	if r, err = k.a.Obligations(k.ctx, admin, 10); err != nil || r.Failed[policy.ObligationNotify] != 0 || len(p.take()) != 0 {
+	if r, err = k.a.Obligations(k.ctx, admin, 10); err != nil || r.Failed[contract.ObligationNotify] != 0 || len(p.take()) != 0 {
 		t.Errorf("given up, and forgotten after a week: %+v %v", r, err)
 	}
 }
@@ -496,7 +497,7 @@ func TestAPoisonedEventDelaysNoOther(t *testing.T) {
 func TestAPolicyAsksToTell(t *testing.T) {
 	p := &post{}
 	k := newKit(t, func(o *policy.Options) {
-		o.Engine = compile(t, signedPolicy(), engine.Policy{Name: "ask", Repositories: store.Globs{allRepos}, Mode: policy.ModeEnforce,
+		o.Engine = compile(t, signedPolicy(), engine.Policy{Name: "ask", Repositories: store.Globs{allRepos}, Mode: contract.ModeEnforce,
 			Source: map[string]string{"x.rego": "package assay\n\nadmit.obligations contains {\"type\": \"notify\"}\n"}})
 		o.Targets = []policy.Target{{URL: "https://x.example", Repositories: store.Globs{"**"}, Events: []string{policy.EventObligation}, Post: p}}
 	})

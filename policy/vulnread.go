@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/sbom/vulns"
@@ -19,8 +20,8 @@ import (
 // KnownFinding is a finding, with what each authority states about it.
 type KnownFinding struct {
 	vulns.Finding
-	Statements []VEXInput      `json:"statements,omitempty"` // the most trusted first
-	Locations  []sbom.Location `json:"locations,omitempty"`  // of the package, where they were asked for; at most 8
+	Statements []contract.VEXInput `json:"statements,omitempty"` // the most trusted first
+	Locations  []sbom.Location     `json:"locations,omitempty"`  // of the package, where they were asked for; at most 8
 }
 
 // Vulnerabilities is what is known of an image's, or one page of it. The counts are of all.

@@ -12,6 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -537,7 +538,7 @@ func TestWaiversAreForgottenLongAfterTheirEnd(t *testing.T) {
 // TestWaiverOfATagRule: the tag entry point is waived like any other.
 func TestWaiverOfATagRule(t *testing.T) {
 	w := newWaiving(t, func(o *policy.Options) {
-		o.Engine = compile(t, builtin("open"), engine.Policy{Name: "frozen", Repositories: store.Globs{allRepos}, Mode: policy.ModeEnforce, Source: map[string]string{"frozen.rego": `package assay
+		o.Engine = compile(t, builtin("open"), engine.Policy{Name: "frozen", Repositories: store.Globs{allRepos}, Mode: contract.ModeEnforce, Source: map[string]string{"frozen.rego": `package assay
 
 tag.deny contains {"code": "tag.frozen", "msg": "no tag moves today"} if input.subject.tag != ""
 `}})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -193,8 +194,8 @@ func (a *Admission) tellGlass(t *trust) {
 }
 
 // loud tells the operator of a verdict that needed break glass.
-func (a *Admission) loud(tx *store.Txn, s *subjectManifest, d *Decision) {
-	ids := d.waivers(true)
+func (a *Admission) loud(tx *store.Txn, s *subjectManifest, d *contract.Decision) {
+	ids := d.WaiverIDs(true)
 	if len(ids) == 0 {
 		return
 	}

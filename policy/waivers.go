@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -169,7 +170,7 @@ func (t *trust) signatures(w *waiver, repo store.Name, now time.Time) (all []sig
 			if repo != "" && !au.Covers(repo) {
 				continue
 			}
-			next = earlier(next, (&verify.Report{Facts: under[au.Name].Facts}).NextChange(now))
+			next = contract.Earlier(next, (&verify.Report{Facts: under[au.Name].Facts}).NextChange(now))
 			for _, f := range under[au.Name].Facts {
 				if f = au.at(f, now); f.Verified && f.Kind == verify.KindAttestation && f.PredicateType == verify.PredicateWaiver {
 					facts = append(facts, f)
@@ -232,12 +233,12 @@ func (t *trust) waiverStanding(w *waiver, repo store.Name, now time.Time) (state
 	case len(by) < doc.needed():
 		return WaiverUnproven, by, until, next
 	case now.Before(doc.NotBefore):
-		return WaiverEarly, by, until, earlier(next, doc.NotBefore)
+		return WaiverEarly, by, until, contract.Earlier(next, doc.NotBefore)
 	}
 	for _, s := range by {
-		until = earlier(until, s.until)
+		until = contract.Earlier(until, s.until)
 	}
-	return WaiverActive, by, until, earlier(next, until)
+	return WaiverActive, by, until, contract.Earlier(next, until)
 }
 
 func (w *waiver) begins() time.Time {
@@ -249,14 +250,14 @@ func (w *waiver) begins() time.Time {
 
 // covering waivers of a manifest, as policies are told of them; ds are its digests and those of the indexes that list it. next is the first moment at which one
 // begins or ceases to count.
-func (t *trust) waiversOf(repo store.Name, ds []store.Digest, now time.Time) (all []WaiverInput, next time.Time) {
+func (t *trust) waiversOf(repo store.Name, ds []store.Digest, now time.Time) (all []contract.WaiverInput, next time.Time) {
 	for i := range t.waivers {
 		w := &t.waivers[i]
 		if !w.rec.Waiver.covers(repo, ds) {
 			continue
 		}
 		state, by, until, change := t.waiverStanding(w, repo, now)
-		next = earlier(next, change)
+		next = contract.Earlier(next, change)
 		if state == WaiverActive {
 			all = append(all, w.input(by, until))
 		}
@@ -264,9 +265,9 @@ func (t *trust) waiversOf(repo store.Name, ds []store.Digest, now time.Time) (al
 	return all, next
 }
 
-func (w *waiver) input(by []signature, until time.Time) WaiverInput {
+func (w *waiver) input(by []signature, until time.Time) contract.WaiverInput {
 	doc := w.rec.Waiver
-	in := WaiverInput{ID: doc.ID, Codes: doc.Codes, Policies: doc.Match.Policies, Reason: doc.Reason, Ticket: doc.Ticket, Approver: doc.Approver, NotBefore: doc.NotBefore,
+	in := contract.WaiverInput{ID: doc.ID, Codes: doc.Codes, Policies: doc.Match.Policies, Reason: doc.Reason, Ticket: doc.Ticket, Approver: doc.Approver, NotBefore: doc.NotBefore,
 		Expires: until, Verified: true}
 	for _, s := range by {
 		if !slices.Contains(in.Authorities, s.authority) {
@@ -278,7 +279,7 @@ func (w *waiver) input(by []signature, until time.Time) WaiverInput {
 
 // waive adds the waivers that cover a manifest to what a policy is told, and returns when one begins or ceases to count and the mark of them that the
 // revision of the evidence bears.
-func (t *trust) waive(in *Input, parents []store.Digest, others ...store.Digest) (next time.Time, mark string) {
+func (t *trust) waive(in *contract.Input, parents []store.Digest, others ...store.Digest) (next time.Time, mark string) {
 	if len(t.waivers) == 0 {
 		return next, ""
 	}
@@ -289,7 +290,7 @@ func (t *trust) waive(in *Input, parents []store.Digest, others ...store.Digest)
 
 const markBegins = "+"
 
-func waiverMark(all []WaiverInput) string {
+func waiverMark(all []contract.WaiverInput) string {
 	if len(all) == 0 {
 		return ""
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/server/auth"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -41,7 +42,7 @@ func (a *smallAdmin) Decision(_ context.Context, p access.Principal, id string) 
 	if id != "D-1" {
 		return nil, store.Errorf(store.CodeNotFound, "there is no such decision")
 	}
-	return &policy.DecisionRecord{ID: id, Result: &policy.Decision{Entry: policy.EntryAdmit}}, a.may(p)
+	return &policy.DecisionRecord{ID: id, Result: &contract.Decision{Entry: contract.EntryAdmit}}, a.may(p)
 }
 
 func (a *smallAdmin) Tree(_ context.Context, p access.Principal, _ store.Name, ref store.Reference) (*policy.TreeNode, error) {

@@ -8,13 +8,14 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 )
 
 // Insight looks behind decisions: how they came about, and what they entail. Implementation: policy.Admission.
 type Insight interface {
 	// Trace says how a decision came about. Errors: CodeNotFound, CodeDenied, CodeUnsupported.
-	Trace(ctx context.Context, p access.Principal, id string) (*policy.Trace, error)
+	Trace(ctx context.Context, p access.Principal, id string) (*contract.Trace, error)
 	// Obligations says what was asked for and is not done yet, of each type at most limit. Errors: CodeDenied.
 	Obligations(ctx context.Context, p access.Principal, limit int) (*policy.ObligationReport, error)
 }
@@ -28,7 +29,7 @@ func (c *call) insight(in Insight) error {
 		return store.Errorf(store.CodeUnsupported, "this registry does not tell how decisions came about")
 	}
 	if c.route.Endpoint == EndpointTrace {
-		return answer(c, func(ctx context.Context) (*policy.Trace, error) { return in.Trace(ctx, c.principal, c.route.Arg) })
+		return answer(c, func(ctx context.Context) (*contract.Trace, error) { return in.Trace(ctx, c.principal, c.route.Arg) })
 	}
 	q, err := parseQuery(c.r)
 	if err != nil {

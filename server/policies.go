@@ -8,6 +8,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -57,12 +58,12 @@ type PolicyStatus struct {
 
 // PolicyEntry is one policy in force.
 type PolicyEntry struct {
-	Name         string      `json:"name"`
-	Title        string      `json:"title,omitempty"`
-	Mode         policy.Mode `json:"mode"`
-	Repositories store.Globs `json:"repositories"`
-	From         string      `json:"from,omitempty"` // builtin:, tuf:, oci:, bundle:; empty where the set has the text
-	Revision     string      `json:"revision"`
+	Name         string        `json:"name"`
+	Title        string        `json:"title,omitempty"`
+	Mode         contract.Mode `json:"mode"`
+	Repositories store.Globs   `json:"repositories"`
+	From         string        `json:"from,omitempty"` // builtin:, tuf:, oci:, bundle:; empty where the set has the text
+	Revision     string        `json:"revision"`
 }
 
 // StagedStatus is what is staged, and what live traffic showed of it.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/server/kubernetes"
 	"github.com/assay-registry/assay/store"
 )
@@ -187,7 +188,7 @@ func (j *judge) judge(ctx context.Context, q kubernetes.Question) (*kubernetes.A
 		return &kubernetes.Answer{Outcome: kubernetes.Refused, Image: q.Image, Code: policy.CodeImageMalformed, Message: visible(err.Error())}, nil
 	}
 	question := policy.ImageQuestion{Repository: r.Repository, Reference: store.Reference{Tag: r.Tag, Digest: r.Digest}, Protocol: q.Protocol, DryRun: q.DryRun,
-		K8s: policy.K8sInput{Operation: q.Operation, Kind: q.Kind, Namespace: q.Namespace, Name: q.Name, User: q.User, Container: q.Container, ContainerKind: q.ContainerKind,
+		K8s: contract.K8sInput{Operation: q.Operation, Kind: q.Kind, Namespace: q.Namespace, Name: q.Name, User: q.User, Container: q.Container, ContainerKind: q.ContainerKind,
 			NamespaceLabels: j.labels, Image: q.Image, Registry: r.Host}}
 	if r.Digest != "" {
 		question.Reference.Tag = "" // runtimes pull the digest

@@ -16,6 +16,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/server/auth"
 	"github.com/assay-registry/assay/server/kubernetes"
 	"github.com/assay-registry/assay/store"
@@ -140,9 +141,9 @@ func TestWebhookQuestion(t *testing.T) {
 	h, images := judging(t, "")
 	h.webhook("POST", "/k8s/v1/validate/enforce", podReview("registry.example.com/acme/good:v1@"+sha256, "docker.io/acme/app:v2"))
 	want := []policy.ImageQuestion{
-		{Repository: "acme/good", Reference: store.Reference{Digest: sha256}, Protocol: "k8s.validating", DryRun: true, K8s: policy.K8sInput{Operation: "CREATE", Kind: "Pod", Namespace: "team",
+		{Repository: "acme/good", Reference: store.Reference{Digest: sha256}, Protocol: "k8s.validating", DryRun: true, K8s: contract.K8sInput{Operation: "CREATE", Kind: "Pod", Namespace: "team",
 			Name: "p", User: "jane", Container: "c0", ContainerKind: "container", Image: "registry.example.com/acme/good:v1@" + sha256, Registry: "registry.example.com"}},
-		{Repository: "docker.io/acme/app", Reference: store.Reference{Tag: "v2"}, Elsewhere: true, Protocol: "k8s.validating", DryRun: true, K8s: policy.K8sInput{Operation: "CREATE", Kind: "Pod",
+		{Repository: "docker.io/acme/app", Reference: store.Reference{Tag: "v2"}, Elsewhere: true, Protocol: "k8s.validating", DryRun: true, K8s: contract.K8sInput{Operation: "CREATE", Kind: "Pod",
 			Namespace: "team", Name: "p", User: "jane", Container: "c1", ContainerKind: "container", Image: "docker.io/acme/app:v2", Registry: "docker.io"}},
 	}
 	if !reflect.DeepEqual(images.asked, want) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/store"
 )
@@ -63,7 +64,7 @@ func configured(cfg *config.Config) ([]policy.Binding, error) {
 	list := make([]policy.Binding, len(cfg.Policies))
 	for i, p := range cfg.Policies {
 		b := policy.Binding{
-			Name: p.Name, Repositories: config.Globs(p.Repositories), Mode: policy.Mode(p.Mode), Params: p.Params,
+			Name: p.Name, Repositories: config.Globs(p.Repositories), Mode: contract.Mode(p.Mode), Params: p.Params,
 			EvidenceFirst: p.Evidence == "first", AllChildren: p.Index == "all-children", TagsStrict: p.Tags == "strict",
 		}
 		var err error

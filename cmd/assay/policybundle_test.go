@@ -25,6 +25,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -207,13 +208,13 @@ func TestD18_BundleOfTheConfiguration(t *testing.T) {
 // What was never accepted refuses, whatever it would say.
 func TestPoliciesThatWereNeverAccepted(t *testing.T) {
 	a := &app{world: newConsole(t, nil).world()}
-	set, err := a.compile(t.Context(), []policy.Binding{{Name: "team", Repositories: store.Globs{"**"}, Mode: policy.ModeEnforce, Rego: "oci:acme/policies:v1"}}, supplies{}, nil)
+	set, err := a.compile(t.Context(), []policy.Binding{{Name: "team", Repositories: store.Globs{"**"}, Mode: contract.ModeEnforce, Rego: "oci:acme/policies:v1"}}, supplies{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, entry := range []policy.Entry{policy.EntryPush, policy.EntryAdmit, policy.EntryTag} {
-		d, err := set.Decide(t.Context(), &policy.Input{Schema: policy.InputSchema, Request: policy.RequestInput{ID: "1", Entry: entry, Time: a.clock()},
-			Subject: policy.SubjectInput{Repository: "acme/app", Digest: store.DigestOf(digest.SHA256, nil), Kind: store.KindImage}})
+	for _, entry := range []contract.Entry{contract.EntryPush, contract.EntryAdmit, contract.EntryTag} {
+		d, err := set.Decide(t.Context(), &contract.Input{Schema: contract.InputSchema, Request: contract.RequestInput{ID: "1", Entry: entry, Time: a.clock()},
+			Subject: contract.SubjectInput{Repository: "acme/app", Digest: store.DigestOf(digest.SHA256, nil), Kind: store.KindImage}})
 		if err != nil || d.Allow || d.Deny[0].Code != "policies.absent" || d.Deny[0].Remedy == "" {
 			t.Errorf("%s: %+v, %v", entry, d, err)
 		}

@@ -10,11 +10,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
-	"github.com/spf13/cobra"
 )
 
 // candidate holds the flags by which a candidate is described.
@@ -65,7 +67,7 @@ func (a *app) read(f *candidate, args []string) (c client.Candidate, err error) 
 		}
 	}
 	for _, arg := range args {
-		b := policy.Binding{Name: f.name, Mode: policy.Mode(f.mode), Params: params, Repositories: globs(f.repositories)}
+		b := policy.Binding{Name: f.name, Mode: contract.Mode(f.mode), Params: params, Repositories: globs(f.repositories)}
 		if b.Rego, b.Source, err = a.rules(arg); err != nil {
 			return c, err
 		}
@@ -209,11 +211,11 @@ func (a *app) replayed(r *policy.ReplayReport) error {
 }
 
 // entryOf is the entry point that a reason comes from.
-func entryOf(r policy.ReplayReason) policy.Entry {
+func entryOf(r policy.ReplayReason) contract.Entry {
 	if r.Difference == policy.TagHidden || r.Difference == policy.TagShown {
-		return policy.EntryTag
+		return contract.EntryTag
 	}
-	return cmp.Or(r.Entry, policy.EntryAdmit)
+	return cmp.Or(r.Entry, contract.EntryAdmit)
 }
 
 // requestsDenied is how many of the requests of late would newly be denied.
@@ -245,9 +247,9 @@ func example(word string, e policy.ReplayDifference) string {
 	}
 	text := fmt.Sprintf("\n%s  %s", word, printable(name))
 	switch {
-	case e.Entry == policy.EntryPush:
+	case e.Entry == contract.EntryPush:
 		text += printable(fmt.Sprintf("  pushed by %s, %d times", cmp.Or(e.Actor, "nobody known"), e.Asked))
-	case e.Entry == policy.EntryK8s:
+	case e.Entry == contract.EntryK8s:
 		text += printable(fmt.Sprintf("  asked by a cluster for the namespace %s, %d times", cmp.Or(e.Namespace, "?"), e.Asked))
 	}
 	if e.Pulls != nil {

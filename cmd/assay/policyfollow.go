@@ -8,6 +8,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/server"
 	"github.com/assay-registry/assay/store"
 )
@@ -112,7 +113,7 @@ func (o *origins) accept(ctx context.Context, s *policy.PolicySource) error {
 	from.sources[s.Ref] = s
 	before := o.r.rules.sources
 	o.r.rules.sources = from.sources
-	err := o.r.recompile(ctx, o.r.current, from, func(e policy.Engine) error { return o.r.admission.AcceptPolicySource(ctx, s, e) })
+	err := o.r.recompile(ctx, o.r.current, from, func(e contract.Engine) error { return o.r.admission.AcceptPolicySource(ctx, s, e) })
 	if err != nil {
 		o.r.rules.sources = before
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/server"
 	"github.com/assay-registry/assay/store"
@@ -118,7 +119,7 @@ func (o rollout) candidate(c server.Candidate) ([]policy.Binding, error) {
 	}
 	for i := range list {
 		if list[i].Mode == "" {
-			list[i].Mode = policy.ModeEnforce
+			list[i].Mode = contract.ModeEnforce
 		}
 		if len(list[i].Repositories) == 0 {
 			list[i].Repositories = store.Globs{"**"}
@@ -247,7 +248,7 @@ func (o rollout) StagePolicies(ctx context.Context, p access.Principal, c server
 
 // settle puts the same set into force, with what is staged now beside it.
 func (o rollout) settle(ctx context.Context) error {
-	return o.r.recompile(ctx, o.r.current, o.r.supplies(o.r.current), func(e policy.Engine) error { return o.r.admission.SetEngine(ctx, e) })
+	return o.r.recompile(ctx, o.r.current, o.r.supplies(o.r.current), func(e contract.Engine) error { return o.r.admission.SetEngine(ctx, e) })
 }
 
 // UnstagePolicies is [server.Policies].
@@ -297,7 +298,7 @@ func (o rollout) ActivatePolicies(ctx context.Context, p access.Principal, maxNe
 	before := *b
 	b.staged, b.stagedErr, b.tally = nil, nil, nil
 	var active *policy.PolicySet
-	if err := b.force(o.r, set, func(e policy.Engine) (err error) {
+	if err := b.force(o.r, set, func(e contract.Engine) (err error) {
 		active, err = o.r.admission.ActivatePolicies(ctx, p, staged.Digest, b.own, e)
 		return err
 	}); err != nil {
@@ -357,7 +358,7 @@ func (o rollout) RollBackPolicies(ctx context.Context, p access.Principal, sourc
 	if err != nil {
 		return nil, store.Errorf(store.CodeConflict, "the policies before do not compile any more: %s", sentence(err))
 	}
-	if err := b.force(o.r, set, func(e policy.Engine) error { return o.r.admission.RollBackPolicies(ctx, p, from, to, b.own, e) }); err != nil {
+	if err := b.force(o.r, set, func(e contract.Engine) error { return o.r.admission.RollBackPolicies(ctx, p, from, to, b.own, e) }); err != nil {
 		return nil, err
 	}
 	state := *b.state

@@ -11,6 +11,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -42,7 +43,7 @@ func (b *rulebook) bindings() []policy.Binding {
 }
 
 // openPolicies reads what the configuration and the store say, and compiles it. It runs before there is an Admission.
-func (a *app) openPolicies(ctx context.Context, r *registry, cfg *config.Config, tuf published, log *slog.Logger) (policy.Engine, error) {
+func (a *app) openPolicies(ctx context.Context, r *registry, cfg *config.Config, tuf published, log *slog.Logger) (contract.Engine, error) {
 	b := &rulebook{app: a, local: r.local, log: log, shadows: make(chan *policy.Shadow, 1)}
 	r.rules = b
 	if err := b.configure(cfg); err != nil {
@@ -168,7 +169,7 @@ func (b *rulebook) stage(ctx context.Context, from supplies) {
 }
 
 // wrap is the engine that decides by a set, with what is staged beside it.
-func (b *rulebook) wrap(set *engine.Set) policy.Engine {
+func (b *rulebook) wrap(set *engine.Set) contract.Engine {
 	b.beside = nil
 	if b.staged == nil {
 		return set
@@ -178,7 +179,7 @@ func (b *rulebook) wrap(set *engine.Set) policy.Engine {
 }
 
 // force puts a set into force: commit gives its engine to the admission.
-func (b *rulebook) force(r *registry, set *engine.Set, commit func(policy.Engine) error) error {
+func (b *rulebook) force(r *registry, set *engine.Set, commit func(contract.Engine) error) error {
 	before := b.beside
 	if err := commit(b.wrap(set)); err != nil {
 		b.beside = before
@@ -283,7 +284,7 @@ func (b *rulebook) prepare(ctx context.Context, r *registry, cfg *config.Config,
 
 // commit puts what was prepared into force.
 func (n *reloaded) commit(ctx context.Context, r *registry) error {
-	if err := n.rules.force(r, n.set, func(e policy.Engine) error { return r.admission.SetEngine(ctx, e) }); err != nil {
+	if err := n.rules.force(r, n.set, func(e contract.Engine) error { return r.admission.SetEngine(ctx, e) }); err != nil {
 		return err
 	}
 	r.rules = n.rules
@@ -301,7 +302,7 @@ func (n *reloaded) commit(ctx context.Context, r *registry) error {
 }
 
 // recompile puts into force what follows from what sources and TUF repositories say now; r.ruling is held.
-func (r *registry) recompile(ctx context.Context, cfg *config.Config, from supplies, commit func(policy.Engine) error) error {
+func (r *registry) recompile(ctx context.Context, cfg *config.Config, from supplies, commit func(contract.Engine) error) error {
 	b := r.rules
 	set, err := b.app.compile(ctx, b.bindings(), from, b.log)
 	if err != nil {
@@ -323,7 +324,7 @@ func (r *registry) follow(ctx context.Context, cfg *config.Config) error {
 	if set.Revision() == r.revision() && b.stagedRevision() == before {
 		return nil
 	}
-	return b.force(r, set, func(e policy.Engine) error { return r.admission.SetEngine(ctx, e) })
+	return b.force(r, set, func(e contract.Engine) error { return r.admission.SetEngine(ctx, e) })
 }
 
 func (b *rulebook) stagedRevision() string {

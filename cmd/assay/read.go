@@ -6,9 +6,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/assay-registry/assay/policies"
 	"github.com/assay-registry/assay/policy"
-	"github.com/spf13/cobra"
+	"github.com/assay-registry/assay/policy/contract"
 )
 
 func (a *app) repo() *cobra.Command {
@@ -278,7 +280,7 @@ func (a *app) explained(repository string, e *policy.Explanation, wide bool) err
 	return a.facts(e.Facts, wide)
 }
 
-func reasons(field func(name, format string, args ...any), name string, list []policy.Reason) {
+func reasons(field func(name, format string, args ...any), name string, list []contract.Reason) {
 	for _, r := range list {
 		field(name, "[%s] %s", r.Code, r.Message)
 		field("  remedy", "%s", r.Remedy)
@@ -288,7 +290,7 @@ func reasons(field func(name, format string, args ...any), name string, list []p
 	}
 }
 
-func sbomLine(s *policy.SBOMInput) string {
+func sbomLine(s *contract.SBOMInput) string {
 	switch {
 	case s.Failed != "":
 		return "failed: " + s.Failed

@@ -15,6 +15,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
@@ -89,7 +90,7 @@ func reportRegistry(b *testing.B) (*policy.Admission, []store.Item) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	set, err := engine.Compile(ctx, []engine.Policy{{Name: "open", Repositories: store.Globs{"**"}, Mode: policy.ModeEnforce, Source: mustBuiltin(b, "builtin:open")}}, engine.Options{Log: log})
+	set, err := engine.Compile(ctx, []engine.Policy{{Name: "open", Repositories: store.Globs{"**"}, Mode: contract.ModeEnforce, Source: mustBuiltin(b, "builtin:open")}}, engine.Options{Log: log})
 	if err != nil {
 		b.Fatal(err)
 	}

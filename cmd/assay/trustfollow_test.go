@@ -17,8 +17,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/server"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -125,10 +125,10 @@ func (f *following) status() server.TrustStatus {
 }
 
 // decide asks the policies in force about a manifest of a size.
-func (f *following) decide(size int64) *policy.Decision {
+func (f *following) decide(size int64) *contract.Decision {
 	f.t.Helper()
-	d, err := f.reg.engine.Load().Decide(f.t.Context(), &policy.Input{Schema: policy.InputSchema, Request: policy.RequestInput{ID: "1", Entry: policy.EntryAdmit, Time: *f.now.Load()},
-		Subject: policy.SubjectInput{Repository: "acme/app", Digest: store.DigestOf(digest.SHA256, nil), Kind: store.KindImage, Size: size}})
+	d, err := f.reg.engine.Load().Decide(f.t.Context(), &contract.Input{Schema: contract.InputSchema, Request: contract.RequestInput{ID: "1", Entry: contract.EntryAdmit, Time: *f.now.Load()},
+		Subject: contract.SubjectInput{Repository: "acme/app", Digest: store.DigestOf(digest.SHA256, nil), Kind: store.KindImage, Size: size}})
 	if err != nil {
 		f.t.Fatal(err)
 	}

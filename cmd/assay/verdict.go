@@ -16,13 +16,15 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/spf13/cobra"
 )
 
 // newVerdictKey makes an ECDSA key on P-256: the verifiers of clusters know that, and not all of them know Ed25519.
@@ -126,7 +128,7 @@ tried, when it is tried next, and why it failed.`,
 }
 
 func (a *app) obliged(r *policy.ObligationReport, kind string) error {
-	for _, t := range policy.Obligations() {
+	for _, t := range contract.Obligations() {
 		if kind != "" && kind != t {
 			continue
 		}
@@ -186,7 +188,7 @@ func (m obligationMetrics) Collect(values chan<- prometheus.Metric) {
 		return
 	}
 	waiting, failed := m.series()
-	for _, t := range policy.Obligations() {
+	for _, t := range contract.Obligations() {
 		values <- prometheus.MustNewConstMetric(waiting, prometheus.GaugeValue, float64(r.Waiting[t]), t)
 		values <- prometheus.MustNewConstMetric(failed, prometheus.GaugeValue, float64(r.Failed[t]), t)
 	}
@@ -231,7 +233,7 @@ func (a *app) traced(ctx context.Context, args []string, decision string) error 
 	return a.printTrace(ctx, server.Trace, e.Value.Decision.ID)
 }
 
-func (a *app) printTrace(ctx context.Context, ask func(context.Context, string) (*client.Answer[policy.Trace], error), id string) error {
+func (a *app) printTrace(ctx context.Context, ask func(context.Context, string) (*client.Answer[contract.Trace], error), id string) error {
 	t, err := ask(ctx, id)
 	if err != nil {
 		return err

@@ -9,13 +9,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/cmd/assay/docker"
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 	"github.com/assay-registry/assay/verify/signer"
-	"github.com/spf13/cobra"
 )
 
 func (a *app) waiver() *cobra.Command {
@@ -346,7 +348,7 @@ func (a *app) waiverRevoke() *cobra.Command {
 }
 
 // waivedLines shows the denials that waivers cover.
-func waivedLines(field func(name, format string, args ...any), list []policy.Waived) {
+func waivedLines(field func(name, format string, args ...any), list []contract.Waived) {
 	for _, w := range list {
 		field("waived", "[%s] %s (waiver %s, until %s)", w.Code, w.Message, w.Waiver, moment(w.Expires))
 	}

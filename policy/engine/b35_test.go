@@ -12,12 +12,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/assay-registry/assay/policies"
-	"github.com/assay-registry/assay/policy"
-	"github.com/assay-registry/assay/store"
-	"github.com/assay-registry/assay/verify"
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
+
+	"github.com/assay-registry/assay/policies"
+	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify"
 )
 
 // B35: whatever is no answer refuses, within 2 s, with a code of its own.
@@ -84,7 +85,7 @@ func TestB35_NoAnswer(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			for _, mode := range []policy.Mode{policy.ModeEnforce, policy.ModeWarn, policy.ModeShadow} {
+			for _, mode := range []contract.Mode{contract.ModeEnforce, contract.ModeWarn, contract.ModeShadow} {
 				o := Options{}
 				if test.code == CodeError { // found at once, and not to be hidden by a slow machine
 					o.Deadline = time.Second
@@ -93,7 +94,7 @@ func TestB35_NoAnswer(t *testing.T) {
 				var before, after runtime.MemStats
 				runtime.ReadMemStats(&before)
 				start := time.Now()
-				d := decide(t, s, ask(policy.EntryAdmit))
+				d := decide(t, s, ask(contract.EntryAdmit))
 				elapsed := time.Since(start)
 				runtime.ReadMemStats(&after)
 				if elapsed > 2*time.Second {
@@ -102,8 +103,8 @@ func TestB35_NoAnswer(t *testing.T) {
 				if grown := int64(after.HeapSys) - int64(before.HeapSys); grown > 64<<20 {
 					t.Errorf("the heap grew by %d MiB", grown>>20)
 				}
-				got := map[policy.Mode]string{policy.ModeEnforce: codes(d.Deny), policy.ModeWarn: codes(d.Warn), policy.ModeShadow: codes(d.Shadow)}[mode]
-				if got != test.code || d.Allow != (mode == policy.ModeWarn) {
+				got := map[contract.Mode]string{contract.ModeEnforce: codes(d.Deny), contract.ModeWarn: codes(d.Warn), contract.ModeShadow: codes(d.Shadow)}[mode]
+				if got != test.code || d.Allow != (mode == contract.ModeWarn) {
 					t.Errorf("%s: got %q, allow %v; want %s", mode, got, d.Allow, test.code)
 				}
 			}
@@ -188,7 +189,7 @@ admit.deny := set()
 // evaluatorOf replaces what a set's only policy evaluates at admit.
 func evaluatorOf(t *testing.T, s *Set, e evaluate) {
 	t.Helper()
-	s.programs[0].entries[policy.EntryAdmit].evaluate = e
+	s.programs[0].entries[contract.EntryAdmit].evaluate = e
 }
 
 const denyNothing = "package assay\n\nadmit.deny := set()\n"
@@ -200,7 +201,7 @@ func TestB35_Panic(t *testing.T) {
 	evaluatorOf(t, s, func(topdown.Cancel, ast.Value, time.Time) (map[string]*ast.Term, error) {
 		panic("out of cheese\x1b[31m")
 	})
-	d := decide(t, s, ask(policy.EntryAdmit))
+	d := decide(t, s, ask(contract.EntryAdmit))
 	if codes(d.Deny) != CodePanic || d.Allow || strings.Contains(d.Deny[0].Message, "cheese") {
 		t.Errorf("%+v", d)
 	}
@@ -220,7 +221,7 @@ func TestB35_Uninterruptible(t *testing.T) {
 		return nil, errors.New("late")
 	})
 	for range maxStrays + 2 {
-		if d := decide(t, s, ask(policy.EntryAdmit)); codes(d.Deny) != CodeTimeout || d.Allow {
+		if d := decide(t, s, ask(contract.EntryAdmit)); codes(d.Deny) != CodeTimeout || d.Allow {
 			t.Errorf("%+v", d)
 		} else if want := noon().Add(retryTTL); !d.ValidUntil.Equal(want) {
 			t.Errorf("valid until %v: a timeout is asked again at %v", d.ValidUntil, want)
@@ -247,7 +248,7 @@ func TestB35_Busy(t *testing.T) {
 		}
 		return map[string]*ast.Term{outDeny: ast.SetTerm()}, nil
 	})
-	if d := decide(t, s, ask(policy.EntryAdmit)); !d.Allow {
+	if d := decide(t, s, ask(contract.EntryAdmit)); !d.Allow {
 		t.Errorf("%+v", d)
 	}
 }
@@ -262,7 +263,7 @@ func TestB35_CallerGone(t *testing.T) {
 		} else {
 			cancel()
 		}
-		d, err := s.Decide(ctx, ask(policy.EntryAdmit))
+		d, err := s.Decide(ctx, ask(contract.EntryAdmit))
 		if cancel(); d != nil || err == nil {
 			t.Errorf("got %+v, %v", d, err)
 		}
@@ -326,7 +327,7 @@ func TestB35_Shipped(t *testing.T) {
 		for _, e := range entryNames() {
 			empty, full := ask(e), ask(e)
 			hostile(full)
-			for _, in := range []*policy.Input{empty, full} {
+			for _, in := range []*contract.Input{empty, full} {
 				d := decide(t, s, in)
 				for _, r := range slices.Concat(d.Deny, d.Warn) {
 					if strings.HasPrefix(r.Code, "policy.") {
@@ -339,22 +340,22 @@ func TestB35_Shipped(t *testing.T) {
 }
 
 // hostile fills an input with the words of strangers.
-func hostile(in *policy.Input) {
+func hostile(in *contract.Input) {
 	word := "\x1b[31m%s%d{}*?[](|\"\u202e" + strings.Repeat("x", 900)
 	in.Subject.Tag, in.Subject.FirstSeen = "v1", noon()
-	in.Config = &policy.ConfigInput{User: word, Created: word, Entrypoint: []string{word}, Labels: map[string]string{word: word}, Base: &policy.BaseInput{Name: word}}
-	in.Manifest = &policy.ManifestInput{Annotations: map[string]string{"org.opencontainers.image.base.name": word}}
-	in.SBOM = &policy.SBOMInput{Present: true, Origin: "generated", Format: word, Verified: true, Packages: &policy.PackagesInput{Count: 1, ByLicense: map[string]int{}}}
-	in.K8s = &policy.K8sInput{Namespace: word, Image: word, Container: word, ContainerKind: "ephemeral", Registry: word}
-	in.Tags = &policy.TagsInput{Visible: []string{word}, PreviousDigest: evidenceA}
+	in.Config = &contract.ConfigInput{User: word, Created: word, Entrypoint: []string{word}, Labels: map[string]string{word: word}, Base: &contract.BaseInput{Name: word}}
+	in.Manifest = &contract.ManifestInput{Annotations: map[string]string{"org.opencontainers.image.base.name": word}}
+	in.SBOM = &contract.SBOMInput{Present: true, Origin: "generated", Format: word, Verified: true, Packages: &contract.PackagesInput{Count: 1, ByLicense: map[string]int{}}}
+	in.K8s = &contract.K8sInput{Namespace: word, Image: word, Container: word, ContainerKind: "ephemeral", Registry: word}
+	in.Tags = &contract.TagsInput{Visible: []string{word}, PreviousDigest: evidenceA}
 	for i := range 100 {
 		one := fmt.Sprintf("%s%d", word, i)
 		in.Config.EnvNames, in.Config.ExposedPorts = append(in.Config.EnvNames, one), append(in.Config.ExposedPorts, one)
 		in.SBOM.Packages.ByLicense[one] = 1
-		in.Signatures = append(in.Signatures, policy.SignatureInput{Evidence: evidenceA, Verified: i%2 == 0, Authority: one, Identity: one, Issuer: one, KeyID: one, ClaimedReference: one, Code: verify.CodeInvalid})
-		in.Attestations = append(in.Attestations, policy.AttestationInput{Evidence: evidenceA, Layer: evidenceA, PredicateType: "https://cosign.sigstore.dev/attestation/vuln/v1", Verified: i%2 == 0, Authority: "a", KeyID: one,
+		in.Signatures = append(in.Signatures, contract.SignatureInput{Evidence: evidenceA, Verified: i%2 == 0, Authority: one, Identity: one, Issuer: one, KeyID: one, ClaimedReference: one, Code: verify.CodeInvalid})
+		in.Attestations = append(in.Attestations, contract.AttestationInput{Evidence: evidenceA, Layer: evidenceA, PredicateType: "https://cosign.sigstore.dev/attestation/vuln/v1", Verified: i%2 == 0, Authority: "a", KeyID: one,
 			Summary: map[string]any{"finished": one, "db_time": "2026-11-31T00:00:00Z", "counts": map[string]any{"critical": 1}, "result": one,
 				"top": []any{map[string]any{"id": one, "severity": "critical", "package": one, "published": one}}}},
-			policy.AttestationInput{Evidence: evidenceA, Layer: evidenceA, PredicateType: "https://openvex.dev/ns", Verified: true, Authority: "a", KeyID: one})
+			contract.AttestationInput{Evidence: evidenceA, Layer: evidenceA, PredicateType: "https://openvex.dev/ns", Verified: true, Authority: "a", KeyID: one})
 	}
 }

@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/assay-registry/assay/policy"
-	"github.com/assay-registry/assay/store"
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
+
+	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/store"
 )
 
 // whole asks of a list of packages what the shipped policy asks of a summary, and what assay.packages asks of the index.
@@ -62,10 +63,10 @@ func BenchmarkPackages(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	in := ask(policy.EntryAdmit)
-	in.SBOM = &policy.SBOMInput{Present: true, Origin: "generated", Verified: true, Packages: &policy.PackagesInput{Count: n, ByLicense: licences}}
+	in := ask(contract.EntryAdmit)
+	in.SBOM = &contract.SBOMInput{Present: true, Origin: "generated", Verified: true, Packages: &contract.PackagesInput{Count: n, ByLicense: licences}}
 	in.Packages = &shelf{}
-	in.Attestations = []policy.AttestationInput{{Evidence: evidenceA, Verified: true, Authority: "scanner", KeyID: "sha256:1", PredicateType: "https://cosign.sigstore.dev/attestation/vuln/v1",
+	in.Attestations = []contract.AttestationInput{{Evidence: evidenceA, Verified: true, Authority: "scanner", KeyID: "sha256:1", PredicateType: "https://cosign.sigstore.dev/attestation/vuln/v1",
 		Summary: map[string]any{"finished": "2026-11-20T12:00:00Z", "counts": map[string]any{"critical": 0, "high": 12}}}}
 	measured := func(name string, decide func() bool) {
 		b.Run(name, func(b *testing.B) {
@@ -106,7 +107,7 @@ func BenchmarkPackages(b *testing.B) {
 	})
 }
 
-func deciding(b *testing.B, in *policy.Input, source map[string]string) func() bool {
+func deciding(b *testing.B, in *contract.Input, source map[string]string) func() bool {
 	b.Helper()
 	s, err := Compile(b.Context(), []Policy{{Name: "p", Repositories: store.Globs{"**"}, Source: source}}, Options{})
 	if err != nil {

@@ -11,9 +11,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/assay-registry/assay/policies"
-	"github.com/assay-registry/assay/policy"
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/assay-registry/assay/policies"
+	"github.com/assay-registry/assay/policy/contract"
 )
 
 var update = flag.Bool("update", false, "write the decisions that golden files get now")
@@ -93,11 +94,11 @@ admit.deny contains {"code": "signature.missing", "msg": "It is not signed."} if
 		}
 	}
 	s := one(t, short, Options{})
-	in := ask(policy.EntryAdmit)
+	in := ask(contract.EntryAdmit)
 	if d := decide(t, s, in); codes(d.Deny) != "signature.missing" {
 		t.Errorf("%+v", d)
 	}
-	in.Signatures = []policy.SignatureInput{{Verified: true, Authority: "release"}}
+	in.Signatures = []contract.SignatureInput{{Verified: true, Authority: "release"}}
 	if d := decide(t, s, in); !d.Allow {
 		t.Errorf("%+v", d)
 	}
@@ -166,7 +167,7 @@ func TestCatalogue(t *testing.T) {
 		collect(name, []byte(source))
 	}
 	collect("lib", []byte(policies.Library()))
-	for _, file := range []string{"result.go", filepath.Join("..", "judge.go"), filepath.Join("..", "image.go"), filepath.Join("..", "waived.go"), filepath.Join("..", "..", "verify", "codes.go"), filepath.Join("..", "..", "cmd", "assay", "trustpolicies.go"), filepath.Join("..", "..", "cmd", "assay", "policies.go")} {
+	for _, file := range []string{"result.go", filepath.Join("..", "judge.go"), filepath.Join("..", "image.go"), filepath.Join("..", "contract", "waived.go"), filepath.Join("..", "..", "verify", "codes.go"), filepath.Join("..", "..", "cmd", "assay", "trustpolicies.go"), filepath.Join("..", "..", "cmd", "assay", "policies.go")} {
 		b, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -197,7 +198,7 @@ func TestGoldenCodes(t *testing.T) {
 			if filepath.Ext(file) != ".txtar" {
 				continue
 			}
-			var d policy.Decision
+			var d contract.Decision
 			for _, member := range txtar.Parse([]byte(text)).Files {
 				if member.Name == "decision.json" {
 					if err := json.Unmarshal(member.Data, &d); err != nil {

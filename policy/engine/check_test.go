@@ -7,9 +7,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/assay-registry/assay/policy"
-	"github.com/assay-registry/assay/store"
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/store"
 )
 
 // TestTest: passing, failing, failing with an error, skipped, and golden.
@@ -62,7 +63,7 @@ test_too_much if replace(concat("", [x | some _ in numbers.range(1, 9000); x := 
 }
 
 func inputJSON(t *testing.T, size int64) string {
-	in := ask(policy.EntryAdmit)
+	in := ask(contract.EntryAdmit)
 	in.Subject.Size = size
 	b, err := in.JSON()
 	if err != nil {
@@ -125,7 +126,7 @@ replace(a, _, c) := sprintf("%s-%s", [a, c])
 
 admit.deny contains {"code": "a.b", "msg": replace("x", "y", "z")}
 `, Options{})
-	if d := decide(t, s, ask(policy.EntryAdmit)); len(d.Deny) != 1 || d.Deny[0].Message != "x-z" {
+	if d := decide(t, s, ask(contract.EntryAdmit)); len(d.Deny) != 1 || d.Deny[0].Message != "x-z" {
 		t.Errorf("%+v", d)
 	}
 }

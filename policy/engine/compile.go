@@ -10,11 +10,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/assay-registry/assay/policies"
-	"github.com/assay-registry/assay/policy"
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/topdown"
+
+	"github.com/assay-registry/assay/policies"
+	"github.com/assay-registry/assay/policy/contract"
 )
 
 const (
@@ -40,12 +41,12 @@ type program struct {
 	title    string
 	declared map[string]Parameter
 	params   *ast.Term
-	entries  map[policy.Entry]*entry
+	entries  map[contract.Entry]*entry
 }
 
 // entry is one entry point of one policy.
 type entry struct {
-	name     policy.Entry
+	name     contract.Entry
 	reads    Reads
 	outputs  []string // of deny, warn, obligations, valid_until: those that are defined, in that order
 	evaluate evaluate
@@ -201,7 +202,7 @@ func compile(ctx context.Context, p Policy, caps *ast.Capabilities) (prog *progr
 	if c.Compile(modules); c.Failed() {
 		return nil, problemsOf(p.Name, c.Errors)
 	}
-	prog = &program{Policy: p, title: title, declared: declared, params: ast.NewTerm(value), entries: map[policy.Entry]*entry{}}
+	prog = &program{Policy: p, title: title, declared: declared, params: ast.NewTerm(value), entries: map[contract.Entry]*entry{}}
 	prog.revision = prog.fingerprint(params, modules[libraryFile] != nil)
 	prog.open = isOpen(modules, p.Source)
 	shapes, problems := shape(p.Name, c)

@@ -1,4 +1,4 @@
-// Package engine evaluates Rego policies in process: it is the implementation of policy.Engine, on github.com/open-policy-agent/opa/v1.
+// Package engine evaluates Rego policies in process: it is the implementation of contract.Engine, on github.com/open-policy-agent/opa/v1.
 //
 // # What a policy looks like
 //

@@ -4,24 +4,25 @@ import (
 	"reflect"
 	"time"
 
-	"github.com/assay-registry/assay/policy"
-	"github.com/assay-registry/assay/verify"
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/verify"
 )
 
 // document is one input on its way to several policies: each member is encoded once, when the first entry point that reads it is evaluated.
 type document struct {
 	encoder *encoder
-	in      policy.Input // a copy, with what is over by now no longer verified
+	in      contract.Input // a copy, with what is over by now no longer verified
 	value   reflect.Value
 	built   map[string][2]*ast.Term
 	ends    map[string]time.Time // per member: when the first of its verified facts ends
 }
 
-func newDocument(e *encoder, in *policy.Input) *document {
+func newDocument(e *encoder, in *contract.Input) *document {
 	d := &document{encoder: e, in: *in, built: map[string][2]*ast.Term{}, ends: map[string]time.Time{}}
 	d.settle()
-	if in.Request.Entry == policy.EntryAdmit {
+	if in.Request.Entry == contract.EntryAdmit {
 		d.in.Subject.Tag = "" // unreadable there, and absent: one verdict for every reader
 	}
 	d.value = reflect.ValueOf(&d.in).Elem()
@@ -41,7 +42,7 @@ func (d *document) settle() {
 			continue
 		}
 		if !copied {
-			d.in.Signatures, copied = append([]policy.SignatureInput(nil), d.in.Signatures...), true
+			d.in.Signatures, copied = append([]contract.SignatureInput(nil), d.in.Signatures...), true
 		}
 		d.in.Signatures[i].Verified, d.in.Signatures[i].Code = false, over(s.Scheme)
 	}
@@ -55,7 +56,7 @@ func (d *document) settle() {
 			continue
 		}
 		if !copied {
-			d.in.Attestations, copied = append([]policy.AttestationInput(nil), d.in.Attestations...), true
+			d.in.Attestations, copied = append([]contract.AttestationInput(nil), d.in.Attestations...), true
 		}
 		d.in.Attestations[i].Verified, d.in.Attestations[i].Code = false, over(a.Scheme)
 	}

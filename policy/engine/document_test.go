@@ -10,10 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/assay-registry/assay/policies"
-	"github.com/assay-registry/assay/policy"
-	"github.com/assay-registry/assay/verify"
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/assay-registry/assay/policies"
+	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/verify"
 )
 
 // fill sets every field of a value to something, so that whatever is added to the input later is in the tests at once.
@@ -58,18 +59,18 @@ func fill(v reflect.Value, n *int) {
 
 // TestDocument: what Rego reads is exactly the JSON of the input.
 func TestDocument(t *testing.T) {
-	enc, err := newEncoder(reflect.TypeFor[policy.Input]())
+	enc, err := newEncoder(reflect.TypeFor[contract.Input]())
 	if err != nil {
 		t.Fatal(err)
 	}
-	full, n := policy.Input{}, 0
+	full, n := contract.Input{}, 0
 	fill(reflect.ValueOf(&full).Elem(), &n)
 	full.Request.Time = noon()
-	sparse := *ask(policy.EntryPush)
-	sparse.Signatures, sparse.Attestations = []policy.SignatureInput{}, []policy.AttestationInput{}
+	sparse := *ask(contract.EntryPush)
+	sparse.Signatures, sparse.Attestations = []contract.SignatureInput{}, []contract.AttestationInput{}
 	everything := Reads{Fields: slices.Sorted(maps.Keys(schemaOf(t, policies.InputSchema())["properties"].(map[string]any)))}
-	for name, in := range map[string]policy.Input{"full": full, "sparse": sparse} {
-		in.Request.Entry = policy.EntryPush
+	for name, in := range map[string]contract.Input{"full": full, "sparse": sparse} {
+		in.Request.Entry = contract.EntryPush
 		got, err := newDocument(enc, &in).input(everything, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -90,13 +91,13 @@ func TestDocument(t *testing.T) {
 
 // TestDocument_Numbers: a summary is the same whether it was just made or read back from the store.
 func TestDocument_Numbers(t *testing.T) {
-	enc, err := newEncoder(reflect.TypeFor[policy.Input]())
+	enc, err := newEncoder(reflect.TypeFor[contract.Input]())
 	if err != nil {
 		t.Fatal(err)
 	}
 	of := func(summary map[string]any) ast.Value {
-		in := ask(policy.EntryAdmit)
-		in.Attestations = []policy.AttestationInput{{Summary: summary}}
+		in := ask(contract.EntryAdmit)
+		in.Attestations = []contract.AttestationInput{{Summary: summary}}
 		v, err := newDocument(enc, in).input(Reads{Fields: []string{"attestations"}}, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -128,12 +129,12 @@ admit.deny contains {"code": "a.b", "msg": "null"} if {
 	not is_array(list)
 }
 `
-	in := ask(policy.EntryAdmit)
+	in := ask(contract.EntryAdmit)
 	in.Subject.Tag = "only-a-tag"
 	if d := decide(t, one(t, source, Options{}), in); !d.Allow || in.Subject.Tag != "only-a-tag" {
 		t.Errorf("%+v", d.Deny)
 	}
-	enc, err := newEncoder(reflect.TypeFor[policy.Input]())
+	enc, err := newEncoder(reflect.TypeFor[contract.Input]())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,15 +146,15 @@ admit.deny contains {"code": "a.b", "msg": "null"} if {
 
 // TestDocument_Expired: what a fact proved ends with its time, under the code of its scheme.
 func TestDocument_Expired(t *testing.T) {
-	enc, err := newEncoder(reflect.TypeFor[policy.Input]())
+	enc, err := newEncoder(reflect.TypeFor[contract.Input]())
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := ask(policy.EntryTag)
+	in := ask(contract.EntryTag)
 	for _, s := range []verify.Scheme{verify.SchemeCosign, verify.SchemeNotation, verify.SchemeTUF} {
-		in.Signatures = append(in.Signatures, policy.SignatureInput{Scheme: s, Verified: true, ValidUntil: noon()})
+		in.Signatures = append(in.Signatures, contract.SignatureInput{Scheme: s, Verified: true, ValidUntil: noon()})
 	}
-	in.TUF = &policy.TUFInput{DigestMatch: true, ValidUntil: noon()}
+	in.TUF = &contract.TUFInput{DigestMatch: true, ValidUntil: noon()}
 	d := newDocument(enc, in)
 	for i, want := range []verify.Code{verify.CodeKeyExpired, verify.CodeExpired, verify.CodeTUFExpired} {
 		if s := d.in.Signatures[i]; s.Verified || s.Code != want || !in.Signatures[i].Verified {
@@ -176,8 +177,8 @@ func TestDocument_Depth(t *testing.T) {
 	for range 2 * maxDepth {
 		deep = map[string]any{"a": deep}
 	}
-	in := ask(policy.EntryAdmit)
-	in.Attestations = []policy.AttestationInput{{Summary: deep}}
+	in := ask(contract.EntryAdmit)
+	in.Attestations = []contract.AttestationInput{{Summary: deep}}
 	s := one(t, "package assay\n\nadmit.deny contains {\"code\": \"a.b\", \"msg\": \"no\"} if input.attestations[0].verified\n", Options{})
 	if d := decide(t, s, in); codes(d.Deny) != CodeError {
 		t.Errorf("%+v", d)
@@ -195,8 +196,8 @@ func schemaOf(t *testing.T, b []byte) map[string]any {
 
 // TestSchemas: the published schemas have exactly the members that the Go types have, all the way down.
 func TestSchemas(t *testing.T) {
-	compareSchema(t, "input", schemaOf(t, policies.InputSchema()), reflect.TypeFor[policy.Input]())
-	compareSchema(t, "result", schemaOf(t, policies.ResultSchema()), reflect.TypeFor[policy.Decision]())
+	compareSchema(t, "input", schemaOf(t, policies.InputSchema()), reflect.TypeFor[contract.Input]())
+	compareSchema(t, "result", schemaOf(t, policies.ResultSchema()), reflect.TypeFor[contract.Decision]())
 }
 
 func compareSchema(t *testing.T, path string, schema map[string]any, typ reflect.Type) {

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -19,9 +19,9 @@ const (
 func noon() time.Time { return time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC) }
 
 // ask is an input for an image at an entry point.
-func ask(e policy.Entry) *policy.Input {
-	return &policy.Input{Schema: policy.InputSchema, Request: policy.RequestInput{ID: "r1", Entry: e, Time: noon(), Protocol: "oci"},
-		Subject: policy.SubjectInput{Repository: "acme/app", Digest: testDigest, MediaType: store.TypeImage, Size: 1234, Kind: store.KindImage, State: store.StateQuarantined}}
+func ask(e contract.Entry) *contract.Input {
+	return &contract.Input{Schema: contract.InputSchema, Request: contract.RequestInput{ID: "r1", Entry: e, Time: noon(), Protocol: "oci"},
+		Subject: contract.SubjectInput{Repository: "acme/app", Digest: testDigest, MediaType: store.TypeImage, Size: 1234, Kind: store.KindImage, State: store.StateQuarantined}}
 }
 
 // one is a set of a single module.
@@ -39,7 +39,7 @@ func set(t *testing.T, o Options, list ...Policy) *Set {
 	return s
 }
 
-func decide(t *testing.T, s *Set, in *policy.Input) *policy.Decision {
+func decide(t *testing.T, s *Set, in *contract.Input) *contract.Decision {
 	t.Helper()
 	d, err := s.Decide(t.Context(), in)
 	if err != nil {
@@ -48,7 +48,7 @@ func decide(t *testing.T, s *Set, in *policy.Input) *policy.Decision {
 	return d
 }
 
-func codes(list []policy.Reason) string {
+func codes(list []contract.Reason) string {
 	var out []string
 	for _, r := range list {
 		out = append(out, r.Code)

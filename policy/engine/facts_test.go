@@ -9,12 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/assay-registry/assay/policy"
-	"github.com/assay-registry/assay/store"
-	"github.com/assay-registry/assay/verify"
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/topdown"
+
+	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify"
 )
 
 // reference matches as OPA's own glob.match does, of which assay.globs is the part that policies need.
@@ -105,8 +106,8 @@ func TestGlobsEnd(t *testing.T) {
 	if inPaths.match(strings.Repeat("**a", 2000)+"*b*", strings.Repeat("a", 60_000), &steps) || steps > 0 {
 		t.Errorf("%d steps are left", steps)
 	}
-	in := ask(policy.EntryAdmit)
-	in.Subject.Platform = &policy.Platform{OS: strings.Repeat("a", 60_000)}
+	in := ask(contract.EntryAdmit)
+	in.Subject.Platform = &contract.Platform{OS: strings.Repeat("a", 60_000)}
 	d := decide(t, one(t, "package assay\n\nadmit.deny contains {\"code\": \"a.b\", \"msg\": \"no\"} if count(assay.globs(\""+strings.Repeat("**a", 2000)+"*b*\", input.subject.platform.os, \"path\").value) > 0\n", Options{}), in)
 	if codes(d.Deny) != CodeError {
 		t.Errorf("%+v", d.Deny)
@@ -236,11 +237,11 @@ func TestFacts(t *testing.T) {
 // TestRanks: every code of verify has its place, and the library lists them as they stand there.
 func TestRanks(t *testing.T) {
 	s := one(t, "package assay\n\nimport data.assay.lib\n\nadmit.deny contains {\"code\": code, \"msg\": format_int(i, 10)} if some i, code in lib.refusals\n", Options{})
-	d := decide(t, s, ask(policy.EntryAdmit))
+	d := decide(t, s, ask(contract.EntryAdmit))
 	if len(d.Deny) != len(verify.Codes()) {
 		t.Errorf("%d refusals of %d", len(d.Deny), len(verify.Codes()))
 	}
-	slices.SortFunc(d.Deny, func(a, b policy.Reason) int { return ranks[a.Code] - ranks[b.Code] })
+	slices.SortFunc(d.Deny, func(a, b contract.Reason) int { return ranks[a.Code] - ranks[b.Code] })
 	for i, r := range d.Deny {
 		if _, ok := ranks[r.Code]; !ok || r.Message != fmt.Sprint(i) {
 			t.Errorf("%s is at %s of the library and at %d here", r.Code, r.Message, i)
@@ -294,7 +295,7 @@ func TestListed(t *testing.T) {
 	const m, n = `{"at": "2026-11-21T11:00:00Z", "by": "ann", "digest": "sha256:aa"}`, `{"at": "2026-11-01T11:00:00Z", "digest": "sha256:bb"}`
 	moves := func(want string) string { return `assay.tag_history([` + m + `, ` + n + `], ` + want + `)` }
 	long := func(want string) string { // as many as are remembered
-		return `assay.tag_history([x | some i in numbers.range(1, ` + fmt.Sprint(policy.MaxTagHistory) + `); x := {"at": sprintf("2026-11-21T11:%d:00Z", [60 - i]), "digest": "sha256:aa", "i": i}], ` + want + `)`
+		return `assay.tag_history([x | some i in numbers.range(1, ` + fmt.Sprint(contract.MaxTagHistory) + `); x := {"at": sprintf("2026-11-21T11:%d:00Z", [60 - i]), "digest": "sha256:aa", "i": i}], ` + want + `)`
 	}
 	answer := func(name string, more bool, list ...string) string {
 		return fmt.Sprintf(`{"more": %v, "%s": [%s]}`, more, name, strings.Join(list, ", "))
@@ -399,7 +400,7 @@ func TestListedReads(t *testing.T) {
 		}
 		return head + entry + `.deny contains {"code": "a.b", "msg": "m"} if ` + body
 	}
-	s := set(t, Options{}, bind("r", rule("admit", referrers), policy.ModeShadow, "r/**"), bind("h", rule("tag", moves), policy.ModeWarn, "h/**"), bind("t", rule("push", "input.tags.previous_digest"), "", "t/**"),
+	s := set(t, Options{}, bind("r", rule("admit", referrers), contract.ModeShadow, "r/**"), bind("h", rule("tag", moves), contract.ModeWarn, "h/**"), bind("t", rule("push", "input.tags.previous_digest"), "", "t/**"),
 		bind("w", rule("k8s", "count(input.tags) > 1"), "", "w/**"))
 	for repo, want := range map[store.Name][2]bool{"r/x": {true, false}, "h/x": {false, true}, "t/x": {false, false}, "w/x": {false, true}} {
 		if traits := s.Traits(repo); traits.Referrers != want[0] || traits.TagHistory != want[1] {

@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/assay-registry/assay/policy"
-	"github.com/assay-registry/assay/store"
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/store"
 )
 
 // A golden decision is a txtar archive with input.json (policy.input/v1), decision.json (policy.result/v1 without what differs from run to run:
@@ -37,7 +38,7 @@ func goldenDecision(ctx context.Context, file string, files map[string]string) (
 	for _, f := range txtar.Parse([]byte(files[file])).Files {
 		members[f.Name] = f.Data
 	}
-	p := Policy{Name: "golden", Source: files, Repositories: store.Globs{"**"}, Mode: policy.Mode(strings.TrimSpace(string(members["mode"])))}
+	p := Policy{Name: "golden", Source: files, Repositories: store.Globs{"**"}, Mode: contract.Mode(strings.TrimSpace(string(members["mode"])))}
 	if raw, ok := members["params.json"]; ok {
 		if err := json.Unmarshal(raw, &p.Params); err != nil {
 			return nil, nil, fmt.Errorf("params.json: %w", err)
@@ -55,7 +56,7 @@ func goldenDecision(ctx context.Context, file string, files map[string]string) (
 	if got, err = render(d); err != nil {
 		return nil, nil, err
 	}
-	var expected policy.Decision
+	var expected contract.Decision
 	if len(bytes.TrimSpace(members["decision.json"])) == 0 {
 		return got, nil, nil
 	}
@@ -69,7 +70,7 @@ func goldenDecision(ctx context.Context, file string, files map[string]string) (
 }
 
 // render writes a decision for people: indented, with '<' as it is.
-func render(d *policy.Decision) ([]byte, error) {
+func render(d *contract.Decision) ([]byte, error) {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)

@@ -9,9 +9,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/assay-registry/assay/policy"
-	"github.com/assay-registry/assay/store"
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/store"
 )
 
 // BenchmarkJudge is what one decision costs under each shipped policy, without any cache: one that admits and one that refuses with its sentences, and what is large where a policy
@@ -25,21 +26,21 @@ func BenchmarkJudge(b *testing.B) {
 		in, params, mode := goldenInput(b, filepath.Join("testdata", "decision", which+".txtar"))
 		b.Run(which, func(b *testing.B) { judging(b, path.Dir(which), params, mode, in) })
 	}
-	b.Run("licences/50_licences", func(b *testing.B) { judging(b, "licences", nil, policy.ModeEnforce, manyLicences(50)) })
+	b.Run("licences/50_licences", func(b *testing.B) { judging(b, "licences", nil, contract.ModeEnforce, manyLicences(50)) })
 	b.Run("vulnerabilities/100_findings", func(b *testing.B) {
-		judging(b, "vulnerabilities", map[string]any{"severities": []any{"critical", "high"}}, policy.ModeEnforce, manyFindings(100))
+		judging(b, "vulnerabilities", map[string]any{"severities": []any{"critical", "high"}}, contract.ModeEnforce, manyFindings(100))
 	})
-	b.Run("signed/8_signatures", func(b *testing.B) { judging(b, "signed", nil, policy.ModeEnforce, manySignatures(8)) })
+	b.Run("signed/8_signatures", func(b *testing.B) { judging(b, "signed", nil, contract.ModeEnforce, manySignatures(8)) })
 }
 
 // goldenInput reads the question of a golden decision.
-func goldenInput(tb testing.TB, file string) (*policy.Input, map[string]any, policy.Mode) {
+func goldenInput(tb testing.TB, file string) (*contract.Input, map[string]any, contract.Mode) {
 	tb.Helper()
 	raw, err := os.ReadFile(file)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	in, mode := &policy.Input{}, policy.ModeEnforce
+	in, mode := &contract.Input{}, contract.ModeEnforce
 	var params map[string]any
 	for _, f := range txtar.Parse(raw).Files {
 		switch f.Name {
@@ -48,7 +49,7 @@ func goldenInput(tb testing.TB, file string) (*policy.Input, map[string]any, pol
 		case "params.json":
 			err = json.Unmarshal(f.Data, &params)
 		case "mode":
-			mode = policy.Mode(strings.TrimSpace(string(f.Data)))
+			mode = contract.Mode(strings.TrimSpace(string(f.Data)))
 		}
 		if err != nil {
 			tb.Fatal(err)
@@ -58,7 +59,7 @@ func goldenInput(tb testing.TB, file string) (*policy.Input, map[string]any, pol
 }
 
 // manyLicences is an image of 5,000 packages under n different licences and expressions.
-func manyLicences(n int) *policy.Input {
+func manyLicences(n int) *contract.Input {
 	known := []string{"MIT", "Apache-2.0", "GPL-2.0-only", "BSD-3-Clause", "MIT OR GPL-3.0-or-later", "(Apache-2.0 AND MIT) OR Zlib", "GPL-2.0-or-later WITH Classpath-exception-2.0"}
 	licences := map[string]int{}
 	for i := range n {
@@ -68,34 +69,34 @@ func manyLicences(n int) *policy.Input {
 		}
 		licences[name] = 5000 / n
 	}
-	in := ask(policy.EntryAdmit)
-	in.SBOM = &policy.SBOMInput{Present: true, Origin: "generated", Origins: []string{"generated"}, Verified: true, Packages: &policy.PackagesInput{Count: 5000, ByLicense: licences}}
+	in := ask(contract.EntryAdmit)
+	in.SBOM = &contract.SBOMInput{Present: true, Origin: "generated", Origins: []string{"generated"}, Verified: true, Packages: &contract.PackagesInput{Count: 5000, ByLicense: licences}}
 	return in
 }
 
 // manyFindings is a report that names n of its findings, none of which is looked at by default.
-func manyFindings(n int) *policy.Input {
+func manyFindings(n int) *contract.Input {
 	top := make([]any, n)
 	for i := range top {
 		top[i] = map[string]any{"id": fmt.Sprintf("CVE-2026-%d", i), "severity": "medium", "package": fmt.Sprintf("pkg:deb/debian/p%d@1.0", i), "fixed_in": "1.1", "published": "2026-11-01T00:00:00Z"}
 	}
-	in := ask(policy.EntryAdmit)
-	in.Attestations = []policy.AttestationInput{{Evidence: evidenceA, Layer: evidenceA, Verified: true, Authority: "scanner", KeyID: "sha256:1", PredicateType: "https://cosign.sigstore.dev/attestation/vuln/v1",
+	in := ask(contract.EntryAdmit)
+	in.Attestations = []contract.AttestationInput{{Evidence: evidenceA, Layer: evidenceA, Verified: true, Authority: "scanner", KeyID: "sha256:1", PredicateType: "https://cosign.sigstore.dev/attestation/vuln/v1",
 		Summary: map[string]any{"finished": "2026-11-20T12:00:00Z", "counts": map[string]any{"critical": 0, "high": 0, "medium": n}, "top": top}}}
 	return in
 }
 
 // manySignatures are n by as many keys, each proven to be in a log.
-func manySignatures(n int) *policy.Input {
-	in := ask(policy.EntryAdmit)
+func manySignatures(n int) *contract.Input {
+	in := ask(contract.EntryAdmit)
 	for i := range n {
-		in.Signatures = append(in.Signatures, policy.SignatureInput{Evidence: evidenceA, Layer: store.Digest(evidenceA), Scheme: "cosign", Found: "tag", Verified: true, Authority: fmt.Sprintf("team-%d", i),
+		in.Signatures = append(in.Signatures, contract.SignatureInput{Evidence: evidenceA, Layer: store.Digest(evidenceA), Scheme: "cosign", Found: "tag", Verified: true, Authority: fmt.Sprintf("team-%d", i),
 			KeyID: fmt.Sprintf("sha256:%064d", i), Signer: fmt.Sprintf("key:%d", i), Annotations: map[string]string{"build": fmt.Sprint(i)}})
 	}
 	return in
 }
 
-func judging(b *testing.B, name string, params map[string]any, mode policy.Mode, in *policy.Input) {
+func judging(b *testing.B, name string, params map[string]any, mode contract.Mode, in *contract.Input) {
 	b.Helper()
 	source, err := BuiltinSource("builtin:" + name)
 	if err != nil {

@@ -4,9 +4,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/assay-registry/assay/policy"
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
+
+	"github.com/assay-registry/assay/policy/contract"
 )
 
 // The built-ins assay.referrers(input.referrers, want) and assay.tag_history(input.tags.history, want) choose from what the input lists, of which both are handed the list. Lists are bounded: where
@@ -126,7 +127,7 @@ func findMoves(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 	if err != nil {
 		return nil, err
 	}
-	steps, found, more := maxGlobSteps, []*ast.Term(nil), list.Len() >= policy.MaxTagHistory
+	steps, found, more := maxGlobSteps, []*ast.Term(nil), list.Len() >= contract.MaxTagHistory
 	err = list.Iter(func(t *ast.Term) error {
 		one, ok := t.Value.(ast.Object)
 		if !ok {

@@ -8,15 +8,15 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 )
 
 // answers evaluates one expression and returns its value as text, or its error after "error: ".
-func answers(t *testing.T, call string, change ...func(*policy.Input)) string {
+func answers(t *testing.T, call string, change ...func(*contract.Input)) string {
 	t.Helper()
 	source := "package assay\n\nsays := " + call + "\n\nadmit.deny contains {\"code\": concat(\".\", [\"a\", k]), \"msg\": sprintf(\"%v\", [v])} if some k, v in says\n"
-	in := ask(policy.EntryAdmit)
+	in := ask(contract.EntryAdmit)
 	for _, c := range change {
 		c(in)
 	}
@@ -113,21 +113,21 @@ func TestOwn(t *testing.T) {
 
 // shelf is an index of packages in memory.
 type shelf struct {
-	packages []policy.Package
+	packages []contract.Package
 	more     bool
 	fail     error
-	asked    []policy.PackageQuery
-	places   map[string]policy.Place
+	asked    []contract.PackageQuery
+	places   map[string]contract.Place
 	located  [][]string
 	lost     error
 }
 
-func (s *shelf) LocatePackages(_ context.Context, _ store.Name, _ store.Digest, purls []string) (map[string]policy.Place, error) {
+func (s *shelf) LocatePackages(_ context.Context, _ store.Name, _ store.Digest, purls []string) (map[string]contract.Place, error) {
 	s.located = append(s.located, purls)
 	return s.places, s.lost
 }
 
-func (s *shelf) FindPackages(_ context.Context, _ store.Name, d store.Digest, q policy.PackageQuery, limit int) ([]policy.Package, bool, error) {
+func (s *shelf) FindPackages(_ context.Context, _ store.Name, d store.Digest, q contract.PackageQuery, limit int) ([]contract.Package, bool, error) {
 	s.asked = append(s.asked, q)
 	if d != testDigest {
 		return nil, false, store.Errorf(store.CodeNotFound, "absent")
@@ -138,16 +138,16 @@ func (s *shelf) FindPackages(_ context.Context, _ store.Name, d store.Digest, q 
 
 // TestPackages: the index is asked once for each question, its limits are told, and no answer is a refusal.
 func TestPackages(t *testing.T) {
-	index := &shelf{packages: []policy.Package{{PURL: "pkg:maven/o/log4j-core@2.14.1", Licenses: []string{"Apache-2.0"}}}}
-	with := func(in *policy.Input) { in.Packages = index }
+	index := &shelf{packages: []contract.Package{{PURL: "pkg:maven/o/log4j-core@2.14.1", Licenses: []string{"Apache-2.0"}}}}
+	with := func(in *contract.Input) { in.Packages = index }
 	const call = `assay.packages({"purl": "pkg:maven/**/log4j-core", "range": "<2.17.1"})`
 	if got := answers(t, call, with); got != `{"more": false, "packages": [{"layer": "", "licences": ["Apache-2.0"], "path": "", "purl": "pkg:maven/o/log4j-core@2.14.1", "where": "in the image"}]}` {
 		t.Errorf("got %s", got)
 	}
-	if want := []policy.PackageQuery{{PURL: "pkg:maven/**/log4j-core", Range: "<2.17.1"}}; !slices.Equal(index.asked, want) {
+	if want := []contract.PackageQuery{{PURL: "pkg:maven/**/log4j-core", Range: "<2.17.1"}}; !slices.Equal(index.asked, want) {
 		t.Errorf("asked %+v", index.asked)
 	}
-	index.places = map[string]policy.Place{"pkg:maven/o/log4j-core@2.14.1": {Path: "/app/lib/log4j.jar", Layer: evidenceA}}
+	index.places = map[string]contract.Place{"pkg:maven/o/log4j-core@2.14.1": {Path: "/app/lib/log4j.jar", Layer: evidenceA}}
 	if got := answers(t, call, with); got != `{"more": false, "packages": [{"layer": "`+string(evidenceA)+`", "licences": ["Apache-2.0"], "path": "/app/lib/log4j.jar", "purl": "pkg:maven/o/log4j-core@2.14.1", "where": "in layer `+string(evidenceA)[:19]+` at /app/lib/log4j.jar"}]}` ||
 		len(index.located) != 2 || len(index.located[1]) != 1 {
 		t.Errorf("got %s, located %v", got, index.located)
@@ -160,7 +160,7 @@ func TestPackages(t *testing.T) {
 	if got := answers(t, call); got != "error: the index of packages is not at hand" {
 		t.Errorf("got %s", got)
 	}
-	if got := answers(t, call, with, func(in *policy.Input) { in.Subject.Digest = evidenceA }); !strings.HasPrefix(got, "error: the packages of the image are not known") {
+	if got := answers(t, call, with, func(in *contract.Input) { in.Subject.Digest = evidenceA }); !strings.HasPrefix(got, "error: the packages of the image are not known") {
 		t.Errorf("got %s", got)
 	}
 	for query, want := range map[string]string{
@@ -171,7 +171,7 @@ func TestPackages(t *testing.T) {
 		}
 	}
 	for range 300 {
-		index.packages = append(index.packages, policy.Package{PURL: "pkg:npm/x@1", Licenses: slices.Repeat([]string{"MIT"}, 20)})
+		index.packages = append(index.packages, contract.Package{PURL: "pkg:npm/x@1", Licenses: slices.Repeat([]string{"MIT"}, 20)})
 	}
 	if got := answers(t, `{"value": [count(assay.packages({"licence": "MIT"}).value.packages), assay.packages({"licence": "MIT"}).value.more]}`, with); got != "[200, true]" {
 		t.Errorf("got %s", got)
@@ -203,7 +203,7 @@ func TestB35_Own(t *testing.T) {
 		}
 	}
 	d := one(t, "package assay\n\nadmit.deny contains {\"code\": \"a.b\", \"msg\": \"no\"} if assay.packages({\"purl\": \"x\"}).value.more\n", Options{}).Describe()[0]
-	if r := d.Entries[policy.EntryAdmit].Reads; !r.Packages || !r.Has("sbom") {
+	if r := d.Entries[contract.EntryAdmit].Reads; !r.Packages || !r.Has("sbom") {
 		t.Errorf("%+v", r)
 	}
 }

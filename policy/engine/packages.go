@@ -6,11 +6,12 @@ import (
 	"slices"
 	"time"
 
-	"github.com/assay-registry/assay/policy"
-	"github.com/assay-registry/assay/store"
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/types"
+
+	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/store"
 )
 
 // packagesName is the built-in assay.packages(query): what of the image's packages the index of SBOMs knows to match. The query is an object with any of purl (a glob over the
@@ -48,7 +49,7 @@ func findPackages(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, er
 	return aidsOf(bctx).packages.find(q)
 }
 
-func packageQuery(t *ast.Term) (q policy.PackageQuery, err error) {
+func packageQuery(t *ast.Term) (q contract.PackageQuery, err error) {
 	object, ok := t.Value.(ast.Object)
 	if !ok || object.Len() == 0 {
 		return q, sentence("a query is an object of purl, range and licence")
@@ -80,16 +81,16 @@ func packageQuery(t *ast.Term) (q policy.PackageQuery, err error) {
 // packages asks the index for one evaluation. One goroutine uses it.
 type packages struct {
 	ctx     context.Context // of the decision
-	index   policy.Packages
-	subject policy.SubjectInput
-	asked   map[policy.PackageQuery]*ast.Term
-	found   []string                // packages that answers have
-	places  map[string]policy.Place // where they are; nil until that was looked up
-	slow    bool                    // places are looked up while the evaluation waits
+	index   contract.Packages
+	subject contract.SubjectInput
+	asked   map[contract.PackageQuery]*ast.Term
+	found   []string                  // packages that answers have
+	places  map[string]contract.Place // where they are; nil until that was looked up
+	slow    bool                      // places are looked up while the evaluation waits
 }
 
-func newPackages(ctx context.Context, in *policy.Input) *packages {
-	return &packages{ctx: ctx, index: in.Packages, subject: in.Subject, asked: map[policy.PackageQuery]*ast.Term{}}
+func newPackages(ctx context.Context, in *contract.Input) *packages {
+	return &packages{ctx: ctx, index: in.Packages, subject: in.Subject, asked: map[contract.PackageQuery]*ast.Term{}}
 }
 
 // locate looks up where the packages are that were found without that, and reports whether there are any: then the evaluation is to be made again. It reads the SBOM, which takes longer than an
@@ -108,7 +109,7 @@ func (p *packages) locate() (again bool, err error) {
 }
 
 // where says in words where a package is.
-func where(at policy.Place) string {
+func where(at contract.Place) string {
 	layer := string(at.Layer)
 	layer = layer[:min(len(layer), 19)]
 	switch {
@@ -123,7 +124,7 @@ func where(at policy.Place) string {
 }
 
 // note remembers what was found, to be looked up.
-func (p *packages) note(found []policy.Package) {
+func (p *packages) note(found []contract.Package) {
 	if p.places != nil && !p.slow {
 		return
 	}
@@ -136,7 +137,7 @@ func (p *packages) note(found []policy.Package) {
 	}
 }
 
-func (p *packages) find(q policy.PackageQuery) (*ast.Term, error) {
+func (p *packages) find(q contract.PackageQuery) (*ast.Term, error) {
 	if p == nil || p.index == nil {
 		return nil, sentence("the index of packages is not at hand")
 	}
@@ -187,10 +188,10 @@ func (s *Set) located(ctx context.Context, e *entry, input ast.Value, help aids,
 	return a, a.err
 }
 
-// ReadsContents implements policy.ContentReader.
+// ReadsContents implements contract.ContentReader.
 func (s *Set) ReadsContents(name string) bool {
 	return slices.ContainsFunc(s.programs, func(p *program) bool {
-		e := p.entries[policy.EntryAdmit]
+		e := p.entries[contract.EntryAdmit]
 		return p.Name == name && e != nil && e.reads.Has("sbom")
 	})
 }

@@ -5,12 +5,13 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/assay-registry/assay/policy"
-	"github.com/assay-registry/assay/store"
-	"github.com/assay-registry/assay/verify"
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/types"
+
+	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify"
 )
 
 // predicateName is the built-in assay.predicate(evidence, layer): the predicate of a verified attestation of the input, named by its members evidence and layer. It yields
@@ -42,13 +43,13 @@ type attested struct{ evidence, layer store.Digest }
 // predicates opens the predicates of one evaluation. One goroutine uses it.
 type predicates struct {
 	ctx     context.Context // of the decision
-	content policy.Content
-	listed  []policy.AttestationInput
+	content contract.Content
+	listed  []contract.AttestationInput
 	opened  map[attested]*ast.Term
 	values  int
 }
 
-func newPredicates(ctx context.Context, in *policy.Input) *predicates {
+func newPredicates(ctx context.Context, in *contract.Input) *predicates {
 	return &predicates{ctx: ctx, content: in.Content, listed: in.Attestations, opened: map[attested]*ast.Term{}}
 }
 
@@ -80,7 +81,7 @@ func (p *predicates) open(name attested) (*ast.Term, error) {
 }
 
 // find is the attestation of that name in the input: one that is verified, since nothing else is known to be said by anybody.
-func (p *predicates) find(name attested) (*policy.AttestationInput, error) {
+func (p *predicates) find(name attested) (*contract.AttestationInput, error) {
 	listed := false
 	for i, a := range p.listed {
 		if a.Evidence != name.evidence || a.Layer != name.layer || a.Layer == "" {
@@ -98,7 +99,7 @@ func (p *predicates) find(name attested) (*policy.AttestationInput, error) {
 }
 
 // read returns the predicate's JSON, within the limits.
-func (p *predicates) read(a *policy.AttestationInput) ([]byte, error) {
+func (p *predicates) read(a *contract.AttestationInput) ([]byte, error) {
 	layer, err := p.content.ReadContent(p.ctx, a.Layer, maxPredicateLayer)
 	if store.CodeOf(err) == store.CodeSizeInvalid {
 		return nil, sentence(fmt.Sprintf("the attestation has more than %d bytes", maxPredicateLayer))

@@ -8,10 +8,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/assay-registry/assay/policy"
+	godigest "github.com/opencontainers/go-digest"
+
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
-	godigest "github.com/opencontainers/go-digest"
 )
 
 // layers is content in memory. It counts what is read.
@@ -37,15 +38,15 @@ func (l *layers) ReadContent(_ context.Context, d store.Digest, limit int64) ([]
 }
 
 // attest stores a bare statement with a predicate and lists it in the input as verified.
-func (l *layers) attest(in *policy.Input, predicate string) *policy.AttestationInput {
+func (l *layers) attest(in *contract.Input, predicate string) *contract.AttestationInput {
 	statement := fmt.Sprintf(`{"_type":"https://in-toto.io/Statement/v1","subject":[{"digest":{"sha256":%q}}],"predicateType":"p","predicate":%s}`, strings.TrimPrefix(testDigest, "sha256:"), predicate)
 	return l.list(in, verify.SchemeNone, statement)
 }
 
-func (l *layers) list(in *policy.Input, s verify.Scheme, layer string) *policy.AttestationInput {
+func (l *layers) list(in *contract.Input, s verify.Scheme, layer string) *contract.AttestationInput {
 	d := store.DigestOf(godigest.SHA256, []byte(layer))
 	l.blobs[d] = []byte(layer)
-	in.Attestations = append(in.Attestations, policy.AttestationInput{Evidence: evidenceA, Layer: d, Scheme: s, PredicateType: "p", Verified: true, Authority: "ci"})
+	in.Attestations = append(in.Attestations, contract.AttestationInput{Evidence: evidenceA, Layer: d, Scheme: s, PredicateType: "p", Verified: true, Authority: "ci"})
 	return &in.Attestations[len(in.Attestations)-1]
 }
 
@@ -63,8 +64,8 @@ admit.deny contains {"code": "a.error", "msg": p.error} if {
 }
 `
 
-func withLayers() (*layers, *policy.Input) {
-	l, in := &layers{blobs: map[store.Digest][]byte{}}, ask(policy.EntryAdmit)
+func withLayers() (*layers, *contract.Input) {
+	l, in := &layers{blobs: map[store.Digest][]byte{}}, ask(contract.EntryAdmit)
 	in.Content = l
 	return l, in
 }
@@ -76,28 +77,28 @@ func TestPredicate(t *testing.T) {
 	envelope := `{"payloadType":"application/vnd.in-toto+json","payload":"` + base64.StdEncoding.EncodeToString([]byte(st)) + `","signatures":[{"sig":"AAAA"}]}`
 	for _, c := range []struct {
 		name string
-		make func(l *layers, in *policy.Input)
+		make func(l *layers, in *contract.Input)
 		want string
 	}{
-		{"bare", func(l *layers, in *policy.Input) { l.attest(in, `{"a":[1,true,null]}`) }, `a.value {"a": [1, true, null]}`},
-		{"envelope", func(l *layers, in *policy.Input) { l.list(in, verify.SchemeDSSE, envelope) }, `a.value {"n": 1.50, "s": "x"}`},
-		{"bundle", func(l *layers, in *policy.Input) { l.list(in, verify.SchemeBundle, `{"dsseEnvelope":`+envelope+`}`) }, `a.value {"n": 1.50, "s": "x"}`},
-		{"not verified", func(l *layers, in *policy.Input) { l.attest(in, `{"a":1}`).Verified = false }, "a.error the attestation is not verified"},
-		{"no layer", func(l *layers, in *policy.Input) { l.attest(in, `{"a":1}`).Layer = "" }, ""},
-		{"another type", func(l *layers, in *policy.Input) { l.attest(in, `{"a":1}`).PredicateType = "q" }, "a.error the attestation has another predicate type than the input says"},
-		{"no statement", func(l *layers, in *policy.Input) { l.list(in, verify.SchemeDSSE, "{}") }, "a.error the attestation cannot be read: the envelope has no payload"},
-		{"no content", func(l *layers, in *policy.Input) { l.attest(in, `{"a":1}`); in.Content = nil },
+		{"bare", func(l *layers, in *contract.Input) { l.attest(in, `{"a":[1,true,null]}`) }, `a.value {"a": [1, true, null]}`},
+		{"envelope", func(l *layers, in *contract.Input) { l.list(in, verify.SchemeDSSE, envelope) }, `a.value {"n": 1.50, "s": "x"}`},
+		{"bundle", func(l *layers, in *contract.Input) { l.list(in, verify.SchemeBundle, `{"dsseEnvelope":`+envelope+`}`) }, `a.value {"n": 1.50, "s": "x"}`},
+		{"not verified", func(l *layers, in *contract.Input) { l.attest(in, `{"a":1}`).Verified = false }, "a.error the attestation is not verified"},
+		{"no layer", func(l *layers, in *contract.Input) { l.attest(in, `{"a":1}`).Layer = "" }, ""},
+		{"another type", func(l *layers, in *contract.Input) { l.attest(in, `{"a":1}`).PredicateType = "q" }, "a.error the attestation has another predicate type than the input says"},
+		{"no statement", func(l *layers, in *contract.Input) { l.list(in, verify.SchemeDSSE, "{}") }, "a.error the attestation cannot be read: the envelope has no payload"},
+		{"no content", func(l *layers, in *contract.Input) { l.attest(in, `{"a":1}`); in.Content = nil },
 			"a.error the stored evidence is not at hand where a document is judged by itself"},
-		{"a large layer", func(l *layers, in *policy.Input) { l.attest(in, `"`+strings.Repeat("x", maxPredicateLayer)+`"`) }, "a.error the attestation has more than 2097152 bytes"},
-		{"a large predicate", func(l *layers, in *policy.Input) { l.attest(in, `"`+strings.Repeat("x", maxPredicate)+`"`) }, "a.error the predicate has more than 1048576 bytes"},
-		{"many values", func(l *layers, in *policy.Input) { l.attest(in, `[`+strings.Repeat("1,", maxPredicateValues)+`1]`) },
+		{"a large layer", func(l *layers, in *contract.Input) { l.attest(in, `"`+strings.Repeat("x", maxPredicateLayer)+`"`) }, "a.error the attestation has more than 2097152 bytes"},
+		{"a large predicate", func(l *layers, in *contract.Input) { l.attest(in, `"`+strings.Repeat("x", maxPredicate)+`"`) }, "a.error the predicate has more than 1048576 bytes"},
+		{"many values", func(l *layers, in *contract.Input) { l.attest(in, `[`+strings.Repeat("1,", maxPredicateValues)+`1]`) },
 			"a.error the predicates of an evaluation have more than 65536 values"},
-		{"damaged", func(l *layers, in *policy.Input) {
+		{"damaged", func(l *layers, in *contract.Input) {
 			a := l.attest(in, `{"a":1}`)
 			l.blobs[a.Layer] = []byte("{}")
 		}, CodeError},
-		{"missing", func(l *layers, in *policy.Input) { l.attest(in, `{"a":1}`); clear(l.blobs) }, CodeError},
-		{"unreadable", func(l *layers, in *policy.Input) { l.attest(in, `{"a":1}`); l.fail = errors.New("disk") }, CodeError},
+		{"missing", func(l *layers, in *contract.Input) { l.attest(in, `{"a":1}`); clear(l.blobs) }, CodeError},
+		{"unreadable", func(l *layers, in *contract.Input) { l.attest(in, `{"a":1}`); l.fail = errors.New("disk") }, CodeError},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l, in := withLayers()
@@ -144,7 +145,7 @@ func TestPredicate_Unread(t *testing.T) {
 	l, in := withLayers()
 	l.attest(in, `{"n":1}`)
 	s := one(t, "package assay\n\nadmit.deny contains {\"code\": \"a.b\", \"msg\": \"no\"} if count(input.attestations) == 0\n", Options{})
-	if d := decide(t, s, in); !d.Allow || l.reads != 0 || s.programs[0].entries[policy.EntryAdmit].reads.Predicates {
+	if d := decide(t, s, in); !d.Allow || l.reads != 0 || s.programs[0].entries[contract.EntryAdmit].reads.Predicates {
 		t.Errorf("%+v after %d reads", d, l.reads)
 	}
 }
@@ -156,11 +157,11 @@ func TestPredicate_Reads(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	s := one(t, "package assay\n\nadmit"+rule, Options{})
-	if r := s.programs[0].entries[policy.EntryAdmit].reads; !r.Predicates || !r.Has("attestations") {
+	if r := s.programs[0].entries[contract.EntryAdmit].reads; !r.Predicates || !r.Has("attestations") {
 		t.Errorf("%+v", r)
 	}
-	in := ask(policy.EntryAdmit)
-	in.Attestations = []policy.AttestationInput{{Verified: true, ValidUntil: noon().AddDate(0, 0, 1)}}
+	in := ask(contract.EntryAdmit)
+	in.Attestations = []contract.AttestationInput{{Verified: true, ValidUntil: noon().AddDate(0, 0, 1)}}
 	if d := decide(t, s, in); !d.ValidUntil.Equal(noon().AddDate(0, 0, 1)) {
 		t.Errorf("%+v", d)
 	}

@@ -6,8 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/assay-registry/assay/policy"
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/assay-registry/assay/policy/contract"
 )
 
 // Reads is what an entry point reads, found without running it. It decides what of the input is built for it, and what makes its verdict old.
@@ -27,16 +28,16 @@ func (r Reads) Has(field string) bool { return slices.Contains(r.Fields, field) 
 // forbidden lists what an entry point may not read, each with its reason. One verdict holds for every reader of a digest, so admit may not know
 // who asks, how, or by which tag; a tag's verdict outlives the push that moved it; and a push is judged before any evidence can exist. What a cluster asks is
 // answered anew each time, from everything.
-func forbidden(e policy.Entry) map[string]string {
+func forbidden(e contract.Entry) map[string]string {
 	switch e {
-	case policy.EntryAdmit:
+	case contract.EntryAdmit:
 		const why = "the verdict on a digest holds for everyone who asks, however they ask; use the entry point push or tag"
 		const pinned = "it is about one tag, and the verdict holds under any; use the entry point tag, or signatures of scheme tuf"
 		return map[string]string{"actor": why, "request": why, "tags": why, "k8s": "the verdict on a digest holds for everyone who asks, however they ask; use the entry point k8s", "subject.tag": why, "subject.reference": why, "tuf": pinned}
-	case policy.EntryTag:
+	case contract.EntryTag:
 		const why = "the verdict on a tag is taken again long after the push, by nobody; use the entry point push"
 		return map[string]string{"actor": why, "request": why, "k8s": why}
-	case policy.EntryK8s:
+	case contract.EntryK8s:
 		return nil
 	default:
 		const why = "an image is signed and described after it was pushed; use the entry point admit"
@@ -48,7 +49,7 @@ func forbidden(e policy.Entry) map[string]string {
 type analysis struct {
 	policy   string
 	compiler *ast.Compiler
-	entry    policy.Entry
+	entry    contract.Entry
 	banned   map[string]string
 	fields   map[string]bool
 	clock    bool
@@ -63,7 +64,7 @@ type analysis struct {
 
 // analyse finds what an entry point reads. It is simpler and stricter than OPA's dependencies.Base: the input may be reached only by references
 // whose first name is a constant, so that no alias has to be followed, and over-approximates: a test holds that it finds all that Base finds.
-func analyse(name string, c *ast.Compiler, e policy.Entry) (Reads, []Problem) {
+func analyse(name string, c *ast.Compiler, e contract.Entry) (Reads, []Problem) {
 	a := &analysis{policy: name, compiler: c, entry: e, banned: forbidden(e), fields: map[string]bool{}, seen: map[*ast.Rule]bool{}}
 	a.enqueue(c.GetRulesWithPrefix(entryRef(e)))
 	for len(a.queue) > 0 {
@@ -74,7 +75,7 @@ func analyse(name string, c *ast.Compiler, e policy.Entry) (Reads, []Problem) {
 	return Reads{Fields: slices.Sorted(maps.Keys(a.fields)), Clock: a.clock, Predicates: a.opens, Packages: a.asks, Config: a.config, History: a.history}, a.problems
 }
 
-func entryRef(e policy.Entry) ast.Ref {
+func entryRef(e contract.Entry) ast.Ref {
 	return ast.Ref{ast.DefaultRootDocument, ast.StringTerm(root), ast.StringTerm(string(e))}
 }
 

@@ -7,11 +7,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/assay-registry/assay/policies"
-	"github.com/assay-registry/assay/policy"
-	"github.com/assay-registry/assay/store"
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/dependencies"
+
+	"github.com/assay-registry/assay/policies"
+	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/store"
 )
 
 // TestReads_Forbidden: what an entry point may not read is a problem that names the rule and the line, however the policy gets there.
@@ -89,7 +90,7 @@ unreached if input.actor
 `
 	source = strings.Replace(source, "time.clock(time.now_ns())", "now", 1) + "\nnow := sprintf(\"%d\", [time.now_ns()])\n"
 	d := one(t, source, Options{}).Describe()[0]
-	want := map[policy.Entry]Reads{"push": {Fields: []string{"actor", "request", "subject"}}, "admit": {Fields: nil, Clock: true}, "tag": {Fields: []string{"subject", "tags"}}}
+	want := map[contract.Entry]Reads{"push": {Fields: []string{"actor", "request", "subject"}}, "admit": {Fields: nil, Clock: true}, "tag": {Fields: []string{"subject", "tags"}}}
 	for name, w := range want {
 		if got := d.Entries[name].Reads; !slices.Equal(got.Fields, w.Fields) || got.Clock != w.Clock {
 			t.Errorf("%s reads %+v, want %+v", name, got, w)
@@ -277,12 +278,12 @@ func FuzzParams(f *testing.F) {
 func TestK8sReadsEverything(t *testing.T) {
 	for _, field := range []string{"actor.name", "attestations", "k8s.namespace", "request.dry_run", "sbom", "signatures", "subject.tag", "tags", "tuf"} {
 		for _, e := range entryNames() {
-			if e != policy.EntryK8s && field != "k8s.namespace" {
+			if e != contract.EntryK8s && field != "k8s.namespace" {
 				continue
 			}
 			source := "package assay\n\n" + string(e) + `.deny contains {"code": "x.y", "msg": "m"} if input.` + field
 			_, found, err := Check(t.Context(), []Policy{{Name: "p", Repositories: store.Globs{"**"}, Source: map[string]string{"p.rego": source}}})
-			if err != nil || (len(found) > 0) == (e == policy.EntryK8s) {
+			if err != nil || (len(found) > 0) == (e == contract.EntryK8s) {
 				t.Errorf("%s reads %s: %v %v", e, field, found, err)
 			}
 		}

@@ -6,10 +6,11 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"github.com/assay-registry/assay/policy"
-	"github.com/assay-registry/assay/store"
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
+
+	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/store"
 )
 
 // recorder turns the interpreter's events into steps, merging as they come, so that its size follows from the policy's text and not from what it runs over.
@@ -68,11 +69,11 @@ func (r *recorder) enter(e topdown.Event) {
 	}
 	c := above.child(fmt.Sprintf("%T %s", e.Node, e.Location))
 	if c.tried == 0 {
-		c.kind, c.location, c.text = policy.TraceBody, place(e.Location), "for each"
+		c.kind, c.location, c.text = contract.TraceBody, place(e.Location), "for each"
 		body, _ := e.Node.(ast.Body)
 		if rule, ok := e.Node.(*ast.Rule); ok {
 			_, output, _ := classify(rule)
-			c.kind, c.text, c.output, body = policy.TraceRule, ruleLabel(rule), output != "", rule.Body
+			c.kind, c.text, c.output, body = contract.TraceRule, ruleLabel(rule), output != "", rule.Body
 		}
 		c.of = rows(body)
 	}
@@ -120,7 +121,7 @@ func (r *recorder) eval(e topdown.Event) {
 	}
 	c := f.at.child(line(e.Location))
 	if c.tried == 0 {
-		c.kind, c.location, c.text = policy.TraceExpression, place(e.Location), r.source(e.Location, expr)
+		c.kind, c.location, c.text = contract.TraceExpression, place(e.Location), r.source(e.Location, expr)
 		c.place = len(f.at.order)
 	}
 	if f.current != c {
@@ -241,7 +242,7 @@ func (r *recorder) fact(query uint64, f factTerm, code string) {
 	}
 	of := above.child("fact " + code)
 	if of.tried == 0 {
-		of.kind, of.location, of.text, of.of = policy.TraceBody, above.location, "a fact", len(factConditions())
+		of.kind, of.location, of.text, of.of = contract.TraceBody, above.location, "a fact", len(factConditions())
 	}
 	of.tried++
 	if code == "" {
@@ -250,7 +251,7 @@ func (r *recorder) fact(query uint64, f factTerm, code string) {
 		return
 	}
 	c := of.child(condition)
-	c.kind, c.location, c.text, c.place = policy.TraceExpression, above.location, condition, slices.Index(factConditions(), condition)
+	c.kind, c.location, c.text, c.place = contract.TraceExpression, above.location, condition, slices.Index(factConditions(), condition)
 	c.tried++
 	c.note(fmt.Sprintf("code = %q, authority = %q", code, clean(f.text(keyAuthority), maxCode)), r.sources(ast.NewTerm(f.Object)))
 	of.furthest, of.reached = c, c.place

@@ -7,9 +7,10 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/assay-registry/assay/policy"
-	"github.com/assay-registry/assay/store"
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/store"
 )
 
 // The codes that the engine itself gives. They are no answer of a policy: callers may treat a digest with one of them as pending.
@@ -32,9 +33,9 @@ const (
 
 // outcome is what one policy said at one entry point.
 type outcome struct {
-	deny        []policy.Reason
-	warn        []policy.Reason
-	obligations []policy.Obligation
+	deny        []contract.Reason
+	warn        []contract.Reason
+	obligations []contract.Obligation
 	validUntil  time.Time // the earliest time that the policy returned and that is still to come
 }
 
@@ -71,10 +72,10 @@ func (o *outcome) add(name string, member *ast.Term, now time.Time) error {
 		if err != nil {
 			return err
 		}
-		if !slices.Contains(policy.Obligations(), f["type"]) {
-			return malformed(fmt.Sprintf("there is no obligation %.40q; there is %s", f["type"], strings.Join(policy.Obligations(), ", ")))
+		if !slices.Contains(contract.Obligations(), f["type"]) {
+			return malformed(fmt.Sprintf("there is no obligation %.40q; there is %s", f["type"], strings.Join(contract.Obligations(), ", ")))
 		}
-		o.obligations = append(o.obligations, policy.Obligation{Type: f["type"]})
+		o.obligations = append(o.obligations, contract.Obligation{Type: f["type"]})
 		return nil
 	case outValidUntil:
 		s, ok := member.Value.(ast.String)
@@ -123,8 +124,8 @@ func (o *outcome) returns(t, now time.Time) {
 	}
 }
 
-func decodeReason(name string, member *ast.Term) (policy.Reason, error) {
-	r := policy.Reason{}
+func decodeReason(name string, member *ast.Term) (contract.Reason, error) {
+	r := contract.Reason{}
 	evidence, err := evidenceOf(name, member)
 	if err != nil {
 		return r, err

@@ -15,6 +15,7 @@ import (
 
 	"github.com/assay-registry/assay/policies"
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -31,10 +32,10 @@ const (
 type Policy struct {
 	Name         string            // unique in its set
 	Repositories store.Globs       // where it applies
-	Mode         policy.Mode       // "" is enforce
+	Mode         contract.Mode     // "" is enforce
 	Source       map[string]string // text of each module by file name; *_test.rego and other files are left out
 	Params       map[string]any    // checked against what the policy declares
-	// The properties of semantics.md: see policy.Traits. A policy of mode shadow has no effect on them.
+	// The properties of semantics.md: see contract.Traits. A policy of mode shadow has no effect on them.
 	EvidenceFirst bool
 	AllChildren   bool
 	TagsStrict    bool
@@ -47,7 +48,7 @@ type Options struct {
 	Deadline time.Duration
 }
 
-// Set is a compiled, immutable set of policies. It implements policy.Engine and is safe for concurrent use.
+// Set is a compiled, immutable set of policies. It implements contract.Engine and is safe for concurrent use.
 type Set struct {
 	programs []*program
 	revision string
@@ -56,11 +57,11 @@ type Set struct {
 	log      *slog.Logger
 }
 
-var _ policy.Engine = (*Set)(nil)
+var _ contract.Engine = (*Set)(nil)
 
 // Compile makes a set. Any problem in any policy is a *CompileError, and there is no set: a policy that cannot be read must not be left out.
 func Compile(ctx context.Context, list []Policy, o Options) (*Set, error) {
-	enc, err := newEncoder(reflect.TypeFor[policy.Input]())
+	enc, err := newEncoder(reflect.TypeFor[contract.Input]())
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +77,7 @@ func Compile(ctx context.Context, list []Policy, o Options) (*Set, error) {
 	var problems []Problem
 	for _, p := range list {
 		if p.Mode == "" {
-			p.Mode = policy.ModeEnforce
+			p.Mode = contract.ModeEnforce
 		}
 		p.Source, p.Params = maps.Clone(p.Source), maps.Clone(p.Params)
 		if complaint := binding(p, names); complaint != "" {
@@ -104,7 +105,7 @@ func binding(p Policy, taken map[string]bool) string {
 		return "there are two policies of this name"
 	case len(p.Repositories) == 0:
 		return `it names no repositories; "**" is all of them`
-	case !slices.Contains([]policy.Mode{policy.ModeEnforce, policy.ModeWarn, policy.ModeShadow}, p.Mode):
+	case !slices.Contains([]contract.Mode{contract.ModeEnforce, contract.ModeWarn, contract.ModeShadow}, p.Mode):
 		return fmt.Sprintf("the mode %q is none of enforce, warn, shadow", p.Mode)
 	}
 	for _, g := range p.Repositories {
@@ -146,21 +147,21 @@ func (s *Set) Revision() string { return s.revision }
 
 // Traits are those of the policies that match a repository. The stricter of two wins. A policy of mode shadow has no effect, so that it neither
 // matches nor tightens: a repository with nothing else is refused with policy.none.
-func (s *Set) Traits(repo store.Name) policy.Traits {
-	t := policy.Traits{AllChildren: true, Open: true, NoConfig: true}
+func (s *Set) Traits(repo store.Name) contract.Traits {
+	t := contract.Traits{AllChildren: true, Open: true, NoConfig: true}
 	for _, p := range s.programs {
 		if !p.Repositories.Match(repo) {
 			continue
 		}
-		t.PushRules = t.PushRules || !p.open && p.entries[policy.EntryPush] != nil
-		t.TagRules = t.TagRules || !p.open && p.entries[policy.EntryTag] != nil
-		t.K8sRules = t.K8sRules || !p.open && p.entries[policy.EntryK8s] != nil
+		t.PushRules = t.PushRules || !p.open && p.entries[contract.EntryPush] != nil
+		t.TagRules = t.TagRules || !p.open && p.entries[contract.EntryTag] != nil
+		t.K8sRules = t.K8sRules || !p.open && p.entries[contract.EntryK8s] != nil
 		for _, e := range p.entries {
 			t.NoConfig = t.NoConfig && !e.reads.Config
 			t.Vulnerabilities = t.Vulnerabilities || e.reads.Has("vulnerabilities")
 			t.Referrers, t.TagHistory = t.Referrers || e.reads.Has("referrers"), t.TagHistory || e.reads.History
 		}
-		if p.Mode == policy.ModeShadow {
+		if p.Mode == contract.ModeShadow {
 			continue
 		}
 		t.Matched = true
@@ -178,11 +179,11 @@ func (s *Set) Traits(repo store.Name) policy.Traits {
 	return t
 }
 
-// Decide implements policy.Engine. It is an error if the input names no known entry point, no time or another schema, and if ctx ends.
-func (s *Set) Decide(ctx context.Context, in *policy.Input) (*policy.Decision, error) {
+// Decide implements contract.Engine. It is an error if the input names no known entry point, no time or another schema, and if ctx ends.
+func (s *Set) Decide(ctx context.Context, in *contract.Input) (*contract.Decision, error) {
 	switch {
-	case in.Schema != policy.InputSchema:
-		return nil, store.Errorf(store.CodeInvalid, "the input has the schema %.40q and not %s", in.Schema, policy.InputSchema)
+	case in.Schema != contract.InputSchema:
+		return nil, store.Errorf(store.CodeInvalid, "the input has the schema %.40q and not %s", in.Schema, contract.InputSchema)
 	case !slices.Contains(entryNames(), in.Request.Entry):
 		return nil, store.Errorf(store.CodeInvalid, "the input has the entry point %.40q, which is none of push, admit, tag, k8s", string(in.Request.Entry))
 	case in.Request.Time.IsZero():
@@ -190,14 +191,14 @@ func (s *Set) Decide(ctx context.Context, in *policy.Input) (*policy.Decision, e
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, s.runner.hard, errTimeout)
 	defer cancel()
-	d := &policy.Decision{Entry: in.Request.Entry, PolicySet: s.revision}
+	d := &contract.Decision{Entry: in.Request.Entry, PolicySet: s.revision}
 	doc := newDocument(s.encoder, in)
 	matched := false
 	for _, p := range s.programs {
 		if !p.Repositories.Match(in.Subject.Repository) {
 			continue
 		}
-		matched = matched || p.Mode != policy.ModeShadow
+		matched = matched || p.Mode != contract.ModeShadow
 		e := p.entries[in.Request.Entry]
 		if e == nil {
 			continue
@@ -209,7 +210,7 @@ func (s *Set) Decide(ctx context.Context, in *policy.Input) (*policy.Decision, e
 		p.record(d, o, in.Subject.Digest)
 	}
 	if !matched {
-		d.Deny = append(d.Deny, policy.Reason{Code: CodeNone, Subject: in.Subject.Digest,
+		d.Deny = append(d.Deny, contract.Reason{Code: CodeNone, Subject: in.Subject.Digest,
 			Message: clean(fmt.Sprintf("No policy is in force for the repository %s, and without one nothing is admitted.", in.Subject.Repository), maxMessage),
 			Remedy:  "name a policy for it in the configuration; builtin:open allows everything"})
 	}
@@ -219,8 +220,8 @@ func (s *Set) Decide(ctx context.Context, in *policy.Input) (*policy.Decision, e
 }
 
 // record adds what a policy said to a decision, as its mode says.
-func (p *program) record(d *policy.Decision, o *outcome, subject store.Digest) {
-	for _, list := range [][]policy.Reason{o.deny, o.warn} {
+func (p *program) record(d *contract.Decision, o *outcome, subject store.Digest) {
+	for _, list := range [][]contract.Reason{o.deny, o.warn} {
 		for i := range list {
 			list[i].Policy = p.Name
 			if list[i].Subject == "" {
@@ -228,12 +229,12 @@ func (p *program) record(d *policy.Decision, o *outcome, subject store.Digest) {
 			}
 		}
 	}
-	d.Policies = append(d.Policies, policy.Applied{Name: p.Name, Mode: p.Mode, Revision: p.revision, Deny: len(o.deny)})
+	d.Policies = append(d.Policies, contract.Applied{Name: p.Name, Mode: p.Mode, Revision: p.revision, Deny: len(o.deny)})
 	switch p.Mode {
-	case policy.ModeShadow: // recorded, no effect: neither work nor an end
+	case contract.ModeShadow: // recorded, no effect: neither work nor an end
 		d.Shadow = append(append(d.Shadow, o.deny...), o.warn...)
 		return
-	case policy.ModeWarn:
+	case contract.ModeWarn:
 		d.Warn = append(append(d.Warn, o.deny...), o.warn...)
 	default:
 		d.Deny = append(d.Deny, o.deny...)
@@ -298,6 +299,6 @@ func failure(name string, err error, now time.Time) *outcome {
 	case errors.Is(err, errUndefined), errors.As(err, &bad):
 		code, what, remedy = CodeMalformed, "answered something that is no result", "the log has the cause; run assay policy check"
 	}
-	o.deny = []policy.Reason{{Code: code, Message: fmt.Sprintf("The policy %s %s, which refuses.", name, what), Remedy: remedy}}
+	o.deny = []contract.Reason{{Code: code, Message: fmt.Sprintf("The policy %s %s, which refuses.", name, what), Remedy: remedy}}
 	return o
 }

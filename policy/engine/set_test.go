@@ -9,12 +9,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 )
 
 // bind is a policy from a module.
-func bind(name, source string, mode policy.Mode, globs ...store.Glob) Policy {
+func bind(name, source string, mode contract.Mode, globs ...store.Glob) Policy {
 	if len(globs) == 0 {
 		globs = []store.Glob{"**"}
 	}
@@ -26,22 +26,22 @@ func TestDecide_And(t *testing.T) {
 	deny := func(code string) string { return `admit.deny contains {"code": "` + code + `", "msg": "No."}` }
 	s := set(t, Options{},
 		bind("open", "admit.deny := set()", ""),
-		bind("a", deny("a.a")+"\nadmit.warn contains {\"code\": \"w.w\", \"msg\": \"Careful.\"}\nadmit.obligations contains {\"type\": \"generate_sbom\"}", policy.ModeEnforce, "acme/**"),
-		bind("b", deny("b.b")+"\nadmit.obligations contains {\"type\": \"generate_sbom\"}", policy.ModeWarn),
-		bind("c", deny("c.c")+"\nadmit.warn contains {\"code\": \"w.c\", \"msg\": \"Careful.\"}\nadmit.valid_until contains \"2026-11-21T12:00:01Z\"", policy.ModeShadow),
+		bind("a", deny("a.a")+"\nadmit.warn contains {\"code\": \"w.w\", \"msg\": \"Careful.\"}\nadmit.obligations contains {\"type\": \"generate_sbom\"}", contract.ModeEnforce, "acme/**"),
+		bind("b", deny("b.b")+"\nadmit.obligations contains {\"type\": \"generate_sbom\"}", contract.ModeWarn),
+		bind("c", deny("c.c")+"\nadmit.warn contains {\"code\": \"w.c\", \"msg\": \"Careful.\"}\nadmit.valid_until contains \"2026-11-21T12:00:01Z\"", contract.ModeShadow),
 		bind("d", deny("d.d"), "", "other/**"),
 	)
-	d := decide(t, s, ask(policy.EntryAdmit))
+	d := decide(t, s, ask(contract.EntryAdmit))
 	if d.Allow || codes(d.Deny) != "a.a" || codes(d.Warn) != "w.w b.b" || codes(d.Shadow) != "c.c w.c" || len(d.Obligations) != 1 || !d.ValidUntil.IsZero() {
 		t.Errorf("%+v", d)
 	}
 	if len(d.Policies) != 4 || d.Policies[1].Deny != 1 || d.Policies[1].Name != "a" || d.PolicySet != s.Revision() || d.Deny[0].Policy != "a" || d.Deny[0].Subject != testDigest {
 		t.Errorf("%+v", d)
 	}
-	if d := decide(t, s, ask(policy.EntryPush)); !d.Allow || len(d.Policies) != 0 {
+	if d := decide(t, s, ask(contract.EntryPush)); !d.Allow || len(d.Policies) != 0 {
 		t.Errorf("an entry point that no policy defines denies: %+v", d)
 	}
-	in := ask(policy.EntryAdmit)
+	in := ask(contract.EntryAdmit)
 	in.Subject.Repository = "free"
 	if d := decide(t, s, in); !d.Allow {
 		t.Errorf("%+v", d)
@@ -51,7 +51,7 @@ func TestDecide_And(t *testing.T) {
 // TestDecide_None: without a policy nothing is admitted, whatever a policy in mode shadow says.
 func TestDecide_None(t *testing.T) {
 	open := "push.deny := set()\nadmit.deny := set()\ntag.deny := set()"
-	for name, s := range map[string]*Set{"empty": set(t, Options{}), "elsewhere": set(t, Options{}, bind("p", open, "", "other/**")), "shadow": set(t, Options{}, bind("p", open, policy.ModeShadow))} {
+	for name, s := range map[string]*Set{"empty": set(t, Options{}), "elsewhere": set(t, Options{}, bind("p", open, "", "other/**")), "shadow": set(t, Options{}, bind("p", open, contract.ModeShadow))} {
 		for _, e := range entryNames() {
 			if d := decide(t, s, ask(e)); d.Allow || codes(d.Deny) != CodeNone || d.Deny[0].Remedy == "" {
 				t.Errorf("%s, %s: %+v", name, e, d)
@@ -91,10 +91,10 @@ func TestDecide_Time(t *testing.T) {
 		{"a fact that is over", `admit.deny contains {"code": "a.a", "msg": "m"} if { some s in input.signatures; s.verified; s.authority == "over" }`, "", "", "2026-11-22T00:00:00Z"},
 	}
 	for _, test := range tests {
-		in := ask(policy.EntryAdmit)
-		in.Signatures = []policy.SignatureInput{{Verified: true, ValidUntil: at("2026-11-22T00:00:00Z")}, {Verified: true, ValidUntil: at("2026-11-25T00:00:00Z")},
+		in := ask(contract.EntryAdmit)
+		in.Signatures = []contract.SignatureInput{{Verified: true, ValidUntil: at("2026-11-22T00:00:00Z")}, {Verified: true, ValidUntil: at("2026-11-25T00:00:00Z")},
 			{ValidUntil: at("2026-11-21T12:30:00Z")}, {Verified: true, Authority: "over", ValidUntil: noon()}}
-		in.Attestations = []policy.AttestationInput{{Verified: true, ValidUntil: at("2026-11-23T00:00:00Z")}, {Verified: true, ValidUntil: noon()}}
+		in.Attestations = []contract.AttestationInput{{Verified: true, ValidUntil: at("2026-11-23T00:00:00Z")}, {Verified: true, ValidUntil: noon()}}
 		d := decide(t, set(t, Options{}, bind("p", test.rules, "")), in)
 		if codes(d.Deny) != test.deny || codes(d.Warn) != test.warn || !d.ValidUntil.Equal(at(test.until)) || d.Allow != (test.deny == "") {
 			t.Errorf("%s: deny %q, warn %q, until %v", test.name, codes(d.Deny), codes(d.Warn), d.ValidUntil)
@@ -114,7 +114,7 @@ func TestDecide_Limits(t *testing.T) {
 d := "`+evidenceA+`"
 
 long := concat("\u001b[31m\r\n\u202e", [x | some _ in numbers.range(1, 2000); x := "ü"])`, ""))
-	d := decide(t, s, ask(policy.EntryAdmit))
+	d := decide(t, s, ask(contract.EntryAdmit))
 	if d.Allow || len(d.Deny) != maxReasons || d.Policies[0].Deny != maxReasons {
 		t.Fatalf("%d denials, the first is %+v", len(d.Deny), d.Deny[:1])
 	}
@@ -129,11 +129,11 @@ long := concat("\u001b[31m\r\n\u202e", [x | some _ in numbers.range(1, 2000); x 
 // TestDecide_Input: no decision can be made on what is no input.
 func TestDecide_Input(t *testing.T) {
 	s := set(t, Options{}, bind("p", "admit.deny := set()", ""))
-	for name, change := range map[string]func(*policy.Input){
-		"schema": func(in *policy.Input) { in.Schema = "policy.input/v2" }, "entry": func(in *policy.Input) { in.Request.Entry = "pull" },
-		"time": func(in *policy.Input) { in.Request.Time = time.Time{} },
+	for name, change := range map[string]func(*contract.Input){
+		"schema": func(in *contract.Input) { in.Schema = "policy.input/v2" }, "entry": func(in *contract.Input) { in.Request.Entry = "pull" },
+		"time": func(in *contract.Input) { in.Request.Time = time.Time{} },
 	} {
-		in := ask(policy.EntryAdmit)
+		in := ask(contract.EntryAdmit)
 		change(in)
 		if d, err := s.Decide(t.Context(), in); err == nil || d != nil {
 			t.Errorf("%s: %+v", name, d)
@@ -143,19 +143,19 @@ func TestDecide_Input(t *testing.T) {
 
 // TestTraits: the stricter wins.
 func TestTraits(t *testing.T) {
-	open := func(name string, mode policy.Mode, glob store.Glob, first, all, strict bool) Policy {
+	open := func(name string, mode contract.Mode, glob store.Glob, first, all, strict bool) Policy {
 		p := bind(name, "admit.deny := set()", mode, glob)
 		p.EvidenceFirst, p.AllChildren, p.TagsStrict = first, all, strict
 		return p
 	}
 	wants := bind("s", `admit.deny contains {"code": "a.b", "msg": "m"} if not input.sbom`, "", "s/**")
 	ruled := bind("r", `tag.deny contains {"code": "a.b", "msg": "m"} if input.subject.tag == "latest"`, "", "t/**")
-	wantsInShadow := bind("t", `admit.deny contains {"code": "a.b", "msg": "m"} if not input.sbom`, policy.ModeShadow, "a/**")
+	wantsInShadow := bind("t", `admit.deny contains {"code": "a.b", "msg": "m"} if not input.sbom`, contract.ModeShadow, "a/**")
 	config := bind("c", `admit.deny contains {"code": "a.b", "msg": "m"} if not input.config.user`, "", "c/**")
-	platform := bind("d", `admit.deny contains {"code": "a.b", "msg": "m"} if input.subject.platform.os != "linux"`, policy.ModeWarn, "d/x")
+	platform := bind("d", `admit.deny contains {"code": "a.b", "msg": "m"} if input.subject.platform.os != "linux"`, contract.ModeWarn, "d/x")
 	kind := bind("e", `admit.deny contains {"code": "a.b", "msg": "m"} if input.subject.kind != "image"`, "", "d/y")
-	s := set(t, Options{}, config, platform, kind, open("1", "", "a/**", true, true, false), open("2", "", "a/b/**", false, false, true), open("3", policy.ModeShadow, "**", true, false, true), ruled, wants, wantsInShadow)
-	for repo, want := range map[store.Name]policy.Traits{
+	s := set(t, Options{}, config, platform, kind, open("1", "", "a/**", true, true, false), open("2", "", "a/b/**", false, false, true), open("3", contract.ModeShadow, "**", true, false, true), ruled, wants, wantsInShadow)
+	for repo, want := range map[store.Name]contract.Traits{
 		"a/x": {Matched: true, NoConfig: true, EvidenceFirst: true, AllChildren: true}, "a/b/c": {Matched: true, NoConfig: true, EvidenceFirst: true, TagsStrict: true},
 		"other": {NoConfig: true, PushRules: true, TagRules: true}, "s/x": {Matched: true, NoConfig: true, WantsSBOM: true}, "t/x": {Matched: true, NoConfig: true, TagRules: true},
 		"c/x": {Matched: true}, "d/x": {Matched: true}, "d/y": {Matched: true, NoConfig: true},
@@ -168,14 +168,14 @@ func TestTraits(t *testing.T) {
 
 // TestTraits_Open: only builtin:open makes a repository open, whatever its name, and nothing that could deny beside it.
 func TestTraits_Open(t *testing.T) {
-	shipped := func(name, policyName string, mode policy.Mode, glob store.Glob) Policy {
+	shipped := func(name, policyName string, mode contract.Mode, glob store.Glob) Policy {
 		source, err := BuiltinSource("builtin:" + policyName)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return Policy{Name: name, Mode: mode, Repositories: store.Globs{glob}, Source: source}
 	}
-	s := set(t, Options{}, shipped("everything", "open", "", "**"), shipped("shadow", "signed", policy.ModeShadow, "**"), shipped("signed", "signed", "", "a/**"),
+	s := set(t, Options{}, shipped("everything", "open", "", "**"), shipped("shadow", "signed", contract.ModeShadow, "**"), shipped("signed", "signed", "", "a/**"),
 		bind("own", "admit.deny := set()", "", "b/**"))
 	for repo, want := range map[store.Name]bool{"other": true, "a/x": false, "b/x": false} {
 		if got := s.Traits(repo).Open; got != want {
@@ -202,7 +202,7 @@ func TestRevision(t *testing.T) {
 	}
 	seen := map[string]string{first: "unchanged"}
 	for name, change := range map[string]func(*Policy){
-		"name": func(p *Policy) { p.Name = "q" }, "repositories": func(p *Policy) { p.Repositories = store.Globs{"a/**"} }, "mode": func(p *Policy) { p.Mode = policy.ModeWarn },
+		"name": func(p *Policy) { p.Name = "q" }, "repositories": func(p *Policy) { p.Repositories = store.Globs{"a/**"} }, "mode": func(p *Policy) { p.Mode = contract.ModeWarn },
 		"source": func(p *Policy) { p.Source["signed.rego"] += "\n# more\n" }, "params": func(p *Policy) { p.Params = map[string]any{"threshold": 2} },
 		"evidence": func(p *Policy) { p.EvidenceFirst = true }, "children": func(p *Policy) { p.AllChildren = true }, "tags": func(p *Policy) { p.TagsStrict = true },
 	} {
@@ -242,7 +242,7 @@ func TestB37_CrossTalk(t *testing.T) {
 	for g := range 16 {
 		wg.Go(func() {
 			for i := range 50 {
-				in := ask(policy.EntryAdmit)
+				in := ask(contract.EntryAdmit)
 				in.Subject.Digest = store.Digest(fmt.Sprintf("sha256:%064x", g*1000+i))
 				signed := (g+i)%2 == 0
 				if signed {
@@ -271,8 +271,8 @@ func signedSet(t testing.TB) *Set {
 	return s
 }
 
-func goodSignatures() []policy.SignatureInput {
-	return []policy.SignatureInput{{Evidence: evidenceA, Scheme: "cosign", Found: "tag", Verified: true, Authority: "release", KeyID: evidenceA,
+func goodSignatures() []contract.SignatureInput {
+	return []contract.SignatureInput{{Evidence: evidenceA, Scheme: "cosign", Found: "tag", Verified: true, Authority: "release", KeyID: evidenceA,
 		ClaimedReference: "registry.example.org/acme/app", SignedAt: noon().Add(-time.Hour)}}
 }
 
@@ -287,13 +287,13 @@ func BenchmarkDecide(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	attested := []policy.AttestationInput{{Evidence: evidenceA, Verified: true, Authority: "ci", KeyID: "sha256:1", PredicateType: "https://slsa.dev/provenance/v1",
+	attested := []contract.AttestationInput{{Evidence: evidenceA, Verified: true, Authority: "ci", KeyID: "sha256:1", PredicateType: "https://slsa.dev/provenance/v1",
 		Summary: map[string]any{"builder": "https://ci.example/builder", "source": "git+https://git.example/app", "ref": "refs/heads/main"}}}
 	for _, c := range []struct {
 		name         string
 		set          *Set
-		signatures   []policy.SignatureInput
-		attestations []policy.AttestationInput
+		signatures   []contract.SignatureInput
+		attestations []contract.AttestationInput
 		allow        bool
 	}{
 		{"signed", signedSet(b), goodSignatures(), nil, true},
@@ -302,7 +302,7 @@ func BenchmarkDecide(b *testing.B) {
 		{"no provenance", built, nil, nil, false},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			in := ask(policy.EntryAdmit)
+			in := ask(contract.EntryAdmit)
 			in.Signatures, in.Attestations = c.signatures, c.attestations
 			b.ReportAllocs()
 			start := processorTime(b)

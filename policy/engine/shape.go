@@ -3,8 +3,9 @@ package engine
 import (
 	"slices"
 
-	"github.com/assay-registry/assay/policy"
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/assay-registry/assay/policy/contract"
 )
 
 // root is the package below which the entry points stand.
@@ -20,14 +21,14 @@ const (
 
 func outputNames() []string { return []string{outDeny, outWarn, outObligations, outValidUntil} }
 
-func entryNames() []policy.Entry {
-	return []policy.Entry{policy.EntryPush, policy.EntryAdmit, policy.EntryTag, policy.EntryK8s}
+func entryNames() []contract.Entry {
+	return []contract.Entry{contract.EntryPush, contract.EntryAdmit, contract.EntryTag, contract.EntryK8s}
 }
 
 // shape finds the outputs of each entry point. A rule that looks like one and stands in the wrong place is a problem: were it ignored, the policy
 // would allow what its author meant to deny.
-func shape(name string, c *ast.Compiler) (map[policy.Entry][]string, []Problem) {
-	found := map[policy.Entry][]string{}
+func shape(name string, c *ast.Compiler) (map[contract.Entry][]string, []Problem) {
+	found := map[contract.Entry][]string{}
 	var problems []Problem
 	for _, m := range c.Modules {
 		for _, rule := range m.Rules {
@@ -49,7 +50,7 @@ func shape(name string, c *ast.Compiler) (map[policy.Entry][]string, []Problem) 
 }
 
 // classify says which output a rule defines, if any, or what is wrong with it.
-func classify(rule *ast.Rule) (entry policy.Entry, output, complaint string) {
+func classify(rule *ast.Rule) (entry contract.Entry, output, complaint string) {
 	ref := rule.Ref()
 	var names []string
 	for _, term := range ref[1:] {
@@ -70,7 +71,7 @@ func classify(rule *ast.Rule) (entry policy.Entry, output, complaint string) {
 		return "", "", ""
 	case len(names) == 1:
 		return "", "", "a rule below data.assay has a constant name: an entry point is known before it is evaluated"
-	case !slices.Contains(entryNames(), policy.Entry(names[1])):
+	case !slices.Contains(entryNames(), contract.Entry(names[1])):
 		if looks {
 			return "", "", "the entry points are data.assay.push, data.assay.admit, data.assay.tag and data.assay.k8s: this rule would be ignored"
 		}
@@ -78,5 +79,5 @@ func classify(rule *ast.Rule) (entry policy.Entry, output, complaint string) {
 	case len(names) != 3 || !ground || !slices.Contains(outputNames(), last) || len(rule.Head.Args) > 0:
 		return "", "", "below data.assay." + names[1] + " stand the sets deny, warn, obligations and valid_until, and nothing else: helper rules stand outside"
 	}
-	return policy.Entry(names[1]), last, ""
+	return contract.Entry(names[1]), last, ""
 }

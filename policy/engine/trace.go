@@ -8,12 +8,13 @@ import (
 	"slices"
 	"time"
 
-	"github.com/assay-registry/assay/policies"
-	"github.com/assay-registry/assay/policy"
-	"github.com/assay-registry/assay/store"
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/topdown"
+
+	"github.com/assay-registry/assay/policies"
+	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/store"
 )
 
 // Limits of a trace.
@@ -28,14 +29,14 @@ const (
 	traceDeadline    = hardDeadline // evaluating with a trace takes about ten times as long
 )
 
-// Trace implements policy.Tracer.
-func (s *Set) Trace(ctx context.Context, in *policy.Input) (*policy.Decision, []policy.TraceNode, error) {
+// Trace implements contract.Tracer.
+func (s *Set) Trace(ctx context.Context, in *contract.Input) (*contract.Decision, []contract.TraceNode, error) {
 	d, err := s.Decide(ctx, in)
 	if err != nil {
 		return nil, nil, err
 	}
 	doc := newDocument(s.encoder, in)
-	var nodes []policy.TraceNode
+	var nodes []contract.TraceNode
 	for _, p := range s.programs {
 		e := p.entries[in.Request.Entry]
 		if e == nil || !p.Repositories.Match(in.Subject.Repository) {
@@ -47,7 +48,7 @@ func (s *Set) Trace(ctx context.Context, in *policy.Input) (*policy.Decision, []
 		}
 		nodes = append(nodes, *n)
 	}
-	slices.SortStableFunc(nodes, func(x, y policy.TraceNode) int { return cmp.Compare(truth(x.Holds), truth(y.Holds)) })
+	slices.SortStableFunc(nodes, func(x, y contract.TraceNode) int { return cmp.Compare(truth(x.Holds), truth(y.Holds)) })
 	return d, nodes, nil
 }
 
@@ -59,8 +60,8 @@ func truth(b bool) int {
 }
 
 // trace evaluates one entry point of one policy with a recorder.
-func (s *Set) trace(ctx context.Context, p *program, e *entry, doc *document) (*policy.TraceNode, error) {
-	n := &policy.TraceNode{Kind: policy.TracePolicy, Text: p.Name + " (" + string(p.Mode) + ")"}
+func (s *Set) trace(ctx context.Context, p *program, e *entry, doc *document) (*contract.TraceNode, error) {
+	n := &contract.TraceNode{Kind: contract.TracePolicy, Text: p.Name + " (" + string(p.Mode) + ")"}
 	input, err := doc.input(e.reads, p.params)
 	if err != nil {
 		return nil, err
@@ -138,14 +139,14 @@ func (s *step) child(key string) *step {
 }
 
 // nodes renders what is below a step: what holds last, so that what is missing stands first.
-func (s *step) nodes(left *int, depth int) ([]policy.TraceNode, int) {
-	var list []policy.TraceNode
+func (s *step) nodes(left *int, depth int) ([]contract.TraceNode, int) {
+	var list []contract.TraceNode
 	for i, c := range s.order {
 		if len(list) == maxTraceChildren || *left <= 0 || depth > maxTraceDepth {
 			return list, len(s.order) - i
 		}
 		*left--
-		n := policy.TraceNode{Kind: c.kind, Text: c.text, Location: c.location, Holds: c.held > 0, Value: c.value, Evidence: c.evidence}
+		n := contract.TraceNode{Kind: c.kind, Text: c.text, Location: c.location, Holds: c.held > 0, Value: c.value, Evidence: c.evidence}
 		if c.tried > 1 {
 			n.Tried, n.Held = c.tried, c.held
 		}
@@ -156,22 +157,22 @@ func (s *step) nodes(left *int, depth int) ([]policy.TraceNode, int) {
 }
 
 // nearest are the places at which attempts failed that, of a denial, would have prevented it and, of an admission, would have denied it: the furthest first.
-func (r *recorder) nearest(allowed bool) []policy.TraceMiss {
+func (r *recorder) nearest(allowed bool) []contract.TraceMiss {
 	type miss struct {
-		policy.TraceMiss
+		contract.TraceMiss
 		share float64
 	}
 	var all []miss
 	var walk func(s *step, rule string, under bool)
 	walk = func(s *step, rule string, under bool) {
-		if s.kind == policy.TraceRule {
+		if s.kind == contract.TraceRule {
 			rule = s.text
 			if s.output {
 				under = s.held > 0 // of a denial only what is below a rule that fired
 			}
 		}
 		if f := s.furthest; f != nil && s.held == 0 && (allowed && s.output || !allowed && under && !s.output) {
-			all = append(all, miss{policy.TraceMiss{Rule: rule, Expression: f.text, Location: f.location, Value: f.value, Evidence: f.evidence, Step: f.place, Steps: s.of},
+			all = append(all, miss{contract.TraceMiss{Rule: rule, Expression: f.text, Location: f.location, Value: f.value, Evidence: f.evidence, Step: f.place, Steps: s.of},
 				float64(f.place) / float64(max(s.of, 1))})
 		}
 		for _, c := range s.order {
@@ -183,7 +184,7 @@ func (r *recorder) nearest(allowed bool) []policy.TraceMiss {
 		several := func(m miss) int { return truth(m.Steps > 1) } // what fails at its only step came no way
 		return cmp.Or(several(y)-several(x), truth(len(y.Evidence) > 0)-truth(len(x.Evidence) > 0), cmp.Compare(y.share, x.share))
 	})
-	var list []policy.TraceMiss
+	var list []contract.TraceMiss
 	seen := map[string]bool{}
 	for _, m := range all {
 		if place := m.Location + m.Expression; !seen[place] && len(list) < maxNearest {

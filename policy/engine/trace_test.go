@@ -13,7 +13,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/store"
 )
@@ -21,7 +21,7 @@ import (
 var updateTraces = flag.Bool("update-traces", false, "write testdata/trace anew")
 
 // recorded is a golden decision's input, for the shipped policy of its directory.
-func recorded(t *testing.T, name string) (*engine.Set, *policy.Input) {
+func recorded(t *testing.T, name string) (*engine.Set, *contract.Input) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", "decision", filepath.FromSlash(name)+".txtar"))
 	if err != nil {
@@ -32,8 +32,8 @@ func recorded(t *testing.T, name string) (*engine.Set, *policy.Input) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := engine.Policy{Name: shipped, Repositories: store.Globs{"**"}, Mode: policy.ModeEnforce, Source: source}
-	in := new(policy.Input)
+	p := engine.Policy{Name: shipped, Repositories: store.Globs{"**"}, Mode: contract.ModeEnforce, Source: source}
+	in := new(contract.Input)
 	for _, f := range txtar.Parse(text).Files {
 		switch f.Name {
 		case "params.json":
@@ -52,13 +52,13 @@ func recorded(t *testing.T, name string) (*engine.Set, *policy.Input) {
 	return s, in
 }
 
-func traced(t *testing.T, s *engine.Set, in *policy.Input) *policy.Trace {
+func traced(t *testing.T, s *engine.Set, in *contract.Input) *contract.Trace {
 	t.Helper()
 	d, nodes, err := s.Trace(t.Context(), in)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &policy.Trace{Repository: in.Subject.Repository, Digest: in.Subject.Digest, At: in.Request.Time, Entry: in.Request.Entry, Allow: d.Allow, Policies: nodes, Reproduced: true, SamePolicies: true}
+	return &contract.Trace{Repository: in.Subject.Repository, Digest: in.Subject.Digest, At: in.Request.Time, Entry: in.Request.Entry, Allow: d.Allow, Policies: nodes, Reproduced: true, SamePolicies: true}
 }
 
 // traceSource is a policy of the test's own: the shipped ones may change without its golden files.

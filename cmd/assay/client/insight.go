@@ -5,11 +5,12 @@ import (
 	"net/http"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/contract"
 )
 
 // Trace asks how a decision came about.
-func (c *Client) Trace(ctx context.Context, id string) (*Answer[policy.Trace], error) {
-	return ask[policy.Trace](ctx, c, http.MethodGet, "decisions/"+id+"/trace", nil, nil)
+func (c *Client) Trace(ctx context.Context, id string) (*Answer[contract.Trace], error) {
+	return ask[contract.Trace](ctx, c, http.MethodGet, "decisions/"+id+"/trace", nil, nil)
 }
 
 // Obligations asks what policies asked for and is not done yet.

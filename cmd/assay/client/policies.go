@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -38,12 +39,12 @@ type PolicyStatus struct {
 
 // PolicyEntry is one policy in force.
 type PolicyEntry struct {
-	Name         string      `json:"name"`
-	Title        string      `json:"title"`
-	Mode         policy.Mode `json:"mode"`
-	Repositories store.Globs `json:"repositories"`
-	From         string      `json:"from"`
-	Revision     string      `json:"revision"`
+	Name         string        `json:"name"`
+	Title        string        `json:"title"`
+	Mode         contract.Mode `json:"mode"`
+	Repositories store.Globs   `json:"repositories"`
+	From         string        `json:"from"`
+	Revision     string        `json:"revision"`
 }
 
 // StagedStatus is what is staged, and what live traffic showed of it.

@@ -1,7 +1,6 @@
-package policy
+package contract
 
 import (
-	"context"
 	"time"
 
 	"github.com/assay-registry/assay/store"
@@ -70,30 +69,18 @@ type Applied struct {
 	Deny     int    `json:"deny"`
 }
 
-// Traits are the properties of the policies that match a repository; the stricter of two wins.
-type Traits struct {
-	Matched         bool // false: refuse with policy.none
-	EvidenceFirst   bool // evidence: first
-	AllChildren     bool // index: all-children
-	TagsStrict      bool // tags: strict
-	WantsSBOM       bool // some policy reads input.sbom
-	NoConfig        bool // no policy, of whatever mode, reads what the image's config says
-	Vulnerabilities bool // some policy, of whatever mode, reads input.vulnerabilities
-	Open            bool // every policy that matches is builtin:open
-	PushRules       bool // some policy, of whatever mode, has rules at the entry point push, or none matches
-	TagRules        bool // the same for tag
-	Referrers       bool // some policy, of whatever mode, reads input.referrers
-	TagHistory      bool // the same for input.tags.history
-	K8sRules        bool // some policy, of whatever mode, has rules at the entry point k8s
+// Earlier is the earlier of two ends, of which a zero one is none.
+func Earlier(x, y time.Time) time.Time {
+	if x.IsZero() || !y.IsZero() && y.Before(x) {
+		return y
+	}
+	return x
 }
 
-// Engine decides. Implementations are immutable snapshots: a reload makes a new one.
-type Engine interface {
-	// Decide evaluates every policy that matches in.Subject.Repository at in.Request.Entry, at time in.Request.Time, and combines them by AND.
-	// It fails closed inside: a policy that errors, times out or answers nonsense yields a denial with a policy.* code in a Decision.
-	// An error means that no decision could be made at all.
-	Decide(ctx context.Context, in *Input) (*Decision, error)
-	Traits(repo store.Name) Traits
-	// Revision names the set: sha256:<hex> over all sources, parameters and bindings.
-	Revision() string
+// First is the reason that people are told.
+func (d *Decision) First() Reason {
+	if len(d.Deny) == 0 {
+		return Reason{}
+	}
+	return d.Deny[0]
 }
