@@ -107,8 +107,8 @@ func (o *outcome) add(name string, member *ast.Term, now time.Time) error {
 }
 
 // denies keeps a denial. Of those beyond the limit the first of each code is enough: what else may take denials away, a waiver, goes by that.
-func (o *outcome) denies(r policy.Reason) error {
-	switch known := slices.ContainsFunc(o.deny, func(d policy.Reason) bool { return d.Code == r.Code }); {
+func (o *outcome) denies(r contract.Reason) error {
+	switch known := slices.ContainsFunc(o.deny, func(d contract.Reason) bool { return d.Code == r.Code }); {
 	case len(o.deny) < maxReasons || !known && len(o.deny) < 2*maxReasons:
 		o.deny = append(o.deny, r)
 	case !known:

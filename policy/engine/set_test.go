@@ -337,8 +337,8 @@ func TestAttackDenialsBehindTheHundredthAreNotWaived(t *testing.T) {
 	s := set(t, Options{Deadline: time.Second}, bind("p", `admit.deny contains {"code": "a.b", "msg": sprintf("%d", [i])} if some i in numbers.range(1, 150)
 
 admit.deny contains {"code": "c.d", "msg": "not waived"}`, ""))
-	in := ask(policy.EntryAdmit)
-	in.Waivers = []policy.WaiverInput{{ID: "W-1", Codes: []string{"a.b"}, Approver: "x", Expires: noon().Add(time.Hour), Verified: true}}
+	in := ask(contract.EntryAdmit)
+	in.Waivers = []contract.WaiverInput{{ID: "W-1", Codes: []string{"a.b"}, Approver: "x", Expires: noon().Add(time.Hour), Verified: true}}
 	if d := decide(t, s, in); d.Allow || codes(d.Deny) != "c.d" {
 		t.Fatalf("allowed %v, left %q", d.Allow, codes(d.Deny))
 	}
@@ -347,7 +347,7 @@ admit.deny contains {"code": "c.d", "msg": "not waived"}`, ""))
 		t.Fatalf("all of it is waived, and %q is left", codes(d.Deny))
 	}
 	s = set(t, Options{Deadline: time.Second}, bind("p", `admit.deny contains {"code": sprintf("a.b%d", [i]), "msg": "x"} if some i in numbers.range(1, 300)`, ""))
-	if d := decide(t, s, ask(policy.EntryAdmit)); d.Allow || codes(d.Deny) != CodeMalformed {
+	if d := decide(t, s, ask(contract.EntryAdmit)); d.Allow || codes(d.Deny) != CodeMalformed {
 		t.Fatalf("allowed %v, %q", d.Allow, codes(d.Deny))
 	}
 }
