@@ -11,6 +11,7 @@ import (
 // A document of as many bytes as are read, whatever it is full of, takes a bounded multiple of them: it is read in the registry's own process.
 func TestHostileDocumentsEndEarly(t *testing.T) {
 	const spdx = `{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT","name":"x",`
+	const spdx3 = `{"@context":"https://spdx.org/rdf/3.0.1/spdx-context.jsonld",`
 	const size, most = 24 << 20, 800 << 20 // allocated in all, with what a growing list leaves behind
 	for name, c := range map[string][3]string{
 		"components": {`{"bomFormat":"CycloneDX","specVersion":"1.6","version":1,"components":[`, `{"name":"%d"}`, `]}`},
@@ -20,13 +21,18 @@ func TestHostileDocumentsEndEarly(t *testing.T) {
 		"ties":       {spdx + `"relationships":[`, `{}`, `]}`},
 		"files":      {spdx + `"files":[`, `{"SPDXID":"%d"}`, `]}`},
 		"licences":   {spdx + `"hasExtractedLicensingInfos":[`, `{"licenseId":"%d"}`, `]}`},
+		"graph":      {spdx3 + `"@graph":[`, `{"type":"software_Package","name":"%d"}`, `]}`},
+		"graph ties": {spdx3 + `"@graph":[`, `{"type":"Relationship","to":["%d","%[1]d"]}`, `]}`},
+		"elements":   {`<bom xmlns="http://cyclonedx.org/schema/bom/1.6"><components>`, `<component type="operating-system"/>`, `</components></bom>`},
+		"tags":       {"SPDXVersion: SPDX-2.3\nRelationship: a b c\n", "FileName:a\nSPDXID:%d\n", ""},
+		"tag names":  {"SPDXVersion: SPDX-2.3\nRelationship: a b c\n", "LicenseID:%d\nLicenseName:a\n", ""},
 		"artifacts":  {`{"schema":{"version":"16.0.0"},"descriptor":{"name":"syft"},"artifacts":[`, `{"name":"%d"}`, `]}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var b bytes.Buffer
 			b.WriteString(c[0])
 			for n := 0; b.Len() < size; n++ {
-				if n > 0 {
+				if n > 0 && c[0][0] == '{' {
 					b.WriteByte(',')
 				}
 				if strings.Contains(c[1], "%d") {
@@ -42,6 +48,9 @@ func TestHostileDocumentsEndEarly(t *testing.T) {
 			runtime.ReadMemStats(&after)
 			if took := after.TotalAlloc - before.TotalAlloc; took > most {
 				t.Errorf("it took %d MiB", took>>20)
+			}
+			if fits := name == "graph ties"; err == nil && fits { // fewer than there may be go into a document
+				return
 			}
 			if err == nil || !strings.Contains(err.Error(), "it has more than") {
 				t.Errorf("%v", err)

@@ -45,6 +45,7 @@ func (d *draft) cycloneXML(b []byte) error {
 type xmlReader struct {
 	d   *draft
 	dec *xml.Decoder
+	n   int // components that are kept
 }
 
 // token is the next token that means something.
@@ -208,8 +209,14 @@ func (x *xmlReader) components(depth int) (list []cycloneComponent, err error) {
 			return x.skip()
 		}
 		c, err := x.component(e, depth)
+		if err != nil || c.other() && len(c.nested) == 0 {
+			return err
+		}
+		if x.n++; x.n > 2*MaxPackages { // some are none: those that are counted are counted when they are added
+			return errTooMany
+		}
 		list = append(list, c)
-		return err
+		return nil
 	})
 	return list, err
 }

@@ -15,6 +15,12 @@ type spdx3Element struct {
 	roots                                          []string
 }
 
+// spdx3Tie is a relationship.
+type spdx3Tie struct {
+	from, relation []byte
+	to             [][]byte
+}
+
 type spdx3Creation struct {
 	created, version string
 	using            []string
@@ -23,7 +29,7 @@ type spdx3Creation struct {
 // spdx3Draft gathers the graph, the elements of which come in any order.
 type spdx3Draft struct {
 	packages  []spdx3Element
-	ties      []spdx3Element
+	ties      []spdx3Tie
 	licenses  map[string]string // id -> expression or name
 	names     map[string]string // of tools and files, by id
 	creations []spdx3Creation
@@ -41,7 +47,11 @@ func (d *draft) spdx3(b []byte) error {
 	d.Format = "spdx-3.0"
 	p.object(func(key []byte) {
 		if string(key) == "@graph" {
-			p.array(func() { d.spdx3Take(s, spdx3Read(p)) })
+			p.array(func() {
+				d.spdx3Take(s, spdx3Read(p))
+				p.most(max(len(s.packages)/2, len(s.licenses), len(s.creations), len(d.roots)), MaxPackages) // some packages are none
+				p.most(max(len(s.ties), 2*len(s.names)), maxEdges)
+			})
 			return
 		}
 		p.skip()
@@ -119,7 +129,7 @@ func (d *draft) spdx3Take(s *spdx3Draft, e spdx3Element) {
 	case "software_Package":
 		s.packages = append(s.packages, e)
 	case "Relationship", "LifecycleScopedRelationship":
-		s.ties = append(s.ties, e)
+		s.ties = append(s.ties, spdx3Tie{e.from, e.relation, e.to})
 	case "simplelicensing_LicenseExpression":
 		s.licenses[e.id] = e.expression
 	case "expandedlicensing_ListedLicense":

@@ -25,6 +25,9 @@ func (d *draft) tagValue(b []byte) error {
 			if err := t.take(tag, value); err != nil {
 				return err
 			}
+			if len(s.files) > maxEdges/2 || len(s.licenses) > MaxPackages {
+				return errTooMany
+			}
 		}
 	}
 	t.flush()

@@ -1,6 +1,7 @@
 package index_test
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"testing"
@@ -76,6 +77,28 @@ func FuzzCompare(f *testing.F) {
 }
 
 func sign(n int) int { return min(1, max(-1, n)) }
+
+// TestWhyIsBounded: a document may say that each of its packages needs the next.
+func TestWhyIsBounded(t *testing.T) {
+	inv := &sbom.Inventory{}
+	for n := range 50_000 {
+		p := sbom.Package{Name: fmt.Sprintf("p%d", n)}
+		if n > 0 {
+			p.Requires = []int{n - 1} // the first is at the end of the longest path
+		}
+		inv.Packages = append(inv.Packages, p)
+	}
+	for _, n := range []int{0, 49_900, 49_901} {
+		got, err := index.Why(inv, fmt.Sprintf("p%d", n), "")
+		if err != nil || len(got) != 1 || len(got[0].Path) > 100 {
+			t.Fatalf("%d: %d in a path, %v", n, len(got[0].Path), err)
+		}
+		path := got[0].Path
+		if path[0] != "p49999" || path[len(path)-1] != fmt.Sprintf("p%d", n) || slices.Contains(path, "...") != (n <= 49_900-1) {
+			t.Errorf("%d: %d in %q", n, len(path), path)
+		}
+	}
+}
 
 func TestWhy(t *testing.T) {
 	inv := inventory("pkg:npm/app@1", "pkg:npm/mid@1", "pkg:npm/leaf@1.0.0", "pkg:npm/leaf@2.0.0", "pkg:npm/ring@1", "alone")

@@ -12,8 +12,11 @@ import (
 type Reason struct {
 	Package sbom.Package `json:"package"`
 	Version string       `json:"version,omitempty"` // as the index has it
-	Path    []string     `json:"path,omitempty"`    // dependency path, from a package that nothing needs to this one: package URLs, or names
+	Path    []string     `json:"path,omitempty"`    // dependency path, from a package that nothing needs to this one: package URLs, or names; of a long one its ends
 }
+
+// maxPath is how many packages of a path are told.
+const maxPath = 100
 
 // maxReasons is how many packages an answer of Why has.
 const maxReasons = 1000
@@ -87,6 +90,10 @@ func parents(inv *sbom.Inventory) []int {
 func path(inv *sbom.Inventory, via []int, i int) []string {
 	var out []string
 	for ; i >= 0; i = via[i] {
+		if len(out) >= maxPath-1 && via[i] >= 0 { // the middle of a document of somebody's making, which may be as long as that
+			out[maxPath-2] = "..."
+			continue
+		}
 		p := &inv.Packages[i]
 		out = append(out, cmp.Or(p.PURL, strings.TrimSuffix(p.Name+"@"+p.Version, "@")))
 	}
