@@ -55,6 +55,7 @@ func codesOfEvidence() []Code {
 		{"signature.no_sct", "A certificate was not proven to be in a certificate log.", "sign with a certificate of the trusted instance"},
 		{"signature.no_timestamp", "A signature brings fewer trusted times than its authority wants.", "sign again and let the client ask the timestamping authority"},
 		{"signature.other_repository", "A valid signature was made for another repository.", "sign the digest in this repository, or configure promote_from"},
+		{"signature.out_of_scope", "Its authority is not trusted for what it says: a key that signs images may not excuse their vulnerabilities.", "have an authority attest it that is trusted for it, or add it to attests of this one"},
 		{"signature.payload_type", "What was signed is of another type than in-toto.", sign},
 		{"signature.revoked_certificate", "The certificate that made a signature is revoked.", "sign with a certificate that is not revoked"},
 		{"signature.revoked_entry", "The log entry of a signature is revoked.", sign},

@@ -48,7 +48,7 @@
 #       type: array
 #       items: {type: string, not: {enum: [registry, ""]}}
 #       default: []
-#       description: whose reports count; none means any authority but the registry itself
+#       description: "whose reports count, of the authorities whose attests names vulnerabilities; none means any of them"
 #     vex:
 #       type: string
 #       enum: [respect, ignore]
@@ -58,7 +58,7 @@
 #       type: array
 #       items: {type: string, not: {enum: [registry, ""]}}
 #       default: []
-#       description: whose statements count; none means any authority but the registry itself. Of several the one that the configuration names first decides
+#       description: "whose statements count, of the authorities whose attests names vex; none means any of them. Of several the one that the configuration names first decides"
 #     uncovered:
 #       type: string
 #       enum: [refuse, systems, allow]
@@ -159,7 +159,7 @@ db_ends[i] := assay.until(r.summary.db_time, input.params.db_days).value if some
 
 reasons contains {
 	"code": "vuln.missing",
-	"msg": sprintf("%s has no report about vulnerabilities that counts here (%s)%s.", [lib.label, concat(" or ", input.params.origins), unmatched]),
+	"msg": sprintf("%s has no report about vulnerabilities that counts here (%s)%s%s.", [lib.label, concat(" or ", input.params.origins), unmatched, barred("vulnerabilities", scans)]),
 	"remedy": remedies[input.params.origins[0]],
 } if {
 	count(reports) == 0
@@ -171,6 +171,14 @@ unmatched := sprintf("; %s", [input.vulnerabilities.unmatched]) if {
 	"matched" in input.params.origins
 	input.vulnerabilities.unmatched != ""
 } else := ""
+
+# Who attested what their authority is not trusted for.
+barred(what, types) := sprintf("; what %s attested counts where attests of that authority names %s", [concat(", ", who), what]) if {
+	who := {a.authority | some a in input.attestations; a.code == "signature.out_of_scope"; some t in types; lib.matches(t, a.predicate_type)}
+	count(who) > 0
+} else := ""
+
+update := sprintf("update what is affected, or say by a VEX statement why it is not%s", [barred("vex", ["https://openvex.dev/ns", "https://openvex.dev/ns/*", "https://openvex.dev/ns@*"])])
 
 remedies := {
 	"attested": "scan it and attest the report: cosign attest --type vuln --predicate scan.json",
@@ -248,7 +256,7 @@ ago(ends, i, limit) := sprintf("%d days ago", [floor((time.now_ns() - ends[i]) /
 reasons contains {
 	"code": "vuln.threshold",
 	"msg": sprintf("%s has too many findings, %s (%s): %s.", [lib.label, excess(r, excused(r)), by(r), names(r, excused(r))]),
-	"remedy": "update what is affected, or say by a VEX statement why it is not",
+	"remedy": update,
 	"evidence": evidence(r),
 } if {
 	some r in reports
@@ -261,7 +269,7 @@ reasons contains {
 reasons contains {
 	"code": "vuln.threshold",
 	"msg": sprintf("%s has too many findings, %s (%s), not refused yet because they are new: %s.", [lib.label, excess(r, lasting(r)), by(r), names(r, lasting(r))]),
-	"remedy": "update what is affected, or say by a VEX statement why it is not",
+	"remedy": update,
 	"evidence": evidence(r),
 	"effective_on": time.format(min([end | some f in r.summary.top; concerns(f); new(f); not for_good(f); end := published(f) + (input.params.grace_days * day)])),
 } if {

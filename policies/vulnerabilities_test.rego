@@ -221,6 +221,17 @@ test_whose_statements_count if {
 	refused([statement("registry", true)], {"vex_authorities": ["vendor", "ci"]})
 }
 
+test_whose_word_does_not_count_is_said if {
+	barred := {"verified": false, "code": "signature.out_of_scope", "authority": "release", "predicate_type": type, "evidence": "x"}
+	contains(said, "(attested or matched); what release attested counts where attests of that authority names vulnerabilities.") with input as document([barred], {}) with time.now_ns as now
+}
+
+test_whose_statement_does_not_count_is_said if {
+	barred := {"verified": false, "code": "signature.out_of_scope", "authority": "release", "predicate_type": "https://openvex.dev/ns/v0.2.0", "evidence": "x"}
+	some r in policy.admit.deny with input as document([bad, barred], {}) with time.now_ns as now
+	contains(r.remedy, "; what release attested counts where attests of that authority names vex")
+}
+
 test_vex_is_ignored if {
 	refused([statement("vendor", true)], {"vex": "ignore"})
 	refused([], {})

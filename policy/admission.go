@@ -98,6 +98,7 @@ type Admission struct {
 
 // New loads the trust that the store remembers, joins it with the options', and has everything decided again that this changes.
 func New(ctx context.Context, o Options) (*Admission, error) {
+	o.Verifier = verify.Scoped(o.Verifier)
 	a := &Admission{o: o, local: o.Local, log: o.Log, counting: make(chan struct{}, 1), reading: make(chan struct{}, readings), locating: make(chan struct{}, readings), draining: make(chan struct{}, 1), wakeReview: make(chan struct{}, 1), wakeSBOM: make(chan struct{}, 1), wakeIngest: make(chan struct{}, 1), wakeVSA: make(chan struct{}, 1)}
 	for range o.Targets {
 		a.told.each = append(a.told.each, make(chan struct{}, 1))

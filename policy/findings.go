@@ -163,7 +163,7 @@ func (a *Admission) excuseReports(ctx context.Context, t *trust, i store.Item, f
 	}
 	for n := range in.Attestations {
 		f := &in.Attestations[n]
-		if top, ok := f.Summary["top"].([]any); ok && f.Verified && scanPredicate(f.PredicateType) {
+		if top, ok := f.Summary["top"].([]any); ok && f.Verified && verify.ScanPredicate(f.PredicateType) {
 			f.Summary = maps.Clone(f.Summary) // it is the fact's
 			f.Summary["top"] = excuseSummary(i, in.Subject.Parents, top, statements)
 		}

@@ -278,6 +278,13 @@ func (s *key) authority(name string, globs ...store.Glob) verify.Authority {
 	return verify.Authority{Name: name, Kind: "key", Keys: []verify.Key{s.public}, Repositories: globs}
 }
 
+// attesting is an authority that counts for all that it attests.
+func (s *key) attesting(name string, globs ...store.Glob) verify.Authority {
+	a := s.authority(name, globs...)
+	a.Attests = verify.Attestable()
+	return a
+}
+
 // payload is cosign's simple signing document.
 func payload(repo store.Name, d store.Digest) []byte {
 	return fmt.Appendf(nil, `{"critical":{"identity":{"docker-reference":"registry.example/%s"},"image":{"docker-manifest-digest":"%s"},"type":"cosign container image signature"},"optional":null}`, repo, d)

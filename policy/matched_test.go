@@ -20,6 +20,7 @@ import (
 	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/verify"
 )
 
 // matching is a kit whose gate knows vulnerabilities.
@@ -35,11 +36,19 @@ func matchingKit(t *testing.T, edit ...func(*policy.Options)) *matching {
 	t.Helper()
 	g := &generator{}
 	k, x := indexed(t, g, append([]func(*policy.Options){func(o *policy.Options) {
+		trustedForAll(o)
 		o.Engine = compile(t, with("vulnerabilities", `{"severities":["critical","high"],"origins":["matched"]}`))
 	}}, edit...)...)
 	m := &matching{kit: k, g: g, x: x}
 	m.m = vulns.New(k.local, slog.New(slog.DiscardHandler), func(ctx context.Context, d vulns.Delta) error { return m.a.VulnerabilitiesChanged(ctx, d) })
 	return m
+}
+
+// trustedForAll has the authorities count for all that they attest.
+func trustedForAll(o *policy.Options) {
+	for n := range o.Authorities {
+		o.Authorities[n].Attests = verify.Attestable()
+	}
 }
 
 // image pushes an image that holds one package.
@@ -203,7 +212,7 @@ func (m *matching) say(s *key, predicateType string, doc []byte, about store.Dig
 // Statements excuse a finding by who is trusted most, then by time; it stays visible, with who said so. Whoever is not trusted changes nothing.
 func TestStatementsExcuseFindings(t *testing.T) {
 	ci, stranger := newKey(t), newKey(t)
-	m := matchingKit(t, func(o *policy.Options) { o.Authorities = append(o.Authorities, ci.authority("ci", "acme/**")) })
+	m := matchingKit(t, func(o *policy.Options) { o.Authorities = append(o.Authorities, ci.attesting("ci", "acme/**")) })
 	i := m.image(app, "v1", "pkg:npm/left-pad@1.0.0")
 	m.database(1, osvRecord("CVE-2026-7", "left-pad", "1.1.0", "critical"))
 	pulled := func() string { return m.get(puller, app, "v1") }

@@ -177,7 +177,7 @@ func (a *Admission) declared(repo store.Name, f *verify.Fact) *sbomCandidate {
 		return nil
 	}
 	c := &sbomCandidate{sbomSource: sbomSource{origin: originAttached, evidence: f.Evidence, layer: f.Layer}, class: 3, inherited: f.InheritedFrom != ""}
-	if !f.Verified {
+	if !f.Verified || f.Scope == verify.AttestsVEX {
 		switch f.Code {
 		case verify.CodeDigestMismatch, verify.CodeMalformed, verify.CodeTooBig, verify.CodePayloadType, verify.CodeInternal:
 			return nil

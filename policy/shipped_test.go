@@ -43,6 +43,7 @@ func (k *kit) report(d store.Digest, finished time.Time, findings ...string) {
 // TestVulnerabilities: a report admits, a newer one refuses, a statement about the finding admits again, and what grows old is refused without anybody asking.
 func TestVulnerabilities(t *testing.T) {
 	k := newKit(t, func(o *policy.Options) {
+		trustedForAll(o)
 		o.Engine = compile(t, with("vulnerabilities", `{"severities":["critical","high"],"scan_days":7}`))
 	})
 	i := k.push(pusher, app, "v1", "one")
@@ -106,6 +107,7 @@ func TestPromotion(t *testing.T) {
 // TestAttestedVulnerabilities: the newest verified report counts, whatever the order of facts and however its numbers were kept.
 func TestAttestedVulnerabilities(t *testing.T) {
 	k := newKit(t, func(o *policy.Options) {
+		trustedForAll(o)
 		o.Engine = compile(t, rego("short", `admit.deny contains {"code": "vuln.critical", "msg": "No report without critical findings."} if not input.vulnerabilities.counts.critical == 0`))
 	})
 	i := k.push(pusher, app, "v1", "one")

@@ -20,9 +20,7 @@ func vexFact(f verify.Fact) bool {
 	if !f.Verified || f.Authority == "" || f.Authority == authorityRegistry || f.Scheme == verify.SchemeTUF {
 		return false
 	}
-	p := f.PredicateType
-	return f.Kind == verify.KindAttestation &&
-		(p == "https://openvex.dev/ns" || strings.HasPrefix(p, "https://openvex.dev/ns/") || strings.HasPrefix(p, "https://openvex.dev/ns@") || strings.HasPrefix(p, "https://cyclonedx.org/"))
+	return f.Kind == verify.KindAttestation && f.Scope != verify.AttestsSBOM && (verify.VEXPredicate(f.PredicateType) || strings.HasPrefix(f.PredicateType, "https://cyclonedx.org/"))
 }
 
 // maxVEX is how large a document of statements is read: 8 MiB. It is read again whenever it was forgotten.

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"strings"
 	"time"
 
 	"github.com/assay-registry/assay/policy/contract"
@@ -13,7 +12,7 @@ import (
 func attestedVulnerabilities(facts []verify.Fact) *contract.VulnerabilitiesInput {
 	var newest *contract.VulnerabilitiesInput
 	for _, f := range facts {
-		if !f.Verified || f.Kind != verify.KindAttestation || f.Authority == authorityRegistry || !scanPredicate(f.PredicateType) {
+		if !f.Verified || f.Kind != verify.KindAttestation || f.Authority == authorityRegistry || !verify.ScanPredicate(f.PredicateType) {
 			continue
 		}
 		in := reportedVulnerabilities(f)
@@ -22,10 +21,6 @@ func attestedVulnerabilities(facts []verify.Fact) *contract.VulnerabilitiesInput
 		}
 	}
 	return newest
-}
-
-func scanPredicate(name string) bool {
-	return name == "https://cosign.sigstore.dev/attestation/vuln/v1" || name == "cosign.sigstore.dev/attestation/vuln/v1" || strings.HasPrefix(name, "https://in-toto.io/attestation/vulns/")
 }
 
 // reportedVulnerabilities is what a proven report says: see [verify.Statement.Summary].

@@ -125,8 +125,8 @@ func (a Authority) Revision() string {
 		keys[i] = k.revision()
 	}
 	slices.Sort(keys)
-	return hashLists([]string{"assay.authority/v2", a.Name, a.Kind, binding}, keys, sortedGlobs(a.Repositories), sortedGlobs(a.PromoteFrom),
-		[]string{a.TrustedRoot, a.Roots, a.TimestampRoots, a.CRLs, a.Material}, a.identityRevisions(), a.Wants().revision(), a.Revoked.revision(), a.TUF.revision())
+	return hashLists([]string{"assay.authority/v3", a.Name, a.Kind, binding}, keys, sortedGlobs(a.Repositories), sortedGlobs(a.PromoteFrom),
+		[]string{a.TrustedRoot, a.Roots, a.TimestampRoots, a.CRLs, a.Material}, a.identityRevisions(), a.Wants().revision(), a.Revoked.revision(), a.TUF.revision(), a.attestsRevision())
 }
 
 // revision covers the PEM too: an ID that is not the PEM's proves nothing, and must not share a revision with one that does.

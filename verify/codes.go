@@ -29,6 +29,7 @@ const (
 	CodeNoLog              Code = "signature.no_log"              // fewer proven log entries than the profile asks for
 	CodeLogMismatch        Code = "signature.log_mismatch"        // the log entry is about another artifact, key or signature
 	CodeNoSCT              Code = "signature.no_sct"              // the certificate was not proven to be in a certificate log
+	CodeOutOfScope         Code = "signature.out_of_scope"        // its authority is not trusted for what it says
 	CodeUntrustedRoot      Code = "signature.untrusted_root"      // the certificate leads to none of the authority's roots
 	CodeTUFExpired         Code = "tuf.expired"                   // the TUF metadata that proved it ran out
 )
@@ -42,7 +43,7 @@ func Codes() []Code {
 		CodeInternal,
 		CodeRevokedKey, CodeRevokedCertificate, CodeRevokedIdentity, CodeRevokedEntry,
 		CodeKeyExpired, CodeCertificateExpired, CodeExpired, CodeTUFExpired,
-		CodeOtherRepository, CodeDigestMismatch, CodeIdentity,
+		CodeOtherRepository, CodeDigestMismatch, CodeIdentity, CodeOutOfScope,
 		CodeNoSCT, CodeLogMismatch, CodeNoLog, CodeNoTimestamp,
 		CodeTooBig, CodePayloadType, CodeMalformed, CodeInvalid,
 		CodeUntrustedRoot, CodeUnsupported, CodeUntrustedKey, CodeUnsigned, CodeNoAuthority,

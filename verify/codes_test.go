@@ -15,7 +15,7 @@ func TestTells(t *testing.T) {
 	order := []Code{
 		"signature.internal", "signature.revoked_key", "signature.revoked_certificate", "signature.revoked_identity", "signature.revoked_entry",
 		"signature.key_expired", "signature.certificate_expired", "signature.expired", "tuf.expired",
-		"signature.other_repository", "signature.digest_mismatch", "signature.identity",
+		"signature.other_repository", "signature.digest_mismatch", "signature.identity", "signature.out_of_scope",
 		"signature.no_sct", "signature.log_mismatch", "signature.no_log", "signature.no_timestamp",
 		"signature.too_big", "signature.payload_type", "signature.malformed", "signature.invalid",
 		"signature.untrusted_root", "signature.unsupported", "signature.untrusted_key", "signature.unsigned", "signature.no_authority", "signature.unheard_of", "",

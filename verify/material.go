@@ -64,7 +64,7 @@ func (a Authority) checkMaterial() error {
 			return a.bad("has %s of more than %d KiB", what, MaxTrustedRoot>>10)
 		}
 	}
-	for _, check := range []func() error{a.checkIdentities, a.checkProfile, a.checkRevoked, a.checkTUF} {
+	for _, check := range []func() error{a.checkIdentities, a.checkProfile, a.checkRevoked, a.checkTUF, a.checkAttests} {
 		if err := check(); err != nil {
 			return err
 		}

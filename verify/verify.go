@@ -118,6 +118,8 @@ type Fact struct {
 	MediaType        string            `json:"media_type,omitempty"` // of the layer; kind document only
 	Target           string            `json:"target,omitempty"`     // scheme tuf: the target's name
 	Role             string            `json:"role,omitempty"`       // scheme tuf: the role that signed it
+	// Scope is, of a predicate that says several things (CycloneDX: what is in it, what of its vulnerabilities matters), the one that the authority is trusted for; empty is all.
+	Scope string `json:"scope,omitempty"`
 }
 
 // TimeSource says where SignedAt comes from.
@@ -169,7 +171,9 @@ type Authority struct {
 	// Binding "repository" (the default) compares docker-reference by repository path; "none" does not.
 	Binding     string      `json:"binding,omitempty"`
 	PromoteFrom store.Globs `json:"promote_from,omitempty"` // repositories whose name in docker-reference is accepted too
-	Origin      string      `json:"origin,omitempty"`       // "config" or "runtime"
+	// Attests is what it is trusted for: names of [Attestable], and types of predicates, exact or with * and **. Empty is [DefaultAttests].
+	Attests []string `json:"attests,omitempty"`
+	Origin  string   `json:"origin,omitempty"` // "config" or "runtime"
 }
 
 // Identity is who may have signed. Each given pattern must match: text with * or ** is a glob over components between slashes (** any number of

@@ -73,6 +73,7 @@ func (a *app) examine(ctx context.Context, cfg *config.Config) []finding {
 	findings = append(findings, permissions(cfg.Data)...)
 	findings = append(findings, a.workerAnswers(ctx, cfg), a.policiesCompile(ctx, cfg))
 	findings = append(findings, a.materialLasts(cfg)...)
+	findings = append(findings, scopesFit(cfg)...)
 	findings = append(findings, a.trustFresh(cfg)...)
 	findings = append(findings, policiesStand(cfg)...)
 	findings = append(findings, sbomsMade(cfg)...)

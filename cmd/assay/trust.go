@@ -93,6 +93,11 @@ func described(au verify.Authority, wide bool) []string {
 	if au.Material != "" {
 		list = append(list, "what "+au.Material+" supplies")
 	}
+	if len(au.Attests) > 0 {
+		list = append(list, "attests "+strings.Join(au.Attests, " "))
+	} else if wide && au.Kind != verify.KindTUF {
+		list = append(list, "attests "+strings.Join(au.MayAttest(), " ")+" (the default)")
+	}
 	if p := au.Wants(); wide && p != (verify.Profile{}) {
 		list = append(list, fmt.Sprintf("wants %d log entries, %d timestamps, %d certificate timestamps", p.Tlog, p.Timestamps, p.SCT))
 	}

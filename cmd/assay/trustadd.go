@@ -16,6 +16,7 @@ import (
 type newAuthority struct {
 	kind                                           string
 	keys, repositories, promote                    []string
+	attests                                        []string
 	binding, notBefore, notAfter                   string
 	trustedRoot, roots, certificates, stamps, crls string
 	issuer, issuerRegexp                           string
@@ -34,10 +35,14 @@ func (a *app) trustAdd() *cobra.Command {
   x509      certificates of a private PKI (--roots, --subject)
   notation  Notary Project signatures (--certificates, --subject)
 
+Who may sign images is not thereby trusted to excuse their vulnerabilities: statements
+about those (VEX) and reports of scanners count where --attests names them.
+
 TUF repositories are trusted in the configuration file.`,
 		Example: `  assay trust add release --key cosign.pub --repositories 'acme/**'
   assay trust add github --kind sigstore --trusted-root trusted_root.json --issuer https://token.actions.githubusercontent.com --subject 'https://github.com/acme/**' --repositories 'acme/**'
-  assay trust add notary --kind notation --certificates ca.pem --subject 'CN=release,O=Acme' --repositories 'acme/**'`,
+  assay trust add notary --kind notation --certificates ca.pem --subject 'CN=release,O=Acme' --repositories 'acme/**'
+  assay trust add security --key security.pub --attests vex,vulnerabilities --repositories 'acme/**'`,
 		RunE: func(c *cobra.Command, args []string) error {
 			au, err := a.authority(args[0], &n)
 			if err != nil {
@@ -79,17 +84,19 @@ func (n *newAuthority) flags(c *cobra.Command) {
 	f.IntVar(&n.sct, "sct", -1, "certificate timestamps that a signature must bring along (default: the kind's)")
 	f.StringSliceVar(&n.repositories, "repositories", nil, "patterns of the repositories for which it speaks: ** any components, * within one")
 	f.StringSliceVar(&n.promote, "promote-from", nil, "patterns of repositories whose signatures are accepted too, for content that is copied on")
+	f.StringSliceVar(&n.attests, "attests", nil, "what it is trusted for: signatures, provenance, sbom, vex, vulnerabilities, other, or types of predicates (default: all but vex and vulnerabilities)")
 	f.StringVar(&n.binding, "binding", verify.BindingRepository, "repository compares the repository that a signature names; none does not")
 	for _, name := range []string{"key", "roots", "certificates", "timestamp-roots", "crls"} {
 		_ = c.MarkFlagFilename(name, "pub", "pem", "crt")
 	}
 	_ = c.MarkFlagFilename("trusted-root", "json")
+	_ = c.RegisterFlagCompletionFunc("attests", cobra.FixedCompletions(verify.Attestable(), cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions([]string{verify.KindKey, verify.KindSigstore, verify.KindX509, verify.KindNotation}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // authority reads the files that the flags name, and checks what can be checked here.
 func (a *app) authority(name string, n *newAuthority) (verify.Authority, error) {
-	au := verify.Authority{Name: name, Kind: n.kind, Binding: n.binding, Repositories: globs(n.repositories), PromoteFrom: globs(n.promote)}
+	au := verify.Authority{Name: name, Kind: n.kind, Binding: n.binding, Repositories: globs(n.repositories), PromoteFrom: globs(n.promote), Attests: n.attests}
 	switch {
 	case n.kind == verify.KindTUF:
 		return au, usage("a TUF repository is trusted in the configuration file: it can supply keys and policies")

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/assay-registry/assay/cmd/assay/config"
@@ -28,6 +29,9 @@ func (a *app) materialLasts(cfg *config.Config) []finding {
 	for _, au := range cfg.Trust() {
 		name := "authority " + au.Name
 		worst := finding{name, fine, fmt.Sprintf("kind %s for %s", au.Kind, patterns(au.Repositories))}
+		if len(au.Attests) > 0 {
+			worst.Detail += ", attests " + strings.Join(au.Attests, ", ")
+		}
 		for _, e := range endings(au) {
 			switch left := e.at.Sub(a.clock()); {
 			case left <= 0:

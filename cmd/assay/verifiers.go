@@ -12,7 +12,7 @@ import (
 
 // newVerifier is every engine there is: the server's, and that of commands which verify here.
 func newVerifier(log *slog.Logger) verify.Verifier {
-	return verify.Join(sigstore.New(log), notation.New(log))
+	return verify.Scoped(verify.Join(sigstore.New(log), notation.New(log)))
 }
 
 // usable reports whether the material of an authority can be used, whatever its kind: what the form alone cannot say.

@@ -99,7 +99,7 @@ func (a *app) trustedHere(h *here, repo store.Name) ([]verify.Authority, error) 
 	var all []verify.Authority
 	for i, file := range h.keys {
 		au, err := a.authority(fmt.Sprintf("key-%d", i+1), &newAuthority{
-			kind: verify.KindKey, keys: []string{file}, repositories: []string{"**"}, binding: verify.BindingRepository, tlog: -1, timestamps: -1, sct: -1,
+			kind: verify.KindKey, keys: []string{file}, repositories: []string{"**"}, binding: verify.BindingRepository, attests: verify.Attestable(), tlog: -1, timestamps: -1, sct: -1,
 		})
 		if err != nil {
 			return nil, err

@@ -88,6 +88,7 @@ newest(list) := assay.newest(list).value
 refusals := [
 	"signature.other_repository", "signature.revoked_key", "signature.revoked_certificate", "signature.revoked_identity", "signature.revoked_entry",
 	"signature.key_expired", "signature.certificate_expired", "signature.expired", "tuf.expired", "signature.digest_mismatch", "signature.identity",
+	"signature.out_of_scope",
 	"signature.no_sct", "signature.no_timestamp", "signature.log_mismatch", "signature.no_log", "signature.untrusted_root", "signature.untrusted_key",
 	"signature.no_authority", "signature.invalid", "signature.payload_type", "signature.unsupported", "signature.too_big", "signature.malformed",
 	"signature.unsigned", "signature.internal",
@@ -105,6 +106,7 @@ sentences := {
 	"tuf.expired": "the TUF metadata that proved it ran out",
 	"signature.digest_mismatch": "the valid one names another digest",
 	"signature.identity": "its certificate is of another issuer or identity than a trusted authority wants",
+	"signature.out_of_scope": "its authority is not trusted for what it says",
 	"signature.no_sct": "its certificate was not proven to be in a certificate log",
 	"signature.no_timestamp": "it brings fewer trusted times than its authority wants",
 	"signature.log_mismatch": "its entry in the transparency log is about something else",
@@ -140,6 +142,7 @@ clipped(name) := name if {
 remedies := {
 	"signature.no_authority": "trust a key for this repository: assay trust add",
 	"signature.identity": "sign with an identity that the authority names, or have it name this one",
+	"signature.out_of_scope": "have an authority attest it that is trusted for it, or add it to attests of this one",
 	"signature.untrusted_root": "sign with a certificate of a trusted authority, or trust the one that issued it",
 	"signature.no_timestamp": "sign again and let the client ask the timestamping authority",
 	"signature.no_log": "sign again and let the client write to the transparency log",

@@ -39,6 +39,7 @@ var ranks = func() map[string]int {
 	for _, code := range []verify.Code{
 		verify.CodeOtherRepository, verify.CodeRevokedKey, verify.CodeRevokedCertificate, verify.CodeRevokedIdentity, verify.CodeRevokedEntry,
 		verify.CodeKeyExpired, verify.CodeCertificateExpired, verify.CodeExpired, verify.CodeTUFExpired, verify.CodeDigestMismatch, verify.CodeIdentity,
+		verify.CodeOutOfScope,
 		verify.CodeNoSCT, verify.CodeNoTimestamp, verify.CodeLogMismatch, verify.CodeNoLog, verify.CodeUntrustedRoot, verify.CodeUntrustedKey,
 		verify.CodeNoAuthority, verify.CodeInvalid, verify.CodePayloadType, verify.CodeUnsupported, verify.CodeTooBig, verify.CodeMalformed,
 		verify.CodeUnsigned, verify.CodeInternal,

@@ -28,6 +28,7 @@ type Authority struct {
 
 	Repositories []string `yaml:"repositories" need:"yes" doc:"Patterns of the repositories for which it speaks."`
 	Binding      string   `yaml:"binding" enum:"repository,none" doc:"repository compares the repository that a signature names with the one that holds it; none does not."`
+	Attests      []string `yaml:"attests" doc:"What it is trusted for: signatures, provenance, sbom, vex (what of a vulnerability matters), vulnerabilities (reports of scanners), other, and types of predicates, exact or with * and **. Without it all but vex and vulnerabilities."`
 	PromoteFrom  []string `yaml:"promote_from" doc:"Patterns of repositories whose signatures are accepted too, for content that is copied on."`
 }
 

@@ -26,7 +26,7 @@ func (v *validator) authorities() {
 			v.globs(path+".promote_from", a.PromoteFrom)
 		}
 		v.foreignKeys(path, a)
-		authority := verify.Authority{Name: a.Name, Kind: a.Kind, Repositories: Globs(a.Repositories), Binding: a.Binding, PromoteFrom: Globs(a.PromoteFrom), Origin: "config"}
+		authority := verify.Authority{Name: a.Name, Kind: a.Kind, Repositories: Globs(a.Repositories), Binding: a.Binding, PromoteFrom: Globs(a.PromoteFrom), Attests: a.Attests, Origin: "config"}
 		v.material(path, a, &authority)
 		v.identities(path, a, &authority)
 		v.tuf(path, a, &authority)
