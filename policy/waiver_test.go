@@ -276,6 +276,32 @@ func TestWaiverForAllRepositoriesNeedsTwoSigners(t *testing.T) {
 	want(t, "one of them revoked", w.get(puller, "acme/app", "v1"), denied)
 }
 
+// Whoever has a copy of a signed waiver can wrap it anew as often as they like: that keeps no second signer out.
+func TestWaiverCopiesKeepNoSignerOut(t *testing.T) {
+	w := newWaiving(t)
+	i := w.push(pusher, "acme/app", "v1", "one")
+	doc := w.waiver("W-1", func(d *policy.Waiver) { d.Match.Repositories = store.Globs{"**"} })
+	carrier, _, _ := doc.Carrier()
+	statement := w.json(map[string]any{"_type": "https://in-toto.io/Statement/v1", "predicateType": verify.PredicateWaiver, "predicate": json.RawMessage(doc.Document()),
+		"subject": []any{map[string]any{"digest": map[string]string{string(carrier.Digest.Algorithm()): carrier.Digest.Encoded()}}}})
+	envelope := w.json(map[string]any{"payloadType": verify.TypeInToto, "payload": base64.StdEncoding.EncodeToString(statement),
+		"signatures": []any{map[string]string{"sig": w.security.signature(t, verify.PAE(verify.TypeInToto, statement))}}})
+	for range 12 {
+		envelope = append(envelope, ' ')
+		layer := w.blob(signer, "acme/app", envelope)
+		layer.MediaType = verify.TypeDSSE
+		config := w.blob(signer, "acme/app", []byte("{}"))
+		config.MediaType = ocispec.MediaTypeEmptyJSON
+		copied := w.json(ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: verify.TypeInToto, Config: config,
+			Layers: []ocispec.Descriptor{layer}, Subject: &ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: carrier.Digest, Size: 500}})
+		if _, err := w.put(signer, "acme/app", "", ocispec.MediaTypeImageManifest, copied); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.carry("acme/app", doc, w.second, "")
+	want(t, "two signers", w.get(puller, "acme/app", "v1"), string(i.desc.Digest))
+}
+
 func TestWaiverSignedTwiceByOneKeyUnderTwoNames(t *testing.T) {
 	w := newWaiving(t, func(o *policy.Options) {
 		for i := range o.Authorities {

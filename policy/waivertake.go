@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -74,8 +75,9 @@ func (a *Admission) TakeWaivers(ctx context.Context) (notes map[store.Item][]str
 
 // foundWaiver is a waiver that some authority for waivers signed.
 type foundWaiver struct {
-	doc *Waiver
-	by  carried
+	doc   *Waiver
+	by    carried
+	under map[string]judged // what proves it
 }
 
 // readWaivers finds the waivers in evidence that are signed by whoever may sign them. No trust changes for anything else.
@@ -113,7 +115,7 @@ func (a *Admission) readWaivers(ctx context.Context, p pendingWaiver) (found []f
 			notes = append(notes, "the waiver "+w.ID+" does not count: "+why)
 			continue
 		}
-		found = append(found, foundWaiver{w.about(subject), c})
+		found = append(found, foundWaiver{w.about(subject), c, under})
 	}
 	return found, notes, nil
 }
@@ -170,7 +172,13 @@ func (t *trust) unprovenWaiver(under map[string]judged) string {
 // takeWaivers enters waivers into the snapshot of trust. What they change is in doubt from the same commit on.
 func (a *Admission) takeWaivers(ctx context.Context, p pendingWaiver, found []foundWaiver) (notes []string, err error) {
 	var loud []*Waiver
-	err = a.change(ctx, func(tx *store.Txn, t *trust) error {
+	take := a.change
+	if !slices.ContainsFunc(found, a.trust.Load().lacks) { // a copy changes no trust, so that no transaction has to look at it again
+		take = func(ctx context.Context, _ func(*store.Txn, *trust) error) error {
+			return a.local.DeleteDoc(ctx, classWaiverPending, p.name)
+		}
+	}
+	err = take(ctx, func(tx *store.Txn, t *trust) error {
 		notes, loud = nil, nil
 		tx.DeleteDoc(classWaiverPending, p.name)
 		for _, f := range found {
@@ -226,15 +234,12 @@ func waiverRemark(w *waiver, state WaiverState, signers int, longest time.Durati
 // addWaiver keeps a statement, and reports whether there was something new in it.
 func (t *trust) addWaiver(tx *store.Txn, f foundWaiver) (added bool, err error) {
 	name := waiverName(f.doc)
-	i, there := slices.BinarySearchFunc(t.waivers, name, func(w waiver, name string) int { return strings.Compare(w.name, name) })
+	i, there := t.waiver(name)
 	w := waiver{name: name, rec: waiverRecord{Waiver: *f.doc, At: f.by.At}}
 	switch {
 	case there:
 		w = t.waivers[i]
-		layer := f.by.Evidence.Layers[0]
-		if slices.ContainsFunc(w.rec.Signed, func(c carried) bool {
-			return c.Evidence.Layers[0].Digest == layer.Digest && len(c.Evidence.Layers[0].Annotations) == len(layer.Annotations)
-		}) {
+		if w.says(f) {
 			return false, nil
 		}
 		if len(w.rec.Signed) >= maxWaiverSigned {
@@ -243,7 +248,7 @@ func (t *trust) addWaiver(tx *store.Txn, f foundWaiver) (added bool, err error) 
 	case len(t.waivers) >= MaxWaivers:
 		return false, store.Errorf(store.CodeInvalid, "%d waivers are kept, and no more are taken; widen one in the place of many", len(t.waivers))
 	}
-	w.rec.Signed = append(slices.Clip(w.rec.Signed), f.by)
+	w.rec.Signed, w.under = append(slices.Clip(w.rec.Signed), f.by), append(slices.Clip(w.under), f.under)
 	b, err := json.Marshal(w.rec)
 	if err != nil {
 		return false, store.Errorf(store.CodeInternal, "the waiver could not be stored: %w", err)
@@ -256,6 +261,31 @@ func (t *trust) addWaiver(tx *store.Txn, f foundWaiver) (added bool, err error) 
 		t.waivers = slices.Insert(t.waivers, i, w)
 	}
 	return true, nil
+}
+
+// waiver finds a waiver by its name, or the place where it belongs.
+func (t *trust) waiver(name string) (i int, there bool) {
+	return slices.BinarySearchFunc(t.waivers, name, func(w waiver, name string) int { return strings.Compare(w.name, name) })
+}
+
+// lacks reports whether there is something new in a statement.
+func (t *trust) lacks(f foundWaiver) bool {
+	i, there := t.waiver(waiverName(f.doc))
+	return !there || !t.waivers[i].says(f)
+}
+
+// says reports whether the statements that are kept of a waiver prove all that another does, for as long: whoever has a copy of one can wrap it anew as often as they like, and
+// that displaces no other signer's.
+func (w *waiver) says(f foundWaiver) bool {
+	fresh := (&known{Under: f.under}).statements()
+	for _, under := range w.under {
+		told := (&known{Under: under}).statements()
+		maps.DeleteFunc(fresh, func(s statement, f verify.Fact) bool {
+			there, is := told[s]
+			return is && !longer(f, there)
+		})
+	}
+	return len(fresh) == 0
 }
 
 // sentenceOf is the text of an error for a person.
