@@ -71,7 +71,18 @@ func longer(f, than verify.Fact) bool {
 // that is kept. What counts comes in an order that does not depend on a map's, the newest first. Only what counts now takes one of the places.
 func count(all map[store.Digest]*known, covering []*authority, now time.Time) *found {
 	f := &found{}
+	if len(all) == 0 {
+		return f
+	}
 	order := newest(all)
+	if len(order) == 1 {
+		k := all[order[0]]
+		f.next = k.next(covering, now)
+		if f.facts = k.told(covering, now); len(f.facts) <= 1 { // nothing is there twice, and no limit reached
+			return f
+		}
+		f.next, f.facts = time.Time{}, nil
+	}
 	slices.Reverse(order)
 	arrived := make([][]verify.Fact, len(order)) // by manifest, the oldest first
 	type place struct{ manifest, n int }

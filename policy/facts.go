@@ -112,6 +112,11 @@ func (k *known) told(covering []*authority, now time.Time) []verify.Fact {
 	if k.Registry {
 		return k.Facts
 	}
+	if len(k.Under) == 1 { // under one authority, each is all there is about its layer
+		var all []verify.Fact
+		k.each(covering, now, func(_ string, facts []verify.Fact) { all = facts })
+		return all
+	}
 	type place struct {
 		layer store.Digest
 		n     int // of layers with the same bytes, in order
@@ -216,6 +221,9 @@ type found struct {
 }
 
 func (f *found) and(g *found) *found {
+	if len(g.facts) == 0 {
+		return &found{f.facts, contract.Earlier(f.next, g.next)}
+	}
 	return &found{slices.Concat(f.facts, g.facts), contract.Earlier(f.next, g.next)}
 }
 
@@ -264,7 +272,11 @@ func (a *Admission) facts(ctx context.Context, tx *store.Txn, t *trust, subject 
 }
 
 func decodeFacts(evidence store.Digest, b []byte) (*known, error) {
-	k := new(known)
+	k, p := new(known), store.ReadPlain(b)
+	if k.read(&p) {
+		return k, nil
+	}
+	k = new(known)
 	if err := json.Unmarshal(b, k); err != nil {
 		return nil, store.Errorf(store.CodeInternal, "the facts of %s are damaged; run assay check: %w", evidence, err)
 	}
@@ -338,7 +350,10 @@ func countUnproven(tx *store.Txn, repo store.Name, subject store.Digest, was, is
 
 // newest lists evidence by when it came, the newest first.
 func newest(all map[store.Digest]*known) []store.Digest {
-	order := slices.Collect(maps.Keys(all))
+	order := make([]store.Digest, 0, len(all))
+	for d := range all {
+		order = append(order, d)
+	}
 	slices.SortFunc(order, func(x, y store.Digest) int {
 		return cmp.Or(all[y].At.Compare(all[x].At), strings.Compare(string(x), string(y)))
 	})

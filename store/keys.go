@@ -72,7 +72,10 @@ func readDigest(k []byte) (d Digest, rest []byte, ok bool) {
 	if k[0] < 1 || k[0] > 2 || len(k) < n {
 		return "", nil, false
 	}
-	return Digest(prefix + hex.EncodeToString(k[1:n])), k[n:], true
+	var text [7 + 2*64]byte
+	copy(text[:], prefix)
+	hex.Encode(text[7:], k[1:n])
+	return Digest(text[:7+2*(n-1)]), k[n:], true
 }
 
 func repoKey(prefix byte, repo Name, parts ...[]byte) []byte {

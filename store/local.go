@@ -110,6 +110,7 @@ func (l *Local) Update(ctx context.Context, fn func(*Txn) error) error {
 // of which the later began between them: for reports, not for decisions.
 func (l *Local) Peek(ctx context.Context, fn func(*Txn) error) error {
 	t := l.begin(ctx)
+	t.never = true
 	err := fn(t)
 	if t.err != nil {
 		return t.err

@@ -51,6 +51,10 @@ type Detail struct {
 // Detail decodes the cold part.
 func (r *ManifestRecord) Detail() (*Detail, error) {
 	var d Detail
+	if p := ReadPlain(r.detail); d.read(&p) {
+		return &d, nil
+	}
+	d = Detail{}
 	if err := json.Unmarshal(r.detail, &d); err != nil {
 		return nil, Errorf(CodeInternal, "the record of %s is damaged; run assay check: %w", r.Digest, err)
 	}

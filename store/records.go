@@ -12,11 +12,21 @@ const scanAll = 1 << 20
 // Records reads typed records, from a snapshot or within a transaction. A missing record is nil without error.
 type Records struct{ r reader }
 
-func fromJSON[T any](b []byte, what string) (*T, error) {
+// written is a record that reads itself, if it is written as encoding/json does.
+type written[T any] interface {
+	*T
+	read(*Plain) bool
+}
+
+func fromJSON[T any, P written[T]](b []byte, what string) (*T, error) {
 	if b == nil {
 		return nil, nil
 	}
-	v := new(T)
+	v, p := new(T), ReadPlain(b)
+	if P(v).read(&p) {
+		return v, nil
+	}
+	v = new(T)
 	if err := json.Unmarshal(b, v); err != nil {
 		return nil, Errorf(CodeInternal, "a %s record is damaged; run assay check: %w", what, err)
 	}
@@ -93,19 +103,17 @@ func (r Records) Tag(repo Name, tag string) (*TagRecord, error) {
 func (r Records) TagsOf(repo Name, d Digest) []string {
 	prefix := repoKey('T', repo, digestKey(d))
 	var tags []string
-	for _, p := range r.r.scan(prefix, after(prefix), scanAll) {
-		tags = append(tags, string(p.Key[len(prefix):]))
-	}
+	r.r.keys(prefix, after(prefix), scanAll, func(key []byte) { tags = append(tags, string(key[len(prefix):])) })
 	return tags
 }
 
 func (r Records) digests(prefix []byte, limit int) []Digest {
 	var ds []Digest
-	for _, p := range r.r.scan(prefix, after(prefix), limit) {
-		if d, _, ok := readDigest(p.Key[len(prefix):]); ok {
+	r.r.keys(prefix, after(prefix), limit, func(key []byte) {
+		if d, _, ok := readDigest(key[len(prefix):]); ok {
 			ds = append(ds, d)
 		}
-	}
+	})
 	return ds
 }
 
@@ -134,9 +142,7 @@ func (r Records) Opens(repo Name) bool {
 func (r Records) RepositoriesOf(d Digest, kind byte, limit int) []Name {
 	prefix := globalKey(d, kind, "")
 	var names []Name
-	for _, p := range r.r.scan(prefix, after(prefix), limit) {
-		names = append(names, Name(p.Key[len(prefix):]))
-	}
+	r.r.keys(prefix, after(prefix), limit, func(key []byte) { names = append(names, Name(key[len(prefix):])) })
 	return names
 }
 
@@ -269,13 +275,13 @@ func (r Records) items(prefix byte, from *Item, limit int) []Item {
 		start = successor(repoKey(prefix, from.Repository, digestKey(from.Digest)))
 	}
 	var items []Item
-	for _, p := range r.r.scan(start, []byte{prefix + 1}, limit) {
-		if n, rest, ok := repoOf(p.Key); ok {
+	r.r.keys(start, []byte{prefix + 1}, limit, func(key []byte) {
+		if n, rest, ok := repoOf(key); ok {
 			if d, _, ok := readDigest(rest); ok {
 				items = append(items, Item{n, d})
 			}
 		}
-	}
+	})
 	return items
 }
 

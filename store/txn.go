@@ -17,6 +17,8 @@ type reader interface {
 	get(key []byte) []byte
 	// scan returns at most limit pairs with from <= key < to.
 	scan(from, to []byte, limit int) []Pair
+	// keys gives do the keys of at most limit pairs with from <= key < to, each only until it returns.
+	keys(from, to []byte, limit int, do func(key []byte))
 }
 
 // Snapshot reads one consistent state. It is valid only inside Local.View.
@@ -35,9 +37,21 @@ func (s snapshotReader) scan(from, to []byte, limit int) []Pair {
 		if len(pairs) == limit {
 			break
 		}
-		pairs = append(pairs, Pair{bytes.Clone(k), bytes.Clone(v)})
+		both := append(append(make([]byte, 0, len(k)+len(v)), k...), v...)
+		pairs = append(pairs, Pair{both[:len(k):len(k)], both[len(k):]})
 	}
 	return pairs
+}
+
+func (s snapshotReader) keys(from, to []byte, limit int, do func(key []byte)) {
+	n := 0
+	for k := range s.tx.Scan(from, to) {
+		if n == limit {
+			return
+		}
+		do(k)
+		n++
+	}
 }
 
 // Txn is an optimistic transaction: serializable, and never in anyone's way. It reads through short views, remembers what it read, and gathers
@@ -52,6 +66,11 @@ type Txn struct {
 	writes map[string][]byte // nil: deleted
 	after  []func()
 	err    error
+
+	never  bool               // it is never committed: nobody asks what it scanned
+	looked []byte             // the key that look reads
+	seen   []byte             // and a copy of its value
+	look   func(ReadTx) error // one closure for all look-ups
 }
 
 type scanned struct {
@@ -62,7 +81,7 @@ type scanned struct {
 
 func (l *Local) begin(ctx context.Context) *Txn {
 	t := &Txn{local: l, ctx: ctx, reads: map[string][]byte{}, writes: map[string][]byte{}}
-	t.Records = Records{t}
+	t.Records, t.look = Records{t}, t.lookUp
 	return t
 }
 
@@ -74,13 +93,9 @@ func (t *Txn) get(key []byte) []byte {
 	if v, ok := t.reads[string(key)]; ok {
 		return v
 	}
-	var v []byte
-	t.fail(t.local.kv.View(t.ctx, func(tx ReadTx) error {
-		if found := tx.Get(key); found != nil {
-			v = append([]byte{}, found...)
-		}
-		return nil
-	}))
+	t.looked, t.seen = key, nil
+	t.fail(t.local.kv.View(t.ctx, t.look))
+	v := t.seen
 	if len(key) > 0 && key[0] == 'c' {
 		return v // content never changes under its key, and losing it is the collector's business: it claims the digest first
 	}
@@ -88,11 +103,28 @@ func (t *Txn) get(key []byte) []byte {
 	return v
 }
 
+func (t *Txn) lookUp(tx ReadTx) error {
+	if found := tx.Get(t.looked); found != nil {
+		t.seen = append(make([]byte, 0, len(found)), found...)
+	}
+	return nil
+}
+
+func (t *Txn) keys(from, to []byte, limit int, do func(key []byte)) {
+	for _, p := range t.scan(from, to, limit) {
+		do(p.Key)
+	}
+}
+
 // scan reads a range and remembers its sum. What the transaction itself deleted does not count towards limit: as many pairs more are read.
 func (t *Txn) scan(from, to []byte, limit int) []Pair {
-	own, wanted := map[string][]byte{}, limit
+	var own map[string][]byte
+	wanted := limit
 	for k, v := range t.writes {
 		if k >= string(from) && (to == nil || k < string(to)) {
+			if own == nil {
+				own = map[string][]byte{}
+			}
 			own[k] = v
 			if v == nil {
 				wanted++
@@ -104,7 +136,9 @@ func (t *Txn) scan(from, to []byte, limit int) []Pair {
 		pairs = snapshotReader{tx}.scan(from, to, wanted)
 		return nil
 	}))
-	t.scans = append(t.scans, scanned{bytes.Clone(from), bytes.Clone(to), wanted, t.local.sum(pairs)})
+	if !t.never {
+		t.scans = append(t.scans, scanned{bytes.Clone(from), bytes.Clone(to), wanted, t.local.sum(pairs)})
+	}
 	return overlay(pairs, own, limit)
 }
 

@@ -5,6 +5,15 @@ package verify
 // an authority trusts. A role of a TUF repository is a signer of its own. The name is made of the first such fact: "key <ID>", "identity <issuer> <identity>" or
 // "role <authority> <role>".
 func Signers(facts []Fact) []string {
+	if len(facts) <= 1 {
+		names := make([]string, len(facts))
+		for n := range facts {
+			if own := facts[n].signerNames(); len(own) > 0 {
+				names[n] = own[0]
+			}
+		}
+		return names
+	}
 	known := map[string]int{} // a signer, by each of their names
 	var parent []int
 	find := func(i int) int {
