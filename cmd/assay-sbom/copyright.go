@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"math"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -72,6 +71,15 @@ func mayName(line []byte) bool {
 	return bytes.EqualFold(begin, []byte(heading)) || bytes.ContainsFunc(begin, func(r rune) bool { return r >= utf8.RuneSelf }) // some of which are letters of ASCII in another case
 }
 
+// declared are the licences that a machine-readable statement names, one in a line, as syft reads it; nil: syft may want all of the text. It is a function of the text alone, and kept in views.
+func declared(text []byte) []byte {
+	some, ok := clauses(text)
+	if !ok {
+		return nil
+	}
+	return []byte(strings.Join(copyrightLicences(bytes.NewReader(some)), "\n"))
+}
+
 // coverages are what licensecheck says of texts, by their digest. It depends on nothing else, and is kept in views.
 type coverages map[[sha256.Size]byte]licensecheck.Coverage
 
@@ -86,15 +94,18 @@ func (im *image) licence(text []byte) licensecheck.Coverage {
 	return im.plan.scan(text)
 }
 
-// judge says ahead what licensecheck will be asked for, and keeps of statements that need it not only the lines that tell. Who asks for more reads the layer.
+// judge says ahead what licensecheck will be asked for, and keeps of statements that need it not only the licences that they name. Who asks for more reads the layer.
 func (im *image) judge(n *node) {
-	if im.plan.scan == nil || len(n.data) == 0 || len(n.data) > maxCovered || !strings.HasSuffix(n.path, copyrightSuffix) || !strings.HasPrefix(n.path, "/usr/share/doc/") {
+	if im.plan.scan == nil || len(n.data) == 0 || !strings.HasSuffix(n.path, copyrightSuffix) || !strings.HasPrefix(n.path, "/usr/share/doc/") {
 		return
 	}
-	if told, ok := clauses(n.data); ok {
+	if told := declared(n.data); len(told) > 0 {
 		im.kept -= n.size
-		n.told, n.data = slices.Clip(told), nil
+		n.told, n.data = told, nil
 		im.kept += int64(len(n.told))
+		return
+	}
+	if len(n.data) > maxCovered {
 		return
 	}
 	if sum := sha256.Sum256(n.data); im.coverages[sum].Match == nil {

@@ -15,7 +15,8 @@ import (
 )
 
 // debianCataloger is syft's cataloguer of dpkg's database, which merges a package's list of files in quadratic time: packages of ten thousand files
-// cost more than all others together. It is shown empty lists, and the real ones are merged afterwards, in linear time. The result is the same.
+// cost more than all others together. It is shown empty lists, and the real ones are merged afterwards, in linear time. It compares each line of a
+// statement of licences with three regular expressions; licences that are known are added afterwards, too. The result is the same.
 type debianCataloger struct{ pkg.Cataloger }
 
 // Catalog finds the packages.
@@ -24,18 +25,20 @@ func (c debianCataloger) Catalog(ctx context.Context, r file.Resolver) ([]pkg.Pa
 	if !ok {
 		return c.Cataloger.Catalog(ctx, r)
 	}
-	v := &withoutLists{resolver: image, hidden: map[int32]bool{}}
+	v := &withoutLists{resolver: image, hidden: map[int32]bool{}, stated: map[string]int32{}, names: map[string]pkg.License{}}
 	packages, relations, err := c.Cataloger.Catalog(ctx, v)
-	if err != nil || !v.restore(packages, relations) {
+	if err != nil || !v.restore(ctx, packages, relations) {
 		return c.Cataloger.Catalog(ctx, r)
 	}
 	return packages, relations, nil
 }
 
-// withoutLists is an image whose lists of files below dpkg/info are empty.
+// withoutLists is an image whose lists of files below dpkg/info are empty, and without statements of which it is known what licences they name.
 type withoutLists struct {
 	*resolver
 	hidden map[int32]bool
+	stated map[string]int32       // statements of licences that were asked for
+	names  map[string]pkg.License // what becomes of a licence's name
 }
 
 // Extensions of the lists, and how much of one is read (as syft reads them).
@@ -43,20 +46,59 @@ const (
 	md5sumsSuffix   = ".md5sums"
 	conffilesSuffix = ".conffiles"
 	maxFileRecords  = 200_000
+	docsPath        = "/usr/share/doc/" // where statements of licences are, by name of package
 )
 
-// FileContentsByLocation gives lists no content, and statements of licences without what tells none.
-func (v *withoutLists) FileContentsByLocation(l file.Location) (io.ReadCloser, error) {
-	if strings.HasSuffix(l.RealPath, copyrightSuffix) {
-		if i := v.file(l.RealPath); i != none {
-			if n := v.node(i); n.told != nil {
-				return inMemory(n.told), nil
-			}
-			if some, ok := clauses(v.node(i).data); ok {
-				return inMemory(some), nil
-			}
+// RelativeFileByPath finds no statement of licences whose licences are known: restore adds them.
+func (v *withoutLists) RelativeFileByPath(l file.Location, p string) *file.Location {
+	if strings.HasPrefix(p, docsPath) && strings.HasSuffix(p, copyrightSuffix) {
+		if i := v.file(p); i != none && len(v.told(i)) > 0 {
+			v.stated[p] = i
+			return nil
 		}
 	}
+	return v.resolver.RelativeFileByPath(l, p)
+}
+
+// told are the licences that a statement names, or nil if it has to be read.
+func (v *withoutLists) told(i int32) []byte {
+	n := v.node(i)
+	if n.told != nil {
+		return n.told
+	}
+	v.im.mu.Lock()
+	defer v.im.mu.Unlock()
+	if told := declared(v.im.unpack(n)); len(told) > 0 {
+		n.told = told
+	}
+	return n.told
+}
+
+// licences adds what the package's statement says.
+func (v *withoutLists) licences(ctx context.Context, p *pkg.Package) {
+	m, _ := p.Metadata.(pkg.DpkgDBEntry)
+	name := path.Join(docsPath, m.Package, copyrightSuffix)
+	i, ok := v.stated[name]
+	if !ok {
+		return
+	}
+	l := v.location(i, name)
+	for told := range strings.SplitSeq(string(v.node(i).told), "\n") {
+		known, ok := v.names[told]
+		if !ok {
+			known = pkg.NewLicenseWithContext(ctx, told)
+			v.names[told] = known
+		}
+		known.Locations = file.NewLocationSet(l)
+		if !known.Empty() {
+			p.Licenses.Add(known)
+		}
+	}
+	p.Locations.Add(l.WithAnnotation(pkg.EvidenceAnnotationKey, pkg.SupportingEvidenceAnnotation))
+}
+
+// FileContentsByLocation gives lists no content.
+func (v *withoutLists) FileContentsByLocation(l file.Location) (io.ReadCloser, error) {
 	if p := l.RealPath; strings.HasSuffix(path.Dir(p), "/dpkg/info") && (strings.HasSuffix(p, md5sumsSuffix) || strings.HasSuffix(p, conffilesSuffix)) {
 		v.hidden[v.file(p)] = true
 		return inMemory(nil), nil
@@ -66,7 +108,7 @@ func (v *withoutLists) FileContentsByLocation(l file.Location) (io.ReadCloser, e
 
 // restore merges the lists into the packages and gives these their new ids, in relations too. False: something is not as expected, and nothing
 // of it must be used.
-func (v *withoutLists) restore(packages []pkg.Package, relations []artifact.Relationship) bool {
+func (v *withoutLists) restore(ctx context.Context, packages []pkg.Package, relations []artifact.Relationship) bool {
 	renewed := make(map[artifact.ID]pkg.Package, len(packages))
 	for i := range packages {
 		p := &packages[i]
@@ -74,6 +116,7 @@ func (v *withoutLists) restore(packages []pkg.Package, relations []artifact.Rela
 		if _, twice := renewed[old]; twice || !v.merge(p) {
 			return false
 		}
+		v.licences(ctx, p)
 		if m, ok := p.Metadata.(pkg.DpkgDBEntry); ok {
 			p.Metadata = hashed(m)
 			p.SetID()

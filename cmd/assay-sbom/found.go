@@ -71,6 +71,7 @@ type foundPackage struct {
 	CPEs                         []cpe.CPE
 	Java                         *pkg.JavaArchive                `json:",omitempty"`
 	Go                           *pkg.GolangBinaryBuildinfoEntry `json:",omitempty"`
+	Matches                      []foundMatch                    `json:",omitempty"`
 	NoCrypto                     bool                            `json:",omitempty"` // Go has an empty list, which JSON leaves out
 }
 
@@ -99,11 +100,15 @@ func locations(s file.LocationSet, layer string) (out []foundLocation, ok bool) 
 
 func locationSet(list []foundLocation, layer string) (s file.LocationSet) {
 	for _, f := range list {
-		l := file.NewVirtualLocationFromCoordinates(file.NewCoordinates(f.Real, layer), f.Access)
-		l.Annotations = maps.Clone(f.Annotations) // which syft adds to
-		s.Add(l)
+		s.Add(f.whole(layer))
 	}
 	return s
+}
+
+func (f foundLocation) whole(layer string) file.Location {
+	l := file.NewVirtualLocationFromCoordinates(file.NewCoordinates(f.Real, layer), f.Access)
+	l.Annotations = maps.Clone(f.Annotations) // which syft adds to
+	return l
 }
 
 // keepPackage takes a package apart. False: put together again it would be another one.
@@ -125,6 +130,10 @@ func keepPackage(p pkg.Package, layer string) (f foundPackage, ok bool) {
 		p.Metadata, f.Java = m, &m
 	case pkg.GolangBinaryBuildinfoEntry:
 		f.Go, f.NoCrypto = &m, m.GoCryptoSettings != nil && len(m.GoCryptoSettings) == 0
+	case pkg.BinarySignature:
+		if f.Matches, ok = keepMatches(m, layer); !ok {
+			return f, false
+		}
 	default:
 		return f, false
 	}
@@ -153,6 +162,8 @@ func (f *foundPackage) whole(layer string) pkg.Package {
 			m.GoCryptoSettings = []string{}
 		}
 		p.Metadata = m
+	case f.Matches != nil:
+		p.Metadata = wholeMatches(f.Matches, layer)
 	}
 	p.OverrideID(f.ID)
 	return p
@@ -232,20 +243,28 @@ func (k *knownFiles) FilesByMIMEType(types ...string) ([]file.Location, error) {
 }
 
 func (k *knownFiles) knows(l file.Location) bool {
-	r := k.image()
-	i := r.im.tree.lookup(l.RealPath)
-	if i == none || l.AccessPath != l.RealPath {
+	if l.AccessPath != l.RealPath {
 		return false
+	}
+	f, layer := k.image().known(k.cataloger, l.RealPath)
+	if f != nil && !slices.ContainsFunc(k.known, func(o knownFile) bool { return o.foundIn == f }) {
+		k.known = append(k.known, knownFile{f, layer})
+	}
+	return f != nil
+}
+
+// known is what is known of a file of the image, and the layer that it is in; nil: nothing, or it does not hold in this image.
+func (r *resolver) known(cataloger, path string) (*foundIn, int16) {
+	i := r.im.tree.lookup(path)
+	if i == none {
+		return nil, 0
 	}
 	at := r.node(i).content()
-	f := r.im.found[foundAt{at, k.cataloger, l.RealPath}]
+	f := r.im.found[foundAt{at, cataloger, path}]
 	if f == nil || slices.ContainsFunc(f.Absent, r.has) {
-		return false
+		return nil, 0
 	}
-	if !slices.ContainsFunc(k.known, func(o knownFile) bool { return o.foundIn == f }) {
-		k.known = append(k.known, knownFile{f, at.layer})
-	}
-	return true
+	return f, at.layer
 }
 
 // has reports whether some file matches a pattern.
@@ -259,6 +278,8 @@ type finder struct {
 	layer *resolver
 	with  []fileCataloger
 	found []*foundIn
+
+	classifiers classifierCataloger
 }
 
 // Name names it.
@@ -271,7 +292,8 @@ func (f *finder) Catalog(ctx context.Context, _ file.Resolver) ([]pkg.Package, [
 			return nil, nil, err
 		}
 	}
-	return nil, nil, nil
+	_, _, _ = f.classifiers.Catalog(ctx, &classifying{f.layer, f}) // what fails is not kept
+	return nil, nil, ctx.Err()
 }
 
 // find runs one cataloguer. It first hears what that looks for, and then shows it one file after the other. Where it asks for anything else, nothing is kept.
@@ -289,12 +311,17 @@ func (f *finder) find(ctx context.Context, c fileCataloger) error {
 		if err != nil || one.more {
 			continue
 		}
-		in := &foundIn{Cataloger: c.Name(), Path: l.RealPath, Ordinal: f.layer.node(f.layer.im.tree.lookup(l.RealPath)).ordinal, Absent: one.absent}
-		if in.keep(packages, relations, f.layer.im.diffIDs[0]) {
-			f.found = append(f.found, in)
-		}
+		f.add(c.Name(), one, packages, relations)
 	}
 	return nil
+}
+
+// add takes what was found in one file.
+func (f *finder) add(cataloger string, one *loneFile, packages []pkg.Package, relations []artifact.Relationship) {
+	in := &foundIn{Cataloger: cataloger, Path: one.only, Ordinal: f.layer.node(f.layer.im.tree.lookup(one.only)).ordinal, Absent: one.absent}
+	if in.keep(packages, relations, f.layer.im.diffIDs[0]) {
+		f.found = append(f.found, in)
+	}
 }
 
 // keep takes what was found, all or nothing.
@@ -418,7 +445,7 @@ func findInFiles(ctx context.Context, im *image) (out []byte) {
 	ctx, cancel := context.WithTimeout(ctx, maxFinding)
 	defer cancel()
 	c := settings(&owners{off: true})
-	f := &finder{layer: newResolver(im), with: fileCatalogers(c)}
+	f := &finder{layer: newResolver(im), with: fileCatalogers(c), classifiers: newClassifierCataloger(c)}
 	c = c.WithCatalogers(pkgcataloging.NewAlwaysEnabledCatalogerReference(f)) // by syft, which brings what cataloguers need
 	if _, err := syft.CreateSBOM(ctx, &imageSource{resolver: &recorder{}, name: "empty"}, c); err != nil || len(f.found) == 0 {
 		return nil
@@ -441,12 +468,21 @@ func (im *image) readFindings(i int, b []byte) {
 		return
 	}
 	defer z.Close()
-	plain, err := z.DecodeAll(b, nil)
+	if plain, err := z.DecodeAll(b, nil); err == nil {
+		im.takeFindings(i, plain)
+	}
+}
+
+// takeFindings takes the findings of layer i, all or none.
+func (im *image) takeFindings(i int, plain []byte) {
 	var all []*foundIn
-	if err != nil || json.Unmarshal(plain, &all) != nil {
+	if json.Unmarshal(plain, &all) != nil {
 		return
 	}
 	for _, f := range all {
+		if f == nil {
+			return
+		}
 		for _, e := range f.Relations {
 			if n := len(f.Packages); e.From < 0 || e.To < 0 || e.From >= n || e.To >= n {
 				return

@@ -6,10 +6,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+
+	"github.com/klauspost/compress/zstd"
 )
 
-// ahead describes the image of p from views and findings that were made of each layer alone, compares the documents with those without any, and returns whose findings were used.
+// ahead describes the image of p from views and findings that were made of each layer alone, compares the documents with those without any, and returns whose findings were used,
+// of classifiers those that found something.
 func ahead(t *testing.T, p *picture) (used []string) {
 	t.Helper()
 	ctx, plan := prepared(t)
@@ -65,8 +69,13 @@ func ahead(t *testing.T, p *picture) (used []string) {
 			}
 		}
 	}
+	for at, f := range again.found {
+		if known, _ := r.known(at.cataloger, at.path); known == f && strings.HasPrefix(at.cataloger, "classifier ") && len(f.Packages) > 0 {
+			used = append(used, at.path)
+		}
+	}
 	slices.Sort(used)
-	return used
+	return slices.Compact(used)
 }
 
 func TestWhatIsFoundInSingleFilesIsTheSame(t *testing.T) {
@@ -97,6 +106,68 @@ func TestFindingsHoldForTheirFileAlone(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestFindingsOfClassifiersAreMergedAsEver replaces, removes, repeats and surrounds programs that classifiers know.
+func TestFindingsOfClassifiersAreMergedAsEver(t *testing.T) {
+	bash := func(version string) string { return "@(#)Bash version " + version + "(1) release GNU\n" }
+	below := []entry{program("usr/bin/bash", bash("5.2.15")), program("usr/local/go/bin/go", "no version"), program("opt/none/bash", "another"), link("bin", "usr/bin")}
+	known := []string{"/usr/bin/bash"}
+	for name, c := range map[string]struct {
+		above []entry
+		want  []string
+	}{
+		"nothing above":               {[]entry{regular("srv/x", "x")}, known},
+		"the same version elsewhere":  {[]entry{program("opt/bash", bash("5.2.15"))}, []string{"/opt/bash", "/usr/bin/bash"}},
+		"another version elsewhere":   {[]entry{program("opt/bash", bash("5.1.4"))}, []string{"/opt/bash", "/usr/bin/bash"}},
+		"another version in place":    {[]entry{program("usr/bin/bash", bash("5.1.4"))}, known},
+		"another file in place":       {[]entry{program("usr/bin/bash", "no version")}, nil},
+		"removed":                     {[]entry{gone("usr/bin/bash")}, nil},
+		"two names of one program":    {[]entry{program("opt/a/bash", bash("5.2.15")), hard("opt/b/bash", "opt/a/bash")}, []string{"/opt/a/bash", "/opt/b/bash", "/usr/bin/bash"}},
+		"a link to it":                {[]entry{link("srv/bash", "/usr/bin/bash")}, known},
+		"what tells a version beside": {[]entry{regular("usr/local/go/VERSION", "go1.22.3\n")}, known}, // of which nothing was there when the layer was read
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPicture().layer(t, below...).layer(t, c.above...)
+			if used := ahead(t, p); !slices.Equal(used, c.want) {
+				t.Errorf("used of %v, want %v", used, c.want)
+			}
+		})
+	}
+}
+
+// FuzzFindings reads anything as findings, and puts the packages in them together.
+func FuzzFindings(f *testing.F) {
+	ctx, p := prepared(f)
+	j := newPicture().layer(f, append(languages(f), program("usr/bin/bash", "@(#)Bash version 5.2.15(1) release GNU\n"))...).finish(f)
+	_, im, err := indexLayer(ctx, p, blob{content: j.layers[0], size: int64(j.layers[0].(*bytes.Reader).Len())}, j.limits)
+	if err != nil {
+		f.Fatal(err)
+	}
+	z, err := zstd.NewReader(nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	defer z.Close()
+	plain, err := z.DecodeAll(findInFiles(ctx, im), nil)
+	if err != nil || len(plain) == 0 {
+		f.Fatal("nothing is found", err)
+	}
+	f.Add(plain)
+	f.Add([]byte(`[null]`))
+	f.Add([]byte(`[{"cataloger":"a","path":"/b","ordinal":-1,"packages":[{"Matches":[{}],"Go":{},"Licenses":[{"Locations":[{}]}]}],"relations":[{"From":0,"To":0}]}]`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		im := &image{found: findings{}}
+		im.takeFindings(3, b)
+		for at, in := range im.found {
+			if at.layer != 3 {
+				t.Errorf("findings of layer 3 are about layer %d", at.layer)
+			}
+			for i := range in.Packages {
+				in.Packages[i].whole("sha256:3")
+			}
+		}
+	})
 }
 
 // goTool is a small one of the module example.com/tool.

@@ -60,6 +60,9 @@ func TestClauses(t *testing.T) {
 		if want != got || want == "" {
 			t.Errorf("%.120q: %q, of all of it %q", text, got, want)
 		}
+		if a, b := copyrightLicences(strings.NewReader(text)), string(declared([]byte(text))); strings.Join(a, "\n") != b {
+			t.Errorf("%.120q: declared %q, syft reads %q", text, b, a)
+		}
 	}
 }
 

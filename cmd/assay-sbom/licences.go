@@ -42,6 +42,11 @@ func newScanner(*scannerConfig) (syftScanner, error)
 //go:linkname setScanner github.com/anchore/syft/internal/licenses.SetContextLicenseScanner
 func setScanner(context.Context, syftScanner) context.Context
 
+// copyrightLicences is syft's reader of machine-readable statements: the licences that they name, sorted, each once.
+//
+//go:linkname copyrightLicences github.com/anchore/syft/syft/pkg/cataloger/debian.parseLicensesFromCopyright
+func copyrightLicences(io.Reader) []string
+
 // licenceScanner is licensecheck's, made from the compiled form when the first text is read.
 func licenceScanner() func([]byte) licensecheck.Coverage {
 	scanner := sync.OnceValue(func() *licensecheck.Scanner {

@@ -60,6 +60,9 @@ func frugal(c *syft.CreateSBOMConfig, o *owners) *syft.CreateSBOMConfig {
 		selection = selection.WithRemovals(p.Name())
 		c = c.WithCatalogers(pkgcataloging.NewAlwaysEnabledCatalogerReference(p))
 	}
+	classifiers := newClassifierCataloger(c)
+	selection = selection.WithRemovals(classifiers.Name())
+	c = c.WithCatalogers(pkgcataloging.NewAlwaysEnabledCatalogerReference(classifiers))
 	for _, p := range []pkg.Cataloger{debianCataloger{deb.NewDBCataloger()}, rpm.NewDBCataloger(), apk.NewDBCataloger()} {
 		selection = selection.WithRemovals(p.Name())
 		c = c.WithCatalogers(pkgcataloging.NewAlwaysEnabledCatalogerReference(ownerCataloger{p, o}))
