@@ -42,7 +42,8 @@ var directions = []row{
 	{"policy/access", []string{"store"}, "who may do what, as pure functions over roles: no manifest, no store, no clock"},
 	{"policy/contract", []string{"store", "verify", "policy/access"}, "the two documents and the engine between them: those who ask and those who answer share nothing else"},
 	{"policy", []string{"store", "referrers", "verify", "sbom", "sbom/index", "sbom/vulns", "sbom/vex", "policy/journal", "policy/access", "policy/contract"}, "decides on facts, through an Engine that it does not know"},
-	{"policy/engine", []string{"store", "referrers", "verify", "sbom", "sbom/index", "policy", "policy/contract", "policies"}, "leaf that links OPA; its built-ins order versions as the index does"},
+	{"policy/engine", []string{"store", "referrers", "verify", "sbom", "sbom/index", "policy", "policy/contract", "policy/plan", "policies"}, "leaf that links OPA; its built-ins order versions as the index does"},
+	{"policy/plan", nil, "runs plans of OPA's planner, whatever they are about"},
 	{"policies", nil, "embedded Rego and its data"},
 	{"server", []string{"store", "referrers", "verify", "sbom", "sbom/index", "sbom/vulndb", "sbom/vulns", "policy", "policy/journal", "policy/access", "policy/contract", "server/kubernetes"}, "HTTP: a request becomes a call, an error becomes JSON"},
 	{"server/kubernetes", []string{"store"}, "the words of a cluster's protocols; what an image deserves is asked through an interface"},
@@ -59,7 +60,7 @@ var directions = []row{
 
 // guarded says which packages alone may import a library directly. A prefix covers everything below it.
 var guarded = []row{
-	{"github.com/open-policy-agent/opa/", []string{"policy/engine"}, "one place holds the restrictions that Rego runs under"},
+	{"github.com/open-policy-agent/opa/", []string{"policy/engine", "policy/plan"}, "one place holds the restrictions that Rego runs under"},
 	{"github.com/sigstore/", []string{"verify/sigstore", "verify/estate"}, "one place calls the verifiers, behind its own strict parse"},
 	{"github.com/notaryproject/", []string{"verify/notation"}, "one place calls the verifier, behind its own strict parse"},
 	{"github.com/notaryproject/notation-go/", nil, "its signer is for tests: it pulls a registry client and an LDAP library"},

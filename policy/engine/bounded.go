@@ -28,6 +28,8 @@ type bounded struct {
 	inner string // concat
 	decl  *types.Function
 	fits  func(operands []*ast.Term) bool
+
+	answer topdown.BuiltinFunc
 }
 
 // boundedBuiltins lists them. Calls are rewritten to go to these while a policy is compiled (bound).
@@ -50,6 +52,7 @@ func boundedBuiltins() []bounded {
 	}
 	for i := range list {
 		list[i].name = boundedPrefix + strings.ReplaceAll(list[i].inner, ".", "_")
+		list[i].answer = topdown.GetBuiltin(list[i].inner)
 		list[i].decl = ast.BuiltinMap[list[i].inner].Decl
 	}
 	return list
@@ -57,14 +60,15 @@ func boundedBuiltins() []bounded {
 
 // option registers the implementation with a query.
 func (b bounded) option() func(*rego.Rego) {
-	inner := topdown.GetBuiltin(b.inner)
-	return rego.FunctionDyn(&rego.Function{Name: b.name, Decl: b.decl}, func(bctx rego.BuiltinContext, operands []*ast.Term) (out *ast.Term, err error) {
-		if !b.fits(operands) {
-			return nil, topdown.Halt{Err: fmt.Errorf("%s: %w", b.inner, errTooLarge)}
-		}
-		err = inner(bctx, operands, func(t *ast.Term) error { out = t; return nil })
-		return out, err
-	})
+	return rego.FunctionDyn(&rego.Function{Name: b.name, Decl: b.decl}, b.call)
+}
+
+func (b bounded) call(bctx rego.BuiltinContext, operands []*ast.Term) (out *ast.Term, err error) {
+	if !b.fits(operands) {
+		return nil, topdown.Halt{Err: fmt.Errorf("%s: %w", b.inner, errTooLarge)}
+	}
+	err = b.answer(bctx, operands, func(t *ast.Term) error { out = t; return nil })
+	return out, err
 }
 
 // bound makes the calls of a compiler's modules go to the bounded built-ins. It is a stage of the compiler: names are resolved by then, so that a

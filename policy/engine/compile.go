@@ -46,11 +46,12 @@ type program struct {
 
 // entry is one entry point of one policy.
 type entry struct {
-	name     contract.Entry
-	reads    Reads
-	outputs  []string // of deny, warn, obligations, valid_until: those that are defined, in that order
-	evaluate evaluate
-	traced   func(topdown.Cancel, ast.Value, time.Time, *recorder) (map[string]*ast.Term, error)
+	name      contract.Entry
+	reads     Reads
+	outputs   []string // of deny, warn, obligations, valid_until: those that are defined, in that order
+	evaluate  evaluate // by a plan where there is one
+	interpret evaluate
+	traced    func(topdown.Cancel, ast.Value, time.Time, *recorder) ([]*ast.Term, error)
 }
 
 // parse reads a policy's modules, tests left out.
@@ -220,9 +221,13 @@ func compile(ctx context.Context, p Policy, caps *ast.Capabilities) (prog *progr
 		return nil, problems
 	}
 	for _, e := range prog.entries {
-		if e.evaluate, err = prepare(ctx, c, e); err != nil {
+		if e.interpret, err = prepare(ctx, c, e); err != nil {
 			return nil, problemsOf(p.Name, err)
 		}
+		e.evaluate = e.interpret
+	}
+	if err := prog.quicken(ctx, modules, caps); err != nil {
+		return nil, problemsOf(p.Name, err)
 	}
 	return prog, nil
 }
@@ -245,6 +250,6 @@ func prepare(ctx context.Context, c *ast.Compiler, e *entry) (evaluate, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.traced = tracing(query)
-	return evaluator(query), nil
+	e.traced = tracing(query, e.outputs)
+	return evaluator(query, e.outputs), nil
 }

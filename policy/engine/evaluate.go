@@ -14,16 +14,17 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
-// evaluate runs one prepared query: the terms of its outputs by name, or why there are none.
-type evaluate func(cancel topdown.Cancel, input ast.Value, now time.Time) (map[string]*ast.Term, error)
+// evaluate runs one prepared query: its outputs in their order, or why there are none.
+type evaluate func(cancel topdown.Cancel, input ast.Value, now time.Time) ([]*ast.Term, error)
 
 // errUndefined says that an output has no value.
 var errUndefined = errors.New("a result is undefined")
 
-// evaluator wraps a prepared query. Terms come back as they are: nothing that a policy built is converted before it was judged.
-func evaluator(query rego.PreparedEvalQuery, more ...rego.EvalOption) evaluate {
+// evaluator wraps a prepared query of these outputs. Terms come back as they are: nothing that a policy built is converted before it was judged.
+func evaluator(query rego.PreparedEvalQuery, outputs []string, more ...rego.EvalOption) evaluate {
 	asTerm := rego.EvalGenerateJSON(func(t *ast.Term, _ *rego.EvalContext) (any, error) { return t, nil })
-	return func(cancel topdown.Cancel, input ast.Value, now time.Time) (map[string]*ast.Term, error) {
+	return func(cancel topdown.Cancel, input ast.Value, now time.Time) ([]*ast.Term, error) {
+		reserve(false)
 		options := append([]rego.EvalOption{rego.EvalParsedInput(input), rego.EvalTime(now), rego.EvalExternalCancel(cancel), asTerm}, more...)
 		results, err := query.Eval(context.Background(), options...)
 		if err != nil {
@@ -32,13 +33,13 @@ func evaluator(query rego.PreparedEvalQuery, more ...rego.EvalOption) evaluate {
 		if len(results) != 1 {
 			return nil, errUndefined
 		}
-		out := make(map[string]*ast.Term, len(results[0].Bindings))
-		for name, value := range results[0].Bindings {
-			term, ok := value.(*ast.Term)
+		out := make([]*ast.Term, len(outputs))
+		for i, name := range outputs {
+			term, ok := results[0].Bindings[name].(*ast.Term)
 			if !ok {
 				return nil, errUndefined
 			}
-			out[name] = term
+			out[i] = term
 		}
 		return out, nil
 	}
@@ -78,7 +79,7 @@ func (b *budget) Cancelled() bool {
 
 // answer is what an evaluation ended with.
 type answer struct {
-	outputs map[string]*ast.Term
+	outputs []*ast.Term
 	err     error
 	stack   []byte
 }
@@ -100,7 +101,6 @@ func (r *runner) run(ctx context.Context, eval evaluate, input ast.Value, help a
 	done := make(chan answer, 1)
 	var state atomic.Int32
 	go func() {
-		reserve(false)
 		done <- contain(eval, cancel, input, now)
 		if !state.CompareAndSwap(running, ended) {
 			r.strays.Add(-1)

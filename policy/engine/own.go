@@ -53,17 +53,25 @@ func function(args ...types.Type) *types.Function {
 
 // option registers the implementation with a query.
 func (o own) option() func(*rego.Rego) {
-	return rego.FunctionDyn(&rego.Function{Name: o.name, Decl: o.decl}, func(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
-		value, err := o.answer(bctx, operands)
-		if said, ok := errors.AsType[sentence](err); ok {
-			return ast.ObjectTerm(ast.Item(ast.StringTerm("error"), ast.StringTerm(string(said)))), nil
-		}
-		if err != nil {
-			return nil, topdown.Halt{Err: err}
-		}
-		return ast.ObjectTerm(ast.Item(ast.StringTerm("value"), value)), nil
-	})
+	return rego.FunctionDyn(&rego.Function{Name: o.name, Decl: o.decl}, o.call)
 }
+
+func (o own) call(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
+	value, err := o.answer(bctx, operands)
+	if err == nil {
+		return ast.ObjectTerm(ast.Item(keyValue, value)), nil
+	}
+	if said, ok := errors.AsType[sentence](err); ok {
+		return ast.ObjectTerm(ast.Item(keyError, ast.StringTerm(string(said)))), nil
+	}
+	return nil, topdown.Halt{Err: err}
+}
+
+// The names of what a built-in answers.
+var (
+	keyValue = ast.StringTerm("value")
+	keyError = ast.StringTerm("error")
+)
 
 // sentence is why a value is not given, for the policy.
 type sentence string

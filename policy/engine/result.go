@@ -45,13 +45,10 @@ type malformed string
 func (m malformed) Error() string { return string(m) }
 
 // decode judges the outputs of an evaluation, term by term: whatever is not exactly a reason, an obligation or a time is malformed.
-func decode(outputs map[string]*ast.Term, wanted []string, now time.Time) (*outcome, error) {
+func decode(outputs []*ast.Term, names []string, now time.Time) (*outcome, error) {
 	o := &outcome{}
-	for _, name := range wanted {
-		term, ok := outputs[name]
-		if !ok {
-			return nil, malformed(name + " is undefined")
-		}
+	for i, name := range names {
+		term := outputs[i]
 		set, ok := term.Value.(ast.Set)
 		if !ok {
 			return nil, malformed(fmt.Sprintf("%s is a %s and not a set", name, ast.ValueName(term.Value)))

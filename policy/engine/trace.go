@@ -81,7 +81,7 @@ func (s *Set) trace(ctx context.Context, p *program, e *entry, doc *document) (*
 		help.packages.slow = true
 	}
 	slow := runner{deadline: traceDeadline, hard: 2 * traceDeadline}
-	a := slow.run(ctx, func(cancel topdown.Cancel, input ast.Value, now time.Time) (map[string]*ast.Term, error) {
+	a := slow.run(ctx, func(cancel topdown.Cancel, input ast.Value, now time.Time) ([]*ast.Term, error) {
 		r.cancel = cancel
 		return e.traced(cancel, input, now, r)
 	}, input, help, doc.in.Request.Time)
@@ -104,9 +104,9 @@ func (s *Set) trace(ctx context.Context, p *program, e *entry, doc *document) (*
 }
 
 // tracing makes of a prepared query an evaluation that tells a recorder. Rules that an index would skip are evaluated too: they are what nearly applied.
-func tracing(query rego.PreparedEvalQuery) func(topdown.Cancel, ast.Value, time.Time, *recorder) (map[string]*ast.Term, error) {
-	return func(cancel topdown.Cancel, input ast.Value, now time.Time, r *recorder) (map[string]*ast.Term, error) {
-		return evaluator(query, rego.EvalQueryTracer(r), rego.EvalRuleIndexing(false), rego.EvalEarlyExit(false))(cancel, input, now)
+func tracing(query rego.PreparedEvalQuery, outputs []string) func(topdown.Cancel, ast.Value, time.Time, *recorder) ([]*ast.Term, error) {
+	return func(cancel topdown.Cancel, input ast.Value, now time.Time, r *recorder) ([]*ast.Term, error) {
+		return evaluator(query, outputs, rego.EvalQueryTracer(r), rego.EvalRuleIndexing(false), rego.EvalEarlyExit(false))(cancel, input, now)
 	}
 }
 

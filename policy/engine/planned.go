@@ -1,0 +1,81 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/plan"
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/topdown"
+)
+
+// quicken has the entry points of a program evaluated by plans, each with the interpreter behind it: what a plan does not yield, the interpreter decides. An entry point that cannot be planned
+// stays with the interpreter.
+func (p *program) quicken(ctx context.Context, modules map[string]*ast.Module, caps *ast.Capabilities) error {
+	names := slices.Sorted(maps.Keys(p.entries))
+	err := p.quickened(ctx, modules, caps, names)
+	if !errors.Is(err, plan.ErrUnsupported) {
+		return err
+	}
+	for i := range names { // what one entry point has need not hold up the others
+		if err := p.quickened(ctx, modules, caps, names[i:i+1]); err != nil && !errors.Is(err, plan.ErrUnsupported) {
+			return err
+		}
+	}
+	return nil
+}
+
+// quickened plans some entry points together.
+func (p *program) quickened(ctx context.Context, modules map[string]*ast.Module, caps *ast.Capabilities, names []contract.Entry) error {
+	var all []ast.Ref
+	outputs := map[contract.Entry][]string{}
+	for _, name := range names {
+		for _, output := range p.entries[name].outputs {
+			ref := append(entryRef(name), ast.StringTerm(output))
+			all, outputs[name] = append(all, ref), append(outputs[name], ref.String())
+		}
+	}
+	planned, err := plan.Compile(ctx, modules, caps, all, planBuiltins())
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		e := p.entries[name]
+		e.evaluate = e.quick(planned, outputs[name])
+	}
+	return nil
+}
+
+// quick evaluates by a plan, and has the interpreter decide where that ends in an error: it is the one that is tried and known, and its error is the one that people read.
+func (e *entry) quick(planned *plan.Program, names []string) evaluate {
+	return func(cancel topdown.Cancel, input ast.Value, now time.Time) ([]*ast.Term, error) {
+		outputs, err := planned.Eval(cancel, input, now, names)
+		if err != nil && !topdown.IsCancel(err) {
+			return e.interpret(cancel, input, now)
+		}
+		if err == nil && slices.Contains(outputs, nil) {
+			err = errUndefined
+		}
+		return outputs, err
+	}
+}
+
+// planBuiltins are the bounded built-ins in the place of those that they bound, and our own.
+func planBuiltins() map[string]plan.Builtin {
+	all := map[string]plan.Builtin{}
+	for _, b := range boundedBuiltins() {
+		all[b.inner] = func(bctx *topdown.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
+			return b.call(*bctx, operands)
+		}
+	}
+	for _, o := range ownBuiltins() {
+		all[o.name] = func(bctx *topdown.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
+			return o.call(*bctx, operands)
+		}
+	}
+	return all
+}

@@ -1,0 +1,291 @@
+package plan
+
+import (
+	"encoding/json"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/topdown"
+)
+
+// Errors that end an evaluation. Whoever gets one asks the interpreter.
+var (
+	errConflict = errors.New("a rule or function has two values")
+	errNothing  = errors.New("a step of the plan has nothing to work on")
+	errSeveral  = errors.New("a built-in yields several values")
+	errUnknown  = errors.New("there is no such entry")
+)
+
+// machine is one evaluation.
+type machine struct {
+	bctx   topdown.BuiltinContext
+	known  []answer   // of each rule
+	calls  []*answers // of each function with parameters
+	stack  []*ast.Term
+	given  [8]*ast.Term
+	answer *ast.Term
+	err    error
+	steps  int
+}
+
+// answer is what a rule said in this evaluation.
+type answer struct {
+	asked bool
+	value *ast.Term // nil is undefined
+}
+
+// answers are what a function with parameters said.
+type answers struct {
+	calls []call
+	index map[int][]int32
+}
+
+// call is what a function said of some arguments.
+type call struct {
+	hash  int
+	args  []*ast.Term
+	value *ast.Term
+}
+
+// indexed is how many calls of a function are looked through one by one.
+const indexed = 16
+
+// pace is how many steps are made between two questions whether to go on: about as much work as one step of the interpreter, which asks each time.
+const pace = 16
+
+// Eval evaluates entries for an input at a time. An entry that is undefined is left out. It asks cancel, if there is one, whether to go on, and its built-ins are handed it; an error of a
+// cancelled evaluation is one of which [topdown.IsCancel] is true.
+func (p *Program) Eval(cancel topdown.Cancel, input ast.Value, now time.Time, entries []string) ([]*ast.Term, error) {
+	m := &machine{known: make([]answer, len(p.functions)), calls: make([]*answers, len(p.functions)), stack: make([]*ast.Term, 0, 128)}
+	m.bctx.Cancel, m.bctx.Time = cancel, ast.NumberTerm(json.Number(strconv.FormatInt(now.UnixNano(), 10)))
+	at := m.frame(hidden)
+	if at[1] = ast.NewTerm(p.data); input != nil {
+		at[0] = ast.NewTerm(input)
+	}
+	args := []operand{{place: 0}, {place: 1}}
+	out := make([]*ast.Term, len(entries))
+	for i, name := range entries {
+		fn := p.entries[name]
+		if fn == nil {
+			return nil, errUnknown
+		}
+		var s signal
+		if fn.constant != nil {
+			out[i] = fn.constant
+		} else if out[i], s = m.rule(fn, args, at); s != onward {
+			return nil, m.err
+		}
+	}
+	return out, nil
+}
+
+func (m *machine) fail(err error) signal {
+	m.err = err
+	return failed
+}
+
+// goOn counts a step, and asks now and then whether to go on.
+func (m *machine) goOn() bool {
+	if m.steps++; m.steps%pace == 0 && m.bctx.Cancel != nil && m.bctx.Cancel.Cancelled() {
+		m.err = &topdown.Error{Code: topdown.CancelErr, Message: "caller cancelled query execution"}
+		return false
+	}
+	return true
+}
+
+// frame takes so many places from the stack. Those of callers stay where they are.
+func (m *machine) frame(places int) []*ast.Term {
+	if len(m.stack)+places > cap(m.stack) {
+		m.stack = make([]*ast.Term, 0, max(2*cap(m.stack), places))
+	}
+	start := len(m.stack)
+	m.stack = m.stack[:start+places]
+	at := m.stack[start : start+places : start+places]
+	clear(at)
+	return at
+}
+
+// operands are the values of a few operands, until the next call. All of them have one, or the machine has the error.
+func (m *machine) operands(list []operand, at []*ast.Term) []*ast.Term {
+	values := m.given[:0]
+	for _, o := range list {
+		v := o.get(at)
+		if v == nil {
+			m.err = errNothing
+			return nil
+		}
+		values = append(values, v)
+	}
+	return values
+}
+
+// rule asks a rule, which answers once. A nil term is undefined.
+func (m *machine) rule(fn *function, args []operand, at []*ast.Term) (*ast.Term, signal) {
+	known := &m.known[fn.number]
+	if known.asked {
+		return known.value, onward
+	}
+	value, s := m.enter(fn, args, at)
+	if s == onward {
+		known.asked, known.value = true, value
+	}
+	return value, s
+}
+
+// call asks a function, which answers the same question once. A nil term is undefined.
+func (m *machine) call(fn *function, args []operand, at []*ast.Term) (*ast.Term, signal) {
+	hash := 0
+	for _, o := range args[hidden:] {
+		v := o.get(at)
+		if v == nil {
+			return nil, m.fail(errNothing)
+		}
+		hash = hash*31 + v.Value.Hash()
+	}
+	known := m.calls[fn.number]
+	if known == nil {
+		known = &answers{}
+		m.calls[fn.number] = known
+	} else if i := known.find(hash, args[hidden:], at); i >= 0 {
+		return known.calls[i].value, onward
+	}
+	value, s := m.enter(fn, args, at)
+	if s == onward {
+		known.note(hash, args[hidden:], at, value)
+	}
+	return value, s
+}
+
+// enter runs a function in a frame of its own.
+func (m *machine) enter(fn *function, args []operand, at []*ast.Term) (*ast.Term, signal) {
+	if !m.goOn() {
+		return nil, failed
+	}
+	before := m.stack
+	frame := m.frame(fn.places)
+	for i, p := range fn.params {
+		frame[p] = args[i].get(at)
+	}
+	value, s := m.run(fn, frame)
+	m.stack = before
+	return value, s
+}
+
+// run makes the steps of a function.
+func (m *machine) run(fn *function, frame []*ast.Term) (*ast.Term, signal) {
+	for _, b := range fn.blocks {
+		switch m.block(b, frame) {
+		case returned:
+			return m.answer, onward
+		case failed:
+			return nil, failed
+		}
+	}
+	return nil, onward
+}
+
+func (a *answers) find(hash int, args []operand, at []*ast.Term) int {
+	if a.index == nil {
+		for i := range a.calls {
+			if a.calls[i].hash == hash && a.calls[i].same(args, at) {
+				return i
+			}
+		}
+		return -1
+	}
+	for _, i := range a.index[hash] {
+		if a.calls[i].same(args, at) {
+			return int(i)
+		}
+	}
+	return -1
+}
+
+func (c *call) same(args []operand, at []*ast.Term) bool {
+	for i, o := range args {
+		if !c.args[i].Equal(o.get(at)) {
+			return false
+		}
+	}
+	return true
+}
+
+func (a *answers) note(hash int, args []operand, at []*ast.Term, value *ast.Term) {
+	c := call{hash: hash, args: make([]*ast.Term, len(args)), value: value}
+	for i, o := range args {
+		c.args[i] = o.get(at)
+	}
+	a.calls = append(a.calls, c)
+	switch {
+	case a.index != nil:
+		a.index[hash] = append(a.index[hash], int32(len(a.calls)-1))
+	case len(a.calls) > indexed:
+		a.index = make(map[int][]int32, 4*indexed)
+		for i := range a.calls {
+			a.index[a.calls[i].hash] = append(a.index[a.calls[i].hash], int32(i))
+		}
+	}
+}
+
+func (m *machine) block(b block, at []*ast.Term) signal {
+	for _, s := range b {
+		if how := s(m, at); how != onward {
+			return how
+		}
+	}
+	return onward
+}
+
+// blocks makes blocks one after the other. What leaves one goes on behind it, what leaves more leaves what they stand in.
+func (m *machine) blocks(list []block, at []*ast.Term) signal {
+	for _, b := range list {
+		switch s := m.block(b, at); {
+		case s < 0:
+			return s
+		case s > undefined:
+			return s - 1
+		}
+	}
+	return onward
+}
+
+// scan makes a block for each member. What is no collection has none.
+func (m *machine) scan(source *ast.Term, key, value int, inner block, at []*ast.Term) signal {
+	if source == nil {
+		return onward
+	}
+	switch v := source.Value.(type) {
+	case *ast.Array:
+		for i := range v.Len() {
+			at[key], at[value] = ast.InternedTerm(i), v.Elem(i)
+			if s := m.turn(inner, at); s < 0 {
+				return s
+			}
+		}
+	case ast.Set:
+		for _, t := range v.Slice() {
+			at[key], at[value] = t, t
+			if s := m.turn(inner, at); s < 0 {
+				return s
+			}
+		}
+	case ast.Object:
+		names := v.KeysIterator()
+		for k, more := names.Next(); more; k, more = names.Next() {
+			at[key], at[value] = k, v.Get(k)
+			if s := m.turn(inner, at); s < 0 {
+				return s
+			}
+		}
+	}
+	return onward
+}
+
+func (m *machine) turn(inner block, at []*ast.Term) signal {
+	if !m.goOn() {
+		return failed
+	}
+	return m.block(inner, at)
+}
