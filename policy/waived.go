@@ -65,7 +65,7 @@ func coversReason(w *contract.WaiverInput, r contract.Reason, now time.Time) boo
 	case breaksGlass(w):
 		return !w.NotBefore.IsZero() && w.Expires.Sub(w.NotBefore) <= MaxBreakGlass
 	}
-	return slices.Contains(w.Codes, r.Code)
+	return nameable(r.Code) && slices.Contains(w.Codes, r.Code)
 }
 
 func breaksGlass(w *contract.WaiverInput) bool { return slices.Contains(w.Codes, AllCodes) }

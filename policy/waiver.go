@@ -129,6 +129,8 @@ func (w *Waiver) checkCodes() error {
 			return store.Errorf(store.CodeInvalid, "the waiver %s names %.80q, which is no code; write it as a refusal shows it, such as vuln.threshold", w.ID, c)
 		case !waivable(c):
 			return store.Errorf(store.CodeInvalid, "the waiver %s names %s: what says that there is no answer, or that a digest is revoked, cannot be waived", w.ID, c)
+		case !nameable(c):
+			return store.Errorf(store.CodeInvalid, "the waiver %s names %s, which stands for all that policies would say that are not there; only break glass lets that through", w.ID, c)
 		}
 	}
 	return nil
@@ -137,6 +139,11 @@ func (w *Waiver) checkCodes() error {
 // waivable: codes of the engine say that there was no answer, and those of a state that the digest is withdrawn. No answer is a refusal.
 func waivable(code string) bool {
 	return code != "" && !strings.HasPrefix(code, "policy.") && !strings.HasPrefix(code, "state.")
+}
+
+// nameable: a policy that could not be had refuses with a code of its own. Who waives that waives all of the policy, as only break glass may.
+func nameable(code string) bool {
+	return waivable(code) && !strings.HasPrefix(code, "policies.") && code != "tuf.policies"
 }
 
 func (w *Waiver) checkMatch() error {

@@ -193,6 +193,8 @@ func TestWaiverAttacks(t *testing.T) {
 		{"a key that nobody trusts", nil, func(w *waiving) *key { return newKey(w.t) }, "none of the authorities"},
 		{"codes of the engine", func(d *policy.Waiver) { d.Codes = []string{"policy.error"} }, nil, "cannot be waived"},
 		{"a revoked digest", func(d *policy.Waiver) { d.Codes = []string{"policy.revoked"} }, nil, "cannot be waived"},
+		{"policies that are not there", func(d *policy.Waiver) { d.Codes = []string{"policies.absent"} }, nil, "only break glass"},
+		{"policies of a TUF repository", func(d *policy.Waiver) { d.Codes = []string{"tuf.policies"} }, nil, "only break glass"},
 		{"all codes for more than a day", func(d *policy.Waiver) {
 			d.Codes = []string{"*"}
 			d.Expires = d.NotBefore.Add(24*time.Hour + time.Second)

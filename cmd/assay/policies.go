@@ -159,7 +159,7 @@ func absentSource(ref string) map[string]string {
 // refusing is a policy that denies for one reason.
 func refusing(code, msg, remedy string) map[string]string {
 	refusal := fmt.Sprintf("contains {\"code\": %q, \"msg\": %q, \"remedy\": %q}", code, msg, remedy)
-	return map[string]string{"absent.rego": fmt.Sprintf("package assay\n\npush.deny %[1]s\n\nadmit.deny %[1]s\n\ntag.deny %[1]s\n", refusal)}
+	return map[string]string{"absent.rego": fmt.Sprintf("package assay\n\npush.deny %[1]s\n\nadmit.deny %[1]s\n\ntag.deny %[1]s\n\nk8s.deny %[1]s\n", refusal)}
 }
 
 // The limits of a policy's directory.

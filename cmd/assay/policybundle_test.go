@@ -212,7 +212,7 @@ func TestPoliciesThatWereNeverAccepted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, entry := range []contract.Entry{contract.EntryPush, contract.EntryAdmit, contract.EntryTag} {
+	for _, entry := range []contract.Entry{contract.EntryPush, contract.EntryAdmit, contract.EntryTag, contract.EntryK8s} {
 		d, err := set.Decide(t.Context(), &contract.Input{Schema: contract.InputSchema, Request: contract.RequestInput{ID: "1", Entry: entry, Time: a.clock()},
 			Subject: contract.SubjectInput{Repository: "acme/app", Digest: store.DigestOf(digest.SHA256, nil), Kind: store.KindImage}})
 		if err != nil || d.Allow || d.Deny[0].Code != "policies.absent" || d.Deny[0].Remedy == "" {
