@@ -55,7 +55,10 @@ var directions = []row{
 	{"cmd/assay/config", []string{"store", "verify", "sbom/vulndb", "policy", "policy/access"}, "one struct, read strictly; it opens nothing and starts nothing"},
 	{"cmd/assay/docker", []string{"store"}, "references and credentials as docker writes them, for every program that speaks to a registry"},
 	{"cmd/assay/client", []string{"cmd/assay/docker", "store", "verify", "sbom", "sbom/index", "sbom/vulndb", "sbom/vulns", "policy", "policy/journal", "policy/contract"}, "the other side of the API: reports come as policy writes them"},
-	{"cmd/assay-sbom", []string{"store", "sbom", "cmd/assay/docker"}, "the worker reads hostile layers: it holds no key, no store and no policy; run by hand, its parent finds the image and the credentials for it"},
+	{"cmd/assay-sbom/structhash", nil, "hashes of structures as syft computes them, without reflection"},
+	{"cmd/assay-sbom/document", []string{"cmd/assay-sbom/structhash"}, "leaf that writes what syft found; what it found, and about which image, is passed in"},
+	{"cmd/assay-sbom/stock", []string{"cmd/assay-sbom/document"}, "for tests: syft's own encoders, which the writers are held to"},
+	{"cmd/assay-sbom", []string{"cmd/assay-sbom/document", "cmd/assay-sbom/structhash", "store", "sbom", "cmd/assay/docker"}, "the worker reads hostile layers: it holds no key, no store and no policy; run by hand, its parent finds the image and the credentials for it"},
 }
 
 // guarded says which packages alone may import a library directly. A prefix covers everything below it.
@@ -66,7 +69,7 @@ var guarded = []row{
 	{"github.com/notaryproject/notation-go/", nil, "its signer is for tests: it pulls a registry client and an LDAP library"},
 	{"github.com/google/go-containerregistry/", []string{"verify/sigstore"}, "its value types are what cosign's functions take"},
 	{"github.com/theupdateframework/go-tuf/", []string{"verify/trust", "verify/tufrepo"}, "one place holds the TUF state machine, one makes what it reads"},
-	{"github.com/anchore/syft/", []string{"cmd/assay-sbom"}, "the catalogers run in a process of their own"},
+	{"github.com/anchore/syft/", []string{"cmd/assay-sbom", "cmd/assay-sbom/document", "cmd/assay-sbom/stock"}, "the catalogers run in a process of their own"},
 	{"github.com/google/osv-scalibr/", []string{"sbom/index"}, "versions are compared in one place; only its package semantic, which needs nothing else"},
 	{"github.com/RoaringBitmap/", []string{"sbom/index", "sbom/vulns", "policy"}, "the form of postings; numbers of images come and go as bitmaps, and the report counts different versions in them"},
 	{"github.com/pandatix/go-cvss/", []string{"sbom/osv"}, "vectors are scored in one place"},
@@ -79,7 +82,7 @@ var guarded = []row{
 	{"golang.org/x/term", []string{"cmd/assay"}, "terminals are the command line's matter"},
 	{"sigs.k8s.io/yaml", []string{"cmd/assay", "cmd/assay/config", "policy/engine", "policies"}, "configuration is read at the edge"},
 	{"go.yaml.in/yaml", []string{"cmd/assay/config", "policy/engine", "policies"}, "the lines of configuration errors"},
-	{"unsafe", []string{"cmd/assay-sbom"}, "the worker's sandbox (seccomp, landlock) has system calls without a safe wrapper; what licensecheck computes is put into its fields instead"},
+	{"unsafe", []string{"cmd/assay-sbom", "cmd/assay-sbom/document"}, "two functions of syft are reached by name; the worker's sandbox (seccomp, landlock) has system calls without a safe wrapper; what licensecheck computes is put into its fields instead"},
 	{"math/rand", nil, "randomness is passed in"},
 	{"math/rand/v2", []string{"store/storetest"}, "randomness is passed in, and is crypto/rand's reader where it matters; suites replay from a seed"},
 	{"crypto/rand", []string{"cmd/assay", "server/auth", "store/fs"}, "randomness is passed in; a nil one means this, never something weaker"},
@@ -103,7 +106,7 @@ var unlinked = []row{
 }
 
 // forTests are the packages that only tests may import.
-var forTests = []string{"store/storetest", "verify/estate"}
+var forTests = []string{"store/storetest", "verify/estate", "cmd/assay-sbom/stock"}
 
 // coreImports is all that store may import besides the standard library and golang.org/x.
 var coreImports = []string{"github.com/opencontainers/go-digest", "github.com/opencontainers/image-spec/specs-go"}

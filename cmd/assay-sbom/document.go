@@ -1,20 +1,14 @@
 package main
 
 import (
-	"cmp"
-	"encoding/json"
-	"fmt"
-	"io"
-	"slices"
+	"errors"
 	"strings"
 	"time"
 
-	"github.com/CycloneDX/cyclonedx-go"
-	"github.com/anchore/syft/syft/format/common/cyclonedxhelpers"
-	"github.com/anchore/syft/syft/format/common/spdxhelpers"
-	syftsbom "github.com/anchore/syft/syft/sbom"
 	"github.com/google/uuid"
-	"github.com/spdx/tools-golang/spdx"
+
+	"github.com/assay-registry/assay/cmd/assay-sbom/document"
+	"github.com/assay-registry/assay/sbom"
 )
 
 // identity is what a document's name, number and time are made of: nothing of it changes from one run to the next.
@@ -29,43 +23,26 @@ func (id identity) serial(format string) uuid.UUID {
 	return uuid.NewSHA1(uuid.NameSpaceURL, []byte(strings.Join([]string{"assay-sbom", format, generator(), id.repository, id.subject}, "\n")))
 }
 
-// writeSPDX writes SPDX 2.3 JSON.
-func writeSPDX(w io.Writer, s *syftsbom.SBOM, id identity) error {
-	d := spdxhelpers.ToFormatModel(*s)
-	if d == nil || d.CreationInfo == nil {
-		return fmt.Errorf("the SPDX document was not made")
+// document is what the documents say about themselves.
+func (id identity) document() document.Identity {
+	return document.Identity{
+		Namespace: "https://spdx.org/spdxdocs/image-" + id.serial("spdx").String(), Serial: id.serial("cyclonedx").URN(), Created: id.created,
+		Tool: "assay-sbom", Version: layout,
 	}
-	d.DocumentNamespace = "https://spdx.org/spdxdocs/image-" + id.serial("spdx").String()
-	d.CreationInfo.Created = id.created.Format(time.RFC3339)
-	d.CreationInfo.Creators = append(d.CreationInfo.Creators, spdx.Creator{CreatorType: "Tool", Creator: "assay-sbom-" + layout})
-	slices.SortFunc(d.Relationships, func(a, b *spdx.Relationship) int {
-		return cmp.Or(
-			cmp.Compare(a.RefA.ElementRefID, b.RefA.ElementRefID), cmp.Compare(a.Relationship, b.Relationship),
-			cmp.Compare(a.RefB.ElementRefID, b.RefB.ElementRefID), cmp.Compare(a.RelationshipComment, b.RelationshipComment))
-	})
-	slices.SortFunc(d.OtherLicenses, func(a, b *spdx.OtherLicense) int { return cmp.Compare(a.LicenseIdentifier, b.LicenseIdentifier) })
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	return e.Encode(d)
 }
 
-// writeCycloneDX writes CycloneDX 1.6 JSON.
-func writeCycloneDX(w io.Writer, s *syftsbom.SBOM, id identity) error {
-	d := cyclonedxhelpers.ToFormatModel(*s)
-	d.SerialNumber = id.serial("cyclonedx").URN()
-	d.Metadata.Timestamp = id.created.Format(time.RFC3339)
-	if tools := d.Metadata.Tools; tools != nil && tools.Components != nil {
-		*tools.Components = append(*tools.Components, cyclonedx.Component{Type: cyclonedx.ComponentTypeApplication, Name: "assay-sbom", Version: layout})
+// write makes a document of at most max bytes.
+func write(f sbom.Format, c *document.Contents, id identity, max int64) (b []byte, err error) {
+	switch f {
+	case sbom.SPDX:
+		b, err = c.SPDX(id.document(), max)
+	case sbom.CycloneDX:
+		b, err = c.CycloneDX(id.document(), max)
+	default:
+		return nil, refuse("the format %.40q is not written; use %s or %s", f, sbom.SPDX, sbom.CycloneDX)
 	}
-	if d.Dependencies != nil {
-		for _, dep := range *d.Dependencies {
-			if dep.Dependencies != nil {
-				slices.Sort(*dep.Dependencies)
-			}
-		}
-		slices.SortFunc(*d.Dependencies, func(a, b cyclonedx.Dependency) int { return cmp.Compare(a.Ref, b.Ref) })
+	if errors.Is(err, document.ErrTooLarge) {
+		return nil, refuse("the document has more than %d bytes", max)
 	}
-	e := cyclonedx.NewBOMEncoder(w, cyclonedx.BOMFileFormatJSON)
-	e.SetEscapeHTML(false)
-	return e.EncodeVersion(d, cyclonedx.SpecVersion1_6)
+	return b, err
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -18,6 +17,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	_ "modernc.org/sqlite" // the driver by which syft reads RPM and Nix databases; without one every image fails
 
+	"github.com/assay-registry/assay/cmd/assay-sbom/document"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
 )
@@ -185,24 +185,23 @@ func describe(j job, im *image, config *imageConfig, s *syftsbom.SBOM) (*output,
 	if config.Created != nil && config.Created.Year() > 1970 && config.Created.Year() < 2200 {
 		id.created = config.Created.UTC().Truncate(time.Second)
 	}
-	spdx, err := encode(j.limits.document, func(w io.Writer) error { return writeSPDX(w, s, id) })
+	contents, err := document.Collect(s)
+	if err != nil {
+		return nil, err
+	}
+	spdx, err := write(sbom.SPDX, contents, id, j.limits.document)
 	if err != nil {
 		return nil, err
 	}
 	out := &output{again: im.again}
 	for _, f := range j.formats {
-		switch f {
-		case sbom.SPDX:
-			out.documents = append(out.documents, spdx)
-		case sbom.CycloneDX:
-			b, err := encode(j.limits.document, func(w io.Writer) error { return writeCycloneDX(w, s, id) })
-			if err != nil {
+		b := spdx
+		if f != sbom.SPDX {
+			if b, err = write(f, contents, id, j.limits.document); err != nil {
 				return nil, err
 			}
-			out.documents = append(out.documents, b)
-		default:
-			return nil, refuse("the format %.40q is not written; use %s or %s", f, sbom.SPDX, sbom.CycloneDX)
 		}
+		out.documents = append(out.documents, b)
 	}
 	// The summary is read from the document, so that what policies see and what is attached cannot differ.
 	if out.summary, err = sbom.Summarize(sbom.MediaTypeSPDX, spdx); err != nil {
@@ -214,27 +213,6 @@ func describe(j job, im *image, config *imageConfig, s *syftsbom.SBOM) (*output,
 	}
 	out.summary.DiffIDs = im.matches(config.RootFS.DiffIDs)
 	return out, nil
-}
-
-// encode collects a document of at most max bytes.
-func encode(max int64, write func(io.Writer) error) ([]byte, error) {
-	w := &bounded{max: max}
-	if err := write(w); err != nil {
-		return nil, err
-	}
-	return w.Bytes(), nil
-}
-
-type bounded struct {
-	bytes.Buffer
-	max int64
-}
-
-func (b *bounded) Write(p []byte) (int, error) {
-	if int64(b.Len()+len(p)) > b.max {
-		return 0, refuse("the document has more than %d bytes", b.max)
-	}
-	return b.Buffer.Write(p)
 }
 
 // layout is the version of what this program adds to syft: it changes whenever the same image gives other bytes.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/anchore/syft/syft"
 	"github.com/anchore/syft/syft/artifact"
@@ -20,6 +21,8 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/assay-registry/assay/cmd/assay-sbom/document"
+	stocksbom "github.com/assay-registry/assay/cmd/assay-sbom/stock"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
 )
@@ -130,7 +133,31 @@ func ours(t testing.TB, ctx context.Context, p *plan, j job) []string {
 	if im.again > 1 {
 		t.Errorf("layers were read again %d times: the plan does not know what the cataloguers want", im.again)
 	}
+	asStockWrites(t, s)
 	return facts(t, s)
+}
+
+// asStockWrites compares the documents with those that syft's encoders make of the same packages, byte by byte.
+func asStockWrites(t testing.TB, s *syftsbom.SBOM) {
+	t.Helper()
+	c, err := document.Collect(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := identity{repository: "acme/app", subject: "sha256:00", created: time.Unix(1_700_000_000, 0).UTC()}.document()
+	for _, f := range []struct {
+		want func(*syftsbom.SBOM, document.Identity) ([]byte, error)
+		got  func(document.Identity, int64) ([]byte, error)
+	}{{stocksbom.SPDX, c.SPDX}, {stocksbom.CycloneDX, c.CycloneDX}} {
+		want, err := f.want(s, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := f.got(id, 1<<30)
+		if err != nil || !bytes.Equal(want, got) {
+			t.Errorf("a document differs from syft's: %v %s", err, firstDifference(want, got))
+		}
+	}
 }
 
 // facts writes out all that is known about packages and how they relate, one line each. A package's id is a hash of all its fields.

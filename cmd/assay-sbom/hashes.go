@@ -1,9 +1,9 @@
 package main
 
 import (
-	"encoding/binary"
-
 	"github.com/anchore/syft/syft/pkg"
+
+	"github.com/assay-registry/assay/cmd/assay-sbom/structhash"
 )
 
 // syft's id of a package is a hash of all its fields, taken by reflection: for packages with ten thousand files that is half of what reading them costs.
@@ -30,46 +30,27 @@ func hashed(m pkg.DpkgDBEntry) any {
 }
 
 func hashFiles(files []pkg.DpkgFileRecord) uint64 {
-	record, digest := hashText("DpkgFileRecord"), hashText("Digest")
-	path, sum, config, algorithm, value := hashText("Path"), hashText("Digest"), hashText("IsConfigFile"), hashText("Algorithm"), hashText("Value")
-	md5 := hashField(digest, algorithm, hashText("md5"))
+	record, digest := structhash.Text("DpkgFileRecord"), structhash.Text("Digest")
+	path, sum, config, algorithm, value := structhash.Text("Path"), structhash.Text("Digest"), structhash.Text("IsConfigFile"), structhash.Text("Algorithm"), structhash.Text("Value")
+	md5 := structhash.Field(digest, algorithm, structhash.Text("md5"))
 	var all uint64
 	for i := range files {
 		f := &files[i]
 		d := digest
 		switch {
 		case f.Digest == nil:
-			d = hashField(hashField(d, algorithm, hashText("")), value, hashText(""))
+			d = structhash.Field(structhash.Field(d, algorithm, structhash.Text("")), value, structhash.Text(""))
 		case f.Digest.Algorithm == "md5":
-			d = hashField(md5, value, hashText(f.Digest.Value))
+			d = structhash.Field(md5, value, structhash.Text(f.Digest.Value))
 		default:
-			d = hashField(hashField(d, algorithm, hashText(f.Digest.Algorithm)), value, hashText(f.Digest.Value))
+			d = structhash.Field(structhash.Field(d, algorithm, structhash.Text(f.Digest.Algorithm)), value, structhash.Text(f.Digest.Value))
 		}
-		h := hashField(hashField(record, path, hashText(f.Path)), sum, d)
+		h := structhash.Field(structhash.Field(record, path, structhash.Text(f.Path)), sum, d)
 		isConfig := byte(0)
 		if f.IsConfigFile {
 			isConfig = 1
 		}
-		all ^= hashField(h, config, hashText(string([]byte{isConfig})))
+		all ^= structhash.Field(h, config, structhash.Text(string([]byte{isConfig})))
 	}
 	return all
-}
-
-// hashField adds a field to the hash of a structure.
-func hashField(h, name, value uint64) uint64 {
-	var b [16]byte
-	binary.LittleEndian.PutUint64(b[:], name)
-	binary.LittleEndian.PutUint64(b[8:], value)
-	h ^= hashText(b[:])
-	binary.LittleEndian.PutUint64(b[:], h)
-	return hashText(b[:8])
-}
-
-// hashText is FNV-1 (hash/fnv would allocate).
-func hashText[T string | []byte](s T) uint64 {
-	h := uint64(14695981039346656037)
-	for i := range len(s) {
-		h = h*1099511628211 ^ uint64(s[i])
-	}
-	return h
 }
