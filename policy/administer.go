@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -16,7 +17,7 @@ func (a *Admission) refusedChange(ctx context.Context, p access.Principal, r Aud
 	if store.CodeOf(err) != store.CodeDenied || !p.Authenticated() || !slices.ContainsFunc(p.Grants, func(g access.Grant) bool { return g.Roles.Has(access.RolesAudited) }) {
 		return err
 	}
-	r.Actor, r.Action, r.Reason = p.Name, "refuse", clip(err.Error(), maxMessage)
+	r.Actor, r.Action, r.Reason = p.Name, "refuse", sentence.Clip(err.Error(), sentence.Max)
 	if auditErr := a.local.Update(ctx, func(tx *store.Txn) error {
 		a.audit(tx, r)
 		return nil

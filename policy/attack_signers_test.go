@@ -6,6 +6,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/engine"
+	"github.com/assay-registry/assay/policy/waiver"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -41,7 +42,7 @@ func TestAttackOneSignerUnderTwoNamesSignsNoWaiverForAll(t *testing.T) {
 			}}
 		})
 		w.push(pusher, "acme/app", "v1", "one")
-		doc := w.waiver("W-1", func(d *policy.Waiver) { d.Match.Repositories = store.Globs{"**"} })
+		doc := w.waiver("W-1", func(d *waiver.Waiver) { d.Match.Repositories = store.Globs{"**"} })
 		w.carry("acme/app", doc, w.security, "")
 		w.carry("acme/app", doc, w.second, "")
 		want(t, name, w.get(puller, "acme/app", "v1"), denied)

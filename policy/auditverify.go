@@ -6,6 +6,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/journal"
+	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -87,7 +88,7 @@ func (a *Admission) VerifyAudit(ctx context.Context, p access.Principal, note st
 	r := &journal.Report{Log: journal.Audit, Head: journal.NoHead, Problems: []string{}}
 	var wanted []*journal.Checkpoint
 	if own, err := a.sealedAudit(ctx); err != nil {
-		r.Problem("the audit log's own checkpoint does not verify: %s", sentenceOf(err))
+		r.Problem("the audit log's own checkpoint does not verify: %s", sentence.FromError(err))
 	} else if own != nil {
 		wanted = append(wanted, own)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/sbom/vulns"
@@ -270,7 +271,7 @@ func CheckContents(ctx context.Context, local *store.Local, deep bool, limit int
 		}
 		if len(unreadable) < limit {
 			unreadable = append(unreadable, store.Problem{Key: "package index " + string(image.Repository) + "@" + string(image.Digest),
-				What: fmt.Sprintf("its document %s cannot be read: %s; have it made again: assay sbom retry", origin.Document, clip(err.Error(), maxMessage))})
+				What: fmt.Sprintf("its document %s cannot be read: %s; have it made again: assay sbom retry", origin.Document, sentence.Clip(err.Error(), sentence.Max))})
 		}
 		return nil, index.ErrUnread
 	}

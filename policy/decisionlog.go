@@ -12,6 +12,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/journal"
+	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -160,12 +161,12 @@ func (l *DecisionLog) Record(e LogEvent) {
 // bound keeps an event far below what a line of the journal may have, so that no asker's words cost the lines of others.
 func (e *LogEvent) bound() {
 	for _, s := range []*string{&e.Input.Method, &e.Input.Reference, &e.Input.Actor, &e.Input.Namespace, &e.Result.Error, &e.Result.Code, &e.RequestedBy} {
-		*s = clip(*s, logWord)
+		*s = sentence.Clip(*s, logWord)
 	}
-	e.Result.Message = clip(e.Result.Message, maxMessage)
+	e.Result.Message = sentence.Clip(e.Result.Message, sentence.Max)
 	e.Result.Waivers = e.Result.Waivers[:min(len(e.Result.Waivers), logWaivers)]
 	if len(e.Input.Repository) > logWord { // of another registry
-		e.Input.Repository = store.Name(clip(string(e.Input.Repository), logWord))
+		e.Input.Repository = store.Name(sentence.Clip(string(e.Input.Repository), logWord))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/sbom"
 )
 
@@ -37,7 +38,7 @@ func packageNames(list []sbom.Package) (names []string) {
 		if p.Version != "" {
 			name += "@" + p.Version
 		}
-		names = append(names, clip(cmp.Or(p.PURL, name), maxDriftName))
+		names = append(names, sentence.Clip(cmp.Or(p.PURL, name), maxDriftName))
 	}
 	return names
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -52,7 +53,7 @@ func (a *Admission) enclose(tx *store.Txn, s *subjectManifest, in *contract.Inpu
 					return nil
 				}
 				in.Attestations = append(in.Attestations, contract.AttestationInput{Evidence: d, Layer: l.Digest, Scheme: verify.SchemeNone, Found: verify.FoundIndex, InheritedFrom: index,
-					PredicateType: clip(l.Annotations[annotationPredicate], verify.MaxText), Code: verify.CodeUnsigned, CoveredBy: covered})
+					PredicateType: sentence.Clip(l.Annotations[annotationPredicate], verify.MaxText), Code: verify.CodeUnsigned, CoveredBy: covered})
 			}
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
@@ -194,7 +195,7 @@ func (a *Admission) generate(ctx context.Context, s *subjectManifest, i store.It
 			old.By, old.Renewed = a.version(ctx), true // it has nothing better, and is not asked again
 			return a.record(ctx, i, old, nil)
 		}
-		return a.record(ctx, i, &sbomRecord{Failed: clip(err.Error(), maxMessage), By: a.version(ctx), At: a.now()}, nil)
+		return a.record(ctx, i, &sbomRecord{Failed: sentence.Clip(err.Error(), sentence.Max), By: a.version(ctx), At: a.now()}, nil)
 	}
 	record := &sbomRecord{Summary: result.Summary, Docs: map[sbom.Format]store.Digest{}, At: a.now(), Old: append(old.Old, old.Attached...), Renewed: w.Again,
 		made: map[sbom.Format][]byte{}}
@@ -261,7 +262,7 @@ func (a *Admission) putSBOM(tx *store.Txn, i store.Item, r *sbomRecord) {
 // postpone puts the work back with its reason.
 func (a *Admission) postpone(ctx context.Context, i store.Item, w sbomWork, cause error) error {
 	w.Attempts++
-	w.Next, w.Reason = a.now().Add(time.Duration(w.Attempts)*sbomBackoff), clip(cause.Error(), maxMessage)
+	w.Next, w.Reason = a.now().Add(time.Duration(w.Attempts)*sbomBackoff), sentence.Clip(cause.Error(), sentence.Max)
 	a.log.Warn("an SBOM is tried again later", "repository", i.Repository, "digest", i.Digest, "attempt", w.Attempts, "reason", w.Reason)
 	b, err := json.Marshal(w)
 	if err != nil {

@@ -14,6 +14,3 @@ func (a *Admission) ForgetImages() {
 
 // CountPull counts one pull.
 func CountPull(a *Admission, repo store.Name, d store.Digest) { a.pulls.count(repo, d) }
-
-// Sentence is what a client shows of a refusal.
-func Sentence(what, why, remedy string) string { return sentence(what, why, remedy) }

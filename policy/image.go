@@ -11,6 +11,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -193,7 +194,7 @@ func (l *look) image(m *store.Manifest, q *ImageQuestion) (answer *ImageVerdict,
 
 func (v *ImageVerdict) refuseEvidence(q *ImageQuestion) {
 	v.Outcome, v.Code, v.Until, v.Decision = ImageRefused, CodeImageEvidence, time.Time{}, ""
-	v.Message = sentence(imageName(q)+" is evidence about an image", "it may be read, and nothing admits it to run", "name the image")
+	v.Message = sentence.Of(imageName(q)+" is evidence about an image", "it may be read, and nothing admits it to run", "name the image")
 }
 
 // examine judges what is called an attestation as what its bytes are, and gathers what the entry point k8s reads; or there is a refusal. It writes nothing but
@@ -283,7 +284,7 @@ func (a *Admission) elsewhere(ctx context.Context, q ImageQuestion) (*ImageVerdi
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	verdict := &ImageVerdict{Outcome: ImageUnknown, Code: CodeImageUnknown, Message: sentence("the image "+q.K8s.Image+" lies in another registry", "", "copy it into this registry")}
+	verdict := &ImageVerdict{Outcome: ImageUnknown, Code: CodeImageUnknown, Message: sentence.Of("the image "+q.K8s.Image+" lies in another registry", "", "copy it into this registry")}
 	engine := a.trust.Load().engine
 	traits := engine.Traits(q.Repository)
 	if !traits.K8sRules || !traits.Matched {
@@ -308,7 +309,7 @@ func (a *Admission) askK8s(ctx context.Context, engine contract.Engine, in *cont
 	}
 	verdict.Until = contract.Earlier(verdict.Until, d.ValidUntil)
 	for _, w := range d.Warn {
-		verdict.Warnings = append(verdict.Warnings, clip(w.Policy+": "+w.Message, maxMessage))
+		verdict.Warnings = append(verdict.Warnings, sentence.Clip(w.Policy+": "+w.Message, sentence.Max))
 	}
 	if d.Allow {
 		return nil
@@ -318,7 +319,7 @@ func (a *Admission) askK8s(ctx context.Context, engine contract.Engine, in *cont
 		r = d.Deny[0]
 	}
 	verdict.Outcome, verdict.Code = ImageRefused, r.Code
-	verdict.Message = sentence(fmt.Sprintf("%s is refused by the policy %s", in.K8s.Image, r.Policy), r.Message, r.Remedy)
+	verdict.Message = sentence.Of(fmt.Sprintf("%s is refused by the policy %s", in.K8s.Image, r.Policy), r.Message, r.Remedy)
 	return nil
 }
 
@@ -331,7 +332,7 @@ func refusedImage(q *ImageQuestion, err error) (*ImageVerdict, error) {
 		v.Code, _, _ = strings.Cut(e.Detail, ": ")
 		v.Message = e.Message
 	case ok && (e.Code == store.CodeManifestUnknown || e.Code == store.CodeNameUnknown):
-		v.Code, v.Message = CodeImageAbsent, sentence(imageName(q)+" is not in this registry", "", "push it, or correct the name")
+		v.Code, v.Message = CodeImageAbsent, sentence.Of(imageName(q)+" is not in this registry", "", "push it, or correct the name")
 	default:
 		return nil, err
 	}

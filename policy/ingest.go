@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
@@ -222,7 +223,7 @@ func (a *Admission) ingest(ctx context.Context, i store.Item, want string) error
 	}
 	if err != nil {
 		a.log.Warn("an SBOM cannot be indexed", "repository", i.Repository, "digest", i.Digest, "document", best.layer, "reason", err.Error())
-		r.Failed = clip(err.Error(), maxMessage)
+		r.Failed = sentence.Clip(err.Error(), sentence.Max)
 		if own := a.ownDocument(ctx, i); own != "" && best.origin != originGenerated {
 			best = sbomSource{origin: originGenerated, layer: own}
 			if inv, err = a.readSource(ctx, i, best); err != nil && retry(ctx, err) {
@@ -249,7 +250,7 @@ func (a *Admission) compare(ctx context.Context, i store.Item, w ingestWork, bes
 		}
 		got, err := a.readSource(ctx, i, s)
 		if err != nil && r.Failed == "" {
-			r.Failed = clip(err.Error(), maxMessage)
+			r.Failed = sentence.Clip(err.Error(), sentence.Max)
 		}
 		if err != nil && retry(ctx, err) {
 			return nil, err
@@ -292,7 +293,7 @@ func (a *Admission) keepIngested(tx *store.Txn, i store.Item, want string, r *in
 			if store.CodeOf(err) != store.CodeInvalid {
 				return err
 			}
-			r.Failed, inv = clip(err.Error(), maxMessage), nil
+			r.Failed, inv = sentence.Clip(err.Error(), sentence.Max), nil
 		}
 	}
 	if inv == nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -218,7 +219,7 @@ func (a *Admission) ask(ctx context.Context, tx *store.Txn, t *trust, s *subject
 func conclude(in *contract.Input, d *contract.Decision, next time.Time) *verdict {
 	v := &verdict{state: store.StateAdmitted, input: in, decision: d, validUntil: contract.Earlier(d.ValidUntil, next)}
 	for _, w := range d.Warn {
-		v.warnings = append(v.warnings, clip(w.Policy+": "+w.Message, maxMessage))
+		v.warnings = append(v.warnings, sentence.Clip(w.Policy+": "+w.Message, sentence.Max))
 	}
 	if d.Allow {
 		return v

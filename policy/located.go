@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
@@ -55,7 +56,7 @@ func placeOf(p *sbom.Package, layers map[store.Digest]store.Digest) (at contract
 		if at.Path == "" || at.Layer == "" && l.Layer != "" {
 			at = contract.Place{Layer: cmp.Or(layers[l.Layer], l.Layer)}
 			if l.Path != "" { // some write it from the root on, some relative to it
-				at.Path = clip("/"+strings.TrimPrefix(strings.TrimPrefix(l.Path, "./"), "/"), maxPath)
+				at.Path = sentence.Clip("/"+strings.TrimPrefix(strings.TrimPrefix(l.Path, "./"), "/"), maxPath)
 			}
 		}
 	}

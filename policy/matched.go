@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
@@ -249,7 +250,7 @@ func changeText(added, removed []string) string {
 	var parts []string
 	some := func(sign string, ids []string) {
 		for _, id := range ids[:min(len(ids), shownChanges)] {
-			parts = append(parts, sign+clip(id, 64))
+			parts = append(parts, sign+sentence.Clip(id, 64))
 		}
 		if more := len(ids) - shownChanges; more > 0 {
 			parts = append(parts, fmt.Sprintf("%s%d more", sign, more))

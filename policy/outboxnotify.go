@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -240,7 +241,7 @@ func (a *Admission) deliver(ctx context.Context, t Target, rest *resting) error 
 func reasonOf(status int, err error) string {
 	switch {
 	case err != nil:
-		return clip(err.Error(), maxMessage)
+		return sentence.Clip(err.Error(), sentence.Max)
 	case status/100 == 3:
 		return fmt.Sprintf("it answered %d: redirects are not followed; configure the address that it leads to", status)
 	}

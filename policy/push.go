@@ -8,6 +8,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
 )
@@ -58,7 +59,7 @@ func (v *view) refusedWrite(ctx context.Context, repo store.Name, d store.Digest
 		return err
 	}
 	auditErr := v.a.local.Update(ctx, func(tx *store.Txn) error {
-		v.a.audit(tx, AuditRecord{Actor: v.p.Name, Action: "refuse", Repository: repo, Digest: d, Reason: clip(err.Error(), maxMessage)})
+		v.a.audit(tx, AuditRecord{Actor: v.p.Name, Action: "refuse", Repository: repo, Digest: d, Reason: sentence.Clip(err.Error(), sentence.Max)})
 		return nil
 	})
 	if auditErr != nil {
@@ -583,10 +584,10 @@ func (w *writing) receipt() (*store.Receipt, error) {
 	}
 	if rec.State == store.StateQuarantined || rec.State == store.StatePending {
 		if len(in.tags) > 0 && w.t.engine.Traits(in.repo).EvidenceFirst {
-			return nil, &store.Error{Code: store.CodeDenied, Detail: clip(det.Code+": "+det.Reason, maxMessage),
-				Message: sentence("tags of "+string(in.repo)+" take admitted images only", det.Reason, "push by digest, sign, then push the tag")}
+			return nil, &store.Error{Code: store.CodeDenied, Detail: sentence.Clip(det.Code+": "+det.Reason, sentence.Max),
+				Message: sentence.Of("tags of "+string(in.repo)+" take admitted images only", det.Reason, "push by digest, sign, then push the tag")}
 		}
-		r.Warnings = append(r.Warnings, sentence("accepted into quarantine", det.Reason, det.Remedy))
+		r.Warnings = append(r.Warnings, sentence.Of("accepted into quarantine", det.Reason, det.Remedy))
 	}
 	r.Warnings = append(r.Warnings, det.Warnings...)
 	return r, nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
@@ -87,7 +88,7 @@ func (a *Admission) read(ctx context.Context, look func(s store.Snapshot, t *tru
 
 // noAnswer refuses because nothing could be decided: no answer is a refusal.
 func noAnswer(repo store.Name, ref string, cause error) error {
-	return &store.Error{Code: store.CodeDenied, Message: sentence(string(repo)+" cannot be judged now", "its verdict is out of date and a new one could not be made", "try again, or ask the operator to read the log"),
+	return &store.Error{Code: store.CodeDenied, Message: sentence.Of(string(repo)+" cannot be judged now", "its verdict is out of date and a new one could not be made", "try again, or ask the operator to read the log"),
 		Detail: "policy.no_answer", Explain: explainPath(repo, ref), Cause: cause}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -15,7 +16,7 @@ import (
 // says something else.
 func (a *Admission) remember(tx *store.Txn, t *trust, s *subjectManifest, v *verdict) bool {
 	det := s.det
-	other := s.rec.State != v.state || det.Decision == "" || det.Code != v.code || det.Reason != clip(v.reason, maxMessage) || waivedOtherwise(det.Revision, v.revision)
+	other := s.rec.State != v.state || det.Decision == "" || det.Code != v.code || det.Reason != sentence.Clip(v.reason, sentence.Max) || waivedOtherwise(det.Revision, v.revision)
 	judged := v.material()
 	if !other && det.Judged == judged {
 		return false

@@ -11,6 +11,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -471,7 +472,7 @@ func (p *ReplayReport) add(i store.Item, o *replayed, examples int) {
 		p.OtherReason++
 	}
 	if e.Difference != "" {
-		e.Policy, e.Code, e.Reason, e.Remedy = reason.policy(), reason.code, clip(reason.reason, maxMessage), reason.remedy
+		e.Policy, e.Code, e.Reason, e.Remedy = reason.policy(), reason.code, sentence.Clip(reason.reason, sentence.Max), reason.remedy
 		p.tell(e, examples)
 	}
 	for _, t := range o.tags {
@@ -479,7 +480,7 @@ func (p *ReplayReport) add(i store.Item, o *replayed, examples int) {
 		if p.TagsShown++; !t.shown {
 			p.TagsShown--
 			p.TagsHidden++
-			e.Difference, e.Policy, e.Code, e.Reason, e.Remedy = TagHidden, t.reason.Policy, t.reason.Code, clip(t.reason.Message, maxMessage), t.reason.Remedy
+			e.Difference, e.Policy, e.Code, e.Reason, e.Remedy = TagHidden, t.reason.Policy, t.reason.Code, sentence.Clip(t.reason.Message, sentence.Max), t.reason.Remedy
 		}
 		if is { // else the manifest itself tells
 			p.tell(e, examples)

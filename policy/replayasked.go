@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -105,7 +106,7 @@ func (r *replay) askBoth(ctx context.Context, sum *ReplayRequests, q *request, i
 	default:
 		return nil
 	}
-	e.Policy, e.Code, e.Reason, e.Remedy = reason.Policy, reason.Code, clip(reason.Message, maxMessage), reason.Remedy
+	e.Policy, e.Code, e.Reason, e.Remedy = reason.Policy, reason.Code, sentence.Clip(reason.Message, sentence.Max), reason.Remedy
 	r.report.tell(e, r.o.Examples)
 	return nil
 }

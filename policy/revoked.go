@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -69,8 +70,8 @@ func (r TrustRevocation) check() error {
 	if !ok {
 		return store.Errorf(store.CodeInvalid, "%.80q is no %s; write %s", r.Value, r.Kind, form)
 	}
-	if len(r.Reason) > maxMessage {
-		return store.Errorf(store.CodeInvalid, "the reason of a revocation has at most %d characters", maxMessage)
+	if len(r.Reason) > sentence.Max {
+		return store.Errorf(store.CodeInvalid, "the reason of a revocation has at most %d characters", sentence.Max)
 	}
 	return nil
 }
@@ -172,7 +173,7 @@ func (a *Admission) RevokeTrust(ctx context.Context, p access.Principal, r Trust
 		}
 		t.overlay = slices.Insert(slices.Clone(t.overlay), i, r)
 		tx.PutDoc(classUntrusted, r.id(), b)
-		a.audit(tx, AuditRecord{Actor: p.Name, Action: "trust", Reason: clip(because(r.String()+" revoked", r.Reason), maxMessage)})
+		a.audit(tx, AuditRecord{Actor: p.Name, Action: "trust", Reason: sentence.Clip(sentence.Because(r.String()+" revoked", r.Reason), sentence.Max)})
 		return nil
 	})
 	if err != nil {
@@ -200,17 +201,10 @@ func (a *Admission) RestoreTrust(ctx context.Context, p access.Principal, r Trus
 		default:
 			return store.Errorf(store.CodeNotFound, "there is no revocation of the %.200s; assay trust list shows them", r.String())
 		}
-		a.audit(tx, AuditRecord{Actor: p.Name, Action: "trust", Reason: clip(because(r.String()+" restored", r.Reason), maxMessage)})
+		a.audit(tx, AuditRecord{Actor: p.Name, Action: "trust", Reason: sentence.Clip(sentence.Because(r.String()+" restored", r.Reason), sentence.Max)})
 		return nil
 	})
 	return a.refusedChange(ctx, p, AuditRecord{}, err)
-}
-
-func because(what, reason string) string {
-	if reason == "" {
-		return what
-	}
-	return what + ": " + reason
 }
 
 // TrustRevocations lists the records in force, ordered by authority, kind and value.

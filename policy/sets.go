@@ -12,6 +12,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -144,7 +145,7 @@ func (a *Admission) StagePolicies(ctx context.Context, p access.Principal, bs []
 	if err := p.MayAdminister("**"); err != nil {
 		return nil, a.refusedChange(ctx, p, AuditRecord{}, err)
 	}
-	set := &PolicySet{Digest: DigestBindings(bs), Bindings: bs, Reason: clip(reason, maxPolicyReasons), By: p.Name, At: a.now()}
+	set := &PolicySet{Digest: DigestBindings(bs), Bindings: bs, Reason: sentence.Clip(reason, maxPolicyReasons), By: p.Name, At: a.now()}
 	if b, err := json.Marshal(set); err != nil || len(b) > maxPolicySet {
 		return nil, store.Errorf(store.CodeInvalid, "a set of policies has at most %d MiB", maxPolicySet>>20)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
@@ -275,7 +276,7 @@ func (a *Admission) write(tx *store.Txn, t *trust, s *subjectManifest, v *verdic
 	now, rec, det := a.now(), s.rec, s.det
 	changed := rec.State != v.state
 	recorded := v.decision != nil && a.remember(tx, t, s, v)
-	det.Code, det.Reason, det.Remedy, det.Warnings, det.DecidedAt, det.Revision = v.code, clip(v.reason, maxMessage), clip(v.remedy, maxMessage), v.warnings, now, v.revision
+	det.Code, det.Reason, det.Remedy, det.Warnings, det.DecidedAt, det.Revision = v.code, sentence.Clip(v.reason, sentence.Max), sentence.Clip(v.remedy, sentence.Max), v.warnings, now, v.revision
 	if v.state == store.StatePending {
 		det.Attempts++
 		det.NextAttempt = now.Add(min(time.Duration(det.Attempts)*10*time.Second, 10*time.Minute))
@@ -449,7 +450,7 @@ func (a *Admission) advanceTag(ctx context.Context, tx *store.Txn, t *trust, s *
 	if !d.Allow && current {
 		now.Code, now.Reason = "tag.denied", "a policy does not let this tag show it"
 		if len(d.Deny) > 0 {
-			now.Code, now.Reason = d.Deny[0].Code, clip(d.Deny[0].Message, maxMessage)
+			now.Code, now.Reason = d.Deny[0].Code, sentence.Clip(d.Deny[0].Message, sentence.Max)
 		}
 	}
 	if now != *tag {

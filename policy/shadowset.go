@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -220,7 +221,7 @@ func (t *Tally) count(in *contract.Input, d, other *contract.Decision, err error
 		t.report.Agreed++
 		return
 	}
-	row.Policy, row.Code, row.Reason = reason.Policy, reason.Code, clip(reason.Message, maxMessage)
+	row.Policy, row.Code, row.Reason = reason.Policy, reason.Code, sentence.Clip(reason.Message, sentence.Max)
 	k := shadowKey{row.Entry, replayKey{row.Difference, row.Policy, row.Code}}
 	was, known := t.rows[k]
 	if !known && len(t.rows) >= maxShadowRows {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
 )
@@ -129,7 +130,7 @@ func (a *Admission) compareMoves(s store.Snapshot, p access.Principal, repo stor
 		case err != nil && n == len(moves)-1 && store.CodeOf(err) == store.CodeInvalid:
 			return err // of several platforms one has to be chosen
 		case err != nil:
-			move.Unknown, e = clip(err.Error(), maxMessage), nil
+			move.Unknown, e = sentence.Clip(err.Error(), sentence.Max), nil
 		default:
 			move.Image, move.Packages = e.Image.Digest, len(e.Packages)
 			packages += len(e.Packages)

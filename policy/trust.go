@@ -30,7 +30,7 @@ type trust struct {
 	revoked     map[store.Digest][]Revocation
 	revocations []Revocation
 	waiverRules WaiverRules
-	waivers     []waiver                    // ordered by name
+	waivers     []keptWaiver                // ordered by name
 	unwaived    map[string]WaiverRevocation // by id
 	borrowing   string                      // the rules about evidence in other repositories
 	doc         []byte                      // state, as the store holds it

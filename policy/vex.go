@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/sbom/vex"
 	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
@@ -161,9 +162,9 @@ func applyVEX(i store.Item, parents []store.Digest, list []vulns.Finding, statem
 }
 
 func vexInput(v *vulns.Applied) contract.VEXInput {
-	in := contract.VEXInput{Authority: v.Authority, Status: string(v.Status), Suppresses: v.Suppressed, Reason: clip(v.Justification, maxMessage), Evidence: v.Evidence}
+	in := contract.VEXInput{Authority: v.Authority, Status: string(v.Status), Suppresses: v.Suppressed, Reason: sentence.Clip(v.Justification, sentence.Max), Evidence: v.Evidence}
 	if in.Reason == "" {
-		in.Reason = clip(v.Impact, maxMessage)
+		in.Reason = sentence.Clip(v.Impact, sentence.Max)
 	}
 	if !v.Timestamp.IsZero() {
 		in.At = v.Timestamp.UTC().Format("2006-01-02T15:04:05Z07:00")

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -194,7 +195,7 @@ func (a *Admission) IssueVSAs(ctx context.Context) error {
 			w.Next = a.now().Add(vsaPause)
 		default:
 			w.Attempts++
-			w.Next, w.Reason = a.now().Add(delay(w.Attempts)), clip(err.Error(), maxMessage)
+			w.Next, w.Reason = a.now().Add(delay(w.Attempts)), sentence.Clip(err.Error(), sentence.Max)
 			w.Failed = w.Attempts >= maxAttempts
 			a.log.Warn("a verdict could not be attested", "repository", w.Item.Repository, "digest", w.Item.Digest, "attempt", w.Attempts, "error", err)
 		}

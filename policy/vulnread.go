@@ -10,6 +10,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/sbom/vulns"
@@ -299,7 +300,7 @@ func (x *assessment) lines() []string {
 		}
 		line := f.ID + " in " + packageOf(&f.Package) + ": " + string(f.VEX.Status) + ", authority " + f.VEX.Authority
 		if why := cmp.Or(f.VEX.Justification, f.VEX.Impact); why != "" {
-			line += " (" + clip(why, maxMessage) + ")"
+			line += " (" + sentence.Clip(why, sentence.Max) + ")"
 		}
 		lines = append(lines, line)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
+	"github.com/assay-registry/assay/policy/waiver"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -35,9 +36,9 @@ func newWaiving(t testing.TB, edit ...func(*policy.Options)) *waiving {
 }
 
 // waiver is about acme/app, for signature.missing, for a day from now, unless edit says otherwise.
-func (w *waiving) waiver(id string, edit ...func(*policy.Waiver)) *policy.Waiver {
+func (w *waiving) waiver(id string, edit ...func(*waiver.Waiver)) *waiver.Waiver {
 	now := w.clock.now().Truncate(time.Second)
-	doc := &policy.Waiver{ID: id, Codes: []string{"signature.missing"}, Match: policy.WaiverMatch{Repositories: store.Globs{"acme/app"}}, Reason: "the signer is down", Ticket: "SEC-1",
+	doc := &waiver.Waiver{ID: id, Codes: []string{"signature.missing"}, Match: waiver.Match{Repositories: store.Globs{"acme/app"}}, Reason: "the signer is down", Ticket: "SEC-1",
 		Approver: "alice", NotBefore: now.Add(-time.Minute), Expires: now.Add(24 * time.Hour).Add(-time.Minute)}
 	for _, e := range edit {
 		e(doc)
@@ -46,7 +47,7 @@ func (w *waiving) waiver(id string, edit ...func(*policy.Waiver)) *policy.Waiver
 }
 
 // carry signs a waiver and pushes it as a referrer in a repository; the statement is about the document itself unless subject is given.
-func (w *waiving) carry(repo store.Name, doc *policy.Waiver, s *key, subject store.Digest) *store.Receipt {
+func (w *waiving) carry(repo store.Name, doc *waiver.Waiver, s *key, subject store.Digest) *store.Receipt {
 	w.t.Helper()
 	carrier, _, _ := doc.Carrier()
 	if subject == "" {
@@ -116,7 +117,7 @@ func TestWaiverAdmitsUntilItsEnd(t *testing.T) {
 			i, other := w.push(pusher, "acme/app", "v1", "one"), w.push(pusher, "acme/app", "v2", "two")
 			want(t, "before", w.get(puller, "acme/app", "v1"), denied)
 			digests, subject := c.about(i)
-			doc := w.waiver("W-1", func(d *policy.Waiver) { d.Match.Digests = digests })
+			doc := w.waiver("W-1", func(d *waiver.Waiver) { d.Match.Digests = digests })
 			r := w.carry("acme/app", doc, w.security, subject)
 			if len(r.Warnings) != 0 {
 				t.Errorf("warnings %q", r.Warnings)
@@ -154,7 +155,7 @@ func TestWaiverOfAnIndexHoldsForWhatItLists(t *testing.T) {
 	w := newWaiving(t)
 	one, two := w.push(pusher, "acme/app", "", "one"), w.push(pusher, "acme/app", "", "two")
 	index := w.index(pusher, "acme/app", "v1", one.desc)
-	w.carry("acme/app", w.waiver("W-1", func(d *policy.Waiver) { d.Match.Digests = []store.Digest{index.Digest} }), w.security, "")
+	w.carry("acme/app", w.waiver("W-1", func(d *waiver.Waiver) { d.Match.Digests = []store.Digest{index.Digest} }), w.security, "")
 	want(t, "the index", w.get(puller, "acme/app", "v1"), string(index.Digest))
 	want(t, "its child", w.get(puller, "acme/app", string(one.desc.Digest)), string(one.desc.Digest))
 	want(t, "another", w.get(puller, "acme/app", string(two.desc.Digest)), denied)
@@ -176,36 +177,36 @@ func TestWaiverAttacks(t *testing.T) {
 	other := store.DigestOf("sha256", []byte("another image"))
 	for _, c := range []struct {
 		name string
-		edit func(*policy.Waiver)
+		edit func(*waiver.Waiver)
 		key  func(*waiving) *key
 		note string
 	}{
-		{"another repository", func(d *policy.Waiver) { d.Match.Repositories = store.Globs{"acme/other"} }, nil, ""},
-		{"another digest", func(d *policy.Waiver) { d.Match.Digests = []store.Digest{other} }, nil, ""},
-		{"another code", func(d *policy.Waiver) { d.Codes = []string{"sbom.missing"} }, nil, ""},
-		{"another policy", func(d *policy.Waiver) { d.Match.Policies = []string{"other"} }, nil, ""},
-		{"expired", func(d *policy.Waiver) {
+		{"another repository", func(d *waiver.Waiver) { d.Match.Repositories = store.Globs{"acme/other"} }, nil, ""},
+		{"another digest", func(d *waiver.Waiver) { d.Match.Digests = []store.Digest{other} }, nil, ""},
+		{"another code", func(d *waiver.Waiver) { d.Codes = []string{"sbom.missing"} }, nil, ""},
+		{"another policy", func(d *waiver.Waiver) { d.Match.Policies = []string{"other"} }, nil, ""},
+		{"expired", func(d *waiver.Waiver) {
 			d.NotBefore, d.Expires = d.NotBefore.Add(-48*time.Hour), d.Expires.Add(-48*time.Hour)
 		}, nil, "it expired at"},
-		{"not yet valid", func(d *policy.Waiver) { d.NotBefore = d.NotBefore.Add(time.Hour) }, nil, "does not count before"},
-		{"too long", func(d *policy.Waiver) { d.Expires = d.Expires.Add(31 * 24 * time.Hour) }, nil, "longer than"},
+		{"not yet valid", func(d *waiver.Waiver) { d.NotBefore = d.NotBefore.Add(time.Hour) }, nil, "does not count before"},
+		{"too long", func(d *waiver.Waiver) { d.Expires = d.Expires.Add(31 * 24 * time.Hour) }, nil, "longer than"},
 		{"an authority that signs no waivers", nil, func(w *waiving) *key { return w.key }, "none of the authorities"},
 		{"a key that nobody trusts", nil, func(w *waiving) *key { return newKey(w.t) }, "none of the authorities"},
-		{"codes of the engine", func(d *policy.Waiver) { d.Codes = []string{"policy.error"} }, nil, "cannot be waived"},
-		{"a revoked digest", func(d *policy.Waiver) { d.Codes = []string{"policy.revoked"} }, nil, "cannot be waived"},
-		{"policies that are not there", func(d *policy.Waiver) { d.Codes = []string{"policies.absent"} }, nil, "only break glass"},
-		{"policies of a TUF repository", func(d *policy.Waiver) { d.Codes = []string{"tuf.policies"} }, nil, "only break glass"},
-		{"all codes for more than a day", func(d *policy.Waiver) {
+		{"codes of the engine", func(d *waiver.Waiver) { d.Codes = []string{"policy.error"} }, nil, "cannot be waived"},
+		{"a revoked digest", func(d *waiver.Waiver) { d.Codes = []string{"policy.revoked"} }, nil, "cannot be waived"},
+		{"policies that are not there", func(d *waiver.Waiver) { d.Codes = []string{"policies.absent"} }, nil, "only break glass"},
+		{"policies of a TUF repository", func(d *waiver.Waiver) { d.Codes = []string{"tuf.policies"} }, nil, "only break glass"},
+		{"all codes for more than a day", func(d *waiver.Waiver) {
 			d.Codes = []string{"*"}
 			d.Expires = d.NotBefore.Add(24*time.Hour + time.Second)
 		}, nil, "more than 24 hours"},
-		{"all codes without a beginning", func(d *policy.Waiver) { d.Codes = []string{"*"}; d.NotBefore = time.Time{} }, nil, "not_before"},
-		{"all codes beside others", func(d *policy.Waiver) { d.Codes = []string{"*", "signature.missing"} }, nil, "stands alone"},
-		{"no end", func(d *policy.Waiver) { d.Expires = time.Time{} }, nil, "no waiver lasts for ever"},
-		{"no reason", func(d *policy.Waiver) { d.Reason = " " }, nil, "no reason"},
-		{"no repositories", func(d *policy.Waiver) { d.Match.Repositories = nil }, nil, "matches no repository"},
-		{"all repositories by one signer", func(d *policy.Waiver) { d.Match.Repositories = store.Globs{"**"} }, nil, "needs 2 signers"},
-		{"all repositories in pieces by one signer", func(d *policy.Waiver) { d.Match.Repositories = store.Globs{"a*/**", "b*/**"} }, nil, "needs 2 signers"},
+		{"all codes without a beginning", func(d *waiver.Waiver) { d.Codes = []string{"*"}; d.NotBefore = time.Time{} }, nil, "not_before"},
+		{"all codes beside others", func(d *waiver.Waiver) { d.Codes = []string{"*", "signature.missing"} }, nil, "stands alone"},
+		{"no end", func(d *waiver.Waiver) { d.Expires = time.Time{} }, nil, "no waiver lasts for ever"},
+		{"no reason", func(d *waiver.Waiver) { d.Reason = " " }, nil, "no reason"},
+		{"no repositories", func(d *waiver.Waiver) { d.Match.Repositories = nil }, nil, "matches no repository"},
+		{"all repositories by one signer", func(d *waiver.Waiver) { d.Match.Repositories = store.Globs{"**"} }, nil, "needs 2 signers"},
+		{"all repositories in pieces by one signer", func(d *waiver.Waiver) { d.Match.Repositories = store.Globs{"a*/**", "b*/**"} }, nil, "needs 2 signers"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWaiving(t)
@@ -240,7 +241,7 @@ func TestWaiverOfAnAuthorityCountsWhereItSpeaks(t *testing.T) {
 	}
 	w.push(pusher, "acme/app", "v1", "one")
 	i := w.push(pusher, "acme/team/app", "v1", "two")
-	w.carry("acme/app", w.waiver("W-1", func(d *policy.Waiver) { d.Match.Repositories = store.Globs{"acme/**"} }), narrow, "")
+	w.carry("acme/app", w.waiver("W-1", func(d *waiver.Waiver) { d.Match.Repositories = store.Globs{"acme/**"} }), narrow, "")
 	want(t, "outside", w.get(puller, "acme/app", "v1"), denied)
 	want(t, "inside", w.get(puller, "acme/team/app", "v1"), string(i.desc.Digest))
 }
@@ -250,7 +251,7 @@ func TestWaiverWithUnknownMembers(t *testing.T) {
 	i := w.push(pusher, "acme/app", "v1", "one")
 	for _, member := range []string{`"digest":["` + string(i.desc.Digest) + `"]`, `"Digests":[]`, `"digests":[],"digests":["` + string(i.desc.Digest) + `"]`} {
 		text := strings.Replace(string(w.waiver("W-1").Document()), `"match":{`, `"match":{`+member+`,`, 1)
-		if _, err := policy.ParseWaiver([]byte(text)); store.CodeOf(err) != store.CodeInvalid {
+		if _, err := waiver.Parse([]byte(text)); store.CodeOf(err) != store.CodeInvalid {
 			t.Errorf("%s: %v", member, err)
 		}
 	}
@@ -260,11 +261,11 @@ func TestWaiverWithUnknownMembers(t *testing.T) {
 func TestWaiverForAllRepositoriesNeedsTwoSigners(t *testing.T) {
 	w := newWaiving(t)
 	i := w.push(pusher, "acme/app", "v1", "one")
-	doc := w.waiver("W-1", func(d *policy.Waiver) { d.Match.Repositories = store.Globs{"**"} })
+	doc := w.waiver("W-1", func(d *waiver.Waiver) { d.Match.Repositories = store.Globs{"**"} })
 	w.carry("acme/app", doc, w.security, "")
 	w.carry("acme/other", doc, w.security, "") // the same signer again
 	want(t, "one signer", w.get(puller, "acme/app", "v1"), denied)
-	twin := w.waiver("W-1", func(d *policy.Waiver) {
+	twin := w.waiver("W-1", func(d *waiver.Waiver) {
 		d.Match.Repositories = store.Globs{"**"}
 		d.Reason = "another document of the same id"
 	})
@@ -282,7 +283,7 @@ func TestWaiverForAllRepositoriesNeedsTwoSigners(t *testing.T) {
 func TestWaiverCopiesKeepNoSignerOut(t *testing.T) {
 	w := newWaiving(t)
 	i := w.push(pusher, "acme/app", "v1", "one")
-	doc := w.waiver("W-1", func(d *policy.Waiver) { d.Match.Repositories = store.Globs{"**"} })
+	doc := w.waiver("W-1", func(d *waiver.Waiver) { d.Match.Repositories = store.Globs{"**"} })
 	carrier, _, _ := doc.Carrier()
 	statement := w.json(map[string]any{"_type": "https://in-toto.io/Statement/v1", "predicateType": verify.PredicateWaiver, "predicate": json.RawMessage(doc.Document()),
 		"subject": []any{map[string]any{"digest": map[string]string{string(carrier.Digest.Algorithm()): carrier.Digest.Encoded()}}}})
@@ -313,7 +314,7 @@ func TestWaiverSignedTwiceByOneKeyUnderTwoNames(t *testing.T) {
 		}
 	})
 	w.push(pusher, "acme/app", "v1", "one")
-	w.carry("acme/app", w.waiver("W-1", func(d *policy.Waiver) { d.Match.Repositories = store.Globs{"**"} }), w.security, "")
+	w.carry("acme/app", w.waiver("W-1", func(d *waiver.Waiver) { d.Match.Repositories = store.Globs{"**"} }), w.security, "")
 	want(t, "one key under two names", w.get(puller, "acme/app", "v1"), denied)
 }
 
@@ -337,16 +338,16 @@ func TestB38_OverlappingWaiversDoNotWiden(t *testing.T) {
 	}
 	// The one: this code in this repository. The other: that code, for that digest, in both.
 	w.carry("acme/app", w.waiver("W-1"), w.security, "")
-	w.carry("acme/app", w.waiver("W-2", func(d *policy.Waiver) {
+	w.carry("acme/app", w.waiver("W-2", func(d *waiver.Waiver) {
 		d.Codes = []string{"sbom.missing"}
-		d.Match = policy.WaiverMatch{Repositories: store.Globs{"acme/app", "acme/other"}, Digests: []store.Digest{two.desc.Digest}}
+		d.Match = waiver.Match{Repositories: store.Globs{"acme/app", "acme/other"}, Digests: []store.Digest{two.desc.Digest}}
 	}), w.security, "")
 	want(t, "neither waives the SBOM of this image", w.get(puller, "acme/app", "v1"), denied)
 	want(t, "neither waives the signature there", w.get(puller, "acme/other", "v1"), denied)
 	copied := w.push(pusher, "acme/app", "copy", "two")
 	want(t, "both together, each for what it names", w.get(puller, "acme/app", "copy"), string(copied.desc.Digest))
 	// An expiry is not lent either: the image is admitted until the first of two that it needs ends.
-	w.carry("acme/app", w.waiver("W-3", func(d *policy.Waiver) {
+	w.carry("acme/app", w.waiver("W-3", func(d *waiver.Waiver) {
 		d.Codes, d.Match.Digests, d.Expires = []string{"sbom.missing"}, []store.Digest{one.desc.Digest}, d.NotBefore.Add(2*time.Hour)
 	}), w.security, "")
 	want(t, "until the first ends", w.get(puller, "acme/app", "v1"), string(one.desc.Digest))
@@ -357,7 +358,7 @@ func TestB38_OverlappingWaiversDoNotWiden(t *testing.T) {
 func TestWaiverBeginsByItself(t *testing.T) {
 	w := newWaiving(t)
 	i := w.push(pusher, "acme/app", "v1", "one")
-	w.carry("acme/app", w.waiver("W-1", func(d *policy.Waiver) { d.NotBefore = d.NotBefore.Add(time.Hour) }), w.security, "")
+	w.carry("acme/app", w.waiver("W-1", func(d *waiver.Waiver) { d.NotBefore = d.NotBefore.Add(time.Hour) }), w.security, "")
 	want(t, "early", w.get(puller, "acme/app", "v1"), denied)
 	w.clock.advance(time.Hour)
 	want(t, "begun", w.get(puller, "acme/app", "v1"), string(i.desc.Digest))
@@ -446,7 +447,7 @@ func TestWaiverEndsWithTheAuthorityThatSignedIt(t *testing.T) {
 func TestWaiverIsNotForWhatIsRevoked(t *testing.T) {
 	w := newWaiving(t)
 	i := w.push(pusher, "acme/app", "v1", "one")
-	w.carry("acme/app", w.waiver("W-1", func(d *policy.Waiver) { d.Codes = []string{"*"} }), w.security, "")
+	w.carry("acme/app", w.waiver("W-1", func(d *waiver.Waiver) { d.Codes = []string{"*"} }), w.security, "")
 	want(t, "break glass", w.get(puller, "acme/app", "v1"), string(i.desc.Digest))
 	if _, err := w.a.Revoke(w.ctx, admin, policy.Revocation{Digest: i.desc.Digest, Repository: "**", Reason: "malware"}); err != nil {
 		t.Fatal(err)
@@ -457,7 +458,7 @@ func TestWaiverIsNotForWhatIsRevoked(t *testing.T) {
 func TestBreakGlassIsLoud(t *testing.T) {
 	w := newWaiving(t)
 	i := w.push(pusher, "acme/app", "v1", "one")
-	doc := w.waiver("GLASS", func(d *policy.Waiver) { d.Codes, d.Reason = []string{"*"}, "production is down" })
+	doc := w.waiver("GLASS", func(d *waiver.Waiver) { d.Codes, d.Reason = []string{"*"}, "production is down" })
 	w.carry("acme/app", doc, w.security, "")
 	m, err := w.as(puller).Manifest(w.ctx, "acme/app", store.Reference{Tag: "v1"})
 	if err != nil || m.Digest != i.desc.Digest {
@@ -573,7 +574,7 @@ tag.deny contains {"code": "tag.frozen", "msg": "no tag moves today"} if input.s
 	})
 	i := w.push(pusher, "acme/app", "v1", "one")
 	want(t, "frozen", w.get(puller, "acme/app", "v1"), denied)
-	w.carry("acme/app", w.waiver("W-1", func(d *policy.Waiver) {
+	w.carry("acme/app", w.waiver("W-1", func(d *waiver.Waiver) {
 		d.Codes, d.Match.Digests = []string{"tag.frozen"}, []store.Digest{i.desc.Digest}
 	}), w.security, "")
 	want(t, "waived", w.get(puller, "acme/app", "v1"), string(i.desc.Digest))
@@ -585,15 +586,15 @@ func FuzzParseWaiver(f *testing.F) {
 	f.Add([]byte(`{"id":"W-1","codes":["signature.missing"],"match":{"repositories":["acme/**"]},"reason":"r","approver":"a","expires":"2027-01-01T00:00:00Z"}`))
 	f.Add([]byte(`{"id":"G","codes":["*"],"match":{"repositories":["a"]},"reason":"r","approver":"a","not_before":"2027-01-01T00:00:00Z","expires":"2027-01-02T00:00:00Z"}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		w, err := policy.ParseWaiver(b)
+		w, err := waiver.Parse(b)
 		if err != nil {
 			return
 		}
-		again, err := policy.ParseWaiver(w.Document())
+		again, err := waiver.Parse(w.Document())
 		if err != nil || string(again.Document()) != string(w.Document()) {
 			t.Errorf("%s is read again as %v, %v", w.Document(), again, err)
 		}
-		if w.BreakGlass() && w.Expires.Sub(w.NotBefore) > policy.MaxBreakGlass {
+		if w.BreakGlass() && w.Expires.Sub(w.NotBefore) > waiver.MaxBreakGlass {
 			t.Errorf("%s lasts too long", w.Document())
 		}
 	})

@@ -9,12 +9,14 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/sentence"
+	"github.com/assay-registry/assay/policy/waiver"
 	"github.com/assay-registry/assay/store"
 )
 
 // WaiverView is a waiver as administrators and explanations show it.
 type WaiverView struct {
-	Waiver
+	waiver.Waiver
 	State      WaiverState       `json:"state"`
 	Why        string            `json:"why,omitempty"`  // it does not count: a sentence
 	Signed     []WaiverSignature `json:"signed"`         // by whom that counts
@@ -31,7 +33,7 @@ type WaiverSignature struct {
 	Signer    string `json:"signer"` // a key's ID, or an issuer and an identity
 }
 
-func (t *trust) viewWaiver(w *waiver, repo store.Name, now time.Time) WaiverView {
+func (t *trust) viewWaiver(w *keptWaiver, repo store.Name, now time.Time) WaiverView {
 	state, by, until, _ := t.waiverStanding(w, repo, now)
 	v := WaiverView{Waiver: w.rec.Waiver, State: state, Signed: []WaiverSignature{}, Why: waiverRemark(w, state, len(by), t.waiverRules.max()), At: w.rec.At}
 	for _, s := range by {
@@ -53,7 +55,7 @@ func (t *trust) viewWaiver(w *waiver, repo store.Name, now time.Time) WaiverView
 func (t *trust) explainWaivers(repo store.Name, ds []store.Digest, now time.Time) []WaiverView {
 	var all []WaiverView
 	for i := range t.waivers {
-		if w := &t.waivers[i]; w.rec.Waiver.covers(repo, ds) {
+		if w := &t.waivers[i]; w.rec.Waiver.Covers(repo, ds) {
 			v := t.viewWaiver(w, repo, now)
 			v.By, v.Repository = "", ""
 			all = append(all, v)
@@ -83,7 +85,7 @@ func (a *Admission) Waivers(_ context.Context, p access.Principal) ([]WaiverView
 	}
 	for _, id := range slices.Sorted(maps.Keys(t.unwaived)) {
 		if r := t.unwaived[id]; !known[id] {
-			all = append(all, WaiverView{Waiver: Waiver{ID: id}, State: WaiverRevoked, Revocation: &r, Signed: []WaiverSignature{}})
+			all = append(all, WaiverView{Waiver: waiver.Waiver{ID: id}, State: WaiverRevoked, Revocation: &r, Signed: []WaiverSignature{}})
 		}
 	}
 	return all, nil
@@ -110,10 +112,10 @@ const maxWaiverRevocations = 100_000
 // Errors: CodeInvalid, CodeDenied.
 func (a *Admission) RevokeWaiver(ctx context.Context, p access.Principal, id, reason string) (*WaiverRevocation, error) {
 	switch {
-	case !validWaiverID(id):
+	case !waiver.ValidID(id):
 		return nil, store.Errorf(store.CodeInvalid, "%.80q is no id of a waiver; assay waiver list shows them", id)
-	case len(reason) > maxMessage:
-		return nil, store.Errorf(store.CodeInvalid, "the reason of a revocation has at most %d bytes", maxMessage)
+	case len(reason) > sentence.Max:
+		return nil, store.Errorf(store.CodeInvalid, "the reason of a revocation has at most %d bytes", sentence.Max)
 	}
 	r := WaiverRevocation{ID: id, Reason: reason, By: p.Name, At: a.now()}
 	err := a.change(ctx, func(tx *store.Txn, t *trust) error {
@@ -144,7 +146,7 @@ func (a *Admission) RevokeWaiver(ctx context.Context, p access.Principal, id, re
 		}
 		t.unwaived[id] = r
 		tx.PutDoc(classWaiverRevoked, id, b)
-		a.audit(tx, AuditRecord{Actor: p.Name, Action: "waiver", Reason: clip(because("waiver "+id+" revoked", reason), maxMessage)})
+		a.audit(tx, AuditRecord{Actor: p.Name, Action: "waiver", Reason: sentence.Clip(sentence.Because("waiver "+id+" revoked", reason), sentence.Max)})
 		return nil
 	})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/waiver"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -24,7 +25,7 @@ type WaiverRules struct {
 
 func (r WaiverRules) max() time.Duration {
 	if r.Max <= 0 {
-		return DefaultWaiverMax
+		return waiver.DefaultMax
 	}
 	return r.Max
 }
@@ -54,20 +55,20 @@ type carried struct {
 
 // waiverRecord is what the store keeps of a waiver. Statements of the same document share it; another document of the same id has its own.
 type waiverRecord struct {
-	Waiver Waiver    `json:"waiver"`
-	Signed []carried `json:"signed"`
-	At     time.Time `json:"at"` // the first arrival
+	Waiver waiver.Waiver `json:"waiver"`
+	Signed []carried     `json:"signed"`
+	At     time.Time     `json:"at"` // the first arrival
 }
 
-// waiver is one as it stands in a snapshot of trust.
-type waiver struct {
+// keptWaiver is one as it stands in a snapshot of trust.
+type keptWaiver struct {
 	name  string // of its record
 	rec   waiverRecord
 	under []map[string]judged // by statement, by authority
 }
 
 // waiverName names the record of a document: what is revoked by its id, whatever it says, is told apart by what it says.
-func waiverName(w *Waiver) string {
+func waiverName(w *waiver.Waiver) string {
 	sum := sha256.Sum256(w.Document())
 	return w.ID + "/" + hex.EncodeToString(sum[:16])
 }
@@ -82,13 +83,13 @@ type WaiverRevocation struct {
 
 func (t *trust) loadWaivers(tx *store.Txn) error {
 	for name, b := range tx.DocsOf(classWaiver) {
-		w := waiver{name: name}
+		w := keptWaiver{name: name}
 		if err := json.Unmarshal(b, &w.rec); err != nil {
 			return store.Errorf(store.CodeInternal, "the waiver %q is damaged; run assay check: %w", name, err)
 		}
 		t.waivers = append(t.waivers, w)
 	}
-	slices.SortFunc(t.waivers, func(x, y waiver) int { return strings.Compare(x.name, y.name) })
+	slices.SortFunc(t.waivers, func(x, y keptWaiver) int { return strings.Compare(x.name, y.name) })
 	t.unwaived = map[string]WaiverRevocation{}
 	for id, b := range tx.DocsOf(classWaiverRevoked) {
 		var r WaiverRevocation
@@ -102,7 +103,7 @@ func (t *trust) loadWaivers(tx *store.Txn) error {
 
 // proveWaivers verifies every statement under the authorities that may sign waivers, where that was not done under their revision.
 func (a *Admission) proveWaivers(ctx context.Context, t *trust) error {
-	proven := make([]waiver, len(t.waivers))
+	proven := make([]keptWaiver, len(t.waivers))
 	for i, w := range t.waivers {
 		under := make([]map[string]judged, len(w.rec.Signed))
 		for n, s := range w.rec.Signed {
@@ -163,7 +164,7 @@ type signature struct {
 }
 
 // signatures are the distinct signers (verify.Signers) of a waiver that count at now, each with the latest end, in a repository; "" is in any. next is when that changes.
-func (t *trust) signatures(w *waiver, repo store.Name, now time.Time) (all []signature, next time.Time) {
+func (t *trust) signatures(w *keptWaiver, repo store.Name, now time.Time) (all []signature, next time.Time) {
 	var facts []verify.Fact
 	for _, under := range w.under {
 		for _, au := range t.waiverAuthorities() {
@@ -197,14 +198,6 @@ func (t *trust) signatures(w *waiver, repo store.Name, now time.Time) (all []sig
 	return all, next
 }
 
-// needed is how many signers a waiver needs.
-func (w *Waiver) needed() int {
-	if w.Everywhere() {
-		return 2
-	}
-	return 1
-}
-
 // WaiverState is where a waiver stands.
 type WaiverState string
 
@@ -219,7 +212,7 @@ const (
 )
 
 // standing says whether a waiver counts in a repository ("": in any), until when, and when that changes by time alone.
-func (t *trust) waiverStanding(w *waiver, repo store.Name, now time.Time) (state WaiverState, by []signature, until, next time.Time) {
+func (t *trust) waiverStanding(w *keptWaiver, repo store.Name, now time.Time) (state WaiverState, by []signature, until, next time.Time) {
 	doc := &w.rec.Waiver
 	by, next = t.signatures(w, repo, now)
 	until = doc.Expires
@@ -230,7 +223,7 @@ func (t *trust) waiverStanding(w *waiver, repo store.Name, now time.Time) (state
 		return WaiverExpired, by, until, time.Time{}
 	case doc.Expires.Sub(w.begins()) > t.waiverRules.max():
 		return WaiverTooLong, by, until, time.Time{}
-	case len(by) < doc.needed():
+	case len(by) < doc.Needed():
 		return WaiverUnproven, by, until, next
 	case now.Before(doc.NotBefore):
 		return WaiverEarly, by, until, contract.Earlier(next, doc.NotBefore)
@@ -241,7 +234,7 @@ func (t *trust) waiverStanding(w *waiver, repo store.Name, now time.Time) (state
 	return WaiverActive, by, until, contract.Earlier(next, until)
 }
 
-func (w *waiver) begins() time.Time {
+func (w *keptWaiver) begins() time.Time {
 	if w.rec.Waiver.NotBefore.IsZero() {
 		return w.rec.At
 	}
@@ -253,7 +246,7 @@ func (w *waiver) begins() time.Time {
 func (t *trust) waiversOf(repo store.Name, ds []store.Digest, now time.Time) (all []contract.WaiverInput, next time.Time) {
 	for i := range t.waivers {
 		w := &t.waivers[i]
-		if !w.rec.Waiver.covers(repo, ds) {
+		if !w.rec.Waiver.Covers(repo, ds) {
 			continue
 		}
 		state, by, until, change := t.waiverStanding(w, repo, now)
@@ -265,7 +258,7 @@ func (t *trust) waiversOf(repo store.Name, ds []store.Digest, now time.Time) (al
 	return all, next
 }
 
-func (w *waiver) input(by []signature, until time.Time) contract.WaiverInput {
+func (w *keptWaiver) input(by []signature, until time.Time) contract.WaiverInput {
 	doc := w.rec.Waiver
 	in := contract.WaiverInput{ID: doc.ID, Codes: doc.Codes, Policies: doc.Match.Policies, Reason: doc.Reason, Ticket: doc.Ticket, Approver: doc.Approver, NotBefore: doc.NotBefore,
 		Expires: until, Verified: true}
@@ -361,7 +354,7 @@ func (t *trust) sealWaivers(tx *store.Txn, before map[string]string) error {
 }
 
 // doubtWaiver has what a waiver is about decided again before it is used: few manifests by name, or all of its repositories.
-func (t *trust) doubtWaiver(tx *store.Txn, w *Waiver) error {
+func (t *trust) doubtWaiver(tx *store.Txn, w *waiver.Waiver) error {
 	if len(w.Match.Digests) == 0 {
 		t.deny(denial{Repositories: w.Match.Repositories})
 		return nil

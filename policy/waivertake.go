@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/policy/sentence"
+	"github.com/assay-registry/assay/policy/waiver"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -75,7 +77,7 @@ func (a *Admission) TakeWaivers(ctx context.Context) (notes map[store.Item][]str
 
 // foundWaiver is a waiver that some authority for waivers signed.
 type foundWaiver struct {
-	doc   *Waiver
+	doc   *waiver.Waiver
 	by    carried
 	under map[string]judged // what proves it
 }
@@ -101,7 +103,7 @@ func (a *Admission) readWaivers(ctx context.Context, p pendingWaiver) (found []f
 		one.Layers = []verify.Layer{l}
 		w, subject, err := waiverIn(l)
 		if err != nil {
-			notes = append(notes, "this waiver does not count: "+sentenceOf(err))
+			notes = append(notes, "this waiver does not count: "+sentence.FromError(err))
 		}
 		if w == nil {
 			continue
@@ -115,13 +117,13 @@ func (a *Admission) readWaivers(ctx context.Context, p pendingWaiver) (found []f
 			notes = append(notes, "the waiver "+w.ID+" does not count: "+why)
 			continue
 		}
-		found = append(found, foundWaiver{w.about(subject), c, under})
+		found = append(found, foundWaiver{w.About(subject), c, under})
 	}
 	return found, notes, nil
 }
 
 // waiverIn reads the waiver in a layer of evidence; nil where it has none.
-func waiverIn(l verify.Layer) (*Waiver, store.Digest, error) {
+func waiverIn(l verify.Layer) (*waiver.Waiver, store.Digest, error) {
 	var st *verify.Statement
 	for _, scheme := range []verify.Scheme{verify.SchemeDSSE, verify.SchemeBundle} {
 		if s, err := verify.StatementIn(scheme, l.Bytes); err == nil {
@@ -134,7 +136,7 @@ func waiverIn(l verify.Layer) (*Waiver, store.Digest, error) {
 	if len(st.Subjects) != 1 {
 		return nil, "", store.Errorf(store.CodeInvalid, "its statement has %d subjects; make one for each", len(st.Subjects))
 	}
-	w, err := ParseWaiver(st.Predicate)
+	w, err := waiver.Parse(st.Predicate)
 	if err != nil {
 		return nil, "", err
 	}
@@ -171,7 +173,7 @@ func (t *trust) unprovenWaiver(under map[string]judged) string {
 
 // takeWaivers enters waivers into the snapshot of trust. What they change is in doubt from the same commit on.
 func (a *Admission) takeWaivers(ctx context.Context, p pendingWaiver, found []foundWaiver) (notes []string, err error) {
-	var loud []*Waiver
+	var loud []*waiver.Waiver
 	take := a.change
 	if !slices.ContainsFunc(found, a.trust.Load().lacks) { // a copy changes no trust, so that no transaction has to look at it again
 		take = func(ctx context.Context, _ func(*store.Txn, *trust) error) error {
@@ -185,10 +187,10 @@ func (a *Admission) takeWaivers(ctx context.Context, p pendingWaiver, found []fo
 			added, err := t.addWaiver(tx, f)
 			switch {
 			case err != nil:
-				notes = append(notes, "the waiver "+f.doc.ID+" was not taken: "+sentenceOf(err))
+				notes = append(notes, "the waiver "+f.doc.ID+" was not taken: "+sentence.FromError(err))
 				continue
 			case added:
-				a.audit(tx, AuditRecord{Actor: p.by, Action: "waiver", Repository: p.item.Repository, Digest: p.item.Digest, Reason: clip(f.doc.String()+": "+f.doc.Reason, maxMessage)})
+				a.audit(tx, AuditRecord{Actor: p.by, Action: "waiver", Repository: p.item.Repository, Digest: p.item.Digest, Reason: sentence.Clip(f.doc.String()+": "+f.doc.Reason, sentence.Max)})
 				if f.doc.BreakGlass() {
 					loud = append(loud, f.doc)
 				}
@@ -204,7 +206,7 @@ func (a *Admission) takeWaivers(ctx context.Context, p pendingWaiver, found []fo
 	}
 	t := a.trust.Load()
 	for _, f := range found {
-		if i := slices.IndexFunc(t.waivers, func(w waiver) bool { return w.name == waiverName(f.doc) }); i >= 0 {
+		if i := slices.IndexFunc(t.waivers, func(w keptWaiver) bool { return w.name == waiverName(f.doc) }); i >= 0 {
 			if state, by, _, _ := t.waiverStanding(&t.waivers[i], "", a.now()); state != WaiverActive {
 				notes = append(notes, waiverRemark(&t.waivers[i], state, len(by), t.waiverRules.max()))
 			}
@@ -214,7 +216,7 @@ func (a *Admission) takeWaivers(ctx context.Context, p pendingWaiver, found []fo
 }
 
 // waiverRemark says why a waiver that was signed by whoever may sign them does not count.
-func waiverRemark(w *waiver, state WaiverState, signers int, longest time.Duration) string {
+func waiverRemark(w *keptWaiver, state WaiverState, signers int, longest time.Duration) string {
 	doc := &w.rec.Waiver
 	switch state {
 	case WaiverRevoked:
@@ -226,7 +228,7 @@ func waiverRemark(w *waiver, state WaiverState, signers int, longest time.Durati
 	case WaiverEarly:
 		return "the waiver " + doc.ID + " does not count before " + doc.NotBefore.Format(time.RFC3339)
 	case WaiverUnproven:
-		return fmt.Sprintf("the waiver %s does not count yet: it needs %d signers with different keys or identities and has %d", doc.ID, doc.needed(), signers)
+		return fmt.Sprintf("the waiver %s does not count yet: it needs %d signers with different keys or identities and has %d", doc.ID, doc.Needed(), signers)
 	}
 	return ""
 }
@@ -235,7 +237,7 @@ func waiverRemark(w *waiver, state WaiverState, signers int, longest time.Durati
 func (t *trust) addWaiver(tx *store.Txn, f foundWaiver) (added bool, err error) {
 	name := waiverName(f.doc)
 	i, there := t.waiver(name)
-	w := waiver{name: name, rec: waiverRecord{Waiver: *f.doc, At: f.by.At}}
+	w := keptWaiver{name: name, rec: waiverRecord{Waiver: *f.doc, At: f.by.At}}
 	switch {
 	case there:
 		w = t.waivers[i]
@@ -265,7 +267,7 @@ func (t *trust) addWaiver(tx *store.Txn, f foundWaiver) (added bool, err error) 
 
 // waiver finds a waiver by its name, or the place where it belongs.
 func (t *trust) waiver(name string) (i int, there bool) {
-	return slices.BinarySearchFunc(t.waivers, name, func(w waiver, name string) int { return strings.Compare(w.name, name) })
+	return slices.BinarySearchFunc(t.waivers, name, func(w keptWaiver, name string) int { return strings.Compare(w.name, name) })
 }
 
 // lacks reports whether there is something new in a statement.
@@ -276,7 +278,7 @@ func (t *trust) lacks(f foundWaiver) bool {
 
 // says reports whether the statements that are kept of a waiver prove all that another does, for as long: whoever has a copy of one can wrap it anew as often as they like, and
 // that displaces no other signer's.
-func (w *waiver) says(f foundWaiver) bool {
+func (w *keptWaiver) says(f foundWaiver) bool {
 	fresh := (&known{Under: f.under}).statements()
 	for _, under := range w.under {
 		told := (&known{Under: under}).statements()
@@ -288,17 +290,9 @@ func (w *waiver) says(f foundWaiver) bool {
 	return len(fresh) == 0
 }
 
-// sentenceOf is the text of an error for a person.
-func sentenceOf(err error) string {
-	if e, ok := err.(*store.Error); ok {
-		return e.Message
-	}
-	return err.Error()
-}
-
 // pruneWaivers forgets waivers that ended long ago. What is revoked stays revoked.
 func (a *Admission) pruneWaivers(ctx context.Context) error {
-	old := func(w waiver) bool { return a.now().After(w.rec.Waiver.Expires.Add(waiverRemembered)) }
+	old := func(w keptWaiver) bool { return a.now().After(w.rec.Waiver.Expires.Add(waiverRemembered)) }
 	if !slices.ContainsFunc(a.trust.Load().waivers, old) {
 		return nil
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/journal"
+	"github.com/assay-registry/assay/policy/waiver"
 	"github.com/assay-registry/assay/server/auth"
 	"github.com/assay-registry/assay/store"
 )
@@ -75,7 +76,7 @@ func (d *diary) Waivers(_ context.Context, p access.Principal) ([]policy.WaiverV
 	if err := d.allowed(p); err != nil {
 		return nil, err
 	}
-	return []policy.WaiverView{{Waiver: policy.Waiver{ID: "W-7", Codes: []string{"vuln.threshold"}, Match: policy.WaiverMatch{Repositories: store.Globs{"acme/app"}}, Reason: "fixed in v2",
+	return []policy.WaiverView{{Waiver: waiver.Waiver{ID: "W-7", Codes: []string{"vuln.threshold"}, Match: waiver.Match{Repositories: store.Globs{"acme/app"}}, Reason: "fixed in v2",
 		Approver: "alice", NotBefore: testTime, Expires: testTime.Add(24 * time.Hour)}, State: policy.WaiverActive, Signed: []policy.WaiverSignature{{Authority: "security", Signer: "sha256:00"}}, At: testTime}}, nil
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/waiver"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -60,7 +61,7 @@ func TestTheDoctorTellsOfBreakGlassFirst(t *testing.T) {
 	d := &directory{path: filepath.Dir(keys)}
 	began := *now
 	tell := glassTeller(d, a.logger(config.Log{Level: "info", Format: "text"}))
-	tell([]policy.WaiverView{{Waiver: policy.Waiver{ID: "W-1", Codes: []string{policy.AllCodes}, Match: policy.WaiverMatch{Repositories: store.Globs{"acme/**"}}, Reason: "production\x1b is down", Approver: "alice",
+	tell([]policy.WaiverView{{Waiver: waiver.Waiver{ID: "W-1", Codes: []string{waiver.AllCodes}, Match: waiver.Match{Repositories: store.Globs{"acme/**"}}, Reason: "production\x1b is down", Approver: "alice",
 		NotBefore: began.Add(time.Hour), Expires: began.Add(5 * time.Hour)}, State: policy.WaiverEarly, Until: began.Add(4 * time.Hour)}})
 	cfg := config.Default()
 	cfg.Data = d.path

@@ -15,6 +15,7 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/docker"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/waiver"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 	"github.com/assay-registry/assay/verify/signer"
@@ -37,7 +38,7 @@ signed it. cosign signs one, too: assay waiver push shows how.`,
 }
 
 func (a *app) waiverMake() *cobra.Command {
-	var w policy.Waiver
+	var w waiver.Waiver
 	var repositories, digests []string
 	from, until, lasts, glass := "", "", time.Duration(0), false
 	c := &cobra.Command{
@@ -48,7 +49,7 @@ func (a *app) waiverMake() *cobra.Command {
 				if len(w.Codes) > 0 {
 					return usage("--break-glass waives every code; leave --code out")
 				}
-				w.Codes = []string{policy.AllCodes}
+				w.Codes = []string{waiver.AllCodes}
 			}
 			for _, r := range repositories {
 				w.Match.Repositories = append(w.Match.Repositories, store.Glob(r))
@@ -105,20 +106,20 @@ func (a *app) waiverTimes(from, until string, lasts time.Duration) (begin, end t
 }
 
 // waiverFile reads a document, or a signed one.
-func (a *app) waiverFile(file string) (w *policy.Waiver, subject store.Digest, bundle []byte, err error) {
+func (a *app) waiverFile(file string) (w *waiver.Waiver, subject store.Digest, bundle []byte, err error) {
 	text, err := os.ReadFile(a.path(file))
 	if err != nil {
 		return nil, "", nil, err
 	}
 	st, bundleErr := verify.StatementIn(verify.SchemeBundle, text)
 	if bundleErr != nil {
-		w, err = policy.ParseWaiver(text)
+		w, err = waiver.Parse(text)
 		return w, "", nil, err
 	}
 	if st.PredicateType != verify.PredicateWaiver || len(st.Subjects) != 1 {
 		return nil, "", nil, fmt.Errorf("%s is signed, and no waiver", file)
 	}
-	if w, err = policy.ParseWaiver(st.Predicate); err != nil {
+	if w, err = waiver.Parse(st.Predicate); err != nil {
 		return nil, "", nil, err
 	}
 	subject, err = store.ParseDigest("sha256:" + st.Subjects[0].Digest["sha256"])
@@ -196,7 +197,7 @@ type pushedWaiver struct {
 }
 
 // pushWaiverDocument pushes the document as an artifact.
-func (a *app) pushWaiverDocument(ctx context.Context, server *client.Client, repo store.Name, w *policy.Waiver, file string) error {
+func (a *app) pushWaiverDocument(ctx context.Context, server *client.Client, repo store.Name, w *waiver.Waiver, file string) error {
 	d, err := putCarrier(ctx, server, repo, w)
 	if err != nil {
 		return err
@@ -207,7 +208,7 @@ func (a *app) pushWaiverDocument(ctx context.Context, server *client.Client, rep
 	})
 }
 
-func putCarrier(ctx context.Context, server *client.Client, repo store.Name, w *policy.Waiver) (store.Digest, error) {
+func putCarrier(ctx context.Context, server *client.Client, repo store.Name, w *waiver.Waiver) (store.Digest, error) {
 	d, manifest, blobs := w.Carrier()
 	for _, b := range blobs {
 		if _, err := server.PutBlob(ctx, repo, b); err != nil {
@@ -219,7 +220,7 @@ func putCarrier(ctx context.Context, server *client.Client, repo store.Name, w *
 }
 
 // pushWaiver pushes a signed waiver as a referrer of what it is about. Its document goes along where the caller may push one.
-func (a *app) pushWaiver(ctx context.Context, server *client.Client, repo store.Name, w *policy.Waiver, about store.Digest, signed []byte) error {
+func (a *app) pushWaiver(ctx context.Context, server *client.Client, repo store.Name, w *waiver.Waiver, about store.Digest, signed []byte) error {
 	subject, _, _ := w.Carrier()
 	if about == subject.Digest {
 		if _, err := putCarrier(ctx, server, repo, w); err != nil && !forbidden(err) {

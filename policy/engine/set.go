@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policies"
-	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/waiver"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -214,7 +214,7 @@ func (s *Set) Decide(ctx context.Context, in *contract.Input) (*contract.Decisio
 			Message: clean(fmt.Sprintf("No policy is in force for the repository %s, and without one nothing is admitted.", in.Subject.Repository), maxMessage),
 			Remedy:  "name a policy for it in the configuration; builtin:open allows everything"})
 	}
-	policy.Waive(d, in)
+	waiver.Waive(d, in)
 	d.Allow = len(d.Deny) == 0
 	return d, nil
 }

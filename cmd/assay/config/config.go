@@ -9,6 +9,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/waiver"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -154,7 +155,7 @@ func Default() *Config {
 		Auth:            Auth{TokenTTL: Duration(5 * time.Minute)},
 		Policies:        []Policy{{Name: "signed", Repositories: []string{"**"}, Mode: "enforce", Rego: "builtin:signed", Evidence: "after", Index: "own", Tags: "promote"}},
 		Deletions:       "allow",
-		Waivers:         Waivers{Max: Duration(policy.DefaultWaiverMax)},
+		Waivers:         Waivers{Max: Duration(waiver.DefaultMax)},
 		Quarantine:      Quarantine{Max: Duration(168 * time.Hour), Grace: Duration(720 * time.Hour)},
 		Refusals:        Refusals{Head: "allow"},
 		SBOM:            SBOM{Formats: []string{"spdx-json", "cyclonedx-json"}, Memory: 512 << 20, Timeout: Duration(60 * time.Second), Views: 4 << 30, OnPush: "later", Patience: Duration(20 * time.Second)},

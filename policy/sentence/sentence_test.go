@@ -1,11 +1,11 @@
-package policy_test
+package sentence_test
 
 import (
 	"strings"
 	"testing"
 	"unicode/utf8"
 
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/sentence"
 )
 
 // What a client shows is short. The reason gives way before the remedy: it is told in full by the detail and by assay explain, and the remedy is what is pasted.
@@ -21,7 +21,7 @@ func TestALongReasonLeavesItsRemedyWhole(t *testing.T) {
 		{"a long remedy leaves a reason", "acme/app:v1 is quarantined", "it is not signed by anybody who may", strings.Repeat("sign it ", 60), "..."},
 		{"a long name", strings.Repeat("n", 400), "it is not signed", remedy, "..."},
 	} {
-		s := policy.Sentence(test.what, test.why, test.remedy)
+		s := sentence.Of(test.what, test.why, test.remedy)
 		if len(s) > 300 || !utf8.ValidString(s) || !strings.HasSuffix(s, test.end) || strings.Contains(s, "....") {
 			t.Errorf("%s: %d bytes: %q does not end in %q", test.name, len(s), s, test.end)
 		}

@@ -1,4 +1,4 @@
-package policy
+package waiver
 
 import (
 	"bytes"
@@ -12,20 +12,21 @@ import (
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/store"
 )
 
-// TypeWaiver is the artifact type of a waiver's document: a manifest whose one layer it is, so that there is something to sign a statement about.
-const TypeWaiver = "application/vnd.assay.waiver.v1+json"
+// Type is the artifact type of a waiver's document: a manifest whose one layer it is, so that there is something to sign a statement about.
+const Type = "application/vnd.assay.waiver.v1+json"
 
 // Limits of a waiver.
 const (
-	MaxWaiver        = 64 << 10            // bytes of the document
-	MaxBreakGlass    = 24 * time.Hour      // from not_before to expires, where all codes are waived
-	DefaultWaiverMax = 30 * 24 * time.Hour // the same of any other, unless configured
+	MaxBytes      = 64 << 10            // bytes of the document
+	MaxBreakGlass = 24 * time.Hour      // from not_before to expires, where all codes are waived
+	DefaultMax    = 30 * 24 * time.Hour // the same of any other, unless configured
 
-	maxWaiverCodes = 64 // also of repositories, digests, policies
-	maxWaiverText  = 200
+	maxCodes = 64 // also of repositories, digests, policies
+	maxText  = 200
 )
 
 // AllCodes waives every code that can be waived: break glass.
@@ -34,9 +35,9 @@ const AllCodes = "*"
 // Waiver is an exception from policies, for a time, that somebody answers for: the denials with one of the codes, of the policies, about what it matches, do not
 // count. It is the predicate of a signed statement (verify.PredicateWaiver), and counts by that signature alone, wherever it was carried from.
 type Waiver struct {
-	ID    string      `json:"id"`    // [A-Za-z0-9][A-Za-z0-9._-]{0,63}: by it the waiver is revoked
-	Codes []string    `json:"codes"` // of the catalogue, exact; or AllCodes alone
-	Match WaiverMatch `json:"match"`
+	ID    string   `json:"id"`    // [A-Za-z0-9][A-Za-z0-9._-]{0,63}: by it the waiver is revoked
+	Codes []string `json:"codes"` // of the catalogue, exact; or AllCodes alone
+	Match Match    `json:"match"`
 
 	Reason    string    `json:"reason"` // at most 300 bytes
 	Ticket    string    `json:"ticket,omitempty"`
@@ -45,8 +46,8 @@ type Waiver struct {
 	Expires   time.Time `json:"expires"`
 }
 
-// WaiverMatch says what a waiver is about: every member that is given has to match.
-type WaiverMatch struct {
+// Match says what a waiver is about: every member that is given has to match.
+type Match struct {
 	Repositories store.Globs `json:"repositories"`
 	// Digests are manifests, or indexes with what they list. Without any, a statement about the waiver's own document is about all manifests of the repositories, and
 	// a statement about some other manifest about that one alone.
@@ -54,10 +55,10 @@ type WaiverMatch struct {
 	Policies []string       `json:"policies,omitempty"` // names of bindings; none is every policy
 }
 
-// ParseWaiver reads a waiver strictly: an unknown member is an error, because it could have been meant to narrow. Errors: CodeInvalid.
-func ParseWaiver(b []byte) (*Waiver, error) {
-	if len(b) > MaxWaiver {
-		return nil, store.Errorf(store.CodeInvalid, "a waiver has at most %d KiB", MaxWaiver>>10)
+// Parse reads a waiver strictly: an unknown member is an error, because it could have been meant to narrow. Errors: CodeInvalid.
+func Parse(b []byte) (*Waiver, error) {
+	if len(b) > MaxBytes {
+		return nil, store.Errorf(store.CodeInvalid, "a waiver has at most %d KiB", MaxBytes>>10)
 	}
 	w := new(Waiver)
 	if err := store.DecodeJSON(b, w); err != nil {
@@ -74,7 +75,7 @@ func ParseWaiver(b []byte) (*Waiver, error) {
 
 // Validate checks everything that the document alone can say. Errors: CodeInvalid, a sentence with a remedy.
 func (w *Waiver) Validate() error {
-	if !validWaiverID(w.ID) {
+	if !ValidID(w.ID) {
 		return store.Errorf(store.CodeInvalid, "the id of a waiver has 1 to 64 letters, digits, '.', '_' and '-', and begins with a letter or digit; %.80q has not", w.ID)
 	}
 	if err := w.checkCodes(); err != nil {
@@ -88,8 +89,8 @@ func (w *Waiver) Validate() error {
 			return store.Errorf(store.CodeInvalid, "the waiver %s has no %s; whoever reads the audit wants it", w.ID, text.name)
 		}
 	}
-	if len(w.Reason) > maxMessage || len(w.Approver) > maxWaiverText || len(w.Ticket) > maxWaiverText {
-		return store.Errorf(store.CodeInvalid, "the waiver %s is too wordy: reason has at most %d bytes, approver and ticket %d", w.ID, maxMessage, maxWaiverText)
+	if len(w.Reason) > sentence.Max || len(w.Approver) > maxText || len(w.Ticket) > maxText {
+		return store.Errorf(store.CodeInvalid, "the waiver %s is too wordy: reason has at most %d bytes, approver and ticket %d", w.ID, sentence.Max, maxText)
 	}
 	switch {
 	case w.Expires.IsZero():
@@ -104,7 +105,8 @@ func (w *Waiver) Validate() error {
 	return nil
 }
 
-func validWaiverID(id string) bool {
+// ValidID reports whether a waiver may have the id: 1 to 64 letters, digits, dots, underscores and hyphens, the first a letter or digit.
+func ValidID(id string) bool {
 	if id == "" || len(id) > 64 || strings.ContainsRune("._-", rune(id[0])) {
 		return false
 	}
@@ -114,8 +116,8 @@ func validWaiverID(id string) bool {
 }
 
 func (w *Waiver) checkCodes() error {
-	if len(w.Codes) == 0 || len(w.Codes) > maxWaiverCodes {
-		return store.Errorf(store.CodeInvalid, "the waiver %s has %d codes; name 1 to %d of those that refusals show, such as vuln.threshold", w.ID, len(w.Codes), maxWaiverCodes)
+	if len(w.Codes) == 0 || len(w.Codes) > maxCodes {
+		return store.Errorf(store.CodeInvalid, "the waiver %s has %d codes; name 1 to %d of those that refusals show, such as vuln.threshold", w.ID, len(w.Codes), maxCodes)
 	}
 	if w.BreakGlass() {
 		return nil
@@ -151,8 +153,8 @@ func (w *Waiver) checkMatch() error {
 	if len(m.Repositories) == 0 {
 		return store.Errorf(store.CodeInvalid, "the waiver %s matches no repository; list patterns in match.repositories, such as \"acme/app\"", w.ID)
 	}
-	if len(m.Repositories) > maxWaiverCodes || len(m.Digests) > maxWaiverCodes || len(m.Policies) > maxWaiverCodes {
-		return store.Errorf(store.CodeInvalid, "the waiver %s has more than %d repositories, digests or policies; make several", w.ID, maxWaiverCodes)
+	if len(m.Repositories) > maxCodes || len(m.Digests) > maxCodes || len(m.Policies) > maxCodes {
+		return store.Errorf(store.CodeInvalid, "the waiver %s has more than %d repositories, digests or policies; make several", w.ID, maxCodes)
 	}
 	for _, g := range m.Repositories {
 		if _, err := store.ParseGlob(string(g)); err != nil {
@@ -183,8 +185,8 @@ func (w *Waiver) Everywhere() bool {
 	})
 }
 
-// covers reports whether the waiver is about a manifest, by one of its digests or by that of an index that lists it.
-func (w *Waiver) covers(repo store.Name, ds []store.Digest) bool {
+// Covers reports whether the waiver is about a manifest, by one of its digests or by that of an index that lists it.
+func (w *Waiver) Covers(repo store.Name, ds []store.Digest) bool {
 	if !w.Match.Repositories.Match(repo) {
 		return false
 	}
@@ -203,23 +205,31 @@ func (w *Waiver) Document() []byte {
 // Carrier is the manifest of the document, with what it references: the config and the one layer. Its digest depends on the document alone.
 func (w *Waiver) Carrier() (d store.Descriptor, manifest []byte, blobs [][]byte) {
 	document := w.Document()
-	m := ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: TypeWaiver, Config: ocispec.DescriptorEmptyJSON,
-		Layers: []store.Descriptor{{MediaType: TypeWaiver, Digest: store.DigestOf(digest.SHA256, document), Size: int64(len(document))}}}
+	m := ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: Type, Config: ocispec.DescriptorEmptyJSON,
+		Layers: []store.Descriptor{{MediaType: Type, Digest: store.DigestOf(digest.SHA256, document), Size: int64(len(document))}}}
 	manifest, err := json.Marshal(m)
 	if err != nil {
 		panic("policy: a carrier that does not marshal")
 	}
-	return store.Descriptor{MediaType: m.MediaType, ArtifactType: TypeWaiver, Digest: store.DigestOf(digest.SHA256, manifest), Size: int64(len(manifest))}, manifest, [][]byte{[]byte("{}"), document}
+	return store.Descriptor{MediaType: m.MediaType, ArtifactType: Type, Digest: store.DigestOf(digest.SHA256, manifest), Size: int64(len(manifest))}, manifest, [][]byte{[]byte("{}"), document}
 }
 
-// about narrows a waiver that names no digest to what its statement is about, unless that is its own document.
-func (w *Waiver) about(d store.Digest) *Waiver {
+// About narrows a waiver that names no digest to what its statement is about, unless that is its own document.
+func (w *Waiver) About(d store.Digest) *Waiver {
 	if carrier, _, _ := w.Carrier(); len(w.Match.Digests) > 0 || d == carrier.Digest {
 		return w
 	}
 	narrow := *w
 	narrow.Match.Digests = []store.Digest{d}
 	return &narrow
+}
+
+// Needed is how many signers a waiver needs.
+func (w *Waiver) Needed() int {
+	if w.Everywhere() {
+		return 2
+	}
+	return 1
 }
 
 // String names the waiver for a person.
