@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/policy"
 	"github.com/spf13/cobra"
 )
@@ -10,15 +11,15 @@ import (
 // auditPage is how many records are asked for at a time.
 const auditPage = 500
 
-func (a *app) audit() *cobra.Command {
+func auditCommand(a *cli.App) *cobra.Command {
 	after, most := "", 0
 	c := &cobra.Command{
-		Use: "audit", Short: "List who changed what, oldest first", Args: exactly(),
+		Use: "audit", Short: "List who changed what, oldest first", Args: cli.Exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if most < 0 {
-				return usage("--limit is a number of records, 0 for all")
+				return cli.Usage("--limit is a number of records, 0 for all")
 			}
-			server, err := a.connect(c.Context(), "")
+			server, err := a.Connect(c.Context(), "")
 			if err != nil {
 				return err
 			}
@@ -38,16 +39,16 @@ func (a *app) audit() *cobra.Command {
 				}
 				after = page.Value.Next
 			}
-			return a.audited(records, after)
+			return audited(a, records, after)
 		},
 	}
 	c.Flags().StringVar(&after, "after", "", "continue after this place, as -o json shows it in next")
 	c.Flags().IntVar(&most, "limit", 0, "at most this many records; 0 for all")
-	c.AddCommand(a.logCheckpoint("audit"), a.logVerify("audit"))
-	return a.withServer(a.withOutput(c))
+	c.AddCommand(logCheckpoint(a, "audit"), logVerify(a, "audit"))
+	return a.WithServer(a.WithOutput(c))
 }
 
-func (a *app) audited(records []policy.AuditRecord, next string) error {
+func audited(a *cli.App, records []policy.AuditRecord, next string) error {
 	raw, err := json.Marshal(struct {
 		Records []policy.AuditRecord `json:"records"`
 		Next    string               `json:"next"`
@@ -55,7 +56,7 @@ func (a *app) audited(records []policy.AuditRecord, next string) error {
 	if err != nil {
 		return err
 	}
-	return a.print(raw, func() error {
+	return a.Print(raw, func() error {
 		var rows [][]string
 		for _, r := range records {
 			what := string(r.Repository)
@@ -63,14 +64,14 @@ func (a *app) audited(records []policy.AuditRecord, next string) error {
 				what += ":" + r.Tag
 			}
 			if r.Digest != "" {
-				what += "@" + short(string(r.Digest))
+				what += "@" + cli.Short(string(r.Digest))
 			}
 			change := string(r.To)
 			if r.From != "" {
 				change = string(r.From) + " to " + change
 			}
-			rows = append(rows, []string{moment(r.At), r.Actor, r.Action, what, change, r.Reason})
+			rows = append(rows, []string{cli.Moment(r.At), r.Actor, r.Action, what, change, r.Reason})
 		}
-		return table(a.stdout, []string{"AT", "WHO", "DID", "TO", "STATE", "WHY"}, rows)
+		return cli.Table(a.Stdout, []string{"AT", "WHO", "DID", "TO", "STATE", "WHY"}, rows)
 	})
 }

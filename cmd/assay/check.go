@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/sbom/index"
@@ -18,47 +19,47 @@ import (
 // maxFound is how many problems a check reports.
 const maxFound = 1000
 
-func (a *app) check() *cobra.Command {
+func checkCommand(a *cli.App) *cobra.Command {
 	data, quick, repair := "", false, false
 	c := &cobra.Command{
-		Use: "check [--data DIR]", Short: "Verify every invariant of what is stored", Args: exactly(),
+		Use: "check [--data DIR]", Short: "Verify every invariant of what is stored", Args: cli.Exactly(),
 		Long: `Verify every invariant of what is stored. With --data the directory of a registry that
 is not running is read and nothing in it changes; otherwise the server is asked to check
 itself while it runs. The exit code is 1 where something is wrong. With --repair the index
 of packages is emptied first; the server reads every SBOM again when it starts.`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if data != "" && a.remote.server != "" {
-				return usage("--data reads a directory and --server asks a server; leave one of them out")
+			if data != "" && a.Remote.Server != "" {
+				return cli.Usage("--data reads a directory and --server asks a server; leave one of them out")
 			}
 			if repair && data == "" {
-				return usage("--repair changes a directory that no server has open; name it with --data")
+				return cli.Usage("--repair changes a directory that no server has open; name it with --data")
 			}
 			if repair {
-				images, err := a.repairIndex(c.Context(), a.path(data))
+				images, err := repairIndex(a, c.Context(), a.Path(data))
 				if err != nil {
 					return err
 				}
-				fmt.Fprintf(a.stderr, "the index of packages is empty; the next start reads the SBOMs of %d images again\n", images)
+				fmt.Fprintf(a.Stderr, "the index of packages is empty; the next start reads the SBOMs of %d images again\n", images)
 			}
-			problems, err := a.checked(c.Context(), data, !quick)
+			problems, err := checkedDirectory(a, c.Context(), data, !quick)
 			if err != nil {
 				return err
 			}
-			if err := a.printValue(client.Problems{Problems: problems}, func() error {
+			if err := a.PrintValue(client.Problems{Problems: problems}, func() error {
 				for _, p := range problems {
-					if err := a.say("%s", printable(p)); err != nil {
+					if err := a.Say("%s", cli.Printable(p)); err != nil {
 						return err
 					}
 				}
 				if len(problems) == 0 {
-					return a.say("nothing is wrong")
+					return a.Say("nothing is wrong")
 				}
-				return a.say("%d problems", len(problems))
+				return a.Say("%d problems", len(problems))
 			}); err != nil {
 				return err
 			}
 			if len(problems) > 0 {
-				return &failure{code: exitError}
+				return &cli.Failure{Code: cli.ExitError}
 			}
 			return nil
 		},
@@ -67,12 +68,12 @@ of packages is emptied first; the server reads every SBOM again when it starts.`
 	c.Flags().BoolVar(&repair, "repair", false, "rebuild the index of packages (with --data): it is emptied, and the next start reads every SBOM again")
 	c.Flags().BoolVar(&quick, "quick", false, "do not read and hash the content itself (with --data)")
 	_ = c.MarkFlagDirname("data")
-	return a.withServer(a.withOutput(c))
+	return a.WithServer(a.WithOutput(c))
 }
 
-func (a *app) checked(ctx context.Context, data string, deep bool) ([]string, error) {
+func checkedDirectory(a *cli.App, ctx context.Context, data string, deep bool) ([]string, error) {
 	if data == "" {
-		server, err := a.connect(ctx, "")
+		server, err := a.Connect(ctx, "")
 		if err != nil {
 			return nil, err
 		}
@@ -82,7 +83,7 @@ func (a *app) checked(ctx context.Context, data string, deep bool) ([]string, er
 		}
 		return append([]string{}, answer.Value.Problems...), nil
 	}
-	problems, err := a.checkDirectory(ctx, a.path(data), deep)
+	problems, err := checkDirectory(a, ctx, a.Path(data), deep)
 	return sentences(problems), err
 }
 
@@ -95,13 +96,13 @@ func sentences(problems []store.Problem) []string {
 }
 
 // repairIndex empties the index of packages, and has the next start read every SBOM again.
-func (a *app) repairIndex(ctx context.Context, path string) (images int, err error) {
+func repairIndex(a *cli.App, ctx context.Context, path string) (images int, err error) {
 	d, err := openDirectory(path, false)
 	if err != nil {
 		return 0, fmt.Errorf("%w (stop the server first: what is repaired must not change meanwhile)", err)
 	}
 	defer func() { err = errors.Join(err, d.release()) }()
-	blobs, err := fs.Open(d.blobs(), fs.Options{Rand: a.rand, Now: a.clock})
+	blobs, err := fs.Open(d.blobs(), fs.Options{Rand: a.Rand, Now: a.Clock})
 	if err != nil {
 		return 0, err
 	}
@@ -112,7 +113,7 @@ func (a *app) repairIndex(ctx context.Context, path string) (images int, err err
 	}
 	defer func() { err = errors.Join(err, kv.Close()) }()
 	log := slog.New(slog.DiscardHandler)
-	local, err := store.NewLocal(ctx, store.LocalOptions{Blobs: blobs, KV: kv, Clock: a.clock, Rand: a.rand, Log: log})
+	local, err := store.NewLocal(ctx, store.LocalOptions{Blobs: blobs, KV: kv, Clock: a.Clock, Rand: a.Rand, Log: log})
 	if err != nil {
 		return 0, err
 	}
@@ -123,13 +124,13 @@ func (a *app) repairIndex(ctx context.Context, path string) (images int, err err
 }
 
 // checkDirectory opens the drivers for reading alone.
-func (a *app) checkDirectory(ctx context.Context, path string, deep bool) (problems []store.Problem, err error) {
+func checkDirectory(a *cli.App, ctx context.Context, path string, deep bool) (problems []store.Problem, err error) {
 	d, err := openDirectory(path, false)
 	if err != nil {
 		return nil, fmt.Errorf("%w (a running server checks itself: assay check --server URL)", err)
 	}
 	defer func() { err = errors.Join(err, d.release()) }()
-	blobs, err := fs.Open(d.blobs(), fs.Options{ReadOnly: true, Rand: a.rand, Now: a.clock})
+	blobs, err := fs.Open(d.blobs(), fs.Options{ReadOnly: true, Rand: a.Rand, Now: a.Clock})
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +140,7 @@ func (a *app) checkDirectory(ctx context.Context, path string, deep bool) (probl
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, kv.Close()) }()
-	local, err := store.NewLocal(ctx, store.LocalOptions{Blobs: blobs, KV: kv, Clock: a.clock, Rand: a.rand, Log: slog.New(slog.DiscardHandler)})
+	local, err := store.NewLocal(ctx, store.LocalOptions{Blobs: blobs, KV: kv, Clock: a.Clock, Rand: a.Rand, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -187,15 +188,15 @@ func runCases(t *testing.T, c *console, a *api, cases []commandCase) {
 
 func TestExitCodesOfRefusals(t *testing.T) {
 	c := newConsole(t, &api{answers: map[string]string{"GET /api/v1/audit": `403 {"errors":[{"code":"DENIED","message":"this needs the role admin\u001b[2J"}]}`}})
-	if code, _, errs := c.run("audit"); code != exitRefused || errs != "assay: this needs the role admin\\x1b[2J\n" {
+	if code, _, errs := c.run("audit"); code != cli.ExitRefused || errs != "assay: this needs the role admin\\x1b[2J\n" {
 		t.Errorf("%d %q", code, errs)
 	}
 	c.env["ASSAY_PASSWORD"] = "wrong"
-	if code, _, errs := c.run("audit"); code != exitRefused || !strings.Contains(errs, `credentials of "u"`) {
+	if code, _, errs := c.run("audit"); code != cli.ExitRefused || !strings.Contains(errs, `credentials of "u"`) {
 		t.Errorf("%d %q", code, errs)
 	}
 	delete(c.env, "ASSAY_USER")
-	if code, _, errs := c.run("audit"); code != exitRefused || !strings.Contains(errs, "assay login") {
+	if code, _, errs := c.run("audit"); code != cli.ExitRefused || !strings.Contains(errs, "assay login") {
 		t.Errorf("%d %q", code, errs)
 	}
 }
@@ -210,7 +211,7 @@ func TestC19_EnvironmentCredentialsGoToTheNamedServerOnly(t *testing.T) {
 	}))
 	c := newConsole(t, named)
 	host := strings.TrimPrefix(foreign.env["ASSAY_SERVER"], "http://")
-	if code, _, _ := c.run("tree", host+"/acme/app"); code != exitNotFound {
+	if code, _, _ := c.run("tree", host+"/acme/app"); code != cli.ExitNotFound {
 		t.Errorf("exit code %d", code)
 	}
 	if len(named.got) != 0 {
@@ -237,20 +238,20 @@ func TestLogin(t *testing.T) {
 	if code, _, _ := c.run("logout", host); code != 0 {
 		t.Errorf("logout: %d", code)
 	}
-	if code, _, _ := c.run("user", "list"); code != exitRefused {
+	if code, _, _ := c.run("user", "list"); code != cli.ExitRefused {
 		t.Errorf("after logout: %d", code)
 	}
 	c.stdin = "wrong\n"
-	if code, _, errs := c.run("login", "-u", "u", "--password-stdin"); code != exitRefused || !strings.Contains(errs, "does not accept") {
+	if code, _, errs := c.run("login", "-u", "u", "--password-stdin"); code != cli.ExitRefused || !strings.Contains(errs, "does not accept") {
 		t.Errorf("wrong password: %d %q", code, errs)
 	}
 	for _, args := range [][]string{{"login"}, {"login", "--password-stdin"}} {
-		if code, _, _ := c.run(args...); code != exitUsage {
+		if code, _, _ := c.run(args...); code != cli.ExitUsage {
 			t.Errorf("%v: %d", args, code)
 		}
 	}
 	c.stdin = ""
-	if code, _, errs := c.run("login", "-u", "u", "--password-stdin"); code != exitUsage || !strings.Contains(errs, "no password") {
+	if code, _, errs := c.run("login", "-u", "u", "--password-stdin"); code != cli.ExitUsage || !strings.Contains(errs, "no password") {
 		t.Errorf("empty password: %d %q", code, errs)
 	}
 }
@@ -268,7 +269,7 @@ func TestPrintable(t *testing.T) {
 		"plain é 漢": "plain é 漢", "a\x1b[31mb": `a\x1b[31mb`, "a\nb": `a\x0ab`, "\x9b1m": `\x9b1m`, "\u009b": `\x9b`, "\u202egnp": `\u202egnp`, "\u200b": `\u200b`,
 		"\x7f": `\x7f`, "a\xffb": `a\xffb`, "": "", "\U000e0041": `\ue0041`, "\r": `\x0d`,
 	} {
-		if got := printable(in); got != want {
+		if got := cli.Printable(in); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
 		}
 	}
@@ -281,12 +282,12 @@ func FuzzEscapeJSON(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out := escapeJSON(raw)
+		out := cli.EscapeJSON(raw)
 		var back, want string
 		if json.Unmarshal(out, &back) != nil || json.Unmarshal(raw, &want) != nil || back != want {
 			t.Errorf("%q became %q", raw, out)
 		}
-		if strings.ContainsFunc(string(out), hostile) {
+		if strings.ContainsFunc(string(out), cli.Hostile) {
 			t.Errorf("hostile: %q", out)
 		}
 	})

@@ -1,11 +1,11 @@
 package main
 
 import (
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"strings"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/cmd/assay/docker"
 	"github.com/assay-registry/assay/policy"
@@ -13,52 +13,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// withRows gives a command that lists the third way to print.
-func (a *app) withRows(c *cobra.Command) *cobra.Command {
-	run := c.RunE
-	c = a.withOutput(c)
-	c.Flags().Lookup("output").Usage = "how to print: table, json or csv"
-	checked := c.RunE
-	c.RunE = func(c *cobra.Command, args []string) error {
-		if a.output == "csv" {
-			return run(c, args)
-		}
-		return checked(c, args)
-	}
-	return c
-}
-
-// rows prints a list: a table for people, CSV (RFC 4180) for spreadsheets. A cell that a spreadsheet would take for a formula is made text.
-func (a *app) rows(raw []byte, head []string, list [][]string) error {
-	switch a.output {
-	case "json":
-		return a.print(raw, nil)
-	case "csv":
-		w := csv.NewWriter(a.stdout)
-		for _, row := range append([][]string{head}, list...) {
-			for i, cell := range row {
-				if cell = printable(cell); cell != "" && strings.ContainsRune("=+-@\t", rune(cell[0])) {
-					cell = "'" + cell
-				}
-				row[i] = cell
-			}
-			if err := w.Write(row); err != nil {
-				return err
-			}
-		}
-		w.Flush()
-		return w.Error()
-	}
-	if len(list) == 0 {
-		return a.say("nothing was found")
-	}
-	return table(a.stdout, head, list)
-}
-
-func (a *app) sbomQuery() *cobra.Command {
+func sbomQuery(a *cli.App) *cobra.Command {
 	var q client.ContentQuery
 	c := &cobra.Command{
-		Use: "query [PACKAGE] [--license ID]", Short: "Find the images that hold a package", Args: atMost(1),
+		Use: "query [PACKAGE] [--license ID]", Short: "Find the images that hold a package", Args: cli.AtMost(1),
 		Long: `Find the images that hold a package, of those that you may pull. PACKAGE is a package
 URL without version (pkg:npm/left-pad), one with * for any characters (*log4j*), or a
 bare name; @VERSION or @RANGE behind it restricts the version, by the rules of the
@@ -69,13 +27,13 @@ package's ecosystem: @<2.17.1, @>=1.2,<2, @vers:npm/>=1.0|<2.`,
 				q.Package = args[0]
 			}
 			if q.Package == "" && q.License == "" {
-				return usage("say what is looked for: a PACKAGE, --license, or both")
+				return cli.Usage("say what is looked for: a PACKAGE, --license, or both")
 			}
-			server, err := a.connect(c.Context(), "")
+			server, err := a.Connect(c.Context(), "")
 			if err != nil {
 				return err
 			}
-			return a.query(c, server, q)
+			return query(a, c, server, q)
 		},
 	}
 	f := c.Flags()
@@ -85,11 +43,11 @@ package's ecosystem: @<2.17.1, @>=1.2,<2, @vers:npm/>=1.0|<2.`,
 	f.StringVar(&q.Newer, "newer", "", "only images first seen since: an age such as 36h or 30d, or a time such as 2026-01-31T00:00:00Z")
 	f.StringVar(&q.Older, "older", "", "only images first seen before: an age, or a time")
 	f.IntVar(&q.Limit, "limit", 0, "stop after so many images; 0 for all")
-	return a.withServer(a.withRows(c))
+	return a.WithServer(a.WithRows(c))
 }
 
 // query follows the pages of an answer.
-func (a *app) query(c *cobra.Command, from *client.Client, q client.ContentQuery) error {
+func query(a *cli.App, c *cobra.Command, from *client.Client, q client.ContentQuery) error {
 	all := policy.ContentPage{Images: []policy.ContentMatch{}}
 	wanted := q.Limit
 	for {
@@ -116,7 +74,7 @@ func (a *app) query(c *cobra.Command, from *client.Client, q client.ContentQuery
 	if err != nil {
 		return err
 	}
-	return a.rows(raw, []string{"REPOSITORY", "DIGEST", "PACKAGE", "VERSION", "LICENCES", "SBOM"}, rows)
+	return a.Rows(raw, []string{"REPOSITORY", "DIGEST", "PACKAGE", "VERSION", "LICENCES", "SBOM"}, rows)
 }
 
 func packageName(p index.PackageVersion) string {
@@ -126,12 +84,12 @@ func packageName(p index.PackageVersion) string {
 	return p.Name
 }
 
-func (a *app) sbomList() *cobra.Command {
+func sbomList(a *cli.App) *cobra.Command {
 	platform := ""
 	c := &cobra.Command{
-		Use: "list REF", Short: "List what an image contains", Args: exactly("REF"),
+		Use: "list REF", Short: "List what an image contains", Args: cli.Exactly("REF"),
 		RunE: func(c *cobra.Command, args []string) error {
-			ref, server, err := a.image(c.Context(), args[0])
+			ref, server, err := a.Image(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -143,17 +101,17 @@ func (a *app) sbomList() *cobra.Command {
 			for _, p := range list.Value.Packages {
 				rows = append(rows, []string{p.Type, packageName(p), p.Version, strings.Join(p.Licenses, ", ")})
 			}
-			if err := a.rows(list.Raw, []string{"TYPE", "PACKAGE", "VERSION", "LICENCES"}, rows); err != nil || a.output != "table" {
+			if err := a.Rows(list.Raw, []string{"TYPE", "PACKAGE", "VERSION", "LICENCES"}, rows); err != nil || a.Output != "table" {
 				return err
 			}
 			if d := list.Value.Drift; d != nil {
-				fmt.Fprintf(a.stderr, "this is what %s says; declared and not found: %d, found and not declared: %d (assay sbom drift %s)\n", whoSays(&list.Value), d.Absent, d.Undeclared, args[0])
+				fmt.Fprintf(a.Stderr, "this is what %s says; declared and not found: %d, found and not declared: %d (assay sbom drift %s)\n", whoSays(&list.Value), d.Absent, d.Undeclared, args[0])
 			}
 			return nil
 		},
 	}
 	c.Flags().StringVar(&platform, "platform", "", "os/architecture[/variant], for an image with several")
-	return a.withServer(a.withRows(c))
+	return a.WithServer(a.WithRows(c))
 }
 
 // whoSays names the SBOM that a list is from.
@@ -162,20 +120,20 @@ func whoSays(l *policy.ContentList) string {
 	case l.Origin.Kind == "generated":
 		return "the registry's own SBOM"
 	case l.Origin.Signer != "":
-		return "the SBOM signed by " + printable(l.Origin.Signer)
+		return "the SBOM signed by " + cli.Printable(l.Origin.Signer)
 	}
 	return "an unsigned SBOM"
 }
 
-func (a *app) sbomDrift() *cobra.Command {
+func sbomDrift(a *cli.App) *cobra.Command {
 	platform := ""
 	c := &cobra.Command{
-		Use: "drift REF", Short: "Compare what a client's SBOM declares with what the registry found", Args: exactly("REF"),
+		Use: "drift REF", Short: "Compare what a client's SBOM declares with what the registry found", Args: cli.Exactly("REF"),
 		Long: `Compare what a client's SBOM declares about an image with what the registry found in it,
 by name and version of packages: what is declared and absent, what is there and
 undeclared; the first 100 of each. Policies read the numbers as input.sbom.drift.`,
 		RunE: func(c *cobra.Command, args []string) error {
-			ref, server, err := a.image(c.Context(), args[0])
+			ref, server, err := a.Image(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -190,25 +148,25 @@ undeclared; the first 100 of each. Policies read the numbers as input.sbom.drift
 			for _, p := range d.Value.UndeclaredList {
 				rows = append(rows, []string{"undeclared", p})
 			}
-			if err := a.rows(d.Raw, []string{"WHAT", "PACKAGE"}, rows); err != nil || a.output != "table" {
+			if err := a.Rows(d.Raw, []string{"WHAT", "PACKAGE"}, rows); err != nil || a.Output != "table" {
 				return err
 			}
 			if more := d.Value.Absent + d.Value.Undeclared - len(rows); more > 0 {
-				fmt.Fprintf(a.stderr, "and %d more: %d are absent, %d undeclared in all\n", more, d.Value.Absent, d.Value.Undeclared)
+				fmt.Fprintf(a.Stderr, "and %d more: %d are absent, %d undeclared in all\n", more, d.Value.Absent, d.Value.Undeclared)
 			}
 			return nil
 		},
 	}
 	c.Flags().StringVar(&platform, "platform", "", "os/architecture[/variant], for an image with several")
-	return a.withServer(a.withRows(c))
+	return a.WithServer(a.WithRows(c))
 }
 
-func (a *app) sbomWhy() *cobra.Command {
+func sbomWhy(a *cli.App) *cobra.Command {
 	platform := ""
 	c := &cobra.Command{
-		Use: "why REF PACKAGE", Short: "Say where a package is in an image, and what needs it", Args: exactly("REF", "PACKAGE"),
+		Use: "why REF PACKAGE", Short: "Say where a package is in an image, and what needs it", Args: cli.Exactly("REF", "PACKAGE"),
 		RunE: func(c *cobra.Command, args []string) error {
-			ref, server, err := a.image(c.Context(), args[0])
+			ref, server, err := a.Image(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -224,35 +182,35 @@ func (a *app) sbomWhy() *cobra.Command {
 				}
 				var paths []string
 				for _, l := range r.Package.Locations {
-					paths = append(paths, strings.TrimSpace(l.Path+" "+short(string(l.Layer))))
+					paths = append(paths, strings.TrimSpace(l.Path+" "+cli.Short(string(l.Layer))))
 				}
 				rows = append(rows, []string{name, strings.Join(paths, ", "), strings.Join(r.Path, " > ")})
 			}
 			if len(rows) == 0 {
-				return &failure{code: exitNotFound, err: fmt.Errorf("no package %q is in the image", args[1])}
+				return &cli.Failure{Code: cli.ExitNotFound, Err: fmt.Errorf("no package %q is in the image", args[1])}
 			}
-			return a.rows(why.Raw, []string{"PACKAGE", "FOUND AT", "NEEDED BY"}, rows)
+			return a.Rows(why.Raw, []string{"PACKAGE", "FOUND AT", "NEEDED BY"}, rows)
 		},
 	}
 	c.Flags().StringVar(&platform, "platform", "", "os/architecture[/variant], for an image with several")
-	return a.withServer(a.withRows(c))
+	return a.WithServer(a.WithRows(c))
 }
 
-func (a *app) sbomDiff() *cobra.Command {
+func sbomDiff(a *cli.App) *cobra.Command {
 	platform := ""
 	c := &cobra.Command{
-		Use: "diff REF REF", Short: "Compare what two images contain", Args: exactly("REF", "REF"),
+		Use: "diff REF REF", Short: "Compare what two images contain", Args: cli.Exactly("REF", "REF"),
 		RunE: func(c *cobra.Command, args []string) error {
-			from, server, err := a.image(c.Context(), args[0])
+			from, server, err := a.Image(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
 			to, err := docker.ParseRef(args[1])
 			if err != nil {
-				return usage("%w", err)
+				return cli.Usage("%w", err)
 			}
 			if to.Host != "" && to.Host != from.Host {
-				return usage("the two images are compared where they both are; %s is elsewhere", args[1])
+				return cli.Usage("the two images are compared where they both are; %s is elsewhere", args[1])
 			}
 			d, err := server.DiffContents(c.Context(), from, to, platform)
 			if err != nil {
@@ -268,9 +226,9 @@ func (a *app) sbomDiff() *cobra.Command {
 			for _, ch := range d.Value.Changed {
 				rows = append(rows, []string{"changed", ch.Name, strings.Join(ch.From, ", "), strings.Join(ch.To, ", ")})
 			}
-			return a.rows(d.Raw, []string{"WHAT", "PACKAGE", "FROM", "TO"}, rows)
+			return a.Rows(d.Raw, []string{"WHAT", "PACKAGE", "FROM", "TO"}, rows)
 		},
 	}
 	c.Flags().StringVar(&platform, "platform", "", "os/architecture[/variant], for images with several")
-	return a.withServer(a.withRows(c))
+	return a.WithServer(a.WithRows(c))
 }

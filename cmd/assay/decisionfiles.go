@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/journal"
@@ -83,7 +84,7 @@ func (d *directory) decisions() string { return filepath.Join(d.path, decisionsD
 const decisionsDir = "decisions"
 
 // openDecisions opens the decision log; nil where the configuration wants none.
-func (a *app) openDecisions(r *registry, cfg *config.Config, log *slog.Logger) (*policy.DecisionLog, error) {
+func openDecisions(a *cli.App, r *registry, cfg *config.Config, log *slog.Logger) (*policy.DecisionLog, error) {
 	if cfg.Decisions.Keep == 0 {
 		return nil, nil
 	}
@@ -91,10 +92,10 @@ func (a *app) openDecisions(r *registry, cfg *config.Config, log *slog.Logger) (
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	journal, err := journal.Open(journal.Options{Log: journal.Decisions, Segments: segmentFiles(dir), Key: r.keys.log, Clock: a.clock,
+	journal, err := journal.Open(journal.Options{Log: journal.Decisions, Segments: segmentFiles(dir), Key: r.keys.log, Clock: a.Clock,
 		Keep: time.Duration(cfg.Decisions.Keep), MaxBytes: int64(cfg.Decisions.Size)})
 	if err != nil {
 		return nil, store.Errorf(store.CodeInternal, "the decision log in %s cannot be opened: %w", dir, err)
 	}
-	return policy.NewDecisionLog(policy.DecisionLogOptions{Journal: journal, Clock: a.clock, ID: r.local.ID, Log: log, Labels: map[string]string{"version": versionText()}}), nil
+	return policy.NewDecisionLog(policy.DecisionLogOptions{Journal: journal, Clock: a.Clock, ID: r.local.ID, Log: log, Labels: map[string]string{"version": a.Release}}), nil
 }

@@ -11,45 +11,46 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/journal"
 	"github.com/spf13/cobra"
 )
 
-func (a *app) decisions() *cobra.Command {
-	c := group(&cobra.Command{
+func decisionsCommand(a *cli.App) *cobra.Command {
+	c := cli.Group(&cobra.Command{
 		Use: "decisions", Short: "Ask the decision log: verdicts, and what was refused to whom",
 		Long: `Ask the decision log: verdicts, and what was refused to whom. Its lines are chained, and
 its end is signed. Keep a checkpoint elsewhere, and assay decisions verify --checkpoint
 shows whether anything was changed, cut off, or put back from an older copy since.`,
 	})
-	c.AddCommand(a.decisionsList(), a.decisionsExport(), a.logCheckpoint("decisions"), a.logVerify("decisions"))
+	c.AddCommand(decisionsList(a), decisionsExport(a), logCheckpoint(a, "decisions"), logVerify(a, "decisions"))
 	return c
 }
 
-// since reads a time, or how long ago.
-func (a *app) since(flag, s string) (string, error) {
+// sinceOf reads a time, or how long ago.
+func sinceOf(a *cli.App, flag, s string) (string, error) {
 	if s == "" {
 		return "", nil
 	}
 	if d, err := time.ParseDuration(s); err == nil && d >= 0 {
-		return a.clock().Add(-d).UTC().Format(time.RFC3339), nil
+		return a.Clock().Add(-d).UTC().Format(time.RFC3339), nil
 	}
 	if _, err := time.Parse(time.RFC3339, s); err != nil {
-		return "", usage("--%s is a time such as 2026-01-02T15:04:05Z, or how long ago, such as 24h", flag)
+		return "", cli.Usage("--%s is a time such as 2026-01-02T15:04:05Z, or how long ago, such as 24h", flag)
 	}
 	return s, nil
 }
 
-func (a *app) decisionsList() *cobra.Command {
+func decisionsList(a *cli.App) *cobra.Command {
 	var repo, digest, actor, code, since, until string
 	most := 0
 	c := &cobra.Command{
-		Use: "list", Short: "List verdicts and refusals, newest first", Args: exactly(),
+		Use: "list", Short: "List verdicts and refusals, newest first", Args: cli.Exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if most < 1 {
-				return usage("--limit is a number of lines")
+				return cli.Usage("--limit is a number of lines")
 			}
 			q := url.Values{}
 			for name, value := range map[string]string{"repository": repo, "digest": digest, "actor": actor, "code": code} {
@@ -58,7 +59,7 @@ func (a *app) decisionsList() *cobra.Command {
 				}
 			}
 			for name, value := range map[string]string{"since": since, "until": until} {
-				at, err := a.since(name, value)
+				at, err := sinceOf(a, name, value)
 				if err != nil {
 					return err
 				}
@@ -66,7 +67,7 @@ func (a *app) decisionsList() *cobra.Command {
 					q.Set(name, at)
 				}
 			}
-			server, err := a.connect(c.Context(), "")
+			server, err := a.Connect(c.Context(), "")
 			if err != nil {
 				return err
 			}
@@ -83,7 +84,7 @@ func (a *app) decisionsList() *cobra.Command {
 				}
 				q.Set("before", strconv.FormatUint(page.Next, 10))
 			}
-			return a.printValue(page, func() error { return a.listed(page.Events) })
+			return a.PrintValue(page, func() error { return listed(a, page.Events) })
 		},
 	}
 	f := c.Flags()
@@ -94,10 +95,10 @@ func (a *app) decisionsList() *cobra.Command {
 	f.StringVar(&since, "since", "", "only from this time on, or so long ago: 24h")
 	f.StringVar(&until, "until", "", "only before this time")
 	f.IntVar(&most, "limit", 100, "at most this many lines")
-	return a.withServer(a.withOutput(c))
+	return a.WithServer(a.WithOutput(c))
 }
 
-func (a *app) listed(events []policy.LogEvent) error {
+func listed(a *cli.App, events []policy.LogEvent) error {
 	var rows [][]string
 	for _, e := range events {
 		what := string(e.Input.Repository)
@@ -105,7 +106,7 @@ func (a *app) listed(events []policy.LogEvent) error {
 			what += ":" + e.Input.Reference
 		}
 		if e.Input.Digest != "" {
-			what += "@" + short(string(e.Input.Digest))
+			what += "@" + cli.Short(string(e.Input.Digest))
 		}
 		code, answer := e.Result.Code, string(e.Result.State)
 		if code == "" {
@@ -114,71 +115,71 @@ func (a *app) listed(events []policy.LogEvent) error {
 		if answer == "" {
 			answer = strconv.Itoa(e.Result.Status)
 		}
-		rows = append(rows, []string{moment(e.Timestamp), strconv.FormatUint(e.Count, 10), e.Input.Actor, e.RequestedBy, e.Path, what, answer, code})
+		rows = append(rows, []string{cli.Moment(e.Timestamp), strconv.FormatUint(e.Count, 10), e.Input.Actor, e.RequestedBy, e.Path, what, answer, code})
 	}
-	return table(a.stdout, []string{"AT", "TIMES", "WHO", "FROM", "ASKED", "FOR", "ANSWER", "CODE"}, rows)
+	return cli.Table(a.Stdout, []string{"AT", "TIMES", "WHO", "FROM", "ASKED", "FOR", "ANSWER", "CODE"}, rows)
 }
 
-func (a *app) decisionsExport() *cobra.Command {
+func decisionsExport(a *cli.App) *cobra.Command {
 	since := ""
 	c := &cobra.Command{
-		Use: "export", Short: "Write the lines of the decision log as they stand, oldest first, one JSON document each", Args: exactly(),
+		Use: "export", Short: "Write the lines of the decision log as they stand, oldest first, one JSON document each", Args: cli.Exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			q := url.Values{}
-			at, err := a.since("since", since)
+			at, err := sinceOf(a, "since", since)
 			if err != nil {
 				return err
 			}
 			if at != "" {
 				q.Set("since", at)
 			}
-			server, err := a.connect(c.Context(), "")
+			server, err := a.Connect(c.Context(), "")
 			if err != nil {
 				return err
 			}
-			return server.ExportDecisions(c.Context(), q, a.stdout)
+			return server.ExportDecisions(c.Context(), q, a.Stdout)
 		},
 	}
 	c.Flags().StringVar(&since, "since", "", "only from this time on, or so long ago: 24h")
-	return a.withServer(c)
+	return a.WithServer(c)
 }
 
 // logCheckpoint and logVerify are commands of both logs: decisions and audit.
-func (a *app) logCheckpoint(log string) *cobra.Command {
-	return a.withServer(a.withOutput(&cobra.Command{
-		Use: "checkpoint", Short: "Print the signed end of the log, to be kept elsewhere", Args: exactly(),
+func logCheckpoint(a *cli.App, log string) *cobra.Command {
+	return a.WithServer(a.WithOutput(&cobra.Command{
+		Use: "checkpoint", Short: "Print the signed end of the log, to be kept elsewhere", Args: cli.Exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			return asked(a, c.Context(), func(s *client.Client, ctx context.Context) (*client.Answer[journal.Checkpoint], error) {
+			return cli.Asked(a, c.Context(), func(s *client.Client, ctx context.Context) (*client.Answer[journal.Checkpoint], error) {
 				return s.Checkpoint(ctx, log)
 			}, func(at *journal.Checkpoint) error {
-				_, err := fmt.Fprint(a.stdout, printableLines(at.Note))
+				_, err := fmt.Fprint(a.Stdout, cli.PrintableLines(at.Note))
 				return err
 			})
 		},
 	}))
 }
 
-func (a *app) logVerify(log string) *cobra.Command {
+func logVerify(a *cli.App, log string) *cobra.Command {
 	kept, data := "", ""
 	c := &cobra.Command{
-		Use: "verify", Short: "Follow the log's chain, and compare it with a checkpoint that was kept", Args: exactly(),
+		Use: "verify", Short: "Follow the log's chain, and compare it with a checkpoint that was kept", Args: cli.Exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			note := ""
 			if kept != "" {
-				text, err := os.ReadFile(a.path(kept))
+				text, err := os.ReadFile(a.Path(kept))
 				if err != nil {
 					return err
 				}
 				note = string(text)
 			}
 			if data != "" {
-				report, err := verifyDirectory(a.path(data), note)
+				report, err := verifyDirectory(a.Path(data), note)
 				if err != nil {
 					return err
 				}
-				return a.logReport(report)
+				return logReport(a, report)
 			}
-			server, err := a.connect(c.Context(), "")
+			server, err := a.Connect(c.Context(), "")
 			if err != nil {
 				return err
 			}
@@ -186,7 +187,7 @@ func (a *app) logVerify(log string) *cobra.Command {
 			if report, err = server.VerifyLog(c.Context(), log, note); err != nil {
 				return err
 			}
-			return a.logReport(&report.Value)
+			return logReport(a, &report.Value)
 		},
 	}
 	c.Flags().StringVar(&kept, "checkpoint", "", "file with a checkpoint that was kept elsewhere")
@@ -194,25 +195,25 @@ func (a *app) logVerify(log string) *cobra.Command {
 		c.Flags().StringVar(&data, "data", "", "read this data directory instead of asking a server")
 		_ = c.MarkFlagDirname("data")
 	}
-	return a.withServer(a.withOutput(c))
+	return a.WithServer(a.WithOutput(c))
 }
 
-func (a *app) logReport(r *journal.Report) error {
-	if err := a.printValue(r, func() error {
+func logReport(a *cli.App, r *journal.Report) error {
+	if err := a.PrintValue(r, func() error {
 		for _, p := range r.Problems {
-			if err := a.say("%s", p); err != nil {
+			if err := a.Say("%s", p); err != nil {
 				return err
 			}
 		}
 		if !r.OK {
 			return nil
 		}
-		return a.say("%s: %d records, none of them changed, up to number %d", r.Log, r.Records, r.Size)
+		return a.Say("%s: %d records, none of them changed, up to number %d", r.Log, r.Records, r.Size)
 	}); err != nil {
 		return err
 	}
 	if !r.OK {
-		return &failure{code: exitError}
+		return &cli.Failure{Code: cli.ExitError}
 	}
 	return nil
 }

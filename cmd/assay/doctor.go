@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
@@ -34,50 +35,50 @@ type finding struct {
 	Detail string `json:"detail"`
 }
 
-func (a *app) doctor() *cobra.Command {
+func doctorCommand(a *cli.App) *cobra.Command {
 	var p place
 	c := &cobra.Command{
-		Use: "doctor", Short: "Look at what the registry depends on: disk, permissions, worker, policies, clock", Args: exactly(),
+		Use: "doctor", Short: "Look at what the registry depends on: disk, permissions, worker, policies, clock", Args: cli.Exactly(),
 		Long: `Look at what the registry depends on: the disk and how long a sync takes, permissions,
 the SBOM worker and what it has to do, policies, the clock, and what the configuration may
 not mean. It may run beside a server. The exit code is 1 where something is broken.`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := a.load(p)
+			cfg, err := loadConfig(a, p)
 			if err != nil {
 				return err
 			}
-			findings := a.examine(c.Context(), cfg)
-			if err := a.printValue(findings, func() error {
+			findings := examine(a, c.Context(), cfg)
+			if err := a.PrintValue(findings, func() error {
 				rows := make([][]string, len(findings))
 				for i, f := range findings {
 					rows[i] = []string{f.Status, f.Name, f.Detail}
 				}
-				return table(a.stdout, []string{"STATUS", "WHAT", "DETAIL"}, rows)
+				return cli.Table(a.Stdout, []string{"STATUS", "WHAT", "DETAIL"}, rows)
 			}); err != nil {
 				return err
 			}
 			if slices.ContainsFunc(findings, func(f finding) bool { return f.Status == broken }) {
-				return &failure{code: exitError}
+				return &cli.Failure{Code: cli.ExitError}
 			}
 			return nil
 		},
 	}
 	c.Flags().StringVar(&p.data, "data", "", "directory of everything that is stored (ASSAY_DATA; default ./data)")
-	return a.withConfig(a.withOutput(c), &p)
+	return withConfig(a, a.WithOutput(c), &p)
 }
 
-func (a *app) examine(ctx context.Context, cfg *config.Config) []finding {
+func examine(a *cli.App, ctx context.Context, cfg *config.Config) []finding {
 	dir := existing(cfg.Data)
-	findings := append(a.glassBroken(cfg.Data), a.webhooksLast(cfg)...)
-	findings = append(findings, a.clockSane(cfg.Data), diskFree(dir), a.syncWorks(dir))
+	findings := append(glassBroken(a, cfg.Data), webhooksLast(a, cfg)...)
+	findings = append(findings, clockSane(a, cfg.Data), diskFree(dir), syncWorks(a, dir))
 	findings = append(findings, permissions(cfg.Data)...)
-	findings = append(findings, a.workerAnswers(ctx, cfg), a.policiesCompile(ctx, cfg))
-	findings = append(findings, a.materialLasts(cfg)...)
+	findings = append(findings, workerAnswers(a, ctx, cfg), policiesCompile(a, ctx, cfg))
+	findings = append(findings, materialLasts(a, cfg)...)
 	findings = append(findings, scopesFit(cfg)...)
-	findings = append(findings, a.trustFresh(cfg)...)
+	findings = append(findings, trustFresh(a, cfg)...)
 	findings = append(findings, policiesStand(cfg)...)
 	findings = append(findings, sbomsMade(cfg)...)
-	findings = append(findings, a.databasesFresh(cfg)...)
+	findings = append(findings, databasesFresh(a, cfg)...)
 	for _, w := range append(slices.Clone(cfg.Warnings()), cfg.Advice()...) {
 		findings = append(findings, finding{"configuration", warning, w.In(cfg.Path())})
 	}
@@ -99,8 +100,8 @@ func existing(dir string) string {
 }
 
 // clockSane compares the clock with what was written before: tokens, quarantine and certificates depend on it.
-func (a *app) clockSane(data string) finding {
-	now := a.clock()
+func clockSane(a *cli.App, data string) finding {
+	now := a.Clock()
 	if now.Year() < 2026 || now.Year() > 2100 {
 		return finding{"clock", broken, fmt.Sprintf("it is not %s; set the clock", now.UTC().Format(time.RFC3339))}
 	}
@@ -136,7 +137,7 @@ func diskFree(dir string) finding {
 const slowSync = 50 * time.Millisecond
 
 // syncWorks writes and syncs a file as a push does, and says how long that takes.
-func (a *app) syncWorks(dir string) finding {
+func syncWorks(a *cli.App, dir string) finding {
 	f, err := os.CreateTemp(dir, ".assay-doctor-*")
 	if err != nil {
 		return finding{"fsync", broken, err.Error()}
@@ -148,14 +149,14 @@ func (a *app) syncWorks(dir string) finding {
 	var took []time.Duration
 	page := bytes.Repeat([]byte{1}, 4096)
 	for range 9 {
-		began := a.clock()
+		began := a.Clock()
 		if _, err := f.Write(page); err != nil {
 			return finding{"fsync", broken, err.Error()}
 		}
 		if err := f.Sync(); err != nil {
 			return finding{"fsync", broken, err.Error()}
 		}
-		took = append(took, a.clock().Sub(began))
+		took = append(took, a.Clock().Sub(began))
 	}
 	if err := syncDirectory(dir); err != nil {
 		return finding{"fsync", broken, "of the directory: " + err.Error()}
@@ -197,7 +198,7 @@ func permissions(data string) []finding {
 }
 
 // workerAnswers has the worker describe an image with one empty layer.
-func (a *app) workerAnswers(ctx context.Context, cfg *config.Config) finding {
+func workerAnswers(a *cli.App, ctx context.Context, cfg *config.Config) finding {
 	if len(cfg.SBOM.Formats) == 0 {
 		return finding{"sbom worker", fine, "not used: sbom.formats is empty"}
 	}
@@ -209,11 +210,11 @@ func (a *app) workerAnswers(ctx context.Context, cfg *config.Config) finding {
 	if err != nil {
 		return finding{"sbom worker", broken, err.Error()}
 	}
-	began := a.clock()
+	began := a.Clock()
 	if _, err := w.Generate(ctx, request); err != nil {
 		return finding{"sbom worker", broken, fmt.Sprintf("%s: %v", w.Path(), err)}
 	}
-	return finding{"sbom worker", fine, fmt.Sprintf("%s answers in %s", w.Path(), a.clock().Sub(began).Round(time.Millisecond))}
+	return finding{"sbom worker", fine, fmt.Sprintf("%s answers in %s", w.Path(), a.Clock().Sub(began).Round(time.Millisecond))}
 }
 
 // emptyImage is an image of one layer that holds nothing.
@@ -249,10 +250,10 @@ func emptyImage(formats []sbom.Format) (sbom.Request, error) {
 	}, nil
 }
 
-func (a *app) policiesCompile(ctx context.Context, cfg *config.Config) finding {
-	set, err := a.compileAlone(ctx, cfg)
+func policiesCompile(a *cli.App, ctx context.Context, cfg *config.Config) finding {
+	set, err := compileAlone(a, ctx, cfg)
 	if err != nil {
 		return finding{"policies", broken, err.Error()}
 	}
-	return finding{"policies", fine, fmt.Sprintf("%d compiled, revision %s", len(cfg.Policies), short(set.Revision()))}
+	return finding{"policies", fine, fmt.Sprintf("%d compiled, revision %s", len(cfg.Policies), cli.Short(set.Revision()))}
 }

@@ -7,17 +7,18 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/verify"
 )
 
-// facts prints evidence: a row each, or all that is known of each.
-func (a *app) facts(facts []verify.Fact, wide bool) error {
+// printFacts prints evidence: a row each, or all that is known of each.
+func printFacts(a *cli.App, facts []verify.Fact, wide bool) error {
 	if len(facts) == 0 {
 		return nil
 	}
 	if wide {
 		for i := range facts {
-			if err := a.say("\n%s", strings.TrimRight(factBlock(&facts[i]), "\n")); err != nil {
+			if err := a.Say("\n%s", strings.TrimRight(factBlock(&facts[i]), "\n")); err != nil {
 				return err
 			}
 		}
@@ -30,12 +31,12 @@ func (a *app) facts(facts []verify.Fact, wide bool) error {
 		if f.Identity != "" {
 			by = strings.TrimSpace(by + " " + f.Identity)
 		}
-		rows = append(rows, []string{factState(f), factKind(f), by, short(string(f.Evidence)), f.Message})
+		rows = append(rows, []string{factState(f), factKind(f), by, cli.Short(string(f.Evidence)), f.Message})
 	}
-	if err := a.say(""); err != nil {
+	if err := a.Say(""); err != nil {
 		return err
 	}
-	return table(a.stdout, []string{"STATE", "EVIDENCE", "BY", "MANIFEST", "WHY"}, rows)
+	return cli.Table(a.Stdout, []string{"STATE", "EVIDENCE", "BY", "MANIFEST", "WHY"}, rows)
 }
 
 func factState(f *verify.Fact) string {
@@ -62,11 +63,11 @@ const maxShown = 300
 func factBlock(f *verify.Fact) string {
 	var b strings.Builder
 	line := func(name, format string, args ...any) {
-		if value := printable(fmt.Sprintf(format, args...)); strings.TrimSpace(value) != "" {
+		if value := cli.Printable(fmt.Sprintf(format, args...)); strings.TrimSpace(value) != "" {
 			fmt.Fprintf(&b, "  %-12s %s\n", name, value)
 		}
 	}
-	fmt.Fprintf(&b, "%s  %s\n", printable(factState(f)), printable(factKind(f)))
+	fmt.Fprintf(&b, "%s  %s\n", cli.Printable(factState(f)), cli.Printable(factKind(f)))
 	line("authority", "%s", f.Authority)
 	line("why", "%s", f.Message)
 	line("scheme", "%s, found by %s", f.Scheme, f.Found)
@@ -80,13 +81,13 @@ func factBlock(f *verify.Fact) string {
 	line("target", "%s", f.Target)
 	line("role", "%s", f.Role)
 	for _, l := range f.Logs {
-		line("log", "%s index %d %s", short("sha256:" + l.Log)[len("sha256:"):], l.Index, moment(l.At))
+		line("log", "%s index %d %s", cli.Short("sha256:" + l.Log)[len("sha256:"):], l.Index, cli.Moment(l.At))
 	}
 	if !f.SignedAt.IsZero() {
-		line("signed at", "%s (%s)", moment(f.SignedAt), f.TimeSource)
+		line("signed at", "%s (%s)", cli.Moment(f.SignedAt), f.TimeSource)
 	}
-	line("valid from", "%s", moment(f.ValidFrom))
-	line("valid until", "%s", moment(f.ValidUntil))
+	line("valid from", "%s", cli.Moment(f.ValidFrom))
+	line("valid until", "%s", cli.Moment(f.ValidUntil))
 	line("reference", "%s", f.ClaimedReference)
 	for _, name := range slices.Sorted(maps.Keys(f.Extensions)) {
 		line("extension", "%s = %s", name, f.Extensions[name])

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/verify"
 )
 
@@ -12,7 +13,7 @@ import (
 func TestFactsInFull(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	c := newConsole(t, nil)
-	a := &app{world: c.world()}
+	a := &cli.App{World: c.world()}
 	facts := []verify.Fact{{
 		Evidence: "sha256:aa", Layer: "sha256:bb", Found: verify.FoundReferrers, InheritedFrom: "sha256:cc", Kind: verify.KindAttestation, Scheme: verify.SchemeBundle, Verified: true, Authority: "github",
 		Issuer: "https://issuer.example", Identity: "https://ci.example/release", Extensions: map[string]string{"sourceRepositoryURI": "https://github.com/acme/app"}, Serial: "7f",
@@ -21,7 +22,7 @@ func TestFactsInFull(t *testing.T) {
 	}, {
 		Evidence: "sha256:dd", Kind: verify.KindSignature, Code: verify.CodeIdentity, Authority: "github", Message: "The issuer is X\x1b[2J, wanted Y.\n  authority    forged", Identity: "a\u202eb\nverified  signature",
 	}}
-	if err := a.facts(facts, true); err != nil {
+	if err := printFacts(a, facts, true); err != nil {
 		t.Fatal(err)
 	}
 	out := c.stdout.String()
@@ -39,7 +40,7 @@ func TestFactsInFull(t *testing.T) {
 		t.Errorf("%q", out)
 	}
 	c.stdout.Reset()
-	if err := a.facts(facts, false); err != nil || strings.Count(c.stdout.String(), "\n") != 4 {
+	if err := printFacts(a, facts, false); err != nil || strings.Count(c.stdout.String(), "\n") != 4 {
 		t.Errorf("%v\n%s", err, c.stdout.String())
 	}
 }

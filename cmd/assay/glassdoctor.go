@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/policy"
 )
 
@@ -22,7 +23,7 @@ func glassTeller(d *directory, log *slog.Logger) func([]policy.WaiverView) {
 }
 
 // glassBroken says first what lets everything through: nobody should have to look for it.
-func (a *app) glassBroken(data string) []finding {
+func glassBroken(a *cli.App, data string) []finding {
 	const name = "BREAK GLASS"
 	var list []policy.WaiverView
 	kept, err := keptState(data, stateGlass, maxGlass, &list)
@@ -33,7 +34,7 @@ func (a *app) glassBroken(data string) []finding {
 		return []finding{{name, broken, fmt.Sprintf("%s cannot be read, so that nobody knows what lets everything through: %v; restart the server", filepath.Join(data, stateGlass), err)}}
 	}
 	var found []finding
-	now := a.clock()
+	now := a.Clock()
 	for _, w := range list {
 		end := w.Expires
 		if !w.Until.IsZero() && w.Until.Before(end) {
@@ -42,12 +43,12 @@ func (a *app) glassBroken(data string) []finding {
 		if !now.Before(end) {
 			continue
 		}
-		when := "until " + moment(end) + ", for " + end.Sub(now).Round(time.Minute).String() + " more"
+		when := "until " + cli.Moment(end) + ", for " + end.Sub(now).Round(time.Minute).String() + " more"
 		if now.Before(w.NotBefore) {
-			when = "from " + moment(w.NotBefore) + " until " + moment(end)
+			when = "from " + cli.Moment(w.NotBefore) + " until " + cli.Moment(end)
 		}
-		found = append(found, finding{name, warning, printable(fmt.Sprintf("%s waives every code in %s %s: %s (approved by %s); assay waiver revoke %s ends it",
-			w.ID, patterns(w.Match.Repositories), when, w.Reason, w.Approver, w.ID))})
+		found = append(found, finding{name, warning, cli.Printable(fmt.Sprintf("%s waives every code in %s %s: %s (approved by %s); assay waiver revoke %s ends it",
+			w.ID, cli.Patterns(w.Match.Repositories), when, w.Reason, w.Approver, w.ID))})
 	}
 	return found
 }

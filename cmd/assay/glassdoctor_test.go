@@ -25,10 +25,10 @@ func TestTheWebhooksKeysNeverSpeakForImages(t *testing.T) {
 	if n := len(ring.own()); n != 4 {
 		t.Errorf("%d keys before there are webhooks", n)
 	}
-	if _, err := a.openWebhooks(keys, webhookConfig, a.logger(config.Log{Level: "info", Format: "text"})); err != nil {
+	if _, err := openWebhooks(a, keys, webhookConfig, logger(a, config.Log{Level: "info", Format: "text"})); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.rotateCA(keys); err != nil {
+	if _, err := rotateCA(a, keys); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{webhookCA, webhookCANext, webhookServing} {
@@ -60,7 +60,7 @@ func TestTheDoctorTellsOfBreakGlassFirst(t *testing.T) {
 	a, keys, now := authorityOf(t)
 	d := &directory{path: filepath.Dir(keys)}
 	began := *now
-	tell := glassTeller(d, a.logger(config.Log{Level: "info", Format: "text"}))
+	tell := glassTeller(d, logger(a, config.Log{Level: "info", Format: "text"}))
 	tell([]policy.WaiverView{{Waiver: waiver.Waiver{ID: "W-1", Codes: []string{waiver.AllCodes}, Match: waiver.Match{Repositories: store.Globs{"acme/**"}}, Reason: "production\x1b is down", Approver: "alice",
 		NotBefore: began.Add(time.Hour), Expires: began.Add(5 * time.Hour)}, State: policy.WaiverEarly, Until: began.Add(4 * time.Hour)}})
 	cfg := config.Default()
@@ -72,19 +72,19 @@ func TestTheDoctorTellsOfBreakGlassFirst(t *testing.T) {
 		{0, "W-1 waives every code in acme/** from "}, {2 * time.Hour, "for 2h0m0s more"}, {4 * time.Hour, ""},
 	} {
 		*now = began.Add(step.after)
-		f := a.examine(t.Context(), cfg)[0]
+		f := examine(a, t.Context(), cfg)[0]
 		if (f.Name == "BREAK GLASS") != (step.want != "") || step.want != "" && (f.Status != warning || !strings.Contains(f.Detail, step.want) || strings.Contains(f.Detail, "\x1b") || !strings.Contains(f.Detail, "alice")) {
 			t.Errorf("after %s: %+v", step.after, f)
 		}
 	}
 	tell(nil)
-	if found := a.glassBroken(d.path); len(found) != 0 {
+	if found := glassBroken(a, d.path); len(found) != 0 {
 		t.Errorf("revoked: %v", found)
 	}
 	if err := os.WriteFile(filepath.Join(d.path, stateGlass), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if found := a.glassBroken(d.path); len(found) != 1 || found[0].Status != broken {
+	if found := glassBroken(a, d.path); len(found) != 1 || found[0].Status != broken {
 		t.Errorf("damaged: %v", found)
 	}
 }

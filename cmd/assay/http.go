@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/assay-registry/assay/cmd/assay/config"
@@ -16,7 +17,7 @@ import (
 )
 
 // handle makes the HTTP side of the registry.
-func (a *app) handle(r *registry, cfg *config.Config, log *slog.Logger) (err error) {
+func handle(a *cli.App, r *registry, cfg *config.Config, log *slog.Logger) (err error) {
 	metrics := prometheus.NewRegistry()
 	for _, m := range []prometheus.Collector{trustMetrics{r.follower, r.verified}, exceptionMetrics{r.admission, r.decisions}, policyMetrics{r}, databaseMetrics{r.databases}, obligationMetrics{r.admission, log}, sbomMetrics{r.admission, log}} {
 		if err := metrics.Register(m); err != nil {
@@ -28,12 +29,12 @@ func (a *app) handle(r *registry, cfg *config.Config, log *slog.Logger) (err err
 		recorder = r.decisions
 	}
 	r.handler, err = server.New(server.Options{
-		Registry: r.admission.As, Auth: r.auth, Admin: administration{r.admission, r.keys.own, a.usable, a.supplied}, Trust: r.follower, Policies: r.rollout(), Users: r.auth, Metrics: metrics,
+		Registry: r.admission.As, Auth: r.auth, Admin: administration{r.admission, r.keys.own, usable(a.Clock)}, Trust: r.follower, Policies: r.rollout(), Users: r.auth, Metrics: metrics,
 		Contents: r.admission, ContentWork: r.admission, Databases: r.databases, Report: r.admission, Findings: r.admission, Waivers: r.admission, Decisions: r.admission, Sealed: r.admission, Recorder: recorder,
 		Images: r.admission, Cluster: server.Cluster{Hosts: cfg.Kubernetes.RegistryHosts, Unknown: cfg.Kubernetes.Unknown},
 		Check: r.check, Insight: r.admission, Keys: r.keys.public, Ready: r.ready, Documents: documents{},
 		PublicMetrics: cfg.Metrics.Access == "public", ExternalURL: cfg.ExternalURL, TrustedProxies: cfg.Proxies(),
-		Log: log, Clock: a.clock, Rand: a.rand,
+		Log: log, Clock: a.Clock, Rand: a.Rand,
 	})
 	if err != nil {
 		return err
@@ -59,9 +60,8 @@ func (r *registry) ready(ctx context.Context) error {
 // administration is the admission's, with what only the command knows: the registry's own keys, which nobody may trust at run time either.
 type administration struct {
 	*policy.Admission
-	own      func() map[string]string // key ID to its use
-	usable   func(verify.Authority) error
-	supplied func(verify.Authority, *verify.TUFState) error
+	own    func() map[string]string // key ID to its use
+	usable func(verify.Authority) error
 }
 
 var _ server.Admin = administration{}
@@ -91,7 +91,7 @@ func (a administration) AddAuthority(ctx context.Context, p access.Principal, au
 	if err := a.usable(au); err != nil {
 		return err
 	}
-	if err := a.supplied(au, a.TUFState(au.Material)); err != nil {
+	if err := supplied(au, a.TUFState(au.Material), a.usable); err != nil {
 		return err
 	}
 	return a.Admission.AddAuthority(ctx, p, au)

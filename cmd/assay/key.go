@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/verify/signer"
 	"github.com/spf13/cobra"
 )
@@ -13,21 +14,21 @@ import (
 // passwordVariables are where the password of a private key is looked for before anybody is asked: ours, then cosign's.
 var passwordVariables = [...]string{"ASSAY_KEY_PASSWORD", "COSIGN_PASSWORD"}
 
-func (a *app) key() *cobra.Command {
-	c := group(&cobra.Command{Use: "key", Short: "Make a key to sign with"})
-	c.AddCommand(a.withOutput(&cobra.Command{
-		Use: "new NAME", Short: "Make a key pair: NAME.key, which signs, and NAME.pub, which is trusted", Args: exactly("NAME"),
+func keyCommand(a *cli.App) *cobra.Command {
+	c := cli.Group(&cobra.Command{Use: "key", Short: "Make a key to sign with"})
+	c.AddCommand(a.WithOutput(&cobra.Command{
+		Use: "new NAME", Short: "Make a key pair: NAME.key, which signs, and NAME.pub, which is trusted", Args: cli.Exactly("NAME"),
 		Long: `Make a key pair: NAME.key, which signs and stays with you, and NAME.pub, which others
 trust. The private key is ECDSA over P-256, encrypted as cosign does, so that
 cosign sign --key NAME.key takes it too. The password comes from ASSAY_KEY_PASSWORD
 or COSIGN_PASSWORD, else it is asked for; an empty one is no protection.`,
 		Example: "  assay key new release\n  assay trust add release --key release.pub --repositories 'acme/**'",
 		RunE: func(_ *cobra.Command, args []string) error {
-			password, err := a.keyPassword(true)
+			password, err := keyPassword(a, true)
 			if err != nil {
 				return err
 			}
-			private, public, err := signer.Generate(a.rand, password)
+			private, public, err := signer.Generate(a.Rand, password)
 			if err != nil {
 				return err
 			}
@@ -36,12 +37,12 @@ or COSIGN_PASSWORD, else it is asked for; an empty one is no protection.`,
 				text []byte
 				mode fs.FileMode
 			}{{args[0] + ".key", private, 0o600}, {args[0] + ".pub", public, 0o644}} {
-				if err := writeNew(a.path(f.name), f.text, f.mode); err != nil {
+				if err := writeNew(a.Path(f.name), f.text, f.mode); err != nil {
 					return err
 				}
 			}
 			files := map[string]string{"private": args[0] + ".key", "public": args[0] + ".pub"}
-			return a.printValue(files, func() error { return a.say("made %s (keep it secret) and %s", files["private"], files["public"]) })
+			return a.PrintValue(files, func() error { return a.Say("made %s (keep it secret) and %s", files["private"], files["public"]) })
 		},
 	}))
 	return c
@@ -63,51 +64,51 @@ func writeNew(path string, text []byte, mode fs.FileMode) error {
 }
 
 // keyPassword finds the password of a private key, or asks for it; for a new key twice.
-func (a *app) keyPassword(fresh bool) ([]byte, error) {
+func keyPassword(a *cli.App, fresh bool) ([]byte, error) {
 	for _, name := range passwordVariables {
-		if v, given := a.lookup(name); given {
+		if v, given := a.Lookup(name); given {
 			return []byte(v), nil
 		}
 	}
-	if !a.terminal(a.stdin) {
-		return nil, usage("the key has a password and there is no terminal to ask for it; set %s", passwordVariables[0])
+	if !a.Terminal(a.Stdin) {
+		return nil, cli.Usage("the key has a password and there is no terminal to ask for it; set %s", passwordVariables[0])
 	}
-	password, err := a.askPassword("Password of the key: ")
+	password, err := askPassword(a, "Password of the key: ")
 	if err != nil || !fresh {
 		return password, err
 	}
-	again, err := a.askPassword("The same again: ")
+	again, err := askPassword(a, "The same again: ")
 	if err == nil && string(again) != string(password) {
-		err = usage("the two passwords differ; nothing was made")
+		err = cli.Usage("the two passwords differ; nothing was made")
 	}
 	return password, err
 }
 
-func (a *app) askPassword(prompt string) ([]byte, error) {
-	fmt.Fprint(a.stderr, prompt)
-	password, err := a.password()
-	fmt.Fprintln(a.stderr)
+func askPassword(a *cli.App, prompt string) ([]byte, error) {
+	fmt.Fprint(a.Stderr, prompt)
+	password, err := a.Password()
+	fmt.Fprintln(a.Stderr)
 	return password, err
 }
 
 // signingKey reads the private key that --key names.
-func (a *app) signingKey(file string) (*signer.Key, error) {
+func signingKey(a *cli.App, file string) (*signer.Key, error) {
 	if file == "" {
-		return nil, usage("--key is missing: name the file of the private key, such as release.key (assay key new release makes one)")
+		return nil, cli.Usage("--key is missing: name the file of the private key, such as release.key (assay key new release makes one)")
 	}
-	text, err := os.ReadFile(a.path(file))
+	text, err := os.ReadFile(a.Path(file))
 	if err != nil {
 		return nil, err
 	}
 	var password []byte
 	if signer.Encrypted(text) {
-		if password, err = a.keyPassword(false); err != nil {
+		if password, err = keyPassword(a, false); err != nil {
 			return nil, err
 		}
 	}
-	k, err := signer.Parse(a.rand, text, password)
+	k, err := signer.Parse(a.Rand, text, password)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %s", file, sentence(err))
+		return nil, fmt.Errorf("%s: %s", file, cli.Sentence(err))
 	}
 	return k, nil
 }

@@ -11,26 +11,27 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/deploy"
 	"github.com/spf13/cobra"
 )
 
-func (a *app) kubernetes() *cobra.Command {
-	c := group(&cobra.Command{Use: "kubernetes", Aliases: []string{"k8s"}, Short: "Let clusters ask what may run",
+func kubernetesCommand(a *cli.App) *cobra.Command {
+	c := cli.Group(&cobra.Command{Use: "kubernetes", Aliases: []string{"k8s"}, Short: "Let clusters ask what may run",
 		Long: `Let clusters ask what may run. The webhooks listen where kubernetes.listen in the
 configuration says, with a certificate under a CA that the registry makes for this alone.
 These commands read the data directory, beside the server or without one.`})
-	c.AddCommand(a.kubernetesCA(), a.kubernetesManifests(), a.kubernetesRotate())
+	c.AddCommand(kubernetesCA(a), kubernetesManifests(a), kubernetesRotate(a))
 	return c
 }
 
-// withKeys gives a command the directory of the keys of a registry whose webhooks are configured.
-func (a *app) withKeys(c *cobra.Command, run func(keys string, cfg *config.Config) error) *cobra.Command {
+// withWebhookKeys gives a command the directory of the keys of a registry whose webhooks are configured.
+func withWebhookKeys(a *cli.App, c *cobra.Command, run func(keys string, cfg *config.Config) error) *cobra.Command {
 	var p place
-	c.Args = exactly()
+	c.Args = cli.Exactly()
 	c.RunE = func(*cobra.Command, []string) error {
-		cfg, err := a.load(p)
+		cfg, err := loadConfig(a, p)
 		if err != nil {
 			return err
 		}
@@ -40,11 +41,11 @@ func (a *app) withKeys(c *cobra.Command, run func(keys string, cfg *config.Confi
 		return run(filepath.Join(cfg.Data, "keys"), cfg)
 	}
 	c.Flags().StringVar(&p.data, "data", "", "directory of everything that is stored (ASSAY_DATA; default ./data)")
-	return a.withConfig(c, &p)
+	return withConfig(a, c, &p)
 }
 
 // bundle is what clusters are told to trust. Where there is nothing yet it is made, unless a server holds the directory.
-func (a *app) bundle(keys string) ([]byte, error) {
+func bundle(a *cli.App, keys string) ([]byte, error) {
 	bundle, err := caBundle(keys)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return bundle, err
@@ -57,37 +58,37 @@ func (a *app) bundle(keys string) ([]byte, error) {
 	if err := os.MkdirAll(keys, 0o700); err != nil {
 		return nil, err
 	}
-	if _, err := a.openCA(keys); err != nil {
+	if _, err := openCA(a, keys); err != nil {
 		return nil, err
 	}
 	return caBundle(keys)
 }
 
-func (a *app) kubernetesCA() *cobra.Command {
-	return a.withOutput(a.withKeys(&cobra.Command{
+func kubernetesCA(a *cli.App) *cobra.Command {
+	return a.WithOutput(withWebhookKeys(a, &cobra.Command{
 		Use: "ca", Short: "Print the CA of the webhooks, in PEM and as caBundle",
 	}, func(keys string, _ *config.Config) error {
-		bundle, err := a.bundle(keys)
+		bundle, err := bundle(a, keys)
 		if err != nil {
 			return err
 		}
 		text := base64.StdEncoding.EncodeToString(bundle)
-		return a.printValue(map[string]string{"pem": string(bundle), "ca_bundle": text}, func() error {
-			return a.say("%scaBundle: %s", bundle, text)
+		return a.PrintValue(map[string]string{"pem": string(bundle), "ca_bundle": text}, func() error {
+			return a.Say("%scaBundle: %s", bundle, text)
 		})
 	}))
 }
 
-func (a *app) kubernetesManifests() *cobra.Command {
+func kubernetesManifests(a *cli.App) *cobra.Command {
 	var o deploy.Options
-	c := a.withKeys(&cobra.Command{
+	c := withWebhookKeys(a, &cobra.Command{
 		Use: "manifests", Short: "Print the configuration of the cluster's webhooks, with the CA filled in",
 		Long: `Print the configuration of the cluster's webhooks, with the CA filled in, for
 kubectl apply -f -. Namespaces choose by their label assay.dev/mode: enforce refuses,
 warn tells the person, audit leaves a mark in the audit log. With --url the API server asks
 that address instead of the service "assay" in --namespace.`,
 	}, func(keys string, cfg *config.Config) error {
-		bundle, err := a.bundle(keys)
+		bundle, err := bundle(a, keys)
 		if err != nil {
 			return err
 		}
@@ -96,13 +97,13 @@ that address instead of the service "assay" in --namespace.`,
 			return err
 		}
 		if !certified(o.Host, cfg.Kubernetes.Names) {
-			fmt.Fprintf(a.stderr, "assay: the certificate is not for %s; add it to kubernetes.names\n", o.Host)
+			fmt.Fprintf(a.Stderr, "assay: the certificate is not for %s; add it to kubernetes.names\n", o.Host)
 		}
 		text, err := deploy.Webhooks(o)
 		if err != nil {
 			return err
 		}
-		_, err = a.stdout.Write(text)
+		_, err = a.Stdout.Write(text)
 		return err
 	})
 	c.Flags().StringVar(&o.Namespace, "namespace", "assay", "namespace of the service \"assay\" that leads to the webhooks")
@@ -115,7 +116,7 @@ that address instead of the service "assay" in --namespace.`,
 func clusterHost(url, namespace string) (string, error) {
 	if url == "" {
 		if !dnsLabel(namespace) {
-			return "", usage("%q is no namespace", namespace)
+			return "", cli.Usage("%q is no namespace", namespace)
 		}
 		return "assay." + namespace + ".svc", nil
 	}
@@ -125,7 +126,7 @@ func clusterHost(url, namespace string) (string, error) {
 		host = rest
 	}
 	if !ok || host == "" || strings.ContainsAny(rest, "/\"' \n") {
-		return "", usage("%q is not https://HOST:PORT", url)
+		return "", cli.Usage("%q is not https://HOST:PORT", url)
 	}
 	return host, nil
 }
@@ -144,27 +145,27 @@ func certified(host string, names []string) bool {
 	return false
 }
 
-func (a *app) kubernetesRotate() *cobra.Command {
-	return a.withKeys(&cobra.Command{
+func kubernetesRotate(a *cli.App) *cobra.Command {
+	return withWebhookKeys(a, &cobra.Command{
 		Use: "rotate", Short: "Replace the CA of the webhooks, in two steps",
 		Long: `Replace the CA of the webhooks, in two steps, so that no question fails between them.
 The first makes a new CA, which signs nothing yet: apply the manifests again, which trust both.
 The second puts it into force: then let the server reload (SIGHUP), and apply the manifests
 once more, which trust the new one alone.`,
 	}, func(keys string, _ *config.Config) error {
-		inForce, err := a.rotateCA(keys)
+		inForce, err := rotateCA(a, keys)
 		if err != nil {
 			return err
 		}
 		if inForce {
-			return a.say("the new CA is in force: send the server SIGHUP, then apply assay kubernetes manifests again")
+			return a.Say("the new CA is in force: send the server SIGHUP, then apply assay kubernetes manifests again")
 		}
-		return a.say("a new CA is ready: apply assay kubernetes manifests, which trusts both, and run this again")
+		return a.Say("a new CA is ready: apply assay kubernetes manifests, which trusts both, and run this again")
 	})
 }
 
 // webhooksLast says whether clusters can still ask. It comes first where it is bad: everything that is deployed waits for it.
-func (a *app) webhooksLast(cfg *config.Config) []finding {
+func webhooksLast(a *cli.App, cfg *config.Config) []finding {
 	if cfg.Kubernetes.Listen == "" {
 		return nil
 	}
@@ -185,12 +186,12 @@ func (a *app) webhooksLast(cfg *config.Config) []finding {
 			found = append(found, finding{c.name, fine, "will be made by the server"})
 		case err != nil:
 			found = append(found, finding{c.name, broken, err.Error()})
-		case !a.clock().Before(p.cert.NotAfter):
-			found = append(found, finding{c.name, broken, fmt.Sprintf("expired %s, so that clusters cannot ask; %s", moment(p.cert.NotAfter), c.remedy)})
-		case p.cert.NotAfter.Sub(a.clock()) < c.soon:
-			found = append(found, finding{c.name, warning, fmt.Sprintf("expires %s; %s", moment(p.cert.NotAfter), c.remedy)})
+		case !a.Clock().Before(p.cert.NotAfter):
+			found = append(found, finding{c.name, broken, fmt.Sprintf("expired %s, so that clusters cannot ask; %s", cli.Moment(p.cert.NotAfter), c.remedy)})
+		case p.cert.NotAfter.Sub(a.Clock()) < c.soon:
+			found = append(found, finding{c.name, warning, fmt.Sprintf("expires %s; %s", cli.Moment(p.cert.NotAfter), c.remedy)})
 		default:
-			found = append(found, finding{c.name, fine, "until " + moment(p.cert.NotAfter)})
+			found = append(found, finding{c.name, fine, "until " + cli.Moment(p.cert.NotAfter)})
 		}
 	}
 	return found

@@ -16,17 +16,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 )
 
 // authorityOf is the app of a test with a clock that can be set, and a directory of keys.
-func authorityOf(t *testing.T) (a *app, keys string, now *time.Time) {
+func authorityOf(t *testing.T) (a *cli.App, keys string, now *time.Time) {
 	t.Helper()
 	now = new(time.Time)
 	*now = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	w := newConsole(t, nil).world()
-	w.clock = func() time.Time { return *now }
-	return &app{world: w}, t.TempDir(), now
+	w.Clock = func() time.Time { return *now }
+	return &cli.App{World: w}, t.TempDir(), now
 }
 
 var webhookConfig = config.Kubernetes{Listen: "127.0.0.1:0", Names: []string{"assay.assay.svc", "127.0.0.1"}}
@@ -53,8 +54,8 @@ func trusts(t *testing.T, bundle []byte, c *x509.Certificate, name string, at ti
 
 func TestWebhookCertificate(t *testing.T) {
 	a, keys, now := authorityOf(t)
-	log := a.logger(config.Log{Level: "info", Format: "text"})
-	w, err := a.openWebhooks(keys, webhookConfig, log)
+	log := logger(a, config.Log{Level: "info", Format: "text"})
+	w, err := openWebhooks(a, keys, webhookConfig, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,12 +78,12 @@ func TestWebhookCertificate(t *testing.T) {
 		t.Errorf("%s to %s, CA %t", first.NotBefore, first.NotAfter, first.IsCA)
 	}
 	// A restart keeps it, another name replaces it.
-	if w, err = a.openWebhooks(keys, webhookConfig, log); err != nil || !served(t, w).Equal(first) {
+	if w, err = openWebhooks(a, keys, webhookConfig, log); err != nil || !served(t, w).Equal(first) {
 		t.Errorf("after a restart another is served: %v", err)
 	}
 	other := webhookConfig
 	other.Names = []string{"assay.assay.svc"}
-	if w, err = a.openWebhooks(keys, other, log); err != nil || served(t, w).Equal(first) || served(t, w).VerifyHostname("127.0.0.1") == nil {
+	if w, err = openWebhooks(a, keys, other, log); err != nil || served(t, w).Equal(first) || served(t, w).VerifyHostname("127.0.0.1") == nil {
 		t.Errorf("for other names the same is served: %v", err)
 	}
 	// It is renewed after two thirds of its life, while it is served.
@@ -104,7 +105,7 @@ func TestWebhookCertificate(t *testing.T) {
 
 func TestWebhookRotation(t *testing.T) {
 	a, keys, now := authorityOf(t)
-	w, err := a.openWebhooks(keys, webhookConfig, a.logger(config.Log{Level: "info", Format: "text"}))
+	w, err := openWebhooks(a, keys, webhookConfig, logger(a, config.Log{Level: "info", Format: "text"}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,14 +117,14 @@ func TestWebhookRotation(t *testing.T) {
 		return b
 	}
 	old := bundle()
-	if inForce, err := a.rotateCA(keys); err != nil || inForce {
+	if inForce, err := rotateCA(a, keys); err != nil || inForce {
 		t.Fatal(inForce, err)
 	}
 	both := bundle()
 	if !trusts(t, both, served(t, w), "assay.assay.svc", *now) || bytes.Count(both, []byte("BEGIN CERTIFICATE")) != 2 {
 		t.Error("between the steps the served certificate is not trusted")
 	}
-	if inForce, err := a.rotateCA(keys); err != nil || !inForce {
+	if inForce, err := rotateCA(a, keys); err != nil || !inForce {
 		t.Fatal(inForce, err)
 	}
 	if err := w.reload(); err != nil {
@@ -138,7 +139,7 @@ func TestWebhookRotation(t *testing.T) {
 // TestDoctorSaysFirstWhatEndsForClusters.
 func TestDoctorSaysFirstWhatEndsForClusters(t *testing.T) {
 	a, keys, now := authorityOf(t)
-	if _, err := a.openWebhooks(keys, webhookConfig, a.logger(config.Log{Level: "info", Format: "text"})); err != nil {
+	if _, err := openWebhooks(a, keys, webhookConfig, logger(a, config.Log{Level: "info", Format: "text"})); err != nil {
 		t.Fatal(err)
 	}
 	data := t.TempDir()
@@ -155,7 +156,7 @@ func TestDoctorSaysFirstWhatEndsForClusters(t *testing.T) {
 		{0, fine, fine}, {76 * 24 * time.Hour, fine, warning}, {91 * 24 * time.Hour, fine, broken}, {caLife - 80*24*time.Hour, warning, broken}, {caLife + time.Hour, broken, broken},
 	} {
 		*now = began.Add(step.after)
-		found := a.examine(t.Context(), cfg)
+		found := examine(a, t.Context(), cfg)
 		if found[0].Name != "webhook CA" || found[0].Status != step.ca || found[1].Name != "webhook certificate" || found[1].Status != step.serving {
 			t.Errorf("after %s: %v", step.after, found[:2])
 		}
@@ -163,7 +164,7 @@ func TestDoctorSaysFirstWhatEndsForClusters(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(data, "keys", webhookServing), []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if found := a.webhooksLast(cfg); found[1].Status != broken || !strings.Contains(found[1].Detail, "damaged") {
+	if found := webhooksLast(a, cfg); found[1].Status != broken || !strings.Contains(found[1].Detail, "damaged") {
 		t.Errorf("%v", found)
 	}
 }
@@ -274,11 +275,11 @@ func TestKubernetesManifests(t *testing.T) {
 		t.Errorf("%d %s %s", code, out, errs)
 	}
 	for _, args := range [][]string{{"--namespace", "a b"}, {"--url", "http://a"}, {"--url", "https://a/b"}, {"--url", "https://a\"x"}} {
-		if code, _, errs := c.run(append([]string{"kubernetes", "manifests", "--config", file}, args...)...); code != exitUsage {
+		if code, _, errs := c.run(append([]string{"kubernetes", "manifests", "--config", file}, args...)...); code != cli.ExitUsage {
 			t.Errorf("%v: %d %s", args, code, errs)
 		}
 	}
-	if code, _, errs := c.run("kubernetes", "ca"); code != exitError || !strings.Contains(errs, "kubernetes.listen") {
+	if code, _, errs := c.run("kubernetes", "ca"); code != cli.ExitError || !strings.Contains(errs, "kubernetes.listen") {
 		t.Errorf("%d %s", code, errs)
 	}
 }

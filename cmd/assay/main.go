@@ -8,12 +8,12 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"io"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"golang.org/x/term"
 )
 
@@ -27,26 +27,13 @@ func main() {
 	if err != nil {
 		dir = "/"
 	}
-	code := run(ctx, world{
-		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, env: os.Getenv, lookup: os.LookupEnv, dir: dir, clock: time.Now, rand: rand.Reader,
-		terminal: func(f any) bool { file, ok := f.(*os.File); return ok && term.IsTerminal(int(file.Fd())) },
-		exit:     os.Exit,
-		password: func() ([]byte, error) { return term.ReadPassword(int(os.Stdin.Fd())) },
+	code := run(ctx, cli.World{
+		Release: versionText(),
+		Stdin:   os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Env: os.Getenv, Lookup: os.LookupEnv, Dir: dir, Clock: time.Now, Rand: rand.Reader,
+		Terminal: func(f any) bool { file, ok := f.(*os.File); return ok && term.IsTerminal(int(file.Fd())) },
+		Exit:     os.Exit,
+		Password: func() ([]byte, error) { return term.ReadPassword(int(os.Stdin.Fd())) },
 	}, os.Args[1:])
 	stop()
 	os.Exit(code)
-}
-
-// world is everything outside of the program.
-type world struct {
-	stdin          io.Reader
-	stdout, stderr io.Writer
-	env            func(string) string
-	lookup         func(string) (string, bool) // env, and whether it is set
-	dir            string                      // working directory
-	clock          func() time.Time
-	rand           io.Reader
-	terminal       func(any) bool         // whether a stream is a terminal
-	password       func() ([]byte, error) // reads from the terminal without echo
-	exit           func(code int)         // ends the process at once, where nothing more may be written
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/contract"
@@ -27,7 +28,7 @@ type supplies struct {
 }
 
 // compile makes policies ready to decide. log may be nil.
-func (a *app) compile(ctx context.Context, bs []policy.Binding, from supplies, log *slog.Logger) (*engine.Set, error) {
+func compile(a *cli.App, ctx context.Context, bs []policy.Binding, from supplies, log *slog.Logger) (*engine.Set, error) {
 	list, err := resolve(bs, from)
 	if err != nil {
 		return nil, err
@@ -36,12 +37,12 @@ func (a *app) compile(ctx context.Context, bs []policy.Binding, from supplies, l
 }
 
 // compileAlone makes the policies of a configuration ready without a registry: what its artifacts and TUF repositories say is not known.
-func (a *app) compileAlone(ctx context.Context, cfg *config.Config) (*engine.Set, error) {
+func compileAlone(a *cli.App, ctx context.Context, cfg *config.Config) (*engine.Set, error) {
 	bs, from, err := alone(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return a.compile(ctx, bs, from, nil)
+	return compile(a, ctx, bs, from, nil)
 }
 
 func alone(cfg *config.Config) ([]policy.Binding, supplies, error) {

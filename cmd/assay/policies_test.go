@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/assay-registry/assay/cmd/assay/cli"
 )
 
 const teamPolicy = `package assay
@@ -99,7 +101,7 @@ func TestDoctorFindsWhatIsBroken(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, out, errs := c.run("doctor", "--config", "assay.yaml")
-	if code != exitError {
+	if code != cli.ExitError {
 		t.Errorf("exit code %d %s", code, errs)
 	}
 	for _, want := range []string{"fail    key sbom", "chmod 600", "warn    data directory", "chmod 700", "warn    sbom worker", "ok      fsync", "ok      clock", "ok      policies", "grant pull at most"} {

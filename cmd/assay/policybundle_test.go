@@ -21,6 +21,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/assay-registry/assay/policy"
@@ -83,7 +84,7 @@ const deniesAll = "package assay\n\nadmit.deny contains {\"code\": \"team.no\", 
 // bundled is a registry whose policies are a bundle, signed by key.
 type bundled struct {
 	*console
-	a   *app
+	a   *cli.App
 	p   place
 	key *ecdsa.PrivateKey
 	log *slog.Logger
@@ -92,7 +93,7 @@ type bundled struct {
 func newBundled(t *testing.T) *bundled {
 	t.Helper()
 	b := &bundled{console: newConsole(t, nil), p: place{file: "assay.yaml", data: "data"}, log: slog.New(slog.DiscardHandler)}
-	b.a = &app{world: b.world()}
+	b.a = &cli.App{World: b.world()}
 	var err error
 	if b.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
 		t.Fatal(err)
@@ -114,11 +115,11 @@ func (b *bundled) write(name string, content []byte) {
 }
 
 func (b *bundled) open() (*registry, error) {
-	cfg, err := b.a.load(b.p)
+	cfg, err := loadConfig(b.a, b.p)
 	if err != nil {
 		return nil, err
 	}
-	return b.a.open(b.t.Context(), cfg, b.log)
+	return open(b.a, b.t.Context(), cfg, b.log)
 }
 
 // source is the revision of the bundle in force.
@@ -160,7 +161,7 @@ func TestD18_BundleOfTheConfiguration(t *testing.T) {
 		{"no bundle", []byte("x"), "5"}, {"does not compile", signedBundle(t, key, 8, "package assay\n\nadmit.deny contains x if input.subjekt\n"), "5"}, {"newer", signedBundle(t, key, 6, deniesAll+"# new\n"), "6"},
 	} {
 		write("team.tar.gz", step.content)
-		err := a.reload(ctx, p, r, log)
+		err := reload(a, ctx, p, r, log)
 		if step.what == "does not compile" {
 			if err == nil {
 				t.Errorf("%s: reloaded", step.what)
@@ -194,7 +195,7 @@ func TestD18_BundleOfTheConfiguration(t *testing.T) {
 	if _, err := r.rollout().RollBackPolicies(ctx, access.System(), ref, store.Digest("sha256:"+hex.EncodeToString(sum[:]))); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.reload(ctx, p, r, log); err != nil {
+	if err := reload(a, ctx, p, r, log); err != nil {
 		t.Fatal(err)
 	}
 	if got := source(r); got != "4" {
@@ -207,13 +208,13 @@ func TestD18_BundleOfTheConfiguration(t *testing.T) {
 
 // What was never accepted refuses, whatever it would say.
 func TestPoliciesThatWereNeverAccepted(t *testing.T) {
-	a := &app{world: newConsole(t, nil).world()}
-	set, err := a.compile(t.Context(), []policy.Binding{{Name: "team", Repositories: store.Globs{"**"}, Mode: contract.ModeEnforce, Rego: "oci:acme/policies:v1"}}, supplies{}, nil)
+	a := &cli.App{World: newConsole(t, nil).world()}
+	set, err := compile(a, t.Context(), []policy.Binding{{Name: "team", Repositories: store.Globs{"**"}, Mode: contract.ModeEnforce, Rego: "oci:acme/policies:v1"}}, supplies{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, entry := range []contract.Entry{contract.EntryPush, contract.EntryAdmit, contract.EntryTag, contract.EntryK8s} {
-		d, err := set.Decide(t.Context(), &contract.Input{Schema: contract.InputSchema, Request: contract.RequestInput{ID: "1", Entry: entry, Time: a.clock()},
+		d, err := set.Decide(t.Context(), &contract.Input{Schema: contract.InputSchema, Request: contract.RequestInput{ID: "1", Entry: entry, Time: a.Clock()},
 			Subject: contract.SubjectInput{Repository: "acme/app", Digest: store.DigestOf(digest.SHA256, nil), Kind: store.KindImage}})
 		if err != nil || d.Allow || d.Deny[0].Code != "policies.absent" || d.Deny[0].Remedy == "" {
 			t.Errorf("%s: %+v, %v", entry, d, err)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/spf13/cobra"
 
 	"github.com/assay-registry/assay/cmd/assay/client"
@@ -37,18 +38,18 @@ func (f *candidate) flags(c *cobra.Command) {
 }
 
 // read makes a candidate of the arguments: files, directories, builtin:, oci: and tuf:. Files are read here, and their text is sent.
-func (a *app) read(f *candidate, args []string) (c client.Candidate, err error) {
+func read(a *cli.App, f *candidate, args []string) (c client.Candidate, err error) {
 	c = client.Candidate{Without: f.without, Reason: f.reason, Staged: f.staged}
 	alike := f.name != "" || f.mode != "" || f.params != "" || len(f.repositories) > 0
 	switch {
 	case f.staged && (len(args) > 0 || f.config != "" || alike || len(f.without) > 0):
-		return c, usage("--staged is what the server has already; leave the rest out")
+		return c, cli.Usage("--staged is what the server has already; leave the rest out")
 	case f.staged:
 		return c, nil
 	case f.config != "" && (len(args) > 0 || alike || len(f.without) > 0):
-		return c, usage("--config names all policies; leave the rest out, or change the file")
+		return c, cli.Usage("--config names all policies; leave the rest out, or change the file")
 	case f.config != "":
-		cfg, err := a.load(place{file: f.config})
+		cfg, err := loadConfig(a, place{file: f.config})
 		if err != nil {
 			return c, err
 		}
@@ -56,19 +57,19 @@ func (a *app) read(f *candidate, args []string) (c client.Candidate, err error) 
 		c.Policies, err = configured(cfg)
 		return c, err
 	case len(args) == 0 && len(f.without) == 0:
-		return c, usage("name a policy (FILE, DIRECTORY, builtin:NAME, oci:REPOSITORY:TAG), --config FILE, or --without NAME")
+		return c, cli.Usage("name a policy (FILE, DIRECTORY, builtin:NAME, oci:REPOSITORY:TAG), --config FILE, or --without NAME")
 	case len(args) != 1 && f.name != "":
-		return c, usage("--name is the name of one policy")
+		return c, cli.Usage("--name is the name of one policy")
 	}
 	var params map[string]any
 	if f.params != "" {
 		if err := json.Unmarshal([]byte(f.params), &params); err != nil {
-			return c, usage("--params is not a JSON object: %w", err)
+			return c, cli.Usage("--params is not a JSON object: %w", err)
 		}
 	}
 	for _, arg := range args {
-		b := policy.Binding{Name: f.name, Mode: contract.Mode(f.mode), Params: params, Repositories: globs(f.repositories)}
-		if b.Rego, b.Source, err = a.rules(arg); err != nil {
+		b := policy.Binding{Name: f.name, Mode: contract.Mode(f.mode), Params: params, Repositories: cli.Globs(f.repositories)}
+		if b.Rego, b.Source, err = rulesOf(a, arg); err != nil {
 			return c, err
 		}
 		if b.Name == "" {
@@ -79,12 +80,12 @@ func (a *app) read(f *candidate, args []string) (c client.Candidate, err error) 
 	return c, nil
 }
 
-// rules are those of an argument: a reference that the server looks up, or the text.
-func (a *app) rules(arg string) (rego string, source map[string]string, err error) {
+// rulesOf are those of an argument: a reference that the server looks up, or the text.
+func rulesOf(a *cli.App, arg string) (rego string, source map[string]string, err error) {
 	if referred(arg) && !strings.HasPrefix(arg, refBundle) {
 		return arg, nil, nil
 	}
-	source, err = sources(a.path(arg), ".rego")
+	source, err = sources(a.Path(arg), ".rego")
 	for name := range source {
 		if strings.HasSuffix(name, "_test.rego") {
 			delete(source, name)
@@ -107,7 +108,7 @@ func nameOf(arg string) string {
 	return strings.TrimSuffix(filepath.Base(arg), ".rego")
 }
 
-func (a *app) policyReplay() *cobra.Command {
+func policyReplay(a *cli.App) *cobra.Command {
 	var f candidate
 	var only []string
 	examples := 20
@@ -120,23 +121,23 @@ the place of the one of its name, or is added to those in force; --config replac
 The exit code is 3 where something would newly be denied.`,
 		Example: "  assay policy replay size.rego --repositories 'acme/**'\n  assay policy replay --config candidate.yaml --repo 'acme/**' -o json\n  assay policy replay --staged",
 		RunE: func(c *cobra.Command, args []string) error {
-			candidate, err := a.read(&f, args)
+			candidate, err := read(a, &f, args)
 			if err != nil {
 				return err
 			}
-			server, err := a.connect(c.Context(), "")
+			server, err := a.Connect(c.Context(), "")
 			if err != nil {
 				return err
 			}
-			r, err := server.ReplayPolicies(c.Context(), client.Replay{Candidate: candidate, Repositories: globs(only), Examples: examples})
+			r, err := server.ReplayPolicies(c.Context(), client.Replay{Candidate: candidate, Repositories: cli.Globs(only), Examples: examples})
 			if err != nil {
 				return err
 			}
-			if err := a.print(r.Raw, func() error { return a.replayed(&r.Value) }); err != nil {
+			if err := a.Print(r.Raw, func() error { return replayed(a, &r.Value) }); err != nil {
 				return err
 			}
 			if r.Value.NewlyDenied > 0 || r.Value.TagsHidden > 0 || requestsDenied(&r.Value) > 0 {
-				return &failure{code: exitRefused}
+				return &cli.Failure{Code: cli.ExitRefused}
 			}
 			return nil
 		},
@@ -145,7 +146,7 @@ The exit code is 3 where something would newly be denied.`,
 	c.Flags().BoolVar(&f.staged, "staged", false, "what is staged")
 	c.Flags().StringSliceVar(&only, "repo", nil, "look at these repositories only (patterns)")
 	c.Flags().IntVar(&examples, "examples", examples, "how many examples of each difference are shown")
-	return a.withServer(a.withOutput(c))
+	return a.WithServer(a.WithOutput(c))
 }
 
 // differences in the order in which they are told, with their words.
@@ -160,24 +161,24 @@ func differences() []struct {
 	return []row{{policy.NewlyDenied, "newly denied"}, {policy.TagHidden, "tag hidden"}, {policy.OtherReason, "other reason"}, {policy.NewlyAllowed, "newly allowed"}, {policy.TagShown, "tag shown"}}
 }
 
-func (a *app) replayed(r *policy.ReplayReport) error {
-	if err := a.say("%d manifests: %d allowed, %d denied\n%d newly denied, %d newly allowed, %d denied for another reason; %d tags would be hidden, %d shown",
+func replayed(a *cli.App, r *policy.ReplayReport) error {
+	if err := a.Say("%d manifests: %d allowed, %d denied\n%d newly denied, %d newly allowed, %d denied for another reason; %d tags would be hidden, %d shown",
 		r.Manifests, r.Allowed, r.Denied, r.NewlyDenied, r.NewlyAllowed, r.OtherReason, r.TagsHidden, r.TagsShown); err != nil {
 		return err
 	}
 	if r.NewlyDenied > 0 {
-		if err := a.say("what would newly be denied was pulled %s", pulledTimes(r)); err != nil {
+		if err := a.Say("what would newly be denied was pulled %s", pulledTimes(r)); err != nil {
 			return err
 		}
 	}
 	if r.Unanswered+r.Failed > 0 {
-		if err := a.say("%d without an answer of some policy, %d that could not be looked at", r.Unanswered, r.Failed); err != nil {
+		if err := a.Say("%d without an answer of some policy, %d that could not be looked at", r.Unanswered, r.Failed); err != nil {
 			return err
 		}
 	}
 	for _, q := range r.Requests {
 		if q.Requests > 0 {
-			if err := a.say("%d requests at the entry point %s since %s: %d newly denied, %d newly allowed, %d denied for another reason", q.Requests, q.Entry, moment(q.Since), q.NewlyDenied, q.NewlyAllowed, q.OtherReason); err != nil {
+			if err := a.Say("%d requests at the entry point %s since %s: %d newly denied, %d newly allowed, %d denied for another reason", q.Requests, q.Entry, cli.Moment(q.Since), q.NewlyDenied, q.NewlyAllowed, q.OtherReason); err != nil {
 				return err
 			}
 		}
@@ -191,17 +192,17 @@ func (a *app) replayed(r *policy.ReplayReport) error {
 		}
 	}
 	if len(rows) > 0 {
-		if err := a.say(""); err != nil {
+		if err := a.Say(""); err != nil {
 			return err
 		}
-		if err := table(a.stdout, []string{"DIFFERENCE", "COUNT", "ENTRY", "POLICY", "CODE"}, rows); err != nil {
+		if err := cli.Table(a.Stdout, []string{"DIFFERENCE", "COUNT", "ENTRY", "POLICY", "CODE"}, rows); err != nil {
 			return err
 		}
 	}
 	for _, d := range differences() {
 		for _, e := range r.Examples {
 			if e.Difference == d.Difference {
-				if err := a.say("%s", example(d.word, e)); err != nil {
+				if err := a.Say("%s", example(d.word, e)); err != nil {
 					return err
 				}
 			}
@@ -230,7 +231,7 @@ func requestsDenied(r *policy.ReplayReport) (n int) {
 func pulledTimes(r *policy.ReplayReport) string {
 	text := fmt.Sprintf("%d times in the last 7 days", r.PullsDenied)
 	if r.At.Sub(r.PullsSince) < 7*24*time.Hour {
-		text = fmt.Sprintf("%d times since %s, when counting began", r.PullsDenied, moment(r.PullsSince))
+		text = fmt.Sprintf("%d times since %s, when counting began", r.PullsDenied, cli.Moment(r.PullsSince))
 	}
 	if r.PullsUncounted > 0 {
 		text += fmt.Sprintf(" (%d pulls of whatever images were too many to count)", r.PullsUncounted)
@@ -243,28 +244,28 @@ func example(word string, e policy.ReplayDifference) string {
 	if e.Tag != "" {
 		name = string(e.Repository) + ":" + e.Tag
 	} else if len(e.Tags) > 0 {
-		name = fmt.Sprintf("%s:%s (%s)", e.Repository, strings.Join(e.Tags, ", "), short(string(e.Digest)))
+		name = fmt.Sprintf("%s:%s (%s)", e.Repository, strings.Join(e.Tags, ", "), cli.Short(string(e.Digest)))
 	}
-	text := fmt.Sprintf("\n%s  %s", word, printable(name))
+	text := fmt.Sprintf("\n%s  %s", word, cli.Printable(name))
 	switch {
 	case e.Entry == contract.EntryPush:
-		text += printable(fmt.Sprintf("  pushed by %s, %d times", cmp.Or(e.Actor, "nobody known"), e.Asked))
+		text += cli.Printable(fmt.Sprintf("  pushed by %s, %d times", cmp.Or(e.Actor, "nobody known"), e.Asked))
 	case e.Entry == contract.EntryK8s:
-		text += printable(fmt.Sprintf("  asked by a cluster for the namespace %s, %d times", cmp.Or(e.Namespace, "?"), e.Asked))
+		text += cli.Printable(fmt.Sprintf("  asked by a cluster for the namespace %s, %d times", cmp.Or(e.Namespace, "?"), e.Asked))
 	}
 	if e.Pulls != nil {
-		text += fmt.Sprintf("  pulled %d times, last %s", e.Pulls.Week, moment(e.Pulls.Last))
+		text += fmt.Sprintf("  pulled %d times, last %s", e.Pulls.Week, cli.Moment(e.Pulls.Last))
 	}
 	if e.Reason != "" {
-		text += fmt.Sprintf("\n  %s  %s", printable(e.Code), printable(e.Reason))
+		text += fmt.Sprintf("\n  %s  %s", cli.Printable(e.Code), cli.Printable(e.Reason))
 	}
 	if e.Remedy != "" {
-		text += "\n  " + printable(e.Remedy)
+		text += "\n  " + cli.Printable(e.Remedy)
 	}
 	return text
 }
 
-func (a *app) policyStage() *cobra.Command {
+func policyStage(a *cli.App) *cobra.Command {
 	var f candidate
 	c := &cobra.Command{
 		Use: "stage [FILE|DIRECTORY|builtin:NAME|oci:REPOSITORY:TAG]...", Short: "Put policies beside those in force, on live traffic and without effect", Args: cobra.ArbitraryArgs,
@@ -273,27 +274,27 @@ differ is counted (assay policy status). It has no effect on anybody. What is st
 a restart; there is one staged set, and the next takes its place.`,
 		Example: "  assay policy stage size.rego --repositories 'acme/**' --reason 'smaller images'\n  assay policy status\n  assay policy activate",
 		RunE: func(c *cobra.Command, args []string) error {
-			candidate, err := a.read(&f, args)
+			candidate, err := read(a, &f, args)
 			if err != nil {
 				return err
 			}
-			return asked(a, c.Context(), func(s *client.Client, ctx context.Context) (*client.Answer[policy.PolicySet], error) {
+			return cli.Asked(a, c.Context(), func(s *client.Client, ctx context.Context) (*client.Answer[policy.PolicySet], error) {
 				return s.StagePolicies(ctx, candidate)
 			}, func(set *policy.PolicySet) error {
-				return a.say("staged: %s, %d policies; see what it would have decided with assay policy status", short(set.Digest), len(set.Bindings))
+				return a.Say("staged: %s, %d policies; see what it would have decided with assay policy status", cli.Short(set.Digest), len(set.Bindings))
 			})
 		},
 	}
 	f.flags(c)
 	c.Flags().StringVar(&f.reason, "reason", "", "why, for the history")
-	return a.withServer(a.withOutput(c))
+	return a.WithServer(a.WithOutput(c))
 }
 
-func (a *app) policyUnstage() *cobra.Command {
-	return a.withServer(a.withOutput(&cobra.Command{
-		Use: "unstage", Short: "Forget what is staged", Args: exactly(),
+func policyUnstage(a *cli.App) *cobra.Command {
+	return a.WithServer(a.WithOutput(&cobra.Command{
+		Use: "unstage", Short: "Forget what is staged", Args: cli.Exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			return a.act(c, nil, func(server *client.Client) error {
+			return a.Act(c, nil, func(server *client.Client) error {
 				_, err := server.UnstagePolicies(c.Context())
 				return err
 			}, "nothing is staged any more")
@@ -301,16 +302,16 @@ func (a *app) policyUnstage() *cobra.Command {
 	}))
 }
 
-func (a *app) policyActivate() *cobra.Command {
+func policyActivate(a *cli.App) *cobra.Command {
 	most := 0
 	c := &cobra.Command{
-		Use: "activate", Short: "Put what is staged into force", Args: exactly(),
+		Use: "activate", Short: "Put what is staged into force", Args: cli.Exactly(),
 		Long: `Put what is staged into force: it is replayed first, and refused if it would deny more of what is
 admitted, or more of what was pushed and asked by clusters lately, than --max-newly-denied. Then it comes into force at once: no verdict of the policies before
 is used again. It stays over a restart, until assay policy rollback, or until the policies of the
 configuration change.`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return asked(a, c.Context(), func(s *client.Client, ctx context.Context) (*client.Answer[client.Activation], error) {
+			return cli.Asked(a, c.Context(), func(s *client.Client, ctx context.Context) (*client.Answer[client.Activation], error) {
 				return s.ActivatePolicies(ctx, most)
 			}, func(made *client.Activation) error {
 				r := made.Report
@@ -318,17 +319,17 @@ configuration change.`,
 				if r.NewlyDenied > 0 {
 					pulled = ", pulled " + pulledTimes(r)
 				}
-				return a.say("in force: revision %d (%s); %d newly denied%s, %d newly allowed", made.Set.Revision, short(made.Set.Digest), r.NewlyDenied, pulled, r.NewlyAllowed)
+				return a.Say("in force: revision %d (%s); %d newly denied%s, %d newly allowed", made.Set.Revision, cli.Short(made.Set.Digest), r.NewlyDenied, pulled, r.NewlyAllowed)
 			})
 		},
 	}
 	c.Flags().IntVar(&most, "max-newly-denied", 0, "how many manifests that are admitted it may deny, and how many requests of late; 0 also hides no tag")
-	return a.withServer(a.withOutput(c))
+	return a.WithServer(a.WithOutput(c))
 }
 
-func (a *app) policyRollback() *cobra.Command {
-	return a.withServer(a.withOutput(&cobra.Command{
-		Use: "rollback [oci:REPOSITORY:TAG@DIGEST|bundle:PATH@DIGEST]", Short: "Put the policies before into force again", Args: atMost(1),
+func policyRollback(a *cli.App) *cobra.Command {
+	return a.WithServer(a.WithOutput(&cobra.Command{
+		Use: "rollback [oci:REPOSITORY:TAG@DIGEST|bundle:PATH@DIGEST]", Short: "Put the policies before into force again", Args: cli.AtMost(1),
 		Long: `Put the policies before into force again: the set that assay policy activate took the place of.
 With a source and a digest, permit that its policies go back to exactly that, although its revision
 is not newer.`,
@@ -338,17 +339,17 @@ is not newer.`,
 				name, text, _ := strings.Cut(args[0], "@")
 				d, err := store.ParseDigest(text)
 				if err != nil || !kept(name) {
-					return usage("%q is no source with a digest; write oci:REPOSITORY:TAG@sha256:...", args[0])
+					return cli.Usage("%q is no source with a digest; write oci:REPOSITORY:TAG@sha256:...", args[0])
 				}
 				source, digest = name, d
 			}
-			return asked(a, c.Context(), func(s *client.Client, ctx context.Context) (*client.Answer[client.PolicyStatus], error) {
+			return cli.Asked(a, c.Context(), func(s *client.Client, ctx context.Context) (*client.Answer[client.PolicyStatus], error) {
 				return s.RollBackPolicies(ctx, source, digest)
 			}, func(status *client.PolicyStatus) error {
 				if source != "" {
-					return a.say("permitted: %s may go back to %s", source, short(string(digest)))
+					return a.Say("permitted: %s may go back to %s", source, cli.Short(string(digest)))
 				}
-				return a.say("in force: %s", revisionOf(status.Revision))
+				return a.Say("in force: %s", revisionOf(status.Revision))
 			})
 		},
 	}))
@@ -361,62 +362,62 @@ func revisionOf(n uint64) string {
 	return fmt.Sprintf("revision %d", n)
 }
 
-func (a *app) policyHistory() *cobra.Command {
-	return a.withServer(a.withOutput(&cobra.Command{
-		Use: "history", Short: "List the policies that were put into force at run time", Args: exactly(),
+func policyHistory(a *cli.App) *cobra.Command {
+	return a.WithServer(a.WithOutput(&cobra.Command{
+		Use: "history", Short: "List the policies that were put into force at run time", Args: cli.Exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			return asked(a, c.Context(), (*client.Client).PolicyHistory, func(list *client.PolicySets) error {
+			return cli.Asked(a, c.Context(), (*client.Client).PolicyHistory, func(list *client.PolicySets) error {
 				var rows [][]string
 				for _, s := range list.Sets {
 					var names []string
 					for _, b := range s.Bindings {
 						names = append(names, b.Name)
 					}
-					rows = append(rows, []string{fmt.Sprint(s.Revision), moment(s.At), s.By, fmt.Sprint(s.Previous), strings.Join(names, " "), s.Reason})
+					rows = append(rows, []string{fmt.Sprint(s.Revision), cli.Moment(s.At), s.By, fmt.Sprint(s.Previous), strings.Join(names, " "), s.Reason})
 				}
 				if len(rows) == 0 {
-					return a.say("none: the policies of the configuration were always in force")
+					return a.Say("none: the policies of the configuration were always in force")
 				}
-				return table(a.stdout, []string{"REVISION", "AT", "BY", "AFTER", "POLICIES", "REASON"}, rows)
+				return cli.Table(a.Stdout, []string{"REVISION", "AT", "BY", "AFTER", "POLICIES", "REASON"}, rows)
 			})
 		},
 	}))
 }
 
-func (a *app) policyStatus() *cobra.Command {
-	return a.withServer(a.withOutput(&cobra.Command{
-		Use: "status", Short: "Show which policies are in force, and what is staged", Args: exactly(),
+func policyStatus(a *cli.App) *cobra.Command {
+	return a.WithServer(a.WithOutput(&cobra.Command{
+		Use: "status", Short: "Show which policies are in force, and what is staged", Args: cli.Exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			return asked(a, c.Context(), (*client.Client).PolicyStatus, func(s *client.PolicyStatus) error { return a.policyState(s) })
+			return cli.Asked(a, c.Context(), (*client.Client).PolicyStatus, func(s *client.PolicyStatus) error { return policyState(a, s) })
 		},
 	}))
 }
 
-func (a *app) policyState(s *client.PolicyStatus) error {
+func policyState(a *cli.App, s *client.PolicyStatus) error {
 	line := "in force: " + revisionOf(s.Revision)
 	if s.Revision > 0 {
-		line += fmt.Sprintf(", by %s at %s", s.By, moment(s.At))
+		line += fmt.Sprintf(", by %s at %s", s.By, cli.Moment(s.At))
 	}
 	if s.Lapsed > 0 {
 		line += fmt.Sprintf("; revision %d ended because they changed", s.Lapsed)
 	}
-	if err := a.say("%s\n", printable(line)); err != nil {
+	if err := a.Say("%s\n", cli.Printable(line)); err != nil {
 		return err
 	}
 	var rows [][]string
 	for _, p := range s.Policies {
-		rows = append(rows, []string{p.Name, string(p.Mode), patterns(p.Repositories), p.From, short(p.Revision), p.Title})
+		rows = append(rows, []string{p.Name, string(p.Mode), cli.Patterns(p.Repositories), p.From, cli.Short(p.Revision), p.Title})
 	}
-	if err := table(a.stdout, []string{"NAME", "MODE", "REPOSITORIES", "FROM", "REVISION", "TITLE"}, rows); err != nil {
+	if err := cli.Table(a.Stdout, []string{"NAME", "MODE", "REPOSITORIES", "FROM", "REVISION", "TITLE"}, rows); err != nil {
 		return err
 	}
-	if err := a.originState(s.Sources); err != nil || s.Staged == nil {
+	if err := originState(a, s.Sources); err != nil || s.Staged == nil {
 		return err
 	}
-	return a.stagedState(s.Staged)
+	return stagedState(a, s.Staged)
 }
 
-func (a *app) originState(list []client.PolicyOrigin) error {
+func originState(a *cli.App, list []client.PolicyOrigin) error {
 	if len(list) == 0 {
 		return nil
 	}
@@ -426,23 +427,23 @@ func (a *app) originState(list []client.PolicyOrigin) error {
 		if s.Revision > 0 {
 			revision = fmt.Sprint(s.Revision)
 		}
-		rows = append(rows, []string{s.Ref, revision, short(string(s.Digest)), s.SignedBy, s.Error})
+		rows = append(rows, []string{s.Ref, revision, cli.Short(string(s.Digest)), s.SignedBy, s.Error})
 	}
-	if err := a.say(""); err != nil {
+	if err := a.Say(""); err != nil {
 		return err
 	}
-	return table(a.stdout, []string{"SOURCE", "REVISION", "DIGEST", "SIGNED BY", "ERROR"}, rows)
+	return cli.Table(a.Stdout, []string{"SOURCE", "REVISION", "DIGEST", "SIGNED BY", "ERROR"}, rows)
 }
 
-func (a *app) stagedState(s *client.StagedStatus) error {
-	if err := a.say("\nstaged: %s, by %s at %s %s", short(s.Digest), printable(s.By), moment(s.At), printable(s.Reason)); err != nil {
+func stagedState(a *cli.App, s *client.StagedStatus) error {
+	if err := a.Say("\nstaged: %s, by %s at %s %s", cli.Short(s.Digest), cli.Printable(s.By), cli.Moment(s.At), cli.Printable(s.Reason)); err != nil {
 		return err
 	}
 	if s.Error != "" || s.Shadow == nil {
-		return a.say("it decides nothing: %s", printable(s.Error))
+		return a.Say("it decides nothing: %s", cli.Printable(s.Error))
 	}
 	r := s.Shadow
-	if err := a.say("%d decisions since: %d alike, %d newly denied, %d newly allowed, %d for another reason, %d left out",
+	if err := a.Say("%d decisions since: %d alike, %d newly denied, %d newly allowed, %d for another reason, %d left out",
 		r.Decisions, r.Agreed, r.NewlyDenied, r.NewlyAllowed, r.OtherReason, r.LeftOut); err != nil || len(r.Differences) == 0 {
 		return err
 	}
@@ -459,7 +460,7 @@ func (a *app) stagedState(s *client.StagedStatus) error {
 		if i >= 0 {
 			word = words[i].word
 		}
-		rows = append(rows, []string{word, fmt.Sprint(d.Count), string(d.Entry), d.Policy, d.Code, string(d.Repository) + "@" + short(string(d.Digest))})
+		rows = append(rows, []string{word, fmt.Sprint(d.Count), string(d.Entry), d.Policy, d.Code, string(d.Repository) + "@" + cli.Short(string(d.Digest))})
 	}
-	return table(a.stdout, []string{"DIFFERENCE", "COUNT", "ENTRY", "POLICY", "CODE", "LAST"}, rows)
+	return cli.Table(a.Stdout, []string{"DIFFERENCE", "COUNT", "ENTRY", "POLICY", "CODE", "LAST"}, rows)
 }

@@ -9,22 +9,23 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/store"
 	"github.com/spf13/cobra"
 )
 
-func (a *app) policy() *cobra.Command {
-	c := group(&cobra.Command{Use: "policy", Short: "Check, test and try policies, see what they would change, put them into force"})
-	c.AddCommand(a.policyCheck(), a.policyTest(), a.policyEval(), a.policyCodes(), a.policyStatus(), a.policyReplay(), a.policyStage(), a.policyUnstage(), a.policyActivate(), a.policyRollback(), a.policyHistory(), a.policyPush())
+func policyCommand(a *cli.App) *cobra.Command {
+	c := cli.Group(&cobra.Command{Use: "policy", Short: "Check, test and try policies, see what they would change, put them into force"})
+	c.AddCommand(policyCheck(a), policyTest(a), policyEval(a), policyCodes(a), policyStatus(a), policyReplay(a), policyStage(a), policyUnstage(a), policyActivate(a), policyRollback(a), policyHistory(a), policyPush(a))
 	return c
 }
 
 // chosen are the policies that a command works on: those named as arguments, else those of the configuration.
-func (a *app) chosen(p place, args []string, params string) ([]engine.Policy, error) {
+func chosen(a *cli.App, p place, args []string, params string) ([]engine.Policy, error) {
 	if len(args) == 0 {
-		cfg, err := a.load(p)
+		cfg, err := loadConfig(a, p)
 		if err != nil {
 			return nil, err
 		}
@@ -37,14 +38,14 @@ func (a *app) chosen(p place, args []string, params string) ([]engine.Policy, er
 	given := map[string]any{}
 	if params != "" {
 		if err := json.Unmarshal([]byte(params), &given); err != nil {
-			return nil, usage("--params is not a JSON object: %w", err)
+			return nil, cli.Usage("--params is not a JSON object: %w", err)
 		}
 	}
 	var list []engine.Policy
 	for _, arg := range args {
 		where, name := arg, strings.TrimPrefix(arg, config.Builtin)
 		if name == arg {
-			where = a.path(arg)
+			where = a.Path(arg)
 			name = strings.TrimSuffix(filepath.Base(where), ".rego")
 		}
 		source, err := modules(where)
@@ -56,14 +57,14 @@ func (a *app) chosen(p place, args []string, params string) ([]engine.Policy, er
 	return list, nil
 }
 
-func (a *app) policyCheck() *cobra.Command {
+func policyCheck(a *cli.App) *cobra.Command {
 	var p place
 	params := ""
 	c := &cobra.Command{
 		Use: "check [FILE|DIRECTORY|builtin:NAME]...", Short: "Compile policies as the server would", Args: cobra.ArbitraryArgs,
 		Long: "Compile policies as the server would: those named, else those of the configuration.\nWhat they may read, and what they read, is part of the check.",
 		RunE: func(c *cobra.Command, args []string) error {
-			list, err := a.chosen(p, args, params)
+			list, err := chosen(a, p, args, params)
 			if err != nil {
 				return err
 			}
@@ -79,22 +80,22 @@ func (a *app) policyCheck() *cobra.Command {
 				Problems []engine.Problem     `json:"problems"`
 				Policies []engine.Description `json:"policies"`
 			}{len(problems) == 0, problems, found}
-			if err := a.printValue(report, func() error { return a.described(found, problems) }); err != nil {
+			if err := a.PrintValue(report, func() error { return printDescribed(a, found, problems) }); err != nil {
 				return err
 			}
 			if !report.OK {
-				return &failure{code: exitError}
+				return &cli.Failure{Code: cli.ExitError}
 			}
 			return nil
 		},
 	}
 	c.Flags().StringVar(&params, "params", "", "parameters of the named policies, as a JSON object")
-	return a.withConfig(a.withOutput(c), &p)
+	return withConfig(a, a.WithOutput(c), &p)
 }
 
-func (a *app) described(found []engine.Description, problems []engine.Problem) error {
+func printDescribed(a *cli.App, found []engine.Description, problems []engine.Problem) error {
 	for _, p := range problems {
-		if _, err := fmt.Fprintln(a.stderr, printable(p.String())); err != nil {
+		if _, err := fmt.Fprintln(a.Stderr, cli.Printable(p.String())); err != nil {
 			return err
 		}
 	}
@@ -111,19 +112,19 @@ func (a *app) described(found []engine.Description, problems []engine.Problem) e
 				}
 			}
 		}
-		rows = append(rows, []string{d.Name, string(d.Mode), patterns(d.Repositories), strings.Join(entries, ","), short(d.Revision), d.Title})
+		rows = append(rows, []string{d.Name, string(d.Mode), cli.Patterns(d.Repositories), strings.Join(entries, ","), cli.Short(d.Revision), d.Title})
 	}
-	return table(a.stdout, []string{"NAME", "MODE", "REPOSITORIES", "ENTRIES", "REVISION", "TITLE"}, rows)
+	return cli.Table(a.Stdout, []string{"NAME", "MODE", "REPOSITORIES", "ENTRIES", "REVISION", "TITLE"}, rows)
 }
 
-func (a *app) policyTest() *cobra.Command {
-	return a.withOutput(&cobra.Command{
-		Use: "test DIRECTORY...", Short: "Run the tests of policies", Args: atLeast("DIRECTORY"),
+func policyTest(a *cli.App) *cobra.Command {
+	return a.WithOutput(&cobra.Command{
+		Use: "test DIRECTORY...", Short: "Run the tests of policies", Args: cli.AtLeast("DIRECTORY"),
 		Long: "Run the tests of policies: the rules test_* of the files *_test.rego, and the recorded\ndecisions *.txtar, with the built-ins of the server.",
 		RunE: func(c *cobra.Command, args []string) error {
 			results := []engine.TestResult{}
 			for _, arg := range args {
-				files, err := sources(a.path(arg), ".rego", ".txtar")
+				files, err := sources(a.Path(arg), ".rego", ".txtar")
 				if err != nil {
 					return err
 				}
@@ -139,21 +140,21 @@ func (a *app) policyTest() *cobra.Command {
 					failed++
 				}
 			}
-			if err := a.printValue(results, func() error { return a.tested(results, failed) }); err != nil {
+			if err := a.PrintValue(results, func() error { return tested(a, results, failed) }); err != nil {
 				return err
 			}
 			switch {
 			case len(results) == 0:
 				return errors.New("there is no test: they are rules test_* in files *_test.rego")
 			case failed > 0:
-				return &failure{code: exitError}
+				return &cli.Failure{Code: cli.ExitError}
 			}
 			return nil
 		},
 	})
 }
 
-func (a *app) tested(results []engine.TestResult, failed int) error {
+func tested(a *cli.App, results []engine.TestResult, failed int) error {
 	for _, r := range results {
 		if r.Pass && r.Message == "" {
 			continue
@@ -165,17 +166,17 @@ func (a *app) tested(results []engine.TestResult, failed int) error {
 		case r.Skipped:
 			word = "skipped"
 		}
-		if err := a.say("%s  %s:%d  %s\n%s", word, printable(r.File), r.Line, printable(r.Name), r.Message); err != nil {
+		if err := a.Say("%s  %s:%d  %s\n%s", word, cli.Printable(r.File), r.Line, cli.Printable(r.Name), r.Message); err != nil {
 			return err
 		}
 	}
-	return a.say("%d tests, %d failed", len(results), failed)
+	return a.Say("%d tests, %d failed", len(results), failed)
 }
 
 // maxInput bounds what policy eval reads.
 const maxInput = 16 << 20
 
-func (a *app) policyEval() *cobra.Command {
+func policyEval(a *cli.App) *cobra.Command {
 	var p place
 	input, params := "", ""
 	c := &cobra.Command{
@@ -185,35 +186,35 @@ of the configuration. assay decision ID -o json shows the input of a past decisi
 The exit code is 3 where the decision is a refusal.`,
 		Example: "  assay decision D-123 | jq .input > input.json\n  assay policy eval builtin:signed --input input.json",
 		RunE: func(c *cobra.Command, args []string) error {
-			document, err := a.document(input)
+			document, err := document(a, input)
 			if err != nil {
 				return err
 			}
-			list, err := a.chosen(p, args, params)
+			list, err := chosen(a, p, args, params)
 			if err != nil {
 				return err
 			}
-			return a.evaluate(c.Context(), list, document)
+			return evaluate(a, c.Context(), list, document)
 		},
 	}
 	c.Flags().StringVar(&input, "input", "", "the document; - is standard input")
 	c.Flags().StringVar(&params, "params", "", "parameters of the named policies, as a JSON object")
-	return a.withConfig(a.withOutput(c), &p)
+	return withConfig(a, a.WithOutput(c), &p)
 }
 
-func (a *app) document(file string) ([]byte, error) {
+func document(a *cli.App, file string) ([]byte, error) {
 	switch file {
 	case "":
-		return nil, usage("--input is missing: name the document, or - for standard input")
+		return nil, cli.Usage("--input is missing: name the document, or - for standard input")
 	case "-":
-		return io.ReadAll(io.LimitReader(a.stdin, maxInput))
+		return io.ReadAll(io.LimitReader(a.Stdin, maxInput))
 	default:
-		text, err := readBounded(a.path(file))
+		text, err := readBounded(a.Path(file))
 		return []byte(text), err
 	}
 }
 
-func (a *app) evaluate(ctx context.Context, list []engine.Policy, document []byte) error {
+func evaluate(a *cli.App, ctx context.Context, list []engine.Policy, document []byte) error {
 	set, err := engine.Compile(ctx, list, engine.Options{})
 	if err != nil {
 		return err
@@ -222,10 +223,10 @@ func (a *app) evaluate(ctx context.Context, list []engine.Policy, document []byt
 	if err != nil {
 		return err
 	}
-	if err := a.printValue(d, func() error {
+	if err := a.PrintValue(d, func() error {
 		var b strings.Builder
 		field := func(name, format string, args ...any) {
-			if value := printable(fmt.Sprintf(format, args...)); value != "" {
+			if value := cli.Printable(fmt.Sprintf(format, args...)); value != "" {
 				fmt.Fprintf(&b, "%-10s %s\n", name, value)
 			}
 		}
@@ -237,13 +238,13 @@ func (a *app) evaluate(ctx context.Context, list []engine.Policy, document []byt
 		for _, o := range d.Obligations {
 			field("asks for", "%s", o.Type)
 		}
-		field("until", "%s", moment(d.ValidUntil))
-		return a.say("%s", strings.TrimRight(b.String(), "\n"))
+		field("until", "%s", cli.Moment(d.ValidUntil))
+		return a.Say("%s", strings.TrimRight(b.String(), "\n"))
 	}); err != nil {
 		return err
 	}
 	if !d.Allow {
-		return &failure{code: exitRefused}
+		return &cli.Failure{Code: cli.ExitRefused}
 	}
 	return nil
 }

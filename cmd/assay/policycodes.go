@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/policies"
 	"github.com/assay-registry/assay/server"
 	"github.com/spf13/cobra"
@@ -33,17 +34,17 @@ func (documents) Code(name string) (server.CodePage, bool) {
 	return server.CodePage{}, false
 }
 
-func (a *app) policyCodes() *cobra.Command {
-	return a.withOutput(&cobra.Command{
+func policyCodes(a *cli.App) *cobra.Command {
+	return a.WithOutput(&cobra.Command{
 		Use: "codes [CODE]", Short: "Say what reason codes mean, and what helps", Args: cobra.MaximumNArgs(1),
 		Example: "  assay policy codes\n  assay policy codes signature.missing",
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				page, ok := documents{}.Code(args[0])
 				if !ok {
-					return usage("there is no code %q in the catalogue; assay policy codes lists them, and policies of your own may use others", args[0])
+					return cli.Usage("there is no code %q in the catalogue; assay policy codes lists them, and policies of your own may use others", args[0])
 				}
-				return a.printValue(page, func() error { return a.say("%s", strings.TrimSuffix(page.Page, "\n")) })
+				return a.PrintValue(page, func() error { return a.Say("%s", strings.TrimSuffix(page.Page, "\n")) })
 			}
 			all := []server.CodePage{}
 			var rows [][]string
@@ -51,7 +52,7 @@ func (a *app) policyCodes() *cobra.Command {
 				all = append(all, server.CodePage{Code: c.Name, Meaning: c.Meaning, Remedy: c.Remedy})
 				rows = append(rows, []string{c.Name, c.Meaning, c.Remedy})
 			}
-			return a.printValue(all, func() error { return table(a.stdout, []string{"CODE", "MEANING", "REMEDY"}, rows) })
+			return a.PrintValue(all, func() error { return cli.Table(a.Stdout, []string{"CODE", "MEANING", "REMEDY"}, rows) })
 		},
 	})
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/server"
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,7 +23,7 @@ func policiesStand(cfg *config.Config) []finding {
 	found := []finding{{name, fine, "those of the configuration"}}
 	switch {
 	case s.Revision > 0:
-		found[0].Detail = fmt.Sprintf("revision %d, by %s at %s: those of the configuration do not count until assay policy rollback, or until they change", s.Revision, s.By, moment(s.At))
+		found[0].Detail = fmt.Sprintf("revision %d, by %s at %s: those of the configuration do not count until assay policy rollback, or until they change", s.Revision, s.By, cli.Moment(s.At))
 	case s.Lapsed > 0:
 		found[0] = finding{name, warning, fmt.Sprintf("those of the configuration: revision %d, which was activated, ended because they changed", s.Lapsed)}
 	}

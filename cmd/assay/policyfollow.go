@@ -6,6 +6,7 @@ import (
 	"maps"
 	"strings"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/contract"
@@ -17,7 +18,7 @@ import (
 // compile with everything else.
 type origins struct {
 	*watch // by reference
-	app    *app
+	app    *cli.App
 	r      *registry
 	log    *slog.Logger
 }

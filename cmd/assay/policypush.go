@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/cmd/assay/docker"
@@ -16,11 +17,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func (a *app) policyPush() *cobra.Command {
+func policyPush(a *cli.App) *cobra.Command {
 	var s signing
 	revision := ""
 	c := &cobra.Command{
-		Use: "push DIRECTORY [HOST/]REPOSITORY:TAG --revision N --key FILE", Short: "Push policies into a registry, signed", Args: exactly("DIRECTORY", "REPOSITORY:TAG"),
+		Use: "push DIRECTORY [HOST/]REPOSITORY:TAG --revision N --key FILE", Short: "Push policies into a registry, signed", Args: cli.Exactly("DIRECTORY", "REPOSITORY:TAG"),
 		Long: `Push policies into a registry as an artifact, and sign it. A registry whose configuration says
 rego: oci:REPOSITORY:TAG puts them into force within a second, once one of its policy_authorities
 has signed them and the revision is higher than before. Without --key somebody else signs the
@@ -30,24 +31,24 @@ They are compiled and their tests are run first.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			number, err := engine.ParseRevision(revision)
 			if err != nil {
-				return usage("--revision: %s", sentence(err))
+				return cli.Usage("--revision: %s", cli.Sentence(err))
 			}
-			content, err := a.packPolicies(c.Context(), args[0], number)
+			content, err := packPolicies(a, c.Context(), args[0], number)
 			if err != nil {
 				return err
 			}
-			return a.pushPolicies(c.Context(), args[1], content, number, &s)
+			return pushPolicies(a, c.Context(), args[1], content, number, &s)
 		},
 	}
 	s.flags(c)
 	_ = c.Flags().MarkHidden("recursive")
 	c.Flags().StringVar(&revision, "revision", "", "a number that is higher than that of what is in force")
-	return a.withServer(a.withOutput(c))
+	return a.WithServer(a.WithOutput(c))
 }
 
 // packPolicies checks a directory, runs its tests, and makes a bundle of it. Tests stay behind.
-func (a *app) packPolicies(ctx context.Context, dir string, revision uint64) ([]byte, error) {
-	all, err := sources(a.path(dir), ".rego", ".txtar", engine.DataFile)
+func packPolicies(a *cli.App, ctx context.Context, dir string, revision uint64) ([]byte, error) {
+	all, err := sources(a.Path(dir), ".rego", ".txtar", engine.DataFile)
 	if err != nil {
 		return nil, err
 	}
@@ -87,13 +88,13 @@ type pushed struct {
 	Evidence  store.Digest `json:"evidence,omitempty"` // the signature
 }
 
-func (a *app) pushPolicies(ctx context.Context, where string, content []byte, revision uint64, s *signing) error {
-	ref, server, err := a.image(ctx, strings.TrimPrefix(where, config.FromOCI))
+func pushPolicies(a *cli.App, ctx context.Context, where string, content []byte, revision uint64, s *signing) error {
+	ref, server, err := a.Image(ctx, strings.TrimPrefix(where, config.FromOCI))
 	if err != nil {
 		return err
 	}
 	if ref.Reference.Tag == "" {
-		return usage("policies are pushed under a tag; write %s:TAG", ref.Repository)
+		return cli.Usage("policies are pushed under a tag; write %s:TAG", ref.Repository)
 	}
 	if s.key != "" {
 		if err := s.check(); err != nil {
@@ -119,30 +120,30 @@ func (a *app) pushPolicies(ctx context.Context, where string, content []byte, re
 	if err != nil {
 		return err
 	}
-	made := pushed{Reference: withHost(server, string(ref.Repository)+":"+ref.Reference.Tag), Digest: d.Digest, Revision: revision}
+	made := pushed{Reference: cli.WithHost(server, string(ref.Repository)+":"+ref.Reference.Tag), Digest: d.Digest, Revision: revision}
 	if s.key != "" {
-		if made.Evidence, err = a.signPolicies(ctx, server, ref, d, s); err != nil {
+		if made.Evidence, err = signPolicies(a, ctx, server, ref, d, s); err != nil {
 			return err
 		}
 	}
-	return a.printValue(made, func() error {
+	return a.PrintValue(made, func() error {
 		if made.Evidence == "" {
-			return a.say("pushed: %s revision %d (%s); sign it: assay sign --key FILE %s@%s", made.Reference, revision, short(string(d.Digest)), withHost(server, string(ref.Repository)), d.Digest)
+			return a.Say("pushed: %s revision %d (%s); sign it: assay sign --key FILE %s@%s", made.Reference, revision, cli.Short(string(d.Digest)), cli.WithHost(server, string(ref.Repository)), d.Digest)
 		}
-		return a.say("pushed and signed: %s revision %d (%s)", made.Reference, revision, short(string(d.Digest)))
+		return a.Say("pushed and signed: %s revision %d (%s)", made.Reference, revision, cli.Short(string(d.Digest)))
 	})
 }
 
-func (a *app) signPolicies(ctx context.Context, server *client.Client, ref docker.Ref, d store.Descriptor, s *signing) (store.Digest, error) {
-	k, err := a.signingKey(s.key)
+func signPolicies(a *cli.App, ctx context.Context, server *client.Client, ref docker.Ref, d store.Descriptor, s *signing) (store.Digest, error) {
+	k, err := signingKey(a, s.key)
 	if err != nil {
 		return "", err
 	}
-	subject := signer.Subject{Descriptor: d, Reference: withHost(server, string(ref.Repository))}
+	subject := signer.Subject{Descriptor: d, Reference: cli.WithHost(server, string(ref.Repository))}
 	at, err := attachment(ctx, server, ref.Repository, s, referrers.SuffixSig, k, subject, evidenceMaker{
 		layer: func(k *signer.Key, subject signer.Subject) (*signer.Layer, error) { return k.Sign(subject, nil) },
 		bundle: func(k *signer.Key, subject signer.Subject) (*signer.Attachment, error) {
-			return k.SignBundle(subject, nil, a.clock())
+			return k.SignBundle(subject, nil, a.Clock())
 		},
 	})
 	if err != nil {

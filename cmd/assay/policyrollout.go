@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
@@ -59,7 +60,7 @@ func (o rollout) status() *server.PolicyStatus {
 	if staged := b.state.Staged; staged != nil {
 		s.Staged = &server.StagedStatus{Digest: staged.Digest, By: staged.By, At: staged.At, Reason: staged.Reason}
 		if b.stagedErr != nil {
-			s.Staged.Error = sentence(b.stagedErr)
+			s.Staged.Error = cli.Sentence(b.stagedErr)
 		} else if b.tally != nil {
 			s.Staged.Shadow = b.tally.Report()
 		}
@@ -187,8 +188,8 @@ func (o rollout) compile(ctx context.Context, c server.Candidate) (*compiled, er
 			return nil, store.Errorf(store.CodeInvalid, "the policy %.80q comes from %.80q, which is no authority of kind tuf", p.Name, authority)
 		}
 	}
-	if made.set, err = o.r.origins.app.compile(ctx, bs, from, nil); err != nil {
-		return nil, store.Errorf(store.CodeInvalid, "the policies do not compile: %s", strings.ReplaceAll(sentence(err), "\n", "; "))
+	if made.set, err = compile(o.r.origins.app, ctx, bs, from, nil); err != nil {
+		return nil, store.Errorf(store.CodeInvalid, "the policies do not compile: %s", strings.ReplaceAll(cli.Sentence(err), "\n", "; "))
 	}
 	return made, nil
 }
@@ -291,7 +292,7 @@ func (o rollout) ActivatePolicies(ctx context.Context, p access.Principal, maxNe
 	if staged == nil || staged.Digest != policy.DigestBindings(made.bindings) {
 		return nil, store.Errorf(store.CodeConflict, "another set was staged meanwhile; look at assay policy status and activate again")
 	}
-	set, err := b.app.compile(ctx, staged.Bindings, o.r.supplies(o.r.current), b.log) // sources may have moved since
+	set, err := compile(b.app, ctx, staged.Bindings, o.r.supplies(o.r.current), b.log) // sources may have moved since
 	if err != nil {
 		return nil, err
 	}
@@ -319,7 +320,7 @@ func tooMany(r *policy.ReplayReport, limit int) error {
 	}
 	for _, e := range r.Examples {
 		if e.Difference == policy.NewlyDenied || e.Difference == policy.TagHidden {
-			example = fmt.Sprintf(", such as %s@%s (%s)", e.Repository, short(string(e.Digest)), e.Code)
+			example = fmt.Sprintf(", such as %s@%s (%s)", e.Repository, cli.Short(string(e.Digest)), e.Code)
 			break
 		}
 	}
@@ -354,9 +355,9 @@ func (o rollout) RollBackPolicies(ctx context.Context, p access.Principal, sourc
 	if earlier != nil {
 		bs = earlier.Bindings
 	}
-	set, err := b.app.compile(ctx, bs, o.r.supplies(o.r.current), b.log)
+	set, err := compile(b.app, ctx, bs, o.r.supplies(o.r.current), b.log)
 	if err != nil {
-		return nil, store.Errorf(store.CodeConflict, "the policies before do not compile any more: %s", sentence(err))
+		return nil, store.Errorf(store.CodeConflict, "the policies before do not compile any more: %s", cli.Sentence(err))
 	}
 	if err := b.force(o.r, set, func(e contract.Engine) error { return o.r.admission.RollBackPolicies(ctx, p, from, to, b.own, e) }); err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/contract"
@@ -19,7 +20,7 @@ import (
 
 // rulebook is which policies a running registry has, and from where. Its members are guarded by registry.ruling.
 type rulebook struct {
-	app        *app
+	app        *cli.App
 	local      *store.Local
 	log        *slog.Logger
 	configured []policy.Binding // of the configuration, with the text of files
@@ -43,7 +44,7 @@ func (b *rulebook) bindings() []policy.Binding {
 }
 
 // openPolicies reads what the configuration and the store say, and compiles it. It runs before there is an Admission.
-func (a *app) openPolicies(ctx context.Context, r *registry, cfg *config.Config, tuf published, log *slog.Logger) (contract.Engine, error) {
+func openPolicies(a *cli.App, ctx context.Context, r *registry, cfg *config.Config, tuf published, log *slog.Logger) (contract.Engine, error) {
 	b := &rulebook{app: a, local: r.local, log: log, shadows: make(chan *policy.Shadow, 1)}
 	r.rules = b
 	if err := b.configure(cfg); err != nil {
@@ -64,9 +65,9 @@ func (a *app) openPolicies(ctx context.Context, r *registry, cfg *config.Config,
 	if err != nil {
 		return nil, err
 	}
-	set, err := a.compile(ctx, b.bindings(), supplies{tuf, b.sources}, log)
+	set, err := compile(a, ctx, b.bindings(), supplies{tuf, b.sources}, log)
 	if err != nil && len(taken) > 0 {
-		if other, again := a.compile(ctx, b.bindings(), supplies{tuf, accepted}, log); again == nil && b.all(accepted) {
+		if other, again := compile(a, ctx, b.bindings(), supplies{tuf, accepted}, log); again == nil && b.all(accepted) {
 			log.Error("the bundles are not taken; what was accepted last stays in force", "error", err)
 			set, err, taken, b.sources = other, nil, nil, accepted
 		}
@@ -156,13 +157,13 @@ func (b *rulebook) stage(ctx context.Context, from supplies) {
 		b.tally = nil
 		return
 	}
-	if b.staged, b.stagedErr = b.app.compile(ctx, b.state.Staged.Bindings, from, nil); b.stagedErr != nil {
+	if b.staged, b.stagedErr = compile(b.app, ctx, b.state.Staged.Bindings, from, nil); b.stagedErr != nil {
 		b.log.Warn("the staged policies do not compile", "error", b.stagedErr)
 		b.staged = nil
 	}
 	if b.tally == nil {
 		var err error
-		if b.tally, err = policy.LoadTally(ctx, b.local, b.state.Staged, b.app.clock); err != nil {
+		if b.tally, err = policy.LoadTally(ctx, b.local, b.state.Staged, b.app.Clock); err != nil {
 			b.log.Warn("what the staged policies showed so far is not known", "error", err)
 		}
 	}
@@ -225,7 +226,7 @@ func (b *rulebook) runShadows(ctx context.Context) {
 
 // supplies are what policies are compiled with now; r.ruling is held.
 func (r *registry) supplies(cfg *config.Config) supplies {
-	return supplies{inForce(r.admission.TUFState, cfg.Trust(), r.rules.app.clock()), r.rules.sources}
+	return supplies{inForce(r.admission.TUFState, cfg.Trust(), r.rules.app.Clock()), r.rules.sources}
 }
 
 // followsTUF reports whether some policy in force, or staged, comes from a TUF repository.
@@ -274,7 +275,7 @@ func (b *rulebook) prepare(ctx context.Context, r *registry, cfg *config.Config,
 		next.state = &state
 	}
 	from := supplies{tuf, next.sources}
-	set, err := b.app.compile(ctx, next.bindings(), from, b.log)
+	set, err := compile(b.app, ctx, next.bindings(), from, b.log)
 	if err != nil {
 		return nil, err
 	}
@@ -304,7 +305,7 @@ func (n *reloaded) commit(ctx context.Context, r *registry) error {
 // recompile puts into force what follows from what sources and TUF repositories say now; r.ruling is held.
 func (r *registry) recompile(ctx context.Context, cfg *config.Config, from supplies, commit func(contract.Engine) error) error {
 	b := r.rules
-	set, err := b.app.compile(ctx, b.bindings(), from, b.log)
+	set, err := compile(b.app, ctx, b.bindings(), from, b.log)
 	if err != nil {
 		return err
 	}
@@ -315,7 +316,7 @@ func (r *registry) recompile(ctx context.Context, cfg *config.Config, from suppl
 // follow puts into force what follows from what TUF repositories say now, if that is anything else than before; r.ruling is held.
 func (r *registry) follow(ctx context.Context, cfg *config.Config) error {
 	b, from := r.rules, r.supplies(cfg)
-	set, err := b.app.compile(ctx, b.bindings(), from, b.log)
+	set, err := compile(b.app, ctx, b.bindings(), from, b.log)
 	if err != nil {
 		return err
 	}
@@ -336,6 +337,6 @@ func (b *rulebook) stagedRevision() string {
 
 // accepts reports whether the policies still compile with what a TUF repository says.
 func (r *registry) accepts(ctx context.Context, cfg *config.Config, states func(string) *verify.TUFState) error {
-	_, err := r.rules.app.compile(ctx, r.rules.bindings(), supplies{inForce(states, cfg.Trust(), r.rules.app.clock()), r.rules.sources}, nil)
+	_, err := compile(r.rules.app, ctx, r.rules.bindings(), supplies{inForce(states, cfg.Trust(), r.rules.app.Clock()), r.rules.sources}, nil)
 	return err
 }

@@ -4,8 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/spf13/cobra"
 
 	"github.com/assay-registry/assay/policies"
@@ -13,12 +13,12 @@ import (
 	"github.com/assay-registry/assay/policy/contract"
 )
 
-func (a *app) repo() *cobra.Command {
-	c := group(&cobra.Command{Use: "repo", Short: "Look at repositories"})
-	c.AddCommand(a.withServer(a.withOutput(&cobra.Command{
-		Use: "list", Short: "List the repositories that you may see", Args: exactly(),
+func repoCommand(a *cli.App) *cobra.Command {
+	c := cli.Group(&cobra.Command{Use: "repo", Short: "Look at repositories"})
+	c.AddCommand(a.WithServer(a.WithOutput(&cobra.Command{
+		Use: "list", Short: "List the repositories that you may see", Args: cli.Exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			server, err := a.connect(c.Context(), "")
+			server, err := a.Connect(c.Context(), "")
 			if err != nil {
 				return err
 			}
@@ -26,9 +26,9 @@ func (a *app) repo() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.printValue(names, func() error {
+			return a.PrintValue(names, func() error {
 				for _, n := range names {
-					if err := a.say("%s", printable(n)); err != nil {
+					if err := a.Say("%s", cli.Printable(n)); err != nil {
 						return err
 					}
 				}
@@ -39,11 +39,11 @@ func (a *app) repo() *cobra.Command {
 	return c
 }
 
-func (a *app) tree() *cobra.Command {
-	return a.withServer(a.withOutput(&cobra.Command{
-		Use: "tree REF", Short: "Show an image with its platforms, evidence and verdicts", Args: exactly("REF"),
+func treeCommand(a *cli.App) *cobra.Command {
+	return a.WithServer(a.WithOutput(&cobra.Command{
+		Use: "tree REF", Short: "Show an image with its platforms, evidence and verdicts", Args: cli.Exactly("REF"),
 		RunE: func(c *cobra.Command, args []string) error {
-			ref, server, err := a.image(c.Context(), args[0])
+			ref, server, err := a.Image(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -51,11 +51,11 @@ func (a *app) tree() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.print(t.Raw, func() error {
-				if err := a.say("%s", withHost(server, string(ref.Repository))); err != nil {
+			return a.Print(t.Raw, func() error {
+				if err := a.Say("%s", cli.WithHost(server, string(ref.Repository))); err != nil {
 					return err
 				}
-				return a.node(&t.Value, "", "", 0)
+				return node(a, &t.Value, "", "", 0)
 			})
 		},
 	}))
@@ -65,7 +65,7 @@ func (a *app) tree() *cobra.Command {
 const maxTree = 16
 
 // node draws a manifest and what hangs from it.
-func (a *app) node(n *policy.TreeNode, first, rest string, depth int) error {
+func node(a *cli.App, n *policy.TreeNode, first, rest string, depth int) error {
 	line := []string{string(n.Kind)}
 	if n.Platform != "" {
 		line = append(line, n.Platform)
@@ -80,12 +80,12 @@ func (a *app) node(n *policy.TreeNode, first, rest string, depth int) error {
 	if n.ArtifactType != "" && n.Kind != "image" && n.Kind != "index" {
 		line = append(line, n.ArtifactType)
 	}
-	if err := a.say("%s", first+printable(strings.Join(line, "  "))); err != nil {
+	if err := a.Say("%s", first+cli.Printable(strings.Join(line, "  "))); err != nil {
 		return err
 	}
 	hanging := make([]func(first, rest string) error, 0, len(n.Findings)+len(n.Facts)+len(n.Evidence)+len(n.Children)+1)
 	text := func(s string) {
-		hanging = append(hanging, func(first, _ string) error { return a.say("%s", first+printable(s)) })
+		hanging = append(hanging, func(first, _ string) error { return a.Say("%s", first+cli.Printable(s)) })
 	}
 	if n.Reason != "" {
 		text("why: " + n.Reason)
@@ -98,7 +98,7 @@ func (a *app) node(n *policy.TreeNode, first, rest string, depth int) error {
 	} else {
 		for _, list := range [][]policy.TreeNode{n.Evidence, n.Children} {
 			for i := range list {
-				hanging = append(hanging, func(first, rest string) error { return a.node(&list[i], first, rest, depth+1) })
+				hanging = append(hanging, func(first, rest string) error { return node(a, &list[i], first, rest, depth+1) })
 			}
 		}
 	}
@@ -114,11 +114,11 @@ func (a *app) node(n *policy.TreeNode, first, rest string, depth int) error {
 	return nil
 }
 
-func (a *app) verify() *cobra.Command {
+func verifyCommand(a *cli.App) *cobra.Command {
 	var h here
 	wide := false
 	c := &cobra.Command{
-		Use: "verify REF", Short: "Say whether an image may be pulled, and what is proven about it", Args: exactly("REF"),
+		Use: "verify REF", Short: "Say whether an image may be pulled, and what is proven about it", Args: cli.Exactly("REF"),
 		Long: `Say whether an image may be pulled from the registry, and what is proven about it there.
 
 With --key or --trust the content is fetched and verified here instead, by the same
@@ -129,12 +129,12 @@ The exit code is 3 where the image may not be pulled, or nothing is proven about
 		Example: "  assay verify acme/app:v1\n  assay verify --key release.pub registry.example.com/acme/app:v1\n  assay verify --trust assay.yaml --repository acme/app oci:layout",
 		RunE: func(c *cobra.Command, args []string) error {
 			if h.asked() {
-				return a.verifyHere(c.Context(), args[0], &h)
+				return verifyHere(a, c.Context(), args[0], &h)
 			}
 			if strings.HasPrefix(args[0], layoutPrefix) {
-				return usage("a layout is verified here: say whom to trust, with --key or --trust")
+				return cli.Usage("a layout is verified here: say whom to trust, with --key or --trust")
 			}
-			ref, server, err := a.image(c.Context(), args[0])
+			ref, server, err := a.Image(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -142,11 +142,11 @@ The exit code is 3 where the image may not be pulled, or nothing is proven about
 			if err != nil {
 				return err
 			}
-			if err := a.print(v.Raw, func() error { return a.verified(withHost(server, string(ref.Repository)), &v.Value, wide) }); err != nil {
+			if err := a.Print(v.Raw, func() error { return printVerified(a, cli.WithHost(server, string(ref.Repository)), &v.Value, wide) }); err != nil {
 				return err
 			}
 			if !v.Value.Allowed {
-				return &failure{code: exitRefused}
+				return &cli.Failure{Code: cli.ExitRefused}
 			}
 			return nil
 		},
@@ -158,38 +158,38 @@ The exit code is 3 where the image may not be pulled, or nothing is proven about
 	f.StringVar(&h.repository, "repository", "", "of a layout: the repository that its signatures must name and authorities must cover")
 	_ = c.MarkFlagFilename("key", "pub", "pem")
 	_ = c.MarkFlagFilename("trust", "yaml", "yml")
-	return a.withServer(a.withOutput(c))
+	return a.WithServer(a.WithOutput(c))
 }
 
-func (a *app) verified(repository string, v *policy.VerifyReport, wide bool) error {
+func printVerified(a *cli.App, repository string, v *policy.VerifyReport, wide bool) error {
 	word := "refused"
 	if v.Allowed {
 		word = "allowed"
 	}
-	if err := a.say("%s: %s@%s (%s)", word, repository, printable(string(v.Digest)), printable(string(v.State))); err != nil {
+	if err := a.Say("%s: %s@%s (%s)", word, repository, cli.Printable(string(v.Digest)), cli.Printable(string(v.State))); err != nil {
 		return err
 	}
 	if v.Reason != "" {
-		if err := a.say("%s", printable(v.Reason)); err != nil {
+		if err := a.Say("%s", cli.Printable(v.Reason)); err != nil {
 			return err
 		}
 	}
 	if wide {
-		return a.facts(v.Facts, wide)
+		return printFacts(a, v.Facts, wide)
 	}
 	for i := range v.Facts {
 		branch := "├─ "
 		if i == len(v.Facts)-1 {
 			branch = "└─ "
 		}
-		if err := a.say("%s", branch+printable(factLine(&v.Facts[i]))); err != nil {
+		if err := a.Say("%s", branch+cli.Printable(factLine(&v.Facts[i]))); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (a *app) explain() *cobra.Command {
+func explainCommand(a *cli.App) *cobra.Command {
 	wide, tree, decision := false, false, ""
 	c := &cobra.Command{
 		Use: "explain REF", Short: "Say why an image may be pulled or not, and what would change it", Args: oneImage(&tree, &decision),
@@ -203,9 +203,9 @@ at that decision instead of an image's last one.`,
 		Example: "  assay explain acme/app:v1\n  assay explain --tree acme/app:v1\n  assay explain --tree --decision 01JD2R7J5M",
 		RunE: func(c *cobra.Command, args []string) error {
 			if tree {
-				return a.traced(c.Context(), args, decision)
+				return traced(a, c.Context(), args, decision)
 			}
-			ref, server, err := a.image(c.Context(), args[0])
+			ref, server, err := a.Image(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -213,19 +213,19 @@ at that decision instead of an image's last one.`,
 			if err != nil {
 				return err
 			}
-			return a.print(e.Raw, func() error { return a.explained(withHost(server, string(ref.Repository)), &e.Value, wide) })
+			return a.Print(e.Raw, func() error { return explained(a, cli.WithHost(server, string(ref.Repository)), &e.Value, wide) })
 		},
 	}
 	c.Flags().BoolVar(&wide, "wide", false, "everything that is known of each piece of evidence")
 	c.Flags().BoolVar(&tree, "tree", false, "how the policies came to the decision")
 	c.Flags().StringVar(&decision, "decision", "", "with --tree: the decision of this id")
-	return a.withServer(a.withOutput(c))
+	return a.WithServer(a.WithOutput(c))
 }
 
-func (a *app) explained(repository string, e *policy.Explanation, wide bool) error {
+func explained(a *cli.App, repository string, e *policy.Explanation, wide bool) error {
 	var b strings.Builder
 	field := func(name, format string, args ...any) {
-		if value := printable(fmt.Sprintf(format, args...)); value != "" {
+		if value := cli.Printable(fmt.Sprintf(format, args...)); value != "" {
 			fmt.Fprintf(&b, "%-12s %s\n", name, value)
 		}
 	}
@@ -250,11 +250,11 @@ func (a *app) explained(repository string, e *policy.Explanation, wide bool) err
 	field("trusted here", "%s", orNone(strings.Join(e.Authorities, ", ")))
 	field("pushed by", "%s", strings.Join(e.Pushers, ", "))
 	if p := e.Pulls; p != nil {
-		field("pulled", "%d times in the last 7 days, last %s", p.Week, moment(p.Last))
+		field("pulled", "%d times in the last 7 days, last %s", p.Week, cli.Moment(p.Last))
 	}
-	field("first seen", "%s", moment(e.FirstSeen))
-	field("expires", "%s", moment(e.ExpiresAt))
-	field("decided", "%s", moment(e.DecidedAt))
+	field("first seen", "%s", cli.Moment(e.FirstSeen))
+	field("expires", "%s", cli.Moment(e.ExpiresAt))
+	field("decided", "%s", cli.Moment(e.DecidedAt))
 	if s := e.SBOM; s != nil {
 		field("sbom", "%s", sbomLine(s))
 	}
@@ -274,10 +274,10 @@ func (a *app) explained(repository string, e *policy.Explanation, wide bool) err
 	for _, w := range e.Waivers {
 		field("waiver", "%s", waiverLine(w))
 	}
-	if err := a.say("%s", strings.TrimRight(b.String(), "\n")); err != nil {
+	if err := a.Say("%s", strings.TrimRight(b.String(), "\n")); err != nil {
 		return err
 	}
-	return a.facts(e.Facts, wide)
+	return printFacts(a, e.Facts, wide)
 }
 
 func reasons(field func(name, format string, args ...any), name string, list []contract.Reason) {
@@ -310,21 +310,14 @@ func orNone(s string) string {
 	return s
 }
 
-func moment(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format(time.RFC3339)
-}
-
-func (a *app) decision() *cobra.Command {
-	return a.withServer(a.withOutput(&cobra.Command{
-		Use: "decision ID", Short: "Show a decision as it was made: what was asked, what was answered", Args: exactly("ID"),
+func decisionCommand(a *cli.App) *cobra.Command {
+	return a.WithServer(a.WithOutput(&cobra.Command{
+		Use: "decision ID", Short: "Show a decision as it was made: what was asked, what was answered", Args: cli.Exactly("ID"),
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := pathWord("the ID of a decision", args[0]); err != nil {
+			if err := cli.PathWord("the ID of a decision", args[0]); err != nil {
 				return err
 			}
-			server, err := a.connect(c.Context(), "")
+			server, err := a.Connect(c.Context(), "")
 			if err != nil {
 				return err
 			}
@@ -332,7 +325,7 @@ func (a *app) decision() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return writeJSON(a.stdout, json.RawMessage(d.Raw))
+			return cli.WriteJSON(a.Stdout, json.RawMessage(d.Raw))
 		},
 	}))
 }

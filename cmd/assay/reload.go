@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"sync/atomic"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/server"
@@ -17,8 +18,8 @@ import (
 
 // reload puts a changed configuration into force: policies, authorities, grants, users, certificates. Everything is read and checked before
 // anything changes.
-func (a *app) reload(ctx context.Context, p place, r *registry, log *slog.Logger) error {
-	cfg, err := a.load(p)
+func reload(a *cli.App, ctx context.Context, p place, r *registry, log *slog.Logger) error {
+	cfg, err := loadConfig(a, p)
 	if err != nil {
 		return err
 	}
@@ -32,11 +33,11 @@ func (a *app) reload(ctx context.Context, p place, r *registry, log *slog.Logger
 		return err
 	}
 	for _, au := range cfg.Trust() {
-		if err := a.supplied(au, stored[au.Material]); err != nil {
+		if err := supplied(au, stored[au.Material], usable(a.Clock)); err != nil {
 			return err
 		}
 	}
-	next, err := r.rules.prepare(ctx, r, cfg, inForce(func(name string) *verify.TUFState { return stored[name] }, cfg.Trust(), a.clock()))
+	next, err := r.rules.prepare(ctx, r, cfg, inForce(func(name string) *verify.TUFState { return stored[name] }, cfg.Trust(), a.Clock()))
 	if err != nil {
 		return err
 	}

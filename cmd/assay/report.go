@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/spf13/cobra"
 
 	"github.com/assay-registry/assay/cmd/assay/client"
@@ -17,17 +18,17 @@ import (
 	"github.com/assay-registry/assay/store"
 )
 
-func (a *app) report() *cobra.Command {
+func reportCommand(a *cli.App) *cobra.Command {
 	var repositories []string
 	c := &cobra.Command{
-		Use: "report", Short: "Count what the registry holds", Args: exactly(),
+		Use: "report", Short: "Count what the registry holds", Args: cli.Exactly(),
 		Long: `Count images, packages, licences and vulnerabilities, of what you may pull: by
 repository and in total, with what is signed, what has an SBOM, and what waits. An image
 of several platforms is an index and that many images. FIXABLE is of the critical and
 high findings; all are counted, whatever statements say of them.`,
 		Example: "  assay report\n  assay report --repo 'acme/**' -o csv",
 		RunE: func(c *cobra.Command, args []string) error {
-			server, err := a.connect(c.Context(), "")
+			server, err := a.Connect(c.Context(), "")
 			if err != nil {
 				return err
 			}
@@ -35,11 +36,11 @@ high findings; all are counted, whatever statements say of them.`,
 			if err != nil {
 				return err
 			}
-			return a.printEstate(e)
+			return printEstate(a, e)
 		},
 	}
 	c.Flags().StringArrayVar(&repositories, "repo", nil, "pattern of the repositories to count; may be given several times")
-	return a.withServer(a.withRows(c))
+	return a.WithServer(a.WithRows(c))
 }
 
 // wholeEstate follows the pages; the total comes with the first.
@@ -63,7 +64,7 @@ func wholeEstate(ctx context.Context, from *client.Client, repositories []string
 	}
 }
 
-func (a *app) printEstate(e *policy.Estate) error {
+func printEstate(a *cli.App, e *policy.Estate) error {
 	raw, err := json.Marshal(e)
 	if err != nil {
 		return err
@@ -73,10 +74,10 @@ func (a *app) printEstate(e *policy.Estate) error {
 	for i := range e.Repositories {
 		rows = append(rows, estateRow(string(e.Repositories[i].Repository), &e.Repositories[i]))
 	}
-	if e.Total != nil && a.output != "csv" && len(rows) > 0 {
+	if e.Total != nil && a.Output != "csv" && len(rows) > 0 {
 		rows = append(rows, estateRow("total", e.Total))
 	}
-	if err := a.rows(raw, head, rows); err != nil || a.output != "table" || e.Total == nil || len(rows) == 0 {
+	if err := a.Rows(raw, head, rows); err != nil || a.Output != "table" || e.Total == nil || len(rows) == 0 {
 		return err
 	}
 	if len(e.Licenses) > 0 {
@@ -84,7 +85,7 @@ func (a *app) printEstate(e *policy.Estate) error {
 		for _, l := range e.Licenses[:min(len(e.Licenses), 10)] {
 			most = append(most, fmt.Sprintf("%s %d", l.License, l.Versions))
 		}
-		if err := a.say("most licences: %s", strings.Join(most, ", ")); err != nil {
+		if err := a.Say("most licences: %s", strings.Join(most, ", ")); err != nil {
 			return err
 		}
 	}
@@ -93,15 +94,15 @@ func (a *app) printEstate(e *policy.Estate) error {
 		for _, kind := range slices.Sorted(maps.Keys(e.Total.SBOM)) {
 			kinds = append(kinds, fmt.Sprintf("%s %d", kind, e.Total.SBOM[kind]))
 		}
-		if err := a.say("SBOMs: %s", strings.Join(kinds, ", ")); err != nil {
+		if err := a.Say("SBOMs: %s", strings.Join(kinds, ", ")); err != nil {
 			return err
 		}
 	}
-	if err := a.sayDatabases(e.Databases); err != nil {
+	if err := sayDatabases(a, e.Databases); err != nil {
 		return err
 	}
 	if e.Partial {
-		return a.say("there is more than one report looks at: these are the numbers of what was looked at; name repositories with --repo")
+		return a.Say("there is more than one report looks at: these are the numbers of what was looked at; name repositories with --repo")
 	}
 	return nil
 }

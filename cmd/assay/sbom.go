@@ -5,23 +5,24 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/spf13/cobra"
 )
 
-func (a *app) sbom() *cobra.Command {
-	c := group(&cobra.Command{Use: "sbom", Short: "Read software bills of materials"})
+func sbomCommand(a *cli.App) *cobra.Command {
+	c := cli.Group(&cobra.Command{Use: "sbom", Short: "Read software bills of materials"})
 	var format, platform, file string
 	get := &cobra.Command{
-		Use: "get REF", Short: "Fetch the SBOM of an image", Args: exactly("REF"),
+		Use: "get REF", Short: "Fetch the SBOM of an image", Args: cli.Exactly("REF"),
 		Long: `Fetch the newest SBOM that is attached to an image, as it is stored: its bytes are
 checked against their digest. On a terminal, control characters are escaped.`,
 		Example: "  assay sbom get acme/app:v1 --platform linux/amd64 > app.spdx.json",
 		RunE: func(c *cobra.Command, args []string) error {
 			if format != string(sbom.SPDX) && format != string(sbom.CycloneDX) {
-				return usage("%q is no format; use %s or %s", format, sbom.SPDX, sbom.CycloneDX)
+				return cli.Usage("%q is no format; use %s or %s", format, sbom.SPDX, sbom.CycloneDX)
 			}
-			ref, server, err := a.image(c.Context(), args[0])
+			ref, server, err := a.Image(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -31,19 +32,19 @@ checked against their digest. On a terminal, control characters are escaped.`,
 			}
 			switch {
 			case file != "":
-				if err := os.WriteFile(a.path(file), doc.Bytes, 0o644); err != nil {
+				if err := os.WriteFile(a.Path(file), doc.Bytes, 0o644); err != nil {
 					return err
 				}
-				fmt.Fprintf(a.stderr, "%s of %s\n", doc.Digest, doc.Subject)
+				fmt.Fprintf(a.Stderr, "%s of %s\n", doc.Digest, doc.Subject)
 				return nil
-			case !a.terminal(a.stdout):
-				_, err = a.stdout.Write(doc.Bytes)
+			case !a.Terminal(a.Stdout):
+				_, err = a.Stdout.Write(doc.Bytes)
 				return err
 			case json.Valid(doc.Bytes):
-				_, err = a.stdout.Write(append(escapeJSON(doc.Bytes), '\n'))
+				_, err = a.Stdout.Write(append(cli.EscapeJSON(doc.Bytes), '\n'))
 				return err
 			default:
-				return a.say("%s", doc.Bytes)
+				return a.Say("%s", doc.Bytes)
 			}
 		},
 	}
@@ -52,7 +53,7 @@ checked against their digest. On a terminal, control characters are escaped.`,
 	f.StringVar(&platform, "platform", "", "os/architecture[/variant], for an image with several")
 	f.StringVar(&file, "file", "", "write to this file instead of standard output")
 	_ = get.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{string(sbom.SPDX), string(sbom.CycloneDX)}, cobra.ShellCompDirectiveNoFileComp))
-	c.AddCommand(a.sbomQuery(), a.sbomList(), a.sbomWhy(), a.sbomDiff(), a.sbomDrift(), a.sbomHistory(), a.sbomStatus(), a.sbomRetry())
-	c.AddCommand(a.withServer(a.withOutput(get))) // both ways print the document: it is JSON
+	c.AddCommand(sbomQuery(a), sbomList(a), sbomWhy(a), sbomDiff(a), sbomDrift(a), sbomHistory(a), sbomStatus(a), sbomRetry(a))
+	c.AddCommand(a.WithServer(a.WithOutput(get))) // both ways print the document: it is JSON
 	return c
 }

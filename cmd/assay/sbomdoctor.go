@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy"
 )
@@ -118,5 +119,5 @@ func sbomsMade(cfg *config.Config) []finding {
 		detail += fmt.Sprintf("; %s%d were given up, such as %s@%s, not %s: %s (assay sbom status lists them, assay sbom retry tries again)",
 			more, s.Failed, s.First.Repository, s.First.Digest, s.First.What, s.First.Reason)
 	}
-	return []finding{{name, status, printable(detail + ", since " + moment(s.At))}}
+	return []finding{{name, status, cli.Printable(detail + ", since " + cli.Moment(s.At))}}
 }

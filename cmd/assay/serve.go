@@ -12,15 +12,16 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/server"
 	"github.com/spf13/cobra"
 )
 
-func (a *app) serve() *cobra.Command {
+func serveCommand(a *cli.App) *cobra.Command {
 	var p place
 	c := &cobra.Command{
-		Use: "serve", Short: "Run the registry", Args: exactly(),
+		Use: "serve", Short: "Run the registry", Args: cli.Exactly(),
 		Long: `Run the registry. Without any configuration it keeps ./data, listens on 127.0.0.1:5000
 and serves only what somebody trusted has signed; the first start makes an administrator.
 
@@ -28,28 +29,28 @@ SIGTERM and SIGINT end it after the requests in flight, within 30 seconds.
 SIGHUP reloads keys, grants, users, policies and certificates; a configuration that is
 wrong changes nothing and is reported.`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := a.load(p)
+			cfg, err := loadConfig(a, p)
 			if err != nil {
 				return err
 			}
 			if cfg.Path() == "" {
-				if _, err := os.Stat(filepath.Join(a.dir, "assay.yaml")); err == nil {
-					fmt.Fprintln(a.stderr, "assay: there is an assay.yaml here, which is not read without --config assay.yaml")
+				if _, err := os.Stat(filepath.Join(a.Dir, "assay.yaml")); err == nil {
+					fmt.Fprintln(a.Stderr, "assay: there is an assay.yaml here, which is not read without --config assay.yaml")
 				}
 			}
-			return a.run(c.Context(), p, cfg)
+			return runServer(a, c.Context(), p, cfg)
 		},
 	}
 	c.Flags().StringVar(&p.data, "data", "", "directory of everything that is stored (ASSAY_DATA; default ./data)")
 	c.Flags().StringVar(&p.listen, "listen", "", "HOST:PORT to listen on (ASSAY_LISTEN; default 127.0.0.1:5000)")
 	_ = c.MarkFlagDirname("data")
-	return a.withConfig(c, &p)
+	return withConfig(a, c, &p)
 }
 
-// run starts the registry and returns when it has ended.
-func (a *app) run(ctx context.Context, p place, cfg *config.Config) (err error) {
-	began := a.clock()
-	log := a.logger(cfg.Log)
+// runServer starts the registry and returns when it has ended.
+func runServer(a *cli.App, ctx context.Context, p place, cfg *config.Config) (err error) {
+	began := a.Clock()
+	log := logger(a, cfg.Log)
 	for _, w := range cfg.Warnings() {
 		log.Warn("configuration", "warning", w.In(cfg.Path()))
 	}
@@ -57,25 +58,25 @@ func (a *app) run(ctx context.Context, p place, cfg *config.Config) (err error) 
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 
-	r, err := a.open(ctx, cfg, log)
+	r, err := open(a, ctx, cfg, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
-	if err := a.handle(r, cfg, log); err != nil {
+	if err := handle(a, r, cfg, log); err != nil {
 		return err
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s: %w", cfg.Listen, err)
 	}
-	questions, err := a.listenWebhooks(ctx, cfg)
+	questions, err := listenWebhooks(a, ctx, cfg)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	at := baseURL(cfg, listener.Addr())
-	fmt.Fprintf(a.stderr, "listening on %s\n", at)
-	log.Info("listening", "url", at, "data", cfg.Data, "version", versionText(), "took", a.clock().Sub(began).String())
+	fmt.Fprintf(a.Stderr, "listening on %s\n", at)
+	log.Info("listening", "url", at, "data", cfg.Data, "version", a.Release, "took", a.Clock().Sub(began).String())
 
 	serving, stopServing := context.WithCancel(ctx)
 	defer stopServing()
@@ -99,15 +100,15 @@ func (a *app) run(ctx context.Context, p place, cfg *config.Config) (err error) 
 	loops.Go(func() { r.origins.run(background) })
 	loops.Go(func() { r.vulns.Run(background) })
 	loops.Go(func() { r.databases.run(background) })
-	loops.Go(func() { r.sbomTeller(a.clock, log).run(background) })
+	loops.Go(func() { r.sbomTeller(a.Clock, log).run(background) })
 	rules := r.rules
 	loops.Go(func() { rules.runShadows(background) })
 	if r.decisions != nil {
 		loops.Go(func() { r.decisions.Run(background) })
 	}
-	err = a.greet(ctx, cfg, r, listener.Addr())
+	err = greet(a, ctx, cfg, r, listener.Addr())
 	if err == nil {
-		err = a.attend(ctx, p, r, log, hangup, ended)
+		err = attend(a, ctx, p, r, log, hangup, ended)
 	}
 	log.Info("draining", "within", server.Grace.String())
 	stopServing()
@@ -121,7 +122,7 @@ func (a *app) run(ctx context.Context, p place, cfg *config.Config) (err error) 
 }
 
 // listenWebhooks opens the listener of the clusters' questions; nil if there is none.
-func (a *app) listenWebhooks(ctx context.Context, cfg *config.Config) (net.Listener, error) {
+func listenWebhooks(a *cli.App, ctx context.Context, cfg *config.Config) (net.Listener, error) {
 	if cfg.Kubernetes.Listen == "" {
 		return nil, nil
 	}
@@ -129,7 +130,7 @@ func (a *app) listenWebhooks(ctx context.Context, cfg *config.Config) (net.Liste
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s for the webhooks: %w", cfg.Kubernetes.Listen, err)
 	}
-	fmt.Fprintf(a.stderr, "webhooks on https://%s\n", l.Addr())
+	fmt.Fprintf(a.Stderr, "webhooks on https://%s\n", l.Addr())
 	return l, nil
 }
 
@@ -142,7 +143,7 @@ func drained(err error) error {
 }
 
 // attend waits for the end, and reloads when asked. It gives back to ended what it takes.
-func (a *app) attend(ctx context.Context, p place, r *registry, log *slog.Logger, hangup <-chan os.Signal, ended chan error) error {
+func attend(a *cli.App, ctx context.Context, p place, r *registry, log *slog.Logger, hangup <-chan os.Signal, ended chan error) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -151,7 +152,7 @@ func (a *app) attend(ctx context.Context, p place, r *registry, log *slog.Logger
 			ended <- nil
 			return err
 		case <-hangup:
-			if err := a.reload(ctx, p, r, log); err != nil {
+			if err := reload(a, ctx, p, r, log); err != nil {
 				log.Error("the configuration was not reloaded; the one before stays in force", "error", err)
 			} else {
 				log.Info("reloaded", "policies", r.revision())
@@ -161,14 +162,14 @@ func (a *app) attend(ctx context.Context, p place, r *registry, log *slog.Logger
 }
 
 // logger writes to standard error. Both forms escape control characters.
-func (a *app) logger(c config.Log) *slog.Logger {
+func logger(a *cli.App, c config.Log) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(c.Level)) // the words were checked
 	o := &slog.HandlerOptions{Level: level}
 	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(a.stderr, o))
+		return slog.New(slog.NewJSONHandler(a.Stderr, o))
 	}
-	return slog.New(slog.NewTextHandler(a.stderr, o))
+	return slog.New(slog.NewTextHandler(a.Stderr, o))
 }
 
 func baseURL(cfg *config.Config, at net.Addr) string {
@@ -180,7 +181,7 @@ func baseURL(cfg *config.Config, at net.Addr) string {
 
 // greet makes the administrator of a new registry and tells whoever started the server what to do next; only then is the registry ready. The
 // password is never shown again.
-func (a *app) greet(ctx context.Context, cfg *config.Config, r *registry, at net.Addr) error {
+func greet(a *cli.App, ctx context.Context, cfg *config.Config, r *registry, at net.Addr) error {
 	name, secret, err := r.auth.Bootstrap(ctx)
 	if err != nil {
 		return fmt.Errorf("the first administrator could not be made: %w", err)
@@ -193,7 +194,7 @@ func (a *app) greet(ctx context.Context, cfg *config.Config, r *registry, at net
 	if host == "" {
 		host = at.String()
 	}
-	_, err = fmt.Fprintf(a.stderr, `
+	_, err = fmt.Fprintf(a.Stderr, `
 This registry is new. It made an administrator, whose password is shown this once:
 
   name:   %[1]s

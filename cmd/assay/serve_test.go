@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/assay-registry/assay/cmd/assay/cli"
 )
 
 // running is a server in this process.
@@ -42,10 +44,10 @@ func start(t testing.TB, dir string, args ...string) *running {
 		}
 		close(s.lines)
 	}()
-	w := world{
-		stdin: strings.NewReader(""), stdout: io.Discard, stderr: write, env: func(string) string { return "" }, dir: dir, clock: time.Now, rand: rand.Reader,
-		terminal: func(any) bool { return false }, password: func() ([]byte, error) { return nil, errors.New("nobody") },
-		exit: func(code int) { t.Errorf("the process would have ended with %d", code) },
+	w := cli.World{
+		Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: write, Env: func(string) string { return "" }, Dir: dir, Clock: time.Now, Rand: rand.Reader,
+		Terminal: func(any) bool { return false }, Password: func() ([]byte, error) { return nil, errors.New("nobody") },
+		Exit: func(code int) { t.Errorf("the process would have ended with %d", code) },
 	}
 	go func() {
 		s.code <- run(ctx, w, append([]string{"serve"}, args...))
@@ -135,7 +137,7 @@ func TestC18_FirstStartTellsTheSecretOnce(t *testing.T) {
 	}
 	second := start(t, dir, "--listen", "127.0.0.1:0")
 	second.await(`data directory .*/data is in use by another process`)
-	if code := second.end(); code != exitError {
+	if code := second.end(); code != cli.ExitError {
 		t.Errorf("a second server ended with %d", code)
 	}
 	if code := s.end(); code != 0 {
@@ -224,7 +226,7 @@ func TestAuthorityWithTheRegistrysOwnKeyIsRefused(t *testing.T) {
 	c := newConsole(t, nil)
 	c.dir, c.env["ASSAY_SERVER"], c.env["ASSAY_USER"], c.env["ASSAY_PASSWORD"] = dir, s.url, "admin", secret
 	for _, key := range []string{"sbom", "log"} {
-		if code, _, errs := c.run("trust", "add", "mine", "--key", "data/keys/"+key+".pub", "--repositories", "**"); code != exitError || !strings.Contains(errs, "own "+key+" key") {
+		if code, _, errs := c.run("trust", "add", "mine", "--key", "data/keys/"+key+".pub", "--repositories", "**"); code != cli.ExitError || !strings.Contains(errs, "own "+key+" key") {
 			t.Errorf("%s at run time: %d %s", key, code, errs)
 		}
 	}
@@ -249,7 +251,7 @@ func TestAuthorityWithTheRegistrysOwnKeyIsRefused(t *testing.T) {
 	}
 	at := start(t, dir, "--config", "assay.yaml", "--listen", "127.0.0.1:0")
 	at.await(`registry's own sbom key`)
-	if code := at.end(); code != exitError {
+	if code := at.end(); code != cli.ExitError {
 		t.Errorf("ended with %d", code)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/cmd/assay/docker"
 	"github.com/assay-registry/assay/referrers"
@@ -42,16 +43,16 @@ func (s *signing) flags(c *cobra.Command) {
 
 func (s *signing) check() error {
 	if s.form != formTag && s.form != formBundle {
-		return usage("%q is no form; use %s or %s", s.form, formTag, formBundle)
+		return cli.Usage("%q is no form; use %s or %s", s.form, formTag, formBundle)
 	}
 	return nil
 }
 
-func (a *app) sign() *cobra.Command {
+func signCommand(a *cli.App) *cobra.Command {
 	var s signing
 	var pairs []string
 	c := &cobra.Command{
-		Use: "sign REF --key FILE", Short: "Sign an image with a key file", Args: exactly("REF"),
+		Use: "sign REF --key FILE", Short: "Sign an image with a key file", Args: cli.Exactly("REF"),
 		Long: `Sign an image with a key file, in a form that cosign verifies. The signature is over
 the digest that REF means now. On an image of several platforms, a signature on the
 whole counts for each of them in this registry; other verifiers may want --recursive.`,
@@ -61,19 +62,19 @@ whole counts for each of them in this registry; other verifiers may want --recur
 			if err != nil {
 				return err
 			}
-			return a.evidence(c.Context(), args[0], &s, referrers.SuffixSig, "signed", evidenceMaker{
+			return evidence(a, c.Context(), args[0], &s, referrers.SuffixSig, "signed", evidenceMaker{
 				layer: func(k *signer.Key, subject signer.Subject) (*signer.Layer, error) {
 					return k.Sign(subject, annotations)
 				},
 				bundle: func(k *signer.Key, subject signer.Subject) (*signer.Attachment, error) {
-					return k.SignBundle(subject, annotations, a.clock())
+					return k.SignBundle(subject, annotations, a.Clock())
 				},
 			})
 		},
 	}
 	s.flags(c)
 	c.Flags().StringArrayVarP(&pairs, "annotation", "a", nil, "KEY=VALUE to sign too; may be given several times")
-	return a.withServer(a.withOutput(c))
+	return a.WithServer(a.WithOutput(c))
 }
 
 // annotationPairs reads KEY=VALUE.
@@ -82,7 +83,7 @@ func annotationPairs(pairs []string) (map[string]string, error) {
 	for _, p := range pairs {
 		key, value, ok := strings.Cut(p, "=")
 		if !ok || key == "" || len(p) > verify.MaxText {
-			return nil, usage("%.40q is no annotation; write KEY=VALUE, of at most %d bytes", p, verify.MaxText)
+			return nil, cli.Usage("%.40q is no annotation; write KEY=VALUE, of at most %d bytes", p, verify.MaxText)
 		}
 		if m == nil {
 			m = map[string]string{}
@@ -92,11 +93,11 @@ func annotationPairs(pairs []string) (map[string]string, error) {
 	return m, nil
 }
 
-func (a *app) attest() *cobra.Command {
+func attestCommand(a *cli.App) *cobra.Command {
 	var s signing
 	var kind, file string
 	c := &cobra.Command{
-		Use: "attest REF --key FILE --type TYPE --predicate FILE", Short: "Sign a statement about an image with a key file", Args: exactly("REF"),
+		Use: "attest REF --key FILE --type TYPE --predicate FILE", Short: "Sign a statement about an image with a key file", Args: cli.Exactly("REF"),
 		Long: `Sign a statement (in-toto) about an image with a key file, in a form that cosign
 verifies: an SBOM, the provenance of a build, the result of a scan or a test.
 TYPE is a URI or one of: ` + strings.Join(signer.PredicateNames(), ", ") + ".",
@@ -104,18 +105,18 @@ TYPE is a URI or one of: ` + strings.Join(signer.PredicateNames(), ", ") + ".",
 		RunE: func(c *cobra.Command, args []string) error {
 			predicateType, err := signer.PredicateType(kind)
 			if err != nil {
-				return usage("--type: %s", sentence(err))
+				return cli.Usage("--type: %s", cli.Sentence(err))
 			}
-			predicate, err := a.predicate(file)
+			predicate, err := predicate(a, file)
 			if err != nil {
 				return err
 			}
-			return a.evidence(c.Context(), args[0], &s, referrers.SuffixAtt, "attested", evidenceMaker{
+			return evidence(a, c.Context(), args[0], &s, referrers.SuffixAtt, "attested", evidenceMaker{
 				layer: func(k *signer.Key, subject signer.Subject) (*signer.Layer, error) {
 					return k.Attest(subject, predicateType, predicate)
 				},
 				bundle: func(k *signer.Key, subject signer.Subject) (*signer.Attachment, error) {
-					return k.AttestBundle(subject, predicateType, predicate, a.clock())
+					return k.AttestBundle(subject, predicateType, predicate, a.Clock())
 				},
 			})
 		},
@@ -124,19 +125,19 @@ TYPE is a URI or one of: ` + strings.Join(signer.PredicateNames(), ", ") + ".",
 	c.Flags().StringVar(&kind, "type", "", "what the statement says: a predicate type")
 	c.Flags().StringVar(&file, "predicate", "", "file with the predicate in JSON; - for standard input")
 	_ = c.RegisterFlagCompletionFunc("type", cobra.FixedCompletions(signer.PredicateNames(), cobra.ShellCompDirectiveNoFileComp))
-	return a.withServer(a.withOutput(c))
+	return a.WithServer(a.WithOutput(c))
 }
 
-func (a *app) predicate(file string) ([]byte, error) {
+func predicate(a *cli.App, file string) ([]byte, error) {
 	var text []byte
 	var err error
 	switch file {
 	case "":
-		return nil, usage("--predicate is missing: name the JSON file that is attested")
+		return nil, cli.Usage("--predicate is missing: name the JSON file that is attested")
 	case "-":
-		text, err = io.ReadAll(io.LimitReader(a.stdin, verify.MaxAttestation+1))
+		text, err = io.ReadAll(io.LimitReader(a.Stdin, verify.MaxAttestation+1))
 	default:
-		text, err = os.ReadFile(a.path(file))
+		text, err = os.ReadFile(a.Path(file))
 	}
 	if err == nil && len(text) > verify.MaxAttestation {
 		err = fmt.Errorf("the predicate has more than %d MiB, which no registry takes", verify.MaxAttestation>>20)
@@ -159,15 +160,15 @@ type made struct {
 }
 
 // evidence signs what a reference means, and its children where asked, and puts each signature beside its subject.
-func (a *app) evidence(ctx context.Context, arg string, s *signing, suffix referrers.Suffix, verb string, make evidenceMaker) error {
+func evidence(a *cli.App, ctx context.Context, arg string, s *signing, suffix referrers.Suffix, verb string, make evidenceMaker) error {
 	if err := s.check(); err != nil {
 		return err
 	}
-	k, err := a.signingKey(s.key)
+	k, err := signingKey(a, s.key)
 	if err != nil {
 		return err
 	}
-	ref, server, err := a.image(ctx, arg)
+	ref, server, err := a.Image(ctx, arg)
 	if err != nil {
 		return err
 	}
@@ -187,9 +188,9 @@ func (a *app) evidence(ctx context.Context, arg string, s *signing, suffix refer
 		}
 		all = append(all, made{subject.Digest, d, s.form, k.ID})
 	}
-	return a.printValue(all, func() error {
+	return a.PrintValue(all, func() error {
 		for _, m := range all {
-			if err := a.say("%s: %s@%s by key %s", verb, withHost(server, string(ref.Repository)), m.Subject, short(m.Key)); err != nil {
+			if err := a.Say("%s: %s@%s by key %s", verb, cli.WithHost(server, string(ref.Repository)), m.Subject, cli.Short(m.Key)); err != nil {
 				return err
 			}
 		}
@@ -207,7 +208,7 @@ func subjectsOf(ctx context.Context, server *client.Client, ref docker.Ref, recu
 	if err != nil {
 		return nil, err
 	}
-	reference := withHost(server, string(ref.Repository))
+	reference := cli.WithHost(server, string(ref.Repository))
 	subjects := []signer.Subject{{Descriptor: top.Descriptor, Reference: reference}}
 	if recursive {
 		for _, m := range p.Manifests {

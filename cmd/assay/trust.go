@@ -5,57 +5,33 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/client"
-	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 	"github.com/spf13/cobra"
 )
 
-func (a *app) trust() *cobra.Command {
-	c := group(&cobra.Command{Use: "trust", Short: "Say who is trusted to sign what"})
-	c.AddCommand(a.trustAdd(), a.trustList(), a.trustRemove(), a.trustRevoke(), a.trustRestore(), a.trustRevocations(), a.trustUpdate(), a.trustStatus(), a.trustImport())
+func trustCommand(a *cli.App) *cobra.Command {
+	c := cli.Group(&cobra.Command{Use: "trust", Short: "Say who is trusted to sign what"})
+	c.AddCommand(trustAdd(a), trustList(a), trustRemove(a), trustRevoke(a), trustRestore(a), trustRevocations(a), trustUpdate(a), trustStatus(a), trustImport(a))
 	return c
 }
 
-func globs(patterns []string) store.Globs {
-	gs := make(store.Globs, len(patterns))
-	for i, p := range patterns {
-		gs[i] = store.Glob(p)
-	}
-	return gs
-}
-
-func patterns(gs store.Globs) string {
-	list := make([]string, len(gs))
-	for i, g := range gs {
-		list[i] = string(g)
-	}
-	return strings.Join(list, " ")
-}
-
-// short cuts a digest to what a person compares.
-func short(d string) string {
-	if i := strings.IndexByte(d, ':'); i > 0 && len(d) > i+13 {
-		return d[:i+13]
-	}
-	return d
-}
-
-func (a *app) trustList() *cobra.Command {
+func trustList(a *cli.App) *cobra.Command {
 	wide := false
 	c := &cobra.Command{
-		Use: "list", Short: "List who is trusted", Args: exactly(),
+		Use: "list", Short: "List who is trusted", Args: cli.Exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			return asked(a, c.Context(), (*client.Client).Authorities, func(list *client.Authorities) error { return a.authorities(list.Authorities, wide) })
+			return cli.Asked(a, c.Context(), (*client.Client).Authorities, func(list *client.Authorities) error { return authorities(a, list.Authorities, wide) })
 		},
 	}
 	c.Flags().BoolVar(&wide, "wide", false, "one row per key and identity, whole")
-	return a.withServer(a.withOutput(c))
+	return a.WithServer(a.WithOutput(c))
 }
 
-func (a *app) authorities(list []verify.Authority, wide bool) error {
+func authorities(a *cli.App, list []verify.Authority, wide bool) error {
 	if len(list) == 0 {
-		return a.say("nobody is trusted yet; add a key with assay trust add")
+		return a.Say("nobody is trusted yet; add a key with assay trust add")
 	}
 	header := []string{"NAME", "KIND", "REPOSITORIES", "TRUSTED", "FROM"}
 	var rows [][]string
@@ -65,10 +41,10 @@ func (a *app) authorities(list []verify.Authority, wide bool) error {
 			trusted = []string{strings.Join(trusted, ", ")}
 		}
 		for _, t := range trusted {
-			rows = append(rows, []string{au.Name, au.Kind, patterns(au.Repositories), t, au.Origin})
+			rows = append(rows, []string{au.Name, au.Kind, cli.Patterns(au.Repositories), t, au.Origin})
 		}
 	}
-	return table(a.stdout, header, rows)
+	return cli.Table(a.Stdout, header, rows)
 }
 
 // described says what an authority is known by, and what of it is revoked: briefly, or a line each.
@@ -105,7 +81,7 @@ func described(au verify.Authority, wide bool) []string {
 }
 
 func describedKey(k verify.Key, revoked, wide bool) string {
-	id := short(k.ID)
+	id := cli.Short(k.ID)
 	if wide {
 		id = "key " + k.ID
 	}
@@ -143,42 +119,14 @@ func describedRevoked(au verify.Authority, wide bool) []string {
 	return list
 }
 
-// pathWord refuses what would be another path of the API, or none.
-func pathWord(what, s string) error {
-	ok := s != "" && s != "." && s != ".."
-	for i := range len(s) {
-		c := s[i]
-		ok = ok && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("._@:+-", c) >= 0)
-	}
-	if !ok {
-		return usage("%q is not %s", s, what)
-	}
-	return nil
-}
-
-func (a *app) trustRemove() *cobra.Command {
-	return a.withServer(a.withOutput(&cobra.Command{
-		Use: "remove NAME", Aliases: []string{"rm"}, Short: "Trust someone no longer", Args: exactly("NAME"),
+func trustRemove(a *cli.App) *cobra.Command {
+	return a.WithServer(a.WithOutput(&cobra.Command{
+		Use: "remove NAME", Aliases: []string{"rm"}, Short: "Trust someone no longer", Args: cli.Exactly("NAME"),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.act(c, pathWord("the name of an authority", args[0]), func(server *client.Client) error {
+			return a.Act(c, cli.PathWord("the name of an authority", args[0]), func(server *client.Client) error {
 				_, err := server.RemoveAuthority(c.Context(), args[0])
 				return err
 			}, "no longer trusted: %s", args[0])
 		},
 	}))
-}
-
-// act does one thing on the server and says that it is done; as JSON it is {}.
-func (a *app) act(c *cobra.Command, bad error, do func(*client.Client) error, format string, args ...any) error {
-	if bad != nil {
-		return bad
-	}
-	server, err := a.connect(c.Context(), "")
-	if err != nil {
-		return err
-	}
-	if err := do(server); err != nil {
-		return err
-	}
-	return a.print(nil, func() error { return a.say(format, args...) })
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/verify"
 	"github.com/spf13/cobra"
@@ -24,10 +25,10 @@ type newAuthority struct {
 	tlog, timestamps, sct                          int
 }
 
-func (a *app) trustAdd() *cobra.Command {
+func trustAdd(a *cli.App) *cobra.Command {
 	var n newAuthority
 	c := &cobra.Command{
-		Use: "add NAME --repositories PATTERN...", Short: "Trust a key, or identities, for some repositories", Args: exactly("NAME"),
+		Use: "add NAME --repositories PATTERN...", Short: "Trust a key, or identities, for some repositories", Args: cli.Exactly("NAME"),
 		Long: `Trust someone for some repositories, by kind:
 
   key       public keys (--key)
@@ -44,24 +45,24 @@ TUF repositories are trusted in the configuration file.`,
   assay trust add notary --kind notation --certificates ca.pem --subject 'CN=release,O=Acme' --repositories 'acme/**'
   assay trust add security --key security.pub --attests vex,vulnerabilities --repositories 'acme/**'`,
 		RunE: func(c *cobra.Command, args []string) error {
-			au, err := a.authority(args[0], &n)
+			au, err := authority(a, args[0], &n)
 			if err != nil {
 				return err
 			}
-			server, err := a.connect(c.Context(), "")
+			server, err := a.Connect(c.Context(), "")
 			if err != nil {
 				return err
 			}
 			if _, err := server.AddAuthority(c.Context(), au); err != nil {
 				return err
 			}
-			return a.printValue(au, func() error {
-				return a.say("trusted: %s for %s (%s)", au.Name, patterns(au.Repositories), printable(strings.Join(described(au, false), ", ")))
+			return a.PrintValue(au, func() error {
+				return a.Say("trusted: %s for %s (%s)", au.Name, cli.Patterns(au.Repositories), cli.Printable(strings.Join(described(au, false), ", ")))
 			})
 		},
 	}
 	n.flags(c)
-	return a.withServer(a.withOutput(c))
+	return a.WithServer(a.WithOutput(c))
 }
 
 func (n *newAuthority) flags(c *cobra.Command) {
@@ -95,17 +96,17 @@ func (n *newAuthority) flags(c *cobra.Command) {
 }
 
 // authority reads the files that the flags name, and checks what can be checked here.
-func (a *app) authority(name string, n *newAuthority) (verify.Authority, error) {
-	au := verify.Authority{Name: name, Kind: n.kind, Binding: n.binding, Repositories: globs(n.repositories), PromoteFrom: globs(n.promote), Attests: n.attests}
+func authority(a *cli.App, name string, n *newAuthority) (verify.Authority, error) {
+	au := verify.Authority{Name: name, Kind: n.kind, Binding: n.binding, Repositories: cli.Globs(n.repositories), PromoteFrom: cli.Globs(n.promote), Attests: n.attests}
 	switch {
 	case n.kind == verify.KindTUF:
-		return au, usage("a TUF repository is trusted in the configuration file: it can supply keys and policies")
+		return au, cli.Usage("a TUF repository is trusted in the configuration file: it can supply keys and policies")
 	case n.kind == verify.KindKey && len(n.keys) == 0:
-		return au, usage("--key is missing: name the PEM file of the public key, such as cosign.pub")
+		return au, cli.Usage("--key is missing: name the PEM file of the public key, such as cosign.pub")
 	case len(n.repositories) == 0:
-		return au, usage("--repositories is missing: name the repositories for which it speaks, such as 'acme/**'")
+		return au, cli.Usage("--repositories is missing: name the repositories for which it speaks, such as 'acme/**'")
 	case n.roots != "" && n.certificates != "":
-		return au, usage("--roots is for kind x509 and --certificates for kind notation; give one of them")
+		return au, cli.Usage("--roots is for kind x509 and --certificates for kind notation; give one of them")
 	}
 	for _, f := range []struct {
 		flag, file string
@@ -119,10 +120,10 @@ func (a *app) authority(name string, n *newAuthority) (verify.Authority, error) 
 			continue
 		}
 		if f.kind != "" && f.kind != n.kind {
-			return au, usage("%s is for --kind %s", f.flag, f.kind)
+			return au, cli.Usage("%s is for --kind %s", f.flag, f.kind)
 		}
 		var err error
-		if *f.text, err = a.material(f.file); err != nil {
+		if *f.text, err = material(a, f.file); err != nil {
 			return au, err
 		}
 	}
@@ -130,18 +131,18 @@ func (a *app) authority(name string, n *newAuthority) (verify.Authority, error) 
 		return au, err
 	}
 	n.profile(&au)
-	if err := a.trustedKeys(n, &au); err != nil {
+	if err := trustedKeys(a, n, &au); err != nil {
 		return au, err
 	}
 	if err := au.Validate(); err != nil {
-		return au, usage("%s", sentence(err))
+		return au, cli.Usage("%s", cli.Sentence(err))
 	}
 	return au, nil
 }
 
 // material reads a file that fits into an authority.
-func (a *app) material(file string) (string, error) {
-	f, err := os.Open(a.path(file))
+func material(a *cli.App, file string) (string, error) {
+	f, err := os.Open(a.Path(file))
 	if err != nil {
 		return "", err
 	}
@@ -166,10 +167,10 @@ func (n *newAuthority) identities(au *verify.Authority) error {
 		au.Identities = append(au.Identities, verify.Identity{Issuer: n.issuer, IssuerRegexp: n.issuerRegexp, SubjectRegexp: s})
 	}
 	if len(au.Identities) == 0 && (n.issuer != "" || n.issuerRegexp != "") {
-		return usage("--subject is missing: an issuer alone would trust everybody whom it knows")
+		return cli.Usage("--subject is missing: an issuer alone would trust everybody whom it knows")
 	}
 	if len(au.Identities) == 0 && n.kind != verify.KindKey {
-		return usage("--subject is missing: say who may sign")
+		return cli.Usage("--subject is missing: say who may sign")
 	}
 	return nil
 }
@@ -190,29 +191,29 @@ func (n *newAuthority) profile(au *verify.Authority) {
 	au.Profile = &p
 }
 
-func (a *app) trustedKeys(n *newAuthority, au *verify.Authority) error {
+func trustedKeys(a *cli.App, n *newAuthority, au *verify.Authority) error {
 	var window [2]time.Time
 	for i, s := range []string{n.notBefore, n.notAfter} {
 		if s == "" {
 			continue
 		}
 		if len(n.keys) == 0 {
-			return usage("--not-before and --not-after go with --key")
+			return cli.Usage("--not-before and --not-after go with --key")
 		}
 		d, err := config.ParseDate(s)
 		if err != nil {
-			return usage("%w", err)
+			return cli.Usage("%w", err)
 		}
 		window[i] = d.Time
 	}
 	for _, file := range n.keys {
-		text, err := os.ReadFile(a.path(file))
+		text, err := os.ReadFile(a.Path(file))
 		if err != nil {
 			return err
 		}
 		k, err := verify.ParseKeyPEM(text)
 		if err != nil {
-			return usage("%s: %s", file, sentence(err))
+			return cli.Usage("%s: %s", file, cli.Sentence(err))
 		}
 		k.NotBefore, k.NotAfter = window[0], window[1]
 		au.Keys = append(au.Keys, k)

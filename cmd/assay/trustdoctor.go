@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/server"
 	"github.com/assay-registry/assay/verify"
@@ -24,21 +25,21 @@ type ending struct {
 }
 
 // materialLasts looks for what authorities were configured with and has run out, or will.
-func (a *app) materialLasts(cfg *config.Config) []finding {
+func materialLasts(a *cli.App, cfg *config.Config) []finding {
 	var found []finding
 	for _, au := range cfg.Trust() {
 		name := "authority " + au.Name
-		worst := finding{name, fine, fmt.Sprintf("kind %s for %s", au.Kind, patterns(au.Repositories))}
+		worst := finding{name, fine, fmt.Sprintf("kind %s for %s", au.Kind, cli.Patterns(au.Repositories))}
 		if len(au.Attests) > 0 {
 			worst.Detail += ", attests " + strings.Join(au.Attests, ", ")
 		}
 		for _, e := range endings(au) {
-			switch left := e.at.Sub(a.clock()); {
+			switch left := e.at.Sub(a.Clock()); {
 			case left <= 0:
-				found = append(found, finding{name, warning, fmt.Sprintf("%s ended %s", e.what, moment(e.at))})
+				found = append(found, finding{name, warning, fmt.Sprintf("%s ended %s", e.what, cli.Moment(e.at))})
 				worst.Status = ""
 			case left < soon:
-				found = append(found, finding{name, warning, fmt.Sprintf("%s ends %s", e.what, moment(e.at))})
+				found = append(found, finding{name, warning, fmt.Sprintf("%s ends %s", e.what, cli.Moment(e.at))})
 				worst.Status = ""
 			}
 		}
@@ -55,7 +56,7 @@ func endings(au verify.Authority) []ending {
 	var all []ending
 	for _, k := range au.Keys {
 		if !k.NotAfter.IsZero() {
-			all = append(all, ending{"key " + short(k.ID), k.NotAfter})
+			all = append(all, ending{"key " + cli.Short(k.ID), k.NotAfter})
 		}
 	}
 	for _, p := range []struct{ what, text string }{{"certificate", au.Roots}, {"timestamp certificate", au.TimestampRoots}, {"revocation list", au.CRLs}} {
@@ -114,7 +115,7 @@ func rootEnding(text string) (last ending) {
 }
 
 // trustFresh says where the TUF repositories stand, as the server wrote it down last.
-func (a *app) trustFresh(cfg *config.Config) []finding {
+func trustFresh(a *cli.App, cfg *config.Config) []finding {
 	wanted := map[string]bool{}
 	for _, au := range cfg.Trust() {
 		if au.Kind == verify.KindTUF {
@@ -136,7 +137,7 @@ func (a *app) trustFresh(cfg *config.Config) []finding {
 	for _, s := range list {
 		if wanted[s.Authority] {
 			delete(wanted, s.Authority)
-			found = append(found, a.repositoryFresh(s)...)
+			found = append(found, repositoryFresh(a, s)...)
 		}
 	}
 	for _, au := range cfg.Trust() {
@@ -147,14 +148,14 @@ func (a *app) trustFresh(cfg *config.Config) []finding {
 	return found
 }
 
-func (a *app) repositoryFresh(s server.TrustStatus) []finding {
+func repositoryFresh(a *cli.App, s server.TrustStatus) []finding {
 	name := "TUF " + s.Authority
-	detail := fmt.Sprintf("root %d, targets %d, ends %s, checked %s", s.Root, s.Targets, moment(s.Expires), moment(s.CheckedAt))
+	detail := fmt.Sprintf("root %d, targets %d, ends %s, checked %s", s.Root, s.Targets, cli.Moment(s.Expires), cli.Moment(s.CheckedAt))
 	first := finding{name, fine, detail}
 	switch {
 	case s.Root == 0:
 		first = finding{name, broken, "nothing was had from " + s.Source + " yet: " + s.Error}
-	case !a.clock().Before(s.Expires):
+	case !a.Clock().Before(s.Expires):
 		first = finding{name, broken, "the metadata has expired: " + detail}
 	case s.Error != "":
 		first = finding{name, warning, fmt.Sprintf("%d attempts failed: %s; %s", s.Failures, s.Error, detail)}

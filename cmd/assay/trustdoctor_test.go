@@ -57,12 +57,12 @@ authorities:
   - {name: soon, kind: key, key: cosign.pub, not_after: 2026-03-10, repositories: [acme/app]}
   - {name: lasting, kind: key, key: cosign.pub, repositories: [acme/app]}
 `)
-	cfg, err := f.app.load(place{file: "doctor.yaml"})
+	cfg, err := loadConfig(f.app, place{file: "doctor.yaml"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := map[string]string{}
-	for _, found := range f.app.materialLasts(cfg) {
+	for _, found := range materialLasts(f.app, cfg) {
 		got[found.Name] += found.Status + ": " + found.Detail + "\n"
 	}
 	for name, want := range map[string]string{"authority old": "warn: key sha256:", "authority soon": "ends 2026-03-10", "authority lasting": "ok: kind key"} {
@@ -101,13 +101,13 @@ func TestDoctorReadsTrustedRoots(t *testing.T) {
 // B25: the doctor tells metadata that expired, cannot be refreshed, or was never had, also beside a running server.
 func TestB25_DoctorTellsExpiredMetadata(t *testing.T) {
 	f := newFollowing(t, "dir:mirror", "refuse")
-	cfg, err := f.app.load(place{file: "assay.yaml"})
+	cfg, err := loadConfig(f.app, place{file: "assay.yaml"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	expect := func(status, detail string) {
 		t.Helper()
-		found := f.app.trustFresh(cfg)
+		found := trustFresh(f.app, cfg)
 		if len(found) == 0 || found[0].Status != status || !strings.Contains(found[0].Detail, detail) {
 			t.Errorf("%+v, want %s %s", found, status, detail)
 		}

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/server"
@@ -230,7 +231,7 @@ func (w *followed) note(now time.Time, err error) {
 		w.checked, w.failures, w.message = now, 0, ""
 		return
 	}
-	w.failures, w.failed, w.message = w.failures+1, w.failed+1, strings.ReplaceAll(sentence(err), "\n", "; ")
+	w.failures, w.failed, w.message = w.failures+1, w.failed+1, strings.ReplaceAll(cli.Sentence(err), "\n", "; ")
 }
 
 // take asks a source, and puts into force what it says. What was verified before a failure is stored, so that nobody goes back behind it.
@@ -250,7 +251,7 @@ func (f *follower) take(ctx context.Context, a verify.Authority, open func(conte
 	}
 	if err == nil {
 		if err = f.accept(ctx, state); err != nil {
-			err = fmt.Errorf("what the TUF repository of %s says is not put into force: %s", a.Name, sentence(err))
+			err = fmt.Errorf("what the TUF repository of %s says is not put into force: %s", a.Name, cli.Sentence(err))
 			if state = trust.Guard(previous, state); state == nil {
 				return err
 			}
@@ -326,10 +327,10 @@ func (f *follower) ImportTrust(ctx context.Context, p access.Principal, name str
 	}
 	source, err := trust.Tar(archive)
 	if err != nil {
-		return nil, store.Errorf(store.CodeInvalid, "%s", sentence(err))
+		return nil, store.Errorf(store.CodeInvalid, "%s", cli.Sentence(err))
 	}
 	if err := f.attempt(ctx, a, func(context.Context) (trust.Source, error) { return source, nil }); err != nil {
-		return nil, store.Errorf(store.CodeInvalid, "%s", sentence(err))
+		return nil, store.Errorf(store.CodeInvalid, "%s", cli.Sentence(err))
 	}
 	f.of(name).note(f.clock(), nil)
 	f.told(ctx)

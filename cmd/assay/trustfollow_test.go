@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/assay-registry/assay/policy/access"
@@ -30,7 +31,7 @@ type following struct {
 	*console
 	now atomic.Pointer[time.Time]
 	reg *registry
-	app *app
+	app *cli.App
 }
 
 const followedYAML = `
@@ -66,9 +67,9 @@ func newFollowing(t *testing.T, source, expired string) *following {
 
 func (f *following) at(t time.Time) { f.now.Store(&t) }
 
-func (f *following) world() world {
+func (f *following) world() cli.World {
 	w := f.console.world()
-	w.clock = func() time.Time { return *f.now.Load() }
+	w.Clock = func() time.Time { return *f.now.Load() }
 	return w
 }
 
@@ -97,12 +98,12 @@ func (f *following) open() {
 			f.t.Fatal(err)
 		}
 	}
-	f.app = &app{world: f.world()}
-	cfg, err := f.app.load(place{file: "assay.yaml"})
+	f.app = &cli.App{World: f.world()}
+	cfg, err := loadConfig(f.app, place{file: "assay.yaml"})
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	if f.reg, err = f.app.open(f.t.Context(), cfg, slog.New(slog.DiscardHandler)); err != nil {
+	if f.reg, err = open(f.app, f.t.Context(), cfg, slog.New(slog.DiscardHandler)); err != nil {
 		f.t.Fatal(err)
 	}
 	reg := f.reg
@@ -216,7 +217,7 @@ func TestReloadWithAnotherRoot(t *testing.T) {
 	f.allowed(100)
 	reload := func() {
 		t.Helper()
-		if err := f.app.reload(t.Context(), place{file: "assay.yaml"}, f.reg, slog.New(slog.DiscardHandler)); err != nil {
+		if err := reload(f.app, t.Context(), place{file: "assay.yaml"}, f.reg, slog.New(slog.DiscardHandler)); err != nil {
 			t.Fatal(err)
 		}
 	}

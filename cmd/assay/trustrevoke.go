@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy"
@@ -29,13 +30,13 @@ func (d *distrust) flags(c *cobra.Command, reason string) {
 }
 
 // asked is the one thing that is meant: by a flag, or a key ID behind the name.
-func (d *distrust) asked(a *app, args []string) (client.Distrust, error) {
+func (d *distrust) asked(a *cli.App, args []string) (client.Distrust, error) {
 	var found []client.Distrust
 	if len(args) > 1 {
 		found = append(found, client.Distrust{Kind: policy.RevokedKey, Value: args[1]})
 	}
 	if d.key != "" {
-		id, err := a.keyID(d.key)
+		id, err := keyID(a, d.key)
 		if err != nil {
 			return client.Distrust{}, err
 		}
@@ -44,7 +45,7 @@ func (d *distrust) asked(a *app, args []string) (client.Distrust, error) {
 	if d.serial != "" {
 		serial, ok := config.Serial(d.serial)
 		if !ok {
-			return client.Distrust{}, usage("%q is not a serial number in hexadecimal; openssl x509 -serial shows it", d.serial)
+			return client.Distrust{}, cli.Usage("%q is not a serial number in hexadecimal; openssl x509 -serial shows it", d.serial)
 		}
 		found = append(found, client.Distrust{Kind: policy.RevokedSerial, Value: serial})
 	}
@@ -55,21 +56,21 @@ func (d *distrust) asked(a *app, args []string) (client.Distrust, error) {
 		found = append(found, client.Distrust{Kind: policy.RevokedLogIndex, Value: strconv.FormatInt(d.logIndex, 10)})
 	}
 	if len(found) != 1 {
-		return client.Distrust{}, usage("say what is meant with one of --key, --serial, --identity and --log-index; assay trust list --wide shows them")
+		return client.Distrust{}, cli.Usage("say what is meant with one of --key, --serial, --identity and --log-index; assay trust list --wide shows them")
 	}
 	if k := found[0]; k.Kind == policy.RevokedKey && !config.ValidKeyID(k.Value) {
-		return client.Distrust{}, usage("%q is not a key ID: sha256: and 64 hexadecimal digits; assay trust list --wide shows them", k.Value)
+		return client.Distrust{}, cli.Usage("%q is not a key ID: sha256: and 64 hexadecimal digits; assay trust list --wide shows them", k.Value)
 	}
 	found[0].Reason = d.reason
 	return found[0], nil
 }
 
 // keyID takes the ID of a key as it is, and reads it from a file with the public key.
-func (a *app) keyID(s string) (string, error) {
+func keyID(a *cli.App, s string) (string, error) {
 	if config.ValidKeyID(s) {
 		return s, nil
 	}
-	text, err := os.ReadFile(a.path(s))
+	text, err := os.ReadFile(a.Path(s))
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil // said to be no key ID
 	}
@@ -78,7 +79,7 @@ func (a *app) keyID(s string) (string, error) {
 	}
 	k, err := verify.ParseKeyPEM(text)
 	if err != nil {
-		return "", usage("%s: %s", s, sentence(err))
+		return "", cli.Usage("%s: %s", s, cli.Sentence(err))
 	}
 	return k.ID, nil
 }
@@ -94,12 +95,12 @@ func kindName(k policy.TrustRevocationKind) string {
 // nameAndMore takes the name of an authority, and perhaps a key ID.
 func nameAndMore(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
-		return usage("NAME is missing; usage: %s", c.UseLine())
+		return cli.Usage("NAME is missing; usage: %s", c.UseLine())
 	}
-	return atMost(2)(c, args)
+	return cli.AtMost(2)(c, args)
 }
 
-func (a *app) trustRevoke() *cobra.Command {
+func trustRevoke(a *cli.App) *cobra.Command {
 	var d distrust
 	c := &cobra.Command{
 		Use: "revoke NAME (--key ID | --serial HEX | --identity SUBJECT | --log-index N)", Short: "Revoke a key, certificate, identity or log entry of an authority", Args: nameAndMore,
@@ -110,47 +111,47 @@ assay trust list --wide shows keys and identities, assay explain --wide serials 
 		RunE: func(c *cobra.Command, args []string) error {
 			what, err := d.asked(a, args)
 			if err == nil {
-				err = pathWord("the name of an authority", args[0])
+				err = cli.PathWord("the name of an authority", args[0])
 			}
-			return a.act(c, err, func(server *client.Client) error {
+			return a.Act(c, err, func(server *client.Client) error {
 				_, err := server.RevokeTrust(c.Context(), args[0], what)
 				return err
-			}, "revoked: %s %s of %s", kindName(what.Kind), printable(what.Value), args[0])
+			}, "revoked: %s %s of %s", kindName(what.Kind), cli.Printable(what.Value), args[0])
 		},
 	}
 	d.flags(c, "one sentence that whoever is refused will read")
-	return a.withServer(a.withOutput(c))
+	return a.WithServer(a.WithOutput(c))
 }
 
-func (a *app) trustRestore() *cobra.Command {
+func trustRestore(a *cli.App) *cobra.Command {
 	var d distrust
 	c := &cobra.Command{
 		Use: "restore NAME (--key ID | --serial HEX | --identity SUBJECT | --log-index N)", Short: "End such a revocation; what it refused is decided anew", Args: nameAndMore,
 		RunE: func(c *cobra.Command, args []string) error {
 			what, err := d.asked(a, args)
 			if err == nil {
-				err = pathWord("the name of an authority", args[0])
+				err = cli.PathWord("the name of an authority", args[0])
 			}
-			return a.act(c, err, func(server *client.Client) error {
+			return a.Act(c, err, func(server *client.Client) error {
 				_, err := server.RestoreTrust(c.Context(), args[0], what)
 				return err
-			}, "restored: %s %s of %s", kindName(what.Kind), printable(what.Value), args[0])
+			}, "restored: %s %s of %s", kindName(what.Kind), cli.Printable(what.Value), args[0])
 		},
 	}
 	d.flags(c, "one sentence for the audit log")
-	return a.withServer(a.withOutput(c))
+	return a.WithServer(a.WithOutput(c))
 }
 
-func (a *app) trustRevocations() *cobra.Command {
-	return a.withServer(a.withOutput(&cobra.Command{
-		Use: "revocations", Short: "List what was revoked of authorities at run time", Args: exactly(),
+func trustRevocations(a *cli.App) *cobra.Command {
+	return a.WithServer(a.WithOutput(&cobra.Command{
+		Use: "revocations", Short: "List what was revoked of authorities at run time", Args: cli.Exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			return asked(a, c.Context(), (*client.Client).TrustRevocations, func(list *client.TrustRevocations) error {
+			return cli.Asked(a, c.Context(), (*client.Client).TrustRevocations, func(list *client.TrustRevocations) error {
 				var rows [][]string
 				for _, r := range list.Revocations {
 					rows = append(rows, []string{r.Authority, kindName(r.Kind), r.Value, r.At.UTC().Format("2006-01-02 15:04"), r.By, r.Reason})
 				}
-				return table(a.stdout, []string{"AUTHORITY", "KIND", "VALUE", "AT", "BY", "REASON"}, rows)
+				return cli.Table(a.Stdout, []string{"AUTHORITY", "KIND", "VALUE", "AT", "BY", "REASON"}, rows)
 			})
 		},
 	}))

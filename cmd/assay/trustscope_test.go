@@ -17,12 +17,12 @@ authorities:
 policies:
   - {name: v, repositories: [acme/app], rego: "builtin:vulnerabilities", params: {`+params+`}}
 `)
-		cfg, err := f.app.load(place{file: "doctor.yaml"})
+		cfg, err := loadConfig(f.app, place{file: "doctor.yaml"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		var all []string
-		for _, found := range append(scopesFit(cfg), f.app.materialLasts(cfg)...) {
+		for _, found := range append(scopesFit(cfg), materialLasts(f.app, cfg)...) {
 			all = append(all, found.Name+": "+found.Detail)
 		}
 		return strings.Join(all, "\n")

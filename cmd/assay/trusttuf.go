@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/spf13/cobra"
 )
@@ -22,19 +23,19 @@ func named(args []string) (string, error) {
 	if len(args) == 0 {
 		return "", nil
 	}
-	return args[0], pathWord("the name of an authority", args[0])
+	return args[0], cli.PathWord("the name of an authority", args[0])
 }
 
-func (a *app) trustUpdate() *cobra.Command {
-	return a.withServer(a.withOutput(&cobra.Command{
-		Use: "update [NAME]", Short: "Have the registry ask the sources of TUF repositories now", Args: atMost(1),
+func trustUpdate(a *cli.App) *cobra.Command {
+	return a.WithServer(a.WithOutput(&cobra.Command{
+		Use: "update [NAME]", Short: "Have the registry ask the sources of TUF repositories now", Args: cli.AtMost(1),
 		Long: "Have the registry ask the source of one TUF repository now, or of all.\nThe exit code is 1 where one could not be updated; what was known of it stays in force until it expires.",
 		RunE: func(c *cobra.Command, args []string) error {
 			name, err := named(args)
 			if err != nil {
 				return err
 			}
-			server, err := a.connect(c.Context(), "")
+			server, err := a.Connect(c.Context(), "")
 			if err != nil {
 				return err
 			}
@@ -42,26 +43,26 @@ func (a *app) trustUpdate() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := a.print(list.Raw, func() error { return a.followedTable(list.Value.TUF) }); err != nil {
+			if err := a.Print(list.Raw, func() error { return followedTable(a, list.Value.TUF) }); err != nil {
 				return err
 			}
 			if slices.ContainsFunc(list.Value.TUF, func(s client.TrustStatus) bool { return s.Error != "" }) {
-				return &failure{code: exitError}
+				return &cli.Failure{Code: cli.ExitError}
 			}
 			return nil
 		},
 	}))
 }
 
-func (a *app) trustStatus() *cobra.Command {
-	return a.withServer(a.withOutput(&cobra.Command{
-		Use: "status [NAME]", Short: "Show the TUF repositories: versions, expiry, the last attempt", Args: atMost(1),
+func trustStatus(a *cli.App) *cobra.Command {
+	return a.WithServer(a.WithOutput(&cobra.Command{
+		Use: "status [NAME]", Short: "Show the TUF repositories: versions, expiry, the last attempt", Args: cli.AtMost(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			name, err := named(args)
 			if err != nil {
 				return err
 			}
-			server, err := a.connect(c.Context(), "")
+			server, err := a.Connect(c.Context(), "")
 			if err != nil {
 				return err
 			}
@@ -70,21 +71,21 @@ func (a *app) trustStatus() *cobra.Command {
 				return err
 			}
 			if name == "" {
-				return a.print(list.Raw, func() error { return a.followedTable(list.Value.TUF) })
+				return a.Print(list.Raw, func() error { return followedTable(a, list.Value.TUF) })
 			}
 			for _, s := range list.Value.TUF {
 				if s.Authority == name {
-					return a.printValue(s, func() error { return a.followedOne(s) })
+					return a.PrintValue(s, func() error { return followedOne(a, s) })
 				}
 			}
-			return &failure{code: exitNotFound, err: fmt.Errorf("there is no authority %q of kind tuf; assay trust status shows them", name)}
+			return &cli.Failure{Code: cli.ExitNotFound, Err: fmt.Errorf("there is no authority %q of kind tuf; assay trust status shows them", name)}
 		},
 	}))
 }
 
-func (a *app) followedTable(list []client.TrustStatus) error {
+func followedTable(a *cli.App, list []client.TrustStatus) error {
 	if len(list) == 0 {
-		return a.say("no TUF repository is followed; add an authority of kind tuf to the configuration")
+		return a.Say("no TUF repository is followed; add an authority of kind tuf to the configuration")
 	}
 	var rows [][]string
 	for _, s := range list {
@@ -92,9 +93,9 @@ func (a *app) followedTable(list []client.TrustStatus) error {
 		if s.Root > 0 {
 			versions = fmt.Sprintf("%d/%d/%d/%d", s.Root, s.Timestamp, s.Snapshot, s.Targets)
 		}
-		rows = append(rows, []string{s.Authority, followedState(s), versions, moment(s.Expires), moment(s.CheckedAt), strconv.Itoa(s.Pins), s.Error})
+		rows = append(rows, []string{s.Authority, followedState(s), versions, cli.Moment(s.Expires), cli.Moment(s.CheckedAt), strconv.Itoa(s.Pins), s.Error})
 	}
-	return table(a.stdout, []string{"NAME", "STATE", "ROOT/TIME/SNAP/TARGETS", "EXPIRES", "CHECKED", "PINS", "ERROR"}, rows)
+	return cli.Table(a.Stdout, []string{"NAME", "STATE", "ROOT/TIME/SNAP/TARGETS", "EXPIRES", "CHECKED", "PINS", "ERROR"}, rows)
 }
 
 // followedState is one word for where a TUF repository stands.
@@ -110,7 +111,7 @@ func followedState(s client.TrustStatus) string {
 	return "fresh"
 }
 
-func (a *app) followedOne(s client.TrustStatus) error {
+func followedOne(a *cli.App, s client.TrustStatus) error {
 	var rows [][]string
 	row := func(name, value string) {
 		if value != "" {
@@ -134,10 +135,10 @@ func (a *app) followedOne(s client.TrustStatus) error {
 	for _, p := range s.Policies {
 		row("policy", p)
 	}
-	row("expires", moment(s.Expires))
-	row("checked", moment(s.CheckedAt))
-	row("attempted", moment(s.AttemptedAt))
-	row("next", moment(s.NextAt))
+	row("expires", cli.Moment(s.Expires))
+	row("checked", cli.Moment(s.CheckedAt))
+	row("attempted", cli.Moment(s.AttemptedAt))
+	row("next", cli.Moment(s.NextAt))
 	if s.Failures > 0 {
 		row("failures", strconv.Itoa(s.Failures))
 	}
@@ -145,26 +146,26 @@ func (a *app) followedOne(s client.TrustStatus) error {
 	for _, p := range s.Problems {
 		row("problem", p)
 	}
-	return table(a.stdout, []string{"WHAT", "VALUE"}, rows)
+	return cli.Table(a.Stdout, []string{"WHAT", "VALUE"}, rows)
 }
 
-func (a *app) trustImport() *cobra.Command {
-	return a.withServer(a.withOutput(&cobra.Command{
-		Use: "import NAME FILE.tar|DIR", Short: "Give the registry the metadata and targets of a TUF repository by hand", Args: exactly("NAME", "FILE.tar|DIR"),
+func trustImport(a *cli.App) *cobra.Command {
+	return a.WithServer(a.WithOutput(&cobra.Command{
+		Use: "import NAME FILE.tar|DIR", Short: "Give the registry the metadata and targets of a TUF repository by hand", Args: cli.Exactly("NAME", "FILE.tar|DIR"),
 		Long: `Give the registry the metadata and targets of a TUF repository by hand, over an air gap:
 a tar archive or a directory with timestamp.json and targets/, or metadata/ and targets/.
 The registry verifies them as if its source had said them.`,
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := pathWord("the name of an authority", args[0]); err != nil {
+			if err := cli.PathWord("the name of an authority", args[0]); err != nil {
 				return err
 			}
-			archive, err := packed(a.path(args[1]))
+			archive, err := packed(a.Path(args[1]))
 			if err != nil {
 				return err
 			}
-			return asked(a, c.Context(), func(s *client.Client, ctx context.Context) (*client.Answer[client.TrustStatus], error) {
+			return cli.Asked(a, c.Context(), func(s *client.Client, ctx context.Context) (*client.Answer[client.TrustStatus], error) {
 				return s.ImportTrust(ctx, args[0], archive)
-			}, func(s *client.TrustStatus) error { return a.followedOne(*s) })
+			}, func(s *client.TrustStatus) error { return followedOne(a, *s) })
 		},
 	}))
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/server"
@@ -14,17 +15,17 @@ import (
 	"github.com/assay-registry/assay/verify"
 )
 
-// follower makes what follows the TUF repositories of a registry.
-func (a *app) follower(r *registry, log *slog.Logger) *follower {
+// makeFollower makes what follows the TUF repositories of a registry.
+func makeFollower(a *cli.App, r *registry, log *slog.Logger) *follower {
 	return newFollower(&follower{
-		admission: r.admission, clock: a.clock, rand: a.rand, log: log, audit: auditor(r.local),
+		admission: r.admission, clock: a.Clock, rand: a.Rand, log: log, audit: auditor(r.local),
 		sources: &tufSources{local: r.local, resolver: &net.Resolver{PreferGo: true}, networks: func(name string) []netip.Prefix {
 			r.ruling.Lock()
 			defer r.ruling.Unlock()
 			return r.current.SourceNetworks(name)
 		}},
-		accept: func(ctx context.Context, s *verify.TUFState) error { return a.acceptTUF(ctx, r, s) },
-		settle: func(ctx context.Context) error { return a.settlePolicies(ctx, r, log) },
+		accept: func(ctx context.Context, s *verify.TUFState) error { return acceptTUF(a, ctx, r, s) },
+		settle: func(ctx context.Context) error { return settlePolicies(a, ctx, r, log) },
 		tell: func(list []server.TrustStatus) {
 			if err := keepState(r.directory.path, stateTrust, list); err != nil {
 				log.Warn("the state of the TUF repositories could not be written for assay doctor", "error", err)
@@ -34,7 +35,7 @@ func (a *app) follower(r *registry, log *slog.Logger) *follower {
 }
 
 // acceptTUF refuses a state whose policies do not compile, or that supplies material which cannot be used or is the registry's own.
-func (a *app) acceptTUF(ctx context.Context, r *registry, s *verify.TUFState) error {
+func acceptTUF(a *cli.App, ctx context.Context, r *registry, s *verify.TUFState) error {
 	for name, m := range s.Material {
 		if use := config.OwnKey(verify.Authority{Keys: m.Keys, TrustedRoot: m.TrustedRoot}, r.keys.own()); use != "" {
 			return store.Errorf(store.CodeInvalid, "it supplies the authority %s with the registry's own %s key, which never speaks for images", name, use)
@@ -45,7 +46,7 @@ func (a *app) acceptTUF(ctx context.Context, r *registry, s *verify.TUFState) er
 		return err
 	}
 	for _, au := range all {
-		if err := a.supplied(au, s); err != nil {
+		if err := supplied(au, s, usable(a.Clock)); err != nil {
 			return err
 		}
 	}
@@ -64,7 +65,7 @@ func (a *app) acceptTUF(ctx context.Context, r *registry, s *verify.TUFState) er
 }
 
 // supplied reports whether what a TUF repository supplies to an authority can be used; nothing at all is no error.
-func (a *app) supplied(au verify.Authority, s *verify.TUFState) error {
+func supplied(au verify.Authority, s *verify.TUFState, usable func(verify.Authority) error) error {
 	if s == nil || au.Material != s.Authority {
 		return nil
 	}
@@ -78,11 +79,11 @@ func (a *app) supplied(au verify.Authority, s *verify.TUFState) error {
 	if err := au.Validate(); err != nil {
 		return err
 	}
-	return a.usable(au)
+	return usable(au)
 }
 
 // settlePolicies puts the policies into force that follow from what TUF repositories say now. Without such policies there is nothing to do.
-func (a *app) settlePolicies(ctx context.Context, r *registry, log *slog.Logger) error {
+func settlePolicies(a *cli.App, ctx context.Context, r *registry, log *slog.Logger) error {
 	r.ruling.Lock()
 	defer r.ruling.Unlock()
 	if !r.rules.followsTUF() {

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/verify"
 	"github.com/assay-registry/assay/verify/signer"
 	"github.com/assay-registry/assay/verify/tufrepo"
@@ -32,51 +33,51 @@ An edit makes a staged version, which counts once enough people have signed it: 
 sign works on a copy of the directory, too, on a machine without a network. Keys stay where
 they are; the directory holds none. It remembers the files of online keys, never those of root.`
 
-func (a *app) tuf() *cobra.Command {
-	c := group(&cobra.Command{Use: "tuf", Short: "Make and keep a TUF repository, which pins tags and hands out trust", Long: tufHelp})
-	c.AddCommand(a.tufKeyCommand(), a.tufInit(), a.tufAdd(), a.tufRemove(), a.tufDelegate(), a.tufUndelegate(),
-		a.tufAddKey(), a.tufRemoveKey(), a.tufRotate(), a.tufSign(), a.tufDiscard(), a.tufRefresh(), a.tufStatus(), a.tufPublish())
+func tufCommand(a *cli.App) *cobra.Command {
+	c := cli.Group(&cobra.Command{Use: "tuf", Short: "Make and keep a TUF repository, which pins tags and hands out trust", Long: tufHelp})
+	c.AddCommand(tufKeyCommand(a), tufInit(a), tufAdd(a), tufRemove(a), tufDelegate(a), tufUndelegate(a),
+		tufAddKey(a), tufRemoveKey(a), tufRotate(a), tufSign(a), tufDiscard(a), tufRefresh(a), tufStatus(a), tufPublish(a))
 	return c
 }
 
-func (a *app) tufKeyCommand() *cobra.Command {
+func tufKeyCommand(a *cli.App) *cobra.Command {
 	kind := ""
 	c := &cobra.Command{
-		Use: "key NAME", Short: "Make a key pair for a role: NAME.key and NAME.pub", Args: exactly("NAME"),
+		Use: "key NAME", Short: "Make a key pair for a role: NAME.key and NAME.pub", Args: cli.Exactly("NAME"),
 		Long: `Make a key pair for a role: NAME.key, which signs and stays with its owner, and NAME.pub.
 The password comes from ASSAY_KEY_PASSWORD or COSIGN_PASSWORD, else it is asked for; with an
 empty one, as for a key that a job uses, the private key is not encrypted.
 Keys that assay key new or cosign generate-key-pair made serve as well.`,
 		RunE: func(_ *cobra.Command, args []string) error {
-			password, err := a.keyPassword(true)
+			password, err := keyPassword(a, true)
 			if err != nil {
 				return err
 			}
-			if err := a.makeTUFKey(args[0], kind, password); err != nil {
+			if err := makeTUFKey(a, args[0], kind, password); err != nil {
 				return err
 			}
 			files := map[string]string{"private": args[0] + ".key", "public": args[0] + ".pub"}
-			return a.printValue(files, func() error { return a.say("made %s (keep it secret) and %s", files["private"], files["public"]) })
+			return a.PrintValue(files, func() error { return a.Say("made %s (keep it secret) and %s", files["private"], files["public"]) })
 		},
 	}
 	c.Flags().StringVar(&kind, "type", tufrepo.KindEd25519, tufrepo.KindEd25519+" or "+tufrepo.KindP256)
-	return a.withOutput(c)
+	return a.WithOutput(c)
 }
 
-func (a *app) makeTUFKey(name, kind string, password []byte) error {
-	private, public, err := tufrepo.Generate(a.rand, kind, password)
+func makeTUFKey(a *cli.App, name, kind string, password []byte) error {
+	private, public, err := tufrepo.Generate(a.Rand, kind, password)
 	if err != nil {
 		return err
 	}
-	if err := writeNew(a.path(name+".key"), private, 0o600); err != nil {
+	if err := writeNew(a.Path(name+".key"), private, 0o600); err != nil {
 		return err
 	}
-	return writeNew(a.path(name+".pub"), public, 0o644)
+	return writeNew(a.Path(name+".pub"), public, 0o644)
 }
 
 // tufSession is one command's work on a working directory.
 type tufSession struct {
-	a     *app
+	a     *cli.App
 	repo  *tufrepo.Repository
 	given []string                // files of --key
 	read  map[string]*tufrepo.Key // by file: a password is asked for once
@@ -84,17 +85,17 @@ type tufSession struct {
 }
 
 // withTUF opens a working directory, locked if it is to be changed, and closes it afterwards.
-func (a *app) withTUF(name string, change bool, keys []string, do func(*tufSession) error) (err error) {
-	if _, err := os.Stat(a.path(name)); err != nil {
+func withTUF(a *cli.App, name string, change bool, keys []string, do func(*tufSession) error) (err error) {
+	if _, err := os.Stat(a.Path(name)); err != nil {
 		return err
 	}
-	dir, done, err := openTUFDir(a.path(name), change, a.rand)
+	dir, done, err := openTUFDir(a.Path(name), change, a.Rand)
 	if err != nil {
 		return err
 	}
 	defer closing(done, &err)
 	s := &tufSession{a: a, given: keys, read: map[string]*tufrepo.Key{}}
-	if s.repo, err = tufrepo.Open(tufrepo.Options{Dir: dir, Now: a.clock}); err != nil {
+	if s.repo, err = tufrepo.Open(tufrepo.Options{Dir: dir, Now: a.Clock}); err != nil {
 		return err
 	}
 	if _, err := s.keys(keys); err != nil { // before anything is changed
@@ -115,7 +116,7 @@ func (s *tufSession) key(file string) (*tufrepo.Key, error) {
 	if k := s.read[file]; k != nil {
 		return k, nil
 	}
-	text, err := os.ReadFile(s.a.path(file))
+	text, err := os.ReadFile(s.a.Path(file))
 	if err != nil {
 		return nil, err
 	}
@@ -123,26 +124,26 @@ func (s *tufSession) key(file string) (*tufrepo.Key, error) {
 	if block, _ := pem.Decode(text); block != nil && block.Type == "PUBLIC KEY" {
 		public, err := verify.ParseKeyPEM(text)
 		if err != nil {
-			return nil, usage("%s: %s", file, sentence(err))
+			return nil, cli.Usage("%s: %s", file, cli.Sentence(err))
 		}
 		k, err = tufrepo.NewKey(public, nil)
 		if err != nil {
-			return nil, usage("%s: %s", file, sentence(err))
+			return nil, cli.Usage("%s: %s", file, cli.Sentence(err))
 		}
 	} else {
-		info, err := os.Stat(s.a.path(file))
+		info, err := os.Stat(s.a.Path(file))
 		if err != nil {
 			return nil, err
 		}
 		if !signer.Encrypted(text) && info.Mode().Perm()&0o007 != 0 {
 			return nil, fmt.Errorf("anybody on this machine may read the private key %s (mode %s); make it yours: chmod 600 %s", file, info.Mode(), file)
 		}
-		private, err := s.a.signingKey(file)
+		private, err := signingKey(s.a, file)
 		if err != nil {
 			return nil, err
 		}
 		if k, err = tufrepo.NewKey(private.Key, private.SignMessage); err != nil {
-			return nil, usage("%s: %s", file, sentence(err))
+			return nil, cli.Usage("%s: %s", file, cli.Sentence(err))
 		}
 	}
 	s.read[file] = k
@@ -197,7 +198,7 @@ func (s *tufSession) remember(role string, files []string) error {
 		if err != nil {
 			return err
 		}
-		path, err := filepath.Abs(s.a.path(f))
+		path, err := filepath.Abs(s.a.Path(f))
 		if err != nil {
 			return err
 		}
@@ -236,7 +237,7 @@ func (s *tufSession) signStaged() error {
 	}
 	for _, file := range s.given {
 		if k, err := s.key(file); err != nil || !used[k] {
-			return usage("the key %s is none that a staged version waits for, so what is staged has no signature of it; assay tuf status names those that have to sign", file)
+			return cli.Usage("the key %s is none that a staged version waits for, so what is staged has no signature of it; assay tuf status names those that have to sign", file)
 		}
 	}
 	return nil
@@ -252,17 +253,17 @@ func (s *tufSession) report(format string, args ...any) error {
 		}
 		staged = append(staged, needs...)
 	}
-	return s.a.printValue(map[string]any{"staged": staged, "notes": s.notes}, func() error {
-		if err := s.a.say(format, args...); err != nil {
+	return s.a.PrintValue(map[string]any{"staged": staged, "notes": s.notes}, func() error {
+		if err := s.a.Say(format, args...); err != nil {
 			return err
 		}
 		for _, n := range staged {
-			if err := s.a.say("  staged: %s", n); err != nil {
+			if err := s.a.Say("  staged: %s", n); err != nil {
 				return err
 			}
 		}
 		for _, n := range s.notes {
-			if err := s.a.say("  note: %s", n); err != nil {
+			if err := s.a.Say("  note: %s", n); err != nil {
 				return err
 			}
 		}
@@ -278,15 +279,15 @@ type tufInitFlags struct {
 	generate   string
 }
 
-func (a *app) tufInit() *cobra.Command {
+func tufInit(a *cli.App) *cobra.Command {
 	o := tufInitFlags{keys: map[string]*[]string{}}
 	c := &cobra.Command{
-		Use: "init DIR --root-key FILE... --targets-key FILE...", Short: "Make a repository with its first root", Args: exactly("DIR"),
+		Use: "init DIR --root-key FILE... --targets-key FILE...", Short: "Make a repository with its first root", Args: cli.Exactly("DIR"),
 		Long: `Make a repository with its first root and empty targets. A key is given as a private one,
 which signs at once, or as a public one, whose owner signs later: assay tuf sign DIR root.
 Without --snapshot-key and --timestamp-key the targets keys serve these roles too.`,
 		Example: "  assay tuf init tuf --root-key root-a.key --root-key root-b.pub --threshold root=2 --targets-key online.key --expires root=365d,timestamp=1d",
-		RunE:    func(_ *cobra.Command, args []string) error { return a.initTUF(args[0], o) },
+		RunE:    func(_ *cobra.Command, args []string) error { return initTUF(a, args[0], o) },
 	}
 	f := c.Flags()
 	for _, role := range []string{tufrepo.Root, tufrepo.Targets, tufrepo.Snapshot, tufrepo.Timestamp} {
@@ -296,7 +297,7 @@ Without --snapshot-key and --timestamp-key the targets keys serve these roles to
 	f.StringSliceVar(&o.thresholds, "threshold", nil, "how many keys of a role must sign, such as root=2 (default 1)")
 	f.StringSliceVar(&o.expires, "expires", nil, "how long a role's versions are valid, such as root=365d,targets=90d,snapshot=7d,timestamp=1d")
 	f.StringVar(&o.generate, "generate", "", "make the keys that are not given, root and online, in this folder")
-	return a.withOutput(c)
+	return a.WithOutput(c)
 }
 
 // pairs reads ROLE=VALUE.
@@ -305,14 +306,14 @@ func pairs(flag string, list []string) (map[string]string, error) {
 	for _, s := range list {
 		role, value, ok := strings.Cut(s, "=")
 		if !ok || role == "" || m[role] != "" {
-			return nil, usage("--%s %s is not understood; write ROLE=VALUE, once for each role", flag, s)
+			return nil, cli.Usage("--%s %s is not understood; write ROLE=VALUE, once for each role", flag, s)
 		}
 		m[role] = value
 	}
 	return m, nil
 }
 
-func (a *app) initTUF(name string, o tufInitFlags) (err error) {
+func initTUF(a *cli.App, name string, o tufInitFlags) (err error) {
 	expires, err := pairs("expires", o.expires)
 	if err != nil {
 		return err
@@ -321,7 +322,7 @@ func (a *app) initTUF(name string, o tufInitFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := a.generateTUFKeys(o); err != nil {
+	if err := generateTUFKeys(a, o); err != nil {
 		return err
 	}
 	for _, role := range []string{tufrepo.Snapshot, tufrepo.Timestamp} {
@@ -337,7 +338,7 @@ func (a *app) initTUF(name string, o tufInitFlags) (err error) {
 			return err
 		}
 		if len(list) == 0 {
-			return usage("--%s-key is missing: name the file of a key, or make the keys with --generate FOLDER", role)
+			return cli.Usage("--%s-key is missing: name the file of a key, or make the keys with --generate FOLDER", role)
 		}
 		roles[role] = tufrepo.RoleKeys{Keys: list}
 	}
@@ -345,17 +346,17 @@ func (a *app) initTUF(name string, o tufInitFlags) (err error) {
 		n, err := strconv.Atoi(text)
 		r, ok := roles[role]
 		if err != nil || !ok || n < 1 {
-			return usage("--threshold %s=%s is not understood; write such as root=2", role, text)
+			return cli.Usage("--threshold %s=%s is not understood; write such as root=2", role, text)
 		}
 		r.Threshold = n
 		roles[role] = r
 	}
-	dir, done, err := openTUFDir(a.path(name), true, a.rand)
+	dir, done, err := openTUFDir(a.Path(name), true, a.Rand)
 	if err != nil {
 		return err
 	}
 	defer closing(done, &err)
-	if s.repo, err = tufrepo.Init(tufrepo.Options{Dir: dir, Now: a.clock}, roles, tufrepo.Config{Expires: expires}); err != nil {
+	if s.repo, err = tufrepo.Init(tufrepo.Options{Dir: dir, Now: a.Clock}, roles, tufrepo.Config{Expires: expires}); err != nil {
 		return err
 	}
 	for _, role := range slices.Sorted(maps.Keys(o.keys)) {
@@ -378,16 +379,16 @@ func (a *app) initTUF(name string, o tufInitFlags) (err error) {
 }
 
 // generateTUFKeys makes root and online keys where none are given. They have the password of the environment, or none: who wants one for each makes them by hand.
-func (a *app) generateTUFKeys(o tufInitFlags) error {
+func generateTUFKeys(a *cli.App, o tufInitFlags) error {
 	if o.generate == "" {
 		return nil
 	}
-	if err := os.MkdirAll(a.path(o.generate), 0o700); err != nil {
+	if err := os.MkdirAll(a.Path(o.generate), 0o700); err != nil {
 		return err
 	}
 	password := []byte{}
 	for _, name := range passwordVariables {
-		if v, given := a.lookup(name); given && len(bytes.TrimSpace(password)) == 0 {
+		if v, given := a.Lookup(name); given && len(bytes.TrimSpace(password)) == 0 {
 			password = []byte(v)
 		}
 	}
@@ -396,7 +397,7 @@ func (a *app) generateTUFKeys(o tufInitFlags) error {
 			continue
 		}
 		path := filepath.Join(o.generate, file)
-		if err := a.makeTUFKey(path, tufrepo.KindEd25519, password); err != nil {
+		if err := makeTUFKey(a, path, tufrepo.KindEd25519, password); err != nil {
 			return err
 		}
 		*o.keys[role] = []string{path + ".key"}

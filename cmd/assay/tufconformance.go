@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/verify/trust"
 	"github.com/spf13/cobra"
 )
@@ -20,17 +21,17 @@ const maxConformanceTarget = 64 << 20
 
 // conformance is a TUF client with the command line of the tuf-conformance suite (CLIENT-CLI.md there): metadata in one folder, targets in another.
 type conformance struct {
-	app                    *app
+	app                    *cli.App
 	metadata, targets      string // URLs
 	metadataDir, targetDir string
 	names                  []string
 	now                    int64
 }
 
-// tufConformance is hidden: it is for the suite, which runs it as "assay tuf-conformance --now $(date +%s) ...", because its faked time reaches date and not this program.
-func (a *app) tufConformance() *cobra.Command {
+// tufConformanceCommand is hidden: it is for the suite, which runs it as "assay tuf-conformance --now $(date +%s) ...", because its faked time reaches date and not this program.
+func tufConformanceCommand(a *cli.App) *cobra.Command {
 	t := &conformance{app: a}
-	c := group(&cobra.Command{Use: "tuf-conformance", Short: "Be the client under test of the tuf-conformance suite", Hidden: true})
+	c := cli.Group(&cobra.Command{Use: "tuf-conformance", Short: "Be the client under test of the tuf-conformance suite", Hidden: true})
 	f := c.PersistentFlags()
 	f.StringVar(&t.metadataDir, "metadata-dir", "", "folder of the trusted metadata")
 	f.StringVar(&t.metadata, "metadata-url", "", "URL of the repository's metadata")
@@ -39,13 +40,13 @@ func (a *app) tufConformance() *cobra.Command {
 	f.StringArrayVar(&t.names, "target-name", nil, "target to download; may be given several times")
 	f.Int64Var(&t.now, "now", 0, "the time, in seconds since 1970 (default: the clock's)")
 	c.AddCommand(
-		&cobra.Command{Use: "init ROOT", Short: "Trust a root", Args: exactly("ROOT"), RunE: func(_ *cobra.Command, args []string) error {
+		&cobra.Command{Use: "init ROOT", Short: "Trust a root", Args: cli.Exactly("ROOT"), RunE: func(_ *cobra.Command, args []string) error {
 			return t.failed(t.init(args[0]))
 		}},
-		&cobra.Command{Use: "refresh", Short: "Bring the top-level metadata up to date", Args: exactly(), RunE: func(c *cobra.Command, _ []string) error {
+		&cobra.Command{Use: "refresh", Short: "Bring the top-level metadata up to date", Args: cli.Exactly(), RunE: func(c *cobra.Command, _ []string) error {
 			return t.failed(t.run(c.Context(), func(s *trust.Session) error { return s.Refresh(c.Context()) }))
 		}},
-		&cobra.Command{Use: "download", Short: "Download targets", Args: exactly(), RunE: func(c *cobra.Command, _ []string) error {
+		&cobra.Command{Use: "download", Short: "Download targets", Args: cli.Exactly(), RunE: func(c *cobra.Command, _ []string) error {
 			return t.failed(t.run(c.Context(), func(s *trust.Session) error { return t.download(c.Context(), s) }))
 		}},
 	)
@@ -57,11 +58,11 @@ func (t *conformance) failed(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &failure{exitError, err}
+	return &cli.Failure{Code: cli.ExitError, Err: err}
 }
 
 func (t *conformance) init(root string) error {
-	b, err := os.ReadFile(t.app.path(root))
+	b, err := os.ReadFile(t.app.Path(root))
 	if err != nil {
 		return err
 	}
@@ -75,11 +76,11 @@ func (t *conformance) time() time.Time {
 	if t.now != 0 {
 		return time.Unix(t.now, 0).UTC()
 	}
-	return t.app.clock()
+	return t.app.Clock()
 }
 
 func (t *conformance) write(dir, name string, b []byte) error {
-	return os.WriteFile(filepath.Join(t.app.path(dir), name), b, 0o644)
+	return os.WriteFile(filepath.Join(t.app.Path(dir), name), b, 0o644)
 }
 
 // run begins a session from the folder, does something with it, and writes back what was verified, also if that failed.
@@ -103,7 +104,7 @@ func (t *conformance) run(ctx context.Context, do func(*trust.Session) error) er
 	}
 	for role := range before {
 		if _, kept := after[role]; !kept {
-			err = errors.Join(err, os.Remove(filepath.Join(t.app.path(t.metadataDir), trust.FileName(role))))
+			err = errors.Join(err, os.Remove(filepath.Join(t.app.Path(t.metadataDir), trust.FileName(role))))
 		}
 	}
 	return errors.Join(err, ctx.Err())
@@ -111,7 +112,7 @@ func (t *conformance) run(ctx context.Context, do func(*trust.Session) error) er
 
 // read is the trusted metadata by role.
 func (t *conformance) read() (map[string][]byte, error) {
-	dir := t.app.path(t.metadataDir)
+	dir := t.app.Path(t.metadataDir)
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
@@ -141,7 +142,7 @@ func (t *conformance) download(ctx context.Context, s *trust.Session) error {
 			return err
 		}
 		file := url.QueryEscape(name)
-		here, err := os.ReadFile(filepath.Join(t.app.path(t.targetDir), file))
+		here, err := os.ReadFile(filepath.Join(t.app.Path(t.targetDir), file))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/assay-registry/assay/cmd/assay/cli"
 )
 
 func TestTUFDirectoryStaysInside(t *testing.T) {
@@ -47,7 +49,7 @@ func TestTUFDirectoryStaysInside(t *testing.T) {
 func TestTUFDirectoryHasOneEditor(t *testing.T) {
 	c := newConsole(t, nil)
 	c.env["ASSAY_KEY_PASSWORD"] = ""
-	if code, out, errs := c.run("tuf", "init", "repo", "--generate", "keys"); code != exitOK {
+	if code, out, errs := c.run("tuf", "init", "repo", "--generate", "keys"); code != cli.ExitOK {
 		t.Fatalf("%d %s%s", code, out, errs)
 	}
 	for _, name := range []string{"root.key", "online.key"} {
@@ -59,16 +61,16 @@ func TestTUFDirectoryHasOneEditor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if code, _, errs := c.run("tuf", "refresh", "repo"); code != exitError || !strings.Contains(errs, "another assay tuf works on") {
+	if code, _, errs := c.run("tuf", "refresh", "repo"); code != cli.ExitError || !strings.Contains(errs, "another assay tuf works on") {
 		t.Errorf("%d %s", code, errs)
 	}
-	if code, _, errs := c.run("tuf", "status", "repo"); code != exitOK {
+	if code, _, errs := c.run("tuf", "status", "repo"); code != cli.ExitOK {
 		t.Errorf("%d %s", code, errs)
 	}
 	if err := done(); err != nil {
 		t.Fatal(err)
 	}
-	if code, out, errs := c.run("tuf", "refresh", "repo", "-o", "json"); code != exitOK || !strings.Contains(out, `"staged": []`) {
+	if code, out, errs := c.run("tuf", "refresh", "repo", "-o", "json"); code != cli.ExitOK || !strings.Contains(out, `"staged": []`) {
 		t.Errorf("%d %s%s", code, out, errs)
 	}
 }
@@ -76,7 +78,7 @@ func TestTUFDirectoryHasOneEditor(t *testing.T) {
 func TestTUFCommandLine(t *testing.T) {
 	c := newConsole(t, nil)
 	c.env["ASSAY_KEY_PASSWORD"] = ""
-	if code, _, errs := c.run("tuf", "init", "repo", "--generate", "keys", "--expires", "timestamp=1d"); code != exitOK {
+	if code, _, errs := c.run("tuf", "init", "repo", "--generate", "keys", "--expires", "timestamp=1d"); code != cli.ExitOK {
 		t.Fatal(errs)
 	}
 	sum := "sha256:" + strings.Repeat("a", 64)
@@ -85,32 +87,32 @@ func TestTUFCommandLine(t *testing.T) {
 		code int
 		want string
 	}{
-		{[]string{"init"}, exitUsage, "DIR is missing"},
-		{[]string{"init", "x"}, exitUsage, "--generate"},
-		{[]string{"init", "x", "--generate", "k2", "--threshold", "root"}, exitUsage, "ROLE=VALUE"},
-		{[]string{"init", "x", "--generate", "k3", "--threshold", "team=1"}, exitUsage, "root=2"},
-		{[]string{"init", "x", "--generate", "k4", "--expires", "root=1s"}, exitError, "period of validity"},
-		{[]string{"init", "x", "--root-key", "absent.key", "--targets-key", "absent.key"}, exitError, "absent.key"},
-		{[]string{"status", "absent"}, exitError, "absent"},
-		{[]string{"status", "keys"}, exitNotFound, "assay tuf init"},
-		{[]string{"add", "repo"}, exitUsage, "--image"},
-		{[]string{"add", "repo", "--file", "keys/root.pub"}, exitUsage, "TARGET is missing"},
-		{[]string{"add", "repo", "x", "--file", "keys"}, exitUsage, "no file"},
-		{[]string{"add", "repo", "x", "--file", "keys/root.pub", "--length", "1"}, exitUsage, "--digest"},
-		{[]string{"add", "repo", "--image", "127.0.0.1:1/a@" + sum}, exitUsage, "names no tag"},
-		{[]string{"add", "repo", "acme/app/v1", "--digest", sum, "--length", "1", "--role", "nobody"}, exitNotFound, "no role"},
-		{[]string{"add", "repo", "acme/app/v1", "--digest", sum, "--length", "1", "--key", "keys/root.key"}, exitUsage, "none that a staged version waits for"},
-		{[]string{"add", "repo", "acme/app/v2", "--digest", sum, "--length", "1"}, exitOK, "added"},
-		{[]string{"remove", "repo", "acme/app/v3"}, exitNotFound, "no target"},
-		{[]string{"sign", "repo", "root", "--import", "absent"}, exitError, "absent"},
-		{[]string{"sign", "repo", "team"}, exitUsage, "--key is missing"},
-		{[]string{"rotate", "repo", "root"}, exitUsage, "what changes"},
-		{[]string{"remove-key", "repo", "root", "deadbeef"}, exitNotFound, "no key"},
-		{[]string{"publish", "repo", "site"}, exitUsage, "dir:PATH"},
-		{[]string{"publish", "repo", "tar:keys"}, exitUsage, "is a folder"},
-		{[]string{"publish", "repo", "dir:site"}, exitOK, "published site"},
-		{[]string{"publish", "repo", "dir:site"}, exitOK, "0 of 4 files"},
-		{[]string{"frobnicate"}, exitUsage, "no command"},
+		{[]string{"init"}, cli.ExitUsage, "DIR is missing"},
+		{[]string{"init", "x"}, cli.ExitUsage, "--generate"},
+		{[]string{"init", "x", "--generate", "k2", "--threshold", "root"}, cli.ExitUsage, "ROLE=VALUE"},
+		{[]string{"init", "x", "--generate", "k3", "--threshold", "team=1"}, cli.ExitUsage, "root=2"},
+		{[]string{"init", "x", "--generate", "k4", "--expires", "root=1s"}, cli.ExitError, "period of validity"},
+		{[]string{"init", "x", "--root-key", "absent.key", "--targets-key", "absent.key"}, cli.ExitError, "absent.key"},
+		{[]string{"status", "absent"}, cli.ExitError, "absent"},
+		{[]string{"status", "keys"}, cli.ExitNotFound, "assay tuf init"},
+		{[]string{"add", "repo"}, cli.ExitUsage, "--image"},
+		{[]string{"add", "repo", "--file", "keys/root.pub"}, cli.ExitUsage, "TARGET is missing"},
+		{[]string{"add", "repo", "x", "--file", "keys"}, cli.ExitUsage, "no file"},
+		{[]string{"add", "repo", "x", "--file", "keys/root.pub", "--length", "1"}, cli.ExitUsage, "--digest"},
+		{[]string{"add", "repo", "--image", "127.0.0.1:1/a@" + sum}, cli.ExitUsage, "names no tag"},
+		{[]string{"add", "repo", "acme/app/v1", "--digest", sum, "--length", "1", "--role", "nobody"}, cli.ExitNotFound, "no role"},
+		{[]string{"add", "repo", "acme/app/v1", "--digest", sum, "--length", "1", "--key", "keys/root.key"}, cli.ExitUsage, "none that a staged version waits for"},
+		{[]string{"add", "repo", "acme/app/v2", "--digest", sum, "--length", "1"}, cli.ExitOK, "added"},
+		{[]string{"remove", "repo", "acme/app/v3"}, cli.ExitNotFound, "no target"},
+		{[]string{"sign", "repo", "root", "--import", "absent"}, cli.ExitError, "absent"},
+		{[]string{"sign", "repo", "team"}, cli.ExitUsage, "--key is missing"},
+		{[]string{"rotate", "repo", "root"}, cli.ExitUsage, "what changes"},
+		{[]string{"remove-key", "repo", "root", "deadbeef"}, cli.ExitNotFound, "no key"},
+		{[]string{"publish", "repo", "site"}, cli.ExitUsage, "dir:PATH"},
+		{[]string{"publish", "repo", "tar:keys"}, cli.ExitUsage, "is a folder"},
+		{[]string{"publish", "repo", "dir:site"}, cli.ExitOK, "published site"},
+		{[]string{"publish", "repo", "dir:site"}, cli.ExitOK, "0 of 4 files"},
+		{[]string{"frobnicate"}, cli.ExitUsage, "no command"},
 	} {
 		code, out, errs := c.run(append([]string{"tuf"}, test.args...)...)
 		if code != test.code || !strings.Contains(out+errs, test.want) || strings.Contains(errs, "INVALID") {
@@ -118,11 +120,11 @@ func TestTUFCommandLine(t *testing.T) {
 		}
 	}
 	c.env["ASSAY_KEY_PASSWORD"] = "secret"
-	if code, _, errs := c.run("tuf", "init", "encrypted", "--generate", "encrypted-keys"); code != exitOK {
+	if code, _, errs := c.run("tuf", "init", "encrypted", "--generate", "encrypted-keys"); code != cli.ExitOK {
 		t.Fatal(errs)
 	}
 	c.env["ASSAY_KEY_PASSWORD"] = "wrong"
-	if code, _, errs := c.run("tuf", "refresh", "encrypted"); code == exitOK || !strings.Contains(errs, "password") {
+	if code, _, errs := c.run("tuf", "refresh", "encrypted"); code == cli.ExitOK || !strings.Contains(errs, "password") {
 		t.Errorf("%d %s", code, errs)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify/trust"
@@ -19,11 +20,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func (a *app) tufPublish() *cobra.Command {
+func tufPublish(a *cli.App) *cobra.Command {
 	var keys []string
 	leave := false
 	c := &cobra.Command{
-		Use: "publish DIR (oci:[HOST/]REPOSITORY[:TAG] | dir:PATH | tar:FILE)", Short: "Publish to a registry, a directory or a tar file", Args: exactly("DIR", "WHERE"),
+		Use: "publish DIR (oci:[HOST/]REPOSITORY[:TAG] | dir:PATH | tar:FILE)", Short: "Publish to a registry, a directory or a tar file", Args: cli.Exactly("DIR", "WHERE"),
 		Long: `Publish to a registry (as one OCI artifact, whose tag, latest, moves last), a directory (that a web
 server may serve; the timestamp is written last) or a tar file (for places without a network).
 What is staged is committed first. It is refused where a signature is missing, something has expired,
@@ -31,17 +32,17 @@ or clients of what is published there would see versions go back.`,
 		Example: "  assay tuf publish tuf oci:registry.example.com/acme/tuf\n  assay tuf publish tuf dir:/srv/tuf\n  assay tuf publish tuf tar:tuf.tar",
 		RunE: func(c *cobra.Command, args []string) error {
 			scheme, where, ok := strings.Cut(args[1], ":")
-			publish := map[string]func(context.Context, *tufSession, string) (string, error){"oci": a.publishOCI, "dir": a.publishDir, "tar": a.publishTar}[scheme]
+			publish := map[string]func(*cli.App, context.Context, *tufSession, string) (string, error){"oci": publishOCI, "dir": publishDir, "tar": publishTar}[scheme]
 			if !ok || publish == nil || where == "" {
-				return usage("%q is no place to publish to; write oci:HOST/REPOSITORY, dir:PATH or tar:FILE", args[1])
+				return cli.Usage("%q is no place to publish to; write oci:HOST/REPOSITORY, dir:PATH or tar:FILE", args[1])
 			}
-			return a.withTUF(args[0], true, keys, func(s *tufSession) error {
+			return withTUF(a, args[0], true, keys, func(s *tufSession) error {
 				if s.repo.Pending() || len(s.repo.Staged()) > 0 && !leave {
 					if _, err := s.repo.Commit(s.atHand, leave); err != nil {
 						return err
 					}
 				}
-				said, err := publish(c.Context(), s, where)
+				said, err := publish(a, c.Context(), s, where)
 				if err != nil {
 					return err
 				}
@@ -50,17 +51,17 @@ or clients of what is published there would see versions go back.`,
 		},
 	}
 	c.Flags().BoolVar(&leave, "leave-staged", false, "let versions that lack signatures wait")
-	return a.withServer(a.withOutput(withKeys(c, &keys)))
+	return a.WithServer(a.WithOutput(withKeys(c, &keys)))
 }
 
 // publishOCI pushes blobs, then the manifest, which moves the tag.
-func (a *app) publishOCI(ctx context.Context, s *tufSession, where string) (string, error) {
-	ref, server, err := a.image(ctx, where)
+func publishOCI(a *cli.App, ctx context.Context, s *tufSession, where string) (string, error) {
+	ref, server, err := a.Image(ctx, where)
 	if err != nil {
 		return "", err
 	}
 	if ref.Reference.Tag == "" {
-		return "", usage("a repository is published under a tag; write oci:%s", ref.Repository)
+		return "", cli.Usage("a repository is published under a tag; write oci:%s", ref.Repository)
 	}
 	files, err := s.repo.Files()
 	if err != nil {
@@ -125,12 +126,12 @@ func (s *tufSession) follows(ctx context.Context, source trust.Source) error {
 }
 
 // publishDir writes what differs, in the order in which it is named; what clients may still be reading stays.
-func (a *app) publishDir(ctx context.Context, s *tufSession, where string) (said string, err error) {
+func publishDir(a *cli.App, ctx context.Context, s *tufSession, where string) (said string, err error) {
 	files, err := s.repo.Files()
 	if err != nil {
 		return "", err
 	}
-	dir, done, err := openTUFDir(a.path(where), true, a.rand)
+	dir, done, err := openTUFDir(a.Path(where), true, a.Rand)
 	if err != nil {
 		return "", err
 	}
@@ -151,7 +152,7 @@ func (a *app) publishDir(ctx context.Context, s *tufSession, where string) (said
 	return fmt.Sprintf("published %s (%d of %d files are new)", where, written, len(files)), nil
 }
 
-func (a *app) publishTar(ctx context.Context, s *tufSession, where string) (string, error) {
+func publishTar(a *cli.App, ctx context.Context, s *tufSession, where string) (string, error) {
 	files, err := s.repo.Files()
 	if err != nil {
 		return "", err
@@ -160,10 +161,10 @@ func (a *app) publishTar(ctx context.Context, s *tufSession, where string) (stri
 	if err := tufrepo.WriteTar(&b, files); err != nil {
 		return "", err
 	}
-	if info, err := os.Stat(a.path(where)); err == nil && info.IsDir() {
-		return "", usage("%s is a folder; name a file, or write dir:%s", where, where)
+	if info, err := os.Stat(a.Path(where)); err == nil && info.IsDir() {
+		return "", cli.Usage("%s is a folder; name a file, or write dir:%s", where, where)
 	}
-	if old, err := os.Open(a.path(where)); err == nil {
+	if old, err := os.Open(a.Path(where)); err == nil {
 		source, err := trust.Tar(old)
 		if err = errors.Join(err, old.Close()); err != nil {
 			return "", fmt.Errorf("something else is in %s (%w); name another file, or remove it first", where, err)
@@ -172,7 +173,7 @@ func (a *app) publishTar(ctx context.Context, s *tufSession, where string) (stri
 			return "", err
 		}
 	}
-	if err := writeDurably(a.path(where), b.Bytes(), 0o644); err != nil {
+	if err := writeDurably(a.Path(where), b.Bytes(), 0o644); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("wrote %s (%s, %d files)", where, store.DigestOf(digest.SHA256, b.Bytes()), len(files)), nil

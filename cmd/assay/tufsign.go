@@ -5,35 +5,36 @@ import (
 	"os"
 	"strings"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/verify/tufrepo"
 	"github.com/spf13/cobra"
 )
 
-func (a *app) tufSign() *cobra.Command {
+func tufSign(a *cli.App) *cobra.Command {
 	var keys, copies []string
 	c := &cobra.Command{
-		Use: "sign DIR ROLE --key FILE", Short: "Sign the staged version of a role", Args: exactly("DIR", "ROLE"),
+		Use: "sign DIR ROLE --key FILE", Short: "Sign the staged version of a role", Args: cli.Exactly("DIR", "ROLE"),
 		Long: `Sign the staged version of a role. It needs no network and nothing but the directory, or a copy
 of it: several people sign one after the other, or each a copy, whose signatures --import brings
 together. What is signed is shown by assay tuf status.`,
 		Example: "  assay tuf sign tuf root --key root-b.key\n  assay tuf sign tuf root --import /media/bob/tuf/staged/root.json",
 		RunE: func(_ *cobra.Command, args []string) error {
-			return a.withTUF(args[0], true, keys, func(s *tufSession) error { return s.sign(args[1], copies) })
+			return withTUF(a, args[0], true, keys, func(s *tufSession) error { return s.sign(args[1], copies) })
 		},
 	}
 	c.Flags().StringArrayVar(&copies, "import", nil, "another copy of DIR/staged/ROLE.json, with more signatures; may be given several times")
 	_ = c.MarkFlagFilename("import", "json")
-	return a.withOutput(withKeys(c, &keys))
+	return a.WithOutput(withKeys(c, &keys))
 }
 
 func (s *tufSession) sign(role string, copies []string) error {
 	for _, file := range copies {
-		raw, err := readTUFCopy(s.a.path(file))
+		raw, err := readTUFCopy(s.a.Path(file))
 		if err != nil {
 			return err
 		}
 		if _, err := s.repo.Import(role, raw); err != nil {
-			return fmt.Errorf("%s: %s", file, sentence(err))
+			return fmt.Errorf("%s: %s", file, cli.Sentence(err))
 		}
 	}
 	var list []*tufrepo.Key
@@ -47,7 +48,7 @@ func (s *tufSession) sign(role string, copies []string) error {
 		return err
 	}
 	if len(list)+len(copies) == 0 {
-		return usage("--key is missing: name the file of a private key of %s", role)
+		return cli.Usage("--key is missing: name the file of a private key of %s", role)
 	}
 	for _, k := range list {
 		if err := s.repo.Sign(role, k); err != nil {
@@ -63,16 +64,16 @@ func readTUFCopy(path string) ([]byte, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() || info.Size() > tufrepo.MaxTargets {
-		return nil, usage("%s is no file of metadata: it is a folder, or has more than %d bytes", path, tufrepo.MaxTargets)
+		return nil, cli.Usage("%s is no file of metadata: it is a folder, or has more than %d bytes", path, tufrepo.MaxTargets)
 	}
 	return os.ReadFile(path)
 }
 
-func (a *app) tufDiscard() *cobra.Command {
-	return a.withOutput(&cobra.Command{
-		Use: "discard DIR ROLE", Short: "Forget the staged version of a role", Args: exactly("DIR", "ROLE"),
+func tufDiscard(a *cli.App) *cobra.Command {
+	return a.WithOutput(&cobra.Command{
+		Use: "discard DIR ROLE", Short: "Forget the staged version of a role", Args: cli.Exactly("DIR", "ROLE"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			return a.withTUF(args[0], true, nil, func(s *tufSession) error {
+			return withTUF(a, args[0], true, nil, func(s *tufSession) error {
 				if err := s.repo.Discard(args[1]); err != nil {
 					return err
 				}
@@ -82,16 +83,16 @@ func (a *app) tufDiscard() *cobra.Command {
 	})
 }
 
-func (a *app) tufRefresh() *cobra.Command {
+func tufRefresh(a *cli.App) *cobra.Command {
 	var keys, renew []string
 	leave := false
 	c := &cobra.Command{
-		Use: "refresh DIR", Short: "Commit what is staged and signed, under a new timestamp", Args: exactly("DIR"),
+		Use: "refresh DIR", Short: "Commit what is staged and signed, under a new timestamp", Args: cli.Exactly("DIR"),
 		Long: `Commit what is staged and has its signatures, under a new timestamp and, where something changed or
 half of its time is over, a new snapshot. A job runs it more often than the timestamp expires.
 --renew makes a new version of root, targets or a delegated role, which is then to be signed.`,
 		RunE: func(_ *cobra.Command, args []string) error {
-			return a.withTUF(args[0], true, keys, func(s *tufSession) error {
+			return withTUF(a, args[0], true, keys, func(s *tufSession) error {
 				for _, role := range renew {
 					if err := s.repo.Renew(role); err != nil {
 						return err
@@ -110,7 +111,7 @@ half of its time is over, a new snapshot. A job runs it more often than the time
 	}
 	c.Flags().StringSliceVar(&renew, "renew", nil, "a role whose next version is valid for longer")
 	c.Flags().BoolVar(&leave, "leave-staged", false, "let versions that lack signatures wait")
-	return a.withOutput(withKeys(c, &keys))
+	return a.WithOutput(withKeys(c, &keys))
 }
 
 // signRenewed signs new versions with the keys at hand that they wait for; what is missing is said by the commit.
@@ -132,32 +133,32 @@ func (s *tufSession) signRenewed(roles []string) error {
 	return nil
 }
 
-func (a *app) tufStatus() *cobra.Command {
+func tufStatus(a *cli.App) *cobra.Command {
 	targets := false
 	c := &cobra.Command{
-		Use: "status DIR", Short: "Show roles, versions, ends, keys and the signatures that are missing", Args: exactly("DIR"),
+		Use: "status DIR", Short: "Show roles, versions, ends, keys and the signatures that are missing", Args: cli.Exactly("DIR"),
 		Long: "Show roles, versions, ends, keys and the signatures that are missing. Repositories that other programs made are shown too.",
 		RunE: func(_ *cobra.Command, args []string) error {
-			return a.withTUF(args[0], false, nil, func(s *tufSession) error {
+			return withTUF(a, args[0], false, nil, func(s *tufSession) error {
 				st, err := s.repo.Status()
 				if err != nil {
 					return err
 				}
-				return a.printValue(st, func() error { return a.tufTable(st, targets) })
+				return a.PrintValue(st, func() error { return tufTable(a, st, targets) })
 			})
 		},
 	}
 	c.Flags().BoolVar(&targets, "targets", false, "list the targets")
-	return a.withOutput(c)
+	return a.WithOutput(c)
 }
 
-func (a *app) tufTable(st *tufrepo.Status, targets bool) error {
+func tufTable(a *cli.App, st *tufrepo.Status, targets bool) error {
 	if targets {
 		var rows [][]string
 		for _, t := range st.Targets {
 			rows = append(rows, []string{t.Path, t.Role, t.Digest, fmt.Sprint(t.Length)})
 		}
-		return table(a.stdout, []string{"TARGET", "ROLE", "DIGEST", "LENGTH"}, rows)
+		return cli.Table(a.Stdout, []string{"TARGET", "ROLE", "DIGEST", "LENGTH"}, rows)
 	}
 	var rows [][]string
 	for _, r := range st.Roles {
@@ -180,20 +181,20 @@ func (a *app) tufTable(st *tufrepo.Status, targets bool) error {
 		}
 		rows = append(rows, []string{r.Role, fmt.Sprint(r.Version), state, r.Expires, strings.Join(signatures, ", "), strings.Join(keys, " "), strings.Join(r.Paths, " ")})
 	}
-	if err := table(a.stdout, []string{"ROLE", "VERSION", "STATE", "EXPIRES", "SIGNATURES", "KEYS", "PATHS"}, rows); err != nil {
+	if err := cli.Table(a.Stdout, []string{"ROLE", "VERSION", "STATE", "EXPIRES", "SIGNATURES", "KEYS", "PATHS"}, rows); err != nil {
 		return err
 	}
 	for _, r := range st.Roles {
 		for _, n := range r.Needs {
 			if r.Staged && !n.Met() {
-				if err := a.say("%s; it may come from %s", n, strings.Join(n.Missing, ", ")); err != nil {
+				if err := a.Say("%s; it may come from %s", n, strings.Join(n.Missing, ", ")); err != nil {
 					return err
 				}
 			}
 		}
 	}
 	if st.Problem != "" {
-		return a.say("not ready to be published: %s", st.Problem)
+		return a.Say("not ready to be published: %s", st.Problem)
 	}
-	return a.say("ready to be published")
+	return a.Say("ready to be published")
 }

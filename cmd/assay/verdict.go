@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
@@ -41,12 +42,12 @@ func newVerdictKey(rand io.Reader) ([]byte, error) {
 }
 
 // verdicts are the options of summaries.
-func verdicts(cfg *config.Config, keys *keyring) (policy.VerdictOptions, error) {
+func verdicts(cfg *config.Config, keys *keyring, release string) (policy.VerdictOptions, error) {
 	id, err := verify.KeyID(keys.verdict.Public())
 	if err != nil {
 		return policy.VerdictOptions{}, err
 	}
-	o := policy.VerdictOptions{Key: keys.verdict, All: cfg.Verdicts.Attest == "all", Verifier: cfg.VerifierOf("urn:assay:" + id), Host: cfg.Host(), Version: versionText(),
+	o := policy.VerdictOptions{Key: keys.verdict, All: cfg.Verdicts.Attest == "all", Verifier: cfg.VerifierOf("urn:assay:" + id), Host: cfg.Host(), Version: release,
 		Validity: time.Duration(cfg.Verdicts.Validity)}
 	for _, l := range cfg.Verdicts.Levels {
 		o.Levels = append(o.Levels, policy.VerdictLevel{Authority: l.Authority, Level: l.Level})
@@ -55,10 +56,10 @@ func verdicts(cfg *config.Config, keys *keyring) (policy.VerdictOptions, error) 
 }
 
 // targets are who is told of events.
-func targets(cfg *config.Config) ([]policy.Target, error) {
+func targets(cfg *config.Config, agent string) ([]policy.Target, error) {
 	var list []policy.Target
 	for _, n := range cfg.Notify {
-		post, err := newPoster(n, nil)
+		post, err := newPoster(n, agent, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -68,7 +69,7 @@ func targets(cfg *config.Config) ([]policy.Target, error) {
 }
 
 // newPoster makes the client of one target, which goes no further than the target's address says. A nil resolver is the machine's.
-func newPoster(n config.Notify, resolver *net.Resolver) (poster, error) {
+func newPoster(n config.Notify, agent string, resolver *net.Resolver) (poster, error) {
 	u, err := url.Parse(n.URL)
 	if err != nil {
 		return poster{}, err
@@ -76,7 +77,7 @@ func newPoster(n config.Notify, resolver *net.Resolver) (poster, error) {
 	c := webClient(u, n.NetworksOf(), resolver)
 	c.Timeout = postTimeout
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // it could lead to where nothing may be posted
-	return poster{c, n.URL}, nil
+	return poster{c, n.URL, agent}, nil
 }
 
 // postTimeout is how long a target may take to answer.
@@ -84,8 +85,8 @@ const postTimeout = 15 * time.Second
 
 // poster posts to one target.
 type poster struct {
-	client *http.Client
-	url    string
+	client     *http.Client
+	url, agent string
 }
 
 // Post implements policy.Poster. Of an error it does not say the address, which may hold a secret.
@@ -95,7 +96,7 @@ func (p poster) Post(ctx context.Context, body []byte) (int, error) {
 		return 0, err
 	}
 	req.Header.Set("Content-Type", "application/cloudevents+json; charset=utf-8")
-	req.Header.Set("User-Agent", "assay/"+versionText())
+	req.Header.Set("User-Agent", p.agent)
 	res, err := p.client.Do(req)
 	if err != nil {
 		if wrapped := new(url.Error); errors.As(err, &wrapped) {
@@ -111,28 +112,28 @@ func (p poster) Post(ctx context.Context, body []byte) (int, error) {
 	return res.StatusCode, nil
 }
 
-// obligations shows what was asked for and is not done.
-func (a *app) obligations() *cobra.Command {
+// obligationsCommand shows what was asked for and is not done.
+func obligationsCommand(a *cli.App) *cobra.Command {
 	kind := ""
 	c := &cobra.Command{
-		Use: "obligations", Short: "Show what policies asked for and is not done yet", Args: exactly(),
+		Use: "obligations", Short: "Show what policies asked for and is not done yet", Args: cli.Exactly(),
 		Long: `Show what policies and the configuration asked for and is not done yet: SBOMs to make
 (generate_sbom), verdicts to attest (emit_vsa), events to deliver (notify); how often each was
 tried, when it is tried next, and why it failed.`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return asked(a, c.Context(), (*client.Client).Obligations, func(r *policy.ObligationReport) error { return a.obliged(r, kind) })
+			return cli.Asked(a, c.Context(), (*client.Client).Obligations, func(r *policy.ObligationReport) error { return obliged(a, r, kind) })
 		},
 	}
 	c.Flags().StringVar(&kind, "type", "", "only these: generate_sbom, emit_vsa or notify")
-	return a.withServer(a.withOutput(c))
+	return a.WithServer(a.WithOutput(c))
 }
 
-func (a *app) obliged(r *policy.ObligationReport, kind string) error {
+func obliged(a *cli.App, r *policy.ObligationReport, kind string) error {
 	for _, t := range contract.Obligations() {
 		if kind != "" && kind != t {
 			continue
 		}
-		if err := a.say("%-14s %d waiting, %d given up", t, r.Waiting[t], r.Failed[t]); err != nil {
+		if err := a.Say("%-14s %d waiting, %d given up", t, r.Waiting[t], r.Failed[t]); err != nil {
 			return err
 		}
 		for _, o := range r.Obligations {
@@ -152,7 +153,7 @@ func (a *app) obliged(r *policy.ObligationReport, kind string) error {
 			case !o.Next.IsZero():
 				line += "  next " + o.Next.UTC().Format(time.RFC3339)
 			}
-			if err := a.say("%s", printable(line)); err != nil {
+			if err := a.Say("%s", cli.Printable(line)); err != nil {
 				return err
 			}
 		}
@@ -202,24 +203,24 @@ func oneImage(tree *bool, decision *string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		switch {
 		case *decision == "":
-			return exactly("REF")(c, args)
+			return cli.Exactly("REF")(c, args)
 		case !*tree:
-			return usage("--decision goes with --tree; assay decision shows what was decided")
+			return cli.Usage("--decision goes with --tree; assay decision shows what was decided")
 		}
-		return exactly()(c, args)
+		return cli.Exactly()(c, args)
 	}
 }
 
 // traced explains how a decision came about: of an image its last one.
-func (a *app) traced(ctx context.Context, args []string, decision string) error {
+func traced(a *cli.App, ctx context.Context, args []string, decision string) error {
 	if decision != "" {
-		server, err := a.connect(ctx, "")
+		server, err := a.Connect(ctx, "")
 		if err != nil {
 			return err
 		}
-		return a.printTrace(ctx, server.Trace, decision)
+		return printTrace(a, ctx, server.Trace, decision)
 	}
-	ref, server, err := a.image(ctx, args[0])
+	ref, server, err := a.Image(ctx, args[0])
 	if err != nil {
 		return err
 	}
@@ -230,17 +231,17 @@ func (a *app) traced(ctx context.Context, args []string, decision string) error 
 	if e.Value.Decision == nil || e.Value.Decision.ID == "" {
 		return store.Errorf(store.CodeNotFound, "no policy decided about %s: %s", args[0], e.Value.Reason)
 	}
-	return a.printTrace(ctx, server.Trace, e.Value.Decision.ID)
+	return printTrace(a, ctx, server.Trace, e.Value.Decision.ID)
 }
 
-func (a *app) printTrace(ctx context.Context, ask func(context.Context, string) (*client.Answer[contract.Trace], error), id string) error {
+func printTrace(a *cli.App, ctx context.Context, ask func(context.Context, string) (*client.Answer[contract.Trace], error), id string) error {
 	t, err := ask(ctx, id)
 	if err != nil {
 		return err
 	}
-	return a.print(t.Raw, func() error {
+	return a.Print(t.Raw, func() error {
 		for _, line := range t.Value.Lines() {
-			if err := a.say("%s", printable(line)); err != nil {
+			if err := a.Say("%s", cli.Printable(line)); err != nil {
 				return err
 			}
 		}

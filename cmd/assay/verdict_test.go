@@ -31,7 +31,7 @@ func TestD13_AnEventGoesNoFurtherThanItsTarget(t *testing.T) {
 	t.Cleanup(inside.Close)
 	_, port, _ := net.SplitHostPort(inside.Listener.Addr().String())
 	post := func(address string, networks ...string) (int, error) {
-		p, err := newPoster(config.Notify{URL: address, Networks: networks}, names(t, netip.MustParseAddr("127.0.0.1")))
+		p, err := newPoster(config.Notify{URL: address, Networks: networks}, "assay/test", names(t, netip.MustParseAddr("127.0.0.1")))
 		if err != nil {
 			t.Fatal(err)
 		}

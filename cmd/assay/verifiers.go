@@ -2,7 +2,9 @@ package main
 
 import (
 	"log/slog"
+	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 	"github.com/assay-registry/assay/verify/notation"
@@ -15,13 +17,15 @@ func newVerifier(log *slog.Logger) verify.Verifier {
 	return verify.Scoped(verify.Join(sigstore.New(log), notation.New(log)))
 }
 
-// usable reports whether the material of an authority can be used, whatever its kind: what the form alone cannot say.
-func (a *app) usable(au verify.Authority) error {
-	if au.Kind != verify.KindTUF {
-		return newVerifier(slog.New(slog.DiscardHandler)).Check(au)
+// usable is what reports whether the material of an authority can be used, whatever its kind: what the form alone cannot say.
+func usable(clock func() time.Time) func(verify.Authority) error {
+	return func(au verify.Authority) error {
+		if au.Kind != verify.KindTUF {
+			return newVerifier(slog.New(slog.DiscardHandler)).Check(au)
+		}
+		if _, err := trust.New(trust.Options{Authority: au, Clock: clock}); err != nil {
+			return store.Errorf(store.CodeInvalid, "authority %s has a root that cannot be used: %s", au.Name, cli.Sentence(err))
+		}
+		return nil
 	}
-	if _, err := trust.New(trust.Options{Authority: au, Clock: a.clock}); err != nil {
-		return store.Errorf(store.CodeInvalid, "authority %s has a root that cannot be used: %s", au.Name, sentence(err))
-	}
-	return nil
 }

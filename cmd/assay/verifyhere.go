@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
@@ -40,42 +41,42 @@ type proof struct {
 }
 
 // verifyHere verifies arg with the authorities of --key and --trust, and prints the tree. It never asks an administration API.
-func (a *app) verifyHere(ctx context.Context, arg string, h *here) error {
-	s, repo, ref, err := a.shelf(ctx, arg, h)
+func verifyHere(a *cli.App, ctx context.Context, arg string, h *here) error {
+	s, repo, ref, err := shelfOf(a, ctx, arg, h)
 	if err != nil {
 		return err
 	}
-	authorities, err := a.trustedHere(h, repo)
+	authorities, err := trustedHere(a, h, repo)
 	if err != nil {
 		return err
 	}
-	v := &verifying{a: a, shelf: s, repo: repo, authorities: authorities, verifier: newVerifier(slog.New(slog.NewTextHandler(a.stderr, nil)))}
+	v := &verifying{a: a, shelf: s, repo: repo, authorities: authorities, verifier: newVerifier(slog.New(slog.NewTextHandler(a.Stderr, nil)))}
 	p, err := v.proof(ctx, ref, "", 0)
 	if err != nil {
 		return err
 	}
 	p.Repository = repo
-	if err := a.printValue(p, func() error { return a.proofTree(p, arg) }); err != nil {
+	if err := a.PrintValue(p, func() error { return proofTree(a, p, arg) }); err != nil {
 		return err
 	}
 	if !p.Proven {
-		return &failure{code: exitRefused}
+		return &cli.Failure{Code: cli.ExitRefused}
 	}
 	return nil
 }
 
-// shelf opens what arg names. Of a layout the repository is unknown unless somebody says it.
-func (a *app) shelf(ctx context.Context, arg string, h *here) (shelf, store.Name, store.Reference, error) {
+// shelfOf opens what arg names. Of a layout the repository is unknown unless somebody says it.
+func shelfOf(a *cli.App, ctx context.Context, arg string, h *here) (shelf, store.Name, store.Reference, error) {
 	path, layout := strings.CutPrefix(arg, layoutPrefix)
 	if !layout {
-		ref, server, err := a.image(ctx, arg)
+		ref, server, err := a.Image(ctx, arg)
 		return &remoteShelf{server, ref.Repository}, ref.Repository, ref.Reference, err
 	}
 	ref := store.Reference{Tag: "latest"}
 	if dir, d, ok := strings.Cut(path, "@"); ok {
 		parsed, err := store.ParseDigest(d)
 		if err != nil {
-			return nil, "", ref, usage("%s: %s", arg, sentence(err))
+			return nil, "", ref, cli.Usage("%s: %s", arg, cli.Sentence(err))
 		}
 		path, ref = dir, store.Reference{Digest: parsed}
 	} else if i := strings.LastIndexByte(path, ':'); i > strings.LastIndexByte(path, filepath.Separator) {
@@ -85,20 +86,20 @@ func (a *app) shelf(ctx context.Context, arg string, h *here) (shelf, store.Name
 	if h.repository != "" {
 		name, err := store.ParseName(h.repository)
 		if err != nil {
-			return nil, "", ref, usage("--repository: %s", sentence(err))
+			return nil, "", ref, cli.Usage("--repository: %s", cli.Sentence(err))
 		}
 		repo = name
 	}
-	l, err := openLayout(a.path(path))
+	l, err := openLayout(a.Path(path))
 	return l, repo, ref, err
 }
 
 // trustedHere are the authorities of the flags. A key of --key speaks for everything that is asked about; where nobody said in which
 // repository a layout belongs, the repository that a signature names is not compared.
-func (a *app) trustedHere(h *here, repo store.Name) ([]verify.Authority, error) {
+func trustedHere(a *cli.App, h *here, repo store.Name) ([]verify.Authority, error) {
 	var all []verify.Authority
 	for i, file := range h.keys {
-		au, err := a.authority(fmt.Sprintf("key-%d", i+1), &newAuthority{
+		au, err := authority(a, fmt.Sprintf("key-%d", i+1), &newAuthority{
 			kind: verify.KindKey, keys: []string{file}, repositories: []string{"**"}, binding: verify.BindingRepository, attests: verify.Attestable(), tlog: -1, timestamps: -1, sct: -1,
 		})
 		if err != nil {
@@ -110,7 +111,7 @@ func (a *app) trustedHere(h *here, repo store.Name) ([]verify.Authority, error) 
 		all = append(all, au)
 	}
 	if h.config != "" {
-		cfg, err := a.load(place{file: h.config})
+		cfg, err := loadConfig(a, place{file: h.config})
 		if err != nil {
 			return nil, err
 		}
@@ -120,7 +121,7 @@ func (a *app) trustedHere(h *here, repo store.Name) ([]verify.Authority, error) 
 }
 
 type verifying struct {
-	a           *app
+	a           *cli.App
 	shelf       shelf
 	repo        store.Name
 	authorities []verify.Authority
@@ -211,7 +212,7 @@ func (v *verifying) facts(ctx context.Context, c *client.Content) ([]verify.Fact
 	if err != nil {
 		return nil, err
 	}
-	return report.At(v.a.clock()).Facts, nil
+	return report.At(v.a.Clock()).Facts, nil
 }
 
 // content is bytes as a blob.
@@ -220,16 +221,16 @@ type content struct{ io.ReadSeeker }
 func (content) Close() error { return nil }
 
 // proofTree prints what is proven, as a tree.
-func (a *app) proofTree(p *proof, arg string) error {
-	if err := a.say("%s", printable(arg)); err != nil {
+func proofTree(a *cli.App, p *proof, arg string) error {
+	if err := a.Say("%s", cli.Printable(arg)); err != nil {
 		return err
 	}
-	return a.proofNode(p, "└─ ", "   ")
+	return proofNode(a, p, "└─ ", "   ")
 }
 
-func (a *app) proofNode(p *proof, first, rest string) error {
+func proofNode(a *cli.App, p *proof, first, rest string) error {
 	line := strings.TrimSpace(p.Platform + " " + string(p.Digest))
-	if err := a.say("%s", first+printable(line)); err != nil {
+	if err := a.Say("%s", first+cli.Printable(line)); err != nil {
 		return err
 	}
 	hanging := len(p.Facts) + len(p.Children)
@@ -241,13 +242,13 @@ func (a *app) proofNode(p *proof, first, rest string) error {
 	}
 	for i := range p.Facts {
 		first, _ := branch()
-		if err := a.say("%s", first+printable(factLine(&p.Facts[i]))); err != nil {
+		if err := a.Say("%s", first+cli.Printable(factLine(&p.Facts[i]))); err != nil {
 			return err
 		}
 	}
 	for i := range p.Children {
 		first, rest := branch()
-		if err := a.proofNode(&p.Children[i], first, rest); err != nil {
+		if err := proofNode(a, &p.Children[i], first, rest); err != nil {
 			return err
 		}
 	}
@@ -260,7 +261,7 @@ func factLine(f *verify.Fact) string {
 	if f.PredicateType != "" && f.PredicateType != verify.PredicateCosignSign {
 		what = f.PredicateType
 	}
-	line := what + " in " + short(string(f.Evidence)) + " (" + string(f.Scheme) + ", " + string(f.Found) + "): "
+	line := what + " in " + cli.Short(string(f.Evidence)) + " (" + string(f.Scheme) + ", " + string(f.Found) + "): "
 	if !f.Verified && f.Authority != "" {
 		line += "under " + f.Authority + ": "
 	}
@@ -274,10 +275,10 @@ func factLine(f *verify.Fact) string {
 	case f.Identity != "":
 		line += ", " + f.Identity
 	case f.KeyID != "":
-		line += ", key " + short(f.KeyID)
+		line += ", key " + cli.Short(f.KeyID)
 	}
 	if !f.SignedAt.IsZero() {
-		line += ", signed " + moment(f.SignedAt) + " (" + string(f.TimeSource) + ")"
+		line += ", signed " + cli.Moment(f.SignedAt) + " (" + string(f.TimeSource) + ")"
 	}
 	return line
 }

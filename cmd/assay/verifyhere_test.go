@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -50,7 +51,7 @@ func TestAttackVerifyHereKnowsBothDigests(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		v := &verifying{a: &app{world: world{clock: now}}, shelf: l, repo: "acme/app", verifier: newVerifier(slog.New(slog.DiscardHandler)),
+		v := &verifying{a: &cli.App{World: cli.World{Clock: now}}, shelf: l, repo: "acme/app", verifier: newVerifier(slog.New(slog.DiscardHandler)),
 			authorities: []verify.Authority{{Name: "release", Kind: verify.KindKey, Keys: []verify.Key{public}, Repositories: store.Globs{"**"}}}}
 		facts, err := v.facts(t.Context(), &client.Content{Descriptor: subject, Bytes: image})
 		if err != nil || len(facts) != 1 || facts[0].Verified != c.proven {

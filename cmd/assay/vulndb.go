@@ -8,13 +8,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/spf13/cobra"
 )
 
-func (a *app) vulndb() *cobra.Command {
-	c := group(&cobra.Command{Use: "vulndb", Short: "Make and install databases of vulnerabilities, and see how old they are"})
-	c.AddCommand(a.vulndbStatus(), a.vulndbPush(), a.vulndbBuild(), a.vulndbImport(), a.vulndbRemove())
+func vulndbCommand(a *cli.App) *cobra.Command {
+	c := cli.Group(&cobra.Command{Use: "vulndb", Short: "Make and install databases of vulnerabilities, and see how old they are"})
+	c.AddCommand(vulndbStatus(a), vulndbPush(a), vulndbBuild(a), vulndbImport(a), vulndbRemove(a))
 	return c
 }
 
@@ -34,11 +35,11 @@ func (o *buildOptions) flags(c *cobra.Command) {
 	f.StringVar(&o.worker, "worker", "", "path of assay-sbom, which reads databases of grype; the default is beside this program, then in PATH")
 }
 
-func (a *app) vulndbPush() *cobra.Command {
+func vulndbPush(a *cli.App) *cobra.Command {
 	var s signing
 	var o buildOptions
 	c := &cobra.Command{
-		Use: "push [HOST/]REPOSITORY:TAG --from FILE... --key FILE", Short: "Make a database and push it into a registry, signed", Args: exactly("REPOSITORY:TAG"),
+		Use: "push [HOST/]REPOSITORY:TAG --from FILE... --key FILE", Short: "Make a database and push it into a registry, signed", Args: cli.Exactly("REPOSITORY:TAG"),
 		Long: `Make a database of vulnerabilities and push it into a registry as an artifact, and sign
 it. A registry that follows the tag (vulnerabilities.databases in its configuration)
 installs it within seconds, once the authority named there has signed it and the
@@ -48,44 +49,44 @@ printed: assay sign, cosign sign.
 ` + fromHelp,
 		Example: "  assay vulndb push registry.example.com/security/vulndb:latest --name main --from all.zip --from epss_scores-current.csv.gz --key vulndb.key",
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.pushDatabase(c.Context(), args[0], &o, &s)
+			return pushDatabase(a, c.Context(), args[0], &o, &s)
 		},
 	}
 	s.flags(c)
 	_ = c.Flags().MarkHidden("recursive")
 	o.flags(c)
 	c.Flags().StringArrayVar(&o.from, "from", nil, "a file to make the database of, or one that assay vulndb build made; may be given several times")
-	return a.withServer(a.withOutput(c))
+	return a.WithServer(a.WithOutput(c))
 }
 
-func (a *app) vulndbBuild() *cobra.Command {
+func vulndbBuild(a *cli.App) *cobra.Command {
 	var o buildOptions
 	out := ""
 	c := &cobra.Command{
-		Use: "build FILE... --name NAME --out FILE", Short: "Make a database to carry to where no network is", Args: atLeast("FILE"),
+		Use: "build FILE... --name NAME --out FILE", Short: "Make a database to carry to where no network is", Args: cli.AtLeast("FILE"),
 		Long:    "Make a database of vulnerabilities as a file: an OCI image layout in a tar archive, which\nassay vulndb import and push take, and any OCI client. The same files make the same bytes.\n\n" + fromHelp,
 		Example: "  assay vulndb build all.zip epss_scores-current.csv.gz --name main --out main.tar",
 		RunE: func(c *cobra.Command, args []string) error {
 			if out == "" {
-				return usage("--out is missing: say where the database is written to")
+				return cli.Usage("--out is missing: say where the database is written to")
 			}
 			o.from = args
-			return a.buildToFile(c.Context(), &o, a.path(out))
+			return buildToFile(a, c.Context(), &o, a.Path(out))
 		},
 	}
 	o.flags(c)
 	c.Flags().StringVar(&out, "out", "", "the file to write")
-	return a.withOutput(c)
+	return a.WithOutput(c)
 }
 
 // importPatience is how long a registry may take to install a database of several hundred thousand advisories.
 const importPatience = 30 * time.Minute
 
-func (a *app) vulndbImport() *cobra.Command {
+func vulndbImport(a *cli.App) *cobra.Command {
 	var o buildOptions
 	data, mayShrink := "", false
 	c := &cobra.Command{
-		Use: "import FILE... [--name NAME] [--data DIR]", Short: "Install a database", Args: atLeast("FILE"),
+		Use: "import FILE... [--name NAME] [--data DIR]", Short: "Install a database", Args: cli.AtLeast("FILE"),
 		Long: `Install a database of vulnerabilities into a registry that runs, or with --data into the
 directory of one that is stopped. It needs no signature: whoever administers the
 registry vouches for it. A database of the same name must be newer than the installed
@@ -94,49 +95,49 @@ one.
 ` + fromHelp,
 		Example: "  assay vulndb import --name npm all.zip\n  assay vulndb import main.tar --data /var/lib/assay",
 		RunE: func(c *cobra.Command, args []string) error {
-			if data != "" && a.remote.server != "" {
-				return usage("--data changes a directory and --server asks a server; leave one of them out")
+			if data != "" && a.Remote.Server != "" {
+				return cli.Usage("--data changes a directory and --server asks a server; leave one of them out")
 			}
 			o.from = args
-			a.remote.patience = importPatience
-			return a.importDatabase(c.Context(), &o, data, mayShrink)
+			a.Remote.Patience = importPatience
+			return importDatabase(a, c.Context(), &o, data, mayShrink)
 		},
 	}
 	o.flags(c)
 	c.Flags().StringVar(&data, "data", "", "directory of a registry that is not running")
 	c.Flags().BoolVar(&mayShrink, "may-shrink", false, "take it although it has less than half of the advisories that are installed")
 	_ = c.MarkFlagDirname("data")
-	return a.withServer(a.withOutput(c))
+	return a.WithServer(a.WithOutput(c))
 }
 
-func (a *app) vulndbRemove() *cobra.Command {
+func vulndbRemove(a *cli.App) *cobra.Command {
 	c := &cobra.Command{
-		Use: "remove NAME", Short: "Take a database away", Args: exactly("NAME"),
+		Use: "remove NAME", Short: "Take a database away", Args: cli.Exactly("NAME"),
 		Long: "Take a database of vulnerabilities away: what it said counts no more. One that is followed\nis installed again, whatever its revision: this is the way back to an older one.",
 		RunE: func(c *cobra.Command, args []string) error {
-			a.remote.patience = importPatience
-			return asked(a, c.Context(), func(s *client.Client, ctx context.Context) (*client.Answer[json.RawMessage], error) {
+			a.Remote.Patience = importPatience
+			return cli.Asked(a, c.Context(), func(s *client.Client, ctx context.Context) (*client.Answer[json.RawMessage], error) {
 				return s.RemoveDatabase(ctx, args[0])
-			}, func(answer *json.RawMessage) error { return a.say("removed: %s", args[0]) })
+			}, func(answer *json.RawMessage) error { return a.Say("removed: %s", args[0]) })
 		},
 	}
-	return a.withServer(a.withOutput(c))
+	return a.WithServer(a.WithOutput(c))
 }
 
-func (a *app) vulndbStatus() *cobra.Command {
+func vulndbStatus(a *cli.App) *cobra.Command {
 	c := &cobra.Command{
-		Use: "status", Short: "Show the databases and their age", Args: exactly(),
+		Use: "status", Short: "Show the databases and their age", Args: cli.Exactly(),
 		Long: "Show the databases of vulnerabilities: how old they are, where they come from, who signed\nthem, and why a newer one was not taken.",
 		RunE: func(c *cobra.Command, _ []string) error {
-			return asked(a, c.Context(), (*client.Client).DatabaseStatus, func(list *client.Databases) error { return a.printDatabases(list.Databases) })
+			return cli.Asked(a, c.Context(), (*client.Client).DatabaseStatus, func(list *client.Databases) error { return printDatabases(a, list.Databases) })
 		},
 	}
-	return a.withServer(a.withOutput(c))
+	return a.WithServer(a.WithOutput(c))
 }
 
-func (a *app) printDatabases(list []client.Database) error {
+func printDatabases(a *cli.App, list []client.Database) error {
 	if len(list) == 0 {
-		return a.say("there is no database of vulnerabilities; install one with assay vulndb import, or follow one (vulnerabilities.databases)")
+		return a.Say("there is no database of vulnerabilities; install one with assay vulndb import, or follow one (vulnerabilities.databases)")
 	}
 	var rows [][]string
 	for _, d := range list {
@@ -149,9 +150,9 @@ func (a *app) printDatabases(list []client.Database) error {
 				age += " (too old)"
 			}
 		}
-		rows = append(rows, []string{d.Name, number(d.Revision), moment(d.Built), age, strconv.Itoa(d.Advisories), short(string(d.Digest)), d.Artifact, by, moment(d.CheckedAt), d.Error})
+		rows = append(rows, []string{d.Name, number(d.Revision), cli.Moment(d.Built), age, strconv.Itoa(d.Advisories), cli.Short(string(d.Digest)), d.Artifact, by, cli.Moment(d.CheckedAt), d.Error})
 	}
-	return table(a.stdout, []string{"NAME", "REVISION", "BUILT", "AGE", "ADVISORIES", "DIGEST", "FOLLOWS", "BY", "CHECKED", "ERROR"}, rows)
+	return cli.Table(a.Stdout, []string{"NAME", "REVISION", "BUILT", "AGE", "ADVISORIES", "DIGEST", "FOLLOWS", "BY", "CHECKED", "ERROR"}, rows)
 }
 
 func number(n uint64) string {

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/sbom/vulndb"
@@ -68,7 +69,7 @@ func (d *database) close() error {
 func (d *database) digest() store.Digest { return store.DigestOf(digest.SHA256, d.manifest) }
 
 // buildDatabase makes an artifact of files.
-func (a *app) buildDatabase(ctx context.Context, o *buildOptions) (d *database, err error) {
+func buildDatabase(a *cli.App, ctx context.Context, o *buildOptions) (d *database, err error) {
 	d = &database{files: map[store.Digest]*os.File{}, grype: map[string]*sbom.GrypeReport{}, description: &vulndb.Description{Name: o.name}}
 	if d.dir, err = os.MkdirTemp("", "assay-vulndb-"); err != nil {
 		return nil, err
@@ -78,18 +79,18 @@ func (a *app) buildDatabase(ctx context.Context, o *buildOptions) (d *database, 
 			d, err = nil, also(err, d.close())
 		}
 	}()
-	if d.sources, err = a.databaseFiles(o.from); err != nil {
+	if d.sources, err = databaseFiles(a, o.from); err != nil {
 		return d, err
 	}
 	if err := vulndb.CheckName(o.name); err != nil {
-		return d, usage("--name: %s", sentence(err))
+		return d, cli.Usage("--name: %s", cli.Sentence(err))
 	}
 	for _, make := range []func(context.Context, *buildOptions) error{d.makeAdvisories, d.makeScores, d.makeExploited} {
 		if err := make(ctx, o); err != nil {
 			return d, err
 		}
 	}
-	if err := d.date(o, a.clock()); err != nil {
+	if err := d.date(o, a.Clock()); err != nil {
 		return d, err
 	}
 	for _, f := range d.sources {
@@ -115,29 +116,29 @@ func (d *database) date(o *buildOptions, now time.Time) (err error) {
 	}
 	if o.built != "" {
 		if d.description.Built, err = time.Parse(time.RFC3339, o.built); err != nil {
-			return usage("--built is no time; write one such as %s", now.UTC().Format(time.RFC3339))
+			return cli.Usage("--built is no time; write one such as %s", now.UTC().Format(time.RFC3339))
 		}
 	}
 	d.description.Built = d.description.Built.UTC().Truncate(time.Second)
 	switch {
 	case d.description.Built.IsZero():
-		return usage("no file says when it was made; say it with --built")
+		return cli.Usage("no file says when it was made; say it with --built")
 	case d.description.Built.After(now.Add(24 * time.Hour)):
-		return usage("the newest change in the files is in the future (%s); say with --built when the data was current", moment(d.description.Built))
+		return cli.Usage("the newest change in the files is in the future (%s); say with --built when the data was current", cli.Moment(d.description.Built))
 	}
 	d.description.Revision = uint64(d.description.Built.Unix())
 	if o.revision != "" {
 		if d.description.Revision, err = strconv.ParseUint(o.revision, 10, 63); err != nil || d.description.Revision == 0 {
-			return usage("--revision is a number of 1 and up")
+			return cli.Usage("--revision is a number of 1 and up")
 		}
 	}
 	return nil
 }
 
 // databaseFiles finds out what the files are.
-func (a *app) databaseFiles(from []string) ([]databaseFile, error) {
+func databaseFiles(a *cli.App, from []string) ([]databaseFile, error) {
 	if len(from) == 0 {
-		return nil, usage("--from is missing: name the files that the database is made of")
+		return nil, cli.Usage("--from is missing: name the files that the database is made of")
 	}
 	var list []databaseFile
 	for _, name := range from {
@@ -147,7 +148,7 @@ func (a *app) databaseFiles(from []string) ([]databaseFile, error) {
 				f.kind, f.path = k, rest
 			}
 		}
-		f.path = a.path(f.path)
+		f.path = a.Path(f.path)
 		info, err := os.Stat(f.path)
 		if err != nil {
 			return nil, err
@@ -176,7 +177,7 @@ func (f *databaseFile) look() (err error) {
 			return err
 		}
 		if f.kind == vulndb.KindBuilt {
-			return usage("%s is a database already; import or push it alone", f.path)
+			return cli.Usage("%s is a database already; import or push it alone", f.path)
 		}
 		if _, err := file.Seek(0, io.SeekStart); err != nil {
 			return err
@@ -290,7 +291,7 @@ func (d *database) side(ctx context.Context, o *buildOptions, kind vulndb.Kind, 
 		f := &d.sources[i]
 		switch {
 		case f.kind == kind && chosen != nil && chosen.kind == kind:
-			return vulndb.Part{}, 0, usage("%s and %s are of the same kind, %s, of which there can be one", path.Base(chosen.path), path.Base(f.path), kind)
+			return vulndb.Part{}, 0, cli.Usage("%s and %s are of the same kind, %s, of which there can be one", path.Base(chosen.path), path.Base(f.path), kind)
 		case f.kind == kind, f.kind == vulndb.KindGrype && chosen == nil:
 			chosen = f
 		}

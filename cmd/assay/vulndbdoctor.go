@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/server"
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,7 +23,7 @@ func (f *databases) tell(ctx context.Context) {
 }
 
 // databasesFresh says how old the databases are, as the server wrote it down last. Without such a file no server has looked.
-func (a *app) databasesFresh(cfg *config.Config) []finding {
+func databasesFresh(a *cli.App, cfg *config.Config) []finding {
 	const what = "vulnerabilities"
 	var list []server.DatabaseStatus
 	kept, err := keptState(cfg.Data, stateDatabases, maxState, &list)
@@ -37,7 +38,7 @@ func (a *app) databasesFresh(cfg *config.Config) []finding {
 	}
 	var found []finding
 	for _, s := range list {
-		found = append(found, databaseFresh(s, a.clock(), time.Duration(cfg.Vulnerabilities.MaxAge)))
+		found = append(found, databaseFresh(s, a.Clock(), time.Duration(cfg.Vulnerabilities.MaxAge)))
 	}
 	return found
 }
@@ -48,7 +49,7 @@ func databaseFresh(s server.DatabaseStatus, now time.Time, most time.Duration) f
 		return finding{name, broken, "nothing is installed, so that nothing is found: " + s.Error}
 	}
 	age := max(0, now.Sub(s.Built))
-	detail := fmt.Sprintf("%s old, built %s, revision %d, %d advisories", days(age), moment(s.Built), s.Revision, s.Advisories)
+	detail := fmt.Sprintf("%s old, built %s, revision %d, %d advisories", days(age), cli.Moment(s.Built), s.Revision, s.Advisories)
 	if s.SignedBy != "" {
 		detail += ", signed by " + s.SignedBy
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
@@ -104,7 +105,7 @@ func (f *databases) refused(ctx context.Context, d config.VulnDatabase, digest s
 	if code := store.CodeOf(why); told || code != store.CodeConflict && code != store.CodeInvalid {
 		return
 	}
-	f.wrote(f.audit(ctx, policy.AuditRecord{Actor: "system", Repository: repositoryOf(d.Artifact), Digest: digest, Reason: "refused from " + d.Artifact + ": " + sentence(why)}))
+	f.wrote(f.audit(ctx, policy.AuditRecord{Actor: "system", Repository: repositoryOf(d.Artifact), Digest: digest, Reason: "refused from " + d.Artifact + ": " + cli.Sentence(why)}))
 }
 
 // wrote tells of what could not be written into the audit log: that a database is refused is the news.
@@ -185,7 +186,7 @@ func (f *databases) ImportDatabase(ctx context.Context, p access.Principal, name
 	defer f.turn.Unlock()
 	if _, err := f.install(ctx, l.Artifact(mayShrink), databaseRecord{Name: name, ImportedBy: p.Name}); err != nil {
 		if code := store.CodeOf(err); code == store.CodeConflict || code == store.CodeInvalid {
-			f.wrote(f.audit(ctx, policy.AuditRecord{Actor: p.Name, Digest: l.Digest, Reason: "refused an import: " + sentence(err)}))
+			f.wrote(f.audit(ctx, policy.AuditRecord{Actor: p.Name, Digest: l.Digest, Reason: "refused an import: " + cli.Sentence(err)}))
 		}
 		return nil, err
 	}

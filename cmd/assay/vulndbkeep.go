@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/sbom/vulndb"
@@ -120,7 +121,7 @@ func (k keptDatabases) install(ctx context.Context, a vulndb.Artifact, r databas
 		actor, by = "system", "from "+r.Artifact+", signed by "+r.SignedBy
 	}
 	err = also(k.local.PutDoc(ctx, classDatabase, r.Name, text), k.audit(ctx, policy.AuditRecord{Actor: actor, Repository: repositoryOf(r.Artifact), Digest: a.Digest,
-		Reason: fmt.Sprintf("the database %s has revision %d of %s, %s: %d advisories, %d of them new, %d changed, %d gone", r.Name, r.Revision, moment(r.Built), by, r.Count, delta.Added, delta.Changed, delta.Removed)}))
+		Reason: fmt.Sprintf("the database %s has revision %d of %s, %s: %d advisories, %d of them new, %d changed, %d gone", r.Name, r.Revision, cli.Moment(r.Built), by, r.Count, delta.Added, delta.Changed, delta.Removed)}))
 	return delta, err
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/cmd/assay/docker"
@@ -28,13 +29,13 @@ type shippedDatabase struct {
 	Evidence  store.Digest `json:"evidence,omitempty"` // the signature
 }
 
-func (a *app) sayDatabase(s shippedDatabase, what string) error {
-	return a.printValue(s, func() error {
-		if err := a.say("%s: %s revision %d of %s, %d advisories (%s)", what, s.Name, s.Revision, moment(s.Built), s.Count, short(string(s.Digest))); err != nil {
+func sayDatabase(a *cli.App, s shippedDatabase, what string) error {
+	return a.PrintValue(s, func() error {
+		if err := a.Say("%s: %s revision %d of %s, %d advisories (%s)", what, s.Name, s.Revision, cli.Moment(s.Built), s.Count, cli.Short(string(s.Digest))); err != nil {
 			return err
 		}
 		for reason, n := range s.LeftOut {
-			if err := a.say("  left out: %d %s", n, reason); err != nil {
+			if err := a.Say("  left out: %d %s", n, reason); err != nil {
 				return err
 			}
 		}
@@ -43,9 +44,9 @@ func (a *app) sayDatabase(s shippedDatabase, what string) error {
 }
 
 // givenDatabase is the artifact that the files are, or that is made of them, as a file of an image layout. The name of one that was made before cannot be changed.
-func (a *app) givenDatabase(ctx context.Context, o *buildOptions) (l *vulndb.Layout, archive *os.File, err error) {
+func givenDatabase(a *cli.App, ctx context.Context, o *buildOptions) (l *vulndb.Layout, archive *os.File, err error) {
 	if len(o.from) == 1 && !strings.Contains(o.from[0], ":") {
-		if f, err := os.Open(a.path(o.from[0])); err == nil {
+		if f, err := os.Open(a.Path(o.from[0])); err == nil {
 			if kind, err := vulndb.Detect(o.from[0], f); err == nil && kind == vulndb.KindBuilt {
 				return openDatabase(f, o.name)
 			}
@@ -54,7 +55,7 @@ func (a *app) givenDatabase(ctx context.Context, o *buildOptions) (l *vulndb.Lay
 			}
 		}
 	}
-	d, err := a.buildDatabase(ctx, o)
+	d, err := buildDatabase(a, ctx, o)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -77,7 +78,7 @@ func openDatabase(f *os.File, name string) (*vulndb.Layout, *os.File, error) {
 	}
 	l, err := vulndb.OpenLayout(f, info.Size())
 	if err == nil && name != "" && name != l.Description.Name {
-		err = usage("the file holds the database %s; its name cannot be changed", l.Description.Name)
+		err = cli.Usage("the file holds the database %s; its name cannot be changed", l.Description.Name)
 	}
 	if err != nil {
 		return nil, nil, also(err, f.Close())
@@ -95,8 +96,8 @@ func (d *database) write(w io.Writer) error {
 	return vulndb.WriteLayout(w, vulndb.Blob{Part: top, Content: bytes.NewReader(d.manifest)}, blobs...)
 }
 
-func (a *app) buildToFile(ctx context.Context, o *buildOptions, out string) (err error) {
-	d, err := a.buildDatabase(ctx, o)
+func buildToFile(a *cli.App, ctx context.Context, o *buildOptions, out string) (err error) {
+	d, err := buildDatabase(a, ctx, o)
 	if err != nil {
 		return err
 	}
@@ -108,26 +109,26 @@ func (a *app) buildToFile(ctx context.Context, o *buildOptions, out string) (err
 	if err := also(d.write(f), f.Close()); err != nil {
 		return also(err, os.Remove(out))
 	}
-	return a.sayDatabase(shippedDatabase{Description: d.description, File: out, Digest: d.digest()}, "built")
+	return sayDatabase(a, shippedDatabase{Description: d.description, File: out, Digest: d.digest()}, "built")
 }
 
-func (a *app) pushDatabase(ctx context.Context, where string, o *buildOptions, s *signing) (err error) {
-	ref, server, err := a.image(ctx, strings.TrimPrefix(where, config.FromOCI))
+func pushDatabase(a *cli.App, ctx context.Context, where string, o *buildOptions, s *signing) (err error) {
+	ref, server, err := a.Image(ctx, strings.TrimPrefix(where, config.FromOCI))
 	if err != nil {
 		return err
 	}
 	if ref.Reference.Tag == "" {
-		return usage("a database is pushed under a tag; write %s:TAG", ref.Repository)
+		return cli.Usage("a database is pushed under a tag; write %s:TAG", ref.Repository)
 	}
 	if s.key != "" {
 		if err := s.check(); err != nil {
 			return err
 		}
-		if _, err := a.signingKey(s.key); err != nil {
+		if _, err := signingKey(a, s.key); err != nil {
 			return err // before anything is pushed
 		}
 	}
-	l, archive, err := a.givenDatabase(ctx, o)
+	l, archive, err := givenDatabase(a, ctx, o)
 	if err != nil {
 		return err
 	}
@@ -136,21 +137,21 @@ func (a *app) pushDatabase(ctx context.Context, where string, o *buildOptions, s
 	if err != nil {
 		return err
 	}
-	made := shippedDatabase{Description: l.Description, Reference: withHost(server, string(ref.Repository)+":"+ref.Reference.Tag), Digest: l.Digest}
+	made := shippedDatabase{Description: l.Description, Reference: cli.WithHost(server, string(ref.Repository)+":"+ref.Reference.Tag), Digest: l.Digest}
 	if s.key == "" {
-		if a.output != "json" {
+		if a.Output != "json" {
 			defer func() {
 				if err == nil {
-					err = a.say("sign it: assay sign --key FILE %s@%s", withHost(server, string(ref.Repository)), l.Digest)
+					err = a.Say("sign it: assay sign --key FILE %s@%s", cli.WithHost(server, string(ref.Repository)), l.Digest)
 				}
 			}()
 		}
-		return a.sayDatabase(made, "pushed")
+		return sayDatabase(a, made, "pushed")
 	}
-	if made.Evidence, err = a.signPolicies(ctx, server, ref, d, s); err != nil {
+	if made.Evidence, err = signPolicies(a, ctx, server, ref, d, s); err != nil {
 		return err
 	}
-	return a.sayDatabase(made, "pushed and signed")
+	return sayDatabase(a, made, "pushed and signed")
 }
 
 // pushLayout uploads an artifact, its manifest last.
@@ -173,20 +174,20 @@ func pushLayout(ctx context.Context, server *client.Client, ref docker.Ref, l *v
 }
 
 // importDatabase installs a database into a running registry, or into the directory of a stopped one.
-func (a *app) importDatabase(ctx context.Context, o *buildOptions, data string, mayShrink bool) (err error) {
+func importDatabase(a *cli.App, ctx context.Context, o *buildOptions, data string, mayShrink bool) (err error) {
 	var server *client.Client
 	if data == "" {
-		if server, err = a.connect(ctx, ""); err != nil {
+		if server, err = a.Connect(ctx, ""); err != nil {
 			return err
 		}
 	}
-	l, archive, err := a.givenDatabase(ctx, o)
+	l, archive, err := givenDatabase(a, ctx, o)
 	if err != nil {
 		return err
 	}
 	defer func() { err = also(err, archive.Close()) }()
 	if data != "" {
-		err = a.importOffline(ctx, l, a.path(data), mayShrink)
+		err = importOffline(a, ctx, l, a.Path(data), mayShrink)
 	} else {
 		info, statErr := archive.Stat()
 		if statErr != nil {
@@ -197,17 +198,17 @@ func (a *app) importDatabase(ctx context.Context, o *buildOptions, data string, 
 	if err != nil {
 		return err
 	}
-	return a.sayDatabase(shippedDatabase{Description: l.Description, Digest: l.Digest}, "imported")
+	return sayDatabase(a, shippedDatabase{Description: l.Description, Digest: l.Digest}, "imported")
 }
 
 // importOffline installs a database into the directory of a registry that is not running. What follows from it is told when the registry starts.
-func (a *app) importOffline(ctx context.Context, l *vulndb.Layout, data string, mayShrink bool) (err error) {
+func importOffline(a *cli.App, ctx context.Context, l *vulndb.Layout, data string, mayShrink bool) (err error) {
 	d, err := openDirectory(data, false)
 	if err != nil {
 		return fmt.Errorf("%w (into a running server: assay vulndb import --server URL)", err)
 	}
 	defer func() { err = also(err, d.release()) }()
-	blobs, err := fs.Open(d.blobs(), fs.Options{Rand: a.rand, Now: a.clock})
+	blobs, err := fs.Open(d.blobs(), fs.Options{Rand: a.Rand, Now: a.Clock})
 	if err != nil {
 		return err
 	}
@@ -218,11 +219,11 @@ func (a *app) importOffline(ctx context.Context, l *vulndb.Layout, data string, 
 	}
 	defer func() { err = also(err, kv.Close()) }()
 	log := slog.New(slog.DiscardHandler)
-	local, err := store.NewLocal(ctx, store.LocalOptions{Blobs: blobs, KV: kv, Clock: a.clock, Rand: a.rand, Log: log})
+	local, err := store.NewLocal(ctx, store.LocalOptions{Blobs: blobs, KV: kv, Clock: a.Clock, Rand: a.Rand, Log: log})
 	if err != nil {
 		return err
 	}
-	k := keptDatabases{local: local, importer: vulns.New(local, log, nil), clock: a.clock}
+	k := keptDatabases{local: local, importer: vulns.New(local, log, nil), clock: a.Clock}
 	_, err = k.install(ctx, l.Artifact(mayShrink), databaseRecord{Name: l.Description.Name, ImportedBy: "offline"})
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/cmd/assay/docker"
 	"github.com/assay-registry/assay/policy"
@@ -14,11 +15,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func (a *app) vulns() *cobra.Command {
+func vulnsCommand(a *cli.App) *cobra.Command {
 	var cve, platform string
 	var repositories []string
 	c := &cobra.Command{
-		Use: "vulns REF | --cve ID", Short: "List the vulnerabilities of an image, or the images of a vulnerability", Args: atMost(1),
+		Use: "vulns REF | --cve ID", Short: "List the vulnerabilities of an image, or the images of a vulnerability", Args: cli.AtMost(1),
 		Long: `List the vulnerabilities of an image, as the installed databases know them, with what
 trusted VEX statements say of each; or, with --cve, the images that one is in, of those
 that you may pull. The age of each database is always told. An ID is a CVE's, an alias,
@@ -27,11 +28,11 @@ or an advisory's. -o sarif is for one image: SARIF 2.1.0, as code hosts import i
 		RunE: func(c *cobra.Command, args []string) error {
 			switch {
 			case len(args) == 1 && cve == "" && len(repositories) == 0:
-				return a.imageVulns(c.Context(), args[0], platform)
-			case len(args) == 0 && cve != "" && platform == "" && a.output != "sarif":
-				return a.affected(c.Context(), cve, repositories)
+				return imageVulns(a, c.Context(), args[0], platform)
+			case len(args) == 0 && cve != "" && platform == "" && a.Output != "sarif":
+				return affected(a, c.Context(), cve, repositories)
 			}
-			return usage("name one image, or one vulnerability with --cve; --repo goes with --cve, --platform and -o sarif with an image")
+			return cli.Usage("name one image, or one vulnerability with --cve; --repo goes with --cve, --platform and -o sarif with an image")
 		},
 	}
 	f := c.Flags()
@@ -39,36 +40,36 @@ or an advisory's. -o sarif is for one image: SARIF 2.1.0, as code hosts import i
 	f.StringVar(&platform, "platform", "", "os/architecture[/variant], for an image with several")
 	f.StringArrayVar(&repositories, "repo", nil, "pattern of the repositories to look in; may be given several times")
 	run := c.RunE
-	c = a.withRows(c)
+	c = a.WithRows(c)
 	f.Lookup("output").Usage = "how to print: table, json, csv or sarif"
 	checked := c.RunE
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if a.output == "sarif" {
+		if a.Output == "sarif" {
 			return run(c, args)
 		}
 		return checked(c, args)
 	}
-	return a.withServer(c)
+	return a.WithServer(c)
 }
 
-func (a *app) imageVulns(ctx context.Context, text, platform string) error {
-	ref, server, err := a.image(ctx, text)
+func imageVulns(a *cli.App, ctx context.Context, text, platform string) error {
+	ref, server, err := a.Image(ctx, text)
 	if err != nil {
 		return err
 	}
-	v, err := allFindings(ctx, server, ref, platform, a.output == "sarif")
+	v, err := allFindings(ctx, server, ref, platform, a.Output == "sarif")
 	if err != nil {
 		return err
 	}
 	var raw []byte
-	if a.output == "sarif" {
+	if a.Output == "sarif" {
 		if v.Unmatched != "" {
 			return fmt.Errorf("the vulnerabilities of the image are not known: %s", v.Unmatched) // a file without results would say that there are none
 		}
-		if raw, err = json.Marshal(sarif(v)); err != nil {
+		if raw, err = json.Marshal(sarif(v, a.Release)); err != nil {
 			return err
 		}
-		return writeJSON(a.stdout, raw)
+		return cli.WriteJSON(a.Stdout, raw)
 	}
 	if raw, err = json.Marshal(v); err != nil {
 		return err
@@ -78,16 +79,16 @@ func (a *app) imageVulns(ctx context.Context, text, platform string) error {
 		f := &v.Findings[i]
 		rows = append(rows, append(findingRow(f), advisories(f)))
 	}
-	if a.output == "table" && v.Unmatched != "" {
-		if err := a.say("nothing was compared with the image: %s", v.Unmatched); err != nil {
+	if a.Output == "table" && v.Unmatched != "" {
+		if err := a.Say("nothing was compared with the image: %s", v.Unmatched); err != nil {
 			return err
 		}
-		return a.sayDatabases(v.Databases)
+		return sayDatabases(a, v.Databases)
 	}
-	if err := a.rows(raw, []string{"SEVERITY", "ID", "PACKAGE", "VERSION", "FIXED IN", "STATUS", "EPSS", "EXPLOITED", "ADVISORIES"}, rows); err != nil || a.output != "table" {
+	if err := a.Rows(raw, []string{"SEVERITY", "ID", "PACKAGE", "VERSION", "FIXED IN", "STATUS", "EPSS", "EXPLOITED", "ADVISORIES"}, rows); err != nil || a.Output != "table" {
 		return err
 	}
-	return a.sayRest(v)
+	return sayRest(a, v)
 }
 
 // allFindings follows the pages.
@@ -149,23 +150,23 @@ func advisories(f *policy.KnownFinding) string {
 	return strings.Join(names, ", ")
 }
 
-func (a *app) sayRest(v *policy.Vulnerabilities) error {
+func sayRest(a *cli.App, v *policy.Vulnerabilities) error {
 	if v.Counts.Suppressed > 0 {
-		if err := a.say("statements excuse %d of them", v.Counts.Suppressed); err != nil {
+		if err := a.Say("statements excuse %d of them", v.Counts.Suppressed); err != nil {
 			return err
 		}
 	}
 	if len(v.Uncovered) > 0 {
-		if err := a.say("no database speaks of %s", strings.Join(uncovered(v), ", ")); err != nil {
+		if err := a.Say("no database speaks of %s", strings.Join(uncovered(v), ", ")); err != nil {
 			return err
 		}
 	}
 	if v.Pending > 0 {
-		if err := a.say("%d packages are new and were compared just now", v.Pending); err != nil {
+		if err := a.Say("%d packages are new and were compared just now", v.Pending); err != nil {
 			return err
 		}
 	}
-	return a.sayDatabases(v.Databases)
+	return sayDatabases(a, v.Databases)
 }
 
 // uncovered are the ecosystems that nobody speaks of, with how many packages they have.
@@ -180,15 +181,15 @@ func uncovered(v *policy.Vulnerabilities) []string {
 }
 
 // sayDatabases tells the age of what an answer rests on.
-func (a *app) sayDatabases(list []vulns.Database) error {
+func sayDatabases(a *cli.App, list []vulns.Database) error {
 	if len(list) == 0 {
-		return a.say("no vulnerability database is installed; see assay vulndb --help")
+		return a.Say("no vulnerability database is installed; see assay vulndb --help")
 	}
 	var parts []string
 	for _, d := range list {
-		parts = append(parts, fmt.Sprintf("%s of %s (%s)", d.Name, d.Built.UTC().Format("2006-01-02 15:04"), age(a.clock().Sub(d.Built))))
+		parts = append(parts, fmt.Sprintf("%s of %s (%s)", d.Name, d.Built.UTC().Format("2006-01-02 15:04"), age(a.Clock().Sub(d.Built))))
 	}
-	return a.say("databases: %s", strings.Join(parts, ", "))
+	return a.Say("databases: %s", strings.Join(parts, ", "))
 }
 
 func age(d time.Duration) string {
@@ -202,8 +203,8 @@ func age(d time.Duration) string {
 	}
 }
 
-func (a *app) affected(ctx context.Context, id string, repositories []string) error {
-	server, err := a.connect(ctx, "")
+func affected(a *cli.App, ctx context.Context, id string, repositories []string) error {
+	server, err := a.Connect(ctx, "")
 	if err != nil {
 		return err
 	}
@@ -236,13 +237,13 @@ func (a *app) affected(ctx context.Context, id string, repositories []string) er
 		}
 	}
 	head := []string{"REPOSITORY", "DIGEST", "STATE", "SEVERITY", "ID", "PACKAGE", "VERSION", "FIXED IN", "STATUS", "EPSS", "EXPLOITED"}
-	if err := a.rows(raw, head, rows); err != nil || a.output != "table" {
+	if err := a.Rows(raw, head, rows); err != nil || a.Output != "table" {
 		return err
 	}
 	if all.Pending > 0 {
-		if err := a.say("%d are not in the answer yet; ask again in a moment", all.Pending); err != nil {
+		if err := a.Say("%d are not in the answer yet; ask again in a moment", all.Pending); err != nil {
 			return err
 		}
 	}
-	return a.sayDatabases(all.Databases)
+	return sayDatabases(a, all.Databases)
 }

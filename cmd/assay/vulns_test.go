@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
@@ -46,14 +47,14 @@ func answerOf() *policy.Vulnerabilities {
 // What code hosts import: every member that SARIF 2.1.0 requires, the same bytes for the same answer, and results that keep their fingerprints when the image is built again.
 func TestSARIF(t *testing.T) {
 	write := func(v *policy.Vulnerabilities) string {
-		log := sarif(v)
+		log := sarif(v, "test")
 		log.Runs[0].Tool.Driver.Version = "test"
 		raw, err := json.Marshal(log)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var out bytes.Buffer
-		if err := writeJSON(&out, raw); err != nil {
+		if err := cli.WriteJSON(&out, raw); err != nil {
 			t.Fatal(err)
 		}
 		return out.String()
@@ -82,7 +83,7 @@ func TestSARIF(t *testing.T) {
 			again.Findings[i].Locations[n].Layer = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 		}
 	}
-	if a, b := fingerprints(sarif(answerOf())), fingerprints(sarif(again)); !slices.Equal(a, b) || len(slices.Compact(slices.Sorted(slices.Values(a)))) != 4 {
+	if a, b := fingerprints(sarif(answerOf(), "test")), fingerprints(sarif(again, "test")); !slices.Equal(a, b) || len(slices.Compact(slices.Sorted(slices.Values(a)))) != 4 {
 		t.Errorf("%v and %v", a, b)
 	}
 	empty := &policy.Vulnerabilities{Repository: "acme/app", Digest: again.Digest}
@@ -165,7 +166,7 @@ func TestSARIFOfHostileNames(t *testing.T) {
 	f := &v.Findings[0]
 	f.Package.Name, f.Summary = "pkg:npm/[click me](https://evil.example)", "[here](https://evil.example)"
 	f.Locations = []sbom.Location{{Path: "/app/../../../.github/workflows/x.yml"}, {Path: "../../a"}, {Path: "//evil.example/b"}, {Path: "javascript:alert(1)"}}
-	log := sarif(v)
+	log := sarif(v, "test")
 	raw, err := json.Marshal(log)
 	if err != nil {
 		t.Fatal(err)

@@ -105,9 +105,9 @@ type (
 const imageRoot = "IMAGE"
 
 // sarif makes the document of one image. It depends on the answer alone.
-func sarif(v *policy.Vulnerabilities) *sarifLog {
+func sarif(v *policy.Vulnerabilities, release string) *sarifLog {
 	run := sarifRun{
-		Tool:       sarifTool{sarifDriver{Name: "assay", Version: versionText(), Rules: []sarifRule{}}},
+		Tool:       sarifTool{sarifDriver{Name: "assay", Version: release, Rules: []sarifRule{}}},
 		Automation: sarifAutomation{"assay/" + string(v.Repository) + "/"},
 		Bases:      map[string]sarifBase{imageRoot: {sarifText{"The root of the file system of " + string(v.Repository) + "@" + string(v.Digest)}}},
 		Results:    []sarifResult{},

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/spf13/cobra"
 
 	"github.com/assay-registry/assay/cmd/assay/client"
@@ -21,8 +22,8 @@ import (
 	"github.com/assay-registry/assay/verify/signer"
 )
 
-func (a *app) waiver() *cobra.Command {
-	c := group(&cobra.Command{
+func waiverCommand(a *cli.App) *cobra.Command {
+	c := cli.Group(&cobra.Command{
 		Use: "waiver", Short: "Except from policies for a time, by a signed document that somebody answers for",
 		Long: `Except from policies for a time, by a signed document that somebody answers for.
 A waiver names codes of refusals, what it is about, why, who approved it, and until when.
@@ -33,21 +34,21 @@ signed it. cosign signs one, too: assay waiver push shows how.`,
   assay waiver sign w-7.json --key security.key > w-7.signed.json
   assay waiver push w-7.signed.json acme/app`,
 	})
-	c.AddCommand(a.waiverMake(), a.waiverSign(), a.waiverPush(), a.waiverList(), a.waiverShow(), a.waiverRevoke())
+	c.AddCommand(waiverMake(a), waiverSign(a), waiverPush(a), waiverList(a), waiverShow(a), waiverRevoke(a))
 	return c
 }
 
-func (a *app) waiverMake() *cobra.Command {
+func waiverMake(a *cli.App) *cobra.Command {
 	var w waiver.Waiver
 	var repositories, digests []string
 	from, until, lasts, glass := "", "", time.Duration(0), false
 	c := &cobra.Command{
-		Use: "make ID --code CODE --repository PATTERN --reason TEXT --approver NAME --for DURATION", Short: "Write the document of a waiver", Args: exactly("ID"),
+		Use: "make ID --code CODE --repository PATTERN --reason TEXT --approver NAME --for DURATION", Short: "Write the document of a waiver", Args: cli.Exactly("ID"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			w.ID = args[0]
 			if glass {
 				if len(w.Codes) > 0 {
-					return usage("--break-glass waives every code; leave --code out")
+					return cli.Usage("--break-glass waives every code; leave --code out")
 				}
 				w.Codes = []string{waiver.AllCodes}
 			}
@@ -58,16 +59,16 @@ func (a *app) waiverMake() *cobra.Command {
 				w.Match.Digests = append(w.Match.Digests, store.Digest(d))
 			}
 			var err error
-			if w.NotBefore, w.Expires, err = a.waiverTimes(from, until, lasts); err != nil {
+			if w.NotBefore, w.Expires, err = waiverTimes(a, from, until, lasts); err != nil {
 				return err
 			}
 			if err := w.Validate(); err != nil {
 				return err
 			}
 			if w.Everywhere() {
-				fmt.Fprintln(a.stderr, "assay: the patterns reach repositories that they do not name: the waiver counts once two signed it, each with a key of their own")
+				fmt.Fprintln(a.Stderr, "assay: the patterns reach repositories that they do not name: the waiver counts once two signed it, each with a key of their own")
 			}
-			return writeJSON(a.stdout, w.Document())
+			return cli.WriteJSON(a.Stdout, w.Document())
 		},
 	}
 	f := c.Flags()
@@ -86,28 +87,28 @@ func (a *app) waiverMake() *cobra.Command {
 }
 
 // waiverTimes are when a waiver begins and ends.
-func (a *app) waiverTimes(from, until string, lasts time.Duration) (begin, end time.Time, err error) {
-	begin = a.clock().UTC().Truncate(time.Second)
+func waiverTimes(a *cli.App, from, until string, lasts time.Duration) (begin, end time.Time, err error) {
+	begin = a.Clock().UTC().Truncate(time.Second)
 	if from != "" {
 		if begin, err = time.Parse(time.RFC3339, from); err != nil {
-			return begin, end, usage("--not-before is a time such as 2026-12-31T00:00:00Z")
+			return begin, end, cli.Usage("--not-before is a time such as 2026-12-31T00:00:00Z")
 		}
 	}
 	switch {
 	case (until == "") == (lasts == 0):
-		return begin, end, usage("say how long it lasts: --for 72h, or --expires with a time; no waiver lasts for ever")
+		return begin, end, cli.Usage("say how long it lasts: --for 72h, or --expires with a time; no waiver lasts for ever")
 	case lasts != 0:
 		return begin.UTC(), begin.Add(lasts).UTC(), nil
 	}
 	if end, err = time.Parse(time.RFC3339, until); err != nil {
-		return begin, end, usage("--expires is a time such as 2026-12-31T00:00:00Z")
+		return begin, end, cli.Usage("--expires is a time such as 2026-12-31T00:00:00Z")
 	}
 	return begin.UTC(), end.UTC(), nil
 }
 
 // waiverFile reads a document, or a signed one.
-func (a *app) waiverFile(file string) (w *waiver.Waiver, subject store.Digest, bundle []byte, err error) {
-	text, err := os.ReadFile(a.path(file))
+func waiverFile(a *cli.App, file string) (w *waiver.Waiver, subject store.Digest, bundle []byte, err error) {
+	text, err := os.ReadFile(a.Path(file))
 	if err != nil {
 		return nil, "", nil, err
 	}
@@ -126,31 +127,31 @@ func (a *app) waiverFile(file string) (w *waiver.Waiver, subject store.Digest, b
 	return w, subject, text, err
 }
 
-func (a *app) waiverSign() *cobra.Command {
+func waiverSign(a *cli.App) *cobra.Command {
 	key := ""
 	c := &cobra.Command{
-		Use: "sign FILE --key FILE", Short: "Sign the document of a waiver with a key file", Args: exactly("FILE"),
+		Use: "sign FILE --key FILE", Short: "Sign the document of a waiver with a key file", Args: cli.Exactly("FILE"),
 		Long: `Sign the document of a waiver with a key file, as a Sigstore bundle, without any server. One
 that reaches all repositories is signed by two: each signs the document, and both
 results are pushed.`,
 		RunE: func(_ *cobra.Command, args []string) error {
-			w, _, signed, err := a.waiverFile(args[0])
+			w, _, signed, err := waiverFile(a, args[0])
 			if err != nil {
 				return err
 			}
 			if signed != nil {
 				return fmt.Errorf("%s is signed already; sign the document that assay waiver make wrote", args[0])
 			}
-			k, err := a.signingKey(key)
+			k, err := signingKey(a, key)
 			if err != nil {
 				return err
 			}
 			carrier, _, _ := w.Carrier()
-			at, err := k.AttestBundle(signer.Subject{Descriptor: carrier}, verify.PredicateWaiver, w.Document(), a.clock())
+			at, err := k.AttestBundle(signer.Subject{Descriptor: carrier}, verify.PredicateWaiver, w.Document(), a.Clock())
 			if err != nil {
 				return err
 			}
-			return writeJSON(a.stdout, at.Blobs[1])
+			return cli.WriteJSON(a.Stdout, at.Blobs[1])
 		},
 	}
 	c.Flags().StringVar(&key, "key", "", "file of the private key: assay's, cosign's, or plain PEM")
@@ -158,32 +159,32 @@ results are pushed.`,
 	return c
 }
 
-func (a *app) waiverPush() *cobra.Command {
+func waiverPush(a *cli.App) *cobra.Command {
 	c := &cobra.Command{
-		Use: "push FILE REPOSITORY", Short: "Push a waiver: signed, or its document for cosign to sign", Args: exactly("FILE", "REPOSITORY"),
+		Use: "push FILE REPOSITORY", Short: "Push a waiver: signed, or its document for cosign to sign", Args: cli.Exactly("FILE", "REPOSITORY"),
 		Long: `Push a waiver. A signed one counts from then on, in whichever repository it lies. The
 document by itself is pushed as an artifact, so that cosign has something to sign:
   cosign attest --key KEY --type ` + verify.PredicateWaiver + ` --predicate FILE REFERENCE`,
 		RunE: func(c *cobra.Command, args []string) error {
-			w, subject, signed, err := a.waiverFile(args[0])
+			w, subject, signed, err := waiverFile(a, args[0])
 			if err != nil {
 				return err
 			}
 			ref, err := docker.ParseRef(args[1] + ":waiver")
 			if err != nil {
-				return usage("%q is no repository", args[1])
+				return cli.Usage("%q is no repository", args[1])
 			}
-			server, err := a.connect(c.Context(), ref.Host)
+			server, err := a.Connect(c.Context(), ref.Host)
 			if err != nil {
 				return err
 			}
 			if signed == nil {
-				return a.pushWaiverDocument(c.Context(), server, ref.Repository, w, args[0])
+				return pushWaiverDocument(a, c.Context(), server, ref.Repository, w, args[0])
 			}
-			return a.pushWaiver(c.Context(), server, ref.Repository, w, subject, signed)
+			return pushWaiver(a, c.Context(), server, ref.Repository, w, subject, signed)
 		},
 	}
-	return a.withServer(a.withOutput(c))
+	return a.WithServer(a.WithOutput(c))
 }
 
 // pushedWaiver is what a person and a script are told.
@@ -197,14 +198,14 @@ type pushedWaiver struct {
 }
 
 // pushWaiverDocument pushes the document as an artifact.
-func (a *app) pushWaiverDocument(ctx context.Context, server *client.Client, repo store.Name, w *waiver.Waiver, file string) error {
+func pushWaiverDocument(a *cli.App, ctx context.Context, server *client.Client, repo store.Name, w *waiver.Waiver, file string) error {
 	d, err := putCarrier(ctx, server, repo, w)
 	if err != nil {
 		return err
 	}
-	out := pushedWaiver{ID: w.ID, Subject: d, Reference: withHost(server, string(repo)+"@"+string(d))}
-	return a.printValue(out, func() error {
-		return a.say("pushed: the document of %s, which waives nothing until it is signed\ncosign attest --key KEY --type %s --predicate %s %s", w.ID, verify.PredicateWaiver, file, out.Reference)
+	out := pushedWaiver{ID: w.ID, Subject: d, Reference: cli.WithHost(server, string(repo)+"@"+string(d))}
+	return a.PrintValue(out, func() error {
+		return a.Say("pushed: the document of %s, which waives nothing until it is signed\ncosign attest --key KEY --type %s --predicate %s %s", w.ID, verify.PredicateWaiver, file, out.Reference)
 	})
 }
 
@@ -220,7 +221,7 @@ func putCarrier(ctx context.Context, server *client.Client, repo store.Name, w *
 }
 
 // pushWaiver pushes a signed waiver as a referrer of what it is about. Its document goes along where the caller may push one.
-func (a *app) pushWaiver(ctx context.Context, server *client.Client, repo store.Name, w *waiver.Waiver, about store.Digest, signed []byte) error {
+func pushWaiver(a *cli.App, ctx context.Context, server *client.Client, repo store.Name, w *waiver.Waiver, about store.Digest, signed []byte) error {
 	subject, _, _ := w.Carrier()
 	if about == subject.Digest {
 		if _, err := putCarrier(ctx, server, repo, w); err != nil && !forbidden(err) {
@@ -233,7 +234,7 @@ func (a *app) pushWaiver(ctx context.Context, server *client.Client, repo store.
 		}
 		subject = m.Descriptor
 	}
-	at, err := signer.Referrer(signer.Subject{Descriptor: subject}, signed, verify.PredicateWaiver, a.clock())
+	at, err := signer.Referrer(signer.Subject{Descriptor: subject}, signed, verify.PredicateWaiver, a.Clock())
 	if err != nil {
 		return err
 	}
@@ -241,15 +242,15 @@ func (a *app) pushWaiver(ctx context.Context, server *client.Client, repo store.
 	if err != nil {
 		return err
 	}
-	out := pushedWaiver{ID: w.ID, Subject: subject.Digest, Evidence: d, Reference: withHost(server, string(repo)+"@"+string(subject.Digest))}
+	out := pushedWaiver{ID: w.ID, Subject: subject.Digest, Evidence: d, Reference: cli.WithHost(server, string(repo)+"@"+string(subject.Digest))}
 	if list, err := server.Waiver(ctx, w.ID); err == nil && len(list.Value.Waivers) > 0 { // only administrators may ask
 		out.State, out.Why = string(list.Value.Waivers[0].State), list.Value.Waivers[0].Why
 	}
-	return a.printValue(out, func() error {
+	return a.PrintValue(out, func() error {
 		if out.Why != "" {
-			return a.say("pushed: %s\n%s", w.ID, out.Why)
+			return a.Say("pushed: %s\n%s", w.ID, out.Why)
 		}
-		return a.say("pushed: %s", w)
+		return a.Say("pushed: %s", w)
 	})
 }
 
@@ -259,38 +260,38 @@ func forbidden(err error) bool {
 	return ok && e.Status == http.StatusForbidden
 }
 
-func (a *app) waiverList() *cobra.Command {
+func waiverList(a *cli.App) *cobra.Command {
 	all := false
 	c := &cobra.Command{
-		Use: "list", Short: "List the waivers that count; --all lists the others too", Args: exactly(),
+		Use: "list", Short: "List the waivers that count; --all lists the others too", Args: cli.Exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			return asked(a, c.Context(), (*client.Client).Waivers, func(list *client.Waivers) error {
+			return cli.Asked(a, c.Context(), (*client.Client).Waivers, func(list *client.Waivers) error {
 				var rows [][]string
 				for _, w := range list.Waivers {
 					if all || w.State == policy.WaiverActive || w.State == policy.WaiverEarly {
-						rows = append(rows, []string{w.ID, string(w.State), strings.Join(w.Codes, ","), patterns(w.Match.Repositories), moment(w.Expires), w.Approver, w.Reason})
+						rows = append(rows, []string{w.ID, string(w.State), strings.Join(w.Codes, ","), cli.Patterns(w.Match.Repositories), cli.Moment(w.Expires), w.Approver, w.Reason})
 					}
 				}
-				return table(a.stdout, []string{"ID", "STATE", "CODES", "REPOSITORIES", "EXPIRES", "APPROVER", "REASON"}, rows)
+				return cli.Table(a.Stdout, []string{"ID", "STATE", "CODES", "REPOSITORIES", "EXPIRES", "APPROVER", "REASON"}, rows)
 			})
 		},
 	}
 	c.Flags().BoolVar(&all, "all", false, "also those that expired, were revoked, or do not count yet")
-	return a.withServer(a.withOutput(c))
+	return a.WithServer(a.WithOutput(c))
 }
 
-func (a *app) waiverShow() *cobra.Command {
-	return a.withServer(a.withOutput(&cobra.Command{
-		Use: "show ID", Short: "Show a waiver: what it says, who signed it, whether it counts", Args: exactly("ID"),
+func waiverShow(a *cli.App) *cobra.Command {
+	return a.WithServer(a.WithOutput(&cobra.Command{
+		Use: "show ID", Short: "Show a waiver: what it says, who signed it, whether it counts", Args: cli.Exactly("ID"),
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := pathWord("the ID of a waiver", args[0]); err != nil {
+			if err := cli.PathWord("the ID of a waiver", args[0]); err != nil {
 				return err
 			}
-			return asked(a, c.Context(), func(s *client.Client, ctx context.Context) (*client.Answer[client.Waivers], error) {
+			return cli.Asked(a, c.Context(), func(s *client.Client, ctx context.Context) (*client.Answer[client.Waivers], error) {
 				return s.Waiver(ctx, args[0])
 			}, func(list *client.Waivers) error {
 				for _, w := range list.Waivers {
-					if err := a.shownWaiver(w); err != nil {
+					if err := shownWaiver(a, w); err != nil {
 						return err
 					}
 				}
@@ -300,10 +301,10 @@ func (a *app) waiverShow() *cobra.Command {
 	}))
 }
 
-func (a *app) shownWaiver(w policy.WaiverView) error {
+func shownWaiver(a *cli.App, w policy.WaiverView) error {
 	var b strings.Builder
 	field := func(name, value string) {
-		if value = printable(value); value != "" {
+		if value = cli.Printable(value); value != "" {
 			fmt.Fprintf(&b, "%-13s %s\n", name, value)
 		}
 	}
@@ -311,7 +312,7 @@ func (a *app) shownWaiver(w policy.WaiverView) error {
 	field("state", string(w.State))
 	field("why", w.Why)
 	field("codes", strings.Join(w.Codes, ", "))
-	field("repositories", patterns(w.Match.Repositories))
+	field("repositories", cli.Patterns(w.Match.Repositories))
 	for _, d := range w.Match.Digests {
 		field("digest", string(d))
 	}
@@ -319,45 +320,45 @@ func (a *app) shownWaiver(w policy.WaiverView) error {
 	field("reason", w.Reason)
 	field("ticket", w.Ticket)
 	field("approver", w.Approver)
-	field("from", moment(w.NotBefore))
-	field("until", moment(w.Expires))
+	field("from", cli.Moment(w.NotBefore))
+	field("until", cli.Moment(w.Expires))
 	for _, s := range w.Signed {
-		field("signed by", s.Authority+" ("+short(s.Signer)+")")
+		field("signed by", s.Authority+" ("+cli.Short(s.Signer)+")")
 	}
 	if r := w.Revocation; r != nil {
-		field("revoked", moment(r.At)+" by "+r.By+": "+r.Reason)
+		field("revoked", cli.Moment(r.At)+" by "+r.By+": "+r.Reason)
 	}
-	return a.say("%s", strings.TrimRight(b.String(), "\n"))
+	return a.Say("%s", strings.TrimRight(b.String(), "\n"))
 }
 
-func (a *app) waiverRevoke() *cobra.Command {
+func waiverRevoke(a *cli.App) *cobra.Command {
 	reason := ""
 	c := &cobra.Command{
-		Use: "revoke ID --reason TEXT", Short: "End a waiver for good, whoever pushes it again", Args: exactly("ID"),
+		Use: "revoke ID --reason TEXT", Short: "End a waiver for good, whoever pushes it again", Args: cli.Exactly("ID"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if reason == "" {
-				return usage("--reason is missing: whoever reads the audit wants it")
+				return cli.Usage("--reason is missing: whoever reads the audit wants it")
 			}
-			return a.act(c, pathWord("the ID of a waiver", args[0]), func(server *client.Client) error {
+			return a.Act(c, cli.PathWord("the ID of a waiver", args[0]), func(server *client.Client) error {
 				_, err := server.RevokeWaiver(c.Context(), args[0], reason)
 				return err
 			}, "revoked for good: %s", args[0])
 		},
 	}
 	c.Flags().StringVar(&reason, "reason", "", "why, in one sentence")
-	return a.withServer(a.withOutput(c))
+	return a.WithServer(a.WithOutput(c))
 }
 
 // waivedLines shows the denials that waivers cover.
 func waivedLines(field func(name, format string, args ...any), list []contract.Waived) {
 	for _, w := range list {
-		field("waived", "[%s] %s (waiver %s, until %s)", w.Code, w.Message, w.Waiver, moment(w.Expires))
+		field("waived", "[%s] %s (waiver %s, until %s)", w.Code, w.Message, w.Waiver, cli.Moment(w.Expires))
 	}
 }
 
 // waiverLine is a waiver about an image, and whether it counts.
 func waiverLine(w policy.WaiverView) string {
-	line := fmt.Sprintf("%s (%s): %s until %s, approved by %s: %s", w.ID, w.State, strings.Join(w.Codes, ","), moment(w.Expires), w.Approver, w.Reason)
+	line := fmt.Sprintf("%s (%s): %s until %s, approved by %s: %s", w.ID, w.State, strings.Join(w.Codes, ","), cli.Moment(w.Expires), w.Approver, w.Reason)
 	if w.State == policy.WaiverRevoked && w.Revocation != nil {
 		line += "; revoked by " + w.Revocation.By
 	}

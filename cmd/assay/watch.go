@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -77,7 +78,7 @@ func (w *watch) note(name string, err error) (news bool) {
 		return was != ""
 	}
 	one.failures++
-	one.message = strings.ReplaceAll(sentence(err), "\n", "; ")
+	one.message = strings.ReplaceAll(cli.Sentence(err), "\n", "; ")
 	return was != one.message
 }
 

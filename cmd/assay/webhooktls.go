@@ -20,6 +20,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 )
 
@@ -96,20 +97,20 @@ func encodeCertificate(c *x509.Certificate) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
 }
 
-func (a *app) makeCA(path string) (*pair, error) {
-	now := a.clock().UTC()
+func makeCA(a *cli.App, path string) (*pair, error) {
+	now := a.Clock().UTC()
 	return makePair(path, &x509.Certificate{
 		Subject:   pkix.Name{CommonName: "Assay webhooks " + now.Format("2006-01-02")},
 		NotBefore: now.Add(-skew), NotAfter: now.Add(caLife), IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true, KeyUsage: x509.KeyUsageCertSign,
-	}, nil, a.rand)
+	}, nil, a.Rand)
 }
 
 // openCA reads the CA of the webhooks and makes it if there is none. The caller holds the lock of the data directory.
-func (a *app) openCA(keys string) (*pair, error) {
+func openCA(a *cli.App, keys string) (*pair, error) {
 	path := filepath.Join(keys, webhookCA)
 	ca, err := readPair(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return a.makeCA(path)
+		return makeCA(a, path)
 	}
 	return ca, err
 }
@@ -133,7 +134,7 @@ func caBundle(keys string) ([]byte, error) {
 
 // webhooks is the certificate of the webhooks' listener. It is renewed by whoever meets it after two thirds of its life, so that no restart is needed.
 type webhooks struct {
-	app      *app
+	app      *cli.App
 	keys     string
 	names    []string
 	clientCA *x509.CertPool // nil: nobody is asked for a certificate
@@ -146,7 +147,7 @@ type webhooks struct {
 }
 
 // openWebhooks reads or makes CA and certificate; nil without a listener.
-func (a *app) openWebhooks(keys string, k config.Kubernetes, log *slog.Logger) (*webhooks, error) {
+func openWebhooks(a *cli.App, keys string, k config.Kubernetes, log *slog.Logger) (*webhooks, error) {
 	if k.Listen == "" {
 		return nil, nil
 	}
@@ -170,7 +171,7 @@ func (w *webhooks) reload() error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	ca, err := w.app.openCA(w.keys)
+	ca, err := openCA(w.app, w.keys)
 	if err != nil {
 		return err
 	}
@@ -190,7 +191,7 @@ func (w *webhooks) reload() error {
 func (w *webhooks) usable(p *pair) bool {
 	roots := x509.NewCertPool()
 	roots.AddCert(w.ca.cert)
-	now := w.app.clock()
+	now := w.app.Clock()
 	if _, err := p.cert.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: now}); err != nil || !now.Before(renewal(p.cert)) {
 		return false
 	}
@@ -209,7 +210,7 @@ func renewal(c *x509.Certificate) time.Time {
 
 // issue makes a certificate. The caller holds mu.
 func (w *webhooks) issue() error {
-	now := w.app.clock().UTC()
+	now := w.app.Clock().UTC()
 	template := &x509.Certificate{Subject: pkix.Name{CommonName: "Assay webhooks"}, NotBefore: now.Add(-skew), NotAfter: now.Add(servingLife),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
 	if template.NotAfter.After(w.ca.cert.NotAfter) {
@@ -222,7 +223,7 @@ func (w *webhooks) issue() error {
 			template.DNSNames = append(template.DNSNames, name)
 		}
 	}
-	p, err := makePair(filepath.Join(w.keys, webhookServing), template, w.ca, w.app.rand)
+	p, err := makePair(filepath.Join(w.keys, webhookServing), template, w.ca, w.app.Rand)
 	if err != nil {
 		return fmt.Errorf("the webhooks' certificate could not be made: %w", err)
 	}
@@ -240,7 +241,7 @@ func (w *webhooks) serve(p *pair) {
 func (w *webhooks) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if now := w.app.clock(); !now.Before(w.renew) {
+	if now := w.app.Clock(); !now.Before(w.renew) {
 		if err := w.issue(); err != nil {
 			w.log.Error("the webhooks' certificate was not renewed", "until", w.current.Leaf.NotAfter, "error", err)
 			w.renew = now.Add(time.Minute)
@@ -259,7 +260,7 @@ func (w *webhooks) config() *tls.Config {
 }
 
 // rotateCA introduces a new CA, and at the second call puts it into force.
-func (a *app) rotateCA(keys string) (inForce bool, err error) {
+func rotateCA(a *cli.App, keys string) (inForce bool, err error) {
 	current, next := filepath.Join(keys, webhookCA), filepath.Join(keys, webhookCANext)
 	if _, err := readPair(current); err != nil {
 		return false, err
@@ -267,7 +268,7 @@ func (a *app) rotateCA(keys string) (inForce bool, err error) {
 	_, err = readPair(next)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		_, err := a.makeCA(next)
+		_, err := makeCA(a, next)
 		return false, err
 	case err != nil:
 		return false, err

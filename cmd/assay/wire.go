@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/engine"
@@ -59,7 +60,7 @@ type registry struct {
 }
 
 // open puts the registry together: drivers, core, admission, who asks. Nothing listens yet.
-func (a *app) open(ctx context.Context, cfg *config.Config, log *slog.Logger) (r *registry, err error) {
+func open(a *cli.App, ctx context.Context, cfg *config.Config, log *slog.Logger) (r *registry, err error) {
 	r = &registry{config: cfg}
 	defer func() {
 		if err != nil {
@@ -69,7 +70,7 @@ func (a *app) open(ctx context.Context, cfg *config.Config, log *slog.Logger) (r
 	if r.directory, err = openDirectory(cfg.Data, true); err != nil {
 		return r, err
 	}
-	if r.keys, err = openKeys(r.directory.keys(), a.rand); err != nil {
+	if r.keys, err = openKeys(r.directory.keys(), a.Rand); err != nil {
 		return r, err
 	}
 	if err = cfg.RefuseOwnKeys(r.keys.own()); err != nil {
@@ -78,25 +79,25 @@ func (a *app) open(ctx context.Context, cfg *config.Config, log *slog.Logger) (r
 	if r.certificate, err = loadCertificate(cfg.TLS); err != nil {
 		return r, err
 	}
-	if r.webhooks, err = a.openWebhooks(r.directory.keys(), cfg.Kubernetes, log); err != nil {
+	if r.webhooks, err = openWebhooks(a, r.directory.keys(), cfg.Kubernetes, log); err != nil {
 		return r, err
 	}
-	if err = a.openStore(ctx, r, log); err != nil {
+	if err = openStore(a, ctx, r, log); err != nil {
 		return r, err
 	}
 	r.index = index.New(r.local, log)
 	r.vulns = vulns.New(r.local, log, func(ctx context.Context, d vulns.Delta) error { return r.admission.VulnerabilitiesChanged(ctx, d) })
-	r.databases = newDatabases(keptDatabases{r.local, r.vulns, a.clock}, r, log)
+	r.databases = newDatabases(keptDatabases{r.local, r.vulns, a.Clock}, r, log)
 	stored, err := policy.StoredTUF(ctx, r.local, cfg.Trust())
 	if err != nil {
 		return r, err
 	}
-	r.origins = &origins{watch: newWatch(a.clock), app: a, r: r, log: log}
-	set, err := a.openPolicies(ctx, r, cfg, inForce(func(name string) *verify.TUFState { return stored[name] }, cfg.Trust(), a.clock()), log)
+	r.origins = &origins{watch: newWatch(a.Clock), app: a, r: r, log: log}
+	set, err := openPolicies(a, ctx, r, cfg, inForce(func(name string) *verify.TUFState { return stored[name] }, cfg.Trust(), a.Clock()), log)
 	if err != nil {
 		return r, err
 	}
-	generator, err := a.generator(r.directory, cfg, log)
+	generator, err := generator(a, r.directory, cfg, log)
 	if err != nil {
 		return r, err
 	}
@@ -105,15 +106,15 @@ func (a *app) open(ctx context.Context, cfg *config.Config, log *slog.Logger) (r
 		Local: r.local, Engine: set, Verifier: r.verified, Authorities: cfg.Trust(), Rules: rules(cfg), NoDelete: cfg.Deletions == "refuse",
 		QuarantineMax: time.Duration(cfg.Quarantine.Max), QuarantineGrace: time.Duration(cfg.Quarantine.Grace),
 		HeadDeny: cfg.Refusals.Head == "deny", Generator: generator, Formats: formats(cfg), SBOMKey: r.keys.sbom, Preferences: preferences(cfg), PushWait: pushWait(cfg), Inventories: r.index, Host: publicHost(cfg),
-		Waivers: cfg.WaiverRules(), BreakGlass: glassTeller(r.directory, log), LogKey: r.keys.log, Clock: a.clock, Rand: a.rand, Log: log,
+		Waivers: cfg.WaiverRules(), BreakGlass: glassTeller(r.directory, log), LogKey: r.keys.log, Clock: a.Clock, Rand: a.Rand, Log: log,
 	}
-	if o.Verdicts, err = verdicts(cfg, r.keys); err != nil {
+	if o.Verdicts, err = verdicts(cfg, r.keys, a.Release); err != nil {
 		return r, err
 	}
-	if o.Targets, err = targets(cfg); err != nil {
+	if o.Targets, err = targets(cfg, "assay/"+a.Release); err != nil {
 		return r, err
 	}
-	if r.decisions, err = a.openDecisions(r, cfg, log); err != nil {
+	if r.decisions, err = openDecisions(a, r, cfg, log); err != nil {
 		return r, err
 	}
 	if r.decisions != nil {
@@ -124,11 +125,11 @@ func (a *app) open(ctx context.Context, cfg *config.Config, log *slog.Logger) (r
 	}
 	r.current = cfg
 	r.rollout().told(ctx)
-	r.follower = a.follower(r, log)
+	r.follower = makeFollower(a, r, log)
 	r.auth, err = auth.New(ctx, auth.Options{
 		Files: os.DirFS(filepath.Dir(cfg.Auth.HTPasswd)), Htpasswd: base(cfg.Auth.HTPasswd), Docs: r.local,
 		Grants: cfg.PolicyGrants(), Anonymous: cfg.AnonymousRoles(), Key: r.keys.token, TTL: time.Duration(cfg.Auth.TokenTTL),
-		Clock: a.clock, Rand: a.rand, Log: log, Audit: auditor(r.local),
+		Clock: a.Clock, Rand: a.Rand, Log: log, Audit: auditor(r.local),
 	})
 	return r, err
 }
@@ -141,29 +142,29 @@ func base(path string) string {
 }
 
 // openStore opens the drivers and the core. What they cannot survive ends the process: an unknown state must not be served.
-func (a *app) openStore(ctx context.Context, r *registry, log *slog.Logger) (err error) {
+func openStore(a *cli.App, ctx context.Context, r *registry, log *slog.Logger) (err error) {
 	fatal := func(err error) {
 		log.Error("the storage failed in a way that leaves unknown what it holds; the server stops rather than guess", "error", err)
-		fmt.Fprintln(a.stderr, "assay: "+printableLines(sentence(err)))
-		a.exit(exitError)
+		fmt.Fprintln(a.Stderr, "assay: "+cli.PrintableLines(cli.Sentence(err)))
+		a.Exit(cli.ExitError)
 	}
-	r.blobs, err = fs.Open(r.directory.blobs(), fs.Options{Fatal: fatal, Rand: a.rand, Now: a.clock})
+	r.blobs, err = fs.Open(r.directory.blobs(), fs.Options{Fatal: fatal, Rand: a.Rand, Now: a.Clock})
 	if err != nil {
 		return err
 	}
 	if r.kv, err = bolt.Open(r.directory.meta(), bolt.Options{Fatal: fatal}); err != nil {
 		return err
 	}
-	r.local, err = store.NewLocal(ctx, store.LocalOptions{Blobs: r.blobs, KV: r.kv, Clock: a.clock, Rand: a.rand, Log: log})
+	r.local, err = store.NewLocal(ctx, store.LocalOptions{Blobs: r.blobs, KV: r.kv, Clock: a.Clock, Rand: a.Rand, Log: log})
 	return err
 }
 
 // generator finds the SBOM worker. None at all is a warning: a registry without it still gates.
-func (a *app) generator(dir *directory, cfg *config.Config, log *slog.Logger) (sbom.Generator, error) {
+func generator(a *cli.App, dir *directory, cfg *config.Config, log *slog.Logger) (sbom.Generator, error) {
 	if len(cfg.SBOM.Formats) == 0 {
 		return nil, nil
 	}
-	views, err := sbom.OpenViews(dir.views(), int64(cfg.SBOM.Views), a.clock)
+	views, err := sbom.OpenViews(dir.views(), int64(cfg.SBOM.Views), a.Clock)
 	if err != nil {
 		return nil, err
 	}

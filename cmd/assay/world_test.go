@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/assay-registry/assay/cmd/assay/cli"
 )
 
 // console runs command lines against one server and keeps what they print.
@@ -33,13 +35,14 @@ func newConsole(t *testing.T, h http.Handler) *console {
 	return c
 }
 
-func (c *console) world() world {
-	return world{
-		stdin: strings.NewReader(c.stdin), stdout: &c.stdout, stderr: &c.stderr, env: func(k string) string { return c.env[k] }, dir: c.dir,
-		lookup: func(k string) (string, bool) { v, ok := c.env[k]; return v, ok },
-		clock:  time.Now, rand: rand.Reader, terminal: func(any) bool { return c.terminal },
-		password: func() ([]byte, error) { return nil, errors.New("there is nobody to ask") },
-		exit:     func(code int) { c.t.Errorf("the process would have ended with %d", code) },
+func (c *console) world() cli.World {
+	return cli.World{
+		Release: versionText(),
+		Stdin:   strings.NewReader(c.stdin), Stdout: &c.stdout, Stderr: &c.stderr, Env: func(k string) string { return c.env[k] }, Dir: c.dir,
+		Lookup: func(k string) (string, bool) { v, ok := c.env[k]; return v, ok },
+		Clock:  time.Now, Rand: rand.Reader, Terminal: func(any) bool { return c.terminal },
+		Password: func() ([]byte, error) { return nil, errors.New("there is nobody to ask") },
+		Exit:     func(code int) { c.t.Errorf("the process would have ended with %d", code) },
 	}
 }
 

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"bytes"
@@ -9,10 +9,10 @@ import (
 	"unicode/utf8"
 )
 
-// printable makes text from elsewhere safe for a terminal: control characters, invalid UTF-8 and the marks that reorder text become visible
+// Printable makes text from elsewhere safe for a terminal: control characters, invalid UTF-8 and the marks that reorder text become visible
 // escapes. Line ends are control characters too.
-func printable(s string) string {
-	if !strings.ContainsFunc(s, hostile) && utf8.ValidString(s) {
+func Printable(s string) string {
+	if !strings.ContainsFunc(s, Hostile) && utf8.ValidString(s) {
 		return s
 	}
 	var b strings.Builder
@@ -21,9 +21,9 @@ func printable(s string) string {
 		switch {
 		case r == utf8.RuneError && n == 1:
 			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case hostile(r) && r < 0x100:
+		case Hostile(r) && r < 0x100:
 			fmt.Fprintf(&b, `\x%02x`, r)
-		case hostile(r):
+		case Hostile(r):
 			fmt.Fprintf(&b, `\u%04x`, r)
 		default:
 			b.WriteRune(r)
@@ -33,8 +33,8 @@ func printable(s string) string {
 	return b.String()
 }
 
-// hostile reports whether a terminal would act on r rather than show it.
-func hostile(r rune) bool {
+// Hostile reports whether a terminal would act on r rather than show it.
+func Hostile(r rune) bool {
 	switch {
 	case r < 0x20, r >= 0x7f && r <= 0x9f:
 		return true
@@ -45,35 +45,35 @@ func hostile(r rune) bool {
 	}
 }
 
-// printableLines is printable for text of several lines of our own making.
-func printableLines(s string) string {
+// PrintableLines is printable for text of several lines of our own making.
+func PrintableLines(s string) string {
 	lines := strings.Split(s, "\n")
 	for i, l := range lines {
-		lines[i] = printable(l)
+		lines[i] = Printable(l)
 	}
 	return strings.Join(lines, "\n")
 }
 
-// writeJSON indents JSON and escapes, inside its strings, what a terminal would act on. It means the same afterwards.
-func writeJSON(w io.Writer, raw []byte) error {
+// WriteJSON indents JSON and escapes, inside its strings, what a terminal would act on. It means the same afterwards.
+func WriteJSON(w io.Writer, raw []byte) error {
 	var b bytes.Buffer
 	if err := json.Indent(&b, raw, "", "  "); err != nil {
 		return fmt.Errorf("what should be printed is not JSON: %w", err)
 	}
 	b.WriteByte('\n')
-	_, err := w.Write(escapeJSON(b.Bytes()))
+	_, err := w.Write(EscapeJSON(b.Bytes()))
 	return err
 }
 
-// escapeJSON replaces hostile characters by \u escapes. In valid JSON they stand only within strings, except for the spaces between tokens.
-func escapeJSON(text []byte) []byte {
+// EscapeJSON replaces hostile characters by \u escapes. In valid JSON they stand only within strings, except for the spaces between tokens.
+func EscapeJSON(text []byte) []byte {
 	out := make([]byte, 0, len(text))
 	for i := 0; i < len(text); {
 		r, n := utf8.DecodeRune(text[i:])
 		switch {
 		case r == utf8.RuneError && n == 1:
 			out = append(out, `\ufffd`...)
-		case r == '\n' || r == '\t' || r == '\r' || !hostile(r):
+		case r == '\n' || r == '\t' || r == '\r' || !Hostile(r):
 			out = append(out, text[i:i+n]...)
 		case r > 0xffff:
 			high, low := 0xd800+(r-0x10000)>>10, 0xdc00+(r-0x10000)&0x3ff
@@ -86,13 +86,13 @@ func escapeJSON(text []byte) []byte {
 	return out
 }
 
-// table prints rows under a header, columns padded to the widest cell. Cells are made printable; empty ones show a dash.
-func table(w io.Writer, header []string, rows [][]string) error {
+// Table prints rows under a header, columns padded to the widest cell. Cells are made printable; empty ones show a dash.
+func Table(w io.Writer, header []string, rows [][]string) error {
 	all := append([][]string{header}, rows...)
 	widths := make([]int, len(header))
 	for _, row := range all {
 		for i := range row {
-			if row[i] = printable(row[i]); row[i] == "" {
+			if row[i] = Printable(row[i]); row[i] == "" {
 				row[i] = "-"
 			}
 			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))

@@ -1,0 +1,121 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// App is one run of the program. Commands are made with it, and add their flags to it.
+type App struct {
+	World
+	Output string // table or json; csv for those that list
+	Remote Remote
+}
+
+// Run runs one command line with the commands that root makes, and returns the exit code.
+func Run(ctx context.Context, w World, root func(*App) *cobra.Command, args []string) int {
+	a := &App{World: w}
+	c := root(a)
+	c.SetArgs(args)
+	err := c.ExecuteContext(ctx)
+	if err == nil {
+		return ExitOK
+	}
+	if text := Sentence(err); text != "" {
+		fmt.Fprintln(a.Stderr, "assay: "+PrintableLines(text))
+	}
+	return exitCode(err)
+}
+
+// Group makes a command that only holds others: asked for something that it does not hold, it says what is near.
+func Group(c *cobra.Command) *cobra.Command {
+	c.Args = cobra.ArbitraryArgs
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return c.Help()
+		}
+		c.SuggestionsMinimumDistance = 2
+		if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+			return Usage("there is no command %q; did you mean %s %s?", args[0], c.CommandPath(), strings.Join(near, " or "))
+		}
+		return Usage("there is no command %q; see %s --help", args[0], c.CommandPath())
+	}
+	return c
+}
+
+// Exactly takes n arguments, named for the message.
+func Exactly(names ...string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		switch {
+		case len(args) < len(names):
+			return Usage("%s is missing; usage: %s", names[len(args)], c.UseLine())
+		case len(args) > len(names):
+			return Usage("%q is one argument too many; usage: %s", args[len(names)], c.UseLine())
+		}
+		return nil
+	}
+}
+
+// AtLeast takes one argument or more.
+func AtLeast(name string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return Usage("%s is missing; usage: %s", name, c.UseLine())
+		}
+		return nil
+	}
+}
+
+// AtMost takes up to n arguments.
+func AtMost(n int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) > n {
+			return Usage("%q is one argument too many; usage: %s", args[n], c.UseLine())
+		}
+		return nil
+	}
+}
+
+// WithOutput gives a command the flag -o.
+func (a *App) WithOutput(c *cobra.Command) *cobra.Command {
+	c.Flags().StringVarP(&a.Output, "output", "o", "table", "how to print: table or json")
+	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	run := c.RunE
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if a.Output != "table" && a.Output != "json" {
+			return Usage("%q is no way to print; use table or json", a.Output)
+		}
+		return run(c, args)
+	}
+	return c
+}
+
+// Print writes raw JSON, or what human prints.
+func (a *App) Print(raw []byte, human func() error) error {
+	if a.Output != "json" {
+		return human()
+	}
+	if len(raw) == 0 {
+		raw = []byte("{}")
+	}
+	return WriteJSON(a.Stdout, raw)
+}
+
+// PrintValue is print for a value of our own.
+func (a *App) PrintValue(v any, human func() error) error {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return a.Print(raw, human)
+}
+
+// Say prints a line of the table form.
+func (a *App) Say(format string, args ...any) error {
+	_, err := fmt.Fprintln(a.Stdout, PrintableLines(fmt.Sprintf(format, args...)))
+	return err
+}
