@@ -11,6 +11,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/decisionlog"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -38,9 +39,9 @@ type Options struct {
 	Rules       []RepositoryRule
 	NoDelete    bool // nobody deletes where no rule matches
 	Waivers     WaiverRules
-	BreakGlass  func([]WaiverView) // told which waivers of every code count or will, at the start and when that changes; may be nil
-	Decisions   LogRecorder        // nil: no decision log
-	LogKey      crypto.Signer      // signs the end of the audit log; nil: nobody does
+	BreakGlass  func([]WaiverView)   // told which waivers of every code count or will, at the start and when that changes; may be nil
+	Decisions   decisionlog.Recorder // nil: no decision log
+	LogKey      crypto.Signer        // signs the end of the audit log; nil: nobody does
 	// QuarantineMax is how long content may wait for evidence, QuarantineGrace how long expired and deleted content is kept after.
 	QuarantineMax   time.Duration
 	QuarantineGrace time.Duration

@@ -8,15 +8,15 @@ import (
 	"strings"
 	"time"
 
-	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/decisionlog"
 	"github.com/assay-registry/assay/policy/journal"
 	"github.com/assay-registry/assay/store"
 )
 
 // Decisions is the decision log, as it is asked. Implementation: policy.Admission. Errors: CodeDenied, CodeUnsupported.
 type Decisions interface {
-	Decisions(ctx context.Context, p access.Principal, q policy.LogQuery) (*policy.LogPage, error)
+	Decisions(ctx context.Context, p access.Principal, q decisionlog.Query) (*decisionlog.Page, error)
 	// ExportDecisions writes lines since a time, oldest first. An error after the first line breaks the answer off.
 	ExportDecisions(ctx context.Context, p access.Principal, since time.Time, w io.Writer) error
 	CheckpointDecisions(ctx context.Context, p access.Principal) (*journal.Checkpoint, error)
@@ -35,9 +35,9 @@ func (h *Handler) record(c *call, took time.Duration) {
 	if status < 400 || status >= 500 {
 		return
 	}
-	event := policy.LogEvent{Path: c.path(), RequestedBy: c.client.String(), Metrics: map[string]int64{"timer_server_handler_ns": took.Nanoseconds()},
-		Input:  policy.LogInput{Method: knownMethod(c.r.Method), Repository: c.route.Repo, Digest: c.route.Digest, ActorKind: string(c.principal.Kind)},
-		Result: policy.LogResult{Status: status, Error: string(e.Wire())}}
+	event := decisionlog.Event{Path: c.path(), RequestedBy: c.client.String(), Metrics: map[string]int64{"timer_server_handler_ns": took.Nanoseconds()},
+		Input:  decisionlog.Input{Method: knownMethod(c.r.Method), Repository: c.route.Repo, Digest: c.route.Digest, ActorKind: string(c.principal.Kind)},
+		Result: decisionlog.Result{Status: status, Error: string(e.Wire())}}
 	if ref := c.route.Reference; ref.Digest != "" {
 		event.Input.Digest = ref.Digest
 	} else {
@@ -107,7 +107,7 @@ func (c *call) logged(d Decisions) error {
 		w.begin()
 		return nil
 	}
-	return answer(c, func(ctx context.Context) (*policy.LogPage, error) { return d.Decisions(ctx, c.principal, *q) })
+	return answer(c, func(ctx context.Context) (*decisionlog.Page, error) { return d.Decisions(ctx, c.principal, *q) })
 }
 
 // keptNote reads {"checkpoint": "..."}: a note that was kept elsewhere, or nothing.
@@ -140,7 +140,7 @@ func (e *exporting) Write(b []byte) (int, error) {
 }
 
 // logQuery reads the parameters: repository, digest, actor, code, since, until, before, n.
-func (c *call) logQuery() (*policy.LogQuery, error) {
+func (c *call) logQuery() (*decisionlog.Query, error) {
 	q, err := parseQuery(c.r)
 	if err != nil {
 		return nil, err
@@ -154,7 +154,7 @@ func (c *call) logQuery() (*policy.LogQuery, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &policy.LogQuery{Limit: w.limit()}
+	out := &decisionlog.Query{Limit: w.limit()}
 	text := map[string]string{}
 	for _, key := range []string{"repository", "digest", "actor", "code", "since", "until", "before"} {
 		if text[key], _, err = q.one(key); err != nil {

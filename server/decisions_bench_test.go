@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/decisionlog"
 	"github.com/assay-registry/assay/policy/journal"
 	"github.com/assay-registry/assay/server/auth"
 	"github.com/assay-registry/assay/store"
@@ -44,7 +44,7 @@ func BenchmarkRefusedRead(b *testing.B) {
 					if err != nil {
 						b.Fatal(err)
 					}
-					o.Recorder = policy.NewDecisionLog(policy.DecisionLogOptions{Journal: j, Clock: time.Now, Log: slog.New(slog.DiscardHandler), ID: func(time.Time) string { return "id" }})
+					o.Recorder = decisionlog.New(decisionlog.Options{Journal: j, Clock: time.Now, Log: slog.New(slog.DiscardHandler), ID: func(time.Time) string { return "id" }})
 				}
 			})
 			h.registry.fail = &store.Error{Code: store.CodeDenied, Message: "acme/app:v1 has no signature of an authority that this repository trusts (policy signed); sign it with cosign sign", Detail: "signature.missing: no signature"}

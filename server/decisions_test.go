@@ -11,6 +11,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/decisionlog"
 	"github.com/assay-registry/assay/policy/journal"
 	"github.com/assay-registry/assay/policy/waiver"
 	"github.com/assay-registry/assay/server/auth"
@@ -19,14 +20,14 @@ import (
 
 // diary is a decision log and a handful of waivers in memory.
 type diary struct {
-	events  []policy.LogEvent
-	query   policy.LogQuery
+	events  []decisionlog.Event
+	query   decisionlog.Query
 	note    string
 	revoked string
 	failing bool
 }
 
-func (d *diary) Record(e policy.LogEvent) { d.events = append(d.events, e) }
+func (d *diary) Record(e decisionlog.Event) { d.events = append(d.events, e) }
 
 func (d *diary) allowed(p access.Principal) error {
 	if p.Name != "root" {
@@ -35,11 +36,11 @@ func (d *diary) allowed(p access.Principal) error {
 	return nil
 }
 
-func (d *diary) Decisions(_ context.Context, p access.Principal, q policy.LogQuery) (*policy.LogPage, error) {
+func (d *diary) Decisions(_ context.Context, p access.Principal, q decisionlog.Query) (*decisionlog.Page, error) {
 	d.query = q
-	e := policy.LogEvent{ID: "18d0", Path: "pull", Input: policy.LogInput{Method: "GET", Repository: "acme/app", Reference: "v1", Actor: "dev"}, RequestedBy: "192.0.2.7", Timestamp: testTime, Count: 3, Seq: 7,
-		Last: testTime.Add(time.Second), Prev: "00", Result: policy.LogResult{Status: 403, Error: "DENIED", Code: "signature.missing"}}
-	return &policy.LogPage{Events: []policy.LogEvent{e}, Next: 7}, d.allowed(p)
+	e := decisionlog.Event{ID: "18d0", Path: "pull", Input: decisionlog.Input{Method: "GET", Repository: "acme/app", Reference: "v1", Actor: "dev"}, RequestedBy: "192.0.2.7", Timestamp: testTime, Count: 3, Seq: 7,
+		Last: testTime.Add(time.Second), Prev: "00", Result: decisionlog.Result{Status: 403, Error: "DENIED", Code: "signature.missing"}}
+	return &decisionlog.Page{Events: []decisionlog.Event{e}, Next: 7}, d.allowed(p)
 }
 
 func (d *diary) ExportDecisions(_ context.Context, p access.Principal, since time.Time, w io.Writer) error {
@@ -107,7 +108,7 @@ func keeping(t testing.TB) (*house, *diary) {
 
 func TestRefusalsAreRecorded(t *testing.T) {
 	h, d := keeping(t)
-	last := func(what, method, target string, wanted policy.LogEvent) {
+	last := func(what, method, target string, wanted decisionlog.Event) {
 		t.Helper()
 		if len(d.events) != 1 {
 			t.Fatalf("%s: %d events", what, len(d.events))
@@ -123,13 +124,13 @@ func TestRefusalsAreRecorded(t *testing.T) {
 		}
 	}
 	h.want(401, "", "GET", "/v2/acme/app/manifests/v1", nil)
-	last("not logged in", "GET", "", policy.LogEvent{Path: "pull", Input: policy.LogInput{Repository: "acme/app", Reference: "v1", ActorKind: "anonymous"}, Result: policy.LogResult{Status: 401, Error: "UNAUTHORIZED"}})
+	last("not logged in", "GET", "", decisionlog.Event{Path: "pull", Input: decisionlog.Input{Repository: "acme/app", Reference: "v1", ActorKind: "anonymous"}, Result: decisionlog.Result{Status: 401, Error: "UNAUTHORIZED"}})
 	h.want(404, "dev", "GET", "/v2/acme/app/manifests/none", nil)
-	last("absent", "GET", "", policy.LogEvent{Path: "pull", Input: policy.LogInput{Repository: "acme/app", Reference: "none", Actor: "dev", ActorKind: "user"}, Result: policy.LogResult{Status: 404, Error: "MANIFEST_UNKNOWN"}})
+	last("absent", "GET", "", decisionlog.Event{Path: "pull", Input: decisionlog.Input{Repository: "acme/app", Reference: "none", Actor: "dev", ActorKind: "user"}, Result: decisionlog.Result{Status: 404, Error: "MANIFEST_UNKNOWN"}})
 	h.want(400, "dev", "GET", "/v2/acme/app/manifests/sha256:bad?token=hunter2", nil, "Cookie: secret=hunter2")
-	last("malformed", "GET", "", policy.LogEvent{Path: "pull", Input: policy.LogInput{Actor: "dev", ActorKind: "user", Repository: "acme/app"}, Result: policy.LogResult{Status: 400, Error: "DIGEST_INVALID"}})
+	last("malformed", "GET", "", decisionlog.Event{Path: "pull", Input: decisionlog.Input{Actor: "dev", ActorKind: "user", Repository: "acme/app"}, Result: decisionlog.Result{Status: 400, Error: "DIGEST_INVALID"}})
 	h.want(404, "dev", "GET", "/nowhere/hunter2", nil)
-	last("nowhere", "GET", "", policy.LogEvent{Path: "none", Result: policy.LogResult{Status: 404, Error: "NAME_UNKNOWN"}})
+	last("nowhere", "GET", "", decisionlog.Event{Path: "none", Result: decisionlog.Result{Status: 404, Error: "NAME_UNKNOWN"}})
 	h.want(200, "dev", "GET", "/v2/", nil)
 	h.want(200, "", "GET", "/healthz", nil)
 	if len(d.events) != 0 {
@@ -147,7 +148,7 @@ func TestRefusalsAreRecorded(t *testing.T) {
 	}
 }
 
-func line(t *testing.T, e policy.LogEvent) string {
+func line(t *testing.T, e decisionlog.Event) string {
 	t.Helper()
 	b, err := json.Marshal(e)
 	if err != nil {

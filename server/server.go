@@ -17,8 +17,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/decisionlog"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -52,14 +52,14 @@ type Options struct {
 	Contents Contents                                // nil: what images contain is not indexed
 	// ContentWork is nil where Contents is.
 	ContentWork ContentWork
-	Report      Report             // nil: none are made
-	Findings    Findings           // nil: no vulnerabilities are known
-	Databases   Databases          // nil: there are none of vulnerabilities
-	Waivers     Waivers            // nil: none are taken
-	Decisions   Decisions          // nil: no decision log is kept
-	Recorder    policy.LogRecorder // nil: refusals are not recorded
-	Sealed      Sealed             // nil: nobody signs the audit log
-	Documents   Documents          // nil: there are none
+	Report      Report               // nil: none are made
+	Findings    Findings             // nil: no vulnerabilities are known
+	Databases   Databases            // nil: there are none of vulnerabilities
+	Waivers     Waivers              // nil: none are taken
+	Decisions   Decisions            // nil: no decision log is kept
+	Recorder    decisionlog.Recorder // nil: refusals are not recorded
+	Sealed      Sealed               // nil: nobody signs the audit log
+	Documents   Documents            // nil: there are none
 	// PublicMetrics shows /metrics to everyone, not only to loopback and administrators.
 	PublicMetrics bool
 	// ExternalURL is the scheme and host under which clients reach the registry, such as "https://registry.example.org"; empty: as the

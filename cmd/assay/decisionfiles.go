@@ -10,7 +10,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/decisionlog"
 	"github.com/assay-registry/assay/policy/journal"
 	"github.com/assay-registry/assay/store"
 )
@@ -84,7 +84,7 @@ func (d *directory) decisions() string { return filepath.Join(d.path, decisionsD
 const decisionsDir = "decisions"
 
 // openDecisions opens the decision log; nil where the configuration wants none.
-func openDecisions(a *cli.App, r *registry, cfg *config.Config, log *slog.Logger) (*policy.DecisionLog, error) {
+func openDecisions(a *cli.App, r *registry, cfg *config.Config, log *slog.Logger) (*decisionlog.Log, error) {
 	if cfg.Decisions.Keep == 0 {
 		return nil, nil
 	}
@@ -97,5 +97,5 @@ func openDecisions(a *cli.App, r *registry, cfg *config.Config, log *slog.Logger
 	if err != nil {
 		return nil, store.Errorf(store.CodeInternal, "the decision log in %s cannot be opened: %w", dir, err)
 	}
-	return policy.NewDecisionLog(policy.DecisionLogOptions{Journal: journal, Clock: a.Clock, ID: r.local.ID, Log: log, Labels: map[string]string{"version": a.Release}}), nil
+	return decisionlog.New(decisionlog.Options{Journal: journal, Clock: a.Clock, ID: r.local.ID, Log: log, Labels: map[string]string{"version": a.Release}}), nil
 }

@@ -11,11 +11,12 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/client"
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/decisionlog"
 	"github.com/assay-registry/assay/policy/journal"
-	"github.com/spf13/cobra"
 )
 
 func decisionsCommand(a *cli.App) *cobra.Command {
@@ -71,7 +72,7 @@ func decisionsList(a *cli.App) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			page := policy.LogPage{Events: []policy.LogEvent{}}
+			page := decisionlog.Page{Events: []decisionlog.Event{}}
 			for len(page.Events) < most {
 				q.Set("n", strconv.Itoa(min(most-len(page.Events), 1000)))
 				some, err := server.Decisions(c.Context(), q)
@@ -98,7 +99,7 @@ func decisionsList(a *cli.App) *cobra.Command {
 	return a.WithServer(a.WithOutput(c))
 }
 
-func listed(a *cli.App, events []policy.LogEvent) error {
+func listed(a *cli.App, events []decisionlog.Event) error {
 	var rows [][]string
 	for _, e := range events {
 		what := string(e.Input.Repository)

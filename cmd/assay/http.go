@@ -11,6 +11,7 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/decisionlog"
 	"github.com/assay-registry/assay/server"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -24,7 +25,7 @@ func handle(a *cli.App, r *registry, cfg *config.Config, log *slog.Logger) (err 
 			return err
 		}
 	}
-	var recorder policy.LogRecorder
+	var recorder decisionlog.Recorder
 	if r.decisions != nil {
 		recorder = r.decisions
 	}

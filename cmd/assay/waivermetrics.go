@@ -1,14 +1,16 @@
 package main
 
 import (
-	"github.com/assay-registry/assay/policy"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/decisionlog"
 )
 
 // exceptionMetrics are the waivers and the decision log, as they stand when somebody asks.
 type exceptionMetrics struct {
 	admission *policy.Admission
-	decisions *policy.DecisionLog
+	decisions *decisionlog.Log
 }
 
 var _ prometheus.Collector = exceptionMetrics{}

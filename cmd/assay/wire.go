@@ -18,6 +18,7 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/decisionlog"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
@@ -49,8 +50,8 @@ type registry struct {
 	origins     *origins
 	vulns       *vulns.Matcher
 	databases   *databases
-	decisions   *policy.DecisionLog // nil: none is kept
-	verified    *verified           // counts
+	decisions   *decisionlog.Log // nil: none is kept
+	verified    *verified        // counts
 	auth        *auth.Authenticator
 	certificate *certificate
 	webhooks    *webhooks // nil: no cluster asks

@@ -7,6 +7,7 @@ import (
 	"net/url"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/decisionlog"
 	"github.com/assay-registry/assay/policy/journal"
 )
 
@@ -31,8 +32,8 @@ func (c *Client) RevokeWaiver(ctx context.Context, id, reason string) (*Answer[p
 }
 
 // Decisions asks for one page of the decision log, newest first.
-func (c *Client) Decisions(ctx context.Context, q url.Values) (*Answer[policy.LogPage], error) {
-	return ask[policy.LogPage](ctx, c, http.MethodGet, "decisions", q, nil)
+func (c *Client) Decisions(ctx context.Context, q url.Values) (*Answer[decisionlog.Page], error) {
+	return ask[decisionlog.Page](ctx, c, http.MethodGet, "decisions", q, nil)
 }
 
 // Checkpoint asks for the signed end of a log: "decisions" or "audit".

@@ -1,4 +1,4 @@
-package policy
+package decisionlog
 
 import (
 	"context"
@@ -9,13 +9,12 @@ import (
 	"slices"
 	"time"
 
-	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/journal"
 	"github.com/assay-registry/assay/store"
 )
 
-// LogQuery selects lines of the decision log; a zero member selects all. Lines come newest first.
-type LogQuery struct {
+// Query selects lines of the decision log; a zero member selects all. Lines come newest first.
+type Query struct {
 	Repository store.Name
 	Digest     store.Digest
 	Actor      string
@@ -23,20 +22,23 @@ type LogQuery struct {
 	Since      time.Time
 	Until      time.Time
 	Before     uint64 // a line's number: only older ones
-	Limit      int    // 0 and more than maxPage is maxPage
+	Limit      int    // 0 and more than MaxPage is MaxPage
 }
 
-// LogPage is a page of lines.
-type LogPage struct {
-	Events []LogEvent `json:"events"`
+// Page is a page of lines.
+type Page struct {
+	Events []Event `json:"events"`
 	// Next continues: give it as before. It is set too where there is more to look through than one answer reads; 0 is the end.
 	Next uint64 `json:"next,omitempty"`
 }
 
+// MaxPage is how many lines an answer has at most.
+const MaxPage = 1000
+
 // maxScan is how many bytes of segments one query reads, about.
 const maxScan = 64 << 20
 
-func (q *LogQuery) selects(e *LogEvent) bool {
+func (q *Query) selects(e *Event) bool {
 	last := e.Timestamp
 	if !e.Last.IsZero() {
 		last = e.Last
@@ -46,37 +48,16 @@ func (q *LogQuery) selects(e *LogEvent) bool {
 		(q.Since.IsZero() || !last.Before(q.Since)) && (q.Until.IsZero() || e.Timestamp.Before(q.Until)) && (q.Before == 0 || e.Seq < q.Before)
 }
 
-// Decisions answers a query. Administrators of everything see everything; others name a repository that they administer. Errors: CodeDenied, CodeUnsupported.
-func (a *Admission) Decisions(ctx context.Context, p access.Principal, q LogQuery) (*LogPage, error) {
-	l, err := a.mayReadLog(p, q.Repository)
-	if err != nil {
-		return nil, err
-	}
-	return l.Query(ctx, q)
-}
-
-func (a *Admission) mayReadLog(p access.Principal, repo store.Name) (*DecisionLog, error) {
-	scope := store.Glob("**")
-	if repo != "" {
-		scope = store.Glob(repo)
-	}
-	if err := p.MayAdminister(scope); err != nil {
-		return nil, err
-	}
-	l, ok := a.o.Decisions.(*DecisionLog)
-	if !ok || l == nil {
-		return nil, store.Errorf(store.CodeUnsupported, "this registry keeps no decision log")
-	}
-	return l, nil
-}
-
 // Query answers a query.
-func (l *DecisionLog) Query(ctx context.Context, q LogQuery) (*LogPage, error) {
+func (l *Log) Query(ctx context.Context, q Query) (*Page, error) {
 	if err := l.Flush(); err != nil {
 		return nil, err
 	}
-	limit := bounded(q.Limit)
-	page := &LogPage{Events: []LogEvent{}}
+	limit := q.Limit
+	if limit <= 0 || limit > MaxPage {
+		limit = MaxPage
+	}
+	page := &Page{Events: []Event{}}
 	names, err := l.o.Journal.Names()
 	if err != nil {
 		return nil, err
@@ -95,10 +76,10 @@ func (l *DecisionLog) Query(ctx context.Context, q LogQuery) (*LogPage, error) {
 			page.Next = first + l.o.Journal.Within(name)
 			return page, nil
 		}
-		var some []LogEvent
+		var some []Event
 		newest := time.Time{}
 		n, err := l.o.Journal.Lines(name, func(line []byte) error {
-			var e LogEvent
+			var e Event
 			if json.Unmarshal(line, &e) != nil || e.ID == "" {
 				return nil // damaged, or a break: Verify reports it
 			}
@@ -126,20 +107,15 @@ func (l *DecisionLog) Query(ctx context.Context, q LogQuery) (*LogPage, error) {
 				return page, nil
 			}
 		}
-		if !q.Since.IsZero() && newest.Before(q.Since.Add(-logRepeat)) {
+		if !q.Since.IsZero() && newest.Before(q.Since.Add(-repeat)) {
 			break
 		}
 	}
 	return page, nil
 }
 
-// ExportDecisions writes the lines of the decision log since a time, oldest first, as they stand: who has the public key can verify them elsewhere.
-// Errors: CodeDenied, CodeUnsupported, and w's.
-func (a *Admission) ExportDecisions(ctx context.Context, p access.Principal, since time.Time, w io.Writer) error {
-	l, err := a.mayReadLog(p, "")
-	if err != nil {
-		return err
-	}
+// Export writes the lines since a time, oldest first, as they stand: who has the public key can verify them elsewhere. Errors: those of w besides.
+func (l *Log) Export(ctx context.Context, since time.Time, w io.Writer) error {
 	if err := l.Flush(); err != nil {
 		return err
 	}
@@ -170,24 +146,16 @@ func (a *Admission) ExportDecisions(ctx context.Context, p access.Principal, sin
 	return nil
 }
 
-// CheckpointDecisions is the signed end of the decision log, to be kept elsewhere.
-func (a *Admission) CheckpointDecisions(_ context.Context, p access.Principal) (*journal.Checkpoint, error) {
-	l, err := a.mayReadLog(p, "")
-	if err != nil {
-		return nil, err
-	}
+// Checkpoint is the signed end of the log, to be kept elsewhere.
+func (l *Log) Checkpoint() (*journal.Checkpoint, error) {
 	if err := l.Flush(); err != nil {
 		return nil, err
 	}
 	return l.o.Journal.Checkpoint()
 }
 
-// VerifyDecisions follows the chain of the decision log, and compares it with a checkpoint that was kept elsewhere, where note is not empty.
-func (a *Admission) VerifyDecisions(_ context.Context, p access.Principal, note string) (*journal.Report, error) {
-	l, err := a.mayReadLog(p, "")
-	if err != nil {
-		return nil, err
-	}
+// Verify follows the chain of the log, and compares it with a checkpoint that was kept elsewhere, where note is not empty.
+func (l *Log) Verify(note string) (*journal.Report, error) {
 	var kept []*journal.Checkpoint
 	if note != "" {
 		c, err := l.o.Journal.Parse(note)

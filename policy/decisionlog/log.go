@@ -1,4 +1,4 @@
-package policy
+package decisionlog
 
 import (
 	"cmp"
@@ -10,20 +10,19 @@ import (
 	"sync"
 	"time"
 
-	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/journal"
 	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/store"
 )
 
-// LogEvent is a line of the decision log. Its members have the names of OPA's decision log (Open Policy Agent, "Decision Logs"), so that its collectors read it;
+// Event is a line of the decision log. Its members have the names of OPA's decision log (Open Policy Agent, "Decision Logs"), so that its collectors read it;
 // seq, prev, count, last and dropped are ours.
-type LogEvent struct {
+type Event struct {
 	Labels      map[string]string `json:"labels,omitempty"`
 	ID          string            `json:"decision_id"`
 	Path        string            `json:"path"` // pull, push, list, api, token; of a verdict admit
-	Input       LogInput          `json:"input"`
-	Result      LogResult         `json:"result"`
+	Input       Input             `json:"input"`
+	Result      Result            `json:"result"`
 	RequestedBy string            `json:"requested_by,omitempty"` // the client's address
 	Timestamp   time.Time         `json:"timestamp"`
 	Metrics     map[string]int64  `json:"metrics,omitempty"` // timer_server_handler_ns
@@ -34,8 +33,8 @@ type LogEvent struct {
 	Prev        string            `json:"prev"` // sha256 of the line before
 }
 
-// LogInput is what was asked. Nothing else of a request enters: no header, no query, no body, no credentials, nothing of an image's configuration.
-type LogInput struct {
+// Input is what was asked. Nothing else of a request enters: no header, no query, no body, no credentials, nothing of an image's configuration.
+type Input struct {
 	Method     string       `json:"method,omitempty"`
 	Repository store.Name   `json:"repository,omitempty"`
 	Reference  string       `json:"reference,omitempty"` // a tag
@@ -45,8 +44,8 @@ type LogInput struct {
 	Namespace  string       `json:"namespace,omitempty"` // of a cluster that asks
 }
 
-// LogResult is what was answered.
-type LogResult struct {
+// Result is what was answered.
+type Result struct {
 	Allow   bool        `json:"allow"`
 	Status  int         `json:"status,omitempty"` // of HTTP
 	Error   string      `json:"error,omitempty"`  // of the distribution specification
@@ -56,24 +55,24 @@ type LogResult struct {
 	Message string      `json:"message,omitempty"` // of a policy's refusal; nothing that a client wrote into a malformed request
 }
 
-// LogRecorder takes what goes into the decision log.
-type LogRecorder interface {
+// Recorder takes what goes into the decision log.
+type Recorder interface {
 	// Record never waits for anything but a short lock, and never fails: what there is no room for is counted.
-	Record(e LogEvent)
+	Record(e Event)
 }
 
 // Limits of what waits to be written.
 const (
-	logPending   = 8192        // different events that are remembered, to count repeats of
-	logPerClient = 64          // different events of one client in one turn: what is more is counted as one
-	logTurn      = time.Second // between two writes
-	logRepeat    = time.Minute // how long repeats are counted before they are written
-	logWord      = 512         // bytes of a name that is remembered, whoever wrote it
-	logWaivers   = 32          // that are named
+	maxPending = 8192        // different events that are remembered, to count repeats of
+	perClient  = 64          // different events of one client in one turn: what is more is counted as one
+	turn       = time.Second // between two writes
+	repeat     = time.Minute // how long repeats are counted before they are written
+	maxWord    = 512         // bytes of a name that is remembered, whoever wrote it
+	maxWaivers = 32          // that are named
 )
 
-// logKey is what makes two events repeats of one another.
-type logKey struct {
+// key is what makes two events repeats of one another.
+type key struct {
 	path, method, actor, client, namespace, reference, fault, code string
 	repository                                                     store.Name
 	digest                                                         store.Digest
@@ -83,27 +82,27 @@ type logKey struct {
 
 // logged is an event with its repeats.
 type logged struct {
-	event   LogEvent
+	event   Event
 	count   uint64 // since it was last written
 	first   time.Time
 	last    time.Time
 	written time.Time // zero: never
 }
 
-// DecisionLog is the log of decisions and refusals: gathered in memory, within bounds, and written by Run. A nil one takes and gives nothing.
-type DecisionLog struct {
-	o DecisionLogOptions
+// Log is the log of decisions and refusals: gathered in memory, within bounds, and written by Run. A nil one takes and gives nothing.
+type Log struct {
+	o Options
 
 	mu      sync.Mutex
-	events  map[logKey]*logged
+	events  map[key]*logged
 	clients map[string]int // different events of each in this turn
 	dropped uint64         // since the last line
 	lost    uint64         // since the start
 	wake    chan struct{}
 }
 
-// DecisionLogOptions make one. All are required but Labels.
-type DecisionLogOptions struct {
+// Options make one. All are required but Labels.
+type Options struct {
 	Journal *journal.Journal
 	Clock   func() time.Time
 	ID      func(time.Time) string // of an event: sorts by time
@@ -111,15 +110,15 @@ type DecisionLogOptions struct {
 	Labels  map[string]string
 }
 
-// NewDecisionLog makes a decision log. Somebody runs it.
-func NewDecisionLog(o DecisionLogOptions) *DecisionLog {
-	return &DecisionLog{o: o, events: map[logKey]*logged{}, clients: map[string]int{}, wake: make(chan struct{}, 1)}
+// New makes a decision log. Somebody runs it.
+func New(o Options) *Log {
+	return &Log{o: o, events: map[key]*logged{}, clients: map[string]int{}, wake: make(chan struct{}, 1)}
 }
 
-var _ LogRecorder = (*DecisionLog)(nil)
+var _ Recorder = (*Log)(nil)
 
 // Record implements LogRecorder. The event's count, place and labels are the log's to fill in, and so are its id and time where it has none.
-func (l *DecisionLog) Record(e LogEvent) {
+func (l *Log) Record(e Event) {
 	if l == nil {
 		return
 	}
@@ -128,7 +127,7 @@ func (l *DecisionLog) Record(e LogEvent) {
 		now = l.o.Clock()
 	}
 	e.bound()
-	k := logKey{e.Path, e.Input.Method, e.Input.Actor, e.RequestedBy, e.Input.Namespace, e.Input.Reference, e.Result.Error, e.Result.Code, e.Input.Repository, e.Input.Digest, e.Result.State, e.Result.Status}
+	k := key{e.Path, e.Input.Method, e.Input.Actor, e.RequestedBy, e.Input.Namespace, e.Input.Reference, e.Result.Error, e.Result.Code, e.Input.Repository, e.Input.Digest, e.Result.State, e.Result.Status}
 	if e.ID != "" {
 		k.reference += "\x00" + e.ID // a verdict is no repeat of another
 	}
@@ -138,7 +137,7 @@ func (l *DecisionLog) Record(e LogEvent) {
 		old.again(now)
 		return
 	}
-	if e.ID == "" && l.clients[e.RequestedBy] >= logPerClient {
+	if e.ID == "" && l.clients[e.RequestedBy] >= perClient {
 		k.repository, k.reference, k.digest = "", "", ""
 		e.Input.Repository, e.Input.Reference, e.Input.Digest, e.Result.Message = "", "", "", ""
 		if old := l.events[k]; old != nil {
@@ -146,27 +145,30 @@ func (l *DecisionLog) Record(e LogEvent) {
 			return
 		}
 	}
-	if len(l.events) >= logPending {
+	if len(l.events) >= maxPending {
 		l.dropped++
 		l.lost++
 		return
 	}
 	l.clients[e.RequestedBy]++
 	l.events[k] = &logged{event: e, count: 1, first: now, last: now}
-	if len(l.events) == logPending/2 {
-		wake(l.wake) // early, before there is no room
+	if len(l.events) == maxPending/2 {
+		select {
+		case l.wake <- struct{}{}: // early, before there is no room
+		default:
+		}
 	}
 }
 
 // bound keeps an event far below what a line of the journal may have, so that no asker's words cost the lines of others.
-func (e *LogEvent) bound() {
+func (e *Event) bound() {
 	for _, s := range []*string{&e.Input.Method, &e.Input.Reference, &e.Input.Actor, &e.Input.Namespace, &e.Result.Error, &e.Result.Code, &e.RequestedBy} {
-		*s = sentence.Clip(*s, logWord)
+		*s = sentence.Clip(*s, maxWord)
 	}
 	e.Result.Message = sentence.Clip(e.Result.Message, sentence.Max)
-	e.Result.Waivers = e.Result.Waivers[:min(len(e.Result.Waivers), logWaivers)]
-	if len(e.Input.Repository) > logWord { // of another registry
-		e.Input.Repository = store.Name(sentence.Clip(string(e.Input.Repository), logWord))
+	e.Result.Waivers = e.Result.Waivers[:min(len(e.Result.Waivers), maxWaivers)]
+	if len(e.Input.Repository) > maxWord { // of another registry
+		e.Input.Repository = store.Name(sentence.Clip(string(e.Input.Repository), maxWord))
 	}
 }
 
@@ -178,7 +180,7 @@ func (e *logged) again(now time.Time) {
 }
 
 // Lost is how many events were dropped since the start.
-func (l *DecisionLog) Lost() uint64 {
+func (l *Log) Lost() uint64 {
 	if l == nil {
 		return 0
 	}
@@ -188,8 +190,8 @@ func (l *DecisionLog) Lost() uint64 {
 }
 
 // Run writes what was recorded, every second, until ctx ends, and then what is left.
-func (l *DecisionLog) Run(ctx context.Context) {
-	tick := time.NewTicker(logTurn)
+func (l *Log) Run(ctx context.Context) {
+	tick := time.NewTicker(turn)
 	defer tick.Stop()
 	prune := time.NewTicker(time.Hour)
 	defer prune.Stop()
@@ -214,9 +216,9 @@ func (l *DecisionLog) Run(ctx context.Context) {
 }
 
 // Flush writes what is due: what is new, and repeats that have been counted for a minute.
-func (l *DecisionLog) Flush() error { return l.flush(false) }
+func (l *Log) Flush() error { return l.flush(false) }
 
-func (l *DecisionLog) flush(all bool) error {
+func (l *Log) flush(all bool) error {
 	due, dropped := l.due(all)
 	if len(due) == 0 && (dropped == 0 || !all) {
 		l.restore(dropped, 0)
@@ -244,7 +246,7 @@ func (l *DecisionLog) flush(all bool) error {
 }
 
 // restore counts what was not written.
-func (l *DecisionLog) restore(dropped, lost uint64) {
+func (l *Log) restore(dropped, lost uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.dropped += dropped + lost
@@ -252,11 +254,11 @@ func (l *DecisionLog) restore(dropped, lost uint64) {
 }
 
 // due takes what is to be written, oldest first.
-func (l *DecisionLog) due(all bool) (due []LogEvent, dropped uint64) {
+func (l *Log) due(all bool) (due []Event, dropped uint64) {
 	now := l.o.Clock()
 	l.mu.Lock()
 	for k, e := range l.events {
-		rested := now.Sub(e.written) >= logRepeat
+		rested := now.Sub(e.written) >= repeat
 		switch {
 		case e.count == 0 && rested, e.event.ID != "" && e.count == 0:
 			delete(l.events, k)
@@ -273,12 +275,12 @@ func (l *DecisionLog) due(all bool) (due []LogEvent, dropped uint64) {
 			due[i].ID = l.o.ID(due[i].Timestamp)
 		}
 	}
-	slices.SortFunc(due, func(x, y LogEvent) int { return cmp.Or(x.Timestamp.Compare(y.Timestamp), strings.Compare(x.ID, y.ID)) })
+	slices.SortFunc(due, func(x, y Event) int { return cmp.Or(x.Timestamp.Compare(y.Timestamp), strings.Compare(x.ID, y.ID)) })
 	return due, dropped
 }
 
 // take makes the line of what was counted, and counts anew.
-func (e *logged) take(now time.Time) LogEvent {
+func (e *logged) take(now time.Time) Event {
 	out := e.event
 	out.Count, out.Timestamp = e.count, e.first.UTC()
 	if e.count > 1 {
@@ -289,29 +291,4 @@ func (e *logged) take(now time.Time) LogEvent {
 	}
 	e.count, e.written = 0, now
 	return out
-}
-
-// logVerdict notes that a verdict changed a manifest's state.
-func (a *Admission) logVerdict(tx *store.Txn, s *subjectManifest, v *verdict, why cause) {
-	if a.o.Decisions == nil {
-		return
-	}
-	e := LogEvent{ID: s.det.Decision, Path: string(contract.EntryAdmit), Timestamp: a.now(),
-		Input:  LogInput{Repository: s.repo, Digest: s.rec.Digest, Actor: why.actor, Method: why.action},
-		Result: LogResult{Allow: v.state == store.StateAdmitted || v.state == store.StateEvidence, Code: v.code, State: v.state, Message: s.det.Reason, Waivers: v.decision.WaiverIDs(false)}}
-	tx.AfterCommit(func() { a.o.Decisions.Record(e) })
-}
-
-// logImage notes that a cluster was refused an image.
-func (a *Admission) logImage(q *ImageQuestion, v *ImageVerdict) {
-	if a.o.Decisions == nil || v == nil || v.Outcome != ImageRefused {
-		return
-	}
-	d := v.Digest
-	if d == "" {
-		d = q.Reference.Digest
-	}
-	a.o.Decisions.Record(LogEvent{Path: string(contract.EntryK8s), Timestamp: a.now(),
-		Input:  LogInput{Method: q.Protocol, Repository: q.Repository, Reference: q.Reference.Tag, Digest: d, Namespace: q.K8s.Namespace},
-		Result: LogResult{Code: v.Code, Message: v.Message}})
 }

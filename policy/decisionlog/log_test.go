@@ -1,4 +1,4 @@
-package policy_test
+package decisionlog_test
 
 import (
 	"bytes"
@@ -13,12 +13,11 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
-	"github.com/assay-registry/assay/policy"
-	"github.com/assay-registry/assay/policy/access"
-	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/decisionlog"
 	"github.com/assay-registry/assay/policy/journal"
 	"github.com/assay-registry/assay/store"
 )
@@ -85,13 +84,32 @@ func (s *shelf) segment() string {
 	return ""
 }
 
+// clock moves by a microsecond whenever it is read, and further when it is told to.
+type clock struct {
+	mu sync.Mutex
+	t  time.Time
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.t = c.t.Add(time.Microsecond)
+	return c.t
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.t = c.t.Add(d)
+}
+
 type diary struct {
 	t     testing.TB
 	clock *clock
 	shelf *shelf
 	key   ed25519.PrivateKey
 	j     *journal.Journal
-	log   *policy.DecisionLog
+	log   *decisionlog.Log
 }
 
 func newDiary(t testing.TB) *diary {
@@ -113,13 +131,13 @@ func (d *diary) open() {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	d.log = policy.NewDecisionLog(policy.DecisionLogOptions{Journal: d.j, Clock: d.clock.now, Log: slog.New(slog.DiscardHandler), Labels: map[string]string{"id": "test"},
+	d.log = decisionlog.New(decisionlog.Options{Journal: d.j, Clock: d.clock.now, Log: slog.New(slog.DiscardHandler), Labels: map[string]string{"id": "test"},
 		ID: func(at time.Time) string { return fmt.Sprintf("%032x", at.UnixNano()) }})
 }
 
-func refusal(actor, tag string) policy.LogEvent {
-	return policy.LogEvent{Path: "pull", RequestedBy: "192.0.2.1", Input: policy.LogInput{Method: "GET", Repository: "acme/app", Reference: tag, Actor: actor},
-		Result: policy.LogResult{Status: 403, Error: "DENIED", Code: "signature.missing", Message: "acme/app:v1 is quarantined"}}
+func refusal(actor, tag string) decisionlog.Event {
+	return decisionlog.Event{Path: "pull", RequestedBy: "192.0.2.1", Input: decisionlog.Input{Method: "GET", Repository: "acme/app", Reference: tag, Actor: actor},
+		Result: decisionlog.Result{Status: 403, Error: "DENIED", Code: "signature.missing", Message: "acme/app:v1 is quarantined"}}
 }
 
 func (d *diary) flush() {
@@ -138,7 +156,7 @@ func (d *diary) written(n int) {
 	}
 }
 
-func (d *diary) query(q policy.LogQuery) *policy.LogPage {
+func (d *diary) query(q decisionlog.Query) *decisionlog.Page {
 	d.t.Helper()
 	p, err := d.log.Query(context.Background(), q)
 	if err != nil {
@@ -163,7 +181,7 @@ func TestDecisionLogCountsRepeats(t *testing.T) {
 	}
 	d.log.Record(refusal("bob", "v1"))
 	d.flush()
-	p := d.query(policy.LogQuery{})
+	p := d.query(decisionlog.Query{})
 	if len(p.Events) != 2 || p.Events[0].Count+p.Events[1].Count != 1001 {
 		t.Fatalf("%+v", p.Events)
 	}
@@ -173,11 +191,11 @@ func TestDecisionLogCountsRepeats(t *testing.T) {
 		d.clock.advance(time.Second)
 		d.flush()
 	}
-	if n := len(d.query(policy.LogQuery{Actor: "alice"}).Events); n != 1 {
+	if n := len(d.query(decisionlog.Query{Actor: "alice"}).Events); n != 1 {
 		t.Fatalf("%d lines within a minute", n)
 	}
 	d.clock.advance(31 * time.Second)
-	if p = d.query(policy.LogQuery{Actor: "alice"}); len(p.Events) != 2 || p.Events[0].Count != 30 || p.Events[0].Last.Sub(p.Events[0].Timestamp) < 28*time.Second {
+	if p = d.query(decisionlog.Query{Actor: "alice"}); len(p.Events) != 2 || p.Events[0].Count != 30 || p.Events[0].Last.Sub(p.Events[0].Timestamp) < 28*time.Second {
 		t.Fatalf("%+v", p.Events)
 	}
 	d.clock.advance(2 * time.Minute)
@@ -196,7 +214,7 @@ func TestNobodysWordsDisplaceLinesOfOthers(t *testing.T) {
 	long.Input.Namespace, long.Input.Reference, long.Result.Message = strings.Repeat("n", 1<<20), strings.Repeat("<", 1<<20), strings.Repeat("\x01", 1<<20)
 	d.log.Record(long)
 	d.flush()
-	if p := d.query(policy.LogQuery{}); len(p.Events) != 2 || d.log.Lost() != 0 {
+	if p := d.query(decisionlog.Query{}); len(p.Events) != 2 || d.log.Lost() != 0 {
 		t.Fatalf("%d lines, %d lost", len(p.Events), d.log.Lost())
 	}
 }
@@ -207,7 +225,7 @@ func TestDecisionLogIsBounded(t *testing.T) {
 		d.log.Record(refusal("", fmt.Sprintf("v%d", i)))
 	}
 	d.flush()
-	p := d.query(policy.LogQuery{})
+	p := d.query(decisionlog.Query{})
 	total := uint64(0)
 	for _, e := range p.Events {
 		total += e.Count
@@ -225,7 +243,7 @@ func TestDecisionLogIsBounded(t *testing.T) {
 	d.flush()
 	dropped := uint64(0)
 	for next := uint64(0); ; next = p.Next {
-		p = d.query(policy.LogQuery{Limit: 1000, Before: next})
+		p = d.query(decisionlog.Query{Limit: 1000, Before: next})
 		for _, e := range p.Events {
 			dropped += e.Dropped
 		}
@@ -261,20 +279,20 @@ func TestDecisionLogQueries(t *testing.T) {
 	d.flush()
 	for _, c := range []struct {
 		name string
-		q    policy.LogQuery
+		q    decisionlog.Query
 		n    int
 	}{
-		{"all", policy.LogQuery{}, 10}, {"actor", policy.LogQuery{Actor: "bob"}, 5}, {"repository", policy.LogQuery{Repository: "acme/other"}, 1},
-		{"code", policy.LogQuery{Code: "signature.missing"}, 9}, {"error", policy.LogQuery{Code: "UNAUTHORIZED"}, 1}, {"digest", policy.LogQuery{Digest: digest}, 1},
-		{"since", policy.LogQuery{Since: begin.Add(5 * time.Hour)}, 5}, {"until", policy.LogQuery{Until: begin.Add(5 * time.Hour)}, 5}, {"limit", policy.LogQuery{Limit: 3}, 3},
+		{"all", decisionlog.Query{}, 10}, {"actor", decisionlog.Query{Actor: "bob"}, 5}, {"repository", decisionlog.Query{Repository: "acme/other"}, 1},
+		{"code", decisionlog.Query{Code: "signature.missing"}, 9}, {"error", decisionlog.Query{Code: "UNAUTHORIZED"}, 1}, {"digest", decisionlog.Query{Digest: digest}, 1},
+		{"since", decisionlog.Query{Since: begin.Add(5 * time.Hour)}, 5}, {"until", decisionlog.Query{Until: begin.Add(5 * time.Hour)}, 5}, {"limit", decisionlog.Query{Limit: 3}, 3},
 	} {
 		p := d.query(c.q)
-		if len(p.Events) != c.n || !slices.IsSortedFunc(p.Events, func(x, y policy.LogEvent) int { return int(y.Seq) - int(x.Seq) }) {
+		if len(p.Events) != c.n || !slices.IsSortedFunc(p.Events, func(x, y decisionlog.Event) int { return int(y.Seq) - int(x.Seq) }) {
 			t.Errorf("%s: %d lines, want %d", c.name, len(p.Events), c.n)
 		}
 	}
-	p := d.query(policy.LogQuery{Limit: 4})
-	if p = d.query(policy.LogQuery{Limit: 4, Before: p.Next}); len(p.Events) != 4 || p.Events[0].Seq != 6 {
+	p := d.query(decisionlog.Query{Limit: 4})
+	if p = d.query(decisionlog.Query{Limit: 4, Before: p.Next}); len(p.Events) != 4 || p.Events[0].Seq != 6 {
 		t.Errorf("the second page: %+v", p)
 	}
 }
@@ -307,7 +325,7 @@ func TestDecisionLogSurvivesCrashesAndFailures(t *testing.T) {
 	if r := d.verify(); !r.OK || r.Records != 8 {
 		t.Errorf("after a failed write: %+v", r)
 	}
-	if e := d.query(policy.LogQuery{Limit: 1}).Events[0]; e.Dropped != 1 {
+	if e := d.query(decisionlog.Query{Limit: 1}).Events[0]; e.Dropped != 1 {
 		t.Errorf("the line after a failed write: %+v", e)
 	}
 }
@@ -458,31 +476,6 @@ func TestDecisionLogHasTheNamesOfOPA(t *testing.T) {
 	}
 }
 
-func TestVerdictsAreInTheDecisionLog(t *testing.T) {
-	d := newDiary(t)
-	k := newKit(t, func(o *policy.Options) { o.Decisions = d.log })
-	i := k.push(pusher, "acme/app", "v1", "one")
-	k.sign(signer, "acme/app", i.desc.Digest, k.key)
-	p, err := k.a.Decisions(k.ctx, admin, policy.LogQuery{Digest: i.desc.Digest})
-	if err != nil || len(p.Events) != 2 || p.Events[0].Result.State != store.StateAdmitted || !p.Events[0].Result.Allow || p.Events[1].Result.Code != "signature.missing" {
-		t.Errorf("%+v, %v", p, err)
-	}
-	if _, err := k.a.Decisions(k.ctx, pusher, policy.LogQuery{}); store.CodeOf(err) != store.CodeDenied {
-		t.Errorf("a pusher: %v", err)
-	}
-	team := user("team", access.RoleAdmin, "acme/**")
-	if _, err := k.a.Decisions(k.ctx, team, policy.LogQuery{}); store.CodeOf(err) != store.CodeDenied {
-		t.Errorf("everything, for an administrator of some: %v", err)
-	}
-	if p, err = k.a.Decisions(k.ctx, team, policy.LogQuery{Repository: "acme/app"}); err != nil || len(p.Events) == 0 {
-		t.Errorf("an administrator of the repository: %+v, %v", p, err)
-	}
-	var out bytes.Buffer
-	if err := k.a.ExportDecisions(k.ctx, admin, time.Time{}, &out); err != nil || bytes.Count(out.Bytes(), []byte("\n")) != len(p.Events) {
-		t.Errorf("exported %q, %v", out.String(), err)
-	}
-}
-
 func BenchmarkDecisionLogRefusedRead(b *testing.B) {
 	b.Run("repeated", func(b *testing.B) {
 		d := newDiary(b)
@@ -515,31 +508,4 @@ func BenchmarkDecisionLogRefusedRead(b *testing.B) {
 			}
 		})
 	})
-}
-
-func TestClustersAreInTheDecisionLog(t *testing.T) {
-	d := newDiary(t)
-	k := newKit(t, func(o *policy.Options) { o.Decisions = d.log })
-	i := k.push(pusher, "acme/app", "v1", "one")
-	ask := func() {
-		t.Helper()
-		if _, err := k.a.Image(k.ctx, policy.ImageQuestion{Repository: "acme/app", Reference: store.Reference{Tag: "v1"}, Protocol: "k8s.validating",
-			K8s: contract.K8sInput{Image: "registry.example/acme/app:v1", Registry: "registry.example", Namespace: "team"}}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for range 3 {
-		ask()
-	}
-	k.sign(signer, "acme/app", i.desc.Digest, k.key)
-	ask() // admitted: nothing to tell
-	var told []policy.LogEvent
-	for _, e := range d.query(policy.LogQuery{Repository: "acme/app"}).Events {
-		if e.Path == "k8s" {
-			told = append(told, e)
-		}
-	}
-	if len(told) != 1 || told[0].Count != 3 || told[0].Input.Namespace != "team" || told[0].Result.Code != "signature.missing" {
-		t.Errorf("%+v", told)
-	}
 }
