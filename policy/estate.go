@@ -52,10 +52,12 @@ type EstateRow struct {
 
 // EstateFindings counts findings of images, whatever statements say of them.
 type EstateFindings struct {
-	Images   int            `json:"images"`   // that were compared with the databases
-	Affected int            `json:"affected"` // of them, with findings
-	Counts   map[string]int `json:"counts"`   // findings by severity
-	Fixable  map[string]int `json:"fixable"`  // those of them that a version fixes
+	Images   int `json:"images"`   // that were compared with the databases
+	Affected int `json:"affected"` // of them, with findings
+	// Uncovered are those of them with packages of a system or language that no installed database speaks of.
+	Uncovered int            `json:"uncovered"`
+	Counts    map[string]int `json:"counts"`  // findings by severity
+	Fixable   map[string]int `json:"fixable"` // those of them that a version fixes
 }
 
 func newEstateFindings() *EstateFindings {
@@ -72,6 +74,9 @@ func (f *EstateFindings) count(known *seen) {
 	if len(known.ids) > 0 {
 		f.Affected++
 	}
+	if known.covered != [8]byte{} {
+		f.Uncovered++
+	}
 	for n, class := range names {
 		f.Counts[class] += known.counts[n]
 		f.Fixable[class] += known.counts[len(names)+n]
@@ -79,7 +84,7 @@ func (f *EstateFindings) count(known *seen) {
 }
 
 func (f *EstateFindings) add(other *EstateFindings) {
-	f.Images, f.Affected = f.Images+other.Images, f.Affected+other.Affected
+	f.Images, f.Affected, f.Uncovered = f.Images+other.Images, f.Affected+other.Affected, f.Uncovered+other.Uncovered
 	for _, class := range classes() {
 		f.Counts[class] += other.Counts[class]
 		f.Fixable[class] += other.Fixable[class]

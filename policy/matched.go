@@ -24,13 +24,15 @@ const findingsSpace = "findings"
 
 // seen is what was known of an image's vulnerabilities.
 type seen struct {
-	sum     [8]byte  // of all that a policy could read of them
+	sum     [8]byte  // of all that a policy could read of findings
+	covered [8]byte  // of what databases do not speak of and could; zero where there is nothing
 	counts  [12]int  // by class as in classes, and of those the fixable ones
 	ids     []string // sorted, each once
 	excused [8]byte  // of what statements say of them; zero where nothing does
+	old     bool     // by a program that summed both together: what differs is no news
 }
 
-// encode: sum, excused, counts, then each id. The common form of a CVE's takes four bytes.
+// encode: sum, excused, counts, then each id, and behind a mark covered. The common form of a CVE's takes four bytes.
 func (s *seen) encode() []byte {
 	b := append(slices.Clone(s.sum[:]), s.excused[:]...)
 	for _, n := range s.counts {
@@ -43,19 +45,22 @@ func (s *seen) encode() []byte {
 			year, _ = strconv.ParseUint(y, 10, 16)
 			n, _ = strconv.ParseUint(number, 10, 40)
 		}
-		if year > 1900 && year < 1900+255 && cveName(year, n) == id {
+		if year > 1900 && year < 1900+coveredMark && cveName(year, n) == id {
 			b = binary.AppendUvarint(append(b, byte(year-1900)), n)
 			continue
 		}
 		b = append(binary.AppendUvarint(append(b, 0), uint64(len(id))), id...)
 	}
-	return b
+	return append(append(b, coveredMark), s.covered[:]...)
 }
+
+// coveredMark is in the place of a CVE's year, which is never so late.
+const coveredMark = 255
 
 func cveName(year, n uint64) string { return fmt.Sprintf("CVE-%d-%04d", year, n) }
 
 func decodeSeen(b []byte) (*seen, error) {
-	s := new(seen)
+	s := &seen{old: true}
 	damaged := store.Errorf(store.CodeInternal, "the record of an image's vulnerabilities is damaged; run assay check")
 	if len(b) < 16 {
 		return nil, damaged
@@ -78,7 +83,11 @@ func decodeSeen(b []byte) (*seen, error) {
 	}
 	for ok && len(b) > 0 {
 		year := uint64(b[0])
-		b = b[1:]
+		if b = b[1:]; year == coveredMark {
+			s.old, ok = false, len(b) == len(s.covered)
+			copy(s.covered[:], b)
+			break
+		}
 		n := number()
 		switch {
 		case !ok:
@@ -120,12 +129,15 @@ func seenOf(report *vulns.Report) *seen {
 	slices.Sort(s.ids)
 	s.ids = slices.Compact(s.ids)
 	slices.Sort(lines)
-	lines = append(lines, strings.Join(report.Uncovered, " "), strings.Join(report.Systems, " "))
+	sum := sha256.Sum256([]byte(strings.Join(lines, "\n")))
+	copy(s.sum[:], sum[:])
+	lines = []string{strings.Join(report.Uncovered, " "), strings.Join(report.Systems, " "), strings.Join(report.Languages, " ")}
 	for _, name := range slices.Sorted(maps.Keys(report.Unlooked)) {
 		lines = append(lines, name+" "+strconv.Itoa(report.Unlooked[name]))
 	}
-	sum := sha256.Sum256([]byte(strings.Join(lines, "\n")))
-	copy(s.sum[:], sum[:])
+	if sum = sha256.Sum256([]byte(strings.Join(lines, "\n"))); len(report.Systems)+len(report.Languages) > 0 {
+		copy(s.covered[:], sum[:])
+	}
 	return s
 }
 
@@ -157,7 +169,7 @@ func (a *Admission) noteFindings(tx *store.Txn, i store.Item) (changed bool, err
 		return was != nil, nil
 	}
 	now := seenOf(report)
-	if was != nil && was.sum == now.sum {
+	if was != nil && was.sum == now.sum && was.covered == now.covered {
 		return false, nil
 	}
 	var before []string
@@ -165,8 +177,11 @@ func (a *Admission) noteFindings(tx *store.Txn, i store.Item) (changed bool, err
 		before, now.excused = was.ids, was.excused
 	}
 	sp.Put(itemKey("", i), now.encode())
-	if was == nil && len(now.ids) == 0 {
-		return true, nil // matched for the first time, and nothing found
+	switch {
+	case was == nil && len(now.ids) == 0: // matched for the first time, and nothing found
+		return true, nil
+	case was != nil && (was.sum == now.sum || was.old && slices.Equal(was.ids, now.ids)): // other databases speak of it than before, and find the same
+		return true, nil
 	}
 	det, err := rec.Detail()
 	if err != nil {
@@ -267,7 +282,7 @@ func changeText(added, removed []string) string {
 // VulnerabilitiesChanged is [vulns.Listener]: it has every image decided again of which other findings are known now, where a policy reads them, and no other. It may be told of a change
 // more than once.
 func (a *Admission) VulnerabilitiesChanged(ctx context.Context, d vulns.Delta) error {
-	err := inParts(d.Queued, drained, func(items []store.Item) error { return a.reassess(ctx, items) })
+	err := inParts(d.Queued, drained, func(items []store.Item) error { return a.reassess(ctx, items, false) })
 	for after := uint32(0); err == nil && d.Images != nil && !d.Images.IsEmpty(); {
 		var page []index.Numbered
 		if err = a.local.View(ctx, func(s store.Snapshot) error {
@@ -280,10 +295,10 @@ func (a *Admission) VulnerabilitiesChanged(ctx context.Context, d vulns.Delta) e
 		for n, one := range page {
 			items[n] = one.Image
 		}
-		err, after = a.reassess(ctx, items), page[len(page)-1].Number
+		err, after = a.reassess(ctx, items, false), page[len(page)-1].Number
 	}
 	if err == nil && d.Database != "" {
-		err = a.reopen(ctx)
+		err = a.reopen(ctx, &d)
 	}
 	return err
 }
@@ -297,8 +312,8 @@ func inParts(items []store.Item, size int, do func([]store.Item) error) error {
 	return nil
 }
 
-// reassess notes what is known of some images now, and queues those of which a policy is to be asked again.
-func (a *Admission) reassess(ctx context.Context, items []store.Item) error {
+// reassess notes what is known of some images now, and queues those of which a policy is to be asked again: where something is not as it was, or all.
+func (a *Admission) reassess(ctx context.Context, items []store.Item, all bool) error {
 	return a.local.Update(ctx, func(tx *store.Txn) error {
 		t := a.trusted(tx)
 		for _, i := range items {
@@ -306,7 +321,7 @@ func (a *Admission) reassess(ctx context.Context, items []store.Item) error {
 			if err != nil {
 				return err
 			}
-			if changed && t.engine.Traits(i.Repository).Vulnerabilities {
+			if (changed || all) && t.engine.Traits(i.Repository).Vulnerabilities {
 				tx.Queue(i)
 				tx.AfterCommit(func() { wake(a.wakeReview) })
 			}
@@ -315,8 +330,9 @@ func (a *Admission) reassess(ctx context.Context, items []store.Item) error {
 	})
 }
 
-// reopen queues what was refused for want of a report, or of a database that speaks of it or is young enough: another one is there now, and what it finds there may be nothing, as before.
-func (a *Admission) reopen(ctx context.Context) error {
+// reopen queues what was refused for want of a report, or of a database that speaks of it or is young enough: another one is there now, and what it finds there may be nothing, as before. Where
+// databases know less than before, or from an older source, what was admitted without a finding is queued, too.
+func (a *Admission) reopen(ctx context.Context, d *vulns.Delta) error {
 	engine := a.trust.Load().engine
 	var after *store.Item
 	for ctx.Err() == nil {
@@ -324,7 +340,12 @@ func (a *Admission) reopen(ctx context.Context) error {
 		if err := a.local.View(ctx, func(s store.Snapshot) error {
 			page, waiting = s.ManifestPage(after, batch), nil
 			for _, i := range page {
-				if s.Verdict(i.Repository, i.Digest).State == store.StateQuarantined && engine.Traits(i.Repository).Vulnerabilities {
+				state := s.Verdict(i.Repository, i.Digest).State
+				if d.Narrowed || d.Widened {
+					if state == store.StateQuarantined || state == store.StateAdmitted {
+						waiting = append(waiting, i)
+					}
+				} else if state == store.StateQuarantined && engine.Traits(i.Repository).Vulnerabilities {
 					waiting = append(waiting, i)
 				}
 			}
@@ -332,7 +353,14 @@ func (a *Admission) reopen(ctx context.Context) error {
 		}); err != nil {
 			return err
 		}
-		if err := inParts(waiting, drained, func(items []store.Item) error { return a.reopenPart(ctx, items) }); err != nil {
+		if err := inParts(waiting, drained, func(items []store.Item) error {
+			if d.Narrowed || d.Widened {
+				if err := a.reassess(ctx, items, d.Narrowed); err != nil {
+					return err
+				}
+			}
+			return a.reopenPart(ctx, items)
+		}); err != nil {
 			return err
 		}
 		if len(page) < batch {
@@ -345,12 +373,13 @@ func (a *Admission) reopen(ctx context.Context) error {
 
 func (a *Admission) reopenPart(ctx context.Context, items []store.Item) error {
 	return a.local.Update(ctx, func(tx *store.Txn) error {
+		t := a.trusted(tx)
 		for _, i := range items {
 			rec, err := tx.Manifest(i.Repository, i.Digest)
 			if err != nil || rec == nil || rec.State != store.StateQuarantined {
 				continue
 			}
-			if det, err := rec.Detail(); err == nil && slices.Contains([]string{"vuln.missing", "vuln.uncovered", "vuln.uncovered_language", "vuln.db_too_old"}, det.Code) {
+			if det, err := rec.Detail(); err == nil && t.engine.Traits(i.Repository).Vulnerabilities && slices.Contains([]string{"vuln.missing", "vuln.uncovered", "vuln.uncovered_language", "vuln.db_too_old"}, det.Code) {
 				tx.Queue(i)
 				tx.AfterCommit(func() { wake(a.wakeReview) })
 			}

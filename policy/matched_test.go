@@ -406,3 +406,44 @@ func TestFindingsBeyondTheNamedOnesAreExcused(t *testing.T) {
 		t.Errorf("%d %v", len(in.Top), in.Counts)
 	}
 }
+
+// A database that is removed takes away what was admitted with it, at once and without a finding: nothing was found because it spoke of the packages.
+func TestARemovedDatabaseReopensWhatWasAdmittedWithIt(t *testing.T) {
+	m := matchingKit(t)
+	i := m.image(app, "v1", "pkg:npm/left-pad@1.0.0")
+	m.database(1, osvRecord("GHSA-1", "elsewhere", "2.0.0", "critical"))
+	want(t, "nothing found", m.get(puller, app, "v1"), string(i.desc.Digest))
+	if _, err := m.m.Remove(m.ctx, "osv"); err != nil {
+		t.Fatal(err)
+	}
+	m.settle()
+	want(t, "without a database", m.get(puller, app, "v1"), denied)
+	if got := m.explain(app, i.desc.Digest).Decision.Deny[0]; got.Code != "vuln.missing" {
+		t.Errorf("%+v", got)
+	}
+	m.database(2, osvRecord("GHSA-1", "elsewhere", "2.0.0", "critical"))
+	want(t, "with one again", m.get(puller, app, "v1"), string(i.desc.Digest))
+	m.database(3, strings.ReplaceAll(osvRecord("GHSA-1", "elsewhere", "2.0.0", "critical"), `"npm"`, `"PyPI"`))
+	want(t, "with one that speaks of npm no more", m.get(puller, app, "v1"), denied)
+	if got := m.explain(app, i.desc.Digest).Decision.Deny[0]; got.Code != "vuln.uncovered_language" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// What databases speak of is no finding: an image that is looked at again after that changed is decided again, and nobody is told of vulnerabilities that changed.
+func TestCoverageIsNoFinding(t *testing.T) {
+	m := matchingKit(t)
+	m.image(app, "v1", "pkg:npm/left-pad@1.0.0")
+	m.database(1, strings.ReplaceAll(osvRecord("GHSA-1", "elsewhere", "2.0.0", "critical"), `"npm"`, `"PyPI"`))
+	want(t, "uncovered", m.get(puller, app, "v1"), denied)
+	m.database(2, strings.ReplaceAll(osvRecord("GHSA-1", "elsewhere", "2.0.0", "critical"), `"npm"`, `"PyPI"`), osvRecord("GHSA-2", "elsewhere", "2.0.0", "critical"))
+	m.image(app, "v2", "pkg:npm/left-pad@1.0.0") // pushed and read again
+	m.settle()
+	if got := m.audited("vulnerabilities"); len(got) > 0 {
+		t.Errorf("told: %q", got)
+	}
+	m.database(3, osvRecord("GHSA-2", "left-pad", "2.0.0", "critical"))
+	if got := m.audited("vulnerabilities"); len(got) != 1 {
+		t.Errorf("told: %q", got)
+	}
+}

@@ -26,7 +26,8 @@ type Databases interface {
 type DatabaseStatus struct {
 	Name       string          `json:"name"`
 	Built      time.Time       `json:"built,omitzero"`        // when its data was current; absent: nothing is installed
-	Age        int64           `json:"age_seconds,omitempty"` // since then
+	Oldest     time.Time       `json:"oldest,omitzero"`       // where it was made of several files: when the data of the oldest was current
+	Age        int64           `json:"age_seconds,omitempty"` // since then, of the oldest
 	TooOld     bool            `json:"too_old,omitempty"`     // older than vulnerabilities.max_age
 	Revision   uint64          `json:"revision,omitempty"`
 	Advisories int             `json:"advisories"`
@@ -44,9 +45,17 @@ type DatabaseStatus struct {
 	Error      string          `json:"error,omitempty"`    // of the last look: a sentence
 }
 
+// Current is when the oldest of its data was current: the files that a database was merged of may be of different age.
+func (s DatabaseStatus) Current() time.Time {
+	if s.Oldest.IsZero() {
+		return s.Built
+	}
+	return s.Oldest
+}
+
 // public is what everybody may know of it who is told of findings: how old the answers are.
 func (s DatabaseStatus) public() DatabaseStatus {
-	return DatabaseStatus{Name: s.Name, Built: s.Built, Age: s.Age, TooOld: s.TooOld, Revision: s.Revision, Advisories: s.Advisories, Scores: s.Scores, Exploited: s.Exploited}
+	return DatabaseStatus{Name: s.Name, Built: s.Built, Oldest: s.Oldest, Age: s.Age, TooOld: s.TooOld, Revision: s.Revision, Advisories: s.Advisories, Scores: s.Scores, Exploited: s.Exploited}
 }
 
 // databases answers /api/v1/vulndb and /api/v1/vulndb/<name>.

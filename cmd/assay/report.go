@@ -98,6 +98,11 @@ func printEstate(a *cli.App, e *policy.Estate) error {
 			return err
 		}
 	}
+	if v := e.Total.Vulnerabilities; v != nil && v.Uncovered > 0 {
+		if err := a.Say("no database speaks of packages of %d images; assay vulns lists which", v.Uncovered); err != nil {
+			return err
+		}
+	}
 	if err := sayDatabases(a, e.Databases); err != nil {
 		return err
 	}

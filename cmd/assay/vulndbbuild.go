@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -55,6 +56,7 @@ type databaseFile struct {
 	path   string
 	kind   vulndb.Kind
 	origin vulndb.Origin
+	spoken map[string]bool // ecosystems of its advisories
 }
 
 // close removes what was made.
@@ -94,6 +96,10 @@ func buildDatabase(a *cli.App, ctx context.Context, o *buildOptions) (d *databas
 		return d, err
 	}
 	for _, f := range d.sources {
+		f.origin.Ecosystems = slices.Sorted(maps.Keys(f.spoken))
+		if o.built != "" && f.spoken != nil { // whoever makes it knows better, of all of it
+			f.origin.Built = d.description.Built
+		}
 		d.description.Sources = append(d.description.Sources, f.origin)
 	}
 	return d, d.seal()
@@ -242,7 +248,7 @@ func (d *database) makeAdvisories(ctx context.Context, o *buildOptions) error {
 			part, err = d.newPart()
 		}
 		return part, err
-	})
+	}, reading.see)
 	err = also(err, reading.close())
 	if err != nil {
 		if part != nil {

@@ -148,7 +148,7 @@ func (f *databases) DatabaseStatus(ctx context.Context) ([]server.DatabaseStatus
 	list := slices.SortedFunc(maps.Values(all), func(a, b server.DatabaseStatus) int { return strings.Compare(a.Name, b.Name) })
 	for i := range list {
 		if s := &list[i]; !s.Built.IsZero() {
-			age := max(0, now.Sub(s.Built))
+			age := max(0, now.Sub(s.Current()))
 			s.Age, s.TooOld = int64(age/time.Second), cfg.MaxAge > 0 && age > time.Duration(cfg.MaxAge)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/osv"
@@ -17,6 +18,7 @@ type databaseReading struct {
 	d       *database
 	worker  string
 	closers []func() error
+	now     *databaseFile // that the last record is from
 }
 
 func (r *databaseReading) open(ctx context.Context) (osv.Source, error) {
@@ -33,8 +35,11 @@ func (r *databaseReading) open(ctx context.Context) (osv.Source, error) {
 		if err != nil {
 			return nil, err
 		}
-		f.origin.Count = 0
-		all = append(all, &counted{s, &f.origin.Count})
+		f.origin.Count, f.spoken = 0, map[string]bool{}
+		if f.kind == vulndb.KindOSV {
+			f.origin.Built = time.Time{}
+		}
+		all = append(all, &counted{s, r, f})
 	}
 	return osv.Join(all...), nil
 }
@@ -130,17 +135,30 @@ func (s *grypeSource) Next() (e osv.Entry, err error) {
 // Whole is [osv.Source]: the worker's end says that all was written.
 func (s *grypeSource) Whole() bool { return true }
 
-// counted counts the records of a source.
+// see notes what a record tells of the file that it is from. A database of grype says itself when it was made.
+func (r *databaseReading) see(modified time.Time, ecosystems []string) {
+	f := r.now
+	if f.kind == vulndb.KindOSV {
+		f.origin.Built = later(f.origin.Built, modified)
+	}
+	for _, name := range ecosystems {
+		f.spoken[name] = true
+	}
+}
+
+// counted counts the records of a source, and says whose they are.
 type counted struct {
 	osv.Source
-	n *int
+	r *databaseReading
+	f *databaseFile
 }
 
 // Next is [osv.Source].
 func (c *counted) Next() (osv.Entry, error) {
 	e, err := c.Source.Next()
 	if err == nil {
-		*c.n++
+		c.f.origin.Count++
+		c.r.now = c.f
 	}
 	return e, err
 }

@@ -187,7 +187,11 @@ func sayDatabases(a *cli.App, list []vulns.Database) error {
 	}
 	var parts []string
 	for _, d := range list {
-		parts = append(parts, fmt.Sprintf("%s of %s (%s)", d.Name, d.Built.UTC().Format("2006-01-02 15:04"), age(a.Clock().Sub(d.Built))))
+		part := fmt.Sprintf("%s of %s (%s)", d.Name, d.Built.UTC().Format("2006-01-02 15:04"), age(a.Clock().Sub(d.Built)))
+		if oldest := oldestFile(d); !oldest.IsZero() {
+			part = strings.TrimSuffix(part, ")") + ", its oldest file " + age(a.Clock().Sub(oldest)) + ")"
+		}
+		parts = append(parts, part)
 	}
 	return a.Say("databases: %s", strings.Join(parts, ", "))
 }

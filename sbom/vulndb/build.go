@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/assay-registry/assay/sbom/osv"
+	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -25,11 +28,12 @@ type Advisories struct {
 
 // WriteAdvisories writes the records of a source as the layer of advisories: compact JSON, one a line, members in the order of their names, without the long text and the credits that nobody
 // matches by. A record that several files have is written once: the one that was modified last, the first of those. open gives the source anew; create gives an empty place to
-// write to, and forgets what was written to the one before. Each is called twice where a later file had a newer record. Errors: those of the source; CodeInvalid for a record without an id.
-func WriteAdvisories(ctx context.Context, open func() (osv.Source, error), create func() (io.Writer, error)) (Advisories, error) {
+// write to, and forgets what was written to the one before. Each is called twice where a later file had a newer record. see is told of each record as it is read, when it was modified (zero: nobody
+// says) and of which ecosystems it speaks; nil wants to know nothing. Errors: those of the source; CodeInvalid for a record without an id.
+func WriteAdvisories(ctx context.Context, open func() (osv.Source, error), create func() (io.Writer, error), see func(modified time.Time, ecosystems []string)) (Advisories, error) {
 	newest := map[string]time.Time{}
 	for {
-		out, stale, err := writeOnce(ctx, newest, open, create)
+		out, stale, err := writeOnce(ctx, newest, open, create, see)
 		if err != nil || !stale {
 			return out, err
 		}
@@ -37,7 +41,7 @@ func WriteAdvisories(ctx context.Context, open func() (osv.Source, error), creat
 }
 
 // writeOnce writes the records that are the newest of their id, as far as newest knows. stale: a later one was newer than one that was written; newest knows it now.
-func writeOnce(ctx context.Context, newest map[string]time.Time, open func() (osv.Source, error), create func() (io.Writer, error)) (out Advisories, stale bool, err error) {
+func writeOnce(ctx context.Context, newest map[string]time.Time, open func() (osv.Source, error), create func() (io.Writer, error), see func(time.Time, []string)) (out Advisories, stale bool, err error) {
 	source, err := open()
 	if err != nil {
 		return out, false, err
@@ -70,9 +74,12 @@ func writeOnce(ctx context.Context, newest map[string]time.Time, open func() (os
 		if err != nil {
 			return out, false, err
 		}
-		id, at, line, err := compact(e)
+		id, at, spoken, line, err := compact(e)
 		if err != nil {
 			return out, false, err
+		}
+		if see != nil {
+			see(at, spoken)
 		}
 		if known, ok := newest[id]; !ok || at.After(known) {
 			newest[id] = at
@@ -99,17 +106,17 @@ func compressor(w io.Writer) (*zstd.Encoder, error) {
 }
 
 // compact is a record as a line.
-func compact(e osv.Entry) (id string, modified time.Time, line []byte, err error) {
+func compact(e osv.Entry) (id string, modified time.Time, ecosystems []string, line []byte, err error) {
 	if len(e.JSON) > osv.MaxRecord {
-		return "", modified, nil, store.Errorf(store.CodeInvalid, "%.300s has %d bytes; a record has at most %d", e.Name, len(e.JSON), osv.MaxRecord)
+		return "", modified, nil, nil, store.Errorf(store.CodeInvalid, "%.300s has %d bytes; a record has at most %d", e.Name, len(e.JSON), osv.MaxRecord)
 	}
 	members := map[string]json.RawMessage{}
 	if err := errors.Join(store.StrictJSON(e.JSON), json.Unmarshal(e.JSON, &members)); err != nil {
-		return "", modified, nil, store.Errorf(store.CodeInvalid, "%.300s is no record of OSV's schema: %w", e.Name, err)
+		return "", modified, nil, nil, store.Errorf(store.CodeInvalid, "%.300s is no record of OSV's schema: %w", e.Name, err)
 	}
 	var at string
 	if json.Unmarshal(members["id"], &id) != nil || id == "" || len(id) > 128 {
-		return "", modified, nil, store.Errorf(store.CodeInvalid, "%.300s has no id, so that it is no record of OSV's schema", e.Name)
+		return "", modified, nil, nil, store.Errorf(store.CodeInvalid, "%.300s has no id, so that it is no record of OSV's schema", e.Name)
 	}
 	if json.Unmarshal(members["modified"], &at) == nil {
 		if t, err := time.Parse(time.RFC3339, at); err == nil {
@@ -122,9 +129,30 @@ func compact(e osv.Entry) (id string, modified time.Time, line []byte, err error
 	encoder := json.NewEncoder(&b) // which ends each value by a line, and takes blanks out of raw ones
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(members); err != nil {
-		return "", modified, nil, store.Errorf(store.CodeInvalid, "%.300s cannot be written: %w", e.Name, err)
+		return "", modified, nil, nil, store.Errorf(store.CodeInvalid, "%.300s cannot be written: %w", e.Name, err)
 	}
-	return id, modified, b.Bytes(), nil
+	return id, modified, spokenOf(members["affected"]), b.Bytes(), nil
+}
+
+// spokenOf lists the ecosystems of what a record says is affected. What is not of the schema, the import refuses.
+func spokenOf(affected json.RawMessage) []string {
+	var all []struct {
+		Package struct {
+			Ecosystem string `json:"ecosystem"`
+			Name      string `json:"name"`
+			PURL      string `json:"purl"`
+		} `json:"package"`
+	}
+	if json.Unmarshal(affected, &all) != nil {
+		return nil
+	}
+	found := map[string]bool{}
+	for _, a := range all {
+		if s := vulns.Speaks(&osv.AffectedPackage{Ecosystem: a.Package.Ecosystem, Name: a.Package.Name, PURL: a.Package.PURL}); s != "" {
+			found[s] = true
+		}
+	}
+	return slices.Collect(maps.Keys(found))
 }
 
 // WriteEPSS writes scores as their layer, plain or packed as they come, and counts them. built is the day of the scores as the file says it; zero if it does not. Errors: CodeInvalid.

@@ -30,7 +30,9 @@ const (
 	MaxLayer   = 2 << 30 // bytes of a layer, compressed
 	MaxSide    = 1 << 30 // bytes of a side file, unpacked
 	maxSources = 256
-	maxText    = 300 // bytes of a source's name
+
+	maxEcosystems = 4096 // of a source
+	maxText       = 300  // bytes of a source's name
 )
 
 // Description is the config of an artifact: what is in it, and how one sees what is newer.
@@ -52,8 +54,10 @@ type Origin struct {
 	Name   string       `json:"name"`
 	Kind   Kind         `json:"kind"`
 	Digest store.Digest `json:"digest,omitempty"` // of the file; none of a directory
-	Built  time.Time    `json:"built,omitzero"`   // as the file says
+	Built  time.Time    `json:"built,omitzero"`   // as the file says; of advisories the newest change in it
 	Count  int          `json:"count"`
+	// Ecosystems are those that it speaks of, with their releases, as vulns.Speaks names them; of advisories.
+	Ecosystems []string `json:"ecosystems,omitempty"`
 }
 
 // namePattern is what a database may be called: vulns' pattern.
@@ -86,7 +90,9 @@ func (d *Description) Check() error {
 		return store.Errorf(store.CodeInvalid, "the database %s was made of more than %d files", d.Name, maxSources)
 	}
 	for i := range d.Sources {
-		d.Sources[i].Name = clip(d.Sources[i].Name)
+		if d.Sources[i].Name = clip(d.Sources[i].Name); len(d.Sources[i].Ecosystems) > maxEcosystems {
+			return store.Errorf(store.CodeInvalid, "the file %s of the database %s speaks of more than %d ecosystems and releases", d.Sources[i].Name, d.Name, maxEcosystems)
+		}
 	}
 	d.Built = d.Built.UTC()
 	return nil

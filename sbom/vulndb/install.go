@@ -43,6 +43,12 @@ func Install(ctx context.Context, to Importer, a Artifact, name string, owned fu
 	if a.Manifest.Advisories.Digest == "" && !a.MayShrink && owned(name) {
 		return last, store.Errorf(store.CodeInvalid, "this artifact has no advisories, and the database %s that is installed has some: images would be free of what it knew; if it may shrink so much, say so", name)
 	}
+	var sources []vulns.Source
+	for _, o := range a.Description.Sources {
+		if len(o.Ecosystems) > 0 {
+			sources = append(sources, vulns.Source{Name: o.Name, Built: o.Built, Ecosystems: o.Ecosystems})
+		}
+	}
 	info := vulns.Info{Built: a.Description.Built, Digest: a.Digest, Revision: strconv.FormatUint(a.Description.Revision, 10), MayShrink: a.MayShrink}
 	for _, p := range []struct {
 		name  string
@@ -57,6 +63,7 @@ func Install(ctx context.Context, to Importer, a Artifact, name string, owned fu
 			if err != nil {
 				return vulns.Delta{}, err
 			}
+			i.Sources = sources
 			return to.Import(ctx, i, s)
 		}},
 	} {

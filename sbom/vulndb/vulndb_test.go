@@ -34,7 +34,7 @@ func written(t *testing.T, files fstest.MapFS) (string, Advisories, error) {
 	a, err := WriteAdvisories(t.Context(), func() (osv.Source, error) { return osv.Tree(files), nil }, func() (io.Writer, error) {
 		out = new(bytes.Buffer)
 		return out, nil
-	})
+	}, nil)
 	if err != nil {
 		return "", a, err
 	}
@@ -102,7 +102,7 @@ func TestWriteAdvisoriesWantsWholeFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	write := func(b []byte) error {
-		_, err := WriteAdvisories(t.Context(), func() (osv.Source, error) { return osv.Stream("lines", bytes.NewReader(b)) }, func() (io.Writer, error) { return io.Discard, nil })
+		_, err := WriteAdvisories(t.Context(), func() (osv.Source, error) { return osv.Stream("lines", bytes.NewReader(b)) }, func() (io.Writer, error) { return io.Discard, nil }, nil)
 		return err
 	}
 	if err := write([]byte(text)); err == nil || !strings.Contains(err.Error(), "pack JSON lines") {
@@ -166,7 +166,7 @@ func made(t *testing.T) (layout []byte, d *Description) {
 	var layer bytes.Buffer
 	if _, err := WriteAdvisories(t.Context(), func() (osv.Source, error) {
 		return osv.Tree(fstest.MapFS{"a.json": {Data: []byte(record("A-1", "2026-01-01T00:00:00Z", "one"))}, "b.json": {Data: []byte(record("A-2", "2026-01-01T00:00:00Z", "two"))}}), nil
-	}, func() (io.Writer, error) { return &layer, nil }); err != nil {
+	}, func() (io.Writer, error) { return &layer, nil }, nil); err != nil {
 		t.Fatal(err)
 	}
 	config, part, err := d.Encode()

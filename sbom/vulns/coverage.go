@@ -4,9 +4,12 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/assay-registry/assay/sbom/osv"
 )
 
-// covered says of which classes of packages the databases speak.
+// covered says of which classes of packages the databases speak, and how old the oldest source is that does.
 func (b *builder) covered() {
 	kinds, counts := map[string]byte{}, map[string]int{}
 	for class, n := range b.classes {
@@ -45,27 +48,133 @@ func (b *builder) covered() {
 	}
 }
 
-// speak reports whether a database speaks of packages of an ecosystem and release. Of one without a known release, those of any speak.
-func (b *builder) speak(base, release string) bool {
-	speaks := func(name string) bool {
-		return slices.ContainsFunc(b.report.Databases, func(d Database) bool {
-			_, ok := d.Ecosystems[name]
-			_, pro := d.Ecosystems[name+proSuffix]
-			return ok || pro
-		})
+// speak reports whether a database speaks of packages of an ecosystem and release, and notes the age of those that do.
+func (b *builder) speak(base, release string) (any bool) {
+	for i := range b.report.Databases {
+		d := &b.report.Databases[i]
+		if names := d.speaks(base, release); len(names) > 0 {
+			any, b.report.oldest = true, earlier(b.report.oldest, d.age(names))
+		}
 	}
-	if speaks(base) || release == anyRelease {
-		return speaks(base)
+	return any
+}
+
+// speaks lists by which names a database speaks of packages of an ecosystem and release; of one without a known release by those of any.
+func (d *Database) speaks(base, release string) (names []string) {
+	take := func(name string) {
+		if _, ok := d.Ecosystems[name]; ok {
+			names = append(names, name)
+		}
 	}
-	if release != unknownRelease {
-		return speaks(base + ":" + release)
-	}
-	return slices.ContainsFunc(b.report.Databases, func(d Database) bool {
+	take(base)
+	switch release {
+	case anyRelease:
+	case unknownRelease:
 		for name := range d.Ecosystems {
 			if strings.HasPrefix(name, base+":") {
-				return true
+				names = append(names, name)
 			}
 		}
+	default:
+		take(base + ":" + release)
+		take(base + ":" + release + proSuffix)
+	}
+	return names
+}
+
+// age is when the oldest of its sources was made that speaks of any of the names.
+func (d *Database) age(names []string) (oldest time.Time) {
+	for _, s := range d.Sources {
+		if slices.ContainsFunc(names, func(name string) bool { _, ok := slices.BinarySearch(s.Ecosystems, name); return ok }) {
+			oldest = earlier(oldest, s.Built)
+		}
+	}
+	if oldest.IsZero() {
+		return d.Built
+	}
+	return oldest
+}
+
+// Oldest is when the oldest of its sources was made; Built where it has none.
+func (d *Database) Oldest() (oldest time.Time) {
+	for _, s := range d.Sources {
+		oldest = earlier(oldest, s.Built)
+	}
+	if oldest.IsZero() {
+		return d.Built
+	}
+	return oldest
+}
+
+// earlier is the earlier of two times, of which a zero one is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// DBTime is when the oldest of the sources was made that speak of the image's packages: what one database was merged of may be of different age. Where none speaks of any, it is the oldest of
+// all; zero where there are none.
+func (r *Report) DBTime() time.Time {
+	oldest := r.oldest
+	for i := range r.Databases {
+		if d := &r.Databases[i]; r.oldest.IsZero() && d.Kind == KindOSV {
+			oldest = earlier(oldest, d.Oldest())
+		}
+	}
+	return oldest
+}
+
+// Speaks is the ecosystem, with its release, that what a record says of a package is about: "npm", "Debian:12", as Database.Ecosystems has it. It is empty where that is none that is known.
+func Speaks(p *osv.AffectedPackage) string {
+	k, release, ok := placed(p)
+	switch {
+	case !ok:
+		return ""
+	case release == anyRelease:
+		return k.base
+	}
+	return k.base + ":" + release
+}
+
+// sources are those of an import, in order, each with a time and its ecosystems sorted.
+func (i *Info) sources() (list []Source) {
+	for _, s := range i.Sources {
+		s.Name, s.Built, s.Ecosystems = osv.Legible(s.Name, 300), s.Built.UTC(), slices.Compact(slices.Sorted(slices.Values(s.Ecosystems)))
+		if s.Built.IsZero() || s.Built.After(i.Built) {
+			s.Built = i.Built.UTC()
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+// narrows reports whether there is something that the database spoke of, and speaks of no more, or from an older source.
+func (s *session) narrows() bool {
+	if s.old == nil || s.kind != KindOSV {
 		return false
-	})
+	}
+	for name := range s.old.Ecosystems {
+		if _, still := s.now.Ecosystems[name]; s.removing || !still || s.now.age([]string{name}).Before(s.old.age([]string{name})) {
+			return true
+		}
+	}
+	return false
+}
+
+// widens reports whether the database speaks of something of which it did not.
+func (s *session) widens() bool {
+	if s.removing || s.kind != KindOSV {
+		return false
+	}
+	for name := range s.now.Ecosystems {
+		if s.old == nil {
+			return true
+		}
+		if _, before := s.old.Ecosystems[name]; !before {
+			return true
+		}
+	}
+	return false
 }

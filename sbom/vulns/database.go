@@ -19,9 +19,19 @@ type Info struct {
 	Revision  string       // the maker's own, at most 128 characters
 	Count     int          // records that it has; 0 where nobody said. See Source.Whole
 	MayShrink bool         // it may have less than half of the records of the installed one, or none
+	Sources   []Source     // what it was made of, each with its own time; none: Built holds for all of it
 
 	removal bool // of what is installed
 }
+
+// Source is a file that a database was made of. What it says is as old as it is, however young the others are.
+type Source struct {
+	Name       string    `json:"name"`
+	Built      time.Time `json:"built"`
+	Ecosystems []string  `json:"-"` // that it speaks of, as [Speaks] names them
+}
+
+const maxSources = 256
 
 // The kinds of databases.
 const (
@@ -40,6 +50,7 @@ type Database struct {
 	Revision   string         `json:"revision,omitempty"`
 	Advisories int            `json:"advisories"`           // or entries
 	Ecosystems map[string]int `json:"ecosystems,omitempty"` // what it says how much about: "npm", "Debian:12"
+	Sources    []Source       `json:"sources,omitempty"`    // where it was made of several
 
 	number   uint16
 	compiler uint64
@@ -63,6 +74,13 @@ func (i *Info) check() error {
 		return store.Errorf(store.CodeInvalid, "the revision of %s is not one line of at most %d characters", i.Name, maxRevision)
 	case i.Count < 0 || i.Count > osv.MaxRecords:
 		return store.Errorf(store.CodeInvalid, "%s has %d records; at most %d make a database: import it in parts", i.Name, i.Count, osv.MaxRecords)
+	case len(i.Sources) > maxSources:
+		return store.Errorf(store.CodeInvalid, "%s was made of %d files; at most %d are taken", i.Name, len(i.Sources), maxSources)
+	}
+	for _, s := range i.Sources {
+		if len(s.Ecosystems) > maxEcosystems {
+			return store.Errorf(store.CodeInvalid, "a file of %s speaks of more than %d ecosystems and releases", i.Name, maxEcosystems)
+		}
 	}
 	return nil
 }
@@ -93,6 +111,12 @@ func (d *Database) encode() []byte {
 		w.text(name)
 		w.number(uint64(d.Ecosystems[name]))
 	}
+	w.number(uint64(len(d.Sources)))
+	for _, s := range d.Sources {
+		w.text(s.Name)
+		w.instant(s.Built)
+		w.texts(s.Ecosystems)
+	}
 	return w.record()
 }
 
@@ -108,6 +132,11 @@ func decodeDatabase(name string, b []byte) (*Database, error) {
 	for range n {
 		name := r.text()
 		d.Ecosystems[name] = int(r.small())
+	}
+	if len(r.b) > 0 { // older records have none
+		for range r.count() {
+			d.Sources = append(d.Sources, Source{r.text(), r.instant(), r.texts()})
+		}
 	}
 	if !r.done() || number > 1<<16-1 {
 		return nil, damaged("record of a database")

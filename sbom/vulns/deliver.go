@@ -23,6 +23,8 @@ type Delta struct {
 	Packages   []index.ID      // whose findings changed, or were matched for the first time; rising
 	Images     *roaring.Bitmap // that hold any of them, by their numbers in the index (index.ImagesOf)
 	Queued     []store.Item    // images still in the index's queue, without a number, that hold any of them
+	Narrowed   bool            // the database is gone, speaks of less than before, or of something from an older source: images without any finding are in doubt, too
+	Widened    bool            // the database speaks of something of which it did not
 }
 
 const (
@@ -40,6 +42,7 @@ type delivery struct {
 	ids                     []string
 	names                   int
 	versions                []uint32
+	narrowed, widened       bool
 }
 
 // put writes a delivery in as many records as it needs, of which the first has the numbers.
@@ -49,7 +52,7 @@ func (d *delivery) put(c *cursor, writes map[string][]byte) {
 		part.versions = d.versions[:min(len(d.versions), deltaPage)]
 		d.versions = d.versions[len(part.versions):]
 		if !first {
-			part.added, part.removed, part.changed, part.ids, part.names = 0, 0, 0, nil, 0
+			part.added, part.removed, part.changed, part.ids, part.names, part.narrowed, part.widened = 0, 0, 0, nil, 0, false, false
 		}
 		writes[string(sequenceKey('d', c.outbox))] = part.encode()
 		c.outbox++
@@ -64,6 +67,7 @@ func (d *delivery) encode() []byte {
 	}
 	w.texts(d.ids)
 	w.b = append(w.b, packIDs(d.versions)...)
+	w.number(uint64(side(d.narrowed) + 2*side(d.widened)))
 	return w.record()
 }
 
@@ -74,6 +78,10 @@ func decodeDelivery(b []byte) (*delivery, error) {
 		*n = int(r.small())
 	}
 	d.ids, d.versions = r.texts(), r.ascending()
+	if len(r.b) > 0 { // older records do not say
+		n := r.number()
+		d.narrowed, d.widened = n&1 != 0, n&2 != 0
+	}
 	if !r.done() {
 		return nil, damaged("delta")
 	}
@@ -136,7 +144,7 @@ func waiting(s store.SpaceReader) (first *delivery, keys map[string][]byte, err 
 
 // delta says which images a delivery is about, as the index is now.
 func (d *delivery) delta(r store.Records) (Delta, error) {
-	out := Delta{Database: d.database, Generation: d.generation, Added: d.added, Removed: d.removed, Changed: d.changed, IDs: d.ids, Names: d.names}
+	out := Delta{Database: d.database, Generation: d.generation, Added: d.added, Removed: d.removed, Changed: d.changed, IDs: d.ids, Names: d.names, Narrowed: d.narrowed, Widened: d.widened}
 	slices.Sort(d.versions)
 	for _, id := range slices.Compact(d.versions) {
 		out.Packages = append(out.Packages, index.ID(id))

@@ -59,19 +59,11 @@ type Report struct {
 	// Unlooked is how many packages there are of each of the uncovered ones.
 	Unlooked map[string]int `json:"uncovered_packages,omitempty"`
 	Findings []Finding      `json:"findings"` // worst first
+
+	oldest time.Time
 }
 
 const maxUncovered = 50
-
-// DBTime is when the oldest of the databases with advisories was made; zero where there are none.
-func (r *Report) DBTime() (oldest time.Time) {
-	for _, d := range r.Databases {
-		if d.Kind == KindOSV && (oldest.IsZero() || d.Built.Before(oldest)) {
-			oldest = d.Built
-		}
-	}
-	return oldest
-}
 
 // Findings reports what is known of an image; nil means that it has no inventory. It is complete: package versions that Run has not come to are matched while it reads.
 func Findings(r store.Records, image store.Item) (*Report, error) {

@@ -3,6 +3,7 @@ package vulns_test
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/osv"
@@ -215,4 +216,50 @@ func TestLanguagesWithoutADatabaseAreCounted(t *testing.T) {
 	k.load("npm", record("GHSA-1", "npm", "other", "introduced=0"))
 	r := k.report(image("a", 1))
 	same(t, "with a database of npm", []any{r.Languages, r.Unlooked}, []any{[]string{"PyPI"}, map[string]int{"PyPI": 1, "generic": 2}})
+}
+
+// A database that was merged of several sources is as old as the one that speaks of an image's packages.
+func TestTheAgeIsThatOfTheSourceThatSpeaksOfThePackages(t *testing.T) {
+	k := newKit(t, mem.NewKV())
+	k.put(image("npm", 1), sbom.Distro{}, "pkg:npm/a@1")
+	k.put(image("debian", 1), debian12, "pkg:deb/debian/x@1?distro=debian-12")
+	k.put(image("both", 1), debian12, "pkg:deb/debian/x@1?distro=debian-12", "pkg:npm/a@1")
+	k.put(image("none", 1), sbom.Distro{}, "pkg:generic/a@1")
+	merged := func(built, npm time.Time, records ...string) vulns.Delta {
+		d, err := k.x.Import(k.ctx, vulns.Info{Name: "main", Built: built, MayShrink: true, Sources: []vulns.Source{
+			{Name: "debian.zip", Built: built, Ecosystems: []string{"Debian:13", "Debian:12"}}, {Name: "npm.zip", Built: npm, Ecosystems: []string{"npm"}},
+		}}, zipped(t, records...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	records := []string{record("DSA-1", "Debian:12", "other", "introduced=0"), record("GHSA-1", "npm", "other", "introduced=0")}
+	young, old := day.AddDate(0, 0, 30), day.AddDate(-1, 0, 0)
+	merged(young, old, records...)
+	for range 2 {
+		for name, at := range map[string]time.Time{"npm": old, "debian": young, "both": old, "none": old} {
+			same(t, name, k.report(image(name, 1)).DBTime(), at)
+		}
+		k.match()
+	}
+	k.load("other", record("PYSEC-1", "PyPI", "other", "introduced=0")) // younger than old, and about neither
+	same(t, "beside another", []any{k.report(image("npm", 1)).DBTime(), k.report(image("debian", 1)).DBTime()}, []any{old, young})
+	same(t, "the same, from younger sources", merged(young.AddDate(0, 0, 1), young, records...).Narrowed, false)
+	same(t, "the time of it", k.report(image("both", 1)).DBTime(), young)
+	same(t, "from an older source", merged(young.AddDate(0, 0, 2), old, records...).Narrowed, true)
+	same(t, "with less", merged(young.AddDate(0, 0, 3), old, records[0]).Narrowed, true)
+	k.view(func(r store.Records) error {
+		s, err := vulns.Status(r)
+		same(t, "the oldest file", s.Databases[0].Oldest(), old)
+		return err
+	})
+	d, err := k.x.Remove(k.ctx, "main")
+	same(t, "removed", []any{d.Narrowed, err}, []any{true, nil})
+	k.told = nil
+	if _, err := k.x.Deliver(k.ctx); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "told at last", k.told[len(k.told)-1].Narrowed, true)
+	k.check()
 }

@@ -98,7 +98,7 @@ func (x *Matcher) begin(ctx context.Context, info Info, kind string) (*session, 
 	}); err != nil {
 		return s, err
 	}
-	s.now = Database{Name: info.Name, Kind: kind, Built: info.Built.UTC(), Imported: x.local.Now().UTC(), Digest: info.Digest, Revision: info.Revision, compiler: compiler, Ecosystems: map[string]int{}}
+	s.now = Database{Name: info.Name, Kind: kind, Built: info.Built.UTC(), Imported: x.local.Now().UTC(), Digest: info.Digest, Revision: info.Revision, compiler: compiler, Ecosystems: map[string]int{}, Sources: info.sources()}
 	if s.old != nil {
 		if s.same = info.Digest != "" && info.Digest == s.old.Digest && info.Built.Unix() == s.old.Built.Unix() && s.old.compiler == compiler; s.same {
 			return s, nil
@@ -303,7 +303,8 @@ func (s *session) version(e *evaluator, k nameKey, id uint32, record []byte, sta
 // publish moves the head: from here on, readers see the new database with its findings.
 func (s *session) publish(ctx context.Context) error {
 	writes, g := map[string][]byte{}, guarded{string(keyState): s.raw}
-	changed := len(s.versions) > 0 || s.out.added+s.out.removed+s.out.changed > 0 || s.removing
+	s.out.narrowed, s.out.widened = s.narrows(), s.widens()
+	changed := len(s.versions) > 0 || s.out.added+s.out.removed+s.out.changed > 0 || s.removing || s.out.narrowed || s.out.widened
 	if err := s.x.local.View(ctx, func(snap store.Snapshot) error {
 		raw := bytes.Clone(snap.Space(space).Get(keyCursor))
 		g[string(keyCursor)] = raw
