@@ -3,6 +3,7 @@ package policy
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -39,6 +40,9 @@ func (a *Admission) assess(ctx context.Context, r store.Records, report reporter
 		return &assessment{unmatched: "this registry keeps no index of what images contain"}, nil
 	}
 	known, err := report(r, i)
+	if errors.Is(err, vulns.ErrTooMany) {
+		return &assessment{unmatched: err.Error()}, nil
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -154,7 +155,7 @@ func (a *Admission) noteFindings(tx *store.Txn, i store.Item) (changed bool, err
 		return false, err
 	}
 	report, err := vulns.Unscored(tx.Records, i)
-	if err != nil {
+	if err != nil && !errors.Is(err, vulns.ErrTooMany) { // of too many, nothing is told
 		return false, err
 	}
 	was, err := readSeen(tx.Records, i)

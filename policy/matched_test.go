@@ -447,3 +447,40 @@ func TestCoverageIsNoFinding(t *testing.T) {
 		t.Errorf("told: %q", got)
 	}
 }
+
+// Of an image of which more is found than anybody could read, nothing is told, and a policy that wants a report refuses it: when it is pushed, and when a newer database finds as much.
+func TestTooManyFindingsAreNone(t *testing.T) {
+	m := matchingKit(t)
+	m.database(1, osvRecord("GHSA-1", "elsewhere", "2.0.0", "critical"))
+	m.g.more = 250
+	i := m.image(app, "v1", "pkg:npm/left-pad@1.0.0")
+	want(t, "before", m.get(puller, app, "v1"), string(i.desc.Digest))
+	records := []string{osvRecord("GHSA-1", "elsewhere", "2.0.0", "critical")}
+	for n := range 20 {
+		var cves []string
+		for o := range 20 {
+			cves = append(cves, fmt.Sprintf(`"CVE-2026-%d"`, 10000+20*n+o))
+		}
+		records = append(records, osvRecord(fmt.Sprintf("GHSA-2-%d", n), "left-pad", "2.0.0", "low", `,"upstream":[`, strings.Join(cves, ","), `]`))
+	}
+	m.database(2, records...)
+	later := m.image("acme/other", "v1", "pkg:npm/left-pad@1.1.0")
+	for repo, d := range map[store.Name]store.Digest{app: i.desc.Digest, "acme/other": later.desc.Digest} {
+		deny := m.explain(repo, d).Decision.Deny
+		if len(deny) != 1 || deny[0].Code != "vuln.missing" || !strings.Contains(deny[0].Message, "more than 100000 findings") {
+			t.Errorf("%s: %+v", repo, deny)
+		}
+		got, err := m.a.Vulnerabilities(m.ctx, admin, policy.ImageRef{Repository: repo, Reference: store.Reference{Digest: d}}, "", "", 10, false)
+		if err != nil || !strings.Contains(got.Unmatched, "more than 100000") || len(got.Findings) != 0 {
+			t.Errorf("%s: %+v, %v", repo, got, err)
+		}
+	}
+	m.settle()
+	page, err := m.a.AffectedImages(m.ctx, admin, "CVE-2026-10007", nil, "", 10)
+	if err != nil || len(page.Images) != 2 || len(page.Images[0].Findings) != 100 {
+		t.Errorf("%d images, %v", len(page.Images), err)
+		for _, one := range page.Images {
+			t.Error(one.Repository, len(one.Findings))
+		}
+	}
+}

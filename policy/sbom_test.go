@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"testing"
 	"time"
 
@@ -21,13 +22,19 @@ type generator struct {
 	err   error
 	purl  string // of the one package that it finds; empty: none
 	at    string // the file by which it is found
+	more  int    // versions of it beside
 }
 
 func (g *generator) packages() string {
 	if g.purl == "" {
 		return ""
 	}
-	return fmt.Sprintf(`{"name":"x","SPDXID":"SPDXRef-1","externalRefs":[{"referenceCategory":"PACKAGE-MANAGER","referenceType":"purl","referenceLocator":%q}]}`, g.purl)
+	const one = `{"name":"x","SPDXID":"SPDXRef-%d","externalRefs":[{"referenceCategory":"PACKAGE-MANAGER","referenceType":"purl","referenceLocator":%q}]}`
+	list := fmt.Sprintf(one, 1, g.purl)
+	for n := range g.more {
+		list += "," + fmt.Sprintf(one, n+2, g.purl+strconv.Itoa(n))
+	}
+	return list
 }
 
 func (g *generator) Generate(ctx context.Context, r sbom.Request) (*sbom.Result, error) {

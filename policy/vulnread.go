@@ -241,11 +241,11 @@ func (a *Admission) affected(ctx context.Context, s store.Snapshot, one *vulns.A
 	if rec != nil {
 		out.State = standing(s, t, a.now(), i.Repository, rec)
 	}
-	report, err := vulns.Evaluate(s.Records, one.Packages)
+	report, err := vulns.Evaluate(s.Records, one.Packages, func(f *vulns.Finding) bool { return named(f, ids) })
 	if err != nil {
 		return nil, err
 	}
-	list := slices.DeleteFunc(report.Findings, func(f vulns.Finding) bool { return !named(&f, ids) })
+	list := report.Findings
 	facts, err := a.spokenFacts(s, t, i, maxDepth)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package vulns_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -147,4 +148,48 @@ func TestRecordOfManyVersionsAndRanges(t *testing.T) {
 		got = append(got, f.Package.Version)
 	}
 	same(t, "affected", got, []string{"7.2.0", "7.7.0"})
+}
+
+// An inventory can be written that names hundreds of versions of what has hundreds of advisories. Its report ends early; what is kept of it is written in pieces; and one vulnerability of it can
+// still be asked for.
+func TestReportOfTooManyFindingsEnds(t *testing.T) {
+	k := newKit(t, mem.NewKV())
+	var records, urls []string
+	for n := range 20 { // each is about 20 vulnerabilities
+		var cves []string
+		for m := range 20 {
+			cves = append(cves, fmt.Sprintf(`"CVE-2026-%d"`, 10000+20*n+m))
+		}
+		one := record(fmt.Sprintf("DSA-%d", n), "Debian:12", "linux", "introduced=0 fixed=9-1")
+		records = append(records, strings.Replace(one, `{`, `{"upstream":[`+strings.Join(cves, ",")+`],`, 1))
+	}
+	for n := range 251 {
+		urls = append(urls, fmt.Sprintf("pkg:deb/debian/linux-%d@1-1?distro=debian-12 source=linux@1-1", n))
+	}
+	k.put(image("acme/app", 1), debian12, urls...)
+	k.put(image("acme/app", 2), debian12, urls[:250]...)
+	k.load("osv", records...)
+	for _, when := range []string{"matched while it is read", "matched before"} {
+		k.view(func(r store.Records) error {
+			if got, err := vulns.Findings(r, image("acme/app", 1)); got != nil || !errors.Is(err, vulns.ErrTooMany) {
+				t.Errorf("%s: %v, %v", when, got != nil, err)
+			}
+			if got, err := vulns.Unscored(r, image("acme/app", 2)); err != nil || len(got.Findings) != 100_000 {
+				t.Errorf("%s, as many as can be: %v, %v", when, got != nil, err)
+			}
+			page, err := vulns.Affected(r, "CVE-2026-10007", nil, "", 10)
+			if err != nil || when == "matched before" && len(page.Images) != 2 {
+				t.Errorf("%s: %+v, %v", when, page, err)
+				return nil
+			}
+			for _, one := range page.Images {
+				got, err := vulns.Evaluate(r, one.Packages, func(f *vulns.Finding) bool { return f.ID == "CVE-2026-10007" })
+				if err != nil || len(got.Findings) != len(one.Packages) {
+					t.Errorf("%s: %v", when, err)
+				}
+			}
+			return nil
+		})
+		k.match()
+	}
 }

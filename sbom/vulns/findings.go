@@ -3,6 +3,7 @@ package vulns
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -65,7 +66,13 @@ type Report struct {
 
 const maxUncovered = 50
 
-// Findings reports what is known of an image; nil means that it has no inventory. It is complete: package versions that Run has not come to are matched while it reads.
+// maxFindings is how many findings one report can have. Large images have thousands; an inventory can be written that has millions, and a report is read within decisions.
+const maxFindings = 100_000
+
+// ErrTooMany is told where a report would have more findings than 100,000.
+var ErrTooMany = errors.New("there are more than 100000 findings")
+
+// Findings reports what is known of an image; nil means that it has no inventory. It is complete: package versions that Run has not come to are matched while it reads. Errors: ErrTooMany.
 func Findings(r store.Records, image store.Item) (*Report, error) {
 	return findings(r, image, false)
 }
@@ -96,10 +103,11 @@ func findings(r store.Records, image store.Item, unscored bool) (*Report, error)
 	return b.finished(), nil
 }
 
-// Evaluate reports what is known of packages, those of one image or any others.
-func Evaluate(r store.Records, list []index.PackageVersion) (*Report, error) {
+// Evaluate reports those findings of packages, of one image or any others, that the caller wants. Errors: ErrTooMany.
+func Evaluate(r store.Records, list []index.PackageVersion, wanted func(*Finding) bool) (*Report, error) {
 	b, c, err := newBuilder(r)
 	if err == nil {
+		b.wanted = wanted
 		err = b.list(list, c)
 	}
 	if err != nil {
@@ -115,7 +123,8 @@ type builder struct {
 	enriched   enriched
 	advisories map[advisoryID]*known
 	databases  map[uint16]string
-	classes    map[string]int // packages of each
+	classes    map[string]int      // packages of each
+	wanted     func(*Finding) bool // nil: all are
 }
 
 func newBuilder(r store.Records) (*builder, cursor, error) {
@@ -211,6 +220,12 @@ func (b *builder) findings(v *index.PackageVersion, found []match) error {
 		f, err := b.finding(v, group)
 		if err != nil {
 			return err
+		}
+		if b.wanted != nil && !b.wanted(&f) {
+			continue
+		}
+		if len(b.report.Findings) == maxFindings {
+			return ErrTooMany
 		}
 		b.report.Findings = append(b.report.Findings, f)
 	}

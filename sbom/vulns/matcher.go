@@ -89,8 +89,11 @@ func (x *Matcher) step(ctx context.Context, first bool) error {
 	return err
 }
 
-// matchBatch is how many package versions one commit takes in.
-const matchBatch = 512
+// matchBatch is how many package versions one commit takes in, and matchBytes the size of what it writes that ends it before.
+const (
+	matchBatch = 512
+	matchBytes = 4 << 20
+)
 
 // Match matches every package version that is new since the last call, and answers how many.
 func (x *Matcher) Match(ctx context.Context) (int, error) {
@@ -128,14 +131,16 @@ func (x *Matcher) matchBatch(ctx context.Context) (n int, err error) {
 			return err
 		}
 		e, ids := newEvaluator(reading{r, st.head}), make([]uint32, 0, n)
-		for i := range list {
+		for i, size := 0, 0; i < n && size < matchBytes; i++ {
 			again, err := e.first(&list[i], writes)
 			if err != nil {
 				return err
 			}
 			c.packages += uint64(side(!again))
 			ids = append(ids, uint32(list[i].ID))
+			size += len(writes[string(versionKey('f', ids[i]))])
 		}
+		n = len(ids)
 		c.matched = ids[n-1]
 		(&delivery{generation: st.head, versions: ids}).put(&c, writes)
 		writes[string(keyCursor)] = c.encode()
