@@ -32,13 +32,22 @@ type subjectManifest struct {
 	repo   store.Name
 	rec    *store.ManifestRecord
 	det    *store.Detail
-	parsed *store.Parsed
+	parsed *store.Parsed // nil where nobody asks for it
 
 	all     *found // what it is judged by, once that was looked up
 	parents []store.Digest
 }
 
 func (a *Admission) subject(tx *store.Txn, i store.Item) (*subjectManifest, error) {
+	s, err := a.recorded(tx, i)
+	if err == nil && s != nil {
+		err = a.open(tx, s)
+	}
+	return s, err
+}
+
+// recorded is subject without what the manifest's bytes say.
+func (a *Admission) recorded(tx *store.Txn, i store.Item) (*subjectManifest, error) {
 	rec, err := tx.Manifest(i.Repository, i.Digest)
 	if err != nil || rec == nil {
 		return nil, err
@@ -47,9 +56,20 @@ func (a *Admission) subject(tx *store.Txn, i store.Item) (*subjectManifest, erro
 	if err != nil {
 		return nil, err
 	}
-	s := &subjectManifest{repo: i.Repository, rec: rec, det: det}
-	s.parsed, err = a.parse(tx, rec.Digest, rec.MediaType)
-	return s, err
+	return &subjectManifest{repo: i.Repository, rec: rec, det: det}, nil
+}
+
+// open reads the manifest's bytes, unless that was done.
+func (a *Admission) open(tx *store.Txn, s *subjectManifest) (err error) {
+	if s.parsed == nil {
+		s.parsed, err = a.parse(tx, s.rec.Digest, s.rec.MediaType)
+	}
+	return err
+}
+
+// lists reports whether a manifest is an index, by its type.
+func (s *subjectManifest) lists() bool {
+	return s.rec.MediaType == store.TypeIndex || s.rec.MediaType == store.TypeDockerList
 }
 
 // parse reads a stored manifest, from memory if it was read lately: an index with thousands of children is parsed once, not once per child.
@@ -402,7 +422,11 @@ func (a *Admission) input(ctx context.Context, tx *store.Txn, t *trust, s *subje
 		in.Packages = answering{a, sboms}
 	}
 	change, mark := t.waive(in, parents, s.det.Alternate)
-	return in, &basis{contract.Earlier(next, change), all.revision() + mark, sboms}, nil
+	found := &basis{next: contract.Earlier(next, change), sboms: sboms}
+	if t.assumed == nil { // a replay keeps no verdicts
+		found.revision = all.revision() + mark
+	}
+	return in, found, nil
 }
 
 // sortFacts maps facts to the parts of the input that they make. Documents make none: their contents are in sbomInput.
@@ -426,14 +450,18 @@ func sortFacts(facts []verify.Fact) ([]contract.SignatureInput, []contract.Attes
 	return signatures, attestations
 }
 
-// describe is the part of the input that the manifest's bytes say.
+// describe is the part of the input that the manifest's bytes say; p is nil where nobody reads that.
 func (a *Admission) describe(repo store.Name, d store.Digest, size int64, p *store.Parsed, kind store.Kind, now time.Time) *contract.Input {
 	in := &contract.Input{
 		Schema:     contract.InputSchema,
 		Request:    contract.RequestInput{ID: a.local.ID(now), Time: now, Protocol: "oci"},
-		Subject:    contract.SubjectInput{Repository: repo, Digest: d, MediaType: p.MediaType, ArtifactType: p.ArtifactType, Size: size, Kind: kind},
+		Subject:    contract.SubjectInput{Repository: repo, Digest: d, Size: size, Kind: kind},
 		Signatures: []contract.SignatureInput{}, Attestations: []contract.AttestationInput{},
 	}
+	if p == nil {
+		return in
+	}
+	in.Subject.MediaType, in.Subject.ArtifactType = p.MediaType, p.ArtifactType
 	if p.Index() {
 		in.Index = &contract.IndexInput{Manifests: []contract.IndexEntryInput{}}
 		for _, m := range p.Manifests {

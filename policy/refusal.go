@@ -55,7 +55,7 @@ func denied(what string, d *contract.Decision) error {
 }
 
 func unknownManifest() error {
-	return store.Errorf(store.CodeManifestUnknown, "there is no such manifest here")
+	return &store.Error{Code: store.CodeManifestUnknown, Message: "there is no such manifest here"} // each pull makes one, before it knows
 }
 
-func unknownBlob() error { return store.Errorf(store.CodeBlobUnknown, "there is no such blob here") }
+func unknownBlob() error { return &store.Error{Code: store.CodeBlobUnknown, Message: "there is no such blob here"} }

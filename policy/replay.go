@@ -311,11 +311,14 @@ func (r *replay) look(ctx context.Context, i store.Item, tentative bool, depth i
 	var o replayed
 	err := r.a.local.Peek(ctx, func(tx *store.Txn) error {
 		o = replayed{}
-		s, err := r.a.subject(tx, i)
+		s, err := r.a.recorded(tx, i)
+		if err == nil && s != nil && (s.lists() || len(r.now.revoked) > 0) {
+			err = r.a.open(tx, s)
+		}
 		if err != nil || s == nil || !judgedState(s.rec.State) || r.a.withdrawn(r.now, s) != nil {
 			return err // gone, or revoked, meanwhile
 		}
-		if o.index = s.parsed.Index(); o.index && r.known(i) {
+		if o.index = s.lists(); o.index && r.known(i) {
 			return nil
 		}
 		parents := tx.Parents(i.Repository, i.Digest)
@@ -379,6 +382,11 @@ func (r *replay) decide(ctx context.Context, tx *store.Txn, s *subjectManifest, 
 		o.before = &verdict{state: s.rec.State, code: s.det.Code, reason: s.det.Reason, remedy: s.det.Remedy}
 		o.after = o.before
 		return nil
+	}
+	if doubted || !r.candidate.engine.Traits(s.repo).NoManifest {
+		if err := r.a.open(tx, s); err != nil {
+			return err
+		}
 	}
 	again := *s
 	if o.after, err = r.a.ask(ctx, tx, r.candidate, &again, s.rec.Kind); err != nil {

@@ -199,7 +199,10 @@ func (w *settling) before(i store.Item) ([]store.Item, error) {
 // decide makes one verdict, writes it, and adds what has to be decided after it.
 func (w *settling) decide(ctx context.Context, i store.Item) error {
 	a, tx, t := w.a, w.tx, w.t
-	s, err := a.subject(tx, i)
+	s, err := a.recorded(tx, i)
+	if err == nil && s != nil && s.lists() {
+		err = a.open(tx, s)
+	}
 	if err != nil {
 		return err
 	}
@@ -217,6 +220,9 @@ func (w *settling) decide(ctx context.Context, i store.Item) error {
 	tx.Done(i)
 	if s == nil || s.rec.State == store.StateTombstoned || s.rec.State == store.StateExpired {
 		return nil
+	}
+	if err := a.open(tx, s); err != nil {
+		return err
 	}
 	before, revision, valid, staged := s.rec.State, s.det.Revision, s.rec.ValidUntil, s.det.Staged
 	v, err := a.judge(ctx, tx, t, s)
@@ -259,7 +265,7 @@ func (w *settling) stands(ctx context.Context, i store.Item, s *subjectManifest)
 	a, rec := w.a, s.rec
 	judged := rec.State == store.StateAdmitted || rec.State == store.StateQuarantined
 	if !judged || !w.light[i] || rec.Kind == store.KindAttestation || w.tx.Queued(i) || w.t.doubts(s.repo, rec.Verdict(), a.now(), true) != ofEvidence ||
-		s.parsed.Index() && w.t.engine.Traits(s.repo).AllChildren {
+		s.lists() && w.t.engine.Traits(s.repo).AllChildren {
 		return false, nil
 	}
 	all, _, err := a.everything(ctx, w.tx, w.t, s)

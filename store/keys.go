@@ -79,7 +79,11 @@ func readDigest(k []byte) (d Digest, rest []byte, ok bool) {
 }
 
 func repoKey(prefix byte, repo Name, parts ...[]byte) []byte {
-	k := make([]byte, 0, 2+len(repo)+132)
+	n := 2 + len(repo)
+	for _, p := range parts {
+		n += len(p)
+	}
+	k := make([]byte, 0, n)
 	k = append(k, prefix)
 	k = append(k, repo...)
 	k = append(k, 0)
@@ -115,7 +119,7 @@ func cutRepo(k []byte) (repo, rest []byte, ok bool) {
 	return nil, nil, false
 }
 
-func contentKey(d Digest) []byte { return append([]byte{'c'}, digestKey(d)...) }
+func contentKey(d Digest) []byte { return appendDigest(append(make([]byte, 0, 66), 'c'), d) }
 
 func globalKey(d Digest, kind byte, repo Name) []byte {
 	k := append([]byte{'g'}, digestKey(d)...)

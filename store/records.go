@@ -83,8 +83,8 @@ func (r Records) ManifestsWithPrefix(repo Name, hexadecimal string) []Digest {
 // Content returns the bytes that the KV holds: every manifest, and small blobs. The caller does not change them.
 func (r Records) Content(d Digest) []byte {
 	b := r.r.get(contentKey(d))
-	if b == nil {
-		return nil
+	if _, own := r.r.(*Txn); b == nil || own { // a transaction answers with a copy
+		return b
 	}
 	return append(make([]byte, 0, len(b)), b...)
 }

@@ -80,7 +80,7 @@ type scanned struct {
 }
 
 func (l *Local) begin(ctx context.Context) *Txn {
-	t := &Txn{local: l, ctx: ctx, reads: map[string][]byte{}, writes: map[string][]byte{}}
+	t := &Txn{local: l, ctx: ctx, reads: map[string][]byte{}}
 	t.Records, t.look = Records{t}, t.lookUp
 	return t
 }
@@ -168,10 +168,17 @@ func (t *Txn) put(key, value []byte) {
 	if value == nil {
 		value = []byte{}
 	}
-	t.writes[string(key)] = value
+	t.write(key, value)
 }
 
-func (t *Txn) delete(key []byte) { t.writes[string(key)] = nil }
+func (t *Txn) delete(key []byte) { t.write(key, nil) }
+
+func (t *Txn) write(key, value []byte) {
+	if t.writes == nil {
+		t.writes = map[string][]byte{}
+	}
+	t.writes[string(key)] = value
+}
 
 // AfterCommit runs f once the transaction is durable, in the caller's goroutine.
 func (t *Txn) AfterCommit(f func()) { t.after = append(t.after, f) }

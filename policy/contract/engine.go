@@ -14,6 +14,7 @@ type Traits struct {
 	TagsStrict      bool // tags: strict
 	WantsSBOM       bool // some policy reads input.sbom
 	NoConfig        bool // no policy, of whatever mode, reads what the image's config says
+	NoManifest      bool // nor what the manifest's bytes say
 	Vulnerabilities bool // some policy, of whatever mode, reads input.vulnerabilities
 	Open            bool // every policy that matches is builtin:open
 	PushRules       bool // some policy, of whatever mode, has rules at the entry point push, or none matches
@@ -38,7 +39,7 @@ type Engine interface {
 func (t Traits) And(other Traits) Traits {
 	t.PushRules, t.TagRules, t.K8sRules = t.PushRules || other.PushRules, t.TagRules || other.TagRules, t.K8sRules || other.K8sRules
 	t.Vulnerabilities, t.Referrers, t.TagHistory = t.Vulnerabilities || other.Vulnerabilities, t.Referrers || other.Referrers, t.TagHistory || other.TagHistory
-	t.NoConfig = t.NoConfig && other.NoConfig
+	t.NoConfig, t.NoManifest = t.NoConfig && other.NoConfig, t.NoManifest && other.NoManifest
 	return t
 }
 

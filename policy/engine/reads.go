@@ -20,6 +20,7 @@ type Reads struct {
 	Packages   bool `json:"packages,omitempty"`   // it can reach assay.packages, and so reads the SBOM
 	History    bool `json:"history,omitempty"`    // it reads input.tags.history
 	Config     bool `json:"config,omitempty"`     // it reads what the image config says: input.config, or the platform of input.subject
+	Manifest   bool `json:"manifest,omitempty"`   // it reads what the manifest's bytes say, or the config's: input.manifest, input.index, a type in input.subject
 }
 
 // Has reports whether a member of the input is read.
@@ -56,6 +57,7 @@ type analysis struct {
 	opens    bool
 	asks     bool
 	config   bool
+	manifest bool
 	history  bool
 	seen     map[*ast.Rule]bool
 	queue    []*ast.Rule
@@ -72,7 +74,7 @@ func analyse(name string, c *ast.Compiler, e contract.Entry) (Reads, []Problem) 
 		a.queue = a.queue[1:]
 		a.rule(rule)
 	}
-	return Reads{Fields: slices.Sorted(maps.Keys(a.fields)), Clock: a.clock, Predicates: a.opens, Packages: a.asks, Config: a.config, History: a.history}, a.problems
+	return Reads{Fields: slices.Sorted(maps.Keys(a.fields)), Clock: a.clock, Predicates: a.opens, Packages: a.asks, Config: a.config, Manifest: a.config || a.manifest, History: a.history}, a.problems
 }
 
 func entryRef(e contract.Entry) ast.Ref {
@@ -126,6 +128,7 @@ func (a *analysis) input(rule *ast.Rule, ref ast.Ref, loc *ast.Location) {
 	a.fields[field] = true
 	member, named := constant(ref, 2)
 	a.config = a.config || field == "config" || field == "subject" && (!named || member == "platform")
+	a.manifest = a.manifest || field == "manifest" || field == "index" || field == "subject" && (!named || member == "media_type" || member == "artifact_type")
 	a.history = a.history || field == "tags" && (!named || member == "history")
 	if why, ok := a.banned[field]; ok {
 		a.complain(rule, loc, "reads input.%s, which the entry point %s may not: %s", field, a.entry, why)

@@ -148,7 +148,7 @@ func (s *Set) Revision() string { return s.revision }
 // Traits are those of the policies that match a repository. The stricter of two wins. A policy of mode shadow has no effect, so that it neither
 // matches nor tightens: a repository with nothing else is refused with policy.none.
 func (s *Set) Traits(repo store.Name) contract.Traits {
-	t := contract.Traits{AllChildren: true, Open: true, NoConfig: true}
+	t := contract.Traits{AllChildren: true, Open: true, NoConfig: true, NoManifest: true}
 	for _, p := range s.programs {
 		if !p.Repositories.Match(repo) {
 			continue
@@ -157,7 +157,7 @@ func (s *Set) Traits(repo store.Name) contract.Traits {
 		t.TagRules = t.TagRules || !p.open && p.entries[contract.EntryTag] != nil
 		t.K8sRules = t.K8sRules || !p.open && p.entries[contract.EntryK8s] != nil
 		for _, e := range p.entries {
-			t.NoConfig = t.NoConfig && !e.reads.Config
+			t.NoConfig, t.NoManifest = t.NoConfig && !e.reads.Config, t.NoManifest && !e.reads.Manifest
 			t.Vulnerabilities = t.Vulnerabilities || e.reads.Has("vulnerabilities")
 			t.Referrers, t.TagHistory = t.Referrers || e.reads.Has("referrers"), t.TagHistory || e.reads.History
 		}

@@ -153,12 +153,15 @@ func TestTraits(t *testing.T) {
 	wantsInShadow := bind("t", `admit.deny contains {"code": "a.b", "msg": "m"} if not input.sbom`, contract.ModeShadow, "a/**")
 	config := bind("c", `admit.deny contains {"code": "a.b", "msg": "m"} if not input.config.user`, "", "c/**")
 	platform := bind("d", `admit.deny contains {"code": "a.b", "msg": "m"} if input.subject.platform.os != "linux"`, contract.ModeWarn, "d/x")
+	layers := bind("f", `admit.deny contains {"code": "a.b", "msg": "m"} if count(input.manifest.layers) > 1`, contract.ModeWarn, "f/**")
+	typed := bind("g", `admit.deny contains {"code": "a.b", "msg": "m"} if input.subject.media_type == "x"`, contract.ModeWarn, "g/**")
+	listed := bind("h", `admit.deny contains {"code": "a.b", "msg": "m"} if count(input.index.manifests) > 1`, contract.ModeWarn, "h/**")
 	kind := bind("e", `admit.deny contains {"code": "a.b", "msg": "m"} if input.subject.kind != "image"`, "", "d/y")
-	s := set(t, Options{}, config, platform, kind, open("1", "", "a/**", true, true, false), open("2", "", "a/b/**", false, false, true), open("3", contract.ModeShadow, "**", true, false, true), ruled, wants, wantsInShadow)
+	s := set(t, Options{}, config, platform, kind, layers, typed, listed, open("1", "", "a/**", true, true, false), open("2", "", "a/b/**", false, false, true), open("3", contract.ModeShadow, "**", true, false, true), ruled, wants, wantsInShadow)
 	for repo, want := range map[store.Name]contract.Traits{
-		"a/x": {Matched: true, NoConfig: true, EvidenceFirst: true, AllChildren: true}, "a/b/c": {Matched: true, NoConfig: true, EvidenceFirst: true, TagsStrict: true},
-		"other": {NoConfig: true, PushRules: true, TagRules: true}, "s/x": {Matched: true, NoConfig: true, WantsSBOM: true}, "t/x": {Matched: true, NoConfig: true, TagRules: true},
-		"c/x": {Matched: true}, "d/x": {Matched: true}, "d/y": {Matched: true, NoConfig: true},
+		"a/x": {Matched: true, NoConfig: true, NoManifest: true, EvidenceFirst: true, AllChildren: true}, "a/b/c": {Matched: true, NoConfig: true, NoManifest: true, EvidenceFirst: true, TagsStrict: true},
+		"other": {NoConfig: true, NoManifest: true, PushRules: true, TagRules: true}, "s/x": {Matched: true, NoConfig: true, NoManifest: true, WantsSBOM: true}, "t/x": {Matched: true, NoConfig: true, NoManifest: true, TagRules: true},
+		"c/x": {Matched: true}, "f/x": {Matched: true, NoConfig: true}, "g/x": {Matched: true, NoConfig: true}, "h/x": {Matched: true, NoConfig: true}, "d/x": {Matched: true}, "d/y": {Matched: true, NoConfig: true, NoManifest: true},
 	} {
 		if got := s.Traits(repo); got != want {
 			t.Errorf("%s: %+v, want %+v", repo, got, want)

@@ -100,7 +100,7 @@ func (n *node) remove(key []byte) *node {
 
 // seek returns the path to the first key at or after from (after it, if beyond is set): the nodes that are still to be visited, next last.
 func (n *node) seek(from []byte, beyond bool) []*node {
-	var path []*node
+	path := make([]*node, 0, n.tall())
 	for n != nil {
 		c := bytes.Compare(n.key, from)
 		if c > 0 || c == 0 && !beyond {
