@@ -122,6 +122,8 @@ func readClaim(p *store.Plain, f *verify.Fact, key string) {
 		p.Decode(&f.Summary)
 	case "media_type":
 		f.MediaType = p.Text()
+	case "scope":
+		f.Scope = p.Text()
 	default: // what is found when it is read (inherited, of a target) is not stored
 		p.Fail()
 	}

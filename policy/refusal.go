@@ -58,4 +58,6 @@ func unknownManifest() error {
 	return &store.Error{Code: store.CodeManifestUnknown, Message: "there is no such manifest here"} // each pull makes one, before it knows
 }
 
-func unknownBlob() error { return &store.Error{Code: store.CodeBlobUnknown, Message: "there is no such blob here"} }
+func unknownBlob() error {
+	return &store.Error{Code: store.CodeBlobUnknown, Message: "there is no such blob here"}
+}
