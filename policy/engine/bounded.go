@@ -190,7 +190,20 @@ func fitsReplaceN(o []*ast.Term) bool {
 	return int64(len(text(o[1]))+1)*int64(longest) <= maxOutput
 }
 
-func fitsUnion(o []*ast.Term) bool { return size(o[0])+size(o[1]) <= maxOutput }
+// fitsUnion: with an empty one there is no more than there was.
+func fitsUnion(o []*ast.Term) bool {
+	return emptyCollection(o[0]) || emptyCollection(o[1]) || size(o[0])+size(o[1]) <= maxOutput
+}
+
+func emptyCollection(t *ast.Term) bool {
+	switch v := t.Value.(type) {
+	case *ast.Array:
+		return v.Len() == 0
+	case ast.Object:
+		return v.Len() == 0
+	}
+	return false
+}
 
 func fitsRange(o []*ast.Term) bool {
 	from, ok1 := o[0].Value.(ast.Number)

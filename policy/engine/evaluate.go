@@ -101,14 +101,14 @@ func (r *runner) run(ctx context.Context, eval evaluate, input ast.Value, help a
 	done := make(chan answer, 1)
 	var state atomic.Int32
 	go func() {
+		begin(false)
 		done <- contain(eval, cancel, input, now)
 		if !state.CompareAndSwap(running, ended) {
 			r.strays.Add(-1)
 		}
 	}()
-	soft, hard := time.NewTimer(r.deadline), time.NewTimer(r.hard)
-	defer soft.Stop()
-	defer hard.Stop()
+	timer := time.NewTimer(min(r.deadline, r.hard)) // for both deadlines, one after the other
+	defer timer.Stop()
 	for {
 		select {
 		case a := <-done:
@@ -116,9 +116,11 @@ func (r *runner) run(ctx context.Context, eval evaluate, input ast.Value, help a
 				a.err = ctx.Err()
 			}
 			return a
-		case <-soft.C:
-			cancel.late.Store(true)
-		case <-hard.C:
+		case <-timer.C:
+			if !cancel.late.Swap(true) && r.deadline < r.hard {
+				timer.Reset(r.hard - r.deadline)
+				continue
+			}
 			cancel.Cancel()
 			r.abandon(&state)
 			return answer{err: errTimeout}
@@ -144,6 +146,16 @@ func reserve(use bool) {
 		runtime.KeepAlive(&b)
 		runtime.KeepAlive(&c)
 		runtime.KeepAlive(&d)
+	}
+}
+
+// begin is as reserve, for a plan, which nests a little.
+//
+//go:noinline
+func begin(use bool) {
+	if use {
+		var a [12 << 10]byte
+		runtime.KeepAlive(&a)
 	}
 }
 

@@ -56,6 +56,15 @@ func (o own) option() func(*rego.Rego) {
 	return rego.FunctionDyn(&rego.Function{Name: o.name, Decl: o.decl}, o.call)
 }
 
+// value is what stands under "value" in the answer; nil where there is an error instead.
+func (o own) value(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
+	value, err := o.answer(bctx, operands)
+	if _, ok := errors.AsType[sentence](err); ok {
+		return nil, nil
+	}
+	return value, err
+}
+
 func (o own) call(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 	value, err := o.answer(bctx, operands)
 	if err == nil {

@@ -39,7 +39,7 @@ func (p *program) quickened(ctx context.Context, modules map[string]*ast.Module,
 			all, outputs[name] = append(all, ref), append(outputs[name], ref.String())
 		}
 	}
-	planned, err := plan.Compile(ctx, modules, caps, all, planBuiltins())
+	planned, err := plan.Compile(ctx, modules, caps, all, plan.Builtins{Whole: planBuiltins(), Value: valueBuiltins()})
 	if err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func (e *entry) quick(planned *plan.Program, names []string) evaluate {
 	}
 }
 
-// planBuiltins are the bounded built-ins in the place of those that they bound, and our own.
+// planBuiltins are the bounded built-ins in the place of those that they bound, those with a shorter way, and our own.
 func planBuiltins() map[string]plan.Builtin {
 	all := map[string]plan.Builtin{}
 	for _, b := range boundedBuiltins() {
@@ -72,9 +72,21 @@ func planBuiltins() map[string]plan.Builtin {
 			return b.call(*bctx, operands)
 		}
 	}
+	maps.Copy(all, quickBuiltins())
 	for _, o := range ownBuiltins() {
 		all[o.name] = func(bctx *topdown.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 			return o.call(*bctx, operands)
+		}
+	}
+	return all
+}
+
+// valueBuiltins are our own where a policy asks for the value of the answer and nothing else.
+func valueBuiltins() map[string]plan.Builtin {
+	all := map[string]plan.Builtin{}
+	for _, o := range ownBuiltins() {
+		all[o.name] = func(bctx *topdown.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
+			return o.value(*bctx, operands)
 		}
 	}
 	return all

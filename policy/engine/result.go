@@ -39,6 +39,9 @@ type outcome struct {
 	validUntil  time.Time // the earliest time that the policy returned and that is still to come
 }
 
+// keyEvidence is the name under which a reason has its evidence.
+var keyEvidence = ast.StringTerm("evidence")
+
 // malformed says what is wrong with a result.
 type malformed string
 
@@ -69,10 +72,10 @@ func (o *outcome) add(name string, member *ast.Term, now time.Time) error {
 		if err != nil {
 			return err
 		}
-		if !slices.Contains(contract.Obligations(), f["type"]) {
-			return malformed(fmt.Sprintf("there is no obligation %.40q; there is %s", f["type"], strings.Join(contract.Obligations(), ", ")))
+		if !slices.Contains(contract.Obligations(), f[0]) {
+			return malformed(fmt.Sprintf("there is no obligation %.40q; there is %s", f[0], strings.Join(contract.Obligations(), ", ")))
 		}
-		o.obligations = append(o.obligations, contract.Obligation{Type: f["type"]})
+		o.obligations = append(o.obligations, contract.Obligation{Type: f[0]})
 		return nil
 	case outValidUntil:
 		s, ok := member.Value.(ast.String)
@@ -127,25 +130,25 @@ func decodeReason(name string, member *ast.Term) (contract.Reason, error) {
 	if err != nil {
 		return r, err
 	}
-	f, err := members(name, member, "code", "msg", "subject", "remedy", "effective_on", "evidence")
+	f, err := members(name, member, "code", "msg", "remedy", "subject", "effective_on", "evidence")
 	if err != nil {
 		return r, err
 	}
-	switch code := f["code"]; {
+	switch code := f[0]; {
 	case !validCode(code):
 		return r, malformed(fmt.Sprintf("a member of %s has the code %.80q, which is none: lower-case words joined by dots", name, code))
 	case strings.HasPrefix(code, "policy."):
 		return r, malformed(fmt.Sprintf("a member of %s has the code %s, and policy.* is the engine's own", name, code))
-	case f["msg"] == "":
+	case f[1] == "":
 		return r, malformed(fmt.Sprintf("a member of %s has no msg", name))
 	}
-	r.Code, r.Message, r.Remedy, r.Evidence = f["code"], clean(f["msg"], maxMessage), clean(f["remedy"], maxRemedy), evidence
-	if s := f["subject"]; s != "" {
+	r.Code, r.Message, r.Remedy, r.Evidence = f[0], clean(f[1], maxMessage), clean(f[2], maxRemedy), evidence
+	if s := f[3]; s != "" {
 		if r.Subject, err = store.ParseDigest(s); err != nil {
 			return r, malformed(fmt.Sprintf("a member of %s has a subject that is no digest", name))
 		}
 	}
-	if s := f["effective_on"]; s != "" {
+	if s := f[4]; s != "" {
 		if r.EffectiveOn, err = time.Parse(time.RFC3339, s); err != nil {
 			return r, malformed(fmt.Sprintf("a member of %s has an effective_on that is no time in RFC 3339", name))
 		}
@@ -153,27 +156,25 @@ func decodeReason(name string, member *ast.Term) (contract.Reason, error) {
 	return r, nil
 }
 
-// members reads an object of strings that has no other names than those known. The member evidence is read by evidenceOf.
-func members(name string, member *ast.Term, known ...string) (map[string]string, error) {
+// members reads an object of strings that has no other names than those known, in their order. The member evidence is read by evidenceOf.
+func members(name string, member *ast.Term, known ...string) ([]string, error) {
 	object, ok := member.Value.(ast.Object)
 	if !ok {
 		return nil, malformed(fmt.Sprintf("a member of %s is a %s and not an object", name, ast.ValueName(member.Value)))
 	}
-	found := make(map[string]string, object.Len())
+	found := make([]string, len(known))
 	err := object.Iter(func(k, v *ast.Term) error {
 		key, _ := k.Value.(ast.String)
-		for _, want := range known {
-			if string(key) != want {
-				continue
-			}
-			s, ok := v.Value.(ast.String)
-			if !ok && want != "evidence" {
-				return malformed(fmt.Sprintf("%s of a member of %s is a %s and not a string", want, name, ast.ValueName(v.Value)))
-			}
-			found[want] = string(s)
-			return nil
+		i := slices.Index(known, string(key))
+		if i < 0 {
+			return malformed(fmt.Sprintf("a member of %s has %.40q, which is not known", name, string(key)))
 		}
-		return malformed(fmt.Sprintf("a member of %s has %.40q, which is not known", name, string(key)))
+		s, ok := v.Value.(ast.String)
+		if !ok && known[i] != "evidence" {
+			return malformed(fmt.Sprintf("%s of a member of %s is a %s and not a string", known[i], name, ast.ValueName(v.Value)))
+		}
+		found[i] = string(s)
+		return nil
 	})
 	return found, err
 }
@@ -184,7 +185,7 @@ func evidenceOf(name string, member *ast.Term) ([]store.Digest, error) {
 	if !ok {
 		return nil, nil // members says what is wrong
 	}
-	term := object.Get(ast.StringTerm("evidence"))
+	term := object.Get(keyEvidence)
 	if term == nil {
 		return nil, nil
 	}
@@ -226,6 +227,9 @@ func validCode(s string) bool {
 // clean makes a text of a policy fit for a terminal, a header and a log: valid, of one line, without controls or marks that turn the direction of
 // writing, and no longer than limit characters.
 func clean(s string, limit int) string {
+	if len(s) <= limit && plain(s) {
+		return s
+	}
 	if len(s) > 4*limit {
 		s = s[:4*limit]
 	}
@@ -239,4 +243,14 @@ func clean(s string, limit int) string {
 		return string(runes[:limit-1]) + "…"
 	}
 	return string(runes)
+}
+
+// plain reports whether a text is printable ASCII, which most are.
+func plain(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }

@@ -126,8 +126,8 @@ func (l *linker) fold(fn *function, f *ir.Func) {
 			return
 		}
 	}
-	m := &machine{stack: make([]*ast.Term, 0, fn.places)}
-	if value, s := m.run(fn, m.frame(fn.places)); s == onward {
+	m := &machine{stack: newStack(fn.places)}
+	if value, s := m.run(fn, m.stack.frame(fn.places)); s == onward {
 		fn.constant = value
 	}
 }

@@ -29,12 +29,13 @@ const (
 type linker struct {
 	strings   []*ast.Term
 	functions map[string]*function
-	builtins  map[string]Builtin
+	builtins  Builtins
 	external  map[string]bool // built-ins that the plan names
 
 	spare  int              // the first place of the function that its plan does not use
 	result ir.Local         // where the function's value is made, by several blocks
-	filled map[ir.Local]int // of the block of the function that is linked: how many statements put something into a place
+	filled map[ir.Local]int // of the block of the function that is linked: how many statements put something into a place,
+	read   map[ir.Local]int // and how many look at it
 }
 
 // operand is a place or a constant.
@@ -96,16 +97,33 @@ func (l *linker) function(fn *function, f *ir.Func) error {
 		if err := soleMakers(b.Stmts); err != nil {
 			return err
 		}
-		l.filled = fills(b.Stmts)
+		l.filled, l.read = counts(b.Stmts)
 		linked, err := l.block(b.Stmts, 1)
 		if err != nil {
 			return err
 		}
 		fn.blocks = append(fn.blocks, linked)
 	}
-	fn.places = l.spare
+	fn.places, fn.light = l.spare, true
+	for _, b := range f.Blocks {
+		fn.light = fn.light && each(b.Stmts, l.light)
+	}
 	l.fold(fn, f)
 	return nil
+}
+
+// light reports whether a statement takes no time: it neither loops, nor calls functions with parameters, which may call others, nor built-ins that do much.
+func (l *linker) light(s ir.Stmt, _ touched) bool {
+	switch s := s.(type) {
+	case *ir.ScanStmt:
+		return false
+	case *ir.CallStmt:
+		if called := l.functions[s.Func]; called != nil {
+			return len(called.params) == hidden
+		}
+		return comparison(s.Func) != nil || slices.Contains([]string{ast.Count.Name, ast.ObjectGet.Name, ast.IsObject.Name, ast.IsString.Name, ast.Member.Name, ast.StartsWith.Name}, s.Func)
+	}
+	return true
 }
 
 // block links statements. Depth is how many blocks a break may leave.
@@ -119,6 +137,11 @@ func (l *linker) block(stmts []ir.Stmt, depth int) (block, error) {
 		steps, n := l.constants(stmts[i:])
 		if written := literals[stmts[i]]; n == 0 && written != nil {
 			steps, n = block{written}, 1
+		}
+		if n == 0 {
+			if steps, n, err = l.valued(stmts[i:]); err != nil {
+				return nil, err
+			}
 		}
 		if n == 0 {
 			if steps, n, err = l.gathered(stmts[i:], depth); err != nil {
@@ -240,26 +263,59 @@ func (l *linker) call(s *ir.CallStmt) (step, error) {
 	if answer == nil || !l.external[s.Func] {
 		return nil, fmt.Errorf("%w: there is no function %s", ErrUnsupported, s.Func)
 	}
+	return answering(answer, args, result), nil
+}
+
+// answering calls a built-in.
+func answering(answer func(*machine, []*ast.Term) (*ast.Term, error), args []operand, result int) step {
 	return func(m *machine, at []*ast.Term) signal {
 		operands := m.operands(args, at)
 		if operands == nil {
 			return failed
 		}
 		var err error
-		if at[result], err = answer(&m.bctx, operands); err != nil {
+		if at[result], err = answer(m, operands); err != nil {
 			return m.fail(err)
 		}
 		if at[result] == nil {
 			return undefined
 		}
 		return onward
-	}, nil
+	}
+}
+
+// valued links a call of which only the value is wanted: the call, a variable for its answer, and the reference to the value in it.
+func (l *linker) valued(stmts []ir.Stmt) (block, int, error) {
+	if len(stmts) < 3 {
+		return nil, 0, nil
+	}
+	call, ok1 := stmts[0].(*ir.CallStmt)
+	assign, ok2 := stmts[1].(*ir.AssignVarStmt)
+	dot, ok3 := stmts[2].(*ir.DotStmt)
+	if !ok1 || !ok2 || !ok3 || l.builtins.Value[call.Func] == nil || l.functions[call.Func] != nil || !l.external[call.Func] {
+		return nil, 0, nil
+	}
+	args, err := l.operands(call.Args...)
+	if err != nil {
+		return nil, 0, err
+	}
+	more, err := l.operands(assign.Source, dot.Source, dot.Key)
+	if err != nil {
+		return nil, 0, err
+	}
+	answer, variable, name := more[0], more[1], more[2].term
+	if answer.place != int(call.Result) || variable.place != int(assign.Target) || answer.term != nil || variable.term != nil || name == nil || !name.Equal(ast.InternedTerm("value")) ||
+		l.read[call.Result] != 1 || l.read[assign.Target] != 1 {
+		return nil, 0, nil
+	}
+	value := l.builtins.Value[call.Func]
+	return block{answering(func(m *machine, operands []*ast.Term) (*ast.Term, error) { return value(&m.bctx, operands) }, args, int(dot.Target))}, 3, nil
 }
 
 // builtin finds a built-in by its name.
-func (l *linker) builtin(name string) Builtin {
-	if b := l.builtins[name]; b != nil {
-		return b
+func (l *linker) builtin(name string) func(*machine, []*ast.Term) (*ast.Term, error) {
+	if b := l.builtins.Whole[name]; b != nil {
+		return func(m *machine, operands []*ast.Term) (*ast.Term, error) { return b(&m.bctx, operands) }
 	}
 	if b := comparison(name); b != nil {
 		return b
@@ -268,22 +324,17 @@ func (l *linker) builtin(name string) Builtin {
 	if inner == nil {
 		return nil
 	}
-	return func(bctx *topdown.BuiltinContext, operands []*ast.Term) (out *ast.Term, err error) {
-		err = inner(*bctx, operands, func(t *ast.Term) error {
-			if out != nil {
-				return errSeveral
-			}
-			out = t
-			return nil
-		})
-		return out, err
+	return func(m *machine, operands []*ast.Term) (*ast.Term, error) {
+		m.yielded = nil
+		err := inner(m.bctx, operands, m.yield)
+		return m.yielded, err
 	}
 }
 
 // comparison is a built-in that compares two values, as OPA's do.
-func comparison(name string) Builtin {
-	compare := func(holds func(int) bool) Builtin {
-		return func(_ *topdown.BuiltinContext, o []*ast.Term) (*ast.Term, error) {
+func comparison(name string) func(*machine, []*ast.Term) (*ast.Term, error) {
+	compare := func(holds func(int) bool) func(*machine, []*ast.Term) (*ast.Term, error) {
+		return func(_ *machine, o []*ast.Term) (*ast.Term, error) {
 			return ast.InternedTerm(holds(ast.Compare(o[0].Value, o[1].Value))), nil
 		}
 	}

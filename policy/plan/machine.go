@@ -23,11 +23,14 @@ type machine struct {
 	bctx   topdown.BuiltinContext
 	known  []answer   // of each rule
 	calls  []*answers // of each function with parameters
-	stack  []*ast.Term
+	stack  stack
 	given  [8]*ast.Term
 	answer *ast.Term
 	err    error
 	steps  int
+
+	yielded *ast.Term             // by a built-in of OPA
+	yield   func(*ast.Term) error // that it is given
 }
 
 // answer is what a rule said in this evaluation.
@@ -58,9 +61,10 @@ const pace = 16
 // Eval evaluates entries for an input at a time. An entry that is undefined is left out. It asks cancel, if there is one, whether to go on, and its built-ins are handed it; an error of a
 // cancelled evaluation is one of which [topdown.IsCancel] is true.
 func (p *Program) Eval(cancel topdown.Cancel, input ast.Value, now time.Time, entries []string) ([]*ast.Term, error) {
-	m := &machine{known: make([]answer, len(p.functions)), calls: make([]*answers, len(p.functions)), stack: make([]*ast.Term, 0, 128)}
+	m := &machine{known: make([]answer, len(p.functions)), calls: make([]*answers, len(p.functions)), stack: newStack(192)}
+	m.yield = m.take
 	m.bctx.Cancel, m.bctx.Time = cancel, ast.NumberTerm(json.Number(strconv.FormatInt(now.UnixNano(), 10)))
-	at := m.frame(hidden)
+	at := m.stack.frame(hidden)
 	if at[1] = ast.NewTerm(p.data); input != nil {
 		at[0] = ast.NewTerm(input)
 	}
@@ -81,6 +85,15 @@ func (p *Program) Eval(cancel topdown.Cancel, input ast.Value, now time.Time, en
 	return out, nil
 }
 
+// take has the one value that a built-in yields.
+func (m *machine) take(t *ast.Term) error {
+	if m.yielded != nil {
+		return errSeveral
+	}
+	m.yielded = t
+	return nil
+}
+
 func (m *machine) fail(err error) signal {
 	m.err = err
 	return failed
@@ -95,14 +108,28 @@ func (m *machine) goOn() bool {
 	return true
 }
 
-// frame takes so many places from the stack. Those of callers stay where they are.
-func (m *machine) frame(places int) []*ast.Term {
-	if len(m.stack)+places > cap(m.stack) {
-		m.stack = make([]*ast.Term, 0, max(2*cap(m.stack), places))
+// stack is the places of all calls, in pieces: those of callers stay where they are.
+type stack struct {
+	pieces [][]*ast.Term
+	piece  int // that is in use; what comes behind it is free
+	used   int // of it
+}
+
+func newStack(places int) stack { return stack{pieces: [][]*ast.Term{make([]*ast.Term, places)}} }
+
+// frame takes so many places. They are free again when the stack is put back to what it was.
+func (s *stack) frame(places int) []*ast.Term {
+	if s.used+places > len(s.pieces[s.piece]) {
+		s.piece, s.used = s.piece+1, 0
+		switch size := max(2*len(s.pieces[s.piece-1]), places); {
+		case s.piece == len(s.pieces):
+			s.pieces = append(s.pieces, make([]*ast.Term, size))
+		case len(s.pieces[s.piece]) < places:
+			s.pieces[s.piece] = make([]*ast.Term, size)
+		}
 	}
-	start := len(m.stack)
-	m.stack = m.stack[:start+places]
-	at := m.stack[start : start+places : start+places]
+	at := s.pieces[s.piece][s.used : s.used+places : s.used+places]
+	s.used += places
 	clear(at)
 	return at
 }
@@ -136,6 +163,9 @@ func (m *machine) rule(fn *function, args []operand, at []*ast.Term) (*ast.Term,
 
 // call asks a function, which answers the same question once. A nil term is undefined.
 func (m *machine) call(fn *function, args []operand, at []*ast.Term) (*ast.Term, signal) {
+	if fn.light {
+		return m.enter(fn, args, at)
+	}
 	hash := 0
 	for _, o := range args[hidden:] {
 		v := o.get(at)
@@ -163,13 +193,13 @@ func (m *machine) enter(fn *function, args []operand, at []*ast.Term) (*ast.Term
 	if !m.goOn() {
 		return nil, failed
 	}
-	before := m.stack
-	frame := m.frame(fn.places)
+	piece, used := m.stack.piece, m.stack.used
+	frame := m.stack.frame(fn.places)
 	for i, p := range fn.params {
 		frame[p] = args[i].get(at)
 	}
 	value, s := m.run(fn, frame)
-	m.stack = before
+	m.stack.piece, m.stack.used = piece, used
 	return value, s
 }
 

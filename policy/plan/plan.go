@@ -22,8 +22,16 @@ import (
 // known when it runs, and rules that build objects in objects.
 var ErrUnsupported = errors.New("it has what plans do not do")
 
-// Builtin answers one call. A nil term without an error is undefined. It keeps neither the context nor the operands.
+// Builtin answers one call. A nil term without an error is undefined. It keeps neither the context nor the operands, whose slice is used again.
 type Builtin func(bctx *topdown.BuiltinContext, operands []*ast.Term) (*ast.Term, error)
+
+// Builtins are those that are not OPA's own, or stand in their place, by name.
+type Builtins struct {
+	Whole map[string]Builtin
+	// Value are those that answer an object of which a policy mostly wants the member "value": that member, or nothing where there is none. They are called where nothing else of the answer
+	// is used, so that the object need not be made.
+	Value map[string]Builtin
+}
 
 // Program is a policy, ready to be run. It is immutable and safe for concurrent use.
 type Program struct {
@@ -40,14 +48,15 @@ type function struct {
 	places   int // that a call needs
 	blocks   []block
 	constant *ast.Term // what it yields in any case; nil where that depends on something
+	light    bool      // it takes no longer than remembering what it said
 }
 
 // hidden is how many parameters every function has: the input and the data.
 const hidden = 2
 
-// Compile plans modules, of which the compiler takes copies, and prepares each entry, such as data.assay.admit.deny: the reference of a rule without variables. Builtins stand before those
+// Compile plans modules, of which the compiler takes copies, and prepares each entry, such as data.assay.admit.deny: the reference of a rule without variables. The built-ins stand before those
 // of OPA, of which any that the capabilities name may be called.
-func Compile(ctx context.Context, modules map[string]*ast.Module, caps *ast.Capabilities, entries []ast.Ref, builtins map[string]Builtin) (*Program, error) {
+func Compile(ctx context.Context, modules map[string]*ast.Module, caps *ast.Capabilities, entries []ast.Ref, builtins Builtins) (*Program, error) {
 	planned, err := planOf(ctx, modules, caps, entries)
 	if err != nil {
 		return nil, err

@@ -105,7 +105,7 @@ func conforms(t *testing.T, c cases.TestCase, entry string) (why string) {
 	}
 	caps := ast.CapabilitiesForThisVersion()
 	caps.Builtins = slices.DeleteFunc(caps.Builtins, func(b *ast.Builtin) bool { return b.Nondeterministic && b.Name != "time.now_ns" })
-	p, err := Compile(t.Context(), modules, caps, []ast.Ref{ast.MustParseRef(entry)}, nil)
+	p, err := Compile(t.Context(), modules, caps, []ast.Ref{ast.MustParseRef(entry)}, Builtins{})
 	if errors.Is(err, ErrUnsupported) {
 		return reason(err)
 	} else if err != nil {

@@ -145,16 +145,19 @@ func highest(stmts []ir.Stmt) int {
 	return top
 }
 
-// fills counts the statements that put something into a place, by the place.
-func fills(stmts []ir.Stmt) map[ir.Local]int {
-	n := map[ir.Local]int{}
+// counts has how many statements put something into a place, and how often one is looked at.
+func counts(stmts []ir.Stmt) (filled, read map[ir.Local]int) {
+	filled, read = map[ir.Local]int{}, map[ir.Local]int{}
 	each(stmts, func(_ ir.Stmt, t touched) bool {
 		for _, p := range t.fills {
-			n[p]++
+			filled[p]++
+		}
+		for _, p := range t.reads {
+			read[p]++
 		}
 		return true
 	})
-	return n
+	return filled, read
 }
 
 // soleMakers refuses a function that puts members into a value that it did not make: collections know the hash of what they hold, and two places may share one. The planner numbers
