@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"mime"
 	"net/http"
 	"net/url"
 	"time"
@@ -56,6 +57,9 @@ func (c *call) administer(routeErr error) error {
 	}
 	if c.r.Method != http.MethodGet && !c.principal.Authenticated() {
 		return store.Errorf(store.CodeUnauthorized, "a change needs to know who makes it; log in")
+	}
+	if err := c.typed(); err != nil {
+		return err
 	}
 	switch c.route.Endpoint {
 	case EndpointUsers, EndpointUser:
@@ -117,6 +121,18 @@ func (c *call) administer(routeErr error) error {
 		return c.audit(c.h.options.Admin)
 	}
 	return store.Errorf(store.CodeNotFound, "there is nothing at this path")
+}
+
+// typed wants of what changes something a type that browsers do not send across origins unasked, whether there is a document or not. DELETE is a method that they do not send unasked.
+func (c *call) typed() error {
+	if c.r.Method != http.MethodPost && c.r.Method != http.MethodPut {
+		return nil
+	}
+	switch t, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type")); {
+	case err == nil && t == "application/json", err == nil && t == "application/x-tar":
+		return nil
+	}
+	return &store.Error{Code: store.CodeMediaType, Message: "the document's Content-Type must be application/json, also where there is no document, or application/x-tar of an archive"}
 }
 
 // answer calls and answers what came back.

@@ -307,6 +307,35 @@ func TestC20_BrowsersOfOtherOrigins(t *testing.T) {
 	h.want(201, "root", "POST", "/api/v1/users", body, "Origin: http://registry.test:5000", "Content-Type: application/json; charset=utf-8")
 }
 
+// TestC20_EveryRouteWantsAType: nothing is changed by a request that a browser sends across origins unasked: a POST of one of three types or of none. The table is that of the routes, so that no
+// route is forgotten; DELETE and PUT are asked for first, and nobody answers that another origin may.
+func TestC20_EveryRouteWantsAType(t *testing.T) {
+	h, _, _ := administered(t)
+	changes := 0
+	for e := range ofAdministration {
+		path := Route{Endpoint: e, Arg: "x"}.Path()
+		for method := range strings.SplitSeq(methods[e], ", ") {
+			switch method {
+			case "POST", "PUT":
+				for _, header := range []string{"X: y", "Content-Type: text/plain", "Content-Type: application/x-www-form-urlencoded", "Content-Type: multipart/form-data; boundary=x", "Content-Type: text/plain; application/json"} {
+					for _, body := range [][]byte{nil, []byte("{}")} {
+						h.want(415, "root", method, path, body, header)
+					}
+				}
+			case "DELETE":
+				h.want(403, "root", method, path, nil, "Sec-Fetch-Site: cross-site")
+				wantHeader(t, h.want(405, "root", "OPTIONS", path, nil, "Origin: https://evil.example", "Access-Control-Request-Method: DELETE"), "Access-Control-Allow-Origin", "", "Access-Control-Allow-Methods", "")
+			default:
+				continue
+			}
+			changes++
+		}
+	}
+	if changes < 15 {
+		t.Errorf("%d routes change something", changes)
+	}
+}
+
 func TestAdministrationThatIsNotOffered(t *testing.T) {
 	h := newHouse(t, func(o *Options, _ *auth.Options) {
 		o.Check = func(context.Context) ([]string, error) { return nil, errors.New("the disk is on fire") }

@@ -55,7 +55,7 @@ func TestWire(t *testing.T) {
 		}, map[int][]byte{0: m, 1: m, 2: sig}},
 		{"refused", refusing, []string{"dev GET /v2/acme/app/manifests/v1", "dev HEAD /v2/acme/app/manifests/v1", "dev GET /v2/acme/app/blobs/" + d}, nil},
 		{"failed", failing, []string{"dev GET /v2/acme/app/manifests/v1"}, nil},
-		{"api", nil, []string{"- GET /api/v1/users", "root GET /api/v1/users", "dev GET /api/v1/users", "root POST /api/v1/restore", "root GET /api/v1/nothing"}, map[int][]byte{3: []byte("{}")}},
+		{"api", nil, []string{"- GET /api/v1/users", "root GET /api/v1/users", "dev GET /api/v1/users", "root POST /api/v1/restore Content-Type: application/json", "root GET /api/v1/nothing"}, map[int][]byte{3: []byte("{}")}},
 		{"trust", following, []string{
 			"root GET /api/v1/trust/status", "root POST /api/v1/trust/update Content-Type: application/json", "root GET /api/v1/trust/status", "dev GET /api/v1/trust/status", "root POST /api/v1/trust/import/acme-tuf Content-Type: application/x-tar",
 			"root POST /api/v1/trust/import/acme-tuf Content-Type: application/gzip", "root POST /api/v1/authorities/release/revoke Content-Type: application/json", "root POST /api/v1/authorities/release/revoke Content-Type: application/json",

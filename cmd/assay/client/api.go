@@ -32,6 +32,9 @@ func ask[T any](ctx context.Context, c *Client, method, path string, query url.V
 		}
 		r.body = text
 	}
+	if method == http.MethodPost {
+		r.contentType = "application/json" // of no document, too
+	}
 	a, err := c.do(ctx, r)
 	if err != nil {
 		return nil, err

@@ -177,7 +177,7 @@ func (c *Client) send(ctx context.Context, r request, token string) (*answer, er
 		q.ContentLength = r.large.Size()
 	}
 	q.Header.Set("User-Agent", c.agent)
-	if body != nil {
+	if body != nil || r.contentType != "" {
 		q.Header.Set("Content-Type", cmp.Or(r.contentType, "application/json"))
 	}
 	for _, accept := range r.accept {
