@@ -12,6 +12,7 @@ import (
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/decisionlog"
+	"github.com/assay-registry/assay/policy/pulls"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -77,7 +78,7 @@ type Admission struct {
 	reports waiters // callers that wait for a count, and the one that is counted for
 	flights flights
 	images  imageCache
-	pulls   pulls
+	pulls   *pulls.Counter
 	asked   asked
 
 	manifests parsedCache // of all but indexes
@@ -104,7 +105,7 @@ func New(ctx context.Context, o Options) (*Admission, error) {
 	for range o.Targets {
 		a.told.each = append(a.told.each, make(chan struct{}, 1))
 	}
-	a.uploads.clock, a.pulls.wake = o.Clock, make(chan struct{}, 1)
+	a.uploads.clock, a.pulls = o.Clock, pulls.New(o.Local, o.Clock)
 	if err := a.loadTrust(ctx); err != nil {
 		return nil, err
 	}

@@ -122,7 +122,7 @@ func (a *Admission) explain(s store.Snapshot, p access.Principal, repo store.Nam
 		e.Authorities = append(e.Authorities, au.Name)
 	}
 	if p.Roles(repo).Has(access.RolesWriting) {
-		e.Pushers, e.Pulls = det.Pushers, a.pullsOf(s.Records, store.Item{Repository: repo, Digest: rec.Digest})
+		e.Pushers, e.Pulls = det.Pushers, a.pulls.Of(s.Records, store.Item{Repository: repo, Digest: rec.Digest})
 	}
 	if (rec.State == store.StateQuarantined || rec.State == store.StatePending) && !det.EverAdmitted {
 		e.ExpiresAt = det.Clock.Add(a.o.QuarantineMax)

@@ -1,7 +1,5 @@
 package policy
 
-import "github.com/assay-registry/assay/store"
-
 // Planted tells the model test whether it has to find a bug.
 const Planted = planted
 
@@ -11,6 +9,3 @@ func (a *Admission) ForgetImages() {
 	defer a.images.mu.Unlock()
 	a.images.m = nil
 }
-
-// CountPull counts one pull.
-func CountPull(a *Admission, repo store.Name, d store.Digest) { a.pulls.count(repo, d) }

@@ -152,7 +152,7 @@ func (a *Admission) dropInventory(tx *store.Txn, i store.Item) {
 	}
 	sp.Delete(ingestKey('s', i))
 	sp.Delete(ingestKey('q', i))
-	tx.Space(findingsSpace).Delete(itemKey("", i))
+	tx.Space(findingsSpace).Delete(i.Key())
 	a.o.Inventories.Drop(tx, i)
 }
 

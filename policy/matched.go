@@ -107,7 +107,7 @@ func decodeSeen(b []byte) (*seen, error) {
 }
 
 func readSeen(r store.Records, i store.Item) (*seen, error) {
-	b := r.Space(findingsSpace).Get(itemKey("", i))
+	b := r.Space(findingsSpace).Get(i.Key())
 	if b == nil {
 		return nil, nil
 	}
@@ -165,7 +165,7 @@ func (a *Admission) noteFindings(tx *store.Txn, i store.Item) (changed bool, err
 	sp := tx.Space(findingsSpace)
 	if report == nil || !osv(report.Databases) {
 		if was != nil {
-			sp.Delete(itemKey("", i))
+			sp.Delete(i.Key())
 		}
 		return was != nil, nil
 	}
@@ -177,7 +177,7 @@ func (a *Admission) noteFindings(tx *store.Txn, i store.Item) (changed bool, err
 	if was != nil {
 		before, now.excused = was.ids, was.excused
 	}
-	sp.Put(itemKey("", i), now.encode())
+	sp.Put(i.Key(), now.encode())
 	switch {
 	case was == nil && len(now.ids) == 0: // matched for the first time, and nothing found
 		return true, nil
@@ -228,7 +228,7 @@ func (a *Admission) noteExcuses(tx *store.Txn, s *subjectManifest, v *verdict) e
 		return nil
 	}
 	was.excused = sum
-	tx.Space(findingsSpace).Put(itemKey("", i), was.encode())
+	tx.Space(findingsSpace).Put(i.Key(), was.encode())
 	reason := "vulnerabilities changed: no statement about them counts any more"
 	if len(told) > 0 {
 		told = slices.Compact(told)

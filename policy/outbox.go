@@ -35,11 +35,7 @@ type obliged struct {
 	Failed   bool            `json:"failed,omitempty"` // it is not tried again
 }
 
-func itemKey(prefix string, i store.Item) []byte {
-	return []byte(prefix + string(i.Repository) + "\x00" + string(i.Digest))
-}
-
-func vsaKey(i store.Item) []byte { return itemKey("v", i) }
+func vsaKey(i store.Item) []byte { return append([]byte("v"), i.Key()...) }
 
 func (w *obliged) put(s store.Space, key []byte) {
 	b, err := json.Marshal(w)

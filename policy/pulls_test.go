@@ -1,22 +1,22 @@
 package policy_test
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/pulls"
 	"github.com/assay-registry/assay/store"
 )
 
-func (k *kit) pulls(i image) policy.PullView {
+func (k *kit) pulls(i image) pulls.View {
 	k.t.Helper()
 	e, err := k.a.Explain(k.ctx, pusher, i.repo, store.Reference{Digest: i.desc.Digest})
 	if err != nil {
 		k.t.Fatal(err)
 	}
 	if e.Pulls == nil {
-		return policy.PullView{}
+		return pulls.View{}
 	}
 	return *e.Pulls
 }
@@ -32,7 +32,7 @@ func TestPullsAreCountedByTheDay(t *testing.T) {
 	k := newKit(t, func(o *policy.Options) { o.Engine = compile(t, builtin("open")) })
 	i, other := k.push(pusher, app, "v1", "one"), k.push(pusher, app, "v2", "two")
 	began := k.clock.now().Truncate(time.Second)
-	if got := k.pulls(i); got != (policy.PullView{}) {
+	if got := k.pulls(i); got != (pulls.View{}) {
 		t.Errorf("before any: %+v", got)
 	}
 	k.get(puller, app, "v1")
@@ -94,22 +94,6 @@ func TestPullsOfWhatIsForgotten(t *testing.T) {
 		return nil
 	}); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// However many are pulled, the table keeps its size, and what it had no room for is told.
-func TestThePullsTableIsBounded(t *testing.T) {
-	k := newKit(t, func(o *policy.Options) { o.Engine = compile(t, builtin("open")) })
-	const n = 9000
-	for j := range n {
-		policy.CountPull(k.a, app, store.Digest(fmt.Sprintf("sha256:%064x", j)))
-	}
-	r := k.replay(compile(t, builtin("open")))
-	if want := uint64(n - 16*512); r.PullsUncounted < want {
-		t.Errorf("%d uncounted, of at least %d", r.PullsUncounted, want)
-	}
-	if allocated := testing.AllocsPerRun(1000, func() { policy.CountPull(k.a, app, "sha256:00") }); allocated != 0 {
-		t.Errorf("%v allocations for a pull", allocated)
 	}
 }
 

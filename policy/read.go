@@ -29,7 +29,7 @@ func (v *view) StatManifest(ctx context.Context, repo store.Name, ref store.Refe
 func (v *view) Manifest(ctx context.Context, repo store.Name, ref store.Reference) (*store.Manifest, error) {
 	m, err := v.manifest(ctx, repo, ref, false)
 	if err == nil {
-		v.a.pulls.count(repo, m.Digest)
+		v.a.pulls.Count(repo, m.Digest)
 	}
 	return m, err
 }

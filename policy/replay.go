@@ -11,6 +11,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/pulls"
 	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/store"
 )
@@ -95,7 +96,7 @@ type ReplayDifference struct {
 	Reason     string         `json:"reason,omitempty"`
 	Remedy     string         `json:"remedy,omitempty"`
 	Was        string         `json:"was,omitempty"`   // of other_reason: the code in force
-	Pulls      *PullView      `json:"pulls,omitempty"` // of newly_denied
+	Pulls      *pulls.View    `json:"pulls,omitempty"` // of newly_denied
 }
 
 // Limits of a report.
@@ -158,7 +159,7 @@ func (a *Admission) Replay(ctx context.Context, p access.Principal, candidate co
 		Requests: []ReplayRequests{}, seen: map[shadowKey]int{}, told: map[shadowKey]int{},
 	}}
 	if err := a.local.View(ctx, func(s store.Snapshot) error {
-		r.report.PullsSince, r.report.PullsUncounted = pullsCounted(s.Records), a.pulls.lost.Load()
+		r.report.PullsSince, r.report.PullsUncounted = pulls.Began(s.Records), a.pulls.Lost()
 		return nil
 	}); err != nil {
 		return nil, err
@@ -362,8 +363,8 @@ func (r *replay) known(i store.Item) bool {
 type replayed struct {
 	before, after *verdict
 	index, listed bool
-	pulls         *PullView // of what would newly be denied
-	shown         []string  // tags that show it now
+	pulls         *pulls.View // of what would newly be denied
+	shown         []string    // tags that show it now
 	tags          []replayedTag
 }
 
@@ -400,7 +401,7 @@ func (r *replay) decide(ctx context.Context, tx *store.Txn, s *subjectManifest, 
 		o.before = &verdict{state: s.rec.State, code: s.det.Code, reason: s.det.Reason, remedy: s.det.Remedy}
 	}
 	if o.before.state == store.StateAdmitted && o.after.state != store.StateAdmitted {
-		o.pulls = r.a.pullsOf(tx.Records, i)
+		o.pulls = r.a.pulls.Of(tx.Records, i)
 	}
 	return r.tags(ctx, tx, &again, o)
 }

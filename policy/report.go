@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/pulls"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -31,7 +32,7 @@ type Explanation struct {
 	DecidedAt    time.Time           `json:"decided_at,omitzero"`
 	EvidenceKept int                 `json:"evidence_kept"`     // evidence manifests that are known for the digest
 	Waivers      []WaiverView        `json:"waivers,omitempty"` // about it, also those that do not count
-	Pulls        *PullView           `json:"pulls,omitempty"`   // for writers, if there were any
+	Pulls        *pulls.View         `json:"pulls,omitempty"`   // for writers, if there were any
 }
 
 // TagView is both sides of a tag.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/pulls"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -346,9 +347,33 @@ func (a *Admission) forget(ctx context.Context, i store.Item) error {
 			w.detach(s)
 		}
 		tx.DropAlternate(i.Repository, s.det.Alternate)
-		tx.Space(spacePulls).Delete(itemKey("", i))
+		pulls.Forget(tx, i)
 		tx.DropManifest(i.Repository, i.Digest)
 		tx.DropUnused(i.Digest)
 		return nil
 	})
 }
+
+// runPulls writes once a minute, sooner where there is little room left, and at the end.
+func (a *Admission) runPulls(ctx context.Context) {
+	tick := time.NewTicker(period)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			last := context.WithoutCancel(ctx)
+			if err := errors.Join(a.pulls.Flush(last), a.FlushAsked(last)); err != nil {
+				a.log.Warn("what was pulled and asked in the last minute could not be written", "error", err)
+			}
+			return
+		case <-tick.C:
+		case <-a.pulls.Wake():
+		}
+		if err := errors.Join(a.pulls.Flush(ctx), a.FlushAsked(ctx)); err != nil && ctx.Err() == nil {
+			a.log.Warn("what was pulled and asked could not be written", "error", err)
+		}
+	}
+}
+
+// FlushPulls writes what was pulled since the last time.
+func (a *Admission) FlushPulls(ctx context.Context) error { return a.pulls.Flush(ctx) }

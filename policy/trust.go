@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/pulls"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -212,7 +213,7 @@ func (a *Admission) loadTrust(ctx context.Context) error {
 		}
 		n.seal(tx)
 		n.sealAuthorities(tx)
-		countPullsFrom(tx, a.now())
+		pulls.Begin(tx, a.now())
 		tx.AfterCommit(func() { a.publish(n) })
 		return nil
 	})

@@ -27,7 +27,7 @@ type vsaRecord struct {
 func (r *vsaRecord) due() time.Time { return r.At.Add(r.Expires.Sub(r.At) / 2) }
 
 func vsaOf(r store.Records, i store.Item) *vsaRecord {
-	b := r.Space(spaceVerdict).Get(itemKey("", i))
+	b := r.Space(spaceVerdict).Get(i.Key())
 	if b == nil {
 		return nil
 	}
@@ -66,7 +66,7 @@ func (a *Admission) withdrawVSA(tx *store.Txn, i store.Item) error {
 	if err := a.dropEvidence(tx, i.Repository, old.Evidence); err != nil {
 		return err
 	}
-	tx.Space(spaceVerdict).Delete(itemKey("", i))
+	tx.Space(spaceVerdict).Delete(i.Key())
 	return nil
 }
 
@@ -167,7 +167,7 @@ func (a *Admission) RenewVSAs(ctx context.Context) error {
 		var items []store.Item
 		for _, p := range pairs {
 			var r vsaRecord
-			if i, ok := itemOf(p.Key); ok && (json.Unmarshal(p.Value, &r) != nil || !a.now().Before(r.due())) {
+			if i, ok := store.ItemOf(p.Key); ok && (json.Unmarshal(p.Value, &r) != nil || !a.now().Before(r.due())) {
 				items = append(items, i)
 			}
 		}
@@ -309,19 +309,10 @@ func (a *Admission) writeVSA(ctx context.Context, s *subjectManifest, v *verdict
 				return err
 			}
 		}
-		tx.Space(spaceVerdict).Put(itemKey("", i), record)
+		tx.Space(spaceVerdict).Put(i.Key(), record)
 		tx.Space(spaceObligation).Delete(vsaKey(i))
 		return nil
 	}
 	_, err = a.put(ctx, in)
 	return err
-}
-
-func itemOf(key []byte) (store.Item, bool) {
-	for n, b := range key {
-		if b == 0 && n > 0 {
-			return store.Item{Repository: store.Name(key[:n]), Digest: store.Digest(key[n+1:])}, true
-		}
-	}
-	return store.Item{}, false
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"strings"
 )
 
 // scanAll bounds the ranges that belong to one manifest or one subject: more than any limit lets in.
@@ -267,6 +268,15 @@ func (r Records) TagPage(repo Name, afterTag string, limit int) ([]TagItem, erro
 type Item struct {
 	Repository Name
 	Digest     Digest
+}
+
+// Key is the item as the key of a record in a [Space]; [ItemOf] reads it.
+func (i Item) Key() []byte { return []byte(string(i.Repository) + "\x00" + string(i.Digest)) }
+
+// ItemOf is the item of a key; ok is false for what is none.
+func ItemOf(key []byte) (i Item, ok bool) {
+	repo, d, found := strings.Cut(string(key), "\x00")
+	return Item{Name(repo), Digest(d)}, found && repo != ""
 }
 
 func (r Records) items(prefix byte, from *Item, limit int) []Item {
