@@ -444,7 +444,7 @@ func findInFiles(ctx context.Context, im *image) (out []byte) {
 	}()
 	ctx, cancel := context.WithTimeout(ctx, maxFinding)
 	defer cancel()
-	c := settings(&owners{off: true})
+	c := settings(nil)
 	f := &finder{layer: newResolver(im), with: fileCatalogers(c), classifiers: newClassifierCataloger(c)}
 	c = c.WithCatalogers(pkgcataloging.NewAlwaysEnabledCatalogerReference(f)) // by syft, which brings what cataloguers need
 	if _, err := syft.CreateSBOM(ctx, &imageSource{resolver: &recorder{}, name: "empty"}, c); err != nil || len(f.found) == 0 {

@@ -54,7 +54,7 @@ func ahead(t *testing.T, p *picture) (used []string) {
 		t.Fatal("the views cannot be read again")
 	}
 	r := newSource(again, config).resolver.(*resolver)
-	for _, c := range fileCatalogers(settings(&owners{off: true})) {
+	for _, c := range fileCatalogers(settings(nil)) {
 		k := &knownFiles{imageResolver: c.view(r), cataloger: c.Name()}
 		found, err := k.imageResolver.FilesByGlob("**/*.jar")
 		if c.marks != 0 {

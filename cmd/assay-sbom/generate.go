@@ -10,9 +10,7 @@ import (
 	"time"
 
 	"github.com/anchore/syft/syft"
-	"github.com/anchore/syft/syft/artifact"
 	"github.com/anchore/syft/syft/cataloging"
-	syftsbom "github.com/anchore/syft/syft/sbom"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	_ "modernc.org/sqlite" // the driver by which syft reads RPM and Nix databases; without one every image fails
@@ -92,8 +90,8 @@ func newImage(j job) (*image, *imageConfig, error) {
 }
 
 // settings are how syft is run: as it is by default, but for files (their list is twice the size of everything else), one thing at a time
-// (the order of what is found must not depend on chance), and no network, which is its default and is written out to stay so.
-func settings(o *owners) *syft.CreateSBOMConfig {
+// (the order of what is found must not depend on chance), and no network, which is its default and is written out to stay so. What most cataloguers find goes to g; nil: to syft.
+func settings(g *gathered) *syft.CreateSBOMConfig {
 	c := syft.DefaultCreateSBOMConfig().WithoutFiles().WithParallelism(1).
 		WithRelationshipsConfig(cataloging.DefaultRelationshipsConfig().WithPackageFileOwnership(false))
 	c.Packages.Golang.SearchRemoteLicenses = false
@@ -103,13 +101,17 @@ func settings(o *owners) *syft.CreateSBOMConfig {
 	c.Packages.JavaArchive.UseMavenLocalRepository = false
 	c.Packages.JavaScript.SearchRemoteLicenses = false
 	c.Packages.Python.SearchRemoteLicenses = false
-	return frugal(c, o)
+	c = frugal(c, g)
+	if g != nil {
+		g.config = c
+	}
+	return c
 }
 
 // learn runs the cataloguers on an empty image and returns the patterns and the types they look for.
 func learn(ctx context.Context) (globs, types []string, err error) {
 	r := &recorder{}
-	_, err = syft.CreateSBOM(ctx, &imageSource{resolver: r, name: "empty"}, settings(&owners{off: true}))
+	_, err = syft.CreateSBOM(ctx, &imageSource{resolver: r, name: "empty"}, settings(nil))
 	return r.globs, r.types, err
 }
 
@@ -117,7 +119,7 @@ func learn(ctx context.Context) (globs, types []string, err error) {
 // which files are worth keeping.
 func prepare(ctx context.Context) (context.Context, *plan, error) {
 	scan := licenceScanner()
-	ctx, err := withLicences(ctx, settings(&owners{off: true}).Licenses.Coverage, scan)
+	ctx, err := withLicences(ctx, settings(nil).Licenses.Coverage, scan)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -145,49 +147,43 @@ func generate(ctx context.Context, p *plan, j job) (*output, error) {
 			return nil, err
 		}
 	}
-	s, err := catalog(ctx, newSource(im, config))
+	c, err := catalog(ctx, newSource(im, config))
 	if err != nil {
 		return nil, err
 	}
-	return describe(j, im, config, s)
+	return describe(j, im, config, c)
 }
 
 // catalog runs syft. A panic in a cataloguer is a property of the image: it would come again.
-func catalog(ctx context.Context, src *imageSource) (s *syftsbom.SBOM, err error) {
+func catalog(ctx context.Context, src *imageSource) (c *document.Contents, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			s, err = nil, refuse("a cataloguer failed on this content: %.200s", fmt.Sprint(p))
+			c, err = nil, refuse("a cataloguer failed on this content: %.200s", fmt.Sprint(p))
 		}
 	}()
 	r := src.resolver.(*resolver)
 	if len(r.im.coverages) > 0 {
-		if ctx, err = withLicences(ctx, settings(&owners{off: true}).Licenses.Coverage, r.im.licence); err != nil {
+		if ctx, err = withLicences(ctx, settings(nil).Licenses.Coverage, r.im.licence); err != nil {
 			return nil, err
 		}
 	}
-	for _, off := range []bool{false, true} {
-		o := &owners{off: off, files: map[artifact.ID]any{}}
-		s, err = syft.CreateSBOM(ctx, src, settings(o))
-		if err != nil && ctx.Err() == nil {
-			first, _, _ := strings.Cut(err.Error(), "\n")
-			return nil, refuse("a cataloguer failed on this content: %.200s", first)
-		}
-		if err != nil || o.restore(s, r) {
-			return s, err
-		}
+	g := &gathered{}
+	s, err := syft.CreateSBOM(ctx, src, settings(g))
+	if err != nil && ctx.Err() == nil {
+		first, _, _ := strings.Cut(err.Error(), "\n")
+		return nil, refuse("a cataloguer failed on this content: %.200s", first)
 	}
-	return s, err
+	if err != nil {
+		return nil, err
+	}
+	return g.contents(s, r)
 }
 
 // describe writes the documents and their summary.
-func describe(j job, im *image, config *imageConfig, s *syftsbom.SBOM) (*output, error) {
+func describe(j job, im *image, config *imageConfig, contents *document.Contents) (*output, error) {
 	id := identity{repository: j.repository, subject: im.subject, created: time.Unix(0, 0).UTC()}
 	if config.Created != nil && config.Created.Year() > 1970 && config.Created.Year() < 2200 {
 		id.created = config.Created.UTC().Truncate(time.Second)
-	}
-	contents, err := document.Collect(s)
-	if err != nil {
-		return nil, err
 	}
 	spdx, err := write(sbom.SPDX, contents, id, j.limits.document)
 	if err != nil {
@@ -208,7 +204,7 @@ func describe(j job, im *image, config *imageConfig, s *syftsbom.SBOM) (*output,
 		return nil, err
 	}
 	out.summary.Generator = generator()
-	if d := s.Artifacts.LinuxDistribution; d != nil {
+	if d := contents.Distribution; d != nil {
 		out.summary.Distro, out.summary.DistroVer = d.ID, d.VersionID
 	}
 	out.summary.DiffIDs = im.matches(config.RootFS.DiffIDs)

@@ -16,6 +16,7 @@ import (
 	"github.com/anchore/syft/syft"
 	"github.com/anchore/syft/syft/artifact"
 	"github.com/anchore/syft/syft/cataloging"
+	"github.com/anchore/syft/syft/file"
 	"github.com/anchore/syft/syft/pkg"
 	syftsbom "github.com/anchore/syft/syft/sbom"
 	"github.com/opencontainers/go-digest"
@@ -49,6 +50,8 @@ func corpus(t *testing.T) map[string]*picture {
 		"upgraded":  newPicture().layer(t, debian(5)...).layer(t, debian(7)...),
 		"linked":    newPicture().layer(t, dir("data/dpkg"), link("var/lib", "/data"), regular("data/dpkg/status", "Package: odd\nStatus: install ok installed\nVersion: 1\nArchitecture: all\n\n"), link("srv/loop", "loop"), link("srv/a", "b"), link("srv/b", "a")),
 		"owned":     newPicture().layer(t, owned()...),
+		"ubuntu":    newPicture().layer(t, regular("etc/os-release", "ID=ubuntu\nVERSION_ID=18.04\n"), regular("var/lib/dpkg/status", "Package: old\nStatus: install ok installed\nVersion: 1~esm2\nArchitecture: all\n\n")),
+		"damaged":   newPicture().layer(t, damaged()...),
 		"scattered": newPicture().layer(t, debian(3)...).layer(t, alpine()...).layer(t, program("opt/go", hello)),
 	}
 }
@@ -65,6 +68,16 @@ func owned() []entry {
 		regular("var/lib/dpkg/info/second.conffiles", "/usr/share/doc/direct/copyright\n/lib/b/package.json\n"),
 		regular("usr/share/doc/direct/copyright", "License: MIT\n"),
 		regular("usr/lib/a/package.json", `{"name":"a","version":"1.0.0","license":"MIT"}`), regular("usr/lib/b/package.json", `{"name":"b","version":"1.0.0"}`),
+	}
+}
+
+// damaged are files that cataloguers do not understand: one that nobody owns, one of a package, and one of a package by another path.
+func damaged() []entry {
+	return []entry{
+		link("lib", "usr/lib"), regular("etc/os-release", "ID=debian\nVERSION_ID=12\n"),
+		regular("var/lib/dpkg/status", "Package: owner\nStatus: install ok installed\nVersion: 1\nArchitecture: all\n\n"),
+		regular("var/lib/dpkg/info/owner.md5sums", "d41d8cd98f00b204e9800998ecf8427e  usr/lib/a/package.json\nd41d8cd98f00b204e9800998ecf8427e  lib/b/package.json\n"),
+		regular("usr/lib/a/package.json", `{"name":`), regular("usr/lib/b/package.json", `{"name":`), regular("srv/c/package.json", `{"name":`),
 	}
 }
 
@@ -87,6 +100,9 @@ func TestEqualsStockSyft(t *testing.T) {
 			got := ours(t, ctx, plan, j)
 			if len(want) == 0 {
 				t.Fatal("stock syft found nothing: the image proves nothing")
+			}
+			if all := strings.Join(want, "\n"); name == "damaged" && strings.Count(all, "not understood") != 3 || name == "ubuntu" && !strings.Contains(all, "ExtendedSupport:true") {
+				t.Errorf("stock syft sees something else: the image proves nothing: %s", all)
 			}
 			if name == "owned" && !strings.Contains(strings.Join(want, "\n"), "ownership-by-file-overlap") {
 				t.Error("stock syft sees no overlap: the image proves nothing")
@@ -125,7 +141,7 @@ func ours(t testing.TB, ctx context.Context, p *plan, j job) []string {
 	if err := im.open(ctx); err != nil {
 		t.Fatal(err)
 	}
-	s, err := catalog(ctx, newSource(im, config))
+	c, err := catalog(ctx, newSource(im, config))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,17 +149,29 @@ func ours(t testing.TB, ctx context.Context, p *plan, j job) []string {
 	if im.again > 1 {
 		t.Errorf("layers were read again %d times: the plan does not know what the cataloguers want", im.again)
 	}
-	asStockWrites(t, s)
+	s := asStock(c)
+	asStockWrites(t, c, s)
 	return facts(t, s)
 }
 
-// asStockWrites compares the documents with those that syft's encoders make of the same packages, byte by byte.
-func asStockWrites(t testing.TB, s *syftsbom.SBOM) {
-	t.Helper()
-	c, err := document.Collect(s)
-	if err != nil {
-		t.Fatal(err)
+// asStock is what was found in syft's own form.
+func asStock(c *document.Contents) *syftsbom.SBOM {
+	s := &syftsbom.SBOM{Source: c.Source, Descriptor: syftsbom.Descriptor{Name: c.Tool, Version: c.Version}, Relationships: slices.Clone(c.Relationships)}
+	s.Artifacts.Packages, s.Artifacts.LinuxDistribution, s.Artifacts.Unknowns = pkg.NewCollection(c.Packages...), c.Distribution, map[file.Coordinates][]string{}
+	for _, f := range c.Files {
+		s.Artifacts.Unknowns[f] = nil
 	}
+	for _, p := range c.Packages {
+		for _, l := range p.Locations.ToSlice() {
+			s.Relationships = append(s.Relationships, artifact.Relationship{From: p, To: l.Coordinates, Type: artifact.EvidentByRelationship})
+		}
+	}
+	return s
+}
+
+// asStockWrites compares the documents with those that syft's encoders make of the same packages, byte by byte.
+func asStockWrites(t testing.TB, c *document.Contents, s *syftsbom.SBOM) {
+	t.Helper()
 	id := identity{repository: "acme/app", subject: "sha256:00", created: time.Unix(1_700_000_000, 0).UTC()}.document()
 	for _, f := range []struct {
 		want func(*syftsbom.SBOM, document.Identity) ([]byte, error)
@@ -192,7 +220,13 @@ func facts(t testing.TB, s *syftsbom.SBOM) []string {
 			name(p), p.Version, p.Type, p.PURL, p.Language, p.FoundBy, where, cpes, licenses, metadata))
 	}
 	for _, r := range s.Relationships {
+		if _, of := r.From.(pkg.Package); !of && r.Type == artifact.ContainsRelationship {
+			continue // the image contains each package
+		}
 		out = append(out, fmt.Sprintf("relationship %s %s %s", name(r.From), r.Type, name(r.To)))
+	}
+	for f := range s.Artifacts.Unknowns {
+		out = append(out, "not understood "+f.RealPath)
 	}
 	if d := s.Artifacts.LinuxDistribution; d != nil {
 		out = append(out, fmt.Sprintf("distribution %+v", *d))

@@ -1,153 +1,99 @@
 package main
 
 import (
-	"context"
+	"cmp"
 	"slices"
-	"strings"
 
 	"github.com/anchore/syft/syft/artifact"
 	"github.com/anchore/syft/syft/file"
 	"github.com/anchore/syft/syft/pkg"
-	syftsbom "github.com/anchore/syft/syft/sbom"
 	"github.com/bmatcuk/doublestar/v4"
+
+	"github.com/assay-registry/assay/cmd/assay-sbom/document"
 )
 
-// owners keeps the lists of files that packages of a distribution own out of syft's sight while it relates packages to each other: it looks each of a hundred
-// thousand paths up three times, and few of them matter. What lies in a file that another package owns is found out afterwards, by the same rules.
-// A value serves one image.
-type owners struct {
-	off   bool // packages keep their lists
-	files map[artifact.ID]any
-}
+// Packages own files, and what tells of a package may lie in a file that another one owns. Which packages such a pair are is worth a relation, and in some the owner tells all that the other
+// does. The rules are syft's (internal/relationship); it looks each of a hundred thousand paths up three times, though few of them matter.
 
-// ownerCataloger is a cataloguer of a distribution's database whose packages lose their lists to owners.
-type ownerCataloger struct {
-	pkg.Cataloger
-	owners *owners
-}
-
-// Catalog finds the packages. Their ids are those that they have with their lists.
-func (c ownerCataloger) Catalog(ctx context.Context, r file.Resolver) ([]pkg.Package, []artifact.Relationship, error) {
-	packages, relations, err := c.Cataloger.Catalog(ctx, r)
-	if c.owners.off || slices.ContainsFunc(packages, renamed) {
-		return packages, relations, err
+// relateByFiles relates packages by the files that they own, and leaves out those that others tell better of.
+func relateByFiles(c *document.Contents, r *resolver) {
+	gone := map[artifact.ID]bool{}
+	for _, id := range olderBinaries(c.Packages) {
+		gone[id] = true
 	}
-	for i := range packages {
-		if bare, ok := withoutFiles(packages[i].Metadata); ok {
-			c.owners.files[packages[i].ID()] = packages[i].Metadata
-			packages[i].Metadata = bare
-		}
-	}
-	return packages, relations, err
-}
-
-// renamed reports whether syft will give a package another name or version, and so another id.
-func renamed(p pkg.Package) bool {
-	return strings.TrimSpace(p.Name) == "" || strings.TrimSpace(p.Version) == "" || p.ID() == ""
-}
-
-// withoutFiles is the metadata of a package without its list of files. False: there is none.
-func withoutFiles(metadata any) (any, bool) {
-	switch m := metadata.(type) {
-	case pkg.DpkgDBEntry:
-		some := len(m.Files) > 0
-		m.Files = nil
-		return m, some
-	case pkg.RpmDBEntry:
-		some := len(m.Files) > 0
-		m.Files = nil
-		return m, some
-	case pkg.ApkDBEntry:
-		some := len(m.Files) > 0
-		m.Files = nil
-		return m, some
-	}
-	return nil, false
-}
-
-// ownedPaths calls f with each path of a list, as often as it is listed.
-func ownedPaths(metadata any, f func(string)) {
-	switch m := metadata.(type) {
-	case pkg.DpkgDBEntry:
-		for i := range m.Files {
-			f(m.Files[i].Path)
-		}
-	case pkg.RpmDBEntry:
-		for i := range m.Files {
-			f(m.Files[i].Path)
-		}
-	case pkg.ApkDBEntry:
-		for i := range m.Files {
-			f(m.Files[i].Path)
-		}
-	}
-}
-
-// restore gives packages their lists again and relates them to what lies in their files. False: packages with lists came from elsewhere, too, by
-// which the rules would decide differently; all must be done without owners.
-func (o *owners) restore(s *syftsbom.SBOM, r *resolver) bool {
-	if len(o.files) == 0 {
-		return true
-	}
-	packages := make([]pkg.Package, 0, s.Artifacts.Packages.PackageCount())
-	for p := range s.Artifacts.Packages.Enumerate() {
-		packages = append(packages, p)
-	}
-	pkg.Sort(packages)
-	types := map[pkg.Type]bool{}
-	for i := range packages {
-		if o.files[packages[i].ID()] != nil {
-			types[packages[i].Type] = true
-		}
-	}
-	for i := range packages {
-		p := &packages[i]
-		if _, own := withoutFiles(p.Metadata); own && types[p.Type] {
-			return false
-		}
-		if m, ok := o.files[p.ID()]; ok {
-			p.Metadata = m
-		}
-	}
-	edges := o.overlaps(packages, r)
-	replaced := map[artifact.ID]bool{}
+	c.Packages = slices.DeleteFunc(c.Packages, func(p pkg.Package) bool { return gone[p.ID()] })
+	edges := overlaps(c.Packages, r)
+	// Where a package of a distribution owns a runtime, which owns a program, the program goes first.
+	slices.SortStableFunc(edges, func(a, b overlap) int { return cmp.Compare(rank(&c.Packages[a.owner]), rank(&c.Packages[b.owner])) })
 	for _, e := range edges {
-		if child := e.To.(pkg.Package); overridden(child) {
-			replaced[child.ID()] = true
-		}
-	}
-	s.Artifacts.Packages = pkg.NewCollection()
-	byID := make(map[artifact.ID]pkg.Package, len(o.files))
-	for _, p := range packages {
-		if !replaced[p.ID()] {
-			s.Artifacts.Packages.Add(p)
-			if o.files[p.ID()] != nil {
-				byID[p.ID()] = p
+		owner, owned := &c.Packages[e.owner], &c.Packages[e.owned]
+		if !gone[owner.ID()] && !gone[owned.ID()] {
+			if id := overridden(owner, owned); id != "" {
+				gone[id] = true
 			}
 		}
 	}
-	all := append(s.Relationships, edges...)
-	s.Relationships = slices.DeleteFunc(all, func(e artifact.Relationship) bool { return replaced[e.From.ID()] || replaced[e.To.ID()] })
-	for i := range s.Relationships {
-		e := &s.Relationships[i]
-		e.From, e.To = whole(e.From, byID), whole(e.To, byID)
+	for _, e := range edges {
+		c.Relationships = append(c.Relationships, artifact.Relationship{From: c.Packages[e.owner], To: c.Packages[e.owned], Type: artifact.OwnershipByFileOverlapRelationship})
 	}
-	return true
+	if len(gone) > 0 {
+		c.Relationships = slices.DeleteFunc(c.Relationships, func(e artifact.Relationship) bool { return gone[e.From.ID()] || gone[e.To.ID()] })
+		c.Packages = slices.DeleteFunc(c.Packages, func(p pkg.Package) bool { return gone[p.ID()] })
+	}
 }
 
-// whole is a package with its list, or what it was given.
-func whole(i artifact.Identifiable, byID map[artifact.ID]pkg.Package) artifact.Identifiable {
-	if p, ok := i.(pkg.Package); ok {
-		if p, ok := byID[p.ID()]; ok {
-			return p
+func rank(p *pkg.Package) int {
+	if p.Type == pkg.BinaryPkg {
+		return 0
+	}
+	return 1
+}
+
+// olderBinaries are packages that classifiers found in programs that say themselves what they are (binary_dependencies.go).
+func olderBinaries(packages []pkg.Package) (out []artifact.ID) {
+	said := map[string]bool{}
+	for i := range packages {
+		if _, ok := packages[i].Metadata.(pkg.ELFBinaryPackageNoteJSONPayload); ok {
+			for _, l := range packages[i].Locations.ToUnorderedSlice() {
+				if l.Annotations[pkg.EvidenceAnnotationKey] == pkg.PrimaryEvidenceAnnotation {
+					said[l.RealPath] = true
+				}
+			}
 		}
 	}
-	return i
+	if len(said) == 0 {
+		return nil
+	}
+	for i := range packages {
+		p := &packages[i]
+		_, says := p.Metadata.(pkg.ELFBinaryPackageNoteJSONPayload)
+		if p.Type == pkg.BinaryPkg && !says && slices.ContainsFunc(p.Locations.ToUnorderedSlice(), func(l file.Location) bool { return said[l.RealPath] || said[l.AccessPath] }) {
+			out = append(out, p.ID())
+		}
+	}
+	return out
 }
 
-// ownership is what syft says of an overlap (by_file_ownership.go).
-type ownership struct {
-	Files []string `json:"files"`
+// ownedPaths calls f with each path that a package owns, as often as it is listed.
+func ownedPaths(p *pkg.Package, f func(string)) {
+	switch m := p.Metadata.(type) {
+	case pkg.DpkgDBEntry:
+		for i := range m.Files {
+			f(m.Files[i].Path)
+		}
+	case pkg.RpmDBEntry:
+		for i := range m.Files {
+			f(m.Files[i].Path)
+		}
+	case pkg.ApkDBEntry:
+		for i := range m.Files {
+			f(m.Files[i].Path)
+		}
+	case pkg.FileOwner:
+		for _, name := range m.OwnedFiles() {
+			f(name)
+		}
+	}
 }
 
 // neverOwned are the databases that lie in files of the package of their package manager, and texts that packages share.
@@ -155,35 +101,46 @@ var neverOwned = [...]string{
 	pkg.ApkDBGlob, pkg.DpkgDBGlob, pkg.RpmDBGlob, "**/rpm/{Packages,Packages.db,rpmdb.sqlite}", "/usr/share/doc/**/copyright",
 }
 
-// overlaps relates a package to each other one of which some evidence lies in a file that it owns, by that path or by where the path leads; the latter not if
-// a package of its own type owns the file by its very path.
-func (o *owners) overlaps(packages []pkg.Package, r *resolver) []artifact.Relationship {
+// overlap is a package that owns a file with evidence of another one.
+type overlap struct{ owner, owned int }
+
+// overlaps finds packages of which some evidence lies in a file that another one owns, by that path or by where the path leads; the latter not if a package of the owner's type owns the file by
+// its very path.
+func overlaps(packages []pkg.Package, r *resolver) (out []overlap) {
 	evidence := map[string][]int{} // path -> packages
 	for i := range packages {
-		for _, l := range packages[i].Locations.ToSlice() {
-			for _, p := range []string{l.RealPath, l.AccessPath} {
-				if at := evidence[p]; p != "" && (len(at) == 0 || at[len(at)-1] != i) && !neverOwnedPath(p) {
+		for _, l := range packages[i].Locations.ToUnorderedSlice() {
+			for _, p := range [...]string{l.RealPath, l.AccessPath} {
+				if at := evidence[p]; p != "" && (len(at) == 0 || at[len(at)-1] != i) {
 					evidence[p] = append(at, i)
 				}
 			}
 		}
 	}
-	direct := o.directOwners(packages, evidence)
-	var edges []artifact.Relationship
-	for i := range packages {
-		owned := o.files[packages[i].ID()]
-		if owned == nil {
-			continue
+	for p := range evidence {
+		if neverOwnedPath(p) {
+			delete(evidence, p)
 		}
-		found := map[int][]string{}
+	}
+	direct := map[typedPath]bool{} // paths of evidence that are owned by their very name
+	for i := range packages {
+		ownedPaths(&packages[i], func(p string) {
+			if len(evidence[p]) > 0 {
+				direct[typedPath{packages[i].Type, p}] = true
+			}
+		})
+	}
+	found := map[overlap]bool{}
+	for i := range packages {
 		claim := func(p string) {
 			for _, k := range evidence[p] {
-				if k != i {
-					found[k] = append(found[k], p)
+				if e := (overlap{i, k}); k != i && !found[e] {
+					found[e] = true
+					out = append(out, e)
 				}
 			}
 		}
-		ownedPaths(owned, func(p string) {
+		ownedPaths(&packages[i], func(p string) {
 			if p == "" {
 				return
 			}
@@ -194,14 +151,8 @@ func (o *owners) overlaps(packages []pkg.Package, r *resolver) []artifact.Relati
 				}
 			}
 		})
-		for k, files := range found {
-			slices.Sort(files)
-			edges = append(edges, artifact.Relationship{
-				From: packages[i], To: packages[k], Type: artifact.OwnershipByFileOverlapRelationship, Data: ownership{slices.Compact(files)},
-			})
-		}
 	}
-	return edges
+	return out
 }
 
 func neverOwnedPath(p string) bool {
@@ -216,24 +167,25 @@ type typedPath struct {
 	path string
 }
 
-// directOwners tells which paths of evidence are owned by their very name, by type of package.
-func (o *owners) directOwners(packages []pkg.Package, evidence map[string][]int) map[typedPath]bool {
-	direct := map[typedPath]bool{}
-	for i := range packages {
-		ownedPaths(o.files[packages[i].ID()], func(p string) {
-			if len(evidence[p]) > 0 {
-				direct[typedPath{packages[i].Type, p}] = true
-			}
-		})
+// overridden is the one of two packages that the other tells better of, if there is one (exclude_binaries_by_file_ownership_overlap.go).
+func overridden(owner, owned *pkg.Package) artifact.ID {
+	_, runtime := owned.Metadata.(pkg.JavaVMInstallation)
+	switch owner.Type {
+	case pkg.AlpmPkg, pkg.ApkPkg, pkg.DebPkg, pkg.NixPkg, pkg.PortagePkg, pkg.RpmPkg, pkg.BitnamiPkg:
+		_, note := owned.Metadata.(pkg.ELFBinaryPackageNoteJSONPayload)
+		_, signature := owned.Metadata.(pkg.BinarySignature)
+		if owned.Type == pkg.BinaryPkg || note || signature || runtime {
+			return owned.ID()
+		}
+	case pkg.BinaryPkg:
+		_, has := owner.Metadata.(pkg.JavaVMInstallation)
+		switch {
+		case owned.Type != pkg.BinaryPkg || owned.Metadata == nil || has == runtime:
+		case has:
+			return owned.ID()
+		default:
+			return owner.ID()
+		}
 	}
-	return direct
-}
-
-// overridden reports whether the package of a distribution that owns its evidence tells more than this one does (syft: exclude_binaries_by_file_ownership_overlap.go).
-func overridden(p pkg.Package) bool {
-	switch p.Metadata.(type) {
-	case pkg.ELFBinaryPackageNoteJSONPayload, pkg.BinarySignature, pkg.JavaVMInstallation:
-		return true
-	}
-	return p.Type == pkg.BinaryPkg
+	return ""
 }

@@ -14,6 +14,8 @@ import (
 	deb "github.com/anchore/syft/syft/pkg/cataloger/debian"
 	"github.com/anchore/syft/syft/pkg/cataloger/dotnet"
 	"github.com/anchore/syft/syft/pkg/cataloger/java"
+	"github.com/anchore/syft/syft/pkg/cataloger/javascript"
+	"github.com/anchore/syft/syft/pkg/cataloger/python"
 	rpm "github.com/anchore/syft/syft/pkg/cataloger/redhat"
 	"github.com/anchore/syft/syft/pkg/cataloger/rust"
 )
@@ -44,28 +46,26 @@ func (v *programView) FilesByMIMEType(types ...string) ([]file.Location, error) 
 	return v.programs(v.marks, types)
 }
 
-// frugal replaces cataloguers by ones that find the same and cost less. What o keeps has to be restored afterwards.
-func frugal(c *syft.CreateSBOMConfig, o *owners) *syft.CreateSBOMConfig {
+// frugal replaces cataloguers by ones that find the same and cost less. What they find goes to g; nil: to syft.
+func frugal(c *syft.CreateSBOMConfig, g *gathered) *syft.CreateSBOMConfig {
+	list := []pkg.Cataloger{
+		javascript.NewPackageCataloger(), python.NewInstalledPackageCataloger(),
+		programCataloger{rust.NewAuditBinaryCataloger(), markRust},
+		programCataloger{binary.NewELFPackageCataloger(), markNote},
+		programCataloger{java.NewNativeImageCataloger(), markNative},
+		programCataloger{dotnet.NewDotnetDepsBinaryCataloger(c.Packages.Dotnet), markDotnet},
+	}
+	for _, f := range fileCatalogers(c) {
+		list = append(list, f)
+	}
+	list = append(list, newClassifierCataloger(c), debianCataloger{deb.NewDBCataloger()}, rpm.NewDBCataloger(), apk.NewDBCataloger())
 	selection := cataloging.NewSelectionRequest()
-	for _, p := range []programCataloger{
-		{rust.NewAuditBinaryCataloger(), markRust},
-		{binary.NewELFPackageCataloger(), markNote},
-		{java.NewNativeImageCataloger(), markNative},
-		{dotnet.NewDotnetDepsBinaryCataloger(c.Packages.Dotnet), markDotnet},
-	} {
+	for _, p := range list {
 		selection = selection.WithRemovals(p.Name())
+		if g != nil {
+			p = gatheredCataloger{p, g}
+		}
 		c = c.WithCatalogers(pkgcataloging.NewAlwaysEnabledCatalogerReference(p))
-	}
-	for _, p := range fileCatalogers(c) {
-		selection = selection.WithRemovals(p.Name())
-		c = c.WithCatalogers(pkgcataloging.NewAlwaysEnabledCatalogerReference(p))
-	}
-	classifiers := newClassifierCataloger(c)
-	selection = selection.WithRemovals(classifiers.Name())
-	c = c.WithCatalogers(pkgcataloging.NewAlwaysEnabledCatalogerReference(classifiers))
-	for _, p := range []pkg.Cataloger{debianCataloger{deb.NewDBCataloger()}, rpm.NewDBCataloger(), apk.NewDBCataloger()} {
-		selection = selection.WithRemovals(p.Name())
-		c = c.WithCatalogers(pkgcataloging.NewAlwaysEnabledCatalogerReference(ownerCataloger{p, o}))
 	}
 	return c.WithCatalogerSelection(selection)
 }

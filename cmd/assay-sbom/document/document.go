@@ -44,6 +44,7 @@ type Contents struct {
 	Relationships []artifact.Relationship
 	Files         []file.Coordinates // that are named though no package and no relationship does
 	Distribution  *linux.Release
+	Evident       bool // each package is related to the files that tell of it, whatever Relationships say
 
 	items   []item
 	index   map[artifact.ID]int32 // package -> item

@@ -48,6 +48,13 @@ func (c *Contents) graph(root string) *graph {
 			g.edges = append(g.edges, edge{c.packageElement(g, &from), c.element(g, r.To), relation})
 		}
 	}
+	for i := range c.items {
+		for k := range c.items[i].locations {
+			if c.Evident {
+				g.edges = append(g.edges, edge{int32(i), g.file(c.items[i].locations[k].Coordinates), evidentBy})
+			}
+		}
+	}
 	for _, f := range c.Files {
 		g.file(f)
 	}
