@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/sbom"
+	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/sbom/vex"
 	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
@@ -191,5 +192,69 @@ func TestReportOfTooManyFindingsEnds(t *testing.T) {
 			return nil
 		})
 		k.match()
+	}
+}
+
+// hostile gives records without end, as long as somebody takes them, and counts the bytes that have to be held of each.
+type hostile struct {
+	n, held int
+	record  func(n int) (json string, held int)
+}
+
+func (h *hostile) Next() (osv.Entry, error) {
+	text, held := h.record(h.n)
+	h.n++
+	h.held += held
+	return osv.Entry{Name: "hostile", JSON: []byte(text)}, nil
+}
+
+func (h *hostile) Whole() bool { return true }
+
+// A database with a good signature and names, ids or aliases chosen to fill the memory is refused before it holds more than it may; what is installed stays.
+func TestAHostileDatabaseIsHeldWithinItsLimit(t *testing.T) {
+	const limit = 4 << 20
+	name := func(n int) string { return fmt.Sprintf("%0390d", n) }
+	for what, record := range map[string]func(n int) (string, int){
+		"long names": func(n int) (string, int) {
+			var list []string
+			for i := range 100 {
+				list = append(list, fmt.Sprintf(`{"package":{"ecosystem":"PyPI","name":%q},"versions":["1"]}`, name(100*n+i)))
+			}
+			return fmt.Sprintf(`{"id":"A-%d","modified":"2026-01-01T00:00:00Z","affected":[%s]}`, n, strings.Join(list, ",")), 100 * 390
+		},
+		"many releases of one name": func(n int) (string, int) {
+			var list []string
+			for i := range 100 {
+				list = append(list, fmt.Sprintf(`{"package":{"ecosystem":"Alpaquita:%0200d","name":"x"},"versions":["1"]}`, 100*n+i))
+			}
+			return fmt.Sprintf(`{"id":"A-%d","modified":"2026-01-01T00:00:00Z","affected":[%s]}`, n, strings.Join(list, ",")), 100 * 200
+		},
+		"long ids of nothing": func(n int) (string, int) {
+			return fmt.Sprintf(`{"id":"A-%0120d","modified":"2026-01-01T00:00:00Z"}`, n), 122
+		},
+		"the same id again and again": func(n int) (string, int) {
+			return fmt.Sprintf(`{"id":"A-1","modified":%q,"affected":[{"package":{"ecosystem":"PyPI","name":"x"},"versions":["%0300d"]}]}`, day.Add(time.Duration(n)*time.Second).Format(time.RFC3339), n), 300
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			k := newKit(t, mem.NewKV())
+			k.put(image("acme/app", 1), sbom.Distro{}, "pkg:npm/lodash@4.17.11")
+			k.load("osv", lodash)
+			k.x.Hold(limit)
+			h := &hostile{record: record}
+			_, err := k.x.Import(k.ctx, vulns.Info{Name: "osv", Built: k.built.AddDate(0, 0, 1), MayShrink: true}, h)
+			if store.CodeOf(err) != store.CodeInvalid || !strings.Contains(err.Error(), "taken in at once, which is 4 MiB; import it in parts") {
+				t.Fatal(err)
+			}
+			if h.held > limit {
+				t.Errorf("%d bytes of %d were held", h.held, limit)
+			}
+			same(t, "what is installed", found(k.report(image("acme/app", 1))), []string{"GHSA-lodash affected 4.17.12"})
+			k.check()
+			k.x.Hold(1)
+			if _, err := k.x.Remove(k.ctx, "osv"); err != nil {
+				t.Errorf("it cannot be removed: %v", err)
+			}
+		})
 	}
 }

@@ -84,6 +84,7 @@ func decodeItem(r *reader) (i item) {
 type packedItem struct {
 	id    string
 	bytes []byte
+	of    [16]byte // sum of the record that it was made of; of one that is read from an entry none
 }
 
 // encodeEntry makes the entry of a name: its items, by their ids. Without any it is nil.

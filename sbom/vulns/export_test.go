@@ -12,6 +12,9 @@ import (
 // Sweep looks at every package version.
 func (x *Matcher) Sweep(ctx context.Context) { x.sweep(ctx, 0) }
 
+// Hold has an import hold at most so many bytes.
+func (x *Matcher) Hold(n int) { x.held = n }
+
 // Space is where everything lies.
 const Space = space
 

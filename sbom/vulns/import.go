@@ -12,8 +12,32 @@ import (
 	"github.com/assay-registry/assay/store"
 )
 
-// maxCompiled is how many bytes what one import changes may have, once compiled: it is held in memory until all is read.
-const maxCompiled = 1 << 30
+// maxHeld is how many bytes one import may hold in memory until all is read: what it changes, once compiled, and the names and ids of it, with what a map takes for each of them.
+const maxHeld = 1 << 30
+
+// What maps and lists take beside texts, about: of an advisory that is known by its id, of a name, of what an advisory says about a name.
+const (
+	holdsID   = 192
+	holdsName = 160
+	holdsItem = 112
+)
+
+// hold accounts for bytes that are held until all is read. A database whose signature is good is not thereby of an honest size.
+func (in *intake) hold(n int) error {
+	if in.size += n; in.size > in.x.held && !in.removing { // what is there can always go
+		return store.Errorf(store.CodeInvalid, "the database %s changes more than is taken in at once, which is %d MiB; import it in parts", in.info.Name, in.x.held>>20)
+	}
+	return nil
+}
+
+// key notes an entry that may differ.
+func (in *intake) key(key entryKey) error {
+	if in.keys[key] {
+		return nil
+	}
+	in.keys[key] = true
+	return in.hold(len(key.base) + len(key.name) + len(key.release) + holdsName)
+}
 
 // Import replaces the database of a name by what a source has. Records whose bytes are installed already cost a sum; of the others, names whose entries differ are
 // evaluated again, and readers see the new database with all its findings at once. Cut off at any point it changes nothing. The source is read once, to its end.
@@ -103,6 +127,9 @@ func (in *intake) load(ctx context.Context) error {
 					return err
 				}
 				in.ids[id] = true
+				if err := in.hold(len(id) + holdsID); err != nil {
+					return err
+				}
 				if in.old.compiler == compiler {
 					in.installed[a.raw] = id
 				}
@@ -146,17 +173,11 @@ func (in *intake) take(ctx context.Context, e osv.Entry) error {
 		if last.sum == raw || last.modified > a.Modified.Unix() {
 			return nil // several zips may hold the same record; the one that was changed last counts
 		}
-		in.forget(a.ID)
+	} else if err := in.hold(len(a.ID) + holdsID); err != nil {
+		return err
 	}
 	in.seen[a.ID] = seenRecord{raw, max(a.Modified.Unix(), 1)}
 	return in.change(ctx, a, e.JSON)
-}
-
-// forget takes back what an earlier record of the same id said.
-func (in *intake) forget(id string) {
-	for key, list := range in.fresh {
-		in.fresh[key] = slices.DeleteFunc(list, func(p packedItem) bool { return p.id == id })
-	}
 }
 
 // change takes in a record that is new, or not as it was.
@@ -180,10 +201,12 @@ func (in *intake) change(ctx context.Context, a *osv.Advisory, raw []byte) error
 	for key, i := range items {
 		w := writer{b: make([]byte, 0, 96)}
 		i.encode(&w)
-		in.fresh[key] = append(in.fresh[key], packedItem{a.ID, w.b})
-		in.keys[key] = true
-		if in.size += len(w.b) + 96; in.size > maxCompiled {
-			return store.Errorf(store.CodeInvalid, "the database %s changes more than is taken in at once; import it in parts", in.info.Name)
+		in.fresh[key] = append(in.fresh[key], packedItem{a.ID, w.b, now.raw})
+		if err := in.key(key); err != nil {
+			return err
+		}
+		if err := in.hold(len(w.b) + holdsItem); err != nil {
+			return err
 		}
 	}
 	if err := in.replace(ctx, before, now); err != nil {
@@ -220,11 +243,16 @@ func (in *intake) replace(ctx context.Context, before, now *known) error {
 		}
 		if len(a.cves) == 1 && (before == nil || now == nil || before.lends() != now.lends() || before.cves[0] != now.cves[0]) {
 			in.lent[a.cves[0]] = true
+			if err := in.hold(len(a.cves[0]) + holdsName); err != nil {
+				return err
+			}
 		}
 	}
 	if before != nil {
 		for _, key := range before.keys {
-			in.keys[key] = true
+			if err := in.key(key); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -312,13 +340,15 @@ var unchangedEntry = []byte{0}
 
 // entry is the new entry of a name: what unchanged records said, and what changed ones say.
 func (in *intake) entry(key entryKey, old []byte) ([]byte, error) {
-	list, before, bad := slices.Clone(in.fresh[key]), 0, false
+	// Of a record that a later one of the same id replaced, nothing stands.
+	list := slices.DeleteFunc(slices.Clone(in.fresh[key]), func(p packedItem) bool { return p.of != in.seen[p.id].sum })
+	before, bad := 0, false
 	if err := eachItem(old, func(b []byte) {
 		r := reader{b: b}
 		id := r.text()
 		bad = bad || r.bad
 		if before++; !in.gone[id] {
-			list = append(list, packedItem{id, b})
+			list = append(list, packedItem{id: id, bytes: b})
 		}
 	}); err != nil || bad {
 		return nil, damaged("entry of a name")

@@ -19,6 +19,8 @@ type Matcher struct {
 	listen Listener
 	wake   chan struct{}
 
+	held int // bytes, see maxHeld
+
 	importing sync.Mutex // held by an import, by what settles, and by Reset
 	writing   sync.Mutex // held by who writes findings
 	telling   sync.Mutex // held by who delivers
@@ -29,7 +31,7 @@ type Listener func(ctx context.Context, d Delta) error
 
 // New returns a matcher. Without a listener, deltas wait in the store for one.
 func New(local *store.Local, log *slog.Logger, listen Listener) *Matcher {
-	return &Matcher{local: local, log: log, listen: listen, wake: make(chan struct{}, 1)}
+	return &Matcher{local: local, log: log, listen: listen, wake: make(chan struct{}, 1), held: maxHeld}
 }
 
 // Wake makes Run look at once.
