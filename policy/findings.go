@@ -40,7 +40,7 @@ func (a *Admission) assess(ctx context.Context, r store.Records, report reporter
 		return &assessment{unmatched: "this registry keeps no index of what images contain"}, nil
 	}
 	known, err := report(r, i)
-	if errors.Is(err, vulns.ErrTooMany) {
+	if unreported(err) {
 		return &assessment{unmatched: err.Error()}, nil
 	}
 	if err != nil {
@@ -57,6 +57,11 @@ func (a *Admission) assess(ctx context.Context, r store.Records, report reporter
 		return nil, err
 	}
 	return &assessment{report: known, said: applyVEX(i, parents, known.Findings, statements)}, nil
+}
+
+// unreported reports whether an error says why there is no report of what an image contains.
+func unreported(err error) bool {
+	return errors.Is(err, vulns.ErrTooMany) || errors.Is(err, vulns.ErrWaits)
 }
 
 // unsigned reports whether all that is known of an image's contents is a document that anybody may have attached: it lists what its author wants found.

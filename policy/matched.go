@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -155,7 +154,7 @@ func (a *Admission) noteFindings(tx *store.Txn, i store.Item) (changed bool, err
 		return false, err
 	}
 	report, err := vulns.Unscored(tx.Records, i)
-	if err != nil && !errors.Is(err, vulns.ErrTooMany) { // of too many, nothing is told
+	if err != nil && !unreported(err) { // without a report, nothing is known any more: the next one is news
 		return false, err
 	}
 	was, err := readSeen(tx.Records, i)

@@ -242,6 +242,9 @@ func (a *Admission) affected(ctx context.Context, s store.Snapshot, one *vulns.A
 		out.State = standing(s, t, a.now(), i.Repository, rec)
 	}
 	report, err := vulns.Evaluate(s.Records, one.Packages, func(f *vulns.Finding) bool { return named(f, ids) })
+	if unreported(err) {
+		return nil, store.Errorf(store.CodeUnavailable, "what is in %s cannot be told now: %w; try again in a moment", i.Digest, err)
+	}
 	if err != nil {
 		return nil, err
 	}

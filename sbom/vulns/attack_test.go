@@ -258,3 +258,44 @@ func TestAHostileDatabaseIsHeldWithinItsLimit(t *testing.T) {
 		})
 	}
 }
+
+// An inventory can be written that takes a billion comparisons, and finds nothing. Its report waits until they were made, outside of anybody's transaction.
+func TestReportOfManyComparisonsWaits(t *testing.T) {
+	k := newKit(t, mem.NewKV())
+	var records, urls []string
+	for n := range 2000 {
+		records = append(records, record(fmt.Sprintf("DSA-%d", n), "Debian:12", "linux", "introduced=0 fixed=6-1"))
+	}
+	for n := range 1200 {
+		urls = append(urls, fmt.Sprintf("pkg:deb/debian/linux-%d@9-1?distro=debian-12 source=linux@9-1", n))
+	}
+	urls = append(urls, "pkg:deb/debian/x@1-1?distro=debian-12")
+	k.load("osv", append(records, record("DSA-X", "Debian:12", "x", "introduced=0 fixed=2-1"))...)
+	app, small := image("acme/app", 1), image("acme/app", 2)
+	k.queue(app, debian12, urls...)
+	k.queue(small, debian12, urls[1100:]...)
+	for _, when := range []string{"queued", "indexed"} {
+		k.view(func(r store.Records) error {
+			if got, err := vulns.Unscored(r, app); got != nil || !errors.Is(err, vulns.ErrWaits) {
+				t.Errorf("%s: %v, %v", when, got, err)
+			}
+			return nil
+		})
+		same(t, when, found(k.report(small)), []string{"DSA-X affected 2-1"})
+		if _, err := k.index.Fold(k.ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	k.match()
+	k.view(func(r store.Records) error {
+		got, err := vulns.Findings(r, app)
+		if err == nil {
+			same(t, "matched", found(got), []string{"DSA-X affected 2-1"})
+		}
+		return err
+	})
+	k.told = nil
+	if _, err := k.x.Deliver(k.ctx); err != nil || len(k.told) == 0 || k.told[len(k.told)-1].Images.GetCardinality() != 2 {
+		t.Errorf("%d told, %v", len(k.told), err)
+	}
+}

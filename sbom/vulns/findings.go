@@ -69,10 +69,18 @@ const maxUncovered = 50
 // maxFindings is how many findings one report can have. Large images have thousands; an inventory can be written that has millions, and a report is read within decisions.
 const maxFindings = 100_000
 
-// ErrTooMany is told where a report would have more findings than 100,000.
-var ErrTooMany = errors.New("there are more than 100000 findings")
+// maxInline is how many comparisons one report makes of package versions that Run has not come to: a second's worth. An image of a thousand packages takes some ten thousand, one of many kernel
+// packages half a million; an inventory can be written that takes a billion, and a report is read within transactions.
+const maxInline = 4 << 20
 
-// Findings reports what is known of an image; nil means that it has no inventory. It is complete: package versions that Run has not come to are matched while it reads. Errors: ErrTooMany.
+// Why there is no report.
+var (
+	ErrTooMany = errors.New("there are more than 100000 findings")
+	ErrWaits   = errors.New("its packages are still being compared with the vulnerability databases") // a delta tells when they were
+)
+
+// Findings reports what is known of an image; nil means that it has no inventory. It is complete: package versions that Run has not come to are matched while it reads. Errors: ErrTooMany,
+// ErrWaits.
 func Findings(r store.Records, image store.Item) (*Report, error) {
 	return findings(r, image, false)
 }
@@ -103,7 +111,7 @@ func findings(r store.Records, image store.Item, unscored bool) (*Report, error)
 	return b.finished(), nil
 }
 
-// Evaluate reports those findings of packages, of one image or any others, that the caller wants. Errors: ErrTooMany.
+// Evaluate reports those findings of packages, of one image or any others, that the caller wants. Errors: ErrTooMany, ErrWaits.
 func Evaluate(r store.Records, list []index.PackageVersion, wanted func(*Finding) bool) (*Report, error) {
 	b, c, err := newBuilder(r)
 	if err == nil {
@@ -185,7 +193,9 @@ func (b *builder) matches(v *index.PackageVersion, c cursor) ([]sought, []match,
 			return names, found, err
 		}
 	}
-	b.report.Pending++
+	if b.report.Pending++; b.work > maxInline {
+		return nil, nil, ErrWaits
+	}
 	found, err := b.findAll(names)
 	return names, found, err
 }

@@ -166,6 +166,7 @@ type entry struct {
 	release string
 	db      uint16
 	items   []readyItem
+	weight  int // comparisons with all items, about
 }
 
 // prepared is all that is said about a name.
@@ -194,6 +195,7 @@ func (r reading) named(k nameKey) (*prepared, error) {
 			i := decodeItem(&in)
 			bad = bad || !in.done()
 			e.items = append(e.items, readyItem{item: &i})
+			e.weight += 1 + len(i.spans) + len(i.versions)
 		}); err != nil || bad {
 			return nil, damaged("entry of a name")
 		}
@@ -219,6 +221,19 @@ func commit(s string) bool {
 	return len(s) == 40 && strings.Trim(s, "0123456789abcdefABCDEF") == ""
 }
 
+// concerns reports whether what is said is about a release, if the package tells one.
+func (e *entry) concerns(s sought) bool {
+	return e.release == s.release || e.release == anyRelease || s.release == unknownRelease || e.release == s.release+proSuffix
+}
+
+// weight is how many comparisons a version takes, about.
+func (p *prepared) weight(s sought) (n int) {
+	for k := range p.entries {
+		n += side(p.entries[k].concerns(s)) * p.entries[k].weight
+	}
+	return n
+}
+
 // match finds what concerns a version.
 func (p *prepared) match(part byte, s sought) []match {
 	if len(p.entries) == 0 {
@@ -228,7 +243,7 @@ func (p *prepared) match(part byte, s sought) []match {
 	var list []match
 	for n := range p.entries {
 		e := &p.entries[n]
-		if e.release != s.release && e.release != anyRelease && s.release != unknownRelease && e.release != s.release+proSuffix {
+		if !e.concerns(s) {
 			continue
 		}
 		for k := range e.items {
@@ -360,10 +375,11 @@ type evaluator struct {
 	reading
 	names map[nameKey]*prepared
 	lent  map[advisoryID]osv.Severity
+	work  int // comparisons until now, about; what was read counts as several
 }
 
 func newEvaluator(r reading) *evaluator {
-	return &evaluator{r, map[nameKey]*prepared{}, map[advisoryID]osv.Severity{}}
+	return &evaluator{reading: r, names: map[nameKey]*prepared{}, lent: map[advisoryID]osv.Severity{}}
 }
 
 // maxPrepared is how many names an evaluator remembers.
@@ -381,7 +397,11 @@ func (e *evaluator) find(part int, s sought) ([]match, error) {
 			clear(e.names)
 		}
 		e.names[s.key] = p
+		for _, one := range p.entries {
+			e.work += 4 * one.weight
+		}
 	}
+	e.work += p.weight(s)
 	list := p.match(byte(part), s)
 	for n := range list {
 		if m := &list[n]; m.severity == osv.Unknown {
