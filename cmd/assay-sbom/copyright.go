@@ -94,8 +94,13 @@ func (im *image) licence(text []byte) licensecheck.Coverage {
 	return im.plan.scan(text)
 }
 
-// judge says ahead what licensecheck will be asked for, and keeps of statements that need it not only the licences that they name. Who asks for more reads the layer.
+// judge says ahead what licensecheck will be asked for, and keeps of statements that need it not only the licences that they name. Who asks for more reads the layer. Of lists of checksums it
+// says what is in them.
 func (im *image) judge(n *node) {
+	if len(n.data) > 0 && isChecksums(n.path) {
+		n.list = newFileList(n.data)
+		im.kept += int64(len(n.list.names))
+	}
 	if im.plan.scan == nil || len(n.data) == 0 || !strings.HasSuffix(n.path, copyrightSuffix) || !strings.HasPrefix(n.path, "/usr/share/doc/") {
 		return
 	}

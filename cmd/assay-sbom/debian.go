@@ -27,10 +27,19 @@ func (c debianCataloger) Catalog(ctx context.Context, r file.Resolver) ([]pkg.Pa
 	}
 	v := &withoutLists{resolver: image, hidden: map[int32]bool{}, stated: map[string]int32{}, names: map[string]pkg.License{}}
 	packages, relations, err := c.Cataloger.Catalog(ctx, v)
+	if !slices.ContainsFunc(packages, renamed) {
+		v.lists = map[artifact.ID]int32{}
+	}
 	if err != nil || !v.restore(ctx, packages, relations) {
 		return c.Cataloger.Catalog(ctx, r)
 	}
+	image.aside = v.lists
 	return packages, relations, nil
+}
+
+// renamed reports whether a package will get another name or version, and so another id.
+func renamed(p pkg.Package) bool {
+	return strings.TrimSpace(p.Name) == "" || strings.TrimSpace(p.Version) == "" || p.ID() == ""
 }
 
 // withoutLists is an image whose lists of files below dpkg/info are empty, and without statements of which it is known what licences they name.
@@ -39,6 +48,7 @@ type withoutLists struct {
 	hidden map[int32]bool
 	stated map[string]int32       // statements of licences that were asked for
 	names  map[string]pkg.License // what becomes of a licence's name
+	lists  map[artifact.ID]int32  // packages whose lists of checksums stay aside, by their new ids; nil: none may
 }
 
 // Extensions of the lists, and how much of one is read (as syft reads them).
@@ -99,7 +109,7 @@ func (v *withoutLists) licences(ctx context.Context, p *pkg.Package) {
 
 // FileContentsByLocation gives lists no content.
 func (v *withoutLists) FileContentsByLocation(l file.Location) (io.ReadCloser, error) {
-	if p := l.RealPath; strings.HasSuffix(path.Dir(p), "/dpkg/info") && (strings.HasSuffix(p, md5sumsSuffix) || strings.HasSuffix(p, conffilesSuffix)) {
+	if p := l.RealPath; strings.HasSuffix(path.Dir(p), infoDirectory) && (strings.HasSuffix(p, md5sumsSuffix) || strings.HasSuffix(p, conffilesSuffix)) {
 		v.hidden[v.file(p)] = true
 		return inMemory(nil), nil
 	}
@@ -113,14 +123,22 @@ func (v *withoutLists) restore(ctx context.Context, packages []pkg.Package, rela
 	for i := range packages {
 		p := &packages[i]
 		old := p.ID()
-		if _, twice := renewed[old]; twice || !v.merge(p) {
+		aside, ok := v.merge(p)
+		if _, twice := renewed[old]; twice || !ok {
 			return false
 		}
 		v.licences(ctx, p)
 		if m, ok := p.Metadata.(pkg.DpkgDBEntry); ok {
-			p.Metadata = hashed(m)
+			others := uint64(0)
+			if aside != none {
+				others = v.summary(aside).sum
+			}
+			p.Metadata = hashed(m, others)
 			p.SetID()
 			p.Metadata = m
+			if aside != none {
+				v.lists[p.ID()] = aside
+			}
 		}
 		renewed[old] = *p
 	}
@@ -143,11 +161,12 @@ func (v *withoutLists) restore(ctx context.Context, packages []pkg.Package, rela
 	return true
 }
 
-// merge adds what the lists of p say to what its entry in the database says. The first to name a path counts.
-func (v *withoutLists) merge(p *pkg.Package) bool {
+// merge adds what the lists of p say to what its entry in the database says. The first to name a path counts. A list of checksums may stay aside: it belongs to the package, and its records
+// are not added. False: something is not as expected.
+func (v *withoutLists) merge(p *pkg.Package) (aside int32, ok bool) {
 	m, ok := p.Metadata.(pkg.DpkgDBEntry)
 	if !ok {
-		return false
+		return none, false
 	}
 	for _, l := range p.Locations.ToUnorderedSlice() {
 		if l.Annotations[pkg.EvidenceAnnotationKey] != pkg.PrimaryEvidenceAnnotation {
@@ -160,26 +179,44 @@ func (v *withoutLists) merge(p *pkg.Package) bool {
 		}
 		a, b := v.list(sums, m, md5sumsSuffix), v.list(conf, m, conffilesSuffix)
 		if a == none && b == none || !v.hidden[a] && !v.hidden[b] {
-			return true // there are none, or syft has seen them
+			return none, true // there are none, or syft has seen them
 		}
 		if a != none && !v.hidden[a] || b != none && !v.hidden[b] {
-			return false
+			return none, false
 		}
-		seen := make(map[string]bool, len(m.Files))
-		for _, f := range m.Files {
-			seen[f.Path] = true
-		}
-		for _, f := range append(v.records(a, sumRecord), v.records(b, confRecord)...) {
-			if !seen[f.Path] {
-				seen[f.Path] = true
-				m.Files = append(m.Files, f)
+		config := v.records(b, configurations)
+		if files := joined(m.Files, config); v.lists != nil && a != none {
+			if s := v.summary(a); s != nil && s.apart(files) {
+				m.Files = files
+				p.Metadata = m
+				return a, true
 			}
 		}
-		slices.SortStableFunc(m.Files, func(a, b pkg.DpkgFileRecord) int { return cmp.Compare(a.Path, b.Path) })
+		m.Files = joined(joined(m.Files, v.records(a, checksums)), config)
 		p.Metadata = m
-		return true
+		return none, true
 	}
-	return false
+	return none, false
+}
+
+// joined are files and, of more, those of other paths, each once, sorted by path.
+func joined(files, more []pkg.DpkgFileRecord) []pkg.DpkgFileRecord {
+	if len(more) == 0 {
+		return files
+	}
+	files = slices.Clip(files) // which somebody else has, too
+	seen := make(map[string]bool, len(files)+len(more))
+	for _, f := range files {
+		seen[f.Path] = true
+	}
+	for _, f := range more {
+		if !seen[f.Path] {
+			seen[f.Path] = true
+			files = append(files, f)
+		}
+	}
+	slices.SortStableFunc(files, func(a, b pkg.DpkgFileRecord) int { return cmp.Compare(a.Path, b.Path) })
+	return files
 }
 
 // list finds a list by the package's name and architecture, or by its name alone.
@@ -192,17 +229,24 @@ func (v *withoutLists) list(dir string, m pkg.DpkgDBEntry, suffix string) int32 
 	return v.file(path.Join(dir, m.Package+suffix))
 }
 
-// records reads a list line by line, up to a line that is too long.
-func (v *withoutLists) records(i int32, parse func(string) (pkg.DpkgFileRecord, bool)) []pkg.DpkgFileRecord {
+// records reads a list.
+func (r *resolver) records(i int32, read func(io.Reader) []pkg.DpkgFileRecord) []pkg.DpkgFileRecord {
 	if i == none {
 		return nil
 	}
-	r, err := v.resolver.FileContentsByLocation(v.location(i, v.node(i).path))
+	content, err := r.FileContentsByLocation(r.location(i, r.node(i).path))
 	if err != nil {
 		return nil
 	}
-	defer r.Close()
-	var out []pkg.DpkgFileRecord
+	defer content.Close()
+	return read(content)
+}
+
+// checksums and configurations read such lists line by line, up to a line that is too long.
+func checksums(r io.Reader) []pkg.DpkgFileRecord      { return records(r, sumRecord) }
+func configurations(r io.Reader) []pkg.DpkgFileRecord { return records(r, confRecord) }
+
+func records(r io.Reader, parse func(string) (pkg.DpkgFileRecord, bool)) (out []pkg.DpkgFileRecord) {
 	s := bufio.NewScanner(r)
 	for s.Scan() && len(out) < maxFileRecords {
 		if f, ok := parse(s.Text()); ok {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -151,7 +152,8 @@ func ours(t testing.TB, ctx context.Context, p *plan, j job) []string {
 	}
 	s := asStock(c)
 	asStockWrites(t, c, s)
-	return facts(t, s)
+	withLists(t, c, newResolver(im))
+	return facts(t, asStock(c))
 }
 
 // asStock is what was found in syft's own form.
@@ -184,6 +186,23 @@ func asStockWrites(t testing.TB, c *document.Contents, s *syftsbom.SBOM) {
 		got, err := f.got(id, 1<<30)
 		if err != nil || !bytes.Equal(want, got) {
 			t.Errorf("a document differs from syft's: %v %s", err, firstDifference(want, got))
+		}
+	}
+}
+
+// withLists adds lists of checksums that stayed aside, of which documents show nothing, to the packages. Their ids do not change: they are hashes of all fields.
+func withLists(t testing.TB, c *document.Contents, r *resolver) {
+	t.Helper()
+	v := &withoutLists{resolver: r, hidden: map[int32]bool{}}
+	for _, i := range r.names {
+		v.hidden[i] = strings.HasSuffix(path.Dir(r.node(i).path), infoDirectory)
+	}
+	for i := range c.Packages {
+		p := &c.Packages[i]
+		if _, ok := p.Metadata.(pkg.DpkgDBEntry); ok && p.FoundBy == "dpkg-db-cataloger" {
+			if _, ok := v.merge(p); !ok {
+				t.Errorf("the lists of %s cannot be merged", p.Name)
+			}
 		}
 	}
 }

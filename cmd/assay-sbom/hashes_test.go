@@ -21,7 +21,7 @@ func TestKnownHashes(t *testing.T) {
 		}
 		p := pkg.Package{Name: "a", Version: "1", Type: pkg.DebPkg, Metadata: m}
 		p.SetID()
-		known := pkg.Package{Name: "a", Version: "1", Type: pkg.DebPkg, Metadata: hashed(m)}
+		known := pkg.Package{Name: "a", Version: "1", Type: pkg.DebPkg, Metadata: hashed(m, 0)}
 		known.SetID()
 		if p.ID() != known.ID() {
 			t.Errorf("%d files: %s, syft says %s", n, known.ID(), p.ID())

@@ -282,7 +282,7 @@ func (im *image) hardLink(p string, h *tar.Header, ordinal int32) error {
 	}
 	n := &t.nodes[i]
 	n.link, n.data, n.size, n.mode, n.ordinal = target.link, target.data, target.size, target.mode, target.ordinal
-	n.exec, n.marks, n.pages, n.piece, n.told = target.exec, target.marks, target.pages, target.piece, target.told
+	n.exec, n.marks, n.pages, n.piece, n.told, n.list = target.exec, target.marks, target.pages, target.piece, target.told, target.list
 	return nil
 }
 

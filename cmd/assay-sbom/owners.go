@@ -74,24 +74,36 @@ func olderBinaries(packages []pkg.Package) (out []artifact.ID) {
 	return out
 }
 
-// ownedPaths calls f with each path that a package owns, as often as it is listed.
-func ownedPaths(p *pkg.Package, f func(string)) {
+// ownedPaths calls f with each path that a package owns, as often as it is listed, unless its last element is none of names.
+func (r *resolver) ownedPaths(p *pkg.Package, names *nameSet, f func(string)) {
+	some := func(p string) {
+		if p != "" && names.may(p) {
+			f(p)
+		}
+	}
 	switch m := p.Metadata.(type) {
 	case pkg.DpkgDBEntry:
 		for i := range m.Files {
-			f(m.Files[i].Path)
+			some(m.Files[i].Path)
 		}
 	case pkg.RpmDBEntry:
 		for i := range m.Files {
-			f(m.Files[i].Path)
+			some(m.Files[i].Path)
 		}
 	case pkg.ApkDBEntry:
 		for i := range m.Files {
-			f(m.Files[i].Path)
+			some(m.Files[i].Path)
 		}
 	case pkg.FileOwner:
 		for _, name := range m.OwnedFiles() {
-			f(name)
+			some(name)
+		}
+	}
+	if list, ok := r.aside[p.ID()]; ok {
+		if l := r.summary(list); l == nil || l.may(names) {
+			for _, f := range r.records(list, checksums) {
+				some(f.Path)
+			}
 		}
 	}
 }
@@ -122,9 +134,10 @@ func overlaps(packages []pkg.Package, r *resolver) (out []overlap) {
 			delete(evidence, p)
 		}
 	}
+	names := r.leadingTo(evidence)
 	direct := map[typedPath]bool{} // paths of evidence that are owned by their very name
 	for i := range packages {
-		ownedPaths(&packages[i], func(p string) {
+		r.ownedPaths(&packages[i], names, func(p string) {
 			if len(evidence[p]) > 0 {
 				direct[typedPath{packages[i].Type, p}] = true
 			}
@@ -140,10 +153,7 @@ func overlaps(packages []pkg.Package, r *resolver) (out []overlap) {
 				}
 			}
 		}
-		ownedPaths(&packages[i], func(p string) {
-			if p == "" {
-				return
-			}
+		r.ownedPaths(&packages[i], names, func(p string) {
 			claim(p)
 			if to := r.file(p); to != none {
 				if real := r.node(to).path; real != p && !direct[typedPath{packages[i].Type, real}] {
@@ -153,6 +163,22 @@ func overlaps(packages []pkg.Package, r *resolver) (out []overlap) {
 		})
 	}
 	return out
+}
+
+// leadingTo are the last elements that a path may have by which, itself or through links, one of the files of evidence is reached.
+func (r *resolver) leadingTo(evidence map[string][]int) *nameSet {
+	s := &nameSet{}
+	for p := range evidence {
+		s.add(p)
+	}
+	for _, i := range r.names {
+		if n := r.node(i); n.isLink() {
+			if to := r.im.tree.resolve(n.path, true); to != none && len(evidence[r.node(to).path]) > 0 {
+				s.add(n.path)
+			}
+		}
+	}
+	return s
 }
 
 func neverOwnedPath(p string) bool {

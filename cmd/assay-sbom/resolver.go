@@ -14,17 +14,19 @@ import (
 	"time"
 
 	stereofile "github.com/anchore/stereoscope/pkg/file"
+	"github.com/anchore/syft/syft/artifact"
 	"github.com/anchore/syft/syft/file"
 )
 
 // resolver is syft's view of an image: the squashed tree, with links followed inside it only.
 type resolver struct {
 	im     *image
-	names  []int32             // visible nodes, by base name and path
-	links  map[int32][]int32   // directory -> links that lead to it
-	mu     sync.Mutex          // guards groups and leads
-	groups map[content][]int32 // content -> what the glob that found it found besides
-	leads  map[string]int32    // directory that does not exist literally -> where it leads
+	names  []int32               // visible nodes, by base name and path
+	links  map[int32][]int32     // directory -> links that lead to it
+	mu     sync.Mutex            // guards groups and leads
+	groups map[content][]int32   // content -> what the glob that found it found besides
+	leads  map[string]int32      // directory that does not exist literally -> where it leads
+	aside  map[artifact.ID]int32 // packages that own what a list of checksums says, too, which is not read
 }
 
 var _ file.Resolver = (*resolver)(nil)

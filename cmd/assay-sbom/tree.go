@@ -30,10 +30,11 @@ const (
 type node struct {
 	path    string
 	link    string
-	data    []byte // kept content; nil if it has to be read again
-	told    []byte // the part of a statement of licences that tells of some, in place of data
-	piece   *piece // data that is still in a view
-	pages   *pages // kept parts of a program
+	data    []byte    // kept content; nil if it has to be read again
+	told    []byte    // the part of a statement of licences that tells of some, in place of data
+	piece   *piece    // data that is still in a view
+	pages   *pages    // kept parts of a program
+	list    *fileList // what is known of a list of checksums
 	size    int64
 	mode    int64
 	parent  int32
@@ -61,6 +62,9 @@ func (n *node) keptBytes() int64 {
 	}
 	if n.pages != nil {
 		kept += n.pages.bytes()
+	}
+	if n.list != nil {
+		kept += int64(len(n.list.names))
 	}
 	return kept
 }
@@ -129,7 +133,7 @@ func (t *tree) directory(p string) (int32, error) {
 func (t *tree) reset(i int32, k kind) {
 	n := &t.nodes[i]
 	n.kind, n.layer, n.link, n.data, n.pages, n.size, n.mode, n.ordinal, n.exec, n.marks = k, t.layer, "", nil, nil, 0, 0, none, 0, 0
-	n.piece, n.told = nil, nil
+	n.piece, n.told, n.list = nil, nil, nil
 }
 
 // add returns the node for an entry of the current layer at p, emptied of what lay there.
@@ -194,7 +198,7 @@ func (t *tree) remove(i int32) bool {
 		t.reset(i, kindDirectory)
 		return false
 	}
-	n.dead, n.data, n.pages, n.piece, n.told = true, nil, nil, nil, nil
+	n.dead, n.data, n.pages, n.piece, n.told, n.list = true, nil, nil, nil, nil, nil
 	delete(t.byPath, n.path)
 	return true
 }

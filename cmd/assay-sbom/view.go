@@ -21,7 +21,7 @@ import (
 // images. A view is as good as the layer only for the program that made it, so it names the indexer, and any other one ignores it.
 
 // viewMagic begins a view, before compression; the number is the version of what follows.
-const viewMagic = "assay-view 5\n"
+const viewMagic = "assay-view 6\n"
 
 // viewHead is the size of what precedes the compressed list of entries: how many bytes of the view the list ends at (which is what the view's digest covers), the
 // size of the list when it is decompressed, and how many bytes the view has without findings (all big endian). After the list come pieces of content, each compressed for
@@ -42,14 +42,14 @@ func (p *plan) indexer() string { return generator() + "/" + p.digest }
 
 // recorder of a view while its layer streams by.
 type viewWriter struct {
-	out    *bytes.Buffer
-	z      *zstd.Encoder
-	pieces []byte
-	piece  *zstd.Encoder
-	plain  int64 // of all
-	list   int64 // of the list
-	full   bool
-	b      []byte
+	out     *bytes.Buffer
+	z       *zstd.Encoder
+	pieces  []byte
+	piece   *zstd.Encoder
+	plain   int64 // of all
+	entries int64 // of the list of entries
+	full    bool
+	b       []byte
 }
 
 func newViewWriter(indexer string) (*viewWriter, error) {
@@ -70,7 +70,7 @@ func newViewWriter(indexer string) (*viewWriter, error) {
 
 func (w *viewWriter) write(b []byte) {
 	w.plain += int64(len(b))
-	w.list += int64(len(b))
+	w.entries += int64(len(b))
 	if w.full = w.full || w.plain > maxViewPlain || w.out.Len()+len(w.pieces) > maxViewStored; w.full {
 		return
 	}
@@ -107,7 +107,8 @@ const (
 	recordPlain
 	recordWhole
 	recordPages
-	recordTold // of a statement of licences: the lines that tell some (copyright.go)
+	recordTold // of a statement of licences: those that it names (copyright.go)
+	recordList // of a list of checksums: what is known of it, and the list (lists.go)
 )
 
 // entry adds one entry of the archive; n is the node that it became, or nil.
@@ -120,6 +121,8 @@ func (w *viewWriter) entry(h *tar.Header, n *node) {
 		switch {
 		case n.told != nil:
 			kind = recordTold
+		case n.data != nil && n.list != nil:
+			kind = recordList
 		case n.data != nil:
 			kind = recordWhole
 		case n.pages != nil:
@@ -138,6 +141,9 @@ func (w *viewWriter) entry(h *tar.Header, n *node) {
 	}
 	w.b = append(w.b, byte(x), byte(m))
 	switch kind {
+	case recordList:
+		w.list(n.list)
+		w.content(n.data)
 	case recordWhole:
 		w.content(n.data)
 	case recordTold:
@@ -168,7 +174,7 @@ func (w *viewWriter) end(diffID string, uncompressed int64, judged [][32]byte, s
 	list := w.out.Len()
 	w.out.Write(w.pieces)
 	head := w.out.Bytes()
-	for i, n := range []int64{int64(list), w.list, int64(len(head))} {
+	for i, n := range []int64{int64(list), w.entries, int64(len(head))} {
 		binary.BigEndian.PutUint64(head[8*i:], uint64(n))
 	}
 	return head
@@ -256,6 +262,7 @@ type kept struct {
 	marks marks
 	data  []byte
 	told  []byte
+	list  *fileList
 	piece *piece // of data
 	pages *pages
 }
@@ -312,7 +319,10 @@ func (r *viewReader) next() (*tar.Header, kept) {
 	h := &tar.Header{Typeflag: r.byte(), Name: r.text(), Linkname: r.text(), Mode: r.number(), Size: r.number()}
 	k := kept{exec: executable(r.byte()), marks: marks(r.byte())}
 	switch kind {
-	case recordWhole:
+	case recordWhole, recordList:
+		if kind == recordList {
+			k.list = r.list()
+		}
 		k.data, k.piece = r.content()
 		if k.piece == nil && int64(len(k.data)) != h.Size || k.piece != nil && k.piece.plain != h.Size {
 			r.err = errView
@@ -353,7 +363,7 @@ func (im *image) replay(ctx context.Context, i int, r *viewReader) error {
 			return err
 		}
 		_, err := im.entry(h, ordinal, func(n *node) error {
-			n.exec, n.marks = k.exec, k.marks
+			n.exec, n.marks, n.list = k.exec, k.marks, k.list
 			switch {
 			case k.told != nil:
 				n.told = k.told

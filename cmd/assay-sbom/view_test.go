@@ -111,6 +111,8 @@ func FuzzView(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(r.b)
+	f.Add([]byte{recordList, '0', 2, 'a', 0, 0, 4, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 8, 1, 2, 3, 4, 4, 1, 'x', 'y', recordEnd})
+	f.Add([]byte{recordList, '0', 2, 'a', 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 6, 1, 2, 3, 4, 1, 'x', 'y', recordEnd})
 	f.Add([]byte{recordPages, '0', 2, 'a', 0, 0, 20, 1, 1, 4, 0, 2, 4, 1, 'x', 'y', recordEnd})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		im := &image{limits: defaultLimits(64 << 20), plan: p, blobs: []blob{{content: broken{}}}, tree: newTree(1000), diffIDs: make([]string, 1), aliases: map[string]bool{}}
@@ -120,6 +122,9 @@ func FuzzView(f *testing.F) {
 		}
 		res := newResolver(im)
 		for _, i := range res.names {
+			if l := res.summary(i); l != nil {
+				l.may(&nameSet{})
+			}
 			if c, err := res.FileContentsByLocation(res.location(i, res.node(i).path)); err == nil {
 				_, _ = io.Copy(io.Discard, io.LimitReader(c, 1<<20))
 			}
