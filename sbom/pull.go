@@ -127,6 +127,14 @@ func (p *pull) quoted() (escaped bool) {
 	return escaped
 }
 
+// raw is one value of any type, as it stands in the document.
+func (p *pull) raw() []byte {
+	p.space()
+	start := p.i
+	p.skip()
+	return p.b[start:p.i]
+}
+
 // skip passes one value of any type.
 func (p *pull) skip() {
 	depth := 0

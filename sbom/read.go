@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"strings"
 
 	"github.com/assay-registry/assay/store"
@@ -36,7 +37,7 @@ func Read(mediaType string, b []byte) (*Inventory, error) {
 	if claimed := formatOf(mediaType); claimed != "" && claimed != kind {
 		return nil, fmt.Errorf("the SBOM is labelled %.100q but is %s", mediaType, kind)
 	}
-	d := &draft{byID: map[string]int{}, roots: map[string]bool{}}
+	d := &draft{byID: map[uint64]int{}, roots: map[string]bool{}, seed: maphash.MakeSeed()}
 	if err := read(d, b); err != nil {
 		return nil, fmt.Errorf("the %s document cannot be read: %w", kind, err)
 	}
@@ -124,13 +125,34 @@ func formatOf(mediaType string) string {
 // draft is an inventory in the making. Packages are known by the document's own ids until all are read.
 type draft struct {
 	Inventory
-	byID  map[string]int
+	byID  map[uint64]int  // see id
 	roots map[string]bool // ids of what the document describes
-	edges []edge
+	edges chunked[edge]
+	ties  int // relationships, of whichever kind
+	seed  maphash.Seed
 }
 
-// edge says that one element needs another.
-type edge struct{ from, to string }
+// edge says that one element needs another. A document has as many as fit into it, so they take 16 bytes each, and what no inventory needs of a relationship is not kept at all.
+type edge struct{ from, to uint64 }
+
+// id stands for an element's own: two of one document never share theirs, for nobody knows the seed.
+func (d *draft) id(text []byte) uint64 { return maphash.Bytes(d.seed, text) }
+
+// tied counts relationships.
+func (d *draft) tied(n int) error {
+	if d.ties += n; d.ties > maxEdges {
+		return errTooMany
+	}
+	return nil
+}
+
+// describes notes what the document is about.
+func (d *draft) describes(id []byte) error {
+	if d.roots[string(id)] = true; len(d.roots) > MaxPackages {
+		return errTooMany
+	}
+	return nil
+}
 
 var errTooMany = fmt.Errorf("it has more than %d packages or %d relationships; split the image or the document", MaxPackages, maxEdges)
 
@@ -155,8 +177,9 @@ func (d *draft) add(id string, p Package) error {
 	for i := range p.Locations {
 		p.Locations[i].Path = clean(p.Locations[i].Path, 4*maxText)
 	}
-	if _, taken := d.byID[id]; id != "" && !taken {
-		d.byID[id] = len(d.Packages)
+	key := maphash.String(d.seed, id)
+	if _, taken := d.byID[key]; id != "" && !taken {
+		d.byID[key] = len(d.Packages)
 	}
 	d.Packages = append(d.Packages, p)
 	return nil
@@ -229,27 +252,32 @@ func (d *draft) need(from, to []byte) error {
 	if len(from) == 0 || len(to) == 0 {
 		return nil
 	}
-	if len(d.edges) == maxEdges {
+	if d.edges.n == maxEdges {
 		return errTooMany
 	}
-	d.edges = append(d.edges, edge{string(from), string(to)})
+	d.edges.add(edge{d.id(from), d.id(to)})
 	return nil
 }
 
 // finish resolves the edges. Cycles are as they are: whoever walks them remembers where it was.
 func (d *draft) finish() *Inventory {
-	seen := make(map[[2]int]struct{}, len(d.edges))
-	for _, e := range d.edges {
+	for e := range d.edges.all() {
 		from, known := d.byID[e.from]
 		to, knownToo := d.byID[e.to]
-		if !known || !knownToo || from == to {
-			continue
+		if known && knownToo && from != to {
+			d.Packages[from].Requires = append(d.Packages[from].Requires, to)
 		}
-		if _, again := seen[[2]int{from, to}]; again {
-			continue
+	}
+	d.edges = chunked[edge]{}
+	last := make([]int, len(d.Packages)) // who was last found to need each, and one
+	for from := range d.Packages {
+		once := d.Packages[from].Requires[:0]
+		for _, to := range d.Packages[from].Requires {
+			if last[to] != from+1 {
+				last[to], once = from+1, append(once, to)
+			}
 		}
-		seen[[2]int{from, to}] = struct{}{}
-		d.Packages[from].Requires = append(d.Packages[from].Requires, to)
+		d.Packages[from].Requires = once
 	}
 	d.Generator = clean(d.Generator, maxLicense)
 	return &d.Inventory

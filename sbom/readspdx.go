@@ -1,6 +1,7 @@
 package sbom
 
 import (
+	"hash/maphash"
 	"strings"
 
 	"github.com/assay-registry/assay/store"
@@ -11,20 +12,17 @@ type spdxElement struct {
 	id, name, version, purpose, declared, concluded, purl, source, layer string
 }
 
-// spdxTie is a relationship (clause 11).
-type spdxTie struct{ from, kind, to []byte }
-
 // spdxDraft gathers a document, the parts of which come in any order.
 type spdxDraft struct {
 	packages []spdxElement
-	ties     []spdxTie
-	files    map[string]Location // by id
+	evident  chunked[edge]       // from a package to a file that it is evident by
+	files    map[uint64]Location // by id
 	licenses map[string]string   // LicenseRef-... -> name
-	found    map[string][]Location
+	found    map[uint64][]Location
 }
 
 func (d *draft) spdx2(b []byte) error {
-	p, s := &pull{b: b}, &spdxDraft{files: map[string]Location{}, licenses: map[string]string{}}
+	p, s := &pull{b: b}, &spdxDraft{files: map[uint64]Location{}, licenses: map[string]string{}}
 	p.object(func(key []byte) {
 		switch string(key) {
 		case "spdxVersion":
@@ -43,13 +41,14 @@ func (d *draft) spdx2(b []byte) error {
 			})
 		case "files":
 			p.array(func() {
-				s.file(p)
+				s.file(d, p)
 				p.most(len(s.files), maxEdges/2)
 			})
 		case "relationships":
 			p.array(func() {
-				s.ties = append(s.ties, spdxRelationship(p))
-				p.most(len(s.ties), maxEdges)
+				if err := d.spdxRelationship(s, p); err != nil && p.err == nil {
+					p.err, p.i = err, len(p.b)
+				}
 			})
 		case "hasExtractedLicensingInfos":
 			p.array(func() {
@@ -156,7 +155,7 @@ func (e *spdxElement) note(s string) {
 	}
 }
 
-func (s *spdxDraft) file(p *pull) {
+func (s *spdxDraft) file(d *draft, p *pull) {
 	id, at := "", Location{}
 	p.object(func(key []byte) {
 		switch string(key) {
@@ -170,7 +169,7 @@ func (s *spdxDraft) file(p *pull) {
 			p.skip()
 		}
 	})
-	s.files[id] = at
+	s.files[maphash.String(d.seed, id)] = at
 }
 
 // layerOf reads the comment of a file as syft writes it.
@@ -191,30 +190,37 @@ func digestOrNone(s string) store.Digest {
 	return d
 }
 
-func spdxRelationship(p *pull) (t spdxTie) {
+func (d *draft) spdxRelationship(s *spdxDraft, p *pull) error {
+	var from, kind, to []byte
 	p.object(func(key []byte) {
 		switch string(key) {
 		case "spdxElementId":
-			t.from = p.bytes()
+			from = p.bytes()
 		case "relationshipType":
-			t.kind = p.bytes()
+			kind = p.bytes()
 		case "relatedSpdxElement":
-			t.to = p.bytes()
+			to = p.bytes()
 		default:
 			p.skip()
 		}
 	})
-	return t
+	return d.spdxTie(s, from, kind, to)
 }
 
 // spdx turns what was gathered into the inventory.
 func (d *draft) spdx(s *spdxDraft) error {
-	s.found = map[string][]Location{}
-	for _, t := range s.ties {
-		if err := d.spdxTie(s, t); err != nil {
-			return err
+	s.found = make(map[uint64][]Location, len(s.packages))
+	for i := range s.packages {
+		s.found[maphash.String(d.seed, s.packages[i].id)] = nil
+	}
+	for t := range s.evident.all() {
+		if list, known := s.found[t.from]; known && len(list) < maxLocations {
+			if at, ok := s.files[t.to]; ok {
+				s.found[t.from] = append(list, at)
+			}
 		}
 	}
+	s.evident = chunked[edge]{}
 	for i := range s.packages {
 		e := &s.packages[i]
 		switch {
@@ -228,7 +234,7 @@ func (d *draft) spdx(s *spdxDraft) error {
 			d.Distro = Distro{clean(e.name, maxLicense), clean(e.version, maxLicense)}
 			continue
 		}
-		if err := d.add(e.id, e.pkg(s)); err != nil {
+		if err := d.add(e.id, e.pkg(s, s.found[maphash.String(d.seed, e.id)])); err != nil {
 			return err
 		}
 	}
@@ -236,30 +242,33 @@ func (d *draft) spdx(s *spdxDraft) error {
 }
 
 // spdxTie reads one relationship (SPDX 2.3, 11.1): who describes, needs and contains whom, and by which file a package is evident.
-func (d *draft) spdxTie(s *spdxDraft, t spdxTie) error {
-	switch string(t.kind) {
+func (d *draft) spdxTie(s *spdxDraft, from, kind, to []byte) error {
+	if err := d.tied(1); err != nil {
+		return err
+	}
+	switch string(kind) {
 	case "DESCRIBES":
-		if string(t.from) == "SPDXRef-DOCUMENT" {
-			d.roots[string(t.to)] = true
+		if string(from) == "SPDXRef-DOCUMENT" {
+			return d.describes(to)
 		}
 	case "DESCRIBED_BY":
-		if string(t.to) == "SPDXRef-DOCUMENT" {
-			d.roots[string(t.from)] = true
+		if string(to) == "SPDXRef-DOCUMENT" {
+			return d.describes(from)
 		}
 	case "DEPENDS_ON", "CONTAINS":
-		return d.need(t.from, t.to)
+		return d.need(from, to)
 	case "DEPENDENCY_OF", "RUNTIME_DEPENDENCY_OF", "OPTIONAL_DEPENDENCY_OF", "PROVIDED_DEPENDENCY_OF", "CONTAINED_BY":
-		return d.need(t.to, t.from)
+		return d.need(to, from)
 	case "OTHER":
-		if at, ok := s.files[string(t.to)]; ok && len(s.found[string(t.from)]) < maxLocations {
-			s.found[string(t.from)] = append(s.found[string(t.from)], at)
+		if len(from) > 0 && len(to) > 0 {
+			s.evident.add(edge{d.id(from), d.id(to)})
 		}
 	}
 	return nil
 }
 
-func (e *spdxElement) pkg(s *spdxDraft) Package {
-	p := Package{PURL: e.purl, Name: e.name, Version: e.version, Type: managerIn(e.source), Locations: s.found[e.id]}
+func (e *spdxElement) pkg(s *spdxDraft, found []Location) Package {
+	p := Package{PURL: e.purl, Name: e.name, Version: e.version, Type: managerIn(e.source), Locations: found}
 	p.Licenses = named(e.declared, s.licenses)
 	if silent(e.declared) {
 		p.Licenses = named(e.concluded, s.licenses)

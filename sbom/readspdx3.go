@@ -1,6 +1,7 @@
 package sbom
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -10,7 +11,7 @@ type spdx3Element struct {
 	kind, id, name, version, purl, purpose, source string
 	expression                                     string
 	from, relation                                 []byte
-	to                                             [][]byte
+	to                                             []byte // the list, as it stands in the document
 	creation                                       spdx3Creation
 	roots                                          []string
 }
@@ -18,7 +19,7 @@ type spdx3Element struct {
 // spdx3Tie is a relationship.
 type spdx3Tie struct {
 	from, relation []byte
-	to             [][]byte
+	to             []byte // the list, as it stands in the document
 }
 
 type spdx3Creation struct {
@@ -29,7 +30,7 @@ type spdx3Creation struct {
 // spdx3Draft gathers the graph, the elements of which come in any order.
 type spdx3Draft struct {
 	packages  []spdx3Element
-	ties      []spdx3Tie
+	ties      chunked[spdx3Tie]
 	licenses  map[string]string // id -> expression or name
 	names     map[string]string // of tools and files, by id
 	creations []spdx3Creation
@@ -50,7 +51,7 @@ func (d *draft) spdx3(b []byte) error {
 			p.array(func() {
 				d.spdx3Take(s, spdx3Read(p))
 				p.most(max(len(s.packages)/2, len(s.licenses), len(s.creations), len(d.roots)), MaxPackages) // some packages are none
-				p.most(max(len(s.ties), 2*len(s.names)), maxEdges)
+				p.most(max(s.ties.n, 2*len(s.names)), maxEdges)
 			})
 			return
 		}
@@ -106,17 +107,23 @@ func spdx3Read(p *pull) (e spdx3Element) {
 		case "from":
 			e.from = p.bytes()
 		case "to":
-			p.array(func() { e.to = append(e.to, p.bytes()) })
+			e.to = p.raw()
 		case "relationshipType":
 			e.relation = p.bytes()
 		case "rootElement":
-			p.array(func() { e.roots = append(e.roots, p.scalar()) })
+			p.array(func() {
+				e.roots = append(e.roots, p.scalar())
+				p.most(len(e.roots), MaxPackages)
+			})
 		case "created":
 			e.creation.created = p.text()
 		case "specVersion":
 			e.creation.version = p.text()
 		case "createdUsing":
-			p.array(func() { e.creation.using = append(e.creation.using, p.scalar()) })
+			p.array(func() {
+				e.creation.using = append(e.creation.using, p.scalar())
+				p.most(len(e.creation.using), maxLicenses)
+			})
 		default:
 			p.skip()
 		}
@@ -129,7 +136,9 @@ func (d *draft) spdx3Take(s *spdx3Draft, e spdx3Element) {
 	case "software_Package":
 		s.packages = append(s.packages, e)
 	case "Relationship", "LifecycleScopedRelationship":
-		s.ties = append(s.ties, spdx3Tie{e.from, e.relation, e.to})
+		if len(e.from) > 0 && len(e.relation) > 0 && len(e.to) > 0 {
+			s.ties.add(spdx3Tie{e.from, e.relation, e.to})
+		}
 	case "simplelicensing_LicenseExpression":
 		s.licenses[e.id] = e.expression
 	case "expandedlicensing_ListedLicense":
@@ -156,7 +165,7 @@ func (d *draft) spdx3Tie(s *spdx3Draft, from, relation, to []byte) error {
 	case "hasConcludedLicense":
 		s.concluded[id] = append(s.concluded[id], named(s.license(string(to)), nil)...)
 	case "describes":
-		d.roots[string(to)] = true
+		return d.describes(to)
 	case "contains":
 		if path, ok := s.names[string(to)]; ok {
 			if len(s.found[id]) < maxLocations {
@@ -172,11 +181,19 @@ func (d *draft) spdx3Tie(s *spdx3Draft, from, relation, to []byte) error {
 }
 
 func (d *draft) spdx3Finish(s *spdx3Draft) error {
-	for _, t := range s.ties {
-		for _, to := range t.to {
-			if err := d.spdx3Tie(s, t.from, t.relation, to); err != nil {
-				return err
+	for t := range s.ties.all() {
+		p, err := &pull{b: t.to}, error(nil)
+		p.array(func() {
+			to := p.bytes()
+			if err = d.tied(1); err == nil {
+				err = d.spdx3Tie(s, t.from, t.relation, to)
 			}
+			if err != nil {
+				p.i = len(p.b)
+			}
+		})
+		if err = cmp.Or(p.err, err); err != nil {
+			return err
 		}
 	}
 	described := 0 // the SBOM element itself may be a root too

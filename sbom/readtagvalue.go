@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"strings"
 	"unicode/utf8"
 )
@@ -13,7 +14,7 @@ func (d *draft) tagValue(b []byte) error {
 	if !utf8.Valid(b) {
 		return errors.New("it is not UTF-8")
 	}
-	s := &spdxDraft{files: map[string]Location{}, licenses: map[string]string{}}
+	s := &spdxDraft{files: map[uint64]Location{}, licenses: map[string]string{}}
 	t := tagReader{d: d, s: s}
 	b = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))
 	for len(b) > 0 {
@@ -101,7 +102,7 @@ func (t *tagReader) take(tag, value string) error {
 		t.id(value)
 	case "FileComment":
 		if t.fileID != "" {
-			t.s.files[t.fileID] = Location{Path: t.file, Layer: layerOf(value)}
+			t.s.files[maphash.String(t.d.seed, t.fileID)] = Location{Path: t.file, Layer: layerOf(value)}
 		}
 	case "LicenseID":
 		t.flush()
@@ -115,10 +116,7 @@ func (t *tagReader) take(tag, value string) error {
 		if len(word) < 3 {
 			return fmt.Errorf("the relationship %.60q has no three parts", value)
 		}
-		if len(t.s.ties) == maxEdges {
-			return errTooMany
-		}
-		t.s.ties = append(t.s.ties, spdxTie{word[0], word[1], word[2]})
+		return t.d.spdxTie(t.s, word[0], word[1], word[2])
 	default:
 		if t.pkg != nil {
 			t.pkg.tag(tag, value)
@@ -133,7 +131,7 @@ func (t *tagReader) id(value string) {
 		t.pkg.id = value
 	case t.file != "":
 		t.fileID = value
-		t.s.files[value] = Location{Path: t.file}
+		t.s.files[maphash.String(t.d.seed, value)] = Location{Path: t.file}
 	}
 }
 
