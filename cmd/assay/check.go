@@ -8,6 +8,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/client"
+	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
@@ -97,17 +98,17 @@ func sentences(problems []store.Problem) []string {
 
 // repairIndex empties the index of packages, and has the next start read every SBOM again.
 func repairIndex(a *cli.App, ctx context.Context, path string) (images int, err error) {
-	d, err := openDirectory(path, false)
+	d, err := place.OpenDirectory(path, false)
 	if err != nil {
 		return 0, fmt.Errorf("%w (stop the server first: what is repaired must not change meanwhile)", err)
 	}
-	defer func() { err = errors.Join(err, d.release()) }()
-	blobs, err := fs.Open(d.blobs(), fs.Options{Rand: a.Rand, Now: a.Clock})
+	defer func() { err = errors.Join(err, d.Release()) }()
+	blobs, err := fs.Open(d.Blobs(), fs.Options{Rand: a.Rand, Now: a.Clock})
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, blobs.Close()) }()
-	kv, err := bolt.Open(d.meta(), bolt.Options{})
+	kv, err := bolt.Open(d.Meta(), bolt.Options{})
 	if err != nil {
 		return 0, err
 	}
@@ -125,17 +126,17 @@ func repairIndex(a *cli.App, ctx context.Context, path string) (images int, err 
 
 // checkDirectory opens the drivers for reading alone.
 func checkDirectory(a *cli.App, ctx context.Context, path string, deep bool) (problems []store.Problem, err error) {
-	d, err := openDirectory(path, false)
+	d, err := place.OpenDirectory(path, false)
 	if err != nil {
 		return nil, fmt.Errorf("%w (a running server checks itself: assay check --server URL)", err)
 	}
-	defer func() { err = errors.Join(err, d.release()) }()
-	blobs, err := fs.Open(d.blobs(), fs.Options{ReadOnly: true, Rand: a.Rand, Now: a.Clock})
+	defer func() { err = errors.Join(err, d.Release()) }()
+	blobs, err := fs.Open(d.Blobs(), fs.Options{ReadOnly: true, Rand: a.Rand, Now: a.Clock})
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, blobs.Close()) }()
-	kv, err := bolt.Open(d.meta(), bolt.Options{ReadOnly: true})
+	kv, err := bolt.Open(d.Meta(), bolt.Options{ReadOnly: true})
 	if err != nil {
 		return nil, err
 	}

@@ -4,38 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/spf13/cobra"
 )
-
-// place holds the flags by which a configuration is found.
-type place struct{ file, data, listen string }
-
-// withConfig gives a command the flag --config.
-func withConfig(a *cli.App, c *cobra.Command, p *place) *cobra.Command {
-	c.Flags().StringVar(&p.file, "config", "", "configuration file (ASSAY_CONFIG); without one the defaults count")
-	_ = c.MarkFlagFilename("config", "yaml", "yml")
-	return c
-}
-
-// loadConfig reads the configuration that the flags and the environment name. The file system is the one place that it reaches.
-func loadConfig(a *cli.App, p place) (*config.Config, error) {
-	o := config.Options{Path: p.file, Data: p.data, Listen: p.listen, Dir: a.Dir, ReadFile: os.ReadFile, Stat: os.Stat, Check: usable(a.Clock)}
-	if o.Path == "" {
-		o.Path = a.Env("ASSAY_CONFIG")
-	}
-	if o.Data == "" {
-		o.Data = a.Env("ASSAY_DATA")
-	}
-	if o.Listen == "" {
-		o.Listen = a.Env("ASSAY_LISTEN")
-	}
-	return config.Load(o)
-}
 
 func configCommand(a *cli.App) *cobra.Command {
 	c := cli.Group(&cobra.Command{Use: "config", Short: "Check and show the configuration"})
@@ -62,11 +37,11 @@ type checked struct {
 }
 
 func configCheck(a *cli.App) *cobra.Command {
-	var p place
+	var p place.Flags
 	c := &cobra.Command{
 		Use: "check", Short: "Report everything that is wrong with the configuration", Args: cli.Exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(a, p)
+			cfg, err := place.Load(a, p)
 			report := checked{OK: err == nil, Problems: []config.Problem{}, Warnings: []config.Problem{}, Advice: []config.Problem{}}
 			var wrong *config.Error
 			switch {
@@ -93,22 +68,22 @@ func configCheck(a *cli.App) *cobra.Command {
 				return err
 			}
 			for _, w := range append(report.Warnings, report.Advice...) {
-				if err := a.Say("%s", cli.Printable(w.In(p.file))); err != nil {
+				if err := a.Say("%s", cli.Printable(w.In(p.File))); err != nil {
 					return err
 				}
 			}
 			return a.Say("the configuration is right")
 		},
 	}
-	return withConfig(a, a.WithOutput(c), &p)
+	return place.WithFlags(a, a.WithOutput(c), &p)
 }
 
 func configShow(a *cli.App) *cobra.Command {
-	var p place
+	var p place.Flags
 	c := &cobra.Command{
 		Use: "show", Short: "Print the configuration with all defaults filled in", Args: cli.Exactly(),
 		RunE: func(*cobra.Command, []string) error {
-			cfg, err := loadConfig(a, p)
+			cfg, err := place.Load(a, p)
 			if err != nil {
 				return err
 			}
@@ -126,7 +101,7 @@ func configShow(a *cli.App) *cobra.Command {
 			return a.Say("%s", strings.TrimRight(string(text), "\n"))
 		},
 	}
-	c.Flags().StringVar(&p.data, "data", "", "directory of everything that is stored (ASSAY_DATA)")
-	c.Flags().StringVar(&p.listen, "listen", "", "HOST:PORT to listen on (ASSAY_LISTEN)")
-	return withConfig(a, a.WithOutput(c), &p)
+	c.Flags().StringVar(&p.Data, "data", "", "directory of everything that is stored (ASSAY_DATA)")
+	c.Flags().StringVar(&p.Listen, "listen", "", "HOST:PORT to listen on (ASSAY_LISTEN)")
+	return place.WithFlags(a, a.WithOutput(c), &p)
 }

@@ -7,23 +7,25 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/assay-registry/assay/cmd/assay/place"
 )
 
 func TestKeysAreMadeOnceAndEachForOneUse(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "keys")
-	first, err := openKeys(dir, rand.Reader)
+	first, err := place.OpenKeys(dir, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(first.uses) != 4 {
-		t.Errorf("uses %v", first.uses)
+	if len(first.Uses) != 4 {
+		t.Errorf("uses %v", first.Uses)
 	}
-	second, err := openKeys(dir, rand.Reader)
-	if err != nil || second.token.ID() != first.token.ID() {
-		t.Errorf("%v, token keys %s and %s", err, first.token.ID(), second.token.ID())
+	second, err := place.OpenKeys(dir, rand.Reader)
+	if err != nil || second.Token.ID() != first.Token.ID() {
+		t.Errorf("%v, token keys %s and %s", err, first.Token.ID(), second.Token.ID())
 	}
-	for id, use := range first.uses {
-		if second.uses[id] != use {
+	for id, use := range first.Uses {
+		if second.Uses[id] != use {
 			t.Errorf("the %s key changed", use)
 		}
 	}
@@ -62,13 +64,13 @@ func TestKeysThatAreRefused(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "keys")
-			if _, err := openKeys(dir, rand.Reader); err != nil {
+			if _, err := place.OpenKeys(dir, rand.Reader); err != nil {
 				t.Fatal(err)
 			}
 			if err := test.harm(dir); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := openKeys(dir, rand.Reader); err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "BEGIN") {
+			if _, err := place.OpenKeys(dir, rand.Reader); err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "BEGIN") {
 				t.Errorf("%v", err)
 			}
 		})
@@ -77,34 +79,34 @@ func TestKeysThatAreRefused(t *testing.T) {
 
 func TestE11_OneProcessPerDirectory(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a", "data")
-	first, err := openDirectory(path, true)
+	first, err := place.OpenDirectory(path, true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("%v, %v", info, err)
 	}
-	if _, err := openDirectory(path, true); err == nil || !strings.Contains(err.Error(), "in use by another process (number ") {
+	if _, err := place.OpenDirectory(path, true); err == nil || !strings.Contains(err.Error(), "in use by another process (number ") {
 		t.Errorf("a second: %v", err)
 	}
-	if err := first.release(); err != nil {
+	if err := first.Release(); err != nil {
 		t.Fatal(err)
 	}
-	again, err := openDirectory(path, true)
+	again, err := place.OpenDirectory(path, true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := again.release(); err != nil {
+	if err := again.Release(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openDirectory(t.TempDir(), false); err == nil || !strings.Contains(err.Error(), "no data directory") {
+	if _, err := place.OpenDirectory(t.TempDir(), false); err == nil || !strings.Contains(err.Error(), "no data directory") {
 		t.Errorf("nothing there: %v", err)
 	}
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openDirectory(file, true); err == nil {
+	if _, err := place.OpenDirectory(file, true); err == nil {
 		t.Error("a file is no directory")
 	}
 }
@@ -112,7 +114,7 @@ func TestE11_OneProcessPerDirectory(t *testing.T) {
 func TestWriteDurablyReplacesWhole(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	for _, text := range []string{"one", "another"} {
-		if err := writeDurably(path, []byte(text), 0o600); err != nil {
+		if err := place.WriteDurably(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, []byte(text)) {

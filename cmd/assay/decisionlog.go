@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/spf13/cobra"
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
@@ -221,20 +222,20 @@ func logReport(a *cli.App, r *journal.Report) error {
 
 // verifyDirectory follows the decision log of a data directory with its public key alone.
 func verifyDirectory(data, note string) (*journal.Report, error) {
-	dir := &directory{path: data}
-	text, err := os.ReadFile(filepath.Join(dir.keys(), keyLog+".pub"))
+	dir := &place.Directory{Path: data}
+	text, err := os.ReadFile(filepath.Join(dir.Keys(), place.KeyLog+".pub"))
 	if err != nil {
 		return nil, err
 	}
 	block, _ := pem.Decode(text)
 	if block == nil {
-		return nil, fmt.Errorf("%s is no key in PEM", filepath.Join(dir.keys(), keyLog+".pub"))
+		return nil, fmt.Errorf("%s is no key in PEM", filepath.Join(dir.Keys(), place.KeyLog+".pub"))
 	}
 	public, err := x509.ParsePKIXPublicKey(block.Bytes)
 	if err != nil {
 		return nil, err
 	}
-	j := journal.Read(journal.Options{Log: journal.Decisions, Segments: segmentFiles(dir.decisions()), Public: public})
+	j := journal.Read(journal.Options{Log: journal.Decisions, Segments: place.SegmentFiles(dir.Decisions()), Public: public})
 	var kept []*journal.Checkpoint
 	if note != "" {
 		c, err := j.Parse(note)

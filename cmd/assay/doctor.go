@@ -14,6 +14,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
 	"github.com/opencontainers/go-digest"
@@ -36,14 +37,14 @@ type finding struct {
 }
 
 func doctorCommand(a *cli.App) *cobra.Command {
-	var p place
+	var p place.Flags
 	c := &cobra.Command{
 		Use: "doctor", Short: "Look at what the registry depends on: disk, permissions, worker, policies, clock", Args: cli.Exactly(),
 		Long: `Look at what the registry depends on: the disk and how long a sync takes, permissions,
 the SBOM worker and what it has to do, policies, the clock, and what the configuration may
 not mean. It may run beside a server. The exit code is 1 where something is broken.`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(a, p)
+			cfg, err := place.Load(a, p)
 			if err != nil {
 				return err
 			}
@@ -63,8 +64,8 @@ not mean. It may run beside a server. The exit code is 1 where something is brok
 			return nil
 		},
 	}
-	c.Flags().StringVar(&p.data, "data", "", "directory of everything that is stored (ASSAY_DATA; default ./data)")
-	return withConfig(a, a.WithOutput(c), &p)
+	c.Flags().StringVar(&p.Data, "data", "", "directory of everything that is stored (ASSAY_DATA; default ./data)")
+	return place.WithFlags(a, a.WithOutput(c), &p)
 }
 
 func examine(a *cli.App, ctx context.Context, cfg *config.Config) []finding {
@@ -158,7 +159,7 @@ func syncWorks(a *cli.App, dir string) finding {
 		}
 		took = append(took, a.Clock().Sub(began))
 	}
-	if err := syncDirectory(dir); err != nil {
+	if err := place.SyncDirectory(dir); err != nil {
 		return finding{"fsync", broken, "of the directory: " + err.Error()}
 	}
 	slices.Sort(took)
@@ -183,9 +184,9 @@ func permissions(data string) []finding {
 	if info.Mode().Perm()&0o077 != 0 {
 		found[0] = finding{"data directory", warning, fmt.Sprintf("%s has mode %04o: others can look into it; chmod 700", data, info.Mode().Perm())}
 	}
-	for _, name := range []string{keySBOM, keyVerdict, keyLog, keyToken} {
+	for _, name := range []string{place.KeySBOM, place.KeyVerdict, place.KeyLog, place.KeyToken} {
 		path := filepath.Join(data, "keys", name)
-		_, err := readKey(path)
+		_, err := place.ReadKey(path)
 		switch {
 		case errors.Is(err, iofs.ErrNotExist):
 		case err != nil:

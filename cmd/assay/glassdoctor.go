@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
+	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/assay-registry/assay/policy"
 )
 
@@ -14,9 +15,9 @@ import (
 const maxGlass = policy.MaxWaivers * 64 << 10
 
 // glassTeller writes the waivers of every code down for the doctor.
-func glassTeller(d *directory, log *slog.Logger) func([]policy.WaiverView) {
+func glassTeller(d *place.Directory, log *slog.Logger) func([]policy.WaiverView) {
 	return func(list []policy.WaiverView) {
-		if err := keepState(d.path, stateGlass, list); err != nil {
+		if err := place.KeepState(d.Path, place.StateGlass, list); err != nil {
 			log.Warn("which waivers break glass could not be written for assay doctor", "error", err)
 		}
 	}
@@ -26,12 +27,12 @@ func glassTeller(d *directory, log *slog.Logger) func([]policy.WaiverView) {
 func glassBroken(a *cli.App, data string) []finding {
 	const name = "BREAK GLASS"
 	var list []policy.WaiverView
-	kept, err := keptState(data, stateGlass, maxGlass, &list)
+	kept, err := place.KeptState(data, place.StateGlass, maxGlass, &list)
 	switch {
 	case !kept:
 		return nil
 	case err != nil:
-		return []finding{{name, broken, fmt.Sprintf("%s cannot be read, so that nobody knows what lets everything through: %v; restart the server", filepath.Join(data, stateGlass), err)}}
+		return []finding{{name, broken, fmt.Sprintf("%s cannot be read, so that nobody knows what lets everything through: %v; restart the server", filepath.Join(data, place.StateGlass), err)}}
 	}
 	var found []finding
 	now := a.Clock()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/waiver"
 	"github.com/assay-registry/assay/store"
@@ -18,11 +19,11 @@ import (
 // Who could get hold of a cluster's CA must not be able to sign images with it: it is one of the registry's own keys, like all others, now and once it is the next.
 func TestTheWebhooksKeysNeverSpeakForImages(t *testing.T) {
 	a, keys, _ := authorityOf(t)
-	ring, err := openKeys(keys, rand.Reader)
+	ring, err := place.OpenKeys(keys, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := len(ring.own()); n != 4 {
+	if n := len(ownKeys(ring)); n != 4 {
 		t.Errorf("%d keys before there are webhooks", n)
 	}
 	if _, err := openWebhooks(a, keys, webhookConfig, logger(a, config.Log{Level: "info", Format: "text"})); err != nil {
@@ -36,21 +37,21 @@ func TestTheWebhooksKeysNeverSpeakForImages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if use := config.OwnKey(verify.Authority{Roots: string(encodeCertificate(p.cert))}, ring.own()); use != name {
+		if use := config.OwnKey(verify.Authority{Roots: string(encodeCertificate(p.cert))}, ownKeys(ring)); use != name {
 			t.Errorf("a root that is the registry's %s: %q", name, use)
 		}
 		id, err := verify.KeyID(p.cert.PublicKey)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if use := config.OwnKey(verify.Authority{Keys: []verify.Key{{ID: id}}}, ring.own()); use != name {
+		if use := config.OwnKey(verify.Authority{Keys: []verify.Key{{ID: id}}}, ownKeys(ring)); use != name {
 			t.Errorf("a key that is the registry's %s: %q", name, use)
 		}
 	}
 	if err := os.WriteFile(filepath.Join(keys, webhookServing), []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(ring.own()); n != 6 {
+	if n := len(ownKeys(ring)); n != 6 {
 		t.Errorf("%d keys beside one that is damaged", n)
 	}
 }
@@ -58,13 +59,13 @@ func TestTheWebhooksKeysNeverSpeakForImages(t *testing.T) {
 // What lets everything through is what the doctor says first, for as long as it does.
 func TestTheDoctorTellsOfBreakGlassFirst(t *testing.T) {
 	a, keys, now := authorityOf(t)
-	d := &directory{path: filepath.Dir(keys)}
+	d := &place.Directory{Path: filepath.Dir(keys)}
 	began := *now
 	tell := glassTeller(d, logger(a, config.Log{Level: "info", Format: "text"}))
 	tell([]policy.WaiverView{{Waiver: waiver.Waiver{ID: "W-1", Codes: []string{waiver.AllCodes}, Match: waiver.Match{Repositories: store.Globs{"acme/**"}}, Reason: "production\x1b is down", Approver: "alice",
 		NotBefore: began.Add(time.Hour), Expires: began.Add(5 * time.Hour)}, State: policy.WaiverEarly, Until: began.Add(4 * time.Hour)}})
 	cfg := config.Default()
-	cfg.Data = d.path
+	cfg.Data = d.Path
 	for _, step := range []struct {
 		after time.Duration
 		want  string
@@ -78,13 +79,13 @@ func TestTheDoctorTellsOfBreakGlassFirst(t *testing.T) {
 		}
 	}
 	tell(nil)
-	if found := glassBroken(a, d.path); len(found) != 0 {
+	if found := glassBroken(a, d.Path); len(found) != 0 {
 		t.Errorf("revoked: %v", found)
 	}
-	if err := os.WriteFile(filepath.Join(d.path, stateGlass), []byte("{"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(d.Path, place.StateGlass), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if found := glassBroken(a, d.path); len(found) != 1 || found[0].Status != broken {
+	if found := glassBroken(a, d.Path); len(found) != 1 || found[0].Status != broken {
 		t.Errorf("damaged: %v", found)
 	}
 }

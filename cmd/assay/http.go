@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
+	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/assay-registry/assay/cmd/assay/config"
@@ -30,10 +31,10 @@ func handle(a *cli.App, r *registry, cfg *config.Config, log *slog.Logger) (err 
 		recorder = r.decisions
 	}
 	r.handler, err = server.New(server.Options{
-		Registry: r.admission.As, Auth: r.auth, Admin: administration{r.admission, r.keys.own, usable(a.Clock)}, Trust: r.follower, Policies: r.rollout(), Users: r.auth, Metrics: metrics,
+		Registry: r.admission.As, Auth: r.auth, Admin: administration{r.admission, func() map[string]string { return ownKeys(r.keys) }, place.Usable(a.Clock)}, Trust: r.follower, Policies: r.rollout(), Users: r.auth, Metrics: metrics,
 		Contents: r.admission, ContentWork: r.admission, Databases: r.databases, Report: r.admission, Findings: r.admission, Waivers: r.admission, Decisions: r.admission, Sealed: r.admission, Recorder: recorder,
 		Images: r.admission, Cluster: server.Cluster{Hosts: cfg.Kubernetes.RegistryHosts, Unknown: cfg.Kubernetes.Unknown},
-		Check: r.check, Insight: r.admission, Keys: r.keys.public, Ready: r.ready, Documents: documents{},
+		Check: r.check, Insight: r.admission, Keys: r.keys.Public, Ready: r.ready, Documents: documents{},
 		PublicMetrics: cfg.Metrics.Access == "public", ExternalURL: cfg.ExternalURL, TrustedProxies: cfg.Proxies(),
 		Log: log, Clock: a.Clock, Rand: a.Rand,
 	})

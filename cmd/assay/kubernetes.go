@@ -13,6 +13,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/assay-registry/assay/deploy"
 	"github.com/spf13/cobra"
 )
@@ -28,10 +29,10 @@ These commands read the data directory, beside the server or without one.`})
 
 // withWebhookKeys gives a command the directory of the keys of a registry whose webhooks are configured.
 func withWebhookKeys(a *cli.App, c *cobra.Command, run func(keys string, cfg *config.Config) error) *cobra.Command {
-	var p place
+	var p place.Flags
 	c.Args = cli.Exactly()
 	c.RunE = func(*cobra.Command, []string) error {
-		cfg, err := loadConfig(a, p)
+		cfg, err := place.Load(a, p)
 		if err != nil {
 			return err
 		}
@@ -40,8 +41,8 @@ func withWebhookKeys(a *cli.App, c *cobra.Command, run func(keys string, cfg *co
 		}
 		return run(filepath.Join(cfg.Data, "keys"), cfg)
 	}
-	c.Flags().StringVar(&p.data, "data", "", "directory of everything that is stored (ASSAY_DATA; default ./data)")
-	return withConfig(a, c, &p)
+	c.Flags().StringVar(&p.Data, "data", "", "directory of everything that is stored (ASSAY_DATA; default ./data)")
+	return place.WithFlags(a, c, &p)
 }
 
 // bundle is what clusters are told to trust. Where there is nothing yet it is made, unless a server holds the directory.
@@ -50,11 +51,11 @@ func bundle(a *cli.App, keys string) ([]byte, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return bundle, err
 	}
-	dir, err := openDirectory(filepath.Dir(keys), true)
+	dir, err := place.OpenDirectory(filepath.Dir(keys), true)
 	if err != nil {
 		return nil, fmt.Errorf("the registry has no CA for its webhooks yet: start it with kubernetes.listen, or run this while it is stopped: %w", err)
 	}
-	defer func() { _ = dir.release() }()
+	defer func() { _ = dir.Release() }()
 	if err := os.MkdirAll(keys, 0o700); err != nil {
 		return nil, err
 	}

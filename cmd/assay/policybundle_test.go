@@ -22,6 +22,7 @@ import (
 	"testing"
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
+	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/assay-registry/assay/policy"
@@ -85,14 +86,14 @@ const deniesAll = "package assay\n\nadmit.deny contains {\"code\": \"team.no\", 
 type bundled struct {
 	*console
 	a   *cli.App
-	p   place
+	p   place.Flags
 	key *ecdsa.PrivateKey
 	log *slog.Logger
 }
 
 func newBundled(t *testing.T) *bundled {
 	t.Helper()
-	b := &bundled{console: newConsole(t, nil), p: place{file: "assay.yaml", data: "data"}, log: slog.New(slog.DiscardHandler)}
+	b := &bundled{console: newConsole(t, nil), p: place.Flags{File: "assay.yaml", Data: "data"}, log: slog.New(slog.DiscardHandler)}
 	b.a = &cli.App{World: b.world()}
 	var err error
 	if b.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
@@ -115,7 +116,7 @@ func (b *bundled) write(name string, content []byte) {
 }
 
 func (b *bundled) open() (*registry, error) {
-	cfg, err := loadConfig(b.a, b.p)
+	cfg, err := place.Load(b.a, b.p)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
+	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/spf13/cobra"
 
 	"github.com/assay-registry/assay/cmd/assay/client"
@@ -49,7 +50,7 @@ func read(a *cli.App, f *candidate, args []string) (c client.Candidate, err erro
 	case f.config != "" && (len(args) > 0 || alike || len(f.without) > 0):
 		return c, cli.Usage("--config names all policies; leave the rest out, or change the file")
 	case f.config != "":
-		cfg, err := loadConfig(a, place{file: f.config})
+		cfg, err := place.Load(a, place.Flags{File: f.config})
 		if err != nil {
 			return c, err
 		}

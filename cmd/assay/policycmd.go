@@ -11,6 +11,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/store"
 	"github.com/spf13/cobra"
@@ -23,9 +24,9 @@ func policyCommand(a *cli.App) *cobra.Command {
 }
 
 // chosen are the policies that a command works on: those named as arguments, else those of the configuration.
-func chosen(a *cli.App, p place, args []string, params string) ([]engine.Policy, error) {
+func chosen(a *cli.App, p place.Flags, args []string, params string) ([]engine.Policy, error) {
 	if len(args) == 0 {
-		cfg, err := loadConfig(a, p)
+		cfg, err := place.Load(a, p)
 		if err != nil {
 			return nil, err
 		}
@@ -58,7 +59,7 @@ func chosen(a *cli.App, p place, args []string, params string) ([]engine.Policy,
 }
 
 func policyCheck(a *cli.App) *cobra.Command {
-	var p place
+	var p place.Flags
 	params := ""
 	c := &cobra.Command{
 		Use: "check [FILE|DIRECTORY|builtin:NAME]...", Short: "Compile policies as the server would", Args: cobra.ArbitraryArgs,
@@ -90,7 +91,7 @@ func policyCheck(a *cli.App) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&params, "params", "", "parameters of the named policies, as a JSON object")
-	return withConfig(a, a.WithOutput(c), &p)
+	return place.WithFlags(a, a.WithOutput(c), &p)
 }
 
 func printDescribed(a *cli.App, found []engine.Description, problems []engine.Problem) error {
@@ -177,7 +178,7 @@ func tested(a *cli.App, results []engine.TestResult, failed int) error {
 const maxInput = 16 << 20
 
 func policyEval(a *cli.App) *cobra.Command {
-	var p place
+	var p place.Flags
 	input, params := "", ""
 	c := &cobra.Command{
 		Use: "eval [FILE|DIRECTORY|builtin:NAME]... --input FILE", Short: "Decide on an input document (policy.input/v1)", Args: cobra.ArbitraryArgs,
@@ -199,7 +200,7 @@ The exit code is 3 where the decision is a refusal.`,
 	}
 	c.Flags().StringVar(&input, "input", "", "the document; - is standard input")
 	c.Flags().StringVar(&params, "params", "", "parameters of the named policies, as a JSON object")
-	return withConfig(a, a.WithOutput(c), &p)
+	return place.WithFlags(a, a.WithOutput(c), &p)
 }
 
 func document(a *cli.App, file string) ([]byte, error) {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/assay-registry/assay/server"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -13,7 +14,7 @@ import (
 func policiesStand(cfg *config.Config) []finding {
 	const name = "policies in force"
 	var s server.PolicyStatus
-	kept, err := keptState(cfg.Data, statePolicies, maxState, &s)
+	kept, err := place.KeptState(cfg.Data, place.StatePolicies, place.MaxState, &s)
 	if !kept {
 		return nil
 	}

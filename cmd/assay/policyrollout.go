@@ -10,6 +10,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
@@ -266,7 +267,7 @@ func (o rollout) UnstagePolicies(ctx context.Context, p access.Principal) error 
 
 // told writes down for the doctor where everything stands; the caller holds ruling.
 func (o rollout) told(ctx context.Context) {
-	if err := keepState(o.r.directory.path, statePolicies, o.status()); err != nil && ctx.Err() == nil {
+	if err := place.KeepState(o.r.directory.Path, place.StatePolicies, o.status()); err != nil && ctx.Err() == nil {
 		o.r.rules.log.Warn("the state of the policies could not be written for assay doctor", "error", err)
 	}
 }

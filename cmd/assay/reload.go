@@ -11,6 +11,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/server"
 	"github.com/assay-registry/assay/verify"
@@ -18,12 +19,12 @@ import (
 
 // reload puts a changed configuration into force: policies, authorities, grants, users, certificates. Everything is read and checked before
 // anything changes.
-func reload(a *cli.App, ctx context.Context, p place, r *registry, log *slog.Logger) error {
-	cfg, err := loadConfig(a, p)
+func reload(a *cli.App, ctx context.Context, p place.Flags, r *registry, log *slog.Logger) error {
+	cfg, err := place.Load(a, p)
 	if err != nil {
 		return err
 	}
-	if err := cfg.RefuseOwnKeys(r.keys.own()); err != nil {
+	if err := cfg.RefuseOwnKeys(ownKeys(r.keys)); err != nil {
 		return err
 	}
 	r.ruling.Lock()
@@ -33,7 +34,7 @@ func reload(a *cli.App, ctx context.Context, p place, r *registry, log *slog.Log
 		return err
 	}
 	for _, au := range cfg.Trust() {
-		if err := supplied(au, stored[au.Material], usable(a.Clock)); err != nil {
+		if err := supplied(au, stored[au.Material], place.Usable(a.Clock)); err != nil {
 			return err
 		}
 	}

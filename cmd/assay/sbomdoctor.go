@@ -12,6 +12,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/assay-registry/assay/policy"
 )
 
@@ -41,7 +42,7 @@ type sbomTeller struct {
 }
 
 func (r *registry) sbomTeller(clock func() time.Time, log *slog.Logger) *sbomTeller {
-	return &sbomTeller{r.admission, r.directory.path, clock, log, nil}
+	return &sbomTeller{r.admission, r.directory.Path, clock, log, nil}
 }
 
 // run tells until ctx ends, and then once more: who looks into a stopped server's directory finds what it left.
@@ -83,7 +84,7 @@ func (t *sbomTeller) attempt(ctx context.Context) error {
 	}
 	last := text
 	s.At = t.clock().UTC()
-	if err := keepState(t.data, stateSBOMs, s); err != nil {
+	if err := place.KeepState(t.data, place.StateSBOMs, s); err != nil {
 		return err
 	}
 	t.last = last
@@ -94,7 +95,7 @@ func (t *sbomTeller) attempt(ctx context.Context) error {
 func sbomsMade(cfg *config.Config) []finding {
 	const name = "sboms"
 	s := sbomState{SBOMProgress: &policy.SBOMProgress{}}
-	kept, err := keptState(cfg.Data, stateSBOMs, maxSBOMState, &s)
+	kept, err := place.KeptState(cfg.Data, place.StateSBOMs, maxSBOMState, &s)
 	if !kept {
 		return nil
 	}

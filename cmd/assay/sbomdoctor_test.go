@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/cmd/assay/place"
 )
 
 func TestTheDoctorKnowsWhatThereIsToDoAboutSBOMs(t *testing.T) {
@@ -23,7 +24,7 @@ func TestTheDoctorKnowsWhatThereIsToDoAboutSBOMs(t *testing.T) {
 		{"damaged", `{`, broken, "JSON"},
 		{"large", strings.Repeat(" ", maxSBOMState+1), broken, "too large"},
 	} {
-		if err := os.WriteFile(filepath.Join(cfg.Data, stateSBOMs), []byte(test.file), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(cfg.Data, place.StateSBOMs), []byte(test.file), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		found := sbomsMade(cfg)

@@ -14,12 +14,13 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/assay-registry/assay/server"
 	"github.com/spf13/cobra"
 )
 
 func serveCommand(a *cli.App) *cobra.Command {
-	var p place
+	var p place.Flags
 	c := &cobra.Command{
 		Use: "serve", Short: "Run the registry", Args: cli.Exactly(),
 		Long: `Run the registry. Without any configuration it keeps ./data, listens on 127.0.0.1:5000
@@ -29,7 +30,7 @@ SIGTERM and SIGINT end it after the requests in flight, within 30 seconds.
 SIGHUP reloads keys, grants, users, policies and certificates; a configuration that is
 wrong changes nothing and is reported.`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(a, p)
+			cfg, err := place.Load(a, p)
 			if err != nil {
 				return err
 			}
@@ -41,14 +42,14 @@ wrong changes nothing and is reported.`,
 			return runServer(a, c.Context(), p, cfg)
 		},
 	}
-	c.Flags().StringVar(&p.data, "data", "", "directory of everything that is stored (ASSAY_DATA; default ./data)")
-	c.Flags().StringVar(&p.listen, "listen", "", "HOST:PORT to listen on (ASSAY_LISTEN; default 127.0.0.1:5000)")
+	c.Flags().StringVar(&p.Data, "data", "", "directory of everything that is stored (ASSAY_DATA; default ./data)")
+	c.Flags().StringVar(&p.Listen, "listen", "", "HOST:PORT to listen on (ASSAY_LISTEN; default 127.0.0.1:5000)")
 	_ = c.MarkFlagDirname("data")
-	return withConfig(a, c, &p)
+	return place.WithFlags(a, c, &p)
 }
 
 // runServer starts the registry and returns when it has ended.
-func runServer(a *cli.App, ctx context.Context, p place, cfg *config.Config) (err error) {
+func runServer(a *cli.App, ctx context.Context, p place.Flags, cfg *config.Config) (err error) {
 	began := a.Clock()
 	log := logger(a, cfg.Log)
 	for _, w := range cfg.Warnings() {
@@ -143,7 +144,7 @@ func drained(err error) error {
 }
 
 // attend waits for the end, and reloads when asked. It gives back to ended what it takes.
-func attend(a *cli.App, ctx context.Context, p place, r *registry, log *slog.Logger, hangup <-chan os.Signal, ended chan error) error {
+func attend(a *cli.App, ctx context.Context, p place.Flags, r *registry, log *slog.Logger, hangup <-chan os.Signal, ended chan error) error {
 	for {
 		select {
 		case <-ctx.Done():

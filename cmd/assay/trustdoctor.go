@@ -11,6 +11,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/assay-registry/assay/server"
 	"github.com/assay-registry/assay/verify"
 )
@@ -126,7 +127,7 @@ func trustFresh(a *cli.App, cfg *config.Config) []finding {
 		return nil
 	}
 	var list []server.TrustStatus
-	kept, err := keptState(cfg.Data, stateTrust, maxState, &list)
+	kept, err := place.KeptState(cfg.Data, place.StateTrust, place.MaxState, &list)
 	if !kept {
 		return []finding{{"TUF", warning, "no server has asked the sources yet; start one, and see assay trust status"}}
 	}

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/server"
 )
@@ -57,7 +58,7 @@ authorities:
   - {name: soon, kind: key, key: cosign.pub, not_after: 2026-03-10, repositories: [acme/app]}
   - {name: lasting, kind: key, key: cosign.pub, repositories: [acme/app]}
 `)
-	cfg, err := loadConfig(f.app, place{file: "doctor.yaml"})
+	cfg, err := place.Load(f.app, place.Flags{File: "doctor.yaml"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +102,7 @@ func TestDoctorReadsTrustedRoots(t *testing.T) {
 // B25: the doctor tells metadata that expired, cannot be refreshed, or was never had, also beside a running server.
 func TestB25_DoctorTellsExpiredMetadata(t *testing.T) {
 	f := newFollowing(t, "dir:mirror", "refuse")
-	cfg, err := loadConfig(f.app, place{file: "assay.yaml"})
+	cfg, err := place.Load(f.app, place.Flags{File: "assay.yaml"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +124,7 @@ func TestB25_DoctorTellsExpiredMetadata(t *testing.T) {
 		t.Fatal("metadata that expired is fresh")
 	}
 	expect(broken, "has expired")
-	path := filepath.Join("data", stateTrust)
+	path := filepath.Join("data", place.StateTrust)
 	list := []server.TrustStatus{{TUFStatus: policy.TUFStatus{Authority: "acme-tuf", Source: "dir:/x"}, Failures: 3, Error: "the source gave no answer"}, {TUFStatus: policy.TUFStatus{Authority: "removed"}}}
 	text, err := json.Marshal(list)
 	if err != nil {

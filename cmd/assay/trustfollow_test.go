@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
+	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/assay-registry/assay/policy/access"
@@ -99,7 +100,7 @@ func (f *following) open() {
 		}
 	}
 	f.app = &cli.App{World: f.world()}
-	cfg, err := loadConfig(f.app, place{file: "assay.yaml"})
+	cfg, err := place.Load(f.app, place.Flags{File: "assay.yaml"})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -217,7 +218,7 @@ func TestReloadWithAnotherRoot(t *testing.T) {
 	f.allowed(100)
 	reload := func() {
 		t.Helper()
-		if err := reload(f.app, t.Context(), place{file: "assay.yaml"}, f.reg, slog.New(slog.DiscardHandler)); err != nil {
+		if err := reload(f.app, t.Context(), place.Flags{File: "assay.yaml"}, f.reg, slog.New(slog.DiscardHandler)); err != nil {
 			t.Fatal(err)
 		}
 	}

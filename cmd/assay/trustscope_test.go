@@ -3,6 +3,8 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"github.com/assay-registry/assay/cmd/assay/place"
 )
 
 // A policy that names an authority which is not trusted for what the policy wants of it is told by the doctor, with the remedy.
@@ -17,7 +19,7 @@ authorities:
 policies:
   - {name: v, repositories: [acme/app], rego: "builtin:vulnerabilities", params: {`+params+`}}
 `)
-		cfg, err := loadConfig(f.app, place{file: "doctor.yaml"})
+		cfg, err := place.Load(f.app, place.Flags{File: "doctor.yaml"})
 		if err != nil {
 			t.Fatal(err)
 		}

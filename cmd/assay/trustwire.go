@@ -9,6 +9,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/server"
 	"github.com/assay-registry/assay/store"
@@ -27,7 +28,7 @@ func makeFollower(a *cli.App, r *registry, log *slog.Logger) *follower {
 		accept: func(ctx context.Context, s *verify.TUFState) error { return acceptTUF(a, ctx, r, s) },
 		settle: func(ctx context.Context) error { return settlePolicies(a, ctx, r, log) },
 		tell: func(list []server.TrustStatus) {
-			if err := keepState(r.directory.path, stateTrust, list); err != nil {
+			if err := place.KeepState(r.directory.Path, place.StateTrust, list); err != nil {
 				log.Warn("the state of the TUF repositories could not be written for assay doctor", "error", err)
 			}
 		},
@@ -37,7 +38,7 @@ func makeFollower(a *cli.App, r *registry, log *slog.Logger) *follower {
 // acceptTUF refuses a state whose policies do not compile, or that supplies material which cannot be used or is the registry's own.
 func acceptTUF(a *cli.App, ctx context.Context, r *registry, s *verify.TUFState) error {
 	for name, m := range s.Material {
-		if use := config.OwnKey(verify.Authority{Keys: m.Keys, TrustedRoot: m.TrustedRoot}, r.keys.own()); use != "" {
+		if use := config.OwnKey(verify.Authority{Keys: m.Keys, TrustedRoot: m.TrustedRoot}, ownKeys(r.keys)); use != "" {
 			return store.Errorf(store.CodeInvalid, "it supplies the authority %s with the registry's own %s key, which never speaks for images", name, use)
 		}
 	}
@@ -46,7 +47,7 @@ func acceptTUF(a *cli.App, ctx context.Context, r *registry, s *verify.TUFState)
 		return err
 	}
 	for _, au := range all {
-		if err := supplied(au, s, usable(a.Clock)); err != nil {
+		if err := supplied(au, s, place.Usable(a.Clock)); err != nil {
 			return err
 		}
 	}

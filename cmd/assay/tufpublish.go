@@ -13,6 +13,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/client"
+	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify/trust"
 	"github.com/assay-registry/assay/verify/tufrepo"
@@ -173,7 +174,7 @@ func publishTar(a *cli.App, ctx context.Context, s *tufSession, where string) (s
 			return "", err
 		}
 	}
-	if err := writeDurably(a.Path(where), b.Bytes(), 0o644); err != nil {
+	if err := place.WriteDurably(a.Path(where), b.Bytes(), 0o644); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("wrote %s (%s, %d files)", where, store.DigestOf(digest.SHA256, b.Bytes()), len(files)), nil

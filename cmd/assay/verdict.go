@@ -3,10 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +13,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
+	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
@@ -28,26 +25,13 @@ import (
 	"github.com/assay-registry/assay/verify"
 )
 
-// newVerdictKey makes an ECDSA key on P-256: the verifiers of clusters know that, and not all of them know Ed25519.
-func newVerdictKey(rand io.Reader) ([]byte, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand)
-	if err != nil {
-		return nil, err
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, err
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
-}
-
 // verdicts are the options of summaries.
-func verdicts(cfg *config.Config, keys *keyring, release string) (policy.VerdictOptions, error) {
-	id, err := verify.KeyID(keys.verdict.Public())
+func verdicts(cfg *config.Config, keys *place.Keyring, release string) (policy.VerdictOptions, error) {
+	id, err := verify.KeyID(keys.Verdict.Public())
 	if err != nil {
 		return policy.VerdictOptions{}, err
 	}
-	o := policy.VerdictOptions{Key: keys.verdict, All: cfg.Verdicts.Attest == "all", Verifier: cfg.VerifierOf("urn:assay:" + id), Host: cfg.Host(), Version: release,
+	o := policy.VerdictOptions{Key: keys.Verdict, All: cfg.Verdicts.Attest == "all", Verifier: cfg.VerifierOf("urn:assay:" + id), Host: cfg.Host(), Version: release,
 		Validity: time.Duration(cfg.Verdicts.Validity)}
 	for _, l := range cfg.Verdicts.Levels {
 		o.Levels = append(o.Levels, policy.VerdictLevel{Authority: l.Authority, Level: l.Level})

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/verify"
 )
@@ -62,26 +63,26 @@ func TestD13_AnEventGoesNoFurtherThanItsTarget(t *testing.T) {
 
 func TestTheVerdictKeyIsItsOwn(t *testing.T) {
 	dir := t.TempDir()
-	ring, err := openKeys(dir, rand.Reader)
+	ring, err := place.OpenKeys(dir, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	id, err := verify.KeyID(ring.verdict.Public())
-	if err != nil || ring.uses[id] != keyVerdict || len(ring.uses) != 4 || ring.public[keyToken] != nil || !strings.Contains(string(ring.public[keyVerdict]), "PUBLIC KEY") {
-		t.Errorf("%q: %v %v", id, ring.uses, err)
+	id, err := verify.KeyID(ring.Verdict.Public())
+	if err != nil || ring.Uses[id] != place.KeyVerdict || len(ring.Uses) != 4 || ring.Public[place.KeyToken] != nil || !strings.Contains(string(ring.Public[place.KeyVerdict]), "PUBLIC KEY") {
+		t.Errorf("%q: %v %v", id, ring.Uses, err)
 	}
-	again, err := openKeys(dir, rand.Reader)
-	if err != nil || !again.verdict.Public().(*ecdsa.PublicKey).Equal(ring.verdict.Public()) {
+	again, err := place.OpenKeys(dir, rand.Reader)
+	if err != nil || !again.Verdict.Public().(*ecdsa.PublicKey).Equal(ring.Verdict.Public()) {
 		t.Errorf("another key after a restart: %v", err)
 	}
 	_, text, err := sbom.NewKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, keyVerdict), text, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, place.KeyVerdict), text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openKeys(dir, rand.Reader); err == nil || !strings.Contains(err.Error(), "P-256") {
+	if _, err := place.OpenKeys(dir, rand.Reader); err == nil || !strings.Contains(err.Error(), "P-256") {
 		t.Errorf("a key of another kind: %v", err)
 	}
 }

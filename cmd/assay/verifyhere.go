@@ -11,6 +11,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/client"
+	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -50,7 +51,7 @@ func verifyHere(a *cli.App, ctx context.Context, arg string, h *here) error {
 	if err != nil {
 		return err
 	}
-	v := &verifying{a: a, shelf: s, repo: repo, authorities: authorities, verifier: newVerifier(slog.New(slog.NewTextHandler(a.Stderr, nil)))}
+	v := &verifying{a: a, shelf: s, repo: repo, authorities: authorities, verifier: place.NewVerifier(slog.New(slog.NewTextHandler(a.Stderr, nil)))}
 	p, err := v.proof(ctx, ref, "", 0)
 	if err != nil {
 		return err
@@ -111,7 +112,7 @@ func trustedHere(a *cli.App, h *here, repo store.Name) ([]verify.Authority, erro
 		all = append(all, au)
 	}
 	if h.config != "" {
-		cfg, err := loadConfig(a, place{file: h.config})
+		cfg, err := place.Load(a, place.Flags{File: h.config})
 		if err != nil {
 			return nil, err
 		}

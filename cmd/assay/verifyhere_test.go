@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
+	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -51,7 +52,7 @@ func TestAttackVerifyHereKnowsBothDigests(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		v := &verifying{a: &cli.App{World: cli.World{Clock: now}}, shelf: l, repo: "acme/app", verifier: newVerifier(slog.New(slog.DiscardHandler)),
+		v := &verifying{a: &cli.App{World: cli.World{Clock: now}}, shelf: l, repo: "acme/app", verifier: place.NewVerifier(slog.New(slog.DiscardHandler)),
 			authorities: []verify.Authority{{Name: "release", Kind: verify.KindKey, Keys: []verify.Key{public}, Repositories: store.Globs{"**"}}}}
 		facts, err := v.facts(t.Context(), &client.Content{Descriptor: subject, Bytes: image})
 		if err != nil || len(facts) != 1 || facts[0].Verified != c.proven {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/assay-registry/assay/server"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -15,7 +16,7 @@ import (
 func (f *databases) tell(ctx context.Context) {
 	list, err := f.DatabaseStatus(ctx)
 	if err == nil {
-		err = keepState(f.r.directory.path, stateDatabases, list)
+		err = place.KeepState(f.r.directory.Path, place.StateDatabases, list)
 	}
 	if err != nil && ctx.Err() == nil {
 		f.log.Warn("the state of the databases of vulnerabilities could not be written for assay doctor", "error", err)
@@ -26,7 +27,7 @@ func (f *databases) tell(ctx context.Context) {
 func databasesFresh(a *cli.App, cfg *config.Config) []finding {
 	const what = "vulnerabilities"
 	var list []server.DatabaseStatus
-	kept, err := keptState(cfg.Data, stateDatabases, maxState, &list)
+	kept, err := place.KeptState(cfg.Data, place.StateDatabases, place.MaxState, &list)
 	if !kept && len(cfg.Vulnerabilities.Databases) == 0 {
 		return nil
 	}

@@ -163,7 +163,7 @@ func (f *databases) ImportDatabase(ctx context.Context, p access.Principal, name
 	if err := f.unfollowed(name); err != nil {
 		return nil, err
 	}
-	file, err := os.CreateTemp(f.r.directory.path, ".vulndb-*")
+	file, err := os.CreateTemp(f.r.directory.Path, ".vulndb-*")
 	if err != nil {
 		return nil, err
 	}

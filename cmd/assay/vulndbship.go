@@ -13,6 +13,7 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/cmd/assay/docker"
+	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/assay-registry/assay/sbom/vulndb"
 	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
@@ -203,17 +204,17 @@ func importDatabase(a *cli.App, ctx context.Context, o *buildOptions, data strin
 
 // importOffline installs a database into the directory of a registry that is not running. What follows from it is told when the registry starts.
 func importOffline(a *cli.App, ctx context.Context, l *vulndb.Layout, data string, mayShrink bool) (err error) {
-	d, err := openDirectory(data, false)
+	d, err := place.OpenDirectory(data, false)
 	if err != nil {
 		return fmt.Errorf("%w (into a running server: assay vulndb import --server URL)", err)
 	}
-	defer func() { err = also(err, d.release()) }()
-	blobs, err := fs.Open(d.blobs(), fs.Options{Rand: a.Rand, Now: a.Clock})
+	defer func() { err = also(err, d.Release()) }()
+	blobs, err := fs.Open(d.Blobs(), fs.Options{Rand: a.Rand, Now: a.Clock})
 	if err != nil {
 		return err
 	}
 	defer func() { err = also(err, blobs.Close()) }()
-	kv, err := bolt.Open(d.meta(), bolt.Options{})
+	kv, err := bolt.Open(d.Meta(), bolt.Options{})
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/cmd/assay/place"
 )
 
 // The files of the webhooks below keys/: each a certificate and its key in PEM, mode 0600. The next CA is one that clusters are told to trust already, and that
@@ -46,7 +47,7 @@ type pair struct {
 
 // readPair reads a file of one certificate and one key. Errors name the file and never quote it.
 func readPair(path string) (*pair, error) {
-	text, err := readKey(path)
+	text, err := place.ReadKey(path)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +91,7 @@ func makePair(path string, template *x509.Certificate, ca *pair, rand io.Reader)
 		return nil, err
 	}
 	text := append(encodeCertificate(cert), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})...)
-	return &pair{cert, key}, writeDurably(path, text, 0o600)
+	return &pair{cert, key}, place.WriteDurably(path, text, 0o600)
 }
 
 func encodeCertificate(c *x509.Certificate) []byte {
@@ -276,5 +277,5 @@ func rotateCA(a *cli.App, keys string) (inForce bool, err error) {
 	if err := os.Rename(next, current); err != nil {
 		return false, err
 	}
-	return true, syncDirectory(keys)
+	return true, place.SyncDirectory(keys)
 }

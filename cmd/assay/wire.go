@@ -17,6 +17,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/decisionlog"
 	"github.com/assay-registry/assay/policy/engine"
@@ -33,8 +34,8 @@ import (
 
 // registry is everything that a running server is made of, from the drivers up.
 type registry struct {
-	directory   *directory
-	keys        *keyring
+	directory   *place.Directory
+	keys        *place.Keyring
 	config      *config.Config // as it was at the start
 	ruling      sync.Mutex     // held by whoever compiles policies and puts them into force
 	current     *config.Config // in force; guarded by ruling
@@ -68,19 +69,19 @@ func open(a *cli.App, ctx context.Context, cfg *config.Config, log *slog.Logger)
 			err = errors.Join(err, r.close())
 		}
 	}()
-	if r.directory, err = openDirectory(cfg.Data, true); err != nil {
+	if r.directory, err = place.OpenDirectory(cfg.Data, true); err != nil {
 		return r, err
 	}
-	if r.keys, err = openKeys(r.directory.keys(), a.Rand); err != nil {
+	if r.keys, err = place.OpenKeys(r.directory.Keys(), a.Rand); err != nil {
 		return r, err
 	}
-	if err = cfg.RefuseOwnKeys(r.keys.own()); err != nil {
+	if err = cfg.RefuseOwnKeys(ownKeys(r.keys)); err != nil {
 		return r, err
 	}
 	if r.certificate, err = loadCertificate(cfg.TLS); err != nil {
 		return r, err
 	}
-	if r.webhooks, err = openWebhooks(a, r.directory.keys(), cfg.Kubernetes, log); err != nil {
+	if r.webhooks, err = openWebhooks(a, r.directory.Keys(), cfg.Kubernetes, log); err != nil {
 		return r, err
 	}
 	if err = openStore(a, ctx, r, log); err != nil {
@@ -102,12 +103,12 @@ func open(a *cli.App, ctx context.Context, cfg *config.Config, log *slog.Logger)
 	if err != nil {
 		return r, err
 	}
-	r.verified = countVerified(newVerifier(log))
+	r.verified = countVerified(place.NewVerifier(log))
 	o := policy.Options{
 		Local: r.local, Engine: set, Verifier: r.verified, Authorities: cfg.Trust(), Rules: rules(cfg), NoDelete: cfg.Deletions == "refuse",
 		QuarantineMax: time.Duration(cfg.Quarantine.Max), QuarantineGrace: time.Duration(cfg.Quarantine.Grace),
-		HeadDeny: cfg.Refusals.Head == "deny", Generator: generator, Formats: formats(cfg), SBOMKey: r.keys.sbom, Preferences: preferences(cfg), PushWait: pushWait(cfg), Inventories: r.index, Host: publicHost(cfg),
-		Waivers: cfg.WaiverRules(), BreakGlass: glassTeller(r.directory, log), LogKey: r.keys.log, Clock: a.Clock, Rand: a.Rand, Log: log,
+		HeadDeny: cfg.Refusals.Head == "deny", Generator: generator, Formats: formats(cfg), SBOMKey: r.keys.SBOM, Preferences: preferences(cfg), PushWait: pushWait(cfg), Inventories: r.index, Host: publicHost(cfg),
+		Waivers: cfg.WaiverRules(), BreakGlass: glassTeller(r.directory, log), LogKey: r.keys.Log, Clock: a.Clock, Rand: a.Rand, Log: log,
 	}
 	if o.Verdicts, err = verdicts(cfg, r.keys, a.Release); err != nil {
 		return r, err
@@ -129,7 +130,7 @@ func open(a *cli.App, ctx context.Context, cfg *config.Config, log *slog.Logger)
 	r.follower = makeFollower(a, r, log)
 	r.auth, err = auth.New(ctx, auth.Options{
 		Files: os.DirFS(filepath.Dir(cfg.Auth.HTPasswd)), Htpasswd: base(cfg.Auth.HTPasswd), Docs: r.local,
-		Grants: cfg.PolicyGrants(), Anonymous: cfg.AnonymousRoles(), Key: r.keys.token, TTL: time.Duration(cfg.Auth.TokenTTL),
+		Grants: cfg.PolicyGrants(), Anonymous: cfg.AnonymousRoles(), Key: r.keys.Token, TTL: time.Duration(cfg.Auth.TokenTTL),
 		Clock: a.Clock, Rand: a.Rand, Log: log, Audit: auditor(r.local),
 	})
 	return r, err
@@ -149,11 +150,11 @@ func openStore(a *cli.App, ctx context.Context, r *registry, log *slog.Logger) (
 		fmt.Fprintln(a.Stderr, "assay: "+cli.PrintableLines(cli.Sentence(err)))
 		a.Exit(cli.ExitError)
 	}
-	r.blobs, err = fs.Open(r.directory.blobs(), fs.Options{Fatal: fatal, Rand: a.Rand, Now: a.Clock})
+	r.blobs, err = fs.Open(r.directory.Blobs(), fs.Options{Fatal: fatal, Rand: a.Rand, Now: a.Clock})
 	if err != nil {
 		return err
 	}
-	if r.kv, err = bolt.Open(r.directory.meta(), bolt.Options{Fatal: fatal}); err != nil {
+	if r.kv, err = bolt.Open(r.directory.Meta(), bolt.Options{Fatal: fatal}); err != nil {
 		return err
 	}
 	r.local, err = store.NewLocal(ctx, store.LocalOptions{Blobs: r.blobs, KV: r.kv, Clock: a.Clock, Rand: a.Rand, Log: log})
@@ -161,11 +162,11 @@ func openStore(a *cli.App, ctx context.Context, r *registry, log *slog.Logger) (
 }
 
 // generator finds the SBOM worker. None at all is a warning: a registry without it still gates.
-func generator(a *cli.App, dir *directory, cfg *config.Config, log *slog.Logger) (sbom.Generator, error) {
+func generator(a *cli.App, dir *place.Directory, cfg *config.Config, log *slog.Logger) (sbom.Generator, error) {
 	if len(cfg.SBOM.Formats) == 0 {
 		return nil, nil
 	}
-	views, err := sbom.OpenViews(dir.views(), int64(cfg.SBOM.Views), a.Clock)
+	views, err := sbom.OpenViews(dir.Views(), int64(cfg.SBOM.Views), a.Clock)
 	if err != nil {
 		return nil, err
 	}
@@ -253,7 +254,7 @@ func (r *registry) close() error {
 		errs = append(errs, r.kv.Close())
 	}
 	if r.directory != nil {
-		errs = append(errs, r.directory.release())
+		errs = append(errs, r.directory.Release())
 	}
 	return errors.Join(errs...)
 }

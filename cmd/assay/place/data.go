@@ -1,4 +1,4 @@
-package main
+package place
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// directory is a data directory that this process holds: no other server or check can open it until release.
+// Directory is a data directory that this process holds: no other server or check can open it until release.
 //
 //	lock        held while somebody works on the directory; names the process
 //	keys/       the registry's own keys (see keyring)
@@ -20,19 +20,26 @@ import (
 //	meta.db     metadata (store/bolt)
 //	views/      what the SBOM worker learned of layers: a cache, safe to delete (sbom.Views)
 //	trust.json  where the TUF repositories stand, for the doctor; so policies.json, vulndb.json, sbom.json and glass.json
-type directory struct {
-	path string
+type Directory struct {
+	Path string
 	lock *os.File
 }
 
-func (d *directory) keys() string  { return filepath.Join(d.path, "keys") }
-func (d *directory) blobs() string { return filepath.Join(d.path, "blobs") }
-func (d *directory) meta() string  { return filepath.Join(d.path, "meta.db") }
-func (d *directory) views() string { return filepath.Join(d.path, "views") }
+// Keys holds the registry's own keys.
+func (d *Directory) Keys() string { return filepath.Join(d.Path, "keys") }
 
-// openDirectory takes the lock of a data directory. create makes what is missing, with mode 0700; without it a directory that no server has
+// Blobs holds content.
+func (d *Directory) Blobs() string { return filepath.Join(d.Path, "blobs") }
+
+// Meta is the file of the metadata.
+func (d *Directory) Meta() string { return filepath.Join(d.Path, "meta.db") }
+
+// Views holds what the SBOM worker learned of layers.
+func (d *Directory) Views() string { return filepath.Join(d.Path, "views") }
+
+// OpenDirectory takes the lock of a data directory. create makes what is missing, with mode 0700; without it a directory that no server has
 // used is an error.
-func openDirectory(path string, create bool) (*directory, error) {
+func OpenDirectory(path string, create bool) (*Directory, error) {
 	if create {
 		if err := makeDirectory(path); err != nil {
 			return nil, err
@@ -55,7 +62,7 @@ func openDirectory(path string, create bool) (*directory, error) {
 	if err := errors.Join(lock.Truncate(0), writeAt(lock, strconv.Itoa(os.Getpid())+"\n")); err != nil {
 		return nil, errors.Join(fmt.Errorf("the data directory %s cannot be written: %w", path, err), lock.Close())
 	}
-	return &directory{path: path, lock: lock}, nil
+	return &Directory{Path: path, lock: lock}, nil
 }
 
 func writeAt(f *os.File, s string) error {
@@ -86,8 +93,9 @@ func makeDirectory(path string) error {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return fmt.Errorf("the data directory cannot be made: %w", err)
 	}
-	return syncDirectory(filepath.Dir(path))
+	return SyncDirectory(filepath.Dir(path))
 }
 
-// release gives the directory to the next process.
-func (d *directory) release() error { return d.lock.Close() }
+// Release gives the directory to the next process.
+// Release gives the directory back.
+func (d *Directory) Release() error { return d.lock.Close() }

@@ -1,4 +1,4 @@
-package main
+package place
 
 import (
 	"bytes"
@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 
@@ -20,32 +19,32 @@ import (
 	"github.com/assay-registry/assay/verify"
 )
 
-// keyring is the registry's own keys. Each has one use, so that a statement of one kind can never pass for another: sbom signs generated
+// Keyring is the registry's own keys. Each has one use, so that a statement of one kind can never pass for another: sbom signs generated
 // SBOMs, verdict the summaries of admissions, log the audit log's checkpoints, token the access tokens. None ever speaks for an image.
-type keyring struct {
-	dir                string
-	sbom, verdict, log crypto.Signer
-	token              auth.Key
-	uses               map[string]string // by key ID, as verify names keys
-	public             map[string][]byte // in PEM, by use; of those that somebody else verifies with
+type Keyring struct {
+	Dir                string
+	SBOM, Verdict, Log crypto.Signer
+	Token              auth.Key
+	Uses               map[string]string // by key ID, as verify names keys
+	Public             map[string][]byte // in PEM, by use; of those that somebody else verifies with
 }
 
 // The file names below keys/.
 const (
-	keySBOM    = "sbom"
-	keyVerdict = "verdict"
-	keyLog     = "log"
-	keyToken   = "token"
+	KeySBOM    = "sbom"
+	KeyVerdict = "verdict"
+	KeyLog     = "log"
+	KeyToken   = "token"
 )
 
-// openKeys reads the keys in dir and makes those that are missing, durably. The caller holds the lock of the data directory.
-func openKeys(dir string, rand io.Reader) (*keyring, error) {
+// OpenKeys reads the keys in dir and makes those that are missing, durably. The caller holds the lock of the data directory.
+func OpenKeys(dir string, rand io.Reader) (*Keyring, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	ring := &keyring{dir: dir, uses: map[string]string{}, public: map[string][]byte{}}
-	for _, name := range []string{keySBOM, keyVerdict, keyLog, keyToken} {
-		text, err := readKey(filepath.Join(dir, name))
+	ring := &Keyring{Dir: dir, Uses: map[string]string{}, Public: map[string][]byte{}}
+	for _, name := range []string{KeySBOM, KeyVerdict, KeyLog, KeyToken} {
+		text, err := ReadKey(filepath.Join(dir, name))
 		if errors.Is(err, fs.ErrNotExist) {
 			text, err = makeKey(dir, name, rand)
 		}
@@ -59,23 +58,8 @@ func openKeys(dir string, rand io.Reader) (*keyring, error) {
 	return ring, nil
 }
 
-// own are all keys that are the registry's, by ID, with what each is for: those that it signs with, and those of the webhooks as they stand now.
-func (r *keyring) own() map[string]string {
-	all := maps.Clone(r.uses)
-	for _, name := range []string{webhookCA, webhookCANext, webhookServing} {
-		p, err := readPair(filepath.Join(r.dir, name))
-		if err != nil {
-			continue // there is none, or whoever serves under it says why not
-		}
-		if id, err := verify.KeyID(p.key.Public()); err == nil {
-			all[id] = name
-		}
-	}
-	return all
-}
-
-// readKey refuses a key that others can read: it may have been copied.
-func readKey(path string) ([]byte, error) {
+// ReadKey refuses a key that others can read: it may have been copied.
+func ReadKey(path string) ([]byte, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return nil, err
@@ -89,7 +73,7 @@ func readKey(path string) ([]byte, error) {
 // makeKey makes a key. The packages that use it know how to make it.
 func makeKey(dir, name string, rand io.Reader) (text []byte, err error) {
 	switch name {
-	case keyToken:
+	case KeyToken:
 		k, err := auth.NewKey(rand)
 		if err != nil {
 			return nil, err
@@ -97,8 +81,8 @@ func makeKey(dir, name string, rand io.Reader) (text []byte, err error) {
 		if text, err = k.Bytes(); err != nil {
 			return nil, err
 		}
-	case keyVerdict:
-		if text, err = newVerdictKey(rand); err != nil {
+	case KeyVerdict:
+		if text, err = NewVerdictKey(rand); err != nil {
 			return nil, err
 		}
 	default:
@@ -106,11 +90,11 @@ func makeKey(dir, name string, rand io.Reader) (text []byte, err error) {
 			return nil, err
 		}
 	}
-	return text, writeDurably(filepath.Join(dir, name), text, 0o600)
+	return text, WriteDurably(filepath.Join(dir, name), text, 0o600)
 }
 
 // add parses a key, notes its ID, and keeps its public half beside it for whoever verifies.
-func (r *keyring) add(dir, name string, text []byte) error {
+func (r *Keyring) add(dir, name string, text []byte) error {
 	block, rest := pem.Decode(text)
 	if block == nil || block.Type != "PRIVATE KEY" || len(bytes.TrimSpace(rest)) != 0 {
 		return errors.New("it is not one PEM block of type PRIVATE KEY")
@@ -127,24 +111,24 @@ func (r *keyring) add(dir, name string, text []byte) error {
 	if err != nil {
 		return err
 	}
-	if use, taken := r.uses[id]; taken {
+	if use, taken := r.Uses[id]; taken {
 		return fmt.Errorf("it is the same as the %s key, and each has its own", use)
 	}
-	r.uses[id] = name
+	r.Uses[id] = name
 	switch name {
-	case keySBOM:
-		if r.sbom, err = sbom.ParseKey(text); err != nil {
+	case KeySBOM:
+		if r.SBOM, err = sbom.ParseKey(text); err != nil {
 			return err
 		}
-	case keyVerdict:
+	case KeyVerdict:
 		if k, ok := signer.Public().(*ecdsa.PublicKey); !ok || k.Curve != elliptic.P256() {
 			return errors.New("it is no ECDSA key on P-256")
 		}
-		r.verdict = signer
-	case keyLog:
-		r.log = signer
-	case keyToken:
-		if r.token, err = auth.ParseKey(text); err != nil {
+		r.Verdict = signer
+	case KeyLog:
+		r.Log = signer
+	case KeyToken:
+		if r.Token, err = auth.ParseKey(text); err != nil {
 			return err
 		}
 		return nil // nobody but the registry verifies tokens
@@ -155,39 +139,22 @@ func (r *keyring) add(dir, name string, text []byte) error {
 	}
 	public := filepath.Join(dir, name+".pub")
 	want := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
-	r.public[name] = want
+	r.Public[name] = want
 	if have, err := os.ReadFile(public); err == nil && bytes.Equal(have, want) {
 		return nil
 	}
-	return writeDurably(public, want, 0o644)
+	return WriteDurably(public, want, 0o644)
 }
 
-// writeDurably replaces path by text: temporary file, fsync, rename, fsync of the directory.
-func writeDurably(path string, text []byte, mode os.FileMode) (err error) {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, ".new-*")
+// NewVerdictKey makes an ECDSA key on P-256: the verifiers of clusters know that, and not all of them know Ed25519.
+func NewVerdictKey(rand io.Reader) ([]byte, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
-		}
-	}()
-	err = errors.Join(f.Chmod(mode), func() error { _, err := f.Write(text); return err }(), f.Sync(), f.Close())
+	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDirectory(dir)
-}
-
-func syncDirectory(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }

@@ -1,4 +1,4 @@
-package main
+package place
 
 import (
 	"log/slog"
@@ -12,16 +12,16 @@ import (
 	"github.com/assay-registry/assay/verify/trust"
 )
 
-// newVerifier is every engine there is: the server's, and that of commands which verify here.
-func newVerifier(log *slog.Logger) verify.Verifier {
+// NewVerifier is every engine there is: the server's, and that of commands which verify here.
+func NewVerifier(log *slog.Logger) verify.Verifier {
 	return verify.Scoped(verify.Join(sigstore.New(log), notation.New(log)))
 }
 
-// usable is what reports whether the material of an authority can be used, whatever its kind: what the form alone cannot say.
-func usable(clock func() time.Time) func(verify.Authority) error {
+// Usable is what reports whether the material of an authority can be used, whatever its kind: what the form alone cannot say.
+func Usable(clock func() time.Time) func(verify.Authority) error {
 	return func(au verify.Authority) error {
 		if au.Kind != verify.KindTUF {
-			return newVerifier(slog.New(slog.DiscardHandler)).Check(au)
+			return NewVerifier(slog.New(slog.DiscardHandler)).Check(au)
 		}
 		if _, err := trust.New(trust.Options{Authority: au, Clock: clock}); err != nil {
 			return store.Errorf(store.CodeInvalid, "authority %s has a root that cannot be used: %s", au.Name, cli.Sentence(err))
