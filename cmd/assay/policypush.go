@@ -10,6 +10,7 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/cmd/assay/docker"
+	"github.com/assay-registry/assay/cmd/assay/signcmd"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
@@ -18,7 +19,7 @@ import (
 )
 
 func policyPush(a *cli.App) *cobra.Command {
-	var s signing
+	var s signcmd.Signing
 	revision := ""
 	c := &cobra.Command{
 		Use: "push DIRECTORY [HOST/]REPOSITORY:TAG --revision N --key FILE", Short: "Push policies into a registry, signed", Args: cli.Exactly("DIRECTORY", "REPOSITORY:TAG"),
@@ -40,7 +41,7 @@ They are compiled and their tests are run first.`,
 			return pushPolicies(a, c.Context(), args[1], content, number, &s)
 		},
 	}
-	s.flags(c)
+	s.Flags(c)
 	_ = c.Flags().MarkHidden("recursive")
 	c.Flags().StringVar(&revision, "revision", "", "a number that is higher than that of what is in force")
 	return a.WithServer(a.WithOutput(c))
@@ -88,7 +89,7 @@ type pushed struct {
 	Evidence  store.Digest `json:"evidence,omitempty"` // the signature
 }
 
-func pushPolicies(a *cli.App, ctx context.Context, where string, content []byte, revision uint64, s *signing) error {
+func pushPolicies(a *cli.App, ctx context.Context, where string, content []byte, revision uint64, s *signcmd.Signing) error {
 	ref, server, err := a.Image(ctx, strings.TrimPrefix(where, config.FromOCI))
 	if err != nil {
 		return err
@@ -96,8 +97,8 @@ func pushPolicies(a *cli.App, ctx context.Context, where string, content []byte,
 	if ref.Reference.Tag == "" {
 		return cli.Usage("policies are pushed under a tag; write %s:TAG", ref.Repository)
 	}
-	if s.key != "" {
-		if err := s.check(); err != nil {
+	if s.Key != "" {
+		if err := s.Check(); err != nil {
 			return err
 		}
 	}
@@ -121,7 +122,7 @@ func pushPolicies(a *cli.App, ctx context.Context, where string, content []byte,
 		return err
 	}
 	made := pushed{Reference: cli.WithHost(server, string(ref.Repository)+":"+ref.Reference.Tag), Digest: d.Digest, Revision: revision}
-	if s.key != "" {
+	if s.Key != "" {
 		if made.Evidence, err = signPolicies(a, ctx, server, ref, d, s); err != nil {
 			return err
 		}
@@ -134,20 +135,20 @@ func pushPolicies(a *cli.App, ctx context.Context, where string, content []byte,
 	})
 }
 
-func signPolicies(a *cli.App, ctx context.Context, server *client.Client, ref docker.Ref, d store.Descriptor, s *signing) (store.Digest, error) {
-	k, err := signingKey(a, s.key)
+func signPolicies(a *cli.App, ctx context.Context, server *client.Client, ref docker.Ref, d store.Descriptor, s *signcmd.Signing) (store.Digest, error) {
+	k, err := signcmd.SigningKey(a, s.Key)
 	if err != nil {
 		return "", err
 	}
 	subject := signer.Subject{Descriptor: d, Reference: cli.WithHost(server, string(ref.Repository))}
-	at, err := attachment(ctx, server, ref.Repository, s, referrers.SuffixSig, k, subject, evidenceMaker{
-		layer: func(k *signer.Key, subject signer.Subject) (*signer.Layer, error) { return k.Sign(subject, nil) },
-		bundle: func(k *signer.Key, subject signer.Subject) (*signer.Attachment, error) {
+	at, err := signcmd.Attachment(ctx, server, ref.Repository, s, referrers.SuffixSig, k, subject, signcmd.EvidenceMaker{
+		Layer: func(k *signer.Key, subject signer.Subject) (*signer.Layer, error) { return k.Sign(subject, nil) },
+		Bundle: func(k *signer.Key, subject signer.Subject) (*signer.Attachment, error) {
 			return k.SignBundle(subject, nil, a.Clock())
 		},
 	})
 	if err != nil {
 		return "", err
 	}
-	return publish(ctx, server, ref.Repository, subject, at)
+	return signcmd.Publish(ctx, server, ref.Repository, subject, at)
 }

@@ -5,7 +5,11 @@ import (
 	"runtime"
 	"runtime/debug"
 
+	"github.com/assay-registry/assay/cmd/assay/accountcmd"
 	"github.com/assay-registry/assay/cmd/assay/cli"
+	"github.com/assay-registry/assay/cmd/assay/signcmd"
+	"github.com/assay-registry/assay/cmd/assay/trustcmd"
+	"github.com/assay-registry/assay/cmd/assay/tufcmd"
 	"github.com/spf13/cobra"
 )
 
@@ -43,8 +47,8 @@ func root(a *cli.App) *cobra.Command {
 	})
 	root.AddCommand(
 		serveCommand(a), doctorCommand(a), configCommand(a), versionCommand(a), checkCommand(a), policyCommand(a),
-		loginCommand(a), logoutCommand(a), keyCommand(a), signCommand(a), attestCommand(a), trustCommand(a), userCommand(a), repoCommand(a), treeCommand(a), verifyCommand(a), explainCommand(a), obligationsCommand(a), decisionCommand(a), sbomCommand(a), vulnsCommand(a), vulndbCommand(a), reportCommand(a),
-		revokeCommand(a), revocationCommand(a), restoreCommand(a), auditCommand(a), waiverCommand(a), decisionsCommand(a), tufCommand(a), tufConformanceCommand(a), kubernetesCommand(a),
+		accountcmd.LoginCommand(a), accountcmd.LogoutCommand(a), signcmd.KeyCommand(a), signcmd.Command(a), signcmd.AttestCommand(a), trustcmd.Command(a), accountcmd.UserCommand(a), repoCommand(a), treeCommand(a), verifyCommand(a), explainCommand(a), obligationsCommand(a), decisionCommand(a), sbomCommand(a), vulnsCommand(a), vulndbCommand(a), reportCommand(a),
+		trustcmd.RevokeCommand(a), trustcmd.RevocationCommand(a), trustcmd.RestoreCommand(a), auditCommand(a), waiverCommand(a), decisionsCommand(a), tufcmd.Command(a), tufcmd.ConformanceCommand(a), kubernetesCommand(a),
 	)
 	cli.Group(root)
 	return root

@@ -12,6 +12,7 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/cmd/assay/place"
+	"github.com/assay-registry/assay/cmd/assay/trustcmd"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -100,8 +101,8 @@ func shelfOf(a *cli.App, ctx context.Context, arg string, h *here) (shelf, store
 func trustedHere(a *cli.App, h *here, repo store.Name) ([]verify.Authority, error) {
 	var all []verify.Authority
 	for i, file := range h.keys {
-		au, err := authority(a, fmt.Sprintf("key-%d", i+1), &newAuthority{
-			kind: verify.KindKey, keys: []string{file}, repositories: []string{"**"}, binding: verify.BindingRepository, attests: verify.Attestable(), tlog: -1, timestamps: -1, sct: -1,
+		au, err := trustcmd.Authority(a, fmt.Sprintf("key-%d", i+1), &trustcmd.NewAuthority{
+			Kind: verify.KindKey, Keys: []string{file}, Repositories: []string{"**"}, Binding: verify.BindingRepository, Attests: verify.Attestable(), Tlog: -1, Timestamps: -1, SCT: -1,
 		})
 		if err != nil {
 			return nil, err

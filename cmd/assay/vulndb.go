@@ -10,6 +10,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/client"
+	"github.com/assay-registry/assay/cmd/assay/signcmd"
 	"github.com/spf13/cobra"
 )
 
@@ -36,7 +37,7 @@ func (o *buildOptions) flags(c *cobra.Command) {
 }
 
 func vulndbPush(a *cli.App) *cobra.Command {
-	var s signing
+	var s signcmd.Signing
 	var o buildOptions
 	c := &cobra.Command{
 		Use: "push [HOST/]REPOSITORY:TAG --from FILE... --key FILE", Short: "Make a database and push it into a registry, signed", Args: cli.Exactly("REPOSITORY:TAG"),
@@ -52,7 +53,7 @@ printed: assay sign, cosign sign.
 			return pushDatabase(a, c.Context(), args[0], &o, &s)
 		},
 	}
-	s.flags(c)
+	s.Flags(c)
 	_ = c.Flags().MarkHidden("recursive")
 	o.flags(c)
 	c.Flags().StringArrayVar(&o.from, "from", nil, "a file to make the database of, or one that assay vulndb build made; may be given several times")

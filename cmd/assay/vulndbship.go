@@ -14,6 +14,7 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/cmd/assay/docker"
 	"github.com/assay-registry/assay/cmd/assay/place"
+	"github.com/assay-registry/assay/cmd/assay/signcmd"
 	"github.com/assay-registry/assay/sbom/vulndb"
 	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
@@ -113,7 +114,7 @@ func buildToFile(a *cli.App, ctx context.Context, o *buildOptions, out string) (
 	return sayDatabase(a, shippedDatabase{Description: d.description, File: out, Digest: d.digest()}, "built")
 }
 
-func pushDatabase(a *cli.App, ctx context.Context, where string, o *buildOptions, s *signing) (err error) {
+func pushDatabase(a *cli.App, ctx context.Context, where string, o *buildOptions, s *signcmd.Signing) (err error) {
 	ref, server, err := a.Image(ctx, strings.TrimPrefix(where, config.FromOCI))
 	if err != nil {
 		return err
@@ -121,11 +122,11 @@ func pushDatabase(a *cli.App, ctx context.Context, where string, o *buildOptions
 	if ref.Reference.Tag == "" {
 		return cli.Usage("a database is pushed under a tag; write %s:TAG", ref.Repository)
 	}
-	if s.key != "" {
-		if err := s.check(); err != nil {
+	if s.Key != "" {
+		if err := s.Check(); err != nil {
 			return err
 		}
-		if _, err := signingKey(a, s.key); err != nil {
+		if _, err := signcmd.SigningKey(a, s.Key); err != nil {
 			return err // before anything is pushed
 		}
 	}
@@ -139,7 +140,7 @@ func pushDatabase(a *cli.App, ctx context.Context, where string, o *buildOptions
 		return err
 	}
 	made := shippedDatabase{Description: l.Description, Reference: cli.WithHost(server, string(ref.Repository)+":"+ref.Reference.Tag), Digest: l.Digest}
-	if s.key == "" {
+	if s.Key == "" {
 		if a.Output != "json" {
 			defer func() {
 				if err == nil {

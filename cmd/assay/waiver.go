@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
+	"github.com/assay-registry/assay/cmd/assay/signcmd"
 	"github.com/spf13/cobra"
 
 	"github.com/assay-registry/assay/cmd/assay/client"
@@ -142,7 +143,7 @@ results are pushed.`,
 			if signed != nil {
 				return fmt.Errorf("%s is signed already; sign the document that assay waiver make wrote", args[0])
 			}
-			k, err := signingKey(a, key)
+			k, err := signcmd.SigningKey(a, key)
 			if err != nil {
 				return err
 			}
@@ -238,7 +239,7 @@ func pushWaiver(a *cli.App, ctx context.Context, server *client.Client, repo sto
 	if err != nil {
 		return err
 	}
-	d, err := publish(ctx, server, repo, signer.Subject{Descriptor: subject}, at)
+	d, err := signcmd.Publish(ctx, server, repo, signer.Subject{Descriptor: subject}, at)
 	if err != nil {
 		return err
 	}

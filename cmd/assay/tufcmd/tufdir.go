@@ -1,4 +1,4 @@
-package main
+package tufcmd
 
 import (
 	"encoding/hex"
@@ -22,8 +22,8 @@ type tufDir struct {
 // tufLock is the file that is locked while somebody changes a working directory.
 const tufLock = ".lock"
 
-// openTUFDir opens a directory for reading, or, held, makes it where it is missing and locks it until closed.
-func openTUFDir(name string, held bool, rand io.Reader) (*tufDir, func() error, error) {
+// OpenTUFDir opens a directory for reading, or, held, makes it where it is missing and locks it until closed.
+func OpenTUFDir(name string, held bool, rand io.Reader) (*tufDir, func() error, error) {
 	if held {
 		if err := os.MkdirAll(name, 0o755); err != nil {
 			return nil, nil, err

@@ -1,4 +1,4 @@
-package main
+package accountcmd
 
 import (
 	"bufio"
@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func loginCommand(a *cli.App) *cobra.Command {
+func LoginCommand(a *cli.App) *cobra.Command {
 	user, fromStdin := "", false
 	c := &cobra.Command{
 		Use: "login [SERVER]", Short: "Keep credentials where docker, crane and cosign find them", Args: cli.AtMost(1),
@@ -110,7 +110,7 @@ func connectAs(a *cli.App, creds docker.Credentials) (*client.Client, error) {
 	return client.New(client.Options{Server: server, Agent: "assay/" + a.Release, RootsPEM: roots, Credentials: creds})
 }
 
-func logoutCommand(a *cli.App) *cobra.Command {
+func LogoutCommand(a *cli.App) *cobra.Command {
 	return a.WithServer(a.WithOutput(&cobra.Command{
 		Use: "logout [SERVER]", Short: "Forget credentials", Args: cli.AtMost(1),
 		RunE: func(c *cobra.Command, args []string) error {

@@ -1,4 +1,4 @@
-package main
+package trustcmd
 
 import (
 	"fmt"
@@ -13,20 +13,20 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// newAuthority is what the flags of trust add say.
-type newAuthority struct {
-	kind                                           string
-	keys, repositories, promote                    []string
-	attests                                        []string
-	binding, notBefore, notAfter                   string
+// NewAuthority is what the flags of trust add say.
+type NewAuthority struct {
+	Kind                                           string
+	Keys, Repositories, promote                    []string
+	Attests                                        []string
+	Binding, notBefore, notAfter                   string
 	trustedRoot, roots, certificates, stamps, crls string
 	issuer, issuerRegexp                           string
 	subjects, subjectRegexps                       []string
-	tlog, timestamps, sct                          int
+	Tlog, Timestamps, SCT                          int
 }
 
 func trustAdd(a *cli.App) *cobra.Command {
-	var n newAuthority
+	var n NewAuthority
 	c := &cobra.Command{
 		Use: "add NAME --repositories PATTERN...", Short: "Trust a key, or identities, for some repositories", Args: cli.Exactly("NAME"),
 		Long: `Trust someone for some repositories, by kind:
@@ -45,7 +45,7 @@ TUF repositories are trusted in the configuration file.`,
   assay trust add notary --kind notation --certificates ca.pem --subject 'CN=release,O=Acme' --repositories 'acme/**'
   assay trust add security --key security.pub --attests vex,vulnerabilities --repositories 'acme/**'`,
 		RunE: func(c *cobra.Command, args []string) error {
-			au, err := authority(a, args[0], &n)
+			au, err := Authority(a, args[0], &n)
 			if err != nil {
 				return err
 			}
@@ -65,10 +65,10 @@ TUF repositories are trusted in the configuration file.`,
 	return a.WithServer(a.WithOutput(c))
 }
 
-func (n *newAuthority) flags(c *cobra.Command) {
+func (n *NewAuthority) flags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&n.kind, "kind", verify.KindKey, "how it signs: key, sigstore, x509 or notation")
-	f.StringArrayVar(&n.keys, "key", nil, "PEM file of a public key; may be given several times")
+	f.StringVar(&n.Kind, "kind", verify.KindKey, "how it signs: key, sigstore, x509 or notation")
+	f.StringArrayVar(&n.Keys, "key", nil, "PEM file of a public key; may be given several times")
 	f.StringVar(&n.notBefore, "not-before", "", "the keys count from this time on, such as 2027-01-31 or 2027-01-31T12:00:00Z")
 	f.StringVar(&n.notAfter, "not-after", "", "the keys count until this time")
 	f.StringVar(&n.trustedRoot, "trusted-root", "", "trusted_root.json of the Sigstore instance")
@@ -80,13 +80,13 @@ func (n *newAuthority) flags(c *cobra.Command) {
 	f.StringVar(&n.issuerRegexp, "issuer-regexp", "", "the same as a regular expression that matches the whole")
 	f.StringArrayVar(&n.subjects, "subject", nil, "who may sign: exact, with * and **, or CN=..,O=.. of a certificate; may be given several times")
 	f.StringArrayVar(&n.subjectRegexps, "subject-regexp", nil, "the same as a regular expression that matches the whole")
-	f.IntVar(&n.tlog, "tlog", -1, "log entries that a signature must bring along (default: the kind's)")
-	f.IntVar(&n.timestamps, "timestamps", -1, "trusted times that a signature must bring along (default: the kind's)")
-	f.IntVar(&n.sct, "sct", -1, "certificate timestamps that a signature must bring along (default: the kind's)")
-	f.StringSliceVar(&n.repositories, "repositories", nil, "patterns of the repositories for which it speaks: ** any components, * within one")
+	f.IntVar(&n.Tlog, "tlog", -1, "log entries that a signature must bring along (default: the kind's)")
+	f.IntVar(&n.Timestamps, "timestamps", -1, "trusted times that a signature must bring along (default: the kind's)")
+	f.IntVar(&n.SCT, "sct", -1, "certificate timestamps that a signature must bring along (default: the kind's)")
+	f.StringSliceVar(&n.Repositories, "repositories", nil, "patterns of the repositories for which it speaks: ** any components, * within one")
 	f.StringSliceVar(&n.promote, "promote-from", nil, "patterns of repositories whose signatures are accepted too, for content that is copied on")
-	f.StringSliceVar(&n.attests, "attests", nil, "what it is trusted for: signatures, provenance, sbom, vex, vulnerabilities, other, or types of predicates (default: all but vex and vulnerabilities)")
-	f.StringVar(&n.binding, "binding", verify.BindingRepository, "repository compares the repository that a signature names; none does not")
+	f.StringSliceVar(&n.Attests, "attests", nil, "what it is trusted for: signatures, provenance, sbom, vex, vulnerabilities, other, or types of predicates (default: all but vex and vulnerabilities)")
+	f.StringVar(&n.Binding, "binding", verify.BindingRepository, "repository compares the repository that a signature names; none does not")
 	for _, name := range []string{"key", "roots", "certificates", "timestamp-roots", "crls"} {
 		_ = c.MarkFlagFilename(name, "pub", "pem", "crt")
 	}
@@ -95,15 +95,15 @@ func (n *newAuthority) flags(c *cobra.Command) {
 	_ = c.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions([]string{verify.KindKey, verify.KindSigstore, verify.KindX509, verify.KindNotation}, cobra.ShellCompDirectiveNoFileComp))
 }
 
-// authority reads the files that the flags name, and checks what can be checked here.
-func authority(a *cli.App, name string, n *newAuthority) (verify.Authority, error) {
-	au := verify.Authority{Name: name, Kind: n.kind, Binding: n.binding, Repositories: cli.Globs(n.repositories), PromoteFrom: cli.Globs(n.promote), Attests: n.attests}
+// Authority reads the files that the flags name, and checks what can be checked here.
+func Authority(a *cli.App, name string, n *NewAuthority) (verify.Authority, error) {
+	au := verify.Authority{Name: name, Kind: n.Kind, Binding: n.Binding, Repositories: cli.Globs(n.Repositories), PromoteFrom: cli.Globs(n.promote), Attests: n.Attests}
 	switch {
-	case n.kind == verify.KindTUF:
+	case n.Kind == verify.KindTUF:
 		return au, cli.Usage("a TUF repository is trusted in the configuration file: it can supply keys and policies")
-	case n.kind == verify.KindKey && len(n.keys) == 0:
+	case n.Kind == verify.KindKey && len(n.Keys) == 0:
 		return au, cli.Usage("--key is missing: name the PEM file of the public key, such as cosign.pub")
-	case len(n.repositories) == 0:
+	case len(n.Repositories) == 0:
 		return au, cli.Usage("--repositories is missing: name the repositories for which it speaks, such as 'acme/**'")
 	case n.roots != "" && n.certificates != "":
 		return au, cli.Usage("--roots is for kind x509 and --certificates for kind notation; give one of them")
@@ -119,7 +119,7 @@ func authority(a *cli.App, name string, n *newAuthority) (verify.Authority, erro
 		if f.file == "" {
 			continue
 		}
-		if f.kind != "" && f.kind != n.kind {
+		if f.kind != "" && f.kind != n.Kind {
 			return au, cli.Usage("%s is for --kind %s", f.flag, f.kind)
 		}
 		var err error
@@ -159,7 +159,7 @@ func material(a *cli.App, file string) (string, error) {
 	return string(text), nil
 }
 
-func (n *newAuthority) identities(au *verify.Authority) error {
+func (n *NewAuthority) identities(au *verify.Authority) error {
 	for _, s := range n.subjects {
 		au.Identities = append(au.Identities, verify.Identity{Issuer: n.issuer, IssuerRegexp: n.issuerRegexp, Subject: s})
 	}
@@ -169,21 +169,21 @@ func (n *newAuthority) identities(au *verify.Authority) error {
 	if len(au.Identities) == 0 && (n.issuer != "" || n.issuerRegexp != "") {
 		return cli.Usage("--subject is missing: an issuer alone would trust everybody whom it knows")
 	}
-	if len(au.Identities) == 0 && n.kind != verify.KindKey {
+	if len(au.Identities) == 0 && n.Kind != verify.KindKey {
 		return cli.Usage("--subject is missing: say who may sign")
 	}
 	return nil
 }
 
-func (n *newAuthority) profile(au *verify.Authority) {
-	if n.tlog < 0 && n.timestamps < 0 && n.sct < 0 {
+func (n *NewAuthority) profile(au *verify.Authority) {
+	if n.Tlog < 0 && n.Timestamps < 0 && n.SCT < 0 {
 		return
 	}
 	p := au.Wants()
 	for _, c := range []struct {
 		asked int
 		want  *int
-	}{{n.tlog, &p.Tlog}, {n.timestamps, &p.Timestamps}, {n.sct, &p.SCT}} {
+	}{{n.Tlog, &p.Tlog}, {n.Timestamps, &p.Timestamps}, {n.SCT, &p.SCT}} {
 		if c.asked >= 0 {
 			*c.want = c.asked
 		}
@@ -191,13 +191,13 @@ func (n *newAuthority) profile(au *verify.Authority) {
 	au.Profile = &p
 }
 
-func trustedKeys(a *cli.App, n *newAuthority, au *verify.Authority) error {
+func trustedKeys(a *cli.App, n *NewAuthority, au *verify.Authority) error {
 	var window [2]time.Time
 	for i, s := range []string{n.notBefore, n.notAfter} {
 		if s == "" {
 			continue
 		}
-		if len(n.keys) == 0 {
+		if len(n.Keys) == 0 {
 			return cli.Usage("--not-before and --not-after go with --key")
 		}
 		d, err := config.ParseDate(s)
@@ -206,7 +206,7 @@ func trustedKeys(a *cli.App, n *newAuthority, au *verify.Authority) error {
 		}
 		window[i] = d.Time
 	}
-	for _, file := range n.keys {
+	for _, file := range n.Keys {
 		text, err := os.ReadFile(a.Path(file))
 		if err != nil {
 			return err

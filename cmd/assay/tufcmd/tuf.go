@@ -1,4 +1,4 @@
-package main
+package tufcmd
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
+	"github.com/assay-registry/assay/cmd/assay/signcmd"
 	"github.com/assay-registry/assay/verify"
 	"github.com/assay-registry/assay/verify/signer"
 	"github.com/assay-registry/assay/verify/tufrepo"
@@ -33,7 +34,7 @@ An edit makes a staged version, which counts once enough people have signed it: 
 sign works on a copy of the directory, too, on a machine without a network. Keys stay where
 they are; the directory holds none. It remembers the files of online keys, never those of root.`
 
-func tufCommand(a *cli.App) *cobra.Command {
+func Command(a *cli.App) *cobra.Command {
 	c := cli.Group(&cobra.Command{Use: "tuf", Short: "Make and keep a TUF repository, which pins tags and hands out trust", Long: tufHelp})
 	c.AddCommand(tufKeyCommand(a), tufInit(a), tufAdd(a), tufRemove(a), tufDelegate(a), tufUndelegate(a),
 		tufAddKey(a), tufRemoveKey(a), tufRotate(a), tufSign(a), tufDiscard(a), tufRefresh(a), tufStatus(a), tufPublish(a))
@@ -49,7 +50,7 @@ The password comes from ASSAY_KEY_PASSWORD or COSIGN_PASSWORD, else it is asked 
 empty one, as for a key that a job uses, the private key is not encrypted.
 Keys that assay key new or cosign generate-key-pair made serve as well.`,
 		RunE: func(_ *cobra.Command, args []string) error {
-			password, err := keyPassword(a, true)
+			password, err := signcmd.KeyPassword(a, true)
 			if err != nil {
 				return err
 			}
@@ -69,10 +70,10 @@ func makeTUFKey(a *cli.App, name, kind string, password []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := writeNew(a.Path(name+".key"), private, 0o600); err != nil {
+	if err := signcmd.WriteNew(a.Path(name+".key"), private, 0o600); err != nil {
 		return err
 	}
-	return writeNew(a.Path(name+".pub"), public, 0o644)
+	return signcmd.WriteNew(a.Path(name+".pub"), public, 0o644)
 }
 
 // tufSession is one command's work on a working directory.
@@ -89,7 +90,7 @@ func withTUF(a *cli.App, name string, change bool, keys []string, do func(*tufSe
 	if _, err := os.Stat(a.Path(name)); err != nil {
 		return err
 	}
-	dir, done, err := openTUFDir(a.Path(name), change, a.Rand)
+	dir, done, err := OpenTUFDir(a.Path(name), change, a.Rand)
 	if err != nil {
 		return err
 	}
@@ -138,7 +139,7 @@ func (s *tufSession) key(file string) (*tufrepo.Key, error) {
 		if !signer.Encrypted(text) && info.Mode().Perm()&0o007 != 0 {
 			return nil, fmt.Errorf("anybody on this machine may read the private key %s (mode %s); make it yours: chmod 600 %s", file, info.Mode(), file)
 		}
-		private, err := signingKey(s.a, file)
+		private, err := signcmd.SigningKey(s.a, file)
 		if err != nil {
 			return nil, err
 		}
@@ -351,7 +352,7 @@ func initTUF(a *cli.App, name string, o tufInitFlags) (err error) {
 		r.Threshold = n
 		roles[role] = r
 	}
-	dir, done, err := openTUFDir(a.Path(name), true, a.Rand)
+	dir, done, err := OpenTUFDir(a.Path(name), true, a.Rand)
 	if err != nil {
 		return err
 	}
@@ -387,7 +388,7 @@ func generateTUFKeys(a *cli.App, o tufInitFlags) error {
 		return err
 	}
 	password := []byte{}
-	for _, name := range passwordVariables {
+	for _, name := range signcmd.PasswordVariables {
 		if v, given := a.Lookup(name); given && len(bytes.TrimSpace(password)) == 0 {
 			password = []byte(v)
 		}

@@ -1,4 +1,4 @@
-package main
+package trustcmd
 
 import (
 	"github.com/assay-registry/assay/cmd/assay/cli"
@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func revokeCommand(a *cli.App) *cobra.Command {
+func RevokeCommand(a *cli.App) *cobra.Command {
 	reason, everywhere := "", false
 	c := &cobra.Command{
 		Use: "revoke REF --reason TEXT", Short: "Withdraw an image, whatever evidence it has", Args: cli.Exactly("REF"),
@@ -58,7 +58,7 @@ func resolveDigest(a *cli.App, c *cobra.Command, server *client.Client, ref dock
 	return store.ParseDigest(string(e.Value.Digest))
 }
 
-func revocationCommand(a *cli.App) *cobra.Command {
+func RevocationCommand(a *cli.App) *cobra.Command {
 	c := cli.Group(&cobra.Command{Use: "revocation", Short: "List and lift revocations"})
 	c.AddCommand(revocationList(a), revocationLift(a))
 	return c
@@ -91,7 +91,7 @@ func revocationLift(a *cli.App) *cobra.Command {
 	}))
 }
 
-func restoreCommand(a *cli.App) *cobra.Command {
+func RestoreCommand(a *cli.App) *cobra.Command {
 	return a.WithServer(a.WithOutput(&cobra.Command{
 		Use: "restore REPOSITORY@DIGEST", Short: "Bring expired content back into quarantine", Args: cli.Exactly("REPOSITORY@DIGEST"),
 		RunE: func(c *cobra.Command, args []string) error {

@@ -1,4 +1,4 @@
-package main
+package tufcmd
 
 import (
 	"bytes"
@@ -132,7 +132,7 @@ func publishDir(a *cli.App, ctx context.Context, s *tufSession, where string) (s
 	if err != nil {
 		return "", err
 	}
-	dir, done, err := openTUFDir(a.Path(where), true, a.Rand)
+	dir, done, err := OpenTUFDir(a.Path(where), true, a.Rand)
 	if err != nil {
 		return "", err
 	}

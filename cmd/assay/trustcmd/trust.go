@@ -1,4 +1,4 @@
-package main
+package trustcmd
 
 import (
 	"fmt"
@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func trustCommand(a *cli.App) *cobra.Command {
+func Command(a *cli.App) *cobra.Command {
 	c := cli.Group(&cobra.Command{Use: "trust", Short: "Say who is trusted to sign what"})
 	c.AddCommand(trustAdd(a), trustList(a), trustRemove(a), trustRevoke(a), trustRestore(a), trustRevocations(a), trustUpdate(a), trustStatus(a), trustImport(a))
 	return c

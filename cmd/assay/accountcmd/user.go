@@ -1,4 +1,4 @@
-package main
+package accountcmd
 
 import (
 	"bufio"
@@ -16,7 +16,7 @@ import (
 	"github.com/assay-registry/assay/store"
 )
 
-func userCommand(a *cli.App) *cobra.Command {
+func UserCommand(a *cli.App) *cobra.Command {
 	c := cli.Group(&cobra.Command{Use: "user", Short: "Say who may ask"})
 	c.AddCommand(userAdd(a), userList(a), userRemove(a))
 	return c

@@ -1,4 +1,4 @@
-package main
+package signcmd
 
 import (
 	"context"
@@ -26,30 +26,30 @@ const (
 	formBundle = "bundle"
 )
 
-// signing is what sign and attest have in common.
-type signing struct {
-	key, form string
+// Signing is what sign and attest have in common.
+type Signing struct {
+	Key, form string
 	recursive bool
 }
 
-func (s *signing) flags(c *cobra.Command) {
+func (s *Signing) Flags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&s.key, "key", "", "file of the private key: assay's, cosign's, or plain PEM")
+	f.StringVar(&s.Key, "key", "", "file of the private key: assay's, cosign's, or plain PEM")
 	f.StringVar(&s.form, "form", formTag, "tag writes what every cosign reads, under a tag; bundle writes a Sigstore bundle as a referrer, cosign 3's form")
 	f.BoolVarP(&s.recursive, "recursive", "r", false, "of a multi-platform image, sign each platform too")
 	_ = c.MarkFlagFilename("key", "key", "pem")
 	_ = c.RegisterFlagCompletionFunc("form", cobra.FixedCompletions([]string{formTag, formBundle}, cobra.ShellCompDirectiveNoFileComp))
 }
 
-func (s *signing) check() error {
+func (s *Signing) Check() error {
 	if s.form != formTag && s.form != formBundle {
 		return cli.Usage("%q is no form; use %s or %s", s.form, formTag, formBundle)
 	}
 	return nil
 }
 
-func signCommand(a *cli.App) *cobra.Command {
-	var s signing
+func Command(a *cli.App) *cobra.Command {
+	var s Signing
 	var pairs []string
 	c := &cobra.Command{
 		Use: "sign REF --key FILE", Short: "Sign an image with a key file", Args: cli.Exactly("REF"),
@@ -62,17 +62,17 @@ whole counts for each of them in this registry; other verifiers may want --recur
 			if err != nil {
 				return err
 			}
-			return evidence(a, c.Context(), args[0], &s, referrers.SuffixSig, "signed", evidenceMaker{
-				layer: func(k *signer.Key, subject signer.Subject) (*signer.Layer, error) {
+			return evidence(a, c.Context(), args[0], &s, referrers.SuffixSig, "signed", EvidenceMaker{
+				Layer: func(k *signer.Key, subject signer.Subject) (*signer.Layer, error) {
 					return k.Sign(subject, annotations)
 				},
-				bundle: func(k *signer.Key, subject signer.Subject) (*signer.Attachment, error) {
+				Bundle: func(k *signer.Key, subject signer.Subject) (*signer.Attachment, error) {
 					return k.SignBundle(subject, annotations, a.Clock())
 				},
 			})
 		},
 	}
-	s.flags(c)
+	s.Flags(c)
 	c.Flags().StringArrayVarP(&pairs, "annotation", "a", nil, "KEY=VALUE to sign too; may be given several times")
 	return a.WithServer(a.WithOutput(c))
 }
@@ -93,8 +93,8 @@ func annotationPairs(pairs []string) (map[string]string, error) {
 	return m, nil
 }
 
-func attestCommand(a *cli.App) *cobra.Command {
-	var s signing
+func AttestCommand(a *cli.App) *cobra.Command {
+	var s Signing
 	var kind, file string
 	c := &cobra.Command{
 		Use: "attest REF --key FILE --type TYPE --predicate FILE", Short: "Sign a statement about an image with a key file", Args: cli.Exactly("REF"),
@@ -111,17 +111,17 @@ TYPE is a URI or one of: ` + strings.Join(signer.PredicateNames(), ", ") + ".",
 			if err != nil {
 				return err
 			}
-			return evidence(a, c.Context(), args[0], &s, referrers.SuffixAtt, "attested", evidenceMaker{
-				layer: func(k *signer.Key, subject signer.Subject) (*signer.Layer, error) {
+			return evidence(a, c.Context(), args[0], &s, referrers.SuffixAtt, "attested", EvidenceMaker{
+				Layer: func(k *signer.Key, subject signer.Subject) (*signer.Layer, error) {
 					return k.Attest(subject, predicateType, predicate)
 				},
-				bundle: func(k *signer.Key, subject signer.Subject) (*signer.Attachment, error) {
+				Bundle: func(k *signer.Key, subject signer.Subject) (*signer.Attachment, error) {
 					return k.AttestBundle(subject, predicateType, predicate, a.Clock())
 				},
 			})
 		},
 	}
-	s.flags(c)
+	s.Flags(c)
 	c.Flags().StringVar(&kind, "type", "", "what the statement says: a predicate type")
 	c.Flags().StringVar(&file, "predicate", "", "file with the predicate in JSON; - for standard input")
 	_ = c.RegisterFlagCompletionFunc("type", cobra.FixedCompletions(signer.PredicateNames(), cobra.ShellCompDirectiveNoFileComp))
@@ -145,10 +145,10 @@ func predicate(a *cli.App, file string) ([]byte, error) {
 	return text, err
 }
 
-// evidenceMaker makes one piece of evidence in either form.
-type evidenceMaker struct {
-	layer  func(*signer.Key, signer.Subject) (*signer.Layer, error)
-	bundle func(*signer.Key, signer.Subject) (*signer.Attachment, error)
+// EvidenceMaker makes one piece of evidence in either form.
+type EvidenceMaker struct {
+	Layer  func(*signer.Key, signer.Subject) (*signer.Layer, error)
+	Bundle func(*signer.Key, signer.Subject) (*signer.Attachment, error)
 }
 
 // made is what a person and a script are told.
@@ -160,11 +160,11 @@ type made struct {
 }
 
 // evidence signs what a reference means, and its children where asked, and puts each signature beside its subject.
-func evidence(a *cli.App, ctx context.Context, arg string, s *signing, suffix referrers.Suffix, verb string, make evidenceMaker) error {
-	if err := s.check(); err != nil {
+func evidence(a *cli.App, ctx context.Context, arg string, s *Signing, suffix referrers.Suffix, verb string, make EvidenceMaker) error {
+	if err := s.Check(); err != nil {
 		return err
 	}
-	k, err := signingKey(a, s.key)
+	k, err := SigningKey(a, s.Key)
 	if err != nil {
 		return err
 	}
@@ -178,11 +178,11 @@ func evidence(a *cli.App, ctx context.Context, arg string, s *signing, suffix re
 	}
 	all := []made{}
 	for _, subject := range subjects {
-		at, err := attachment(ctx, server, ref.Repository, s, suffix, k, subject, make)
+		at, err := Attachment(ctx, server, ref.Repository, s, suffix, k, subject, make)
 		if err != nil {
 			return err
 		}
-		d, err := publish(ctx, server, ref.Repository, subject, at)
+		d, err := Publish(ctx, server, ref.Repository, subject, at)
 		if err != nil {
 			return err
 		}
@@ -218,11 +218,11 @@ func subjectsOf(ctx context.Context, server *client.Client, ref docker.Ref, recu
 	return subjects, nil
 }
 
-func attachment(ctx context.Context, server *client.Client, repo store.Name, s *signing, suffix referrers.Suffix, k *signer.Key, subject signer.Subject, make evidenceMaker) (*signer.Attachment, error) {
+func Attachment(ctx context.Context, server *client.Client, repo store.Name, s *Signing, suffix referrers.Suffix, k *signer.Key, subject signer.Subject, make EvidenceMaker) (*signer.Attachment, error) {
 	if s.form == formBundle {
-		return make.bundle(k, subject)
+		return make.Bundle(k, subject)
 	}
-	layer, err := make.layer(k, subject)
+	layer, err := make.Layer(k, subject)
 	if err != nil {
 		return nil, err
 	}
@@ -237,8 +237,8 @@ func attachment(ctx context.Context, server *client.Client, repo store.Name, s *
 	return signer.Tagged(subject, suffix, earlier, layer)
 }
 
-// publish uploads evidence: its blobs, then the manifest, then, for a registry that does not list referrers itself, the entry in the fallback tag.
-func publish(ctx context.Context, server *client.Client, repo store.Name, subject signer.Subject, at *signer.Attachment) (store.Digest, error) {
+// Publish uploads evidence: its blobs, then the manifest, then, for a registry that does not list referrers itself, the entry in the fallback tag.
+func Publish(ctx context.Context, server *client.Client, repo store.Name, subject signer.Subject, at *signer.Attachment) (store.Digest, error) {
 	for _, b := range at.Blobs {
 		if _, err := server.PutBlob(ctx, repo, b); err != nil {
 			return "", err

@@ -1,4 +1,4 @@
-package main
+package trustcmd
 
 import (
 	"archive/tar"

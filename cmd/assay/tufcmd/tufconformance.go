@@ -1,4 +1,4 @@
-package main
+package tufcmd
 
 import (
 	"context"
@@ -28,8 +28,8 @@ type conformance struct {
 	now                    int64
 }
 
-// tufConformanceCommand is hidden: it is for the suite, which runs it as "assay tuf-conformance --now $(date +%s) ...", because its faked time reaches date and not this program.
-func tufConformanceCommand(a *cli.App) *cobra.Command {
+// ConformanceCommand is hidden: it is for the suite, which runs it as "assay tuf-conformance --now $(date +%s) ...", because its faked time reaches date and not this program.
+func ConformanceCommand(a *cli.App) *cobra.Command {
 	t := &conformance{app: a}
 	c := cli.Group(&cobra.Command{Use: "tuf-conformance", Short: "Be the client under test of the tuf-conformance suite", Hidden: true})
 	f := c.PersistentFlags()

@@ -1,4 +1,4 @@
-package main
+package tufcmd
 
 import (
 	"fmt"

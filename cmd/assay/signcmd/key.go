@@ -1,4 +1,4 @@
-package main
+package signcmd
 
 import (
 	"errors"
@@ -11,10 +11,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// passwordVariables are where the password of a private key is looked for before anybody is asked: ours, then cosign's.
-var passwordVariables = [...]string{"ASSAY_KEY_PASSWORD", "COSIGN_PASSWORD"}
+// PasswordVariables are where the password of a private key is looked for before anybody is asked: ours, then cosign's.
+var PasswordVariables = [...]string{"ASSAY_KEY_PASSWORD", "COSIGN_PASSWORD"}
 
-func keyCommand(a *cli.App) *cobra.Command {
+func KeyCommand(a *cli.App) *cobra.Command {
 	c := cli.Group(&cobra.Command{Use: "key", Short: "Make a key to sign with"})
 	c.AddCommand(a.WithOutput(&cobra.Command{
 		Use: "new NAME", Short: "Make a key pair: NAME.key, which signs, and NAME.pub, which is trusted", Args: cli.Exactly("NAME"),
@@ -24,7 +24,7 @@ cosign sign --key NAME.key takes it too. The password comes from ASSAY_KEY_PASSW
 or COSIGN_PASSWORD, else it is asked for; an empty one is no protection.`,
 		Example: "  assay key new release\n  assay trust add release --key release.pub --repositories 'acme/**'",
 		RunE: func(_ *cobra.Command, args []string) error {
-			password, err := keyPassword(a, true)
+			password, err := KeyPassword(a, true)
 			if err != nil {
 				return err
 			}
@@ -37,7 +37,7 @@ or COSIGN_PASSWORD, else it is asked for; an empty one is no protection.`,
 				text []byte
 				mode fs.FileMode
 			}{{args[0] + ".key", private, 0o600}, {args[0] + ".pub", public, 0o644}} {
-				if err := writeNew(a.Path(f.name), f.text, f.mode); err != nil {
+				if err := WriteNew(a.Path(f.name), f.text, f.mode); err != nil {
 					return err
 				}
 			}
@@ -48,8 +48,8 @@ or COSIGN_PASSWORD, else it is asked for; an empty one is no protection.`,
 	return c
 }
 
-// writeNew refuses to overwrite: a private key that is gone cannot be made again.
-func writeNew(path string, text []byte, mode fs.FileMode) error {
+// WriteNew refuses to overwrite: a private key that is gone cannot be made again.
+func WriteNew(path string, text []byte, mode fs.FileMode) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%s is there already and is not overwritten; choose another name", path)
@@ -63,15 +63,15 @@ func writeNew(path string, text []byte, mode fs.FileMode) error {
 	return errors.Join(err, f.Close())
 }
 
-// keyPassword finds the password of a private key, or asks for it; for a new key twice.
-func keyPassword(a *cli.App, fresh bool) ([]byte, error) {
-	for _, name := range passwordVariables {
+// KeyPassword finds the password of a private key, or asks for it; for a new key twice.
+func KeyPassword(a *cli.App, fresh bool) ([]byte, error) {
+	for _, name := range PasswordVariables {
 		if v, given := a.Lookup(name); given {
 			return []byte(v), nil
 		}
 	}
 	if !a.Terminal(a.Stdin) {
-		return nil, cli.Usage("the key has a password and there is no terminal to ask for it; set %s", passwordVariables[0])
+		return nil, cli.Usage("the key has a password and there is no terminal to ask for it; set %s", PasswordVariables[0])
 	}
 	password, err := askPassword(a, "Password of the key: ")
 	if err != nil || !fresh {
@@ -91,8 +91,8 @@ func askPassword(a *cli.App, prompt string) ([]byte, error) {
 	return password, err
 }
 
-// signingKey reads the private key that --key names.
-func signingKey(a *cli.App, file string) (*signer.Key, error) {
+// SigningKey reads the private key that --key names.
+func SigningKey(a *cli.App, file string) (*signer.Key, error) {
 	if file == "" {
 		return nil, cli.Usage("--key is missing: name the file of the private key, such as release.key (assay key new release makes one)")
 	}
@@ -102,7 +102,7 @@ func signingKey(a *cli.App, file string) (*signer.Key, error) {
 	}
 	var password []byte
 	if signer.Encrypted(text) {
-		if password, err = keyPassword(a, false); err != nil {
+		if password, err = KeyPassword(a, false); err != nil {
 			return nil, err
 		}
 	}
