@@ -232,10 +232,10 @@ func evaluate(a *cli.App, ctx context.Context, list []engine.Policy, document []
 			}
 		}
 		field("allow", "%t", d.Allow)
-		reasons(field, "deny", d.Deny)
-		reasons(field, "warn", d.Warn)
-		reasons(field, "shadow", d.Shadow)
-		waivedLines(field, d.Waived)
+		cli.Reasons(field, "deny", d.Deny)
+		cli.Reasons(field, "warn", d.Warn)
+		cli.Reasons(field, "shadow", d.Shadow)
+		cli.WaivedLines(field, d.Waived)
 		for _, o := range d.Obligations {
 			field("asks for", "%s", o.Type)
 		}

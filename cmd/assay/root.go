@@ -7,9 +7,14 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/accountcmd"
 	"github.com/assay-registry/assay/cmd/assay/cli"
+	"github.com/assay-registry/assay/cmd/assay/imagecmd"
+	"github.com/assay-registry/assay/cmd/assay/logcmd"
+	"github.com/assay-registry/assay/cmd/assay/sbomcmd"
 	"github.com/assay-registry/assay/cmd/assay/signcmd"
 	"github.com/assay-registry/assay/cmd/assay/trustcmd"
 	"github.com/assay-registry/assay/cmd/assay/tufcmd"
+	"github.com/assay-registry/assay/cmd/assay/vulnscmd"
+	"github.com/assay-registry/assay/cmd/assay/waivercmd"
 	"github.com/spf13/cobra"
 )
 
@@ -47,8 +52,8 @@ func root(a *cli.App) *cobra.Command {
 	})
 	root.AddCommand(
 		serveCommand(a), doctorCommand(a), configCommand(a), versionCommand(a), checkCommand(a), policyCommand(a),
-		accountcmd.LoginCommand(a), accountcmd.LogoutCommand(a), signcmd.KeyCommand(a), signcmd.Command(a), signcmd.AttestCommand(a), trustcmd.Command(a), accountcmd.UserCommand(a), repoCommand(a), treeCommand(a), verifyCommand(a), explainCommand(a), obligationsCommand(a), decisionCommand(a), sbomCommand(a), vulnsCommand(a), vulndbCommand(a), reportCommand(a),
-		trustcmd.RevokeCommand(a), trustcmd.RevocationCommand(a), trustcmd.RestoreCommand(a), auditCommand(a), waiverCommand(a), decisionsCommand(a), tufcmd.Command(a), tufcmd.ConformanceCommand(a), kubernetesCommand(a),
+		accountcmd.LoginCommand(a), accountcmd.LogoutCommand(a), signcmd.KeyCommand(a), signcmd.Command(a), signcmd.AttestCommand(a), trustcmd.Command(a), accountcmd.UserCommand(a), imagecmd.RepoCommand(a), imagecmd.TreeCommand(a), imagecmd.VerifyCommand(a), imagecmd.ExplainCommand(a), imagecmd.ObligationsCommand(a), imagecmd.DecisionCommand(a), sbomcmd.Command(a), vulnscmd.Command(a), vulndbCommand(a), vulnscmd.ReportCommand(a),
+		trustcmd.RevokeCommand(a), trustcmd.RevocationCommand(a), trustcmd.RestoreCommand(a), logcmd.AuditCommand(a), waivercmd.Command(a), logcmd.DecisionsCommand(a), tufcmd.Command(a), tufcmd.ConformanceCommand(a), kubernetesCommand(a),
 	)
 	cli.Group(root)
 	return root

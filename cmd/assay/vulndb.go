@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
@@ -147,7 +145,7 @@ func printDatabases(a *cli.App, list []client.Database) error {
 			by = "imported by " + d.ImportedBy
 		}
 		if !d.Built.IsZero() {
-			if age = days(time.Duration(d.Age) * time.Second); d.TooOld {
+			if age = cli.Days(time.Duration(d.Age) * time.Second); d.TooOld {
 				age += " (too old)"
 			}
 		}
@@ -161,12 +159,4 @@ func number(n uint64) string {
 		return ""
 	}
 	return strconv.FormatUint(n, 10)
-}
-
-// days is an age as people speak of it.
-func days(d time.Duration) string {
-	if d < 48*time.Hour {
-		return strings.TrimSuffix(d.Truncate(time.Minute).String(), "0s")
-	}
-	return fmt.Sprintf("%dd", int(d/(24*time.Hour)))
 }

@@ -50,9 +50,9 @@ func databaseFresh(s server.DatabaseStatus, now time.Time, most time.Duration) f
 		return finding{name, broken, "nothing is installed, so that nothing is found: " + s.Error}
 	}
 	age := max(0, now.Sub(s.Current()))
-	detail := fmt.Sprintf("%s old, built %s, revision %d, %d advisories", days(age), cli.Moment(s.Built), s.Revision, s.Advisories)
+	detail := fmt.Sprintf("%s old, built %s, revision %d, %d advisories", cli.Days(age), cli.Moment(s.Built), s.Revision, s.Advisories)
 	if s.Current().Before(s.Built) {
-		detail = fmt.Sprintf("%s old, the oldest of its files of %s, built %s, revision %d, %d advisories", days(age), cli.Moment(s.Oldest), cli.Moment(s.Built), s.Revision, s.Advisories)
+		detail = fmt.Sprintf("%s old, the oldest of its files of %s, built %s, revision %d, %d advisories", cli.Days(age), cli.Moment(s.Oldest), cli.Moment(s.Built), s.Revision, s.Advisories)
 	}
 	if s.SignedBy != "" {
 		detail += ", signed by " + s.SignedBy

@@ -173,7 +173,7 @@ func (k keptDatabases) statuses(ctx context.Context) (map[string]server.Database
 	all := map[string]server.DatabaseStatus{}
 	for name, d := range there {
 		if name != vulndb.NameEPSS && name != vulndb.NameKEV {
-			all[name] = server.DatabaseStatus{Name: name, Built: d.Built, Oldest: oldestFile(d), Advisories: d.Advisories, Digest: d.Digest, ImportedAt: d.Imported}
+			all[name] = server.DatabaseStatus{Name: name, Built: d.Built, Oldest: cli.OldestFile(d), Advisories: d.Advisories, Digest: d.Digest, ImportedAt: d.Imported}
 		}
 	}
 	for name, r := range records {
@@ -189,18 +189,10 @@ func (k keptDatabases) statuses(ctx context.Context) (map[string]server.Database
 			case vulndb.NameKEV:
 				s.Exploited = there[n].Advisories
 			default:
-				s.Advisories, s.Oldest = there[n].Advisories, oldestFile(there[n])
+				s.Advisories, s.Oldest = there[n].Advisories, cli.OldestFile(there[n])
 			}
 		}
 		all[name] = s
 	}
 	return all, nil
-}
-
-// oldestFile is when the oldest of the files was current that a database was made of; zero where nobody says, or where it is as young as the database.
-func oldestFile(d vulns.Database) time.Time {
-	if oldest := d.Oldest(); oldest.Before(d.Built) {
-		return oldest
-	}
-	return time.Time{}
 }

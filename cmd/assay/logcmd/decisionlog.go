@@ -1,4 +1,4 @@
-package main
+package logcmd
 
 import (
 	"context"
@@ -20,7 +20,7 @@ import (
 	"github.com/assay-registry/assay/policy/journal"
 )
 
-func decisionsCommand(a *cli.App) *cobra.Command {
+func DecisionsCommand(a *cli.App) *cobra.Command {
 	c := cli.Group(&cobra.Command{
 		Use: "decisions", Short: "Ask the decision log: verdicts, and what was refused to whom",
 		Long: `Ask the decision log: verdicts, and what was refused to whom. Its lines are chained, and

@@ -1,4 +1,4 @@
-package main
+package logcmd
 
 import (
 	"encoding/json"
@@ -11,7 +11,7 @@ import (
 // auditPage is how many records are asked for at a time.
 const auditPage = 500
 
-func auditCommand(a *cli.App) *cobra.Command {
+func AuditCommand(a *cli.App) *cobra.Command {
 	after, most := "", 0
 	c := &cobra.Command{
 		Use: "audit", Short: "List who changed what, oldest first", Args: cli.Exactly(),

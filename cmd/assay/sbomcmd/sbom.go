@@ -1,4 +1,4 @@
-package main
+package sbomcmd
 
 import (
 	"encoding/json"
@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func sbomCommand(a *cli.App) *cobra.Command {
+func Command(a *cli.App) *cobra.Command {
 	c := cli.Group(&cobra.Command{Use: "sbom", Short: "Read software bills of materials"})
 	var format, platform, file string
 	get := &cobra.Command{

@@ -1,4 +1,4 @@
-package main
+package sbomcmd
 
 import (
 	"encoding/json"

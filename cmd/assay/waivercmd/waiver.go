@@ -1,4 +1,4 @@
-package main
+package waivercmd
 
 import (
 	"context"
@@ -16,14 +16,13 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/cmd/assay/docker"
 	"github.com/assay-registry/assay/policy"
-	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/waiver"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 	"github.com/assay-registry/assay/verify/signer"
 )
 
-func waiverCommand(a *cli.App) *cobra.Command {
+func Command(a *cli.App) *cobra.Command {
 	c := cli.Group(&cobra.Command{
 		Use: "waiver", Short: "Except from policies for a time, by a signed document that somebody answers for",
 		Long: `Except from policies for a time, by a signed document that somebody answers for.
@@ -348,20 +347,4 @@ func waiverRevoke(a *cli.App) *cobra.Command {
 	}
 	c.Flags().StringVar(&reason, "reason", "", "why, in one sentence")
 	return a.WithServer(a.WithOutput(c))
-}
-
-// waivedLines shows the denials that waivers cover.
-func waivedLines(field func(name, format string, args ...any), list []contract.Waived) {
-	for _, w := range list {
-		field("waived", "[%s] %s (waiver %s, until %s)", w.Code, w.Message, w.Waiver, cli.Moment(w.Expires))
-	}
-}
-
-// waiverLine is a waiver about an image, and whether it counts.
-func waiverLine(w policy.WaiverView) string {
-	line := fmt.Sprintf("%s (%s): %s until %s, approved by %s: %s", w.ID, w.State, strings.Join(w.Codes, ","), cli.Moment(w.Expires), w.Approver, w.Reason)
-	if w.State == policy.WaiverRevoked && w.Revocation != nil {
-		line += "; revoked by " + w.Revocation.By
-	}
-	return line
 }

@@ -1,4 +1,4 @@
-package main
+package imagecmd
 
 import (
 	"encoding/json"

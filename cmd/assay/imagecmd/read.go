@@ -1,4 +1,4 @@
-package main
+package imagecmd
 
 import (
 	"encoding/json"
@@ -8,12 +8,11 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/spf13/cobra"
 
-	"github.com/assay-registry/assay/policies"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/contract"
 )
 
-func repoCommand(a *cli.App) *cobra.Command {
+func RepoCommand(a *cli.App) *cobra.Command {
 	c := cli.Group(&cobra.Command{Use: "repo", Short: "Look at repositories"})
 	c.AddCommand(a.WithServer(a.WithOutput(&cobra.Command{
 		Use: "list", Short: "List the repositories that you may see", Args: cli.Exactly(),
@@ -39,7 +38,7 @@ func repoCommand(a *cli.App) *cobra.Command {
 	return c
 }
 
-func treeCommand(a *cli.App) *cobra.Command {
+func TreeCommand(a *cli.App) *cobra.Command {
 	return a.WithServer(a.WithOutput(&cobra.Command{
 		Use: "tree REF", Short: "Show an image with its platforms, evidence and verdicts", Args: cli.Exactly("REF"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -114,7 +113,7 @@ func node(a *cli.App, n *policy.TreeNode, first, rest string, depth int) error {
 	return nil
 }
 
-func verifyCommand(a *cli.App) *cobra.Command {
+func VerifyCommand(a *cli.App) *cobra.Command {
 	var h here
 	wide := false
 	c := &cobra.Command{
@@ -189,7 +188,7 @@ func printVerified(a *cli.App, repository string, v *policy.VerifyReport, wide b
 	return nil
 }
 
-func explainCommand(a *cli.App) *cobra.Command {
+func ExplainCommand(a *cli.App) *cobra.Command {
 	wide, tree, decision := false, false, ""
 	c := &cobra.Command{
 		Use: "explain REF", Short: "Say why an image may be pulled or not, and what would change it", Args: oneImage(&tree, &decision),
@@ -266,28 +265,18 @@ func explained(a *cli.App, repository string, e *policy.Explanation, wide bool) 
 		for _, p := range d.Policies {
 			field("policy", "%s (%s), %d denials", p.Name, p.Mode, p.Deny)
 		}
-		reasons(field, "deny", d.Deny)
-		reasons(field, "warn", d.Warn)
-		reasons(field, "shadow", d.Shadow)
-		waivedLines(field, d.Waived)
+		cli.Reasons(field, "deny", d.Deny)
+		cli.Reasons(field, "warn", d.Warn)
+		cli.Reasons(field, "shadow", d.Shadow)
+		cli.WaivedLines(field, d.Waived)
 	}
 	for _, w := range e.Waivers {
-		field("waiver", "%s", waiverLine(w))
+		field("waiver", "%s", cli.WaiverLine(w))
 	}
 	if err := a.Say("%s", strings.TrimRight(b.String(), "\n")); err != nil {
 		return err
 	}
 	return printFacts(a, e.Facts, wide)
-}
-
-func reasons(field func(name, format string, args ...any), name string, list []contract.Reason) {
-	for _, r := range list {
-		field(name, "[%s] %s", r.Code, r.Message)
-		field("  remedy", "%s", r.Remedy)
-		if _, known := policies.Page(r.Code); known {
-			field("  help", "assay policy codes %s", r.Code)
-		}
-	}
 }
 
 func sbomLine(s *contract.SBOMInput) string {
@@ -310,7 +299,7 @@ func orNone(s string) string {
 	return s
 }
 
-func decisionCommand(a *cli.App) *cobra.Command {
+func DecisionCommand(a *cli.App) *cobra.Command {
 	return a.WithServer(a.WithOutput(&cobra.Command{
 		Use: "decision ID", Short: "Show a decision as it was made: what was asked, what was answered", Args: cli.Exactly("ID"),
 		RunE: func(c *cobra.Command, args []string) error {

@@ -1,4 +1,4 @@
-package main
+package vulnscmd
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func vulnsCommand(a *cli.App) *cobra.Command {
+func Command(a *cli.App) *cobra.Command {
 	var cve, platform string
 	var repositories []string
 	c := &cobra.Command{
@@ -188,7 +188,7 @@ func sayDatabases(a *cli.App, list []vulns.Database) error {
 	var parts []string
 	for _, d := range list {
 		part := fmt.Sprintf("%s of %s (%s)", d.Name, d.Built.UTC().Format("2006-01-02 15:04"), age(a.Clock().Sub(d.Built)))
-		if oldest := oldestFile(d); !oldest.IsZero() {
+		if oldest := cli.OldestFile(d); !oldest.IsZero() {
 			part = strings.TrimSuffix(part, ")") + ", its oldest file " + age(a.Clock().Sub(oldest)) + ")"
 		}
 		parts = append(parts, part)

@@ -1,4 +1,4 @@
-package main
+package vulnscmd
 
 import (
 	"context"
@@ -18,7 +18,7 @@ import (
 	"github.com/assay-registry/assay/store"
 )
 
-func reportCommand(a *cli.App) *cobra.Command {
+func ReportCommand(a *cli.App) *cobra.Command {
 	var repositories []string
 	c := &cobra.Command{
 		Use: "report", Short: "Count what the registry holds", Args: cli.Exactly(),

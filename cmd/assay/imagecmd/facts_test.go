@@ -1,6 +1,7 @@
-package main
+package imagecmd
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 	"time"
@@ -12,8 +13,8 @@ import (
 // Everything that is known of a piece of evidence is shown, a line each; what somebody else wrote cannot act on the terminal, nor forge a line.
 func TestFactsInFull(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	c := newConsole(t, nil)
-	a := &cli.App{World: c.world()}
+	var stdout bytes.Buffer
+	a := &cli.App{World: cli.World{Stdout: &stdout}}
 	facts := []verify.Fact{{
 		Evidence: "sha256:aa", Layer: "sha256:bb", Found: verify.FoundReferrers, InheritedFrom: "sha256:cc", Kind: verify.KindAttestation, Scheme: verify.SchemeBundle, Verified: true, Authority: "github",
 		Issuer: "https://issuer.example", Identity: "https://ci.example/release", Extensions: map[string]string{"sourceRepositoryURI": "https://github.com/acme/app"}, Serial: "7f",
@@ -25,7 +26,7 @@ func TestFactsInFull(t *testing.T) {
 	if err := printFacts(a, facts, true); err != nil {
 		t.Fatal(err)
 	}
-	out := c.stdout.String()
+	out := stdout.String()
 	for _, want := range []string{
 		"verified  https://slsa.dev/provenance/v1\n", "  authority    github\n", "  scheme       bundle, found by referrers\n", "  inherited    sha256:cc\n", "  identity     https://ci.example/release\n", "  issuer       https://issuer.example\n",
 		"  serial       7f\n", "  log          abababababab index 4711 2026-03-01T12:00:00Z\n", "  signed at    2026-03-01T12:00:00Z (rekor)\n", "  valid until  2027-03-01T12:00:00Z\n",
@@ -39,8 +40,8 @@ func TestFactsInFull(t *testing.T) {
 	if strings.Contains(out, "\x1b") || strings.Contains(out, strings.Repeat("y", maxShown+1)) {
 		t.Errorf("%q", out)
 	}
-	c.stdout.Reset()
-	if err := printFacts(a, facts, false); err != nil || strings.Count(c.stdout.String(), "\n") != 4 {
-		t.Errorf("%v\n%s", err, c.stdout.String())
+	stdout.Reset()
+	if err := printFacts(a, facts, false); err != nil || strings.Count(stdout.String(), "\n") != 4 {
+		t.Errorf("%v\n%s", err, stdout.String())
 	}
 }
