@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
-	"github.com/assay-registry/assay/cmd/assay/tufcmd"
+	"github.com/assay-registry/assay/cmd/assay/tufdir"
 )
 
 func TestTUFDirectoryStaysInside(t *testing.T) {
@@ -18,7 +18,7 @@ func TestTUFDirectoryStaysInside(t *testing.T) {
 	if err := os.Symlink(outside, filepath.Join(inside, "metadata")); err != nil {
 		t.Fatal(err)
 	}
-	d, done, err := tufcmd.OpenTUFDir(inside, true, rand.Reader)
+	d, done, err := tufdir.Open(inside, true, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func TestTUFDirectoryHasOneEditor(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, info.Mode(), err)
 		}
 	}
-	_, done, err := tufcmd.OpenTUFDir(filepath.Join(c.dir, "repo"), true, rand.Reader)
+	_, done, err := tufdir.Open(filepath.Join(c.dir, "repo"), true, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}

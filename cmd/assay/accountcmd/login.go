@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// LoginCommand is assay login.
 func LoginCommand(a *cli.App) *cobra.Command {
 	user, fromStdin := "", false
 	c := &cobra.Command{
@@ -110,6 +111,7 @@ func connectAs(a *cli.App, creds docker.Credentials) (*client.Client, error) {
 	return client.New(client.Options{Server: server, Agent: "assay/" + a.Release, RootsPEM: roots, Credentials: creds})
 }
 
+// LogoutCommand is assay logout.
 func LogoutCommand(a *cli.App) *cobra.Command {
 	return a.WithServer(a.WithOutput(&cobra.Command{
 		Use: "logout [SERVER]", Short: "Forget credentials", Args: cli.AtMost(1),

@@ -16,6 +16,7 @@ import (
 	"github.com/assay-registry/assay/store"
 )
 
+// UserCommand is assay user.
 func UserCommand(a *cli.App) *cobra.Command {
 	c := cli.Group(&cobra.Command{Use: "user", Short: "Say who may ask"})
 	c.AddCommand(userAdd(a), userList(a), userRemove(a))

@@ -12,6 +12,7 @@ import (
 	"github.com/assay-registry/assay/policy/contract"
 )
 
+// RepoCommand is assay repo.
 func RepoCommand(a *cli.App) *cobra.Command {
 	c := cli.Group(&cobra.Command{Use: "repo", Short: "Look at repositories"})
 	c.AddCommand(a.WithServer(a.WithOutput(&cobra.Command{
@@ -38,6 +39,7 @@ func RepoCommand(a *cli.App) *cobra.Command {
 	return c
 }
 
+// TreeCommand is assay tree.
 func TreeCommand(a *cli.App) *cobra.Command {
 	return a.WithServer(a.WithOutput(&cobra.Command{
 		Use: "tree REF", Short: "Show an image with its platforms, evidence and verdicts", Args: cli.Exactly("REF"),
@@ -113,6 +115,7 @@ func node(a *cli.App, n *policy.TreeNode, first, rest string, depth int) error {
 	return nil
 }
 
+// VerifyCommand is assay verify.
 func VerifyCommand(a *cli.App) *cobra.Command {
 	var h here
 	wide := false
@@ -188,6 +191,7 @@ func printVerified(a *cli.App, repository string, v *policy.VerifyReport, wide b
 	return nil
 }
 
+// ExplainCommand is assay explain.
 func ExplainCommand(a *cli.App) *cobra.Command {
 	wide, tree, decision := false, false, ""
 	c := &cobra.Command{
@@ -299,6 +303,7 @@ func orNone(s string) string {
 	return s
 }
 
+// DecisionCommand is assay decision.
 func DecisionCommand(a *cli.App) *cobra.Command {
 	return a.WithServer(a.WithOutput(&cobra.Command{
 		Use: "decision ID", Short: "Show a decision as it was made: what was asked, what was answered", Args: cli.Exactly("ID"),

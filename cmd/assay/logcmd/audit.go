@@ -11,6 +11,7 @@ import (
 // auditPage is how many records are asked for at a time.
 const auditPage = 500
 
+// AuditCommand is assay audit.
 func AuditCommand(a *cli.App) *cobra.Command {
 	after, most := "", 0
 	c := &cobra.Command{

@@ -20,6 +20,7 @@ import (
 	"github.com/assay-registry/assay/policy/journal"
 )
 
+// DecisionsCommand is assay decisions.
 func DecisionsCommand(a *cli.App) *cobra.Command {
 	c := cli.Group(&cobra.Command{
 		Use: "decisions", Short: "Ask the decision log: verdicts, and what was refused to whom",

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// Command is assay sbom.
 func Command(a *cli.App) *cobra.Command {
 	c := cli.Group(&cobra.Command{Use: "sbom", Short: "Read software bills of materials"})
 	var format, platform, file string

@@ -14,6 +14,7 @@ import (
 // PasswordVariables are where the password of a private key is looked for before anybody is asked: ours, then cosign's.
 var PasswordVariables = [...]string{"ASSAY_KEY_PASSWORD", "COSIGN_PASSWORD"}
 
+// KeyCommand is assay key.
 func KeyCommand(a *cli.App) *cobra.Command {
 	c := cli.Group(&cobra.Command{Use: "key", Short: "Make a key to sign with"})
 	c.AddCommand(a.WithOutput(&cobra.Command{

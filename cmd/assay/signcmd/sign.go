@@ -32,6 +32,7 @@ type Signing struct {
 	recursive bool
 }
 
+// Flags gives a command the flags that say with which key to sign, and in which form.
 func (s *Signing) Flags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&s.Key, "key", "", "file of the private key: assay's, cosign's, or plain PEM")
@@ -41,6 +42,7 @@ func (s *Signing) Flags(c *cobra.Command) {
 	_ = c.RegisterFlagCompletionFunc("form", cobra.FixedCompletions([]string{formTag, formBundle}, cobra.ShellCompDirectiveNoFileComp))
 }
 
+// Check refuses flags that make no sense.
 func (s *Signing) Check() error {
 	if s.form != formTag && s.form != formBundle {
 		return cli.Usage("%q is no form; use %s or %s", s.form, formTag, formBundle)
@@ -48,6 +50,7 @@ func (s *Signing) Check() error {
 	return nil
 }
 
+// Command is assay sign.
 func Command(a *cli.App) *cobra.Command {
 	var s Signing
 	var pairs []string
@@ -93,6 +96,7 @@ func annotationPairs(pairs []string) (map[string]string, error) {
 	return m, nil
 }
 
+// AttestCommand is assay attest.
 func AttestCommand(a *cli.App) *cobra.Command {
 	var s Signing
 	var kind, file string
@@ -218,6 +222,7 @@ func subjectsOf(ctx context.Context, server *client.Client, ref docker.Ref, recu
 	return subjects, nil
 }
 
+// Attachment makes a signature with what is attached of it to the subject.
 func Attachment(ctx context.Context, server *client.Client, repo store.Name, s *Signing, suffix referrers.Suffix, k *signer.Key, subject signer.Subject, make EvidenceMaker) (*signer.Attachment, error) {
 	if s.form == formBundle {
 		return make.Bundle(k, subject)

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// RevokeCommand is assay revoke.
 func RevokeCommand(a *cli.App) *cobra.Command {
 	reason, everywhere := "", false
 	c := &cobra.Command{
@@ -58,6 +59,7 @@ func resolveDigest(a *cli.App, c *cobra.Command, server *client.Client, ref dock
 	return store.ParseDigest(string(e.Value.Digest))
 }
 
+// RevocationCommand is assay revocation.
 func RevocationCommand(a *cli.App) *cobra.Command {
 	c := cli.Group(&cobra.Command{Use: "revocation", Short: "List and lift revocations"})
 	c.AddCommand(revocationList(a), revocationLift(a))
@@ -91,6 +93,7 @@ func revocationLift(a *cli.App) *cobra.Command {
 	}))
 }
 
+// RestoreCommand is assay restore.
 func RestoreCommand(a *cli.App) *cobra.Command {
 	return a.WithServer(a.WithOutput(&cobra.Command{
 		Use: "restore REPOSITORY@DIGEST", Short: "Bring expired content back into quarantine", Args: cli.Exactly("REPOSITORY@DIGEST"),

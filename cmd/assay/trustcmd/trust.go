@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// Command is assay trust.
 func Command(a *cli.App) *cobra.Command {
 	c := cli.Group(&cobra.Command{Use: "trust", Short: "Say who is trusted to sign what"})
 	c.AddCommand(trustAdd(a), trustList(a), trustRemove(a), trustRevoke(a), trustRestore(a), trustRevocations(a), trustUpdate(a), trustStatus(a), trustImport(a))

@@ -15,6 +15,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/signcmd"
+	"github.com/assay-registry/assay/cmd/assay/tufdir"
 	"github.com/assay-registry/assay/verify"
 	"github.com/assay-registry/assay/verify/signer"
 	"github.com/assay-registry/assay/verify/tufrepo"
@@ -34,6 +35,7 @@ An edit makes a staged version, which counts once enough people have signed it: 
 sign works on a copy of the directory, too, on a machine without a network. Keys stay where
 they are; the directory holds none. It remembers the files of online keys, never those of root.`
 
+// Command is assay tuf.
 func Command(a *cli.App) *cobra.Command {
 	c := cli.Group(&cobra.Command{Use: "tuf", Short: "Make and keep a TUF repository, which pins tags and hands out trust", Long: tufHelp})
 	c.AddCommand(tufKeyCommand(a), tufInit(a), tufAdd(a), tufRemove(a), tufDelegate(a), tufUndelegate(a),
@@ -90,7 +92,7 @@ func withTUF(a *cli.App, name string, change bool, keys []string, do func(*tufSe
 	if _, err := os.Stat(a.Path(name)); err != nil {
 		return err
 	}
-	dir, done, err := OpenTUFDir(a.Path(name), change, a.Rand)
+	dir, done, err := tufdir.Open(a.Path(name), change, a.Rand)
 	if err != nil {
 		return err
 	}
@@ -352,7 +354,7 @@ func initTUF(a *cli.App, name string, o tufInitFlags) (err error) {
 		r.Threshold = n
 		roles[role] = r
 	}
-	dir, done, err := OpenTUFDir(a.Path(name), true, a.Rand)
+	dir, done, err := tufdir.Open(a.Path(name), true, a.Rand)
 	if err != nil {
 		return err
 	}

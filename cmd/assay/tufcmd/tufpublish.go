@@ -14,6 +14,7 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/cmd/assay/place"
+	"github.com/assay-registry/assay/cmd/assay/tufdir"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify/trust"
 	"github.com/assay-registry/assay/verify/tufrepo"
@@ -132,7 +133,7 @@ func publishDir(a *cli.App, ctx context.Context, s *tufSession, where string) (s
 	if err != nil {
 		return "", err
 	}
-	dir, done, err := OpenTUFDir(a.Path(where), true, a.Rand)
+	dir, done, err := tufdir.Open(a.Path(where), true, a.Rand)
 	if err != nil {
 		return "", err
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/assay-registry/assay/store"
 )
 
+// ReportCommand is assay report.
 func ReportCommand(a *cli.App) *cobra.Command {
 	var repositories []string
 	c := &cobra.Command{

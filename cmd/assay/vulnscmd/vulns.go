@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// Command is assay vulns.
 func Command(a *cli.App) *cobra.Command {
 	var cve, platform string
 	var repositories []string

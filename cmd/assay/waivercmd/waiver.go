@@ -22,6 +22,7 @@ import (
 	"github.com/assay-registry/assay/verify/signer"
 )
 
+// Command is assay waiver.
 func Command(a *cli.App) *cobra.Command {
 	c := cli.Group(&cobra.Command{
 		Use: "waiver", Short: "Except from policies for a time, by a signed document that somebody answers for",

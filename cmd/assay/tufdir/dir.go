@@ -1,4 +1,4 @@
-package tufcmd
+package tufdir
 
 import (
 	"encoding/hex"
@@ -12,18 +12,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tufDir is a directory of a TUF repository: a tufrepo.Dir on the disk. No name and no symbolic link leads out of it.
-type tufDir struct {
+// Dir is a directory of a TUF repository: a tufrepo.Dir on the disk. No name and no symbolic link leads out of it.
+type Dir struct {
 	fs.FS
 	root *os.Root
 	rand io.Reader
 }
 
-// tufLock is the file that is locked while somebody changes a working directory.
-const tufLock = ".lock"
+// lockFile is the file that is locked while somebody changes a working directory.
+const lockFile = ".lock"
 
-// OpenTUFDir opens a directory for reading, or, held, makes it where it is missing and locks it until closed.
-func OpenTUFDir(name string, held bool, rand io.Reader) (*tufDir, func() error, error) {
+// Open opens a directory for reading, or, held, makes it where it is missing and locks it until closed.
+func Open(name string, held bool, rand io.Reader) (*Dir, func() error, error) {
 	if held {
 		if err := os.MkdirAll(name, 0o755); err != nil {
 			return nil, nil, err
@@ -33,11 +33,11 @@ func OpenTUFDir(name string, held bool, rand io.Reader) (*tufDir, func() error, 
 	if err != nil {
 		return nil, nil, err
 	}
-	d := &tufDir{root.FS(), root, rand}
+	d := &Dir{root.FS(), root, rand}
 	if !held {
 		return d, root.Close, nil
 	}
-	lock, err := root.OpenFile(tufLock, os.O_RDWR|os.O_CREATE, 0o600)
+	lock, err := root.OpenFile(lockFile, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, nil, errors.Join(err, root.Close())
 	}
@@ -51,7 +51,7 @@ func OpenTUFDir(name string, held bool, rand io.Reader) (*tufDir, func() error, 
 }
 
 // Write replaces a file by way of a temporary one, and makes all of it durable: the content, the names, the folders above.
-func (d *tufDir) Write(name string, content []byte) (err error) {
+func (d *Dir) Write(name string, content []byte) (err error) {
 	if !fs.ValidPath(name) || name == "." {
 		return &fs.PathError{Op: "write", Path: name, Err: fs.ErrInvalid}
 	}
@@ -88,14 +88,14 @@ func (d *tufDir) Write(name string, content []byte) (err error) {
 }
 
 // Remove deletes a file, durably.
-func (d *tufDir) Remove(name string) error {
+func (d *Dir) Remove(name string) error {
 	if err := d.root.Remove(name); err != nil {
 		return err
 	}
 	return d.sync(path.Dir(name))
 }
 
-func (d *tufDir) sync(folder string) error {
+func (d *Dir) sync(folder string) error {
 	f, err := d.root.Open(folder)
 	if err != nil {
 		return err
