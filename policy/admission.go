@@ -76,6 +76,7 @@ type Admission struct {
 	uploads sessions
 	pushing waiters // pushes that wait for SBOMs
 	reports waiters // callers that wait for a count, and the one that is counted for
+	asking  waiters // callers that ask what images contain
 	flights flights
 	images  imageCache
 	pulls   *pulls.Counter
@@ -85,6 +86,7 @@ type Admission struct {
 	indexes   parsedCache
 	spoken    spoken
 
+	answering    chan struct{} // holds a value for each question about contents that is being answered
 	counting     chan struct{} // holds a value while somebody counts what there is
 	reading      chan struct{} // holds a value for each SBOM that is read for a person
 	locating     chan struct{} // holds a value for each SBOM that is read for a decision
@@ -101,7 +103,7 @@ type Admission struct {
 // New loads the trust that the store remembers, joins it with the options', and has everything decided again that this changes.
 func New(ctx context.Context, o Options) (*Admission, error) {
 	o.Verifier = verify.Scoped(o.Verifier)
-	a := &Admission{o: o, local: o.Local, log: o.Log, counting: make(chan struct{}, 1), reading: make(chan struct{}, readings), locating: make(chan struct{}, readings), draining: make(chan struct{}, 1), wakeReview: make(chan struct{}, 1), wakeSBOM: make(chan struct{}, 1), wakeIngest: make(chan struct{}, 1), wakeVSA: make(chan struct{}, 1)}
+	a := &Admission{o: o, local: o.Local, log: o.Log, counting: make(chan struct{}, 1), answering: make(chan struct{}, answers), reading: make(chan struct{}, readings), locating: make(chan struct{}, readings), draining: make(chan struct{}, 1), wakeReview: make(chan struct{}, 1), wakeSBOM: make(chan struct{}, 1), wakeIngest: make(chan struct{}, 1), wakeVSA: make(chan struct{}, 1)}
 	for range o.Targets {
 		a.told.each = append(a.told.each, make(chan struct{}, 1))
 	}

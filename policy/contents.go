@@ -81,7 +81,7 @@ func (a *Admission) QueryContents(ctx context.Context, p access.Principal, q ind
 	if err := a.mayAsk(p); err != nil {
 		return page, err
 	}
-	err = a.local.View(ctx, func(s store.Snapshot) error {
+	err = a.answer(ctx, p, func(s store.Snapshot) error {
 		page, err = index.Find(s.Records, q, func(i store.Item) bool {
 			rec, err := s.Manifest(i.Repository, i.Digest)
 			return err == nil && rec != nil && filter.lets(rec) && a.mayGet(s, p, i.Repository, rec)
@@ -102,7 +102,7 @@ func (a *Admission) mayAsk(p access.Principal) error {
 // Contents lists what an image contains. Of an image of several platforms, platform (os/architecture[/variant]) says which is meant. Errors: as for a GET of the
 // image; CodeInvalid where a platform must be chosen; CodeNotFound where nothing is indexed.
 func (a *Admission) Contents(ctx context.Context, p access.Principal, r ImageRef, platform string) (list *ContentList, err error) {
-	err = a.local.View(ctx, func(s store.Snapshot) error {
+	err = a.answer(ctx, p, func(s store.Snapshot) error {
 		e, err := a.contents(s, p, r, platform)
 		if err != nil {
 			return err
@@ -119,7 +119,7 @@ func (a *Admission) Contents(ctx context.Context, p access.Principal, r ImageRef
 
 // entry is what one image contains.
 func (a *Admission) entry(ctx context.Context, p access.Principal, r ImageRef, platform string) (e *index.Entry, err error) {
-	err = a.local.View(ctx, func(s store.Snapshot) error {
+	err = a.answer(ctx, p, func(s store.Snapshot) error {
 		e, err = a.contents(s, p, r, platform)
 		return err
 	})

@@ -3,25 +3,60 @@ package policy
 import (
 	"context"
 
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
+	"github.com/assay-registry/assay/store"
 )
 
 // readings is how many SBOMs are read at a time to answer people, and how many to tell in a decision where packages are: each may take several times its 40 MiB. Who asks waits, or gives up;
 // those who ask keep no decision waiting.
 const readings = 2
 
-// withDocument reads the document that an image's inventory is from, in turn, and hands it to use.
-func (a *Admission) withDocument(ctx context.Context, turn chan struct{}, o index.Origin, use func(*sbom.Inventory) error) error {
+// take waits for a turn, unless one is free.
+func take(ctx context.Context, turn chan struct{}) error {
 	select {
 	case turn <- struct{}{}:
-		defer func() { <-turn }()
+		return nil
+	default:
+	}
+	select {
+	case turn <- struct{}{}:
+		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// withDocument reads the document that an image's inventory is from, in turn, and hands it to use.
+func (a *Admission) withDocument(ctx context.Context, turn chan struct{}, o index.Origin, use func(*sbom.Inventory) error) error {
+	if err := take(ctx, turn); err != nil {
+		return err
+	}
+	defer func() { <-turn }()
 	inv, err := document(ctx, a.local, o)
 	if err != nil {
 		return err
 	}
 	return use(inv)
+}
+
+// How many questions about what images contain are answered at a time, how many wait, and of each principal: the widest takes a second, and a hundred megabytes.
+const (
+	answers       = 4
+	maxAsking     = 512
+	maxAskingEach = 64
+)
+
+// answer reads in turn what a question about the contents of images takes. Errors: CodeTooManyRequests.
+func (a *Admission) answer(ctx context.Context, p access.Principal, read func(store.Snapshot) error) error {
+	if !a.asking.enter(p.Name, maxAsking, maxAskingEach) {
+		return store.Errorf(store.CodeTooManyRequests, "many questions of yours wait for an answer already, or very many of others; ask again when answers are there")
+	}
+	defer a.asking.leave(p.Name)
+	if err := take(ctx, a.answering); err != nil {
+		return err
+	}
+	defer func() { <-a.answering }()
+	return a.local.View(ctx, read)
 }

@@ -3,11 +3,14 @@ package policy_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync/atomic"
 	"testing"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/sbom"
+	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -51,5 +54,77 @@ func TestAttackManyQuestionsThatReadDocuments(t *testing.T) {
 	free()
 	if err := why(k.ctx); err != nil {
 		t.Errorf("in its turn: %v", err)
+	}
+}
+
+// Who asks without end what images contain is refused after some, and keeps neither others nor decisions waiting for long: few are answered at a time.
+func TestAttackManyQuestionsAboutContents(t *testing.T) {
+	m := matchingKit(t)
+	i := m.image(app, "v1", "pkg:npm/left-pad@1.0.0")
+	m.database(1, osvRecord("GHSA-1", "left-pad", "2.0.0", "low"))
+	ref := policy.ImageRef{Repository: app, Reference: store.Reference{Digest: i.desc.Digest}}
+	questions := map[string]func(context.Context, access.Principal) error{
+		"query": func(ctx context.Context, p access.Principal) error {
+			_, err := m.a.QueryContents(ctx, p, index.Query{Pattern: "*left*"}, policy.ContentFilter{})
+			return err
+		},
+		"contents": func(ctx context.Context, p access.Principal) error {
+			_, err := m.a.Contents(ctx, p, ref, "")
+			return err
+		},
+		"difference": func(ctx context.Context, p access.Principal) error {
+			_, err := m.a.DiffContents(ctx, p, ref, ref, "")
+			return err
+		},
+		"history": func(ctx context.Context, p access.Principal) error {
+			_, err := m.a.HistoryContents(ctx, p, app, "v1", "")
+			return err
+		},
+		"vulnerabilities": func(ctx context.Context, p access.Principal) error {
+			_, err := m.a.Vulnerabilities(ctx, p, ref, "", "", 10, false)
+			return err
+		},
+		"images": func(ctx context.Context, p access.Principal) error {
+			_, err := m.a.AffectedImages(ctx, p, "GHSA-1", nil, "", 10)
+			return err
+		},
+	}
+	free := m.a.FillAnswering()
+	for name, ask := range questions {
+		if err := ask(&impatient{Context: m.ctx}, puller); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s does not wait: %v", name, err)
+		}
+	}
+	const each = 64
+	ended := make(chan error, each)
+	ctx, stop := context.WithCancel(m.ctx)
+	for range each {
+		go func() { ended <- questions["query"](ctx, puller) }()
+	}
+	for m.a.Asking() < each {
+		runtime.Gosched()
+	}
+	for name, ask := range questions {
+		if err := ask(m.ctx, puller); store.CodeOf(err) != store.CodeTooManyRequests {
+			t.Errorf("%s, one more: %v", name, err)
+		}
+		if err := ask(&impatient{Context: m.ctx}, admin); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s, somebody else: %v", name, err)
+		}
+	}
+	later := m.image(app, "v2", "pkg:npm/left-pad@3.0.0")
+	m.settle()
+	want(t, "decided meanwhile", m.get(puller, app, "v2"), string(later.desc.Digest))
+	stop()
+	for range each {
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	}
+	free()
+	for name, ask := range questions {
+		if err := ask(m.ctx, puller); err != nil {
+			t.Errorf("%s, later: %v", name, err)
+		}
 	}
 }

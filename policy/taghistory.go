@@ -68,7 +68,7 @@ type ContentMove struct {
 // HistoryContents says what changed, by packages, at each of the last moves of a tag, the newest first. Moves to what the caller could not GET are left out for
 // whoever does not write there; of images that are gone or were never described only the digest is told. Errors: as for Contents.
 func (a *Admission) HistoryContents(ctx context.Context, p access.Principal, repo store.Name, tag, platform string) (list []ContentMove, err error) {
-	err = a.local.View(ctx, func(s store.Snapshot) error {
+	err = a.answer(ctx, p, func(s store.Snapshot) error {
 		list = []ContentMove{}
 		if err := a.mayExplain(p, repo); err != nil {
 			return err

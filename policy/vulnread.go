@@ -70,7 +70,7 @@ func (a *Admission) Vulnerabilities(ctx context.Context, p access.Principal, r I
 	a.refresh(ctx, r.Repository, r.Reference)
 	v := &Vulnerabilities{Findings: []KnownFinding{}, Databases: []vulns.Database{}}
 	var e *index.Entry
-	err := a.local.View(ctx, func(s store.Snapshot) (err error) {
+	err := a.answer(ctx, p, func(s store.Snapshot) (err error) {
 		if e, err = a.contents(s, p, r, platform); err != nil {
 			return err
 		}
@@ -197,7 +197,7 @@ func (a *Admission) AffectedImages(ctx context.Context, p access.Principal, id s
 		return nil, store.Errorf(store.CodeInvalid, "a vulnerability has an id of 1 to 128 bytes, such as CVE-2021-44228")
 	}
 	out := &AffectedImages{ID: id, Images: []AffectedImage{}, Databases: []vulns.Database{}}
-	err := a.local.View(ctx, func(s store.Snapshot) error {
+	err := a.answer(ctx, p, func(s store.Snapshot) error {
 		status, err := vulns.Status(s.Records)
 		if err != nil {
 			return err
