@@ -32,7 +32,22 @@ var (
 	keyEntryPoint    = ast.StringTerm("entry_point")
 	keySource        = ast.StringTerm("source")
 	keyRef           = ast.StringTerm("ref")
+	keyOfKey         = ast.StringTerm("key")
 )
+
+// The names of extensions of Fulcio's, and in order those of times in a summary.
+var (
+	extBuildSigner  = ast.StringTerm("build_signer_uri")
+	extBuildConfig  = ast.StringTerm("build_config_uri")
+	extRunner       = ast.StringTerm("runner_environment")
+	extSource       = ast.StringTerm("source_repository_uri")
+	extGitHubSource = ast.StringTerm("github_workflow_repository")
+	extRefs         = [...]*ast.Term{ast.StringTerm("source_repository_ref"), ast.StringTerm("github_workflow_ref")}
+	whenMade        = [...]*ast.Term{ast.StringTerm("finished"), ast.StringTerm("created"), ast.StringTerm("started"), ast.StringTerm("db_time")}
+)
+
+// noObject has no members, and gets none.
+var noObject = ast.NewObject()
 
 func (f factTerm) text(key *ast.Term) string { return memberText(f.Object, key) }
 
@@ -49,7 +64,7 @@ func (f factTerm) object(key *ast.Term) ast.Object {
 			return o
 		}
 	}
-	return ast.NewObject()
+	return noObject
 }
 
 func (f factTerm) verified() bool {
@@ -77,23 +92,16 @@ func (f factTerm) accepted(authorities []string) bool {
 // signer is who made a fact; nil where nothing says so. The registry tells, for it knows who is one: a key with and without a certificate, an identity with certificates of several
 // issuers. In a document of somebody else's making it is the identity, since a certificate's key is made for one signature.
 func (f factTerm) signer() *ast.Term {
-	words := func(list ...string) *ast.Term {
-		terms := make([]*ast.Term, len(list))
-		for i, w := range list {
-			terms[i] = ast.StringTerm(w)
-		}
-		return ast.ArrayTerm(terms...)
-	}
 	authority, role := f.Get(keyAuthority), f.Get(keyRole)
 	switch {
 	case f.text(keySigner) != "":
-		return words("signer", f.text(keySigner))
+		return ast.ArrayTerm(keySigner, f.Get(keySigner))
 	case f.text(keyScheme) == "tuf" && authority != nil && role != nil:
-		return words("role", text(authority), text(role))
+		return ast.ArrayTerm(keyRole, ast.StringTerm(text(authority)), ast.StringTerm(text(role)))
 	case f.text(keyIdentity) != "":
-		return words("identity", f.text(keyIssuer), f.text(keyIdentity))
+		return ast.ArrayTerm(keyIdentity, ast.StringTerm(f.text(keyIssuer)), f.Get(keyIdentity))
 	case f.text(keyKeyID) != "":
-		return words("key", f.text(keyKeyID))
+		return ast.ArrayTerm(keyOfKey, f.Get(keyKeyID))
 	}
 	return nil
 }
@@ -128,8 +136,8 @@ func (f factTerm) made() (latest time.Time, ok bool) {
 		return at, true
 	}
 	summary := f.object(keySummary)
-	for _, name := range []string{"finished", "created", "started", "db_time"} {
-		if at, told := instant(memberText(summary, ast.StringTerm(name))); told && (!ok || at.After(latest)) {
+	for _, name := range whenMade {
+		if at, told := instant(memberText(summary, name)); told && (!ok || at.After(latest)) {
 			latest, ok = at, true
 		}
 	}
@@ -137,9 +145,7 @@ func (f factTerm) made() (latest time.Time, ok bool) {
 }
 
 // said is what the certificate says of the build: an extension of Fulcio's by its name.
-func (f factTerm) said(name string) string {
-	return memberText(f.object(keyExtensions), ast.StringTerm(name))
-}
+func (f factTerm) said(name *ast.Term) string { return memberText(f.object(keyExtensions), name) }
 
 func (f factTerm) claimed(key *ast.Term) string { return memberText(f.object(keySummary), key) }
 
@@ -147,10 +153,10 @@ func (f factTerm) claimed(key *ast.Term) string { return memberText(f.object(key
 // who issued it, the latter is the word of whoever signed. Builders, workflows and sources are all the forms by which they may be named.
 
 func (f factTerm) builders() []string {
-	if uri := f.said("build_signer_uri"); uri != "" {
+	if uri := f.said(extBuildSigner); uri != "" {
 		list := forms(uri)
 		// GitHub's own attestations name the runner, and the certificate says of which kind it was.
-		if kind := f.said("runner_environment"); kind != "" && f.claimed(keyBuilder) == "https://github.com/actions/runner/"+kind {
+		if kind := f.said(extRunner); kind != "" && f.claimed(keyBuilder) == "https://github.com/actions/runner/"+kind {
 			list = append(list, f.claimed(keyBuilder))
 		}
 		return list
@@ -159,7 +165,7 @@ func (f factTerm) builders() []string {
 }
 
 func (f factTerm) workflows() []string {
-	if uri := f.said("build_config_uri"); uri != "" {
+	if uri := f.said(extBuildConfig); uri != "" {
 		if f.Get(keyIdentity) == nil {
 			return nil
 		}
@@ -175,17 +181,17 @@ func (f factTerm) workflows() []string {
 }
 
 func (f factTerm) source() string {
-	if uri := f.said("source_repository_uri"); uri != "" {
+	if uri := f.said(extSource); uri != "" {
 		return uri
 	}
-	if name := f.said("github_workflow_repository"); name != "" {
+	if name := f.said(extGitHubSource); name != "" {
 		return "https://github.com/" + name
 	}
 	return f.claimed(keySource)
 }
 
 func (f factTerm) ref() string {
-	for _, name := range []string{"source_repository_ref", "github_workflow_ref"} {
+	for _, name := range extRefs {
 		if ref := f.said(name); ref != "" {
 			return ref
 		}

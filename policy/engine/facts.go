@@ -65,6 +65,17 @@ func judgeAttestations(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Ter
 	return judgeFacts(bctx, operands, "attestation")
 }
 
+// The names of what they answer.
+var (
+	keyFacts     = ast.StringTerm("facts")
+	keySigners   = ast.StringTerm("signers")
+	keyNear      = ast.StringTerm("near")
+	keyNearest   = ast.StringTerm("nearest")
+	keyBuilders  = ast.StringTerm("builders")
+	keyWorkflows = ast.StringTerm("workflows")
+	keySources   = ast.StringTerm("sources")
+)
+
 // judgement is what is found on the way.
 type judgement struct {
 	kind    string
@@ -249,11 +260,11 @@ func (j *judgement) value() *ast.Term {
 			signers.Add(who)
 		}
 	}
-	items := [][2]*ast.Term{{ast.StringTerm("facts"), ast.ArrayTerm(facts...)}, {ast.StringTerm("signers"), ast.NewTerm(signers)}, {ast.StringTerm("near"), ast.ArrayTerm()}}
+	items := [][2]*ast.Term{{keyFacts, ast.ArrayTerm(facts...)}, {keySigners, ast.NewTerm(signers)}, {keyNear, ast.InternedEmptyArray}}
 	if len(counted) == 0 {
 		items[2][1] = ast.ArrayTerm(j.near...)
 		if j.nearest != "" {
-			items = append(items, [2]*ast.Term{ast.StringTerm("nearest"), ast.StringTerm(j.nearest)})
+			items = append(items, [2]*ast.Term{keyNearest, ast.StringTerm(j.nearest)})
 		}
 	}
 	return ast.ObjectTerm(items...)
@@ -312,8 +323,8 @@ func provenanceOf(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error
 		}
 		return ast.NewTerm(s)
 	}
-	return ast.ObjectTerm(ast.Item(ast.StringTerm("builders"), set(f.builders())), ast.Item(ast.StringTerm("workflows"), set(f.workflows())), ast.Item(ast.StringTerm("sources"), set(f.sources())),
-		ast.Item(ast.StringTerm("source"), ast.StringTerm(f.source())), ast.Item(ast.StringTerm("ref"), ast.StringTerm(f.ref()))), nil
+	return ast.ObjectTerm(ast.Item(keyBuilders, set(f.builders())), ast.Item(keyWorkflows, set(f.workflows())), ast.Item(keySources, set(f.sources())),
+		ast.Item(keySource, ast.StringTerm(f.source())), ast.Item(keyRef, ast.StringTerm(f.ref()))), nil
 }
 
 func eachFact(t *ast.Term, f func(factTerm)) error {

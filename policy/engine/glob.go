@@ -87,7 +87,13 @@ func eachText(t *ast.Term, f func(*ast.Term, string) error) error {
 
 func textsOf(t *ast.Term) ([]string, error) {
 	var list []string
-	if v, ok := t.Value.(*ast.Array); ok {
+	switch v := t.Value.(type) {
+	case ast.String:
+		return []string{string(v)}, nil
+	case *ast.Array:
+		if v.Len() == 0 {
+			return nil, nil
+		}
 		list = make([]string, 0, v.Len())
 	}
 	err := eachText(t, func(_ *ast.Term, s string) error {

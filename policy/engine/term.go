@@ -13,6 +13,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
+var timeType = reflect.TypeFor[time.Time]()
+
 // maxDepth bounds nesting: what is deeper is no summary.
 const maxDepth = 64
 
@@ -49,7 +51,7 @@ func (e *encoder) plan(t reflect.Type) error {
 	default:
 		return nil
 	}
-	if _, done := e.plans[t]; done || t == reflect.TypeFor[time.Time]() {
+	if _, done := e.plans[t]; done || t == timeType {
 		return nil
 	}
 	e.plans[t] = nil // for types that contain themselves
@@ -147,10 +149,10 @@ func (e *encoder) term(v reflect.Value, depth int) (*ast.Term, error) {
 	case reflect.Map:
 		return e.mapping(v, depth)
 	case reflect.Struct:
-		if t, ok := v.Interface().(time.Time); ok {
-			return ast.StringTerm(t.Format(time.RFC3339Nano)), nil
+		if v.Type() != timeType { // Interface makes a copy of what is no pointer
+			return e.object(v, depth)
 		}
-		return e.object(v, depth)
+		return ast.StringTerm(v.Interface().(time.Time).Format(time.RFC3339Nano)), nil
 	}
 	return nil, fmt.Errorf("a %s cannot be in the input", v.Type())
 }
