@@ -12,7 +12,6 @@ import (
 	"github.com/anchore/syft/syft/cpe"
 	"github.com/anchore/syft/syft/file"
 	"github.com/anchore/syft/syft/pkg"
-	cpenames "github.com/anchore/syft/syft/pkg/cataloger/common/cpe"
 	syftsbom "github.com/anchore/syft/syft/sbom"
 
 	"github.com/assay-registry/assay/cmd/assay-sbom/document"
@@ -23,6 +22,7 @@ import (
 // and they are related to each other (owners.go). Cataloguers that this program does not know go on as ever; what they find is added. A value serves one image.
 type gathered struct {
 	config    *syft.CreateSBOMConfig
+	namer     *cpeNamer
 	packages  []pkg.Package
 	relations []artifact.Relationship
 }
@@ -48,7 +48,7 @@ func (g *gathered) take(cataloger string, packages []pkg.Package, relations []ar
 			p.FoundBy = cataloger
 		}
 		if g.config.DataGeneration.GenerateCPEs && !slices.ContainsFunc(p.CPEs, func(c cpe.CPE) bool { return c.Source != cpe.GeneratedSource }) {
-			p.CPEs = append(p.CPEs, cpeNames(p)...)
+			p.CPEs = append(p.CPEs, g.namer.names(p)...)
 		}
 		if p.Language == "" {
 			p.Language = pkg.LanguageFromPURL(p.PURL)
@@ -65,14 +65,6 @@ func (g *gathered) take(cataloger string, packages []pkg.Package, relations []ar
 		g.packages = append(g.packages, p)
 	}
 	g.relate(relations, renamed)
-}
-
-// cpeNames are the CPE names that a package may have: from a list of known ones, or made of its name.
-func cpeNames(p pkg.Package) []cpe.CPE {
-	if known, ok := cpenames.DictionaryFind(p); ok {
-		return known
-	}
-	return cpenames.Generate(p)
 }
 
 // withoutTexts leaves out the texts of licences as far as the configuration says.

@@ -103,7 +103,7 @@ func settings(g *gathered) *syft.CreateSBOMConfig {
 	c.Packages.Python.SearchRemoteLicenses = false
 	c = frugal(c, g)
 	if g != nil {
-		g.config = c
+		g.config, g.namer = c, newCPENamer()
 	}
 	return c
 }
