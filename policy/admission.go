@@ -13,6 +13,7 @@ import (
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/decisionlog"
 	"github.com/assay-registry/assay/policy/pulls"
+	"github.com/assay-registry/assay/policy/vsa"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -53,7 +54,7 @@ type Options struct {
 	Preferences     []SBOMPreference // whose SBOMs go before the registry's own
 	PushWait        time.Duration    // how long the push of a tag waits for policies on contents; 0: it does not
 	Inventories     Inventories      // nil: what images contain is not indexed
-	Verdicts        VerdictOptions
+	Verdicts        vsa.Options
 	Targets         []Target // of events
 	Host            string   // how clients name this registry, for remedies; may be empty
 	Clock           func() time.Time

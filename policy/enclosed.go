@@ -64,7 +64,7 @@ func (a *Admission) enclose(tx *store.Txn, s *subjectManifest, in *contract.Inpu
 func covering(signatures []contract.SignatureInput, index store.Digest) []string {
 	var names []string
 	for _, s := range signatures {
-		if s.Verified && s.InheritedFrom == index && s.Scheme != verify.SchemeTUF && s.Authority != authorityRegistry {
+		if s.Verified && s.InheritedFrom == index && s.Scheme != verify.SchemeTUF && s.Authority != verify.ReservedAuthority {
 			names = union(names, []string{s.Authority})
 		}
 	}

@@ -346,7 +346,7 @@ func (a *Admission) attachOne(ctx context.Context, s *subjectManifest, at sbom.A
 	if err != nil {
 		return err
 	}
-	fact := verify.Fact{Evidence: in.digest, Found: verify.FoundReferrers, Kind: verify.KindDocument, Scheme: verify.SchemeNone, Verified: true, Authority: authorityRegistry}
+	fact := verify.Fact{Evidence: in.digest, Found: verify.FoundReferrers, Kind: verify.KindDocument, Scheme: verify.SchemeNone, Verified: true, Authority: verify.ReservedAuthority}
 	if at.Descriptor.ArtifactType == sbom.MediaTypeInToto {
 		fact.Kind, fact.Scheme, fact.PredicateType = verify.KindAttestation, verify.SchemeDSSE, in.parsed.Annotations[sbom.PredicateAnnotation]
 		in.class = &referrers.Class{Evidence: true, Config: []byte("{}"), Parts: []referrers.Part{{Format: referrers.DSSE, PredicateType: fact.PredicateType}}}

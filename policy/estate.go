@@ -338,7 +338,7 @@ func (c *census) signed(i store.Item, seen map[store.Digest]bool, depth int) (bo
 	is := false
 	proves := func(k *known) bool {
 		return slices.ContainsFunc(k.told(covering, c.now), func(f verify.Fact) bool {
-			return f.Verified && f.Kind == verify.KindSignature && f.Authority != authorityRegistry
+			return f.Verified && f.Kind == verify.KindSignature && f.Authority != verify.ReservedAuthority
 		})
 	}
 	for evidence, b := range c.s.Facts(i.Repository, i.Digest) {

@@ -21,7 +21,6 @@ import (
 //	            0                              under which options summaries were written
 const (
 	spaceObligation = "obligation"
-	spaceVerdict    = "verdict"
 )
 
 // obliged is one piece of work.
@@ -83,7 +82,7 @@ func (a *Admission) oblige(tx *store.Txn, s *subjectManifest, v *verdict, record
 		return
 	}
 	i := store.Item{Repository: s.repo, Digest: s.rec.Digest}
-	if v.state == store.StateAdmitted && a.o.Verdicts.Key != nil && a.o.Verdicts.stale(tx.Records, i, v) {
+	if v.state == store.StateAdmitted && a.o.Verdicts.Key != nil && a.o.Verdicts.Stale(tx.Records, i, v.input, v.decision) {
 		a.requestVSA(tx, i)
 	}
 	if recorded && slices.Contains(v.decision.Obligations, contract.Obligation{Type: contract.ObligationNotify}) {

@@ -12,6 +12,7 @@ import (
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
+	"github.com/assay-registry/assay/policy/shadow"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
@@ -123,7 +124,7 @@ func TestAPushThatGetsNoAnswerIsInQuarantine(t *testing.T) {
 // A set that is staged beside the one in force changes nothing about pushes that wait.
 func TestAPushIsRefusedForItsContentsBesideAStagedSet(t *testing.T) {
 	k := awaited(t, &generator{purl: oldLog4j}, time.Minute, func(o *policy.Options) {
-		o.Engine = policy.NewShadow(o.Engine, compile(t, builtin("open")), policy.NewTally(o.Clock))
+		o.Engine = shadow.New(o.Engine, compile(t, builtin("open")), shadow.NewTally(o.Clock))
 	})
 	bad := k.build(pusher, app, "bad")
 	if _, err := k.put(pusher, app, "v1", ocispec.MediaTypeImageManifest, bad.bytes); store.CodeOf(err) != store.CodeDenied || !strings.Contains(err.Error(), oldLog4j) {

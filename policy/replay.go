@@ -13,6 +13,7 @@ import (
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/pulls"
 	"github.com/assay-registry/assay/policy/sentence"
+	"github.com/assay-registry/assay/policy/shadow"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -23,18 +24,6 @@ type ReplayOptions struct {
 	// Progress is told, from one goroutine at a time, how many manifests were looked at; nil tells nobody.
 	Progress func(done int)
 }
-
-// Difference is what another policy set would make of one manifest or tag.
-type Difference string
-
-// The differences. Hidden and shown are about tags: what they point to, or the entry point tag, decides otherwise.
-const (
-	NewlyDenied  Difference = "newly_denied"
-	NewlyAllowed Difference = "newly_allowed"
-	OtherReason  Difference = "other_reason"
-	TagHidden    Difference = "tag_hidden"
-	TagShown     Difference = "tag_shown"
-)
 
 // ReplayReport is what a candidate set would change. Nothing was written for it. Denied, Allowed and the differences count manifests that policies decide about.
 type ReplayReport struct {
@@ -62,41 +51,42 @@ type ReplayReport struct {
 	Requests []ReplayRequests   `json:"requests"`
 	Reasons  []ReplayReason     `json:"reasons"` // by entry point, policy and code, the most frequent first
 	Examples []ReplayDifference `json:"examples"`
-	seen     map[shadowKey]int  // index into Reasons
-	told     map[shadowKey]int  // examples so far, by entry point and difference
+	seen     map[replayKey]int  // index into Reasons
+	told     map[replayKey]int  // examples so far, by entry point and difference
 }
 
 type replayKey struct {
-	difference   Difference
+	entry        contract.Entry
+	difference   shadow.Difference
 	policy, code string
 }
 
 // ReplayReason counts one reason for a difference: the reason to deny, of the candidate or, for what is newly allowed, of the set in force.
 type ReplayReason struct {
-	Difference Difference     `json:"difference"`
-	Entry      contract.Entry `json:"entry,omitempty"` // of differences of requests
-	Policy     string         `json:"policy,omitempty"`
-	Code       string         `json:"code"`
-	Count      int            `json:"count"`
+	Difference shadow.Difference `json:"difference"`
+	Entry      contract.Entry    `json:"entry,omitempty"` // of differences of requests
+	Policy     string            `json:"policy,omitempty"`
+	Code       string            `json:"code"`
+	Count      int               `json:"count"`
 }
 
 // ReplayDifference is one manifest, tag or request that would be decided otherwise.
 type ReplayDifference struct {
-	Difference Difference     `json:"difference"`
-	Entry      contract.Entry `json:"entry,omitempty"` // of a request, as all of the next three
-	Asked      uint64         `json:"asked,omitempty"` // how often
-	Actor      string         `json:"actor,omitempty"`
-	Namespace  string         `json:"namespace,omitempty"` // of the cluster that asked
-	Repository store.Name     `json:"repository"`
-	Digest     store.Digest   `json:"digest"`
-	Tag        string         `json:"tag,omitempty"`  // of a difference of tags, or of a request
-	Tags       []string       `json:"tags,omitempty"` // that show the manifest, at most ten
-	Policy     string         `json:"policy,omitempty"`
-	Code       string         `json:"code,omitempty"`
-	Reason     string         `json:"reason,omitempty"`
-	Remedy     string         `json:"remedy,omitempty"`
-	Was        string         `json:"was,omitempty"`   // of other_reason: the code in force
-	Pulls      *pulls.View    `json:"pulls,omitempty"` // of newly_denied
+	Difference shadow.Difference `json:"difference"`
+	Entry      contract.Entry    `json:"entry,omitempty"` // of a request, as all of the next three
+	Asked      uint64            `json:"asked,omitempty"` // how often
+	Actor      string            `json:"actor,omitempty"`
+	Namespace  string            `json:"namespace,omitempty"` // of the cluster that asked
+	Repository store.Name        `json:"repository"`
+	Digest     store.Digest      `json:"digest"`
+	Tag        string            `json:"tag,omitempty"`  // of a difference of tags, or of a request
+	Tags       []string          `json:"tags,omitempty"` // that show the manifest, at most ten
+	Policy     string            `json:"policy,omitempty"`
+	Code       string            `json:"code,omitempty"`
+	Reason     string            `json:"reason,omitempty"`
+	Remedy     string            `json:"remedy,omitempty"`
+	Was        string            `json:"was,omitempty"`   // of other_reason: the code in force
+	Pulls      *pulls.View       `json:"pulls,omitempty"` // of newly_denied
 }
 
 // Limits of a report.
@@ -156,7 +146,7 @@ func (a *Admission) Replay(ctx context.Context, p access.Principal, candidate co
 	o.Examples = max(0, min(o.Examples, maxReplayExamples))
 	r := &replay{a: a, o: o, now: now, candidate: other, same: map[store.Name]bool{}, report: &ReplayReport{
 		Candidate: candidate.Revision(), Against: now.engine.Revision(), At: a.now(), Reasons: []ReplayReason{}, Examples: []ReplayDifference{},
-		Requests: []ReplayRequests{}, seen: map[shadowKey]int{}, told: map[shadowKey]int{},
+		Requests: []ReplayRequests{}, seen: map[replayKey]int{}, told: map[replayKey]int{},
 	}}
 	if err := a.local.View(ctx, func(s store.Snapshot) error {
 		r.report.PullsSince, r.report.PullsUncounted = pulls.Began(s.Records), a.pulls.Lost()
@@ -469,15 +459,15 @@ func (p *ReplayReport) add(i store.Item, o *replayed, examples int) {
 	reason := o.after
 	switch {
 	case was && !is:
-		e.Difference, e.Pulls = NewlyDenied, o.pulls
+		e.Difference, e.Pulls = shadow.NewlyDenied, o.pulls
 		if p.NewlyDenied++; o.pulls != nil {
 			p.PullsDenied += o.pulls.Week
 		}
 	case !was && is:
-		e.Difference, reason = NewlyAllowed, o.before
+		e.Difference, reason = shadow.NewlyAllowed, o.before
 		p.NewlyAllowed++
 	case !is && (o.before.code != o.after.code || o.before.policy() != o.after.policy()):
-		e.Difference, e.Was = OtherReason, o.before.code
+		e.Difference, e.Was = shadow.OtherReason, o.before.code
 		p.OtherReason++
 	}
 	if e.Difference != "" {
@@ -485,11 +475,11 @@ func (p *ReplayReport) add(i store.Item, o *replayed, examples int) {
 		p.tell(e, examples)
 	}
 	for _, t := range o.tags {
-		e := ReplayDifference{Difference: TagShown, Repository: i.Repository, Digest: i.Digest, Tag: t.name}
+		e := ReplayDifference{Difference: shadow.TagShown, Repository: i.Repository, Digest: i.Digest, Tag: t.name}
 		if p.TagsShown++; !t.shown {
 			p.TagsShown--
 			p.TagsHidden++
-			e.Difference, e.Policy, e.Code, e.Reason, e.Remedy = TagHidden, t.reason.Policy, t.reason.Code, sentence.Clip(t.reason.Message, sentence.Max), t.reason.Remedy
+			e.Difference, e.Policy, e.Code, e.Reason, e.Remedy = shadow.TagHidden, t.reason.Policy, t.reason.Code, sentence.Clip(t.reason.Message, sentence.Max), t.reason.Remedy
 		}
 		if is { // else the manifest itself tells
 			p.tell(e, examples)
@@ -498,14 +488,14 @@ func (p *ReplayReport) add(i store.Item, o *replayed, examples int) {
 }
 
 func (p *ReplayReport) tell(e ReplayDifference, examples int) {
-	k := shadowKey{e.Entry, replayKey{e.Difference, e.Policy, e.Code}}
+	k := replayKey{e.Entry, e.Difference, e.Policy, e.Code}
 	if at, ok := p.seen[k]; ok {
 		p.Reasons[at].Count++
 	} else if len(p.Reasons) < maxReplayReasons {
 		p.seen[k] = len(p.Reasons)
 		p.Reasons = append(p.Reasons, ReplayReason{e.Difference, e.Entry, e.Policy, e.Code, 1})
 	}
-	k = shadowKey{e.Entry, replayKey{difference: e.Difference}}
+	k = replayKey{entry: e.Entry, difference: e.Difference}
 	if p.told[k]++; p.told[k] <= examples {
 		p.Examples = append(p.Examples, e)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
+	"github.com/assay-registry/assay/policy/shadow"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
 )
@@ -68,7 +69,7 @@ func TestReplay(t *testing.T) {
 		}
 	}
 	r := k.replay(compile(t, signedPolicy(), big))
-	if len(r.Examples) != 1 || len(r.Reasons) != 1 || r.Reasons[0] != (policy.ReplayReason{Difference: policy.NewlyDenied, Policy: "size", Code: "config.layers", Count: 1}) {
+	if len(r.Examples) != 1 || len(r.Reasons) != 1 || r.Reasons[0] != (policy.ReplayReason{Difference: shadow.NewlyDenied, Policy: "size", Code: "config.layers", Count: 1}) {
 		t.Fatalf("%+v", r)
 	}
 	if e := r.Examples[0]; e.Digest != signed.desc.Digest || e.Remedy != "have none" || !strings.HasPrefix(e.Reason, "It has a layer") || fmt.Sprint(e.Tags) != "[v1]" {

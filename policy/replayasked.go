@@ -9,6 +9,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/sentence"
+	"github.com/assay-registry/assay/policy/shadow"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -26,7 +27,7 @@ type ReplayRequests struct {
 
 // behind is the engine that decides: a replay is no live traffic.
 func behind(e contract.Engine) contract.Engine {
-	if s, ok := e.(*Shadow); ok {
+	if s, ok := e.(*shadow.Pair); ok {
 		return s.Engine
 	}
 	return e
@@ -95,13 +96,13 @@ func (r *replay) askBoth(ctx context.Context, sum *ReplayRequests, q *request, i
 	}
 	switch {
 	case before.Allow && !after.Allow:
-		e.Difference = NewlyDenied
+		e.Difference = shadow.NewlyDenied
 		sum.NewlyDenied++
 	case !before.Allow && after.Allow:
-		e.Difference, reason = NewlyAllowed, before.First()
+		e.Difference, reason = shadow.NewlyAllowed, before.First()
 		sum.NewlyAllowed++
-	case !before.Allow && !sameReason(before.First(), reason):
-		e.Difference, e.Was = OtherReason, before.First().Code
+	case !before.Allow && !shadow.SameReason(before.First(), reason):
+		e.Difference, e.Was = shadow.OtherReason, before.First().Code
 		sum.OtherReason++
 	default:
 		return nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/shadow"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -78,10 +79,10 @@ func TestReplayAsksWhatWasAskedLately(t *testing.T) {
 	if len(r.Examples) != 2 || r.NewlyDenied != 0 {
 		t.Fatalf("%+v", r)
 	}
-	if e := r.Examples[0]; e.Entry != contract.EntryK8s || e.Difference != policy.NewlyDenied || e.Asked != 3 || e.Namespace != "team" || e.Code != "k8s.namespace" || e.Remedy != "go to prod" || e.Digest != i.desc.Digest {
+	if e := r.Examples[0]; e.Entry != contract.EntryK8s || e.Difference != shadow.NewlyDenied || e.Asked != 3 || e.Namespace != "team" || e.Code != "k8s.namespace" || e.Remedy != "go to prod" || e.Digest != i.desc.Digest {
 		t.Errorf("%+v", e)
 	}
-	if e := r.Examples[1]; e.Entry != contract.EntryPush || e.Difference != policy.NewlyAllowed || e.Actor != pusher.Name || e.Tag != "latest" || e.Code != "tag.name" {
+	if e := r.Examples[1]; e.Entry != contract.EntryPush || e.Difference != shadow.NewlyAllowed || e.Actor != pusher.Name || e.Tag != "latest" || e.Code != "tag.name" {
 		t.Errorf("%+v", e)
 	}
 	if got := requests(k.replay(compile(t, builtin("open")), "other/**")); got != "push 0/0: +0 -0 ~0 gone 0; k8s 0/0: +0 -0 ~0 gone 0; " {
@@ -119,8 +120,8 @@ func TestReplayLeavesTheShadowAlone(t *testing.T) {
 		o.Engine = compile(t, builtin("open"), ruled("names", `push.deny contains {"code": "tag.name", "msg": "No latest."} if input.subject.tag == "latest"`))
 	})
 	k.push(pusher, app, "v1", "one")
-	tally := policy.NewTally(k.clock.now)
-	s := policy.NewShadow(k.opts.Engine, compile(t, builtin("open")), tally)
+	tally := shadow.NewTally(k.clock.now)
+	s := shadow.New(k.opts.Engine, compile(t, builtin("open")), tally)
 	ctx, cancel := context.WithCancel(k.ctx)
 	defer cancel()
 	go s.Run(ctx)

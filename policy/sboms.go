@@ -28,9 +28,6 @@ const (
 	originAttached  = "attached"  // anybody's
 )
 
-// authorityRegistry is who made the registry's own statements.
-const authorityRegistry = "registry"
-
 // sbomSource names one SBOM of an image: where it lies, and by whose word it counts.
 type sbomSource struct {
 	origin          string
@@ -173,7 +170,7 @@ func (all *sboms) consider(c *sbomCandidate) {
 
 // declared is the SBOM in a fact that is one; nil if it is none. What names another subject, or is not what it claims to be, is none.
 func (a *Admission) declared(repo store.Name, f *verify.Fact) *sbomCandidate {
-	if f.Authority == authorityRegistry || !sbomFact(f) {
+	if f.Authority == verify.ReservedAuthority || !sbomFact(f) {
 		return nil
 	}
 	c := &sbomCandidate{sbomSource: sbomSource{origin: originAttached, evidence: f.Evidence, layer: f.Layer}, class: 3, inherited: f.InheritedFrom != ""}

@@ -13,6 +13,7 @@ import (
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/sentence"
+	"github.com/assay-registry/assay/policy/shadow"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -166,7 +167,7 @@ func (a *Admission) UnstagePolicies(ctx context.Context, p access.Principal) err
 			return store.Errorf(store.CodeNotFound, "nothing is staged; assay policy stage puts a set there")
 		}
 		tx.DeleteDoc(classPolicies, docPolicyStaged)
-		tx.DeleteDoc(classPolicies, docPolicyShadow)
+		shadow.Forget(tx)
 		a.audit(tx, AuditRecord{Actor: p.Name, Action: "policy", Reason: "unstaged"})
 		return nil
 	})
@@ -199,7 +200,7 @@ func (a *Admission) ActivatePolicies(ctx context.Context, p access.Principal, di
 		next := &PolicyState{Active: set.Revision, Last: set.Revision, Configuration: configuration}
 		putDoc(tx, classPolicySets, setName(set.Revision), set)
 		tx.DeleteDoc(classPolicies, docPolicyStaged)
-		tx.DeleteDoc(classPolicies, docPolicyShadow)
+		shadow.Forget(tx)
 		dropOldSets(tx, set.Revision)
 		next.put(tx)
 		t.replaceEngine(e)

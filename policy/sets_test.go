@@ -9,6 +9,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/shadow"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -150,9 +151,9 @@ func TestNoVerdictIsOlderThanTheSwap(t *testing.T) {
 // What is staged decides what is decided, later and without effect; differences are counted by policy and code.
 func TestShadow(t *testing.T) {
 	clock := &clock{}
-	tally := policy.NewTally(clock.now)
+	tally := shadow.NewTally(clock.now)
 	staged := compile(t, ruled("strict", refuseAll, "acme/app"), ruled("tags", `tag.deny contains {"code": "tag.no", "msg": "No."}`, "acme/other"), builtin("open"))
-	shadow := policy.NewShadow(compile(t, builtin("open")), staged, tally)
+	shadow := shadow.New(compile(t, builtin("open")), staged, tally)
 	k := newKit(t, func(o *policy.Options) { o.Engine = shadow })
 	ctx, stop := context.WithCancel(t.Context())
 	var running sync.WaitGroup

@@ -8,6 +8,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/shadow"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -18,18 +19,18 @@ func TestShadowsOutliveTheProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	load := func() *policy.Tally {
+	load := func() *shadow.Tally {
 		t.Helper()
-		tally, err := policy.LoadTally(k.ctx, k.local, set, k.clock.now)
+		tally, err := shadow.LoadTally(k.ctx, k.local, set.Digest, set.At, k.clock.now)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return tally
 	}
 	staged := compile(t, ruled("strict", refuseAll, "acme/app"), builtin("open"))
-	run := func(tally *policy.Tally, decisions int, crash bool) *policy.ShadowReport {
+	run := func(tally *shadow.Tally, decisions int, crash bool) *shadow.Report {
 		t.Helper()
-		shadow := policy.NewShadow(compile(t, builtin("open")), staged, tally)
+		shadow := shadow.New(compile(t, builtin("open")), staged, tally)
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		var running sync.WaitGroup

@@ -18,7 +18,7 @@ import (
 
 // vexFact reports whether a fact is a statement about exploitability that is proven: a document that nobody signed is none. Whose word never counts: the registry's own, and a TUF repository's, which pins and does not vouch.
 func vexFact(f verify.Fact) bool {
-	if !f.Verified || f.Authority == "" || f.Authority == authorityRegistry || f.Scheme == verify.SchemeTUF {
+	if !f.Verified || f.Authority == "" || f.Authority == verify.ReservedAuthority || f.Scheme == verify.SchemeTUF {
 		return false
 	}
 	return f.Kind == verify.KindAttestation && f.Scope != verify.AttestsSBOM && (verify.VEXPredicate(f.PredicateType) || strings.HasPrefix(f.PredicateType, "https://cyclonedx.org/"))

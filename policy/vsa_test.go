@@ -19,6 +19,7 @@ import (
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
+	"github.com/assay-registry/assay/policy/vsa"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -31,8 +32,8 @@ func vsaKit(t *testing.T, edit ...func(*policy.Options)) (*kit, *ecdsa.PrivateKe
 		t.Fatal(err)
 	}
 	return newKit(t, append([]func(*policy.Options){func(o *policy.Options) {
-		o.Verdicts = policy.VerdictOptions{Key: private, All: true, Verifier: verifier, Host: "registry.example", Version: "test", Validity: 168 * time.Hour,
-			Levels: []policy.VerdictLevel{{Authority: "release", Level: "SLSA_BUILD_LEVEL_2"}}}
+		o.Verdicts = vsa.Options{Key: private, All: true, Verifier: verifier, Host: "registry.example", Version: "test", Validity: 168 * time.Hour,
+			Levels: []vsa.Level{{Authority: "release", Level: "SLSA_BUILD_LEVEL_2"}}}
 	}}, edit...)...), private
 }
 
@@ -52,7 +53,7 @@ func (k *kit) summaries(repo store.Name, d store.Digest, key *ecdsa.PrivateKey) 
 	}
 	var all []map[string]any
 	for _, r := range page.Items {
-		if r.Annotations["predicateType"] != policy.PredicateVSA {
+		if r.Annotations["predicateType"] != vsa.Predicate {
 			continue
 		}
 		m, err := k.as(puller).Manifest(k.ctx, repo, store.Reference{Digest: r.Digest})
@@ -105,7 +106,7 @@ func openSummary(t testing.TB, envelope []byte, d store.Digest, repo store.Name,
 	if err := json.Unmarshal(payload, &s); err != nil {
 		t.Fatal(err)
 	}
-	if s.PredicateType != policy.PredicateVSA || s.Subject[0].Name != string(repo) || s.Subject[0].Digest["sha256"] != d.Encoded() {
+	if s.PredicateType != vsa.Predicate || s.Subject[0].Name != string(repo) || s.Subject[0].Digest["sha256"] != d.Encoded() {
 		t.Fatalf("the statement is about %v as %s", s.Subject, s.PredicateType)
 	}
 	return s.Predicate

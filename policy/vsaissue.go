@@ -11,41 +11,10 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/sentence"
+	"github.com/assay-registry/assay/policy/vsa"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
-
-// vsaRecord is the summary that stands for an image.
-type vsaRecord struct {
-	Evidence store.Digest `json:"evidence"` // its manifest
-	Mark     string       `json:"mark"`     // of what it says
-	At       time.Time    `json:"at"`
-	Expires  time.Time    `json:"expires"`
-}
-
-// due is when it is written anew though it would say the same: half of its time is over.
-func (r *vsaRecord) due() time.Time { return r.At.Add(r.Expires.Sub(r.At) / 2) }
-
-func vsaOf(r store.Records, i store.Item) *vsaRecord {
-	b := r.Space(spaceVerdict).Get(i.Key())
-	if b == nil {
-		return nil
-	}
-	rec := new(vsaRecord)
-	if json.Unmarshal(b, rec) != nil {
-		return &vsaRecord{} // written anew
-	}
-	return rec
-}
-
-// stale reports whether the summary that stands is not what a verdict asks for.
-func (o VerdictOptions) stale(r store.Records, i store.Item, v *verdict) bool {
-	old := vsaOf(r, i)
-	if !o.wants(v.decision) {
-		return old != nil
-	}
-	return old == nil || old.Mark != o.mark(v.input, v.decision)
-}
 
 // requestVSA has the summary of an image looked at.
 func (a *Admission) requestVSA(tx *store.Txn, i store.Item) {
@@ -59,14 +28,14 @@ func (a *Admission) requestVSA(tx *store.Txn, i store.Item) {
 
 // withdrawVSA deletes the summary of a verdict that ended, as the registry's own evidence that it is.
 func (a *Admission) withdrawVSA(tx *store.Txn, i store.Item) error {
-	old := vsaOf(tx.Records, i)
+	old := vsa.Of(tx.Records, i)
 	if old == nil {
 		return nil
 	}
 	if err := a.dropEvidence(tx, i.Repository, old.Evidence); err != nil {
 		return err
 	}
-	tx.Space(spaceVerdict).Delete(i.Key())
+	tx.Space(vsa.Space).Delete(i.Key())
 	return nil
 }
 
@@ -83,7 +52,9 @@ func (a *Admission) dropEvidence(tx *store.Txn, repo store.Name, d store.Digest)
 
 // withoutVerdicts leaves out the registry's own summaries. They never count: an image would be admitted because it was admitted.
 func (f *found) withoutVerdicts() *found {
-	f.facts = slices.DeleteFunc(f.facts, func(f verify.Fact) bool { return f.Authority == authorityRegistry && f.PredicateType == PredicateVSA })
+	f.facts = slices.DeleteFunc(f.facts, func(f verify.Fact) bool {
+		return f.Authority == verify.ReservedAuthority && f.PredicateType == vsa.Predicate
+	})
 	return f
 }
 
@@ -130,7 +101,7 @@ func (a *Admission) ReviewVSAs(ctx context.Context) error {
 	now, key := hex.EncodeToString(sum[:]), []byte{0}
 	same := false
 	if err := a.local.View(ctx, func(s store.Snapshot) error {
-		same = string(s.Space(spaceVerdict).Get(key)) == now
+		same = string(s.Space(vsa.Space).Get(key)) == now
 		return nil
 	}); err != nil || same {
 		return err
@@ -139,7 +110,7 @@ func (a *Admission) ReviewVSAs(ctx context.Context) error {
 		return err
 	}
 	return a.local.Update(ctx, func(tx *store.Txn) error {
-		tx.Space(spaceVerdict).Put(key, []byte(now))
+		tx.Space(vsa.Space).Put(key, []byte(now))
 		return nil
 	})
 }
@@ -159,15 +130,15 @@ func (a *Admission) RenewVSAs(ctx context.Context) error {
 	for ctx.Err() == nil {
 		var pairs []store.Pair
 		if err := a.local.View(ctx, func(s store.Snapshot) error {
-			pairs = s.Space(spaceVerdict).Scan(from, nil, batch)
+			pairs = s.Space(vsa.Space).Scan(from, nil, batch)
 			return nil
 		}); err != nil || len(pairs) == 0 {
 			return err
 		}
 		var items []store.Item
 		for _, p := range pairs {
-			var r vsaRecord
-			if i, ok := store.ItemOf(p.Key); ok && (json.Unmarshal(p.Value, &r) != nil || !a.now().Before(r.due())) {
+			var r vsa.Record
+			if i, ok := store.ItemOf(p.Key); ok && (json.Unmarshal(p.Value, &r) != nil || !a.now().Before(r.Due())) {
 				items = append(items, i)
 			}
 		}
@@ -192,7 +163,7 @@ func (a *Admission) IssueVSAs(ctx context.Context) error {
 		case err == nil || ctx.Err() != nil:
 			return ctx.Err() == nil, ctx.Err()
 		case errors.Is(err, errMoved):
-			w.Next = a.now().Add(vsaPause)
+			w.Next = a.now().Add(vsa.Pause)
 		default:
 			w.Attempts++
 			w.Next, w.Reason = a.now().Add(delay(w.Attempts)), sentence.Clip(err.Error(), sentence.Max)
@@ -230,13 +201,13 @@ func (a *Admission) issue(ctx context.Context, i store.Item) error {
 		if v.state != store.StateAdmitted {
 			return errMoved
 		}
-		if !a.o.Verdicts.wants(v.decision) {
+		if !a.o.Verdicts.Wants(v.decision) {
 			v = nil
 			return a.endVSA(tx, i)
 		}
-		old := vsaOf(tx.Records, i)
-		if old == nil || old.Mark != a.o.Verdicts.mark(v.input, v.decision) || !a.now().Before(old.due()) {
-			if old != nil && a.now().Before(old.At.Add(vsaPause)) {
+		old := vsa.Of(tx.Records, i)
+		if old == nil || old.Mark != a.o.Verdicts.Mark(v.input, v.decision) || !a.now().Before(old.Due()) {
+			if old != nil && a.now().Before(old.At.Add(vsa.Pause)) {
 				return errMoved
 			}
 			return nil
@@ -273,8 +244,8 @@ func (a *Admission) settled(ctx context.Context, i store.Item) error {
 func (a *Admission) writeVSA(ctx context.Context, s *subjectManifest, v *verdict) error {
 	o, now := a.o.Verdicts, a.now()
 	i := store.Item{Repository: s.repo, Digest: s.rec.Digest}
-	sum := o.summarize(v.input, v.decision, now)
-	at, err := o.attachment(sum, s.repo, s.rec.Descriptor())
+	sum := o.Summarize(v.input, v.decision, now)
+	at, err := o.Sign(sum, s.repo, s.rec.Descriptor())
 	if err != nil {
 		return err
 	}
@@ -288,8 +259,8 @@ func (a *Admission) writeVSA(ctx context.Context, s *subjectManifest, v *verdict
 		return err
 	}
 	in.registry = &known{Found: verify.FoundReferrers, Registry: true, At: now, Facts: []verify.Fact{{Evidence: in.digest, Found: verify.FoundReferrers, Kind: verify.KindAttestation,
-		Scheme: verify.SchemeDSSE, Verified: true, Authority: authorityRegistry, PredicateType: PredicateVSA}}}
-	record, err := json.Marshal(vsaRecord{Evidence: in.digest, Mark: o.mark(v.input, v.decision), At: now, Expires: sum.Verdict.Expires})
+		Scheme: verify.SchemeDSSE, Verified: true, Authority: verify.ReservedAuthority, PredicateType: vsa.Predicate}}}
+	record, err := json.Marshal(vsa.Record{Evidence: in.digest, Mark: o.Mark(v.input, v.decision), At: now, Expires: sum.Verdict.Expires})
 	if err != nil {
 		return err
 	}
@@ -304,12 +275,12 @@ func (a *Admission) writeVSA(ctx context.Context, s *subjectManifest, v *verdict
 		if det, err := rec.Detail(); err != nil || !det.DecidedAt.Equal(s.det.DecidedAt) {
 			return errors.Join(errMoved, err)
 		}
-		if old := vsaOf(tx.Records, i); old != nil && old.Evidence != in.digest {
+		if old := vsa.Of(tx.Records, i); old != nil && old.Evidence != in.digest {
 			if err := a.dropEvidence(tx, i.Repository, old.Evidence); err != nil {
 				return err
 			}
 		}
-		tx.Space(spaceVerdict).Put(i.Key(), record)
+		tx.Space(vsa.Space).Put(i.Key(), record)
 		tx.Space(spaceObligation).Delete(vsaKey(i))
 		return nil
 	}

@@ -12,7 +12,7 @@ import (
 func attestedVulnerabilities(facts []verify.Fact) *contract.VulnerabilitiesInput {
 	var newest *contract.VulnerabilitiesInput
 	for _, f := range facts {
-		if !f.Verified || f.Kind != verify.KindAttestation || f.Authority == authorityRegistry || !verify.ScanPredicate(f.PredicateType) {
+		if !f.Verified || f.Kind != verify.KindAttestation || f.Authority == verify.ReservedAuthority || !verify.ScanPredicate(f.PredicateType) {
 			continue
 		}
 		in := reportedVulnerabilities(f)

@@ -9,6 +9,7 @@ import (
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/shadow"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -68,12 +69,12 @@ type PolicyEntry struct {
 
 // StagedStatus is what is staged, and what live traffic showed of it.
 type StagedStatus struct {
-	Digest string               `json:"digest"`
-	By     string               `json:"by"`
-	At     time.Time            `json:"at"`
-	Reason string               `json:"reason,omitempty"`
-	Error  string               `json:"error,omitempty"` // why it decides nothing
-	Shadow *policy.ShadowReport `json:"shadow,omitempty"`
+	Digest string         `json:"digest"`
+	By     string         `json:"by"`
+	At     time.Time      `json:"at"`
+	Reason string         `json:"reason,omitempty"`
+	Error  string         `json:"error,omitempty"` // why it decides nothing
+	Shadow *shadow.Report `json:"shadow,omitempty"`
 }
 
 // PolicyOrigin is where policies come from, and how the last look went.

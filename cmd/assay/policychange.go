@@ -10,14 +10,15 @@ import (
 	"strings"
 	"time"
 
-	"github.com/assay-registry/assay/cmd/assay/cli"
-	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/spf13/cobra"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/shadow"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -152,14 +153,14 @@ The exit code is 3 where something would newly be denied.`,
 
 // differences in the order in which they are told, with their words.
 func differences() []struct {
-	policy.Difference
+	shadow.Difference
 	word string
 } {
 	type row = struct {
-		policy.Difference
+		shadow.Difference
 		word string
 	}
-	return []row{{policy.NewlyDenied, "newly denied"}, {policy.TagHidden, "tag hidden"}, {policy.OtherReason, "other reason"}, {policy.NewlyAllowed, "newly allowed"}, {policy.TagShown, "tag shown"}}
+	return []row{{shadow.NewlyDenied, "newly denied"}, {shadow.TagHidden, "tag hidden"}, {shadow.OtherReason, "other reason"}, {shadow.NewlyAllowed, "newly allowed"}, {shadow.TagShown, "tag shown"}}
 }
 
 func replayed(a *cli.App, r *policy.ReplayReport) error {
@@ -214,7 +215,7 @@ func replayed(a *cli.App, r *policy.ReplayReport) error {
 
 // entryOf is the entry point that a reason comes from.
 func entryOf(r policy.ReplayReason) contract.Entry {
-	if r.Difference == policy.TagHidden || r.Difference == policy.TagShown {
+	if r.Difference == shadow.TagHidden || r.Difference == shadow.TagShown {
 		return contract.EntryTag
 	}
 	return cmp.Or(r.Entry, contract.EntryAdmit)
@@ -452,7 +453,7 @@ func stagedState(a *cli.App, s *client.StagedStatus) error {
 	var rows [][]string
 	for _, d := range r.Differences {
 		i := slices.IndexFunc(words, func(w struct {
-			policy.Difference
+			shadow.Difference
 			word string
 		}) bool {
 			return w.Difference == d.Difference

@@ -15,6 +15,7 @@ import (
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
+	"github.com/assay-registry/assay/policy/shadow"
 	"github.com/assay-registry/assay/server"
 	"github.com/assay-registry/assay/store"
 )
@@ -320,7 +321,7 @@ func tooMany(r *policy.ReplayReport, limit int) error {
 		pulled = " (pulled " + pulledTimes(r) + ")"
 	}
 	for _, e := range r.Examples {
-		if e.Difference == policy.NewlyDenied || e.Difference == policy.TagHidden {
+		if e.Difference == shadow.NewlyDenied || e.Difference == shadow.TagHidden {
 			example = fmt.Sprintf(", such as %s@%s (%s)", e.Repository, cli.Short(string(e.Digest)), e.Code)
 			break
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
+	"github.com/assay-registry/assay/policy/shadow"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -30,9 +31,9 @@ type rulebook struct {
 	keys       map[string]string               // of bundles: the file with the key
 	staged     *engine.Set                     // nil where nothing is staged, or that does not compile
 	stagedErr  error
-	tally      *policy.Tally
-	beside     *policy.Shadow // of the engine in force; nil for none
-	shadows    chan *policy.Shadow
+	tally      *shadow.Tally
+	beside     *shadow.Pair // of the engine in force; nil for none
+	shadows    chan *shadow.Pair
 }
 
 // bindings are the policies in force.
@@ -45,7 +46,7 @@ func (b *rulebook) bindings() []policy.Binding {
 
 // openPolicies reads what the configuration and the store say, and compiles it. It runs before there is an Admission.
 func openPolicies(a *cli.App, ctx context.Context, r *registry, cfg *config.Config, tuf published, log *slog.Logger) (contract.Engine, error) {
-	b := &rulebook{app: a, local: r.local, log: log, shadows: make(chan *policy.Shadow, 1)}
+	b := &rulebook{app: a, local: r.local, log: log, shadows: make(chan *shadow.Pair, 1)}
 	r.rules = b
 	if err := b.configure(cfg); err != nil {
 		return nil, err
@@ -163,7 +164,7 @@ func (b *rulebook) stage(ctx context.Context, from supplies) {
 	}
 	if b.tally == nil {
 		var err error
-		if b.tally, err = policy.LoadTally(ctx, b.local, b.state.Staged, b.app.Clock); err != nil {
+		if b.tally, err = shadow.LoadTally(ctx, b.local, b.state.Staged.Digest, b.state.Staged.At, b.app.Clock); err != nil {
 			b.log.Warn("what the staged policies showed so far is not known", "error", err)
 		}
 	}
@@ -175,7 +176,7 @@ func (b *rulebook) wrap(set *engine.Set) contract.Engine {
 	if b.staged == nil {
 		return set
 	}
-	b.beside = policy.NewShadow(set, b.staged, b.tally)
+	b.beside = shadow.New(set, b.staged, b.tally)
 	return b.beside
 }
 

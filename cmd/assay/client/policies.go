@@ -12,6 +12,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/shadow"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -49,12 +50,12 @@ type PolicyEntry struct {
 
 // StagedStatus is what is staged, and what live traffic showed of it.
 type StagedStatus struct {
-	Digest string               `json:"digest"`
-	By     string               `json:"by"`
-	At     time.Time            `json:"at"`
-	Reason string               `json:"reason"`
-	Error  string               `json:"error"`
-	Shadow *policy.ShadowReport `json:"shadow"`
+	Digest string         `json:"digest"`
+	By     string         `json:"by"`
+	At     time.Time      `json:"at"`
+	Reason string         `json:"reason"`
+	Error  string         `json:"error"`
+	Shadow *shadow.Report `json:"shadow"`
 }
 
 // PolicyOrigin is where policies come from, and how the last look went.

@@ -1,4 +1,4 @@
-package policy
+package shadow
 
 import (
 	"cmp"
@@ -14,9 +14,9 @@ import (
 	"github.com/assay-registry/assay/store"
 )
 
-// Shadow is an engine that decides as the one in force, and has another decide the same afterwards, to see where they differ. That has no effect: neither on a decision nor
+// Pair is an engine that decides as the one in force, and has another decide the same afterwards, to see where they differ. That has no effect: neither on a decision nor
 // on who waits for it, since the other is asked later, by Run, and what it cannot keep up with is left out and counted.
-type Shadow struct {
+type Pair struct {
 	contract.Engine // in force
 	staged          contract.Engine
 	queue           chan *shadowed
@@ -30,16 +30,16 @@ type shadowed struct {
 	d  *contract.Decision
 }
 
-// maxShadowed is how many decisions wait at most.
-const maxShadowed = 256
+// maxWaiting is how many decisions wait at most.
+const maxWaiting = 256
 
-// NewShadow puts a staged engine beside the one in force. tally goes on counting where another Shadow of the same staged set stopped.
-func NewShadow(inForce, staged contract.Engine, tally *Tally) *Shadow {
-	return &Shadow{Engine: inForce, staged: staged, queue: make(chan *shadowed, maxShadowed), tally: tally}
+// New puts a staged engine beside the one in force. tally goes on counting where another Shadow of the same staged set stopped.
+func New(inForce, staged contract.Engine, tally *Tally) *Pair {
+	return &Pair{Engine: inForce, staged: staged, queue: make(chan *shadowed, maxWaiting), tally: tally}
 }
 
 // Decide is [Engine]: the decision of the set in force.
-func (s *Shadow) Decide(ctx context.Context, in *contract.Input) (*contract.Decision, error) {
+func (s *Pair) Decide(ctx context.Context, in *contract.Input) (*contract.Decision, error) {
 	d, err := s.Engine.Decide(ctx, in)
 	if err != nil {
 		return d, err
@@ -56,7 +56,7 @@ func (s *Shadow) Decide(ctx context.Context, in *contract.Input) (*contract.Deci
 }
 
 // Settled waits until what was asked before is counted, or ctx ends.
-func (s *Shadow) Settled(ctx context.Context) {
+func (s *Pair) Settled(ctx context.Context) {
 	for {
 		moved := s.tally.Moved()
 		if s.asked.Load() == 0 {
@@ -71,15 +71,20 @@ func (s *Shadow) Settled(ctx context.Context) {
 }
 
 // Traits is [Engine]. Entry points at which only the staged set has rules are asked too, and what only that reads is looked up.
-func (s *Shadow) Traits(repo store.Name) contract.Traits {
+func (s *Pair) Traits(repo store.Name) contract.Traits {
 	return s.Engine.Traits(repo).And(s.staged.Traits(repo))
 }
 
 // Applies names what decides in a repository, where the engine in force can say so.
-func (s *Shadow) Applies(repo store.Name) string { return applies(s.Engine, repo) }
+func (s *Pair) Applies(repo store.Name) string {
+	if known, ok := s.Engine.(interface{ Applies(repo store.Name) string }); ok {
+		return known.Applies(repo)
+	}
+	return ""
+}
 
 // Run makes the decisions of the staged set until ctx ends. What waits then is left out.
-func (s *Shadow) Run(ctx context.Context) {
+func (s *Pair) Run(ctx context.Context) {
 	defer func() {
 		for len(s.queue) > 0 {
 			<-s.queue
@@ -106,7 +111,7 @@ func (s *Shadow) Run(ctx context.Context) {
 }
 
 // leave counts what was queued and is not decided.
-func (s *Shadow) leave() {
+func (s *Pair) leave() {
 	s.tally.drop()
 	s.asked.Add(-1)
 	s.tally.wake()
@@ -117,31 +122,32 @@ type Tally struct {
 	clock func() time.Time
 
 	mu     sync.Mutex
-	report ShadowReport                   // guarded by mu; without its differences
-	rows   map[shadowKey]ShadowDifference // guarded by mu
-	moved  chan struct{}                  // closed and made anew with each count; guarded by mu
-	unkept int                            // counted since it was written; guarded by mu
-	news   bool                           // a kind of difference among them is new; guarded by mu
+	report Report        // guarded by mu; without its differences
+	rows   map[key]Row   // guarded by mu
+	moved  chan struct{} // closed and made anew with each count; guarded by mu
+	unkept int           // counted since it was written; guarded by mu
+	news   bool          // a kind of difference among them is new; guarded by mu
 
 	local  *store.Local // where it is kept; nil for nowhere
 	staged keptTally    // without the report
 }
 
-type shadowKey struct {
-	entry contract.Entry
-	replayKey
+type key struct {
+	entry        contract.Entry
+	difference   Difference
+	policy, code string
 }
 
-// maxShadowRows bounds the differences that are told apart.
-const maxShadowRows = 256
+// maxRows bounds the differences that are told apart.
+const maxRows = 256
 
 // NewTally starts at nothing.
 func NewTally(clock func() time.Time) *Tally {
-	return &Tally{clock: clock, report: ShadowReport{Since: clock().UTC()}, rows: map[shadowKey]ShadowDifference{}, moved: make(chan struct{})}
+	return &Tally{clock: clock, report: Report{Since: clock().UTC()}, rows: map[key]Row{}, moved: make(chan struct{})}
 }
 
-// ShadowReport is what live traffic showed of a staged set.
-type ShadowReport struct {
+// Report is what live traffic showed of a staged set.
+type Report struct {
 	Since        time.Time `json:"since"`
 	Decisions    uint64    `json:"decisions"` // made by both
 	Agreed       uint64    `json:"agreed"`
@@ -151,11 +157,11 @@ type ShadowReport struct {
 	LeftOut      uint64    `json:"left_out,omitempty"` // not made by the staged set, which could not keep up
 	Failed       uint64    `json:"failed,omitempty"`   // for which there was no decision
 	// Differences are by entry point, policy and code; the most frequent first.
-	Differences []ShadowDifference `json:"differences"`
+	Differences []Row `json:"differences"`
 }
 
-// ShadowDifference is one kind of difference, with the last that was seen.
-type ShadowDifference struct {
+// Row is one kind of difference, with the last that was seen.
+type Row struct {
 	Difference Difference     `json:"difference"`
 	Entry      contract.Entry `json:"entry"`
 	Policy     string         `json:"policy,omitempty"`
@@ -205,7 +211,7 @@ func (t *Tally) count(in *contract.Input, d, other *contract.Decision, err error
 		return
 	}
 	t.report.Decisions++
-	row := ShadowDifference{Entry: in.Request.Entry, Repository: in.Subject.Repository, Digest: in.Subject.Digest, Tag: in.Subject.Tag, At: t.clock().UTC()}
+	row := Row{Entry: in.Request.Entry, Repository: in.Subject.Repository, Digest: in.Subject.Digest, Tag: in.Subject.Tag, At: t.clock().UTC()}
 	reason := other.First()
 	switch {
 	case d.Allow && !other.Allow:
@@ -214,7 +220,7 @@ func (t *Tally) count(in *contract.Input, d, other *contract.Decision, err error
 	case !d.Allow && other.Allow:
 		row.Difference, reason = NewlyAllowed, d.First()
 		t.report.NewlyAllowed++
-	case !d.Allow && !sameReason(d.First(), reason):
+	case !d.Allow && !SameReason(d.First(), reason):
 		row.Difference = OtherReason
 		t.report.OtherReason++
 	default:
@@ -222,23 +228,24 @@ func (t *Tally) count(in *contract.Input, d, other *contract.Decision, err error
 		return
 	}
 	row.Policy, row.Code, row.Reason = reason.Policy, reason.Code, sentence.Clip(reason.Message, sentence.Max)
-	k := shadowKey{row.Entry, replayKey{row.Difference, row.Policy, row.Code}}
+	k := key{row.Entry, row.Difference, row.Policy, row.Code}
 	was, known := t.rows[k]
-	if !known && len(t.rows) >= maxShadowRows {
+	if !known && len(t.rows) >= maxRows {
 		return
 	}
 	row.Count, t.news = was.Count+1, t.news || !known
 	t.rows[k] = row
 }
 
-func sameReason(x, y contract.Reason) bool { return x.Code == y.Code && x.Policy == y.Policy }
+// SameReason reports whether two refusals are told alike: by one policy, with one code.
+func SameReason(x, y contract.Reason) bool { return x.Code == y.Code && x.Policy == y.Policy }
 
 // Report is what was counted so far.
-func (t *Tally) Report() *ShadowReport {
+func (t *Tally) Report() *Report {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r := t.report
-	r.Differences = slices.SortedFunc(maps.Values(t.rows), func(x, y ShadowDifference) int {
+	r.Differences = slices.SortedFunc(maps.Values(t.rows), func(x, y Row) int {
 		return cmp.Or(cmp.Compare(y.Count, x.Count), cmp.Compare(x.Difference, y.Difference), cmp.Compare(x.Entry, y.Entry), cmp.Compare(x.Policy, y.Policy), cmp.Compare(x.Code, y.Code))
 	})
 	return &r

@@ -1,4 +1,4 @@
-package policy
+package shadow
 
 import (
 	"context"
@@ -14,23 +14,29 @@ import (
 // keepTallyAfter is how many decisions are counted before they are written.
 const keepTallyAfter = 64
 
-// docPolicyShadow is where they are kept, beside what is staged.
-const docPolicyShadow = "shadow"
+// Where they are kept: beside what is staged.
+const (
+	docClass = "policies"
+	docName  = "shadow"
+)
+
+// Forget drops what was counted for the staged set.
+func Forget(tx *store.Txn) { tx.DeleteDoc(docClass, docName) }
 
 // keptTally is what is stored of a tally. It counts for the set that was staged then, and for no other.
 type keptTally struct {
-	Digest string        `json:"digest"`
-	Staged time.Time     `json:"staged"`
-	Report *ShadowReport `json:"report"`
+	Digest string    `json:"digest"`
+	Staged time.Time `json:"staged"`
+	Report *Report   `json:"report"`
 }
 
 // LoadTally goes on counting where the process before stopped, if it counted for the same staged set; else it starts at nothing. What is counted is kept in local.
-func LoadTally(ctx context.Context, local *store.Local, staged *PolicySet, clock func() time.Time) (*Tally, error) {
+func LoadTally(ctx context.Context, local *store.Local, digest string, staged time.Time, clock func() time.Time) (*Tally, error) {
 	t := NewTally(clock)
-	t.local, t.staged = local, keptTally{Digest: staged.Digest, Staged: staged.At}
+	t.local, t.staged = local, keptTally{Digest: digest, Staged: staged}
 	var stored []byte
 	err := local.View(ctx, func(s store.Snapshot) error {
-		stored = s.Doc(classPolicies, docPolicyShadow)
+		stored = s.Doc(docClass, docName)
 		return nil
 	})
 	if err != nil || stored == nil {
@@ -40,7 +46,7 @@ func LoadTally(ctx context.Context, local *store.Local, staged *PolicySet, clock
 	if err := json.Unmarshal(stored, &kept); err != nil {
 		return t, store.Errorf(store.CodeInternal, "the record of what staged policies showed is damaged, and starts anew: %w", err)
 	}
-	if kept.Digest != staged.Digest || !kept.Staged.Equal(staged.At) || kept.Report == nil {
+	if kept.Digest != digest || !kept.Staged.Equal(staged) || kept.Report == nil {
 		return t, nil
 	}
 	t.mu.Lock()
@@ -48,7 +54,7 @@ func LoadTally(ctx context.Context, local *store.Local, staged *PolicySet, clock
 	t.report = *kept.Report
 	t.report.Differences = nil
 	for _, d := range kept.Report.Differences {
-		t.rows[shadowKey{d.Entry, replayKey{d.Difference, d.Policy, d.Code}}] = d
+		t.rows[key{d.Entry, d.Difference, d.Policy, d.Code}] = d
 	}
 	return t, nil
 }
@@ -64,8 +70,12 @@ func (t *Tally) keep(ctx context.Context, now bool) error {
 	}
 	kept := t.staged
 	kept.Report = t.Report()
+	b, err := json.Marshal(kept)
+	if err != nil {
+		return err
+	}
 	if err := t.local.Update(ctx, func(tx *store.Txn) error {
-		putDoc(tx, classPolicies, docPolicyShadow, kept)
+		tx.PutDoc(docClass, docName, b)
 		return nil
 	}); err != nil {
 		return err
