@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/assay-registry/assay/sbom/index"
+	"github.com/assay-registry/assay/sbom/pack"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -17,41 +18,41 @@ type cellValue struct {
 }
 
 func encodeCell(now cellValue, before *cellValue) []byte {
-	w := writer{b: make([]byte, 0, len(now.bytes)+16)}
-	w.b = append(w.b, formPlain)
+	w := pack.Writer{B: make([]byte, 0, len(now.bytes)+16)}
+	w.B = append(w.B, pack.FormPlain)
 	for _, v := range [...]*cellValue{&now, before} {
 		if v == nil {
 			break
 		}
-		w.number(v.generation)
+		w.Number(v.generation)
 		if v.bytes == nil {
-			w.number(0)
+			w.Number(0)
 			continue
 		}
-		w.number(uint64(len(v.bytes)) + 1)
-		w.b = append(w.b, v.bytes...)
+		w.Number(uint64(len(v.bytes)) + 1)
+		w.B = append(w.B, v.bytes...)
 	}
-	return w.b
+	return w.B
 }
 
 // decodeCell reads the one or two values of a cell, the newer one first.
 func decodeCell(b []byte) (list [2]cellValue, n int, err error) {
-	if len(b) == 0 || b[0] != formPlain {
-		return list, 0, damaged("record")
+	if len(b) == 0 || b[0] != pack.FormPlain {
+		return list, 0, pack.Damaged("record")
 	}
-	r := reader{b: b[1:]}
-	for n < 2 && (n == 0 || len(r.b) > 0) {
+	r := pack.Reader{B: b[1:]}
+	for n < 2 && (n == 0 || len(r.B) > 0) {
 		v := &list[n]
-		v.generation = r.number()
-		if size := r.number(); size > 0 && size-1 <= uint64(len(r.b)) {
-			v.bytes, r.b = r.b[:size-1:size-1], r.b[size-1:]
+		v.generation = r.Number()
+		if size := r.Number(); size > 0 && size-1 <= uint64(len(r.B)) {
+			v.bytes, r.B = r.B[:size-1:size-1], r.B[size-1:]
 		} else if size > 0 {
-			r.fail()
+			r.Fail()
 		}
 		n++
 	}
-	if !r.done() {
-		return list, 0, damaged("record")
+	if !r.Done() {
+		return list, 0, pack.Damaged("record")
 	}
 	return list, n, nil
 }
@@ -124,28 +125,28 @@ type state struct {
 }
 
 func (s *state) encode() []byte {
-	w := writer{}
+	w := pack.Writer{}
 	flag := uint64(0)
 	if s.evaluating {
 		flag = 1
 	}
 	for _, n := range [...]uint64{s.head, s.stage, s.last, flag, s.journal} {
-		w.number(n)
+		w.Number(n)
 	}
-	return w.record()
+	return w.Record()
 }
 
 func decodeState(b []byte) (s state, err error) {
 	if b == nil {
 		return s, nil
 	}
-	r := open(b)
+	r := pack.Open(b)
 	flag := uint64(0)
 	for _, n := range [...]*uint64{&s.head, &s.stage, &s.last, &flag, &s.journal} {
-		*n = r.number()
+		*n = r.Number()
 	}
-	if s.evaluating = flag == 1; !r.done() || flag > 1 || s.head > s.last || s.stage > s.last {
-		return state{}, damaged("record of generations")
+	if s.evaluating = flag == 1; !r.Done() || flag > 1 || s.head > s.last || s.stage > s.last {
+		return state{}, pack.Damaged("record of generations")
 	}
 	return s, nil
 }
@@ -164,26 +165,26 @@ type cursor struct {
 const rules = 3
 
 func (c *cursor) encode() []byte {
-	w := writer{}
-	w.number(c.rules)
-	w.number(uint64(c.matched))
-	w.number(c.packages)
-	w.number(c.outbox)
-	w.text(c.numbering)
-	return w.record()
+	w := pack.Writer{}
+	w.Number(c.rules)
+	w.Number(uint64(c.matched))
+	w.Number(c.packages)
+	w.Number(c.outbox)
+	w.Text(c.numbering)
+	return w.Record()
 }
 
 func decodeCursor(b []byte) (c cursor, err error) {
 	if b == nil {
 		return cursor{rules: rules}, nil
 	}
-	r := open(b)
-	c = cursor{rules: r.number(), matched: r.small(), packages: r.number(), outbox: r.number()}
-	if len(r.b) > 0 { // other rules kept none
-		c.numbering = r.text()
+	r := pack.Open(b)
+	c = cursor{rules: r.Number(), matched: r.Small(), packages: r.Number(), outbox: r.Number()}
+	if len(r.B) > 0 { // other rules kept none
+		c.numbering = r.Text()
 	}
-	if !r.done() {
-		return cursor{}, damaged("cursor")
+	if !r.Done() {
+		return cursor{}, pack.Damaged("cursor")
 	}
 	return c, nil
 }

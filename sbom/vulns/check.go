@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/assay-registry/assay/sbom/advisory"
+	"github.com/assay-registry/assay/sbom/ecosystem"
 	"github.com/assay-registry/assay/sbom/index"
+	"github.com/assay-registry/assay/sbom/pack"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -81,7 +84,7 @@ func (c *checker) record(key, value []byte) {
 		}
 	case class == 'v' && len(rest) > 6:
 		list, _, err := decodeMatched(c.s.Get(versionKey('p', tail4(key))))
-		if err != nil || !slices.ContainsFunc(list, func(s sought) bool { return bytes.Equal(s.key.versionKey(tail4(key)), key) }) {
+		if err != nil || !slices.ContainsFunc(list, func(s ecosystem.Sought) bool { return bytes.Equal(namedVersion(s.Key, tail4(key)), key) }) {
 			c.report(name, "no package version is matched that is looked up by this name")
 		}
 		bad = false
@@ -97,7 +100,7 @@ func (c *checker) record(key, value []byte) {
 		_, err := decodeDelivery(value)
 		bad = err != nil
 	case class == 'j' && len(rest) == 8:
-		bad = open(value).bad
+		bad = pack.Open(value).Bad
 	}
 	if bad {
 		c.report(name, "the record is damaged")
@@ -110,27 +113,27 @@ func (c *checker) advisory(key, value []byte) (bad bool) {
 	if err != nil || v.bytes == nil {
 		return err != nil
 	}
-	a, err := decodeKnown(id, v.bytes)
+	a, err := advisory.DecodeKnown(id, v.bytes)
 	if err != nil {
 		return true
 	}
 	db := uint16(key[1])<<8 | uint16(key[2])
-	for _, name := range a.identifiers() {
+	for _, name := range a.Identifiers() {
 		if c.s.Get(linkKey(name, db, id)) == nil {
 			c.report(id, "it cannot be found by %s", name)
 		}
 	}
-	for _, k := range a.keys {
+	for _, k := range a.Keys {
 		found := false
-		b, err := c.get(k.key(db))
+		b, err := c.get(entryOf(k, db))
 		if err == nil {
-			err = eachItem(b, func(packed []byte) {
-				r := reader{b: packed}
-				found = found || r.text() == id
+			err = advisory.EachItem(b, func(packed []byte) {
+				r := pack.Reader{B: packed}
+				found = found || r.Text() == id
 			})
 		}
 		if err == nil && !found {
-			c.report(id, "the entry of %s does not have it", k.name)
+			c.report(id, "the entry of %s does not have it", k.Name)
 		}
 	}
 	return false
@@ -142,15 +145,15 @@ func (c *checker) entry(key, value []byte) (bad bool) {
 	if !ok || err != nil {
 		return true
 	}
-	return eachItem(v.bytes, func(packed []byte) {
-		r := reader{b: packed}
-		i := decodeItem(&r)
-		if bad = bad || !r.done(); bad {
+	return advisory.EachItem(v.bytes, func(packed []byte) {
+		r := pack.Reader{B: packed}
+		i := advisory.DecodeItem(&r)
+		if bad = bad || !r.Done(); bad {
 			return
 		}
-		a, err := c.reading.advisory(advisoryID{db, i.id})
-		if err != nil || a == nil || a.sum() != i.sum || !slices.Contains(a.keys, k) {
-			c.report(k.name, "its entry has %s, which says something else, or is not there", i.id)
+		a, err := c.reading.advisory(advisory.ID{DB: db, ID: i.ID})
+		if err != nil || a == nil || a.Sum() != i.Sum || !slices.Contains(a.Keys, k) {
+			c.report(k.Name, "its entry has %s, which says something else, or is not there", i.ID)
 		}
 	}) != nil || bad
 }
@@ -170,15 +173,15 @@ func (c *checker) version(id uint32, value []byte) (bad bool) {
 	if v == nil {
 		return false // gone from all images; its records go in time
 	}
-	if !slices.Equal(names, soughtFor(v)) {
+	if !slices.Equal(names, ecosystem.SoughtFor(v)) {
 		c.report(name, "it is looked up by other names than %s has", v.Name)
 	}
 	if class != classFor(v, names) {
 		c.report(name, "it is kept as of another ecosystem or release than %s", v.Name)
 	}
 	for part, s := range names {
-		if !bytes.Equal(c.s.Get(s.key.versionKey(id)), encodeSought(part, s)) {
-			c.report(name, "the name %s does not lead to it", s.key.name)
+		if !bytes.Equal(c.s.Get(namedVersion(s.Key, id)), encodeSought(part, s)) {
+			c.report(name, "the name %s does not lead to it", s.Key.Name)
 		}
 	}
 	stored, err := c.get(versionKey('f', id))

@@ -6,7 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/assay-registry/assay/sbom/ecosystem"
 	"github.com/assay-registry/assay/sbom/index"
+	"github.com/assay-registry/assay/sbom/pack"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -35,7 +37,7 @@ const (
 const classNowhere = 'n'
 
 // classFor is the class of a version with the names that it is looked up by; it is empty where a chunk does not take it.
-func classFor(v *index.PackageVersion, names []sought) string {
+func classFor(v *index.PackageVersion, names []ecosystem.Sought) string {
 	class := wholeClass(v, names)
 	if len(class) > maxClass {
 		return ""
@@ -43,13 +45,13 @@ func classFor(v *index.PackageVersion, names []sought) string {
 	return class
 }
 
-func wholeClass(v *index.PackageVersion, names []sought) string {
+func wholeClass(v *index.PackageVersion, names []ecosystem.Sought) string {
 	kind := string(classOther)
 	if slices.Contains([]string{"deb", "rpm", "apk", "alpm"}, v.Type) {
 		kind = string(classSystem)
 	}
 	if len(names) > 0 {
-		return kind + names[0].key.base + "\x00" + names[0].release
+		return kind + names[0].Key.Base + "\x00" + names[0].Release
 	}
 	if v.Type == "" {
 		return kind + "unknown"
@@ -91,13 +93,13 @@ func (c *chunk) encode() []byte {
 	if len(runs) == 0 && c.found == [chunkFound]byte{} {
 		return nil
 	}
-	w := writer{b: append([]byte{formPlain}, c.found[:]...)}
-	w.texts(names)
+	w := pack.Writer{B: append([]byte{pack.FormPlain}, c.found[:]...)}
+	w.Texts(names)
 	for _, r := range runs {
-		w.number(uint64(r.class))
-		w.number(uint64(r.length))
+		w.Number(uint64(r.class))
+		w.Number(uint64(r.length))
 	}
-	return w.b
+	return w.B
 }
 
 func decodeChunk(b []byte) (*chunk, error) {
@@ -115,8 +117,8 @@ func decodeChunk(b []byte) (*chunk, error) {
 			return c, err
 		}
 	}
-	if len(v.runs.b) > 0 {
-		return c, damaged("chunk of package versions")
+	if len(v.runs.B) > 0 {
+		return c, pack.Damaged("chunk of package versions")
 	}
 	return c, nil
 }
@@ -148,7 +150,7 @@ func (c *chunk) mark(n uint32, found bool) bool {
 type chunkView struct {
 	classes    [][]byte
 	found      []byte
-	runs       reader
+	runs       pack.Reader
 	class, end uint32 // the class of the numbers before end
 }
 
@@ -157,30 +159,30 @@ func openChunk(b []byte) (v chunkView, err error) {
 	if b == nil {
 		return v, nil
 	}
-	if len(b) <= chunkFound+1 || b[0] != formPlain {
-		return v, damaged("chunk of package versions")
+	if len(b) <= chunkFound+1 || b[0] != pack.FormPlain {
+		return v, pack.Damaged("chunk of package versions")
 	}
-	v.found, v.runs.b = b[1:1+chunkFound], b[1+chunkFound:]
-	n := v.runs.count()
+	v.found, v.runs.B = b[1:1+chunkFound], b[1+chunkFound:]
+	n := v.runs.Count()
 	if n > maxClasses {
-		v.runs.fail()
+		v.runs.Fail()
 	}
 	v.classes = append(make([][]byte, 0, min(n, maxClasses)+1), nil)
 	for range min(n, maxClasses) {
-		v.classes = append(v.classes, v.runs.bytes())
+		v.classes = append(v.classes, v.runs.Bytes())
 	}
-	if v.runs.bad {
-		return chunkView{}, damaged("chunk of package versions")
+	if v.runs.Bad {
+		return chunkView{}, pack.Damaged("chunk of package versions")
 	}
 	return v, nil
 }
 
 // at is the class of a number, by its place; 0 means that the chunk does not know the version.
 func (v *chunkView) at(n uint32) (uint16, error) {
-	for n >= v.end && len(v.runs.b) > 0 {
-		class, length := v.runs.number(), v.runs.number()
-		if v.runs.bad || class >= uint64(len(v.classes)) || length == 0 || length > uint64(chunkSize-v.end) {
-			return 0, damaged("chunk of package versions")
+	for n >= v.end && len(v.runs.B) > 0 {
+		class, length := v.runs.Number(), v.runs.Number()
+		if v.runs.Bad || class >= uint64(len(v.classes)) || length == 0 || length > uint64(chunkSize-v.end) {
+			return 0, pack.Damaged("chunk of package versions")
 		}
 		v.class, v.end = uint32(class), v.end+uint32(length)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/sbom/ecosystem"
 	"github.com/assay-registry/assay/sbom/osv"
 )
 
@@ -17,7 +18,7 @@ func (b *builder) covered() {
 		if known && b.speak(name, release) {
 			continue
 		}
-		if known && release != anyRelease {
+		if known && release != ecosystem.AnyRelease {
 			name += ":" + release
 		}
 		switch {
@@ -68,8 +69,8 @@ func (d *Database) speaks(base, release string) (names []string) {
 	}
 	take(base)
 	switch release {
-	case anyRelease:
-	case unknownRelease:
+	case ecosystem.AnyRelease:
+	case ecosystem.UnknownRelease:
 		for name := range d.Ecosystems {
 			if strings.HasPrefix(name, base+":") {
 				names = append(names, name)
@@ -77,7 +78,7 @@ func (d *Database) speaks(base, release string) (names []string) {
 		}
 	default:
 		take(base + ":" + release)
-		take(base + ":" + release + proSuffix)
+		take(base + ":" + release + ecosystem.ProSuffix)
 	}
 	return names
 }
@@ -128,14 +129,14 @@ func (r *Report) DBTime() time.Time {
 
 // Speaks is the ecosystem, with its release, that what a record says of a package is about: "npm", "Debian:12", as Database.Ecosystems has it. It is empty where that is none that is known.
 func Speaks(p *osv.AffectedPackage) string {
-	k, release, ok := placed(p)
+	k, release, ok := ecosystem.Placed(p)
 	switch {
 	case !ok:
 		return ""
-	case release == anyRelease:
-		return k.base
+	case release == ecosystem.AnyRelease:
+		return k.Base
 	}
-	return k.base + ":" + release
+	return k.Base + ":" + release
 }
 
 // sources are those of an import, in order, each with a time and its ecosystems sorted.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/sbom/osv"
+	"github.com/assay-registry/assay/sbom/pack"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -98,48 +99,48 @@ func (i *Info) made(now time.Time) error {
 }
 
 func (d *Database) encode() []byte {
-	w := writer{}
+	w := pack.Writer{}
 	for _, s := range [...]string{d.Kind, string(d.Digest), d.Revision} {
-		w.text(s)
+		w.Text(s)
 	}
-	w.instant(d.Built)
-	w.instant(d.Imported)
+	w.Instant(d.Built)
+	w.Instant(d.Imported)
 	for _, n := range [...]uint64{uint64(d.Advisories), uint64(d.number), d.compiler, uint64(len(d.Ecosystems))} {
-		w.number(n)
+		w.Number(n)
 	}
 	for _, name := range sortedKeys(d.Ecosystems) {
-		w.text(name)
-		w.number(uint64(d.Ecosystems[name]))
+		w.Text(name)
+		w.Number(uint64(d.Ecosystems[name]))
 	}
-	w.number(uint64(len(d.Sources)))
+	w.Number(uint64(len(d.Sources)))
 	for _, s := range d.Sources {
-		w.text(s.Name)
-		w.instant(s.Built)
-		w.texts(s.Ecosystems)
+		w.Text(s.Name)
+		w.Instant(s.Built)
+		w.Texts(s.Ecosystems)
 	}
-	return w.record()
+	return w.Record()
 }
 
 func decodeDatabase(name string, b []byte) (*Database, error) {
-	r, d := open(b), &Database{Name: name}
-	d.Kind, d.Digest, d.Revision = r.text(), store.Digest(r.text()), r.text()
-	d.Built, d.Imported = r.instant(), r.instant()
-	d.Advisories = int(r.small())
-	number := r.number()
-	d.number, d.compiler = uint16(number), r.number()
-	n := r.count()
+	r, d := pack.Open(b), &Database{Name: name}
+	d.Kind, d.Digest, d.Revision = r.Text(), store.Digest(r.Text()), r.Text()
+	d.Built, d.Imported = r.Instant(), r.Instant()
+	d.Advisories = int(r.Small())
+	number := r.Number()
+	d.number, d.compiler = uint16(number), r.Number()
+	n := r.Count()
 	d.Ecosystems = make(map[string]int, n)
 	for range n {
-		name := r.text()
-		d.Ecosystems[name] = int(r.small())
+		name := r.Text()
+		d.Ecosystems[name] = int(r.Small())
 	}
-	if len(r.b) > 0 { // older records have none
-		for range r.count() {
-			d.Sources = append(d.Sources, Source{r.text(), r.instant(), r.texts()})
+	if len(r.B) > 0 { // older records have none
+		for range r.Count() {
+			d.Sources = append(d.Sources, Source{r.Text(), r.Instant(), r.Texts()})
 		}
 	}
-	if !r.done() || number > 1<<16-1 {
-		return nil, damaged("record of a database")
+	if !r.Done() || number > 1<<16-1 {
+		return nil, pack.Damaged("record of a database")
 	}
 	return d, nil
 }

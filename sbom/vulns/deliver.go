@@ -8,6 +8,7 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 
 	"github.com/assay-registry/assay/sbom/index"
+	"github.com/assay-registry/assay/sbom/pack"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -60,30 +61,30 @@ func (d *delivery) put(c *cursor, writes map[string][]byte) {
 }
 
 func (d *delivery) encode() []byte {
-	w := writer{}
-	w.text(d.database)
+	w := pack.Writer{}
+	w.Text(d.database)
 	for _, n := range [...]uint64{d.generation, uint64(d.added), uint64(d.removed), uint64(d.changed), uint64(d.names)} {
-		w.number(n)
+		w.Number(n)
 	}
-	w.texts(d.ids)
-	w.b = append(w.b, packIDs(d.versions)...)
-	w.number(uint64(side(d.narrowed) + 2*side(d.widened)))
-	return w.record()
+	w.Texts(d.ids)
+	w.B = append(w.B, packIDs(d.versions)...)
+	w.Number(uint64(side(d.narrowed) + 2*side(d.widened)))
+	return w.Record()
 }
 
 func decodeDelivery(b []byte) (*delivery, error) {
-	r := open(b)
-	d := &delivery{database: r.text(), generation: r.number()}
+	r := pack.Open(b)
+	d := &delivery{database: r.Text(), generation: r.Number()}
 	for _, n := range [...]*int{&d.added, &d.removed, &d.changed, &d.names} {
-		*n = int(r.small())
+		*n = int(r.Small())
 	}
-	d.ids, d.versions = r.texts(), r.ascending()
-	if len(r.b) > 0 { // older records do not say
-		n := r.number()
+	d.ids, d.versions = r.Texts(), r.Ascending()
+	if len(r.B) > 0 { // older records do not say
+		n := r.Number()
 		d.narrowed, d.widened = n&1 != 0, n&2 != 0
 	}
-	if !r.done() {
-		return nil, damaged("delta")
+	if !r.Done() {
+		return nil, pack.Damaged("delta")
 	}
 	return d, nil
 }

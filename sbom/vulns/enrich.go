@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/sbom/osv"
+	"github.com/assay-registry/assay/sbom/pack"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -148,16 +149,16 @@ func epssPages(rows []epssRow) map[string][]byte {
 		if n < 0 {
 			n = len(rows)
 		}
-		w := writer{}
-		w.number(uint64(n))
+		w := pack.Writer{}
+		w.Number(uint64(n))
 		last := uint32(0)
 		for _, r := range rows[:n] {
-			w.number(uint64(r.number - last))
-			w.number(r.score)
-			w.number(r.percentile)
+			w.Number(uint64(r.number - last))
+			w.Number(r.score)
+			w.Number(r.percentile)
 			last = r.number
 		}
-		pages[string(page)] = w.record()
+		pages[string(page)] = w.Record()
 		rows = rows[n:]
 	}
 	return pages
@@ -167,18 +168,18 @@ func decodeEPSS(b []byte, wanted uint32) (found *EPSS, count int, err error) {
 	if b == nil {
 		return nil, 0, nil
 	}
-	r := open(b)
+	r := pack.Open(b)
 	number := uint32(0)
-	count = r.count()
+	count = r.Count()
 	for range count {
-		number += r.small()
-		score, percentile := r.number(), r.number()
-		if number == wanted && !r.bad {
+		number += r.Small()
+		score, percentile := r.Number(), r.Number()
+		if number == wanted && !r.Bad {
 			found = &EPSS{float64(score) / epssDigits, float64(percentile) / epssDigits}
 		}
 	}
-	if !r.done() {
-		return nil, 0, damaged("page of EPSS")
+	if !r.Done() {
+		return nil, 0, pack.Damaged("page of EPSS")
 	}
 	return found, count, nil
 }
@@ -255,28 +256,28 @@ func day(s string) time.Time {
 }
 
 func encodeKEV(rows []kevRow) []byte {
-	w := writer{}
-	w.number(uint64(len(rows)))
+	w := pack.Writer{}
+	w.Number(uint64(len(rows)))
 	for _, r := range rows {
-		w.number(uint64(r.number))
-		w.instant(r.Added)
-		w.instant(r.Due)
-		w.number(uint64(side(r.Ransomware)))
+		w.Number(uint64(r.number))
+		w.Instant(r.Added)
+		w.Instant(r.Due)
+		w.Number(uint64(side(r.Ransomware)))
 	}
-	return w.record()
+	return w.Record()
 }
 
 func decodeKEV(year uint32, b []byte) ([]kevRow, error) {
 	if b == nil {
 		return nil, nil
 	}
-	r := open(b)
+	r := pack.Open(b)
 	var rows []kevRow
-	for range r.count() {
-		rows = append(rows, kevRow{cve{year, r.small()}, KEV{r.instant(), r.instant(), r.number() == 1}})
+	for range r.Count() {
+		rows = append(rows, kevRow{cve{year, r.Small()}, KEV{r.Instant(), r.Instant(), r.Number() == 1}})
 	}
-	if !r.done() {
-		return nil, damaged("page of known exploited vulnerabilities")
+	if !r.Done() {
+		return nil, pack.Damaged("page of known exploited vulnerabilities")
 	}
 	return rows, nil
 }
@@ -387,14 +388,14 @@ func (s *session) concerned(r reading, changed map[cve]bool) error {
 func epssOf(page []byte, wanted uint32) (*EPSS, error) {
 	count, at := binary.Uvarint(page)
 	if at <= 0 {
-		return nil, damaged("page of EPSS")
+		return nil, pack.Damaged("page of EPSS")
 	}
 	for number := uint64(0); count > 0; count-- {
 		var row [3]uint64
 		for n := range row {
 			value, size := binary.Uvarint(page[at:])
 			if size <= 0 {
-				return nil, damaged("page of EPSS")
+				return nil, pack.Damaged("page of EPSS")
 			}
 			row[n], at = value, at+size
 		}
@@ -428,9 +429,9 @@ func (e *enriched) epss(c cve) (*EPSS, error) {
 			return nil, err
 		}
 		if page = []byte{0}; b != nil { // of a page that is not there: none
-			r := open(b)
-			if page = r.b; r.bad {
-				return nil, damaged("page of EPSS")
+			r := pack.Open(b)
+			if page = r.B; r.Bad {
+				return nil, pack.Damaged("page of EPSS")
 			}
 		}
 		e.scores[string(key)] = page

@@ -4,8 +4,11 @@ import (
 	"context"
 	"math/rand/v2"
 
+	"github.com/assay-registry/assay/sbom/advisory"
+	"github.com/assay-registry/assay/sbom/ecosystem"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/sbom/osv"
+	"github.com/assay-registry/assay/sbom/pack"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -30,7 +33,7 @@ func (x *Matcher) Reevaluate(ctx context.Context, database string) (names int, e
 		return x.local.View(ctx, func(snap store.Snapshot) error {
 			for _, p := range snap.Space(space).Scan([]byte("n"), []byte("o"), maxScan) {
 				k, _, _ := entryIn(p.Key)
-				s.evaluate[k.nameKey] = true
+				s.evaluate[k.Key] = true
 			}
 			names = len(s.evaluate)
 			return nil
@@ -49,12 +52,12 @@ func (x *Matcher) load(ctx context.Context, database string) (d *Database, err e
 
 // Age makes the store look as if other rules had matched its first package version.
 func (x *Matcher) Age(ctx context.Context) error {
-	old := sought{nameKey{"npm", "other"}, anyRelease, "1.0.0"}
-	writes := map[string][]byte{string(versionKey('p', 1)): encodeMatched([]sought{old}, "onpm\x00"), string(old.key.versionKey(1)): encodeSought(0, old)}
+	old := ecosystem.Sought{Key: ecosystem.Key{Base: "npm", Name: "other"}, Release: ecosystem.AnyRelease, Version: "1.0.0"}
+	writes := map[string][]byte{string(versionKey('p', 1)): encodeMatched([]ecosystem.Sought{old}, "onpm\x00"), string(namedVersion(old.Key, 1)): encodeSought(0, old)}
 	if err := x.local.View(ctx, func(s store.Snapshot) error {
 		names, _, err := decodeMatched(s.Space(space).Get(versionKey('p', 1)))
 		for _, n := range names {
-			writes[string(n.key.versionKey(1))] = nil
+			writes[string(namedVersion(n.Key, 1))] = nil
 		}
 		c, _ := decodeCursor(s.Space(space).Get(keyCursor))
 		c.rules = rules - 1
@@ -71,20 +74,20 @@ func DecodeAll(b []byte) {
 	_, _ = decodeState(b)
 	_, _ = decodeCursor(b)
 	_, _ = decodeDatabase("x", b)
-	_, _ = decodeKnown("x", b)
+	_, _ = advisory.DecodeKnown("x", b)
 	_, _ = decodeMatches(b)
 	_, _, _ = decodeMatched(b)
 	_, _ = decodeChunk(b)
-	_, _, _ = decodeSought(nameKey{"npm", "x"}, b)
+	_, _, _ = decodeSought(ecosystem.Key{Base: "npm", Name: "x"}, b)
 	_, _ = decodeDelivery(b)
 	_, _, _ = decodeEPSS(b, 7)
 	_, _ = decodeKEV(2024, b)
 	_, _, _ = decodeCell(b)
 	_, _ = visible(b, 3)
 	_, _, _ = entryIn(b)
-	_ = eachItem(b, func(packed []byte) {
-		r := reader{b: packed}
-		decodeItem(&r)
+	_ = advisory.EachItem(b, func(packed []byte) {
+		r := pack.Reader{B: packed}
+		advisory.DecodeItem(&r)
 	})
 	if len(b) > 1 {
 		_, _, _ = linkIn(b)
@@ -93,20 +96,20 @@ func DecodeAll(b []byte) {
 
 // RoundTrip compiles an advisory, and reports whether its records are read as they were written.
 func RoundTrip(a *osv.Advisory, raw []byte) bool {
-	k, items := compile(a, raw)
-	b := k.encode()
-	again, err := decodeKnown(k.id, b)
-	if err != nil || string(again.encode()) != string(b) || again.sum() != k.sum() {
+	k, items := advisory.Compile(a, raw)
+	b := k.Encode()
+	again, err := advisory.DecodeKnown(k.ID, b)
+	if err != nil || string(again.Encode()) != string(b) || again.Sum() != k.Sum() {
 		return false
 	}
 	for _, i := range items {
-		w := writer{}
-		i.encode(&w)
-		r := reader{b: w.b}
-		j := decodeItem(&r)
-		again := writer{}
-		j.encode(&again)
-		if !r.done() || string(again.b) != string(w.b) {
+		w := pack.Writer{}
+		i.Encode(&w)
+		r := pack.Reader{B: w.B}
+		j := advisory.DecodeItem(&r)
+		again := pack.Writer{}
+		j.Encode(&again)
+		if !r.Done() || string(again.B) != string(w.B) {
 			return false
 		}
 	}
@@ -189,11 +192,11 @@ func (x *Matcher) Downgrade(ctx context.Context) error {
 			s.Put(p.Key, p.Value[:len(p.Value)-len(class)-1])
 		}
 		c, err := decodeCursor(s.Get(keyCursor))
-		w := writer{}
+		w := pack.Writer{}
 		for _, n := range [...]uint64{2, uint64(c.matched), c.packages, c.outbox} {
-			w.number(n)
+			w.Number(n)
 		}
-		s.Put(keyCursor, w.record())
+		s.Put(keyCursor, w.Record())
 		return err
 	})
 }

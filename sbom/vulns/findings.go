@@ -8,8 +8,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/sbom/advisory"
+	"github.com/assay-registry/assay/sbom/ecosystem"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/sbom/osv"
+	"github.com/assay-registry/assay/sbom/pack"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -129,7 +132,7 @@ type builder struct {
 	*evaluator
 	report     *Report
 	enriched   enriched
-	advisories map[advisoryID]*known
+	advisories map[advisory.ID]*advisory.Known
 	databases  map[uint16]string
 	classes    map[string]int      // packages of each
 	wanted     func(*Finding) bool // nil: all are
@@ -145,7 +148,7 @@ func newBuilder(r store.Records) (*builder, cursor, error) {
 		return nil, c, err
 	}
 	b := &builder{evaluator: newEvaluator(head), report: &Report{Generation: head.generation, Findings: []Finding{}}, enriched: newEnriched(head),
-		advisories: map[advisoryID]*known{}, databases: map[uint16]string{}, classes: map[string]int{}}
+		advisories: map[advisory.ID]*advisory.Known{}, databases: map[uint16]string{}, classes: map[string]int{}}
 	b.report.Databases, err = head.databases()
 	for _, d := range b.report.Databases {
 		b.databases[d.number] = d.Name
@@ -180,8 +183,8 @@ func (b *builder) version(v *index.PackageVersion, c cursor) error {
 }
 
 // matches is what is known of a package version, or what is found out now.
-func (b *builder) matches(v *index.PackageVersion, c cursor) ([]sought, []match, error) {
-	id, names := uint32(v.ID), soughtFor(v)
+func (b *builder) matches(v *index.PackageVersion, c cursor) ([]ecosystem.Sought, []advisory.Match, error) {
+	id, names := uint32(v.ID), ecosystem.SoughtFor(v)
 	if id != 0 && id <= c.matched {
 		// A number that the index gave again, after damage, is known by its names.
 		if record := b.s.Get(versionKey('p', id)); record != nil && bytes.Equal(record, encodeMatched(names, classFor(v, names))) {
@@ -202,27 +205,27 @@ func (b *builder) matches(v *index.PackageVersion, c cursor) ([]sought, []match,
 
 // said is what one advisory says about one vulnerability of a version.
 type said struct {
-	match
-	advisory *known
+	advisory.Match
+	advisory *advisory.Known
 	names    []string // identifiers of the vulnerability; the first is the best
 }
 
 // findings merges what advisories say about one package version: those that share an identifier are about the same vulnerability.
-func (b *builder) findings(v *index.PackageVersion, found []match) error {
+func (b *builder) findings(v *index.PackageVersion, found []advisory.Match) error {
 	var all []said
 	for _, m := range found {
-		a, ok := b.advisories[m.advisory]
+		a, ok := b.advisories[m.Advisory]
 		if !ok {
 			var err error
-			if a, err = b.evaluator.advisory(m.advisory); err != nil {
+			if a, err = b.evaluator.advisory(m.Advisory); err != nil {
 				return err
 			}
 			if a == nil {
-				return damaged("reference to an advisory")
+				return pack.Damaged("reference to an advisory")
 			}
-			b.advisories[m.advisory] = a
+			b.advisories[m.Advisory] = a
 		}
-		for _, names := range a.vulnerabilities() {
+		for _, names := range a.Vulnerabilities() {
 			all = append(all, said{m, a, names})
 		}
 	}
@@ -240,18 +243,6 @@ func (b *builder) findings(v *index.PackageVersion, found []match) error {
 		b.report.Findings = append(b.report.Findings, f)
 	}
 	return nil
-}
-
-// vulnerabilities lists the identifiers of each vulnerability that an advisory is about: one, or one for each CVE of a record about several.
-func (a *known) vulnerabilities() [][]string {
-	if len(a.cves) <= 1 {
-		return [][]string{slices.Compact(slices.Concat(a.cves, []string{a.id}, a.aliases))}
-	}
-	list := make([][]string, len(a.cves))
-	for i, c := range a.cves {
-		list[i] = []string{c}
-	}
-	return list
 }
 
 // grouped brings together what shares an identifier, directly or through others.
@@ -296,31 +287,31 @@ func (b *builder) finding(v *index.PackageVersion, group []said) (Finding, error
 		for _, name := range s.names {
 			names[name] = true
 		}
-		if ref := (Reference{b.databases[s.match.advisory.db], s.advisory.id, s.advisory.url}); !slices.Contains(f.Advisories, ref) {
+		if ref := (Reference{b.databases[s.Match.Advisory.DB], s.advisory.ID, s.advisory.URL}); !slices.Contains(f.Advisories, ref) {
 			f.Advisories = append(f.Advisories, ref)
 		}
-		f.Severity = max(f.Severity, s.severity)
-		if score := float64(s.advisory.score) / 10; score > f.Score || f.Vector == "" {
-			f.Score, f.Vector = score, s.advisory.vector
+		f.Severity = max(f.Severity, s.Severity)
+		if score := float64(s.advisory.Score) / 10; score > f.Score || f.Vector == "" {
+			f.Score, f.Vector = score, s.advisory.Vector
 		}
-		f.Summary = cmp.Or(f.Summary, s.advisory.summary)
-		if p := s.advisory.published; !p.IsZero() && (f.Published.IsZero() || p.Before(f.Published)) {
+		f.Summary = cmp.Or(f.Summary, s.advisory.Summary)
+		if p := s.advisory.Published; !p.IsZero() && (f.Published.IsZero() || p.Before(f.Published)) {
 			f.Published = p
 		}
-		if m := s.advisory.modified; m.After(f.Modified) {
+		if m := s.advisory.Modified; m.After(f.Modified) {
 			f.Modified = m
 		}
 	}
-	certain := slices.ContainsFunc(group, func(s said) bool { return s.state == matchAffected })
+	certain := slices.ContainsFunc(group, func(s said) bool { return s.State == advisory.MatchAffected })
 	for _, s := range group {
-		if certain && s.state != matchAffected {
+		if certain && s.State != advisory.MatchAffected {
 			continue
 		}
 		if len(f.Fixed) == 0 {
-			f.Fixed = s.fixed
+			f.Fixed = s.Fixed
 		}
-		if f.State = StateAffected; s.state != matchAffected {
-			f.State, f.Reason = StateUnknown, reasons[s.state]
+		if f.State = StateAffected; s.State != advisory.MatchAffected {
+			f.State, f.Reason = StateUnknown, reasons[s.State]
 		}
 	}
 	f.ID = best(names)
@@ -331,10 +322,10 @@ func (b *builder) finding(v *index.PackageVersion, group []said) (Finding, error
 	return f, err
 }
 
-var reasons = [matchKinds]string{
-	matchVersion: "the installed version cannot be compared with those of the advisory",
-	matchBounds:  "the advisory names no versions that can be compared",
-	matchRelease: "the package does not tell which release of its distribution it is of, and not all are affected",
+var reasons = [advisory.MatchKinds]string{
+	advisory.MatchVersion: "the installed version cannot be compared with those of the advisory",
+	advisory.MatchBounds:  "the advisory names no versions that can be compared",
+	advisory.MatchRelease: "the package does not tell which release of its distribution it is of, and not all are affected",
 }
 
 // best is the name of a vulnerability that most people know.

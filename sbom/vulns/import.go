@@ -8,7 +8,10 @@ import (
 	"io"
 	"slices"
 
+	"github.com/assay-registry/assay/sbom/advisory"
+	"github.com/assay-registry/assay/sbom/ecosystem"
 	"github.com/assay-registry/assay/sbom/osv"
+	"github.com/assay-registry/assay/sbom/pack"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -31,12 +34,12 @@ func (in *intake) hold(n int) error {
 }
 
 // key notes an entry that may differ.
-func (in *intake) key(key entryKey) error {
+func (in *intake) key(key ecosystem.Released) error {
 	if in.keys[key] {
 		return nil
 	}
 	in.keys[key] = true
-	return in.hold(len(key.base) + len(key.name) + len(key.release) + holdsName)
+	return in.hold(len(key.Base) + len(key.Name) + len(key.Release) + holdsName)
 }
 
 // Import replaces the database of a name by what a source has. Records whose bytes are installed already cost a sum; of the others, names whose entries differ are
@@ -50,13 +53,13 @@ func (x *Matcher) Import(ctx context.Context, info Info, source osv.Source) (Del
 // intake is what one import of records learns.
 type intake struct {
 	*session
-	installed map[[16]byte]string       // sums of the installed records: ids
-	seen      map[string]seenRecord     // by id
-	ids       map[string]bool           // installed
-	fresh     map[entryKey][]packedItem // what changed records say
-	gone      map[string]bool           // records whose items in entries are replaced, or go
-	keys      map[entryKey]bool         // entries that may differ
-	lent      map[string]bool           // CVEs with a severity that may differ
+	installed map[[16]byte]string                          // sums of the installed records: ids
+	seen      map[string]seenRecord                        // by id
+	ids       map[string]bool                              // installed
+	fresh     map[ecosystem.Released][]advisory.PackedItem // what changed records say
+	gone      map[string]bool                              // records whose items in entries are replaced, or go
+	keys      map[ecosystem.Released]bool                  // entries that may differ
+	lent      map[string]bool                              // CVEs with a severity that may differ
 	told      []string
 	size      int
 }
@@ -68,8 +71,8 @@ type seenRecord struct {
 
 // records takes in a database of advisories.
 func (s *session) records(ctx context.Context, source osv.Source) error {
-	in := &intake{session: s, installed: map[[16]byte]string{}, seen: map[string]seenRecord{}, ids: map[string]bool{}, fresh: map[entryKey][]packedItem{},
-		gone: map[string]bool{}, keys: map[entryKey]bool{}, lent: map[string]bool{}}
+	in := &intake{session: s, installed: map[[16]byte]string{}, seen: map[string]seenRecord{}, ids: map[string]bool{}, fresh: map[ecosystem.Released][]advisory.PackedItem{},
+		gone: map[string]bool{}, keys: map[ecosystem.Released]bool{}, lent: map[string]bool{}}
 	if s.old != nil {
 		if err := in.load(ctx); err != nil {
 			return err
@@ -122,7 +125,7 @@ func (in *intake) load(ctx context.Context) error {
 					continue
 				}
 				id := string(p.Key[len(prefix):])
-				a, err := decodeKnown(id, v.bytes)
+				a, err := advisory.DecodeKnown(id, v.bytes)
 				if err != nil {
 					return err
 				}
@@ -130,8 +133,8 @@ func (in *intake) load(ctx context.Context) error {
 				if err := in.hold(len(id) + holdsID); err != nil {
 					return err
 				}
-				if in.old.compiler == compiler {
-					in.installed[a.raw] = id
+				if in.old.compiler == advisory.Compiler {
+					in.installed[a.Raw] = id
 				}
 			}
 			if from = nil; len(list) == page {
@@ -168,7 +171,7 @@ func (in *intake) take(ctx context.Context, e osv.Entry) error {
 			if err != nil {
 				return err
 			}
-			last.modified = before.modified.Unix()
+			last.modified = before.Modified.Unix()
 		}
 		if last.sum == raw || last.modified > a.Modified.Unix() {
 			return nil // several zips may hold the same record; the one that was changed last counts
@@ -182,8 +185,8 @@ func (in *intake) take(ctx context.Context, e osv.Entry) error {
 
 // change takes in a record that is new, or not as it was.
 func (in *intake) change(ctx context.Context, a *osv.Advisory, raw []byte) error {
-	now, items := compile(a, raw)
-	var before *known
+	now, items := advisory.Compile(a, raw)
+	var before *advisory.Known
 	if in.ids[a.ID] {
 		var err error
 		if before, err = in.installedAdvisory(ctx, a.ID); err != nil {
@@ -199,20 +202,20 @@ func (in *intake) change(ctx context.Context, a *osv.Advisory, raw []byte) error
 		}
 	}
 	for key, i := range items {
-		w := writer{b: make([]byte, 0, 96)}
-		i.encode(&w)
-		in.fresh[key] = append(in.fresh[key], packedItem{a.ID, w.b, now.raw})
+		w := pack.Writer{B: make([]byte, 0, 96)}
+		i.Encode(&w)
+		in.fresh[key] = append(in.fresh[key], advisory.PackedItem{ID: a.ID, Bytes: w.B, Of: now.Raw})
 		if err := in.key(key); err != nil {
 			return err
 		}
-		if err := in.hold(len(w.b) + holdsItem); err != nil {
+		if err := in.hold(len(w.B) + holdsItem); err != nil {
 			return err
 		}
 	}
 	if err := in.replace(ctx, before, now); err != nil {
 		return err
 	}
-	return in.stage(ctx, advisoryKey(in.now.number, a.ID), now.encode())
+	return in.stage(ctx, advisoryKey(in.now.number, a.ID), now.Encode())
 }
 
 func (in *intake) tell(id string) {
@@ -222,48 +225,40 @@ func (in *intake) tell(id string) {
 	}
 }
 
-func (in *intake) installedAdvisory(ctx context.Context, id string) (a *known, err error) {
+func (in *intake) installedAdvisory(ctx context.Context, id string) (a *advisory.Known, err error) {
 	err = in.x.local.View(ctx, func(snap store.Snapshot) error {
-		a, err = reading{snap.Space(space), in.state.head}.advisory(advisoryID{in.now.number, id})
+		a, err = reading{snap.Space(space), in.state.head}.advisory(advisory.ID{DB: in.now.number, ID: id})
 		return err
 	})
 	return a, err
 }
 
 // replace notes what an advisory leaves behind and what it brings, beside items: identifiers, entries, severities that others borrow. Either may be nil.
-func (in *intake) replace(ctx context.Context, before, now *known) error {
-	for _, a := range [...]*known{before, now} {
+func (in *intake) replace(ctx context.Context, before, now *advisory.Known) error {
+	for _, a := range [...]*advisory.Known{before, now} {
 		if a == nil {
 			continue
 		}
-		for _, name := range a.identifiers() {
-			if err := in.link(ctx, linkKey(name, in.now.number, a.id), a == now); err != nil {
+		for _, name := range a.Identifiers() {
+			if err := in.link(ctx, linkKey(name, in.now.number, a.ID), a == now); err != nil {
 				return err
 			}
 		}
-		if len(a.cves) == 1 && (before == nil || now == nil || before.lends() != now.lends() || before.cves[0] != now.cves[0]) {
-			in.lent[a.cves[0]] = true
-			if err := in.hold(len(a.cves[0]) + holdsName); err != nil {
+		if len(a.CVEs) == 1 && (before == nil || now == nil || before.Lends() != now.Lends() || before.CVEs[0] != now.CVEs[0]) {
+			in.lent[a.CVEs[0]] = true
+			if err := in.hold(len(a.CVEs[0]) + holdsName); err != nil {
 				return err
 			}
 		}
 	}
 	if before != nil {
-		for _, key := range before.keys {
+		for _, key := range before.Keys {
 			if err := in.key(key); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
-}
-
-// lends is the severity that others borrow: that of a record about one CVE which stands.
-func (a *known) lends() osv.Severity {
-	if len(a.cves) != 1 || !a.withdrawn.IsZero() {
-		return osv.Unknown
-	}
-	return a.severity
 }
 
 // leave takes out the records that the source has no more.
@@ -298,17 +293,17 @@ func (in *intake) leave(ctx context.Context) error {
 
 // entries writes the entries that differ, and has their names evaluated again.
 func (in *intake) entries(ctx context.Context) error {
-	keys := make([]entryKey, 0, len(in.keys))
+	keys := make([]ecosystem.Released, 0, len(in.keys))
 	for key := range in.keys {
 		keys = append(keys, key)
 	}
-	slices.SortFunc(keys, compareKeys)
+	slices.SortFunc(keys, advisory.CompareKeys)
 	for page := range slices.Chunk(keys, 512) {
 		values := make([][]byte, len(page))
 		if err := in.x.local.View(ctx, func(snap store.Snapshot) error {
 			r := reading{snap.Space(space), in.state.head}
 			for n, key := range page {
-				old, err := r.get(key.key(in.now.number))
+				old, err := r.get(entryOf(key, in.now.number))
 				if err == nil {
 					values[n], err = in.entry(key, old)
 				}
@@ -327,8 +322,8 @@ func (in *intake) entries(ctx context.Context) error {
 			if len(values[n]) == 1 { // no entry is so short
 				continue
 			}
-			in.evaluate[key.nameKey] = true
-			if err := in.stage(ctx, key.key(in.now.number), values[n]); err != nil {
+			in.evaluate[key.Key] = true
+			if err := in.stage(ctx, entryOf(key, in.now.number), values[n]); err != nil {
 				return err
 			}
 		}
@@ -339,23 +334,23 @@ func (in *intake) entries(ctx context.Context) error {
 var unchangedEntry = []byte{0}
 
 // entry is the new entry of a name: what unchanged records said, and what changed ones say.
-func (in *intake) entry(key entryKey, old []byte) ([]byte, error) {
+func (in *intake) entry(key ecosystem.Released, old []byte) ([]byte, error) {
 	// Of a record that a later one of the same id replaced, nothing stands.
-	list := slices.DeleteFunc(slices.Clone(in.fresh[key]), func(p packedItem) bool { return p.of != in.seen[p.id].sum })
+	list := slices.DeleteFunc(slices.Clone(in.fresh[key]), func(p advisory.PackedItem) bool { return p.Of != in.seen[p.ID].sum })
 	before, bad := 0, false
-	if err := eachItem(old, func(b []byte) {
-		r := reader{b: b}
-		id := r.text()
-		bad = bad || r.bad
+	if err := advisory.EachItem(old, func(b []byte) {
+		r := pack.Reader{B: b}
+		id := r.Text()
+		bad = bad || r.Bad
 		if before++; !in.gone[id] {
-			list = append(list, packedItem{id: id, bytes: b})
+			list = append(list, advisory.PackedItem{ID: id, Bytes: b})
 		}
 	}); err != nil || bad {
-		return nil, damaged("entry of a name")
+		return nil, pack.Damaged("entry of a name")
 	}
-	name := key.base
-	if key.release != anyRelease {
-		name += ":" + key.release
+	name := key.Base
+	if key.Release != ecosystem.AnyRelease {
+		name += ":" + key.Release
 	}
 	if n := in.now.Ecosystems[name] + len(list) - before; n > 0 {
 		in.now.Ecosystems[name] = n
@@ -365,7 +360,7 @@ func (in *intake) entry(key entryKey, old []byte) ([]byte, error) {
 	if len(in.now.Ecosystems) > maxEcosystems {
 		return nil, store.Errorf(store.CodeInvalid, "the database %s speaks of more than %d ecosystems and releases", in.info.Name, maxEcosystems)
 	}
-	return encodeEntry(list), nil
+	return advisory.EncodeEntry(list), nil
 }
 
 // borrowers has names evaluated again whose advisories borrow a severity that may differ.
@@ -382,7 +377,7 @@ func (in *intake) borrowers(ctx context.Context) error {
 					return err
 				}
 				for _, a := range list {
-					if a.severity == osv.Unknown {
+					if a.Severity == osv.Unknown {
 						in.touch(a)
 					}
 				}

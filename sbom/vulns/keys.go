@@ -3,6 +3,9 @@ package vulns
 import (
 	"encoding/binary"
 	"strings"
+
+	"github.com/assay-registry/assay/sbom/advisory"
+	"github.com/assay-registry/assay/sbom/ecosystem"
 )
 
 // space is the name of the key space. In it, NUL separates texts, numbers are big-endian, and (cell) is a value with its generation, see cell.go:
@@ -27,23 +30,21 @@ const space = "vulns"
 
 const maxScan = 1 << 20
 
-// entryKey is a name in one release.
-type entryKey struct {
-	nameKey
-	release string
+func namePrefix(k ecosystem.Key, class byte) []byte {
+	b := make([]byte, 0, 16+len(k.Base)+len(k.Name))
+	return append(append(append(append(append(b, class), k.Base...), 0), k.Name...), 0)
 }
 
-func (k nameKey) prefix(class byte) []byte {
-	b := make([]byte, 0, 16+len(k.base)+len(k.name))
-	return append(append(append(append(append(b, class), k.base...), 0), k.name...), 0)
+func entryPrefix(k ecosystem.Released) []byte {
+	return append(append(namePrefix(k.Key, 'n'), k.Release...), 0)
 }
 
-func (k entryKey) prefix() []byte { return append(append(k.nameKey.prefix('n'), k.release...), 0) }
-
-func (k entryKey) key(db uint16) []byte { return binary.BigEndian.AppendUint16(k.prefix(), db) }
+func entryOf(k ecosystem.Released, db uint16) []byte {
+	return binary.BigEndian.AppendUint16(entryPrefix(k), db)
+}
 
 // entryIn reads the key of an entry.
-func entryIn(key []byte) (k entryKey, db uint16, ok bool) {
+func entryIn(key []byte) (k ecosystem.Released, db uint16, ok bool) {
 	if len(key) < 3 {
 		return k, 0, false
 	}
@@ -51,15 +52,15 @@ func entryIn(key []byte) (k entryKey, db uint16, ok bool) {
 	if len(part) != 4 || part[3] != "" {
 		return k, 0, false
 	}
-	return entryKey{nameKey{part[0], part[1]}, part[2]}, binary.BigEndian.Uint16(key[len(key)-2:]), true
+	return ecosystem.Released{Key: ecosystem.Key{Base: part[0], Name: part[1]}, Release: part[2]}, binary.BigEndian.Uint16(key[len(key)-2:]), true
 }
 
 func versionKey(class byte, id uint32) []byte {
 	return binary.BigEndian.AppendUint32([]byte{class}, id)
 }
 
-func (k nameKey) versionKey(id uint32) []byte {
-	return binary.BigEndian.AppendUint32(k.prefix('v'), id)
+func namedVersion(k ecosystem.Key, id uint32) []byte {
+	return binary.BigEndian.AppendUint32(namePrefix(k, 'v'), id)
 }
 
 func advisoryKey(db uint16, id string) []byte {
@@ -75,12 +76,12 @@ func linkKey(name string, db uint16, id string) []byte {
 }
 
 // linkIn reads the key of a link.
-func linkIn(key []byte) (name string, a advisoryID, ok bool) {
+func linkIn(key []byte) (name string, a advisory.ID, ok bool) {
 	name, rest, ok := strings.Cut(string(key[1:]), "\x00")
 	if !ok || len(rest) < 3 {
 		return "", a, false
 	}
-	return name, advisoryID{binary.BigEndian.Uint16([]byte(rest)), rest[2:]}, true
+	return name, advisory.ID{DB: binary.BigEndian.Uint16([]byte(rest)), ID: rest[2:]}, true
 }
 
 func sequenceKey(class byte, n uint64) []byte {
@@ -99,4 +100,11 @@ func upTo(prefix []byte) []byte {
 		}
 	}
 	return nil
+}
+
+func side(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }

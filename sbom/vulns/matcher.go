@@ -8,7 +8,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/assay-registry/assay/sbom/ecosystem"
 	"github.com/assay-registry/assay/sbom/index"
+	"github.com/assay-registry/assay/sbom/pack"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -155,7 +157,7 @@ func (x *Matcher) matchBatch(ctx context.Context) (n int, err error) {
 
 // first matches a package version that nothing is known of, or that was matched by other rules.
 func (e *evaluator) first(v *index.PackageVersion, writes map[string][]byte) (again bool, err error) {
-	list, id := soughtFor(v), uint32(v.ID)
+	list, id := ecosystem.SoughtFor(v), uint32(v.ID)
 	found, err := e.findAll(list)
 	if err != nil {
 		return false, err
@@ -167,12 +169,12 @@ func (e *evaluator) first(v *index.PackageVersion, writes map[string][]byte) (ag
 			return false, err
 		}
 		for _, s := range names {
-			writes[string(s.key.versionKey(id))] = nil
+			writes[string(namedVersion(s.Key, id))] = nil
 		}
 	}
 	writes[string(versionKey('p', id))] = encodeMatched(list, classFor(v, list))
 	for part, s := range list {
-		writes[string(s.key.versionKey(id))] = encodeSought(part, s)
+		writes[string(namedVersion(s.Key, id))] = encodeSought(part, s)
 	}
 	if b := encodeMatches(found); b != nil {
 		writes[string(versionKey('f', id))] = encodeCell(cellValue{e.generation, b}, nil)
@@ -209,7 +211,7 @@ func (x *Matcher) sweep(ctx context.Context, after uint32) uint32 {
 		page := r.Scan(versionKey('p', after+1), []byte("q"), sweepBatch)
 		for _, p := range page {
 			if len(p.Key) != 5 {
-				return damaged("record of a package version")
+				return pack.Damaged("record of a package version")
 			}
 			if err := gone(s.Records, p, &c, writes); err != nil {
 				return err
@@ -244,7 +246,7 @@ func gone(r store.Records, p store.Pair, c *cursor, writes map[string][]byte) er
 		return err
 	}
 	for _, s := range names {
-		writes[string(s.key.versionKey(id))] = nil
+		writes[string(namedVersion(s.Key, id))] = nil
 	}
 	writes[string(p.Key)], writes[string(versionKey('f', id))] = nil, nil
 	c.packages -= min(c.packages, 1)

@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/assay-registry/assay/sbom/advisory"
+	"github.com/assay-registry/assay/sbom/ecosystem"
+	"github.com/assay-registry/assay/sbom/pack"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -26,8 +29,8 @@ type session struct {
 	writes   map[string][]byte // staged values of cells; nil deletes
 	links    map[string]bool   // keys of identifiers: true are written, false are looked at when it is settled
 	weight   int
-	evaluate map[nameKey]bool // names to be evaluated again
-	versions map[uint32]bool  // whose findings differ
+	evaluate map[ecosystem.Key]bool // names to be evaluated again
+	versions map[uint32]bool        // whose findings differ
 	out      delivery
 }
 
@@ -69,7 +72,7 @@ func (x *Matcher) within(ctx context.Context, info Info, kind string, read func(
 
 // begin takes a generation for an import.
 func (x *Matcher) begin(ctx context.Context, info Info, kind string) (*session, error) {
-	s := &session{x: x, info: info, kind: kind, writes: map[string][]byte{}, links: map[string]bool{}, evaluate: map[nameKey]bool{}, versions: map[uint32]bool{}}
+	s := &session{x: x, info: info, kind: kind, writes: map[string][]byte{}, links: map[string]bool{}, evaluate: map[ecosystem.Key]bool{}, versions: map[uint32]bool{}}
 	var before []byte
 	taken := map[uint16]bool{}
 	if err := x.local.View(ctx, func(snap store.Snapshot) error {
@@ -98,9 +101,9 @@ func (x *Matcher) begin(ctx context.Context, info Info, kind string) (*session, 
 	}); err != nil {
 		return s, err
 	}
-	s.now = Database{Name: info.Name, Kind: kind, Built: info.Built.UTC(), Imported: x.local.Now().UTC(), Digest: info.Digest, Revision: info.Revision, compiler: compiler, Ecosystems: map[string]int{}, Sources: info.sources()}
+	s.now = Database{Name: info.Name, Kind: kind, Built: info.Built.UTC(), Imported: x.local.Now().UTC(), Digest: info.Digest, Revision: info.Revision, compiler: advisory.Compiler, Ecosystems: map[string]int{}, Sources: info.sources()}
 	if s.old != nil {
-		if s.same = info.Digest != "" && info.Digest == s.old.Digest && info.Built.Unix() == s.old.Built.Unix() && s.old.compiler == compiler; s.same {
+		if s.same = info.Digest != "" && info.Digest == s.old.Digest && info.Built.Unix() == s.old.Built.Unix() && s.old.compiler == advisory.Compiler; s.same {
 			return s, nil
 		}
 		s.now.number = s.old.number
@@ -158,8 +161,8 @@ func (s *session) flush(ctx context.Context) error {
 	if len(s.writes)+len(s.links) == 0 {
 		return nil
 	}
-	writes, journal := map[string][]byte{}, writer{}
-	journal.number(uint64(len(s.writes) + len(s.links)))
+	writes, journal := map[string][]byte{}, pack.Writer{}
+	journal.Number(uint64(len(s.writes) + len(s.links)))
 	if err := s.x.local.View(ctx, func(snap store.Snapshot) error {
 		r := snap.Space(space)
 		for key, value := range s.writes {
@@ -168,7 +171,7 @@ func (s *session) flush(ctx context.Context) error {
 				return err
 			}
 			writes[key] = cell
-			journal.text(key)
+			journal.Text(key)
 		}
 		return nil
 	}); err != nil {
@@ -176,11 +179,11 @@ func (s *session) flush(ctx context.Context) error {
 	}
 	for key, write := range s.links {
 		if write {
-			writes[key] = []byte{formPlain}
+			writes[key] = []byte{pack.FormPlain}
 		}
-		journal.text(key)
+		journal.Text(key)
 	}
-	writes[string(sequenceKey('j', s.state.journal))] = journal.record()
+	writes[string(sequenceKey('j', s.state.journal))] = journal.Record()
 	before := s.raw
 	s.state.journal++
 	s.raw = s.state.encode()
@@ -207,11 +210,11 @@ func (s *session) finish(ctx context.Context) error {
 	if err := s.mark(ctx, func(st *state) { st.evaluating = true }); err != nil {
 		return err
 	}
-	names := make([]nameKey, 0, len(s.evaluate))
+	names := make([]ecosystem.Key, 0, len(s.evaluate))
 	for k := range s.evaluate {
 		names = append(names, k)
 	}
-	slices.SortFunc(names, func(a, b nameKey) int { return strings.Compare(a.base+"\x00"+a.name, b.base+"\x00"+b.name) })
+	slices.SortFunc(names, func(a, b ecosystem.Key) int { return strings.Compare(a.Base+"\x00"+a.Name, b.Base+"\x00"+b.Name) })
 	s.out.names = len(names)
 	for len(names) > 0 {
 		n, err := s.reevaluate(ctx, names)
@@ -227,17 +230,17 @@ func (s *session) finish(ctx context.Context) error {
 }
 
 // reevaluate evaluates the first of the names, as many as fit a snapshot, and stages what was found.
-func (s *session) reevaluate(ctx context.Context, names []nameKey) (n int, err error) {
+func (s *session) reevaluate(ctx context.Context, names []ecosystem.Key) (n int, err error) {
 	staged := map[uint32][]byte{} // as they are to be
 	if err := s.x.local.View(ctx, func(snap store.Snapshot) error {
 		r := snap.Space(space)
 		e := newEvaluator(reading{r, s.state.stage})
 		seen := 0
 		for ; n < len(names) && n < evaluateNames && seen < evaluateVersions && len(staged) < commitKeys; n++ {
-			prefix := names[n].prefix('v')
+			prefix := namePrefix(names[n], 'v')
 			for _, p := range r.Scan(prefix, upTo(prefix), maxScan) {
 				if len(p.Key) != len(prefix)+4 {
-					return damaged("record of a package version")
+					return pack.Damaged("record of a package version")
 				}
 				if err := s.version(e, names[n], tail4(p.Key), p.Value, staged); err != nil {
 					return err
@@ -258,7 +261,7 @@ func (s *session) reevaluate(ctx context.Context, names []nameKey) (n int, err e
 }
 
 // version evaluates one package version under one of its names.
-func (s *session) version(e *evaluator, k nameKey, id uint32, record []byte, staged map[uint32][]byte) error {
+func (s *session) version(e *evaluator, k ecosystem.Key, id uint32, record []byte, staged map[uint32][]byte) error {
 	part, sought, err := decodeSought(k, record)
 	if err != nil {
 		return err
@@ -363,24 +366,24 @@ func (s *session) unchanged() Delta {
 }
 
 // touch has the names of an advisory evaluated again.
-func (s *session) touch(a *known) {
-	for _, k := range a.keys {
-		s.evaluate[k.nameKey] = true
+func (s *session) touch(a *advisory.Known) {
+	for _, k := range a.Keys {
+		s.evaluate[k.Key] = true
 	}
 }
 
 // heldBy lists the package versions that an advisory was found for, as readers see it.
-func (r reading) heldBy(id advisoryID, a *known, fn func(version uint32)) error {
-	var last nameKey
-	for _, k := range a.keys {
-		if k.nameKey == last { // keys are sorted, releases last
+func (r reading) heldBy(id advisory.ID, a *advisory.Known, fn func(version uint32)) error {
+	var last ecosystem.Key
+	for _, k := range a.Keys {
+		if k.Key == last { // keys are sorted, releases last
 			continue
 		}
-		last = k.nameKey
-		prefix := last.prefix('v')
+		last = k.Key
+		prefix := namePrefix(last, 'v')
 		for _, p := range r.s.Scan(prefix, upTo(prefix), maxScan) {
 			if len(p.Key) != len(prefix)+4 {
-				return damaged("record of a package version")
+				return pack.Damaged("record of a package version")
 			}
 			version := tail4(p.Key)
 			b, err := r.get(versionKey('f', version))
@@ -391,7 +394,7 @@ func (r reading) heldBy(id advisoryID, a *known, fn func(version uint32)) error 
 			if err != nil {
 				return err
 			}
-			if slices.ContainsFunc(list, func(m match) bool { return m.advisory == id }) {
+			if slices.ContainsFunc(list, func(m advisory.Match) bool { return m.Advisory == id }) {
 				fn(version)
 			}
 		}

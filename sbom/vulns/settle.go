@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/assay-registry/assay/sbom/pack"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -80,14 +81,14 @@ func (x *Matcher) settlePage(ctx context.Context, st state) (more bool, err erro
 			return nil
 		}
 		writes[string(page[0].Key)] = nil
-		list := open(page[0].Value)
-		for range list.count() {
-			if err := r.settle(list.bytes(), writes); err != nil {
+		list := pack.Open(page[0].Value)
+		for range list.Count() {
+			if err := r.settle(list.Bytes(), writes); err != nil {
 				return err
 			}
 		}
-		if !list.done() {
-			return damaged("journal")
+		if !list.Done() {
+			return pack.Damaged("journal")
 		}
 		return nil
 	}); err != nil || !more {
@@ -99,7 +100,7 @@ func (x *Matcher) settlePage(ctx context.Context, st state) (more bool, err erro
 // settle brings one key into its final form.
 func (r reading) settle(key []byte, writes map[string][]byte) error {
 	if len(key) == 0 {
-		return damaged("journal")
+		return pack.Damaged("journal")
 	}
 	b := r.s.Get(key)
 	if b == nil {
@@ -108,10 +109,10 @@ func (r reading) settle(key []byte, writes map[string][]byte) error {
 	if key[0] == 'l' {
 		name, id, ok := linkIn(key)
 		if !ok {
-			return damaged("journal")
+			return pack.Damaged("journal")
 		}
 		a, err := r.advisory(id)
-		if err == nil && (a == nil || !a.goesBy(name)) {
+		if err == nil && (a == nil || !a.GoesBy(name)) {
 			writes[string(key)] = nil
 		}
 		return err

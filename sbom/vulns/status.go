@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/assay-registry/assay/sbom/advisory"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/store"
@@ -194,7 +195,7 @@ func (r reading) concernedBy(id string, page *AffectedPage) (map[uint32]bool, er
 	if !osv.ValidID(id) {
 		return nil, store.Errorf(store.CodeInvalid, "%.60q is no identifier of a vulnerability: CVE-2021-44228, GHSA-jfh8-c2jp-5v3q", id)
 	}
-	found, names := map[advisoryID]*known{}, map[string]bool{}
+	found, names := map[advisory.ID]*advisory.Known{}, map[string]bool{}
 	next := []string{id}
 	for range maxRounds {
 		var more []string
@@ -208,10 +209,10 @@ func (r reading) concernedBy(id string, page *AffectedPage) (map[uint32]bool, er
 					continue
 				}
 				found[ids[n]] = a
-				if len(a.cves) > 1 && !strings.EqualFold(a.id, id) { // about others, too
+				if len(a.CVEs) > 1 && !strings.EqualFold(a.ID, id) { // about others, too
 					continue
 				}
-				for _, alias := range a.identifiers() {
+				for _, alias := range a.Identifiers() {
 					if !names[alias] {
 						names[alias] = true
 						more = append(more, alias)

@@ -1,7 +1,9 @@
-package vulns
+package ecosystem
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"regexp"
 	"strings"
 
@@ -19,16 +21,16 @@ type kind struct {
 	semantic bool                             // versions that begin with no digit are none
 }
 
-// anyRelease is the release of an entry that holds for all; unknownRelease that of a package which does not tell.
+// AnyRelease is the release of what holds for all of them; UnknownRelease that of a package which does not tell.
 const (
-	anyRelease     = ""
-	unknownRelease = "?"
+	AnyRelease     = ""
+	UnknownRelease = "?"
 )
 
 func lower(s string) string { return strings.ToLower(s) }
 
-// ecosystems are the names of OSV's schema ("Defined ecosystems"), without release, and those of distributions that other databases speak of.
-var ecosystems = map[string]kind{
+// kinds are the ecosystems, by the names of OSV's schema ("Defined ecosystems"), without release, and those of distributions that other databases speak of.
+var kinds = map[string]kind{
 	"npm":            {order: "npm", fold: lower, semantic: true},
 	"PyPI":           {order: "PyPI", fold: normalPython},
 	"Maven":          {order: "Maven"},
@@ -95,9 +97,9 @@ func place(text string) (base, release string, ok bool) {
 	if other := otherNames[base]; other != "" {
 		base = other
 	}
-	k, ok := ecosystems[base]
+	k, ok := kinds[base]
 	if !ok || k.release == nil || !found {
-		return base, anyRelease, ok // a suffix of a language is where its packages are published
+		return base, AnyRelease, ok // a suffix of a language is where its packages are published
 	}
 	release, ok = k.release(release)
 	return base, release, ok
@@ -145,8 +147,8 @@ func debianRelease(s string) (string, bool) {
 
 var ubuntuNames = map[string]string{"trusty": "14.04", "xenial": "16.04", "bionic": "18.04", "focal": "20.04", "jammy": "22.04", "noble": "24.04", "oracular": "24.10", "plucky": "25.04", "questing": "25.10"}
 
-// proSuffix marks what is said about packages for subscribers of a release.
-const proSuffix = ":Pro"
+// ProSuffix marks what is said about packages for subscribers of a release.
+const ProSuffix = ":Pro"
 
 // ubuntuRelease reads "22.04:LTS" and "Pro:22.04:LTS". Builds for certification ("Pro:FIPS") and for real time are other packages.
 func ubuntuRelease(s string) (string, bool) {
@@ -158,7 +160,7 @@ func ubuntuRelease(s string) (string, bool) {
 	}
 	n, ok := pairRelease(s)
 	if strings.HasPrefix(s, "Pro:") {
-		n += proSuffix
+		n += ProSuffix
 	}
 	return n, ok
 }
@@ -207,46 +209,70 @@ func openSUSERelease(s string) (string, bool) {
 	return pairRelease(s)
 }
 
-// nameKey is under what records and packages find each other.
-type nameKey struct{ base, name string }
+// Key is under what records and packages find each other: an ecosystem without its release, and a name in the one form that it has there.
+type Key struct{ Base, Name string }
 
-func (k nameKey) order() string { return ecosystems[k.base].order }
+// Order is whose rules order versions of packages of that name, as index.ParseVersion has them.
+func (k Key) Order() string { return kinds[k.Base].order }
+
+// Semantic reports whether versions that begin with no digit are none.
+func (k Key) Semantic() bool { return kinds[k.Base].semantic }
+
+// Releases reports whether the ecosystem is a distribution with releases.
+func (k Key) Releases() bool { return kinds[k.Base].release != nil }
 
 // maxKeyName is the most bytes of a name in a key; a longer one ends in a sum of itself.
 const maxKeyName = 400
 
-func keyOf(base, name string) nameKey {
-	if fold := ecosystems[base].fold; fold != nil {
-		name = fold(name)
+// short makes a key out of a name of any length.
+func short(s string) string {
+	s = strings.ReplaceAll(s, "\x00", "\uFFFD")
+	if len(s) <= maxKeyName {
+		return s
 	}
-	return nameKey{base, short(name)}
+	sum := sha256.Sum256([]byte(s))
+	return strings.ToValidUTF8(s[:maxKeyName-33], "") + "~" + hex.EncodeToString(sum[:16])
 }
 
-// placed is where an affected package is.
-func placed(p *osv.AffectedPackage) (k nameKey, release string, ok bool) {
+// KeyOf makes a key of a name as somebody writes it.
+func KeyOf(base, name string) Key {
+	if fold := kinds[base].fold; fold != nil {
+		name = fold(name)
+	}
+	return Key{base, short(name)}
+}
+
+// Placed is where an affected package is: ok is false where no package of ours can be meant.
+func Placed(p *osv.AffectedPackage) (k Key, release string, ok bool) {
 	base, release, ok := place(p.Ecosystem)
 	if ok && p.Name != "" {
-		return keyOf(base, p.Name), release, true
+		return KeyOf(base, p.Name), release, true
 	}
 	if p.Ecosystem == "" { // the package URL alone says what is meant
 		if u, err := sbom.ParsePURL(p.PURL); err == nil {
 			if base, name := language(u); base != "" {
-				return keyOf(base, name), anyRelease, true
+				return KeyOf(base, name), AnyRelease, true
 			}
 		}
 	}
-	return nameKey{}, "", false
+	return Key{}, "", false
 }
 
-// sought is what to look up for a package version.
-type sought struct {
-	key     nameKey
-	release string
-	version string
+// Released is a name in one release.
+type Released struct {
+	Key
+	Release string
 }
 
-// soughtFor lists what to look up for a package version: one name, and for RPM's distributions up to two. None where its ecosystem is not known.
-func soughtFor(v *index.PackageVersion) []sought {
+// Sought is what to look up for a package version.
+type Sought struct {
+	Key     Key
+	Release string
+	Version string
+}
+
+// SoughtFor lists what to look up for a package version: one name, and for RPM's distributions up to two. None where its ecosystem is not known.
+func SoughtFor(v *index.PackageVersion) []Sought {
 	u, err := sbom.ParsePURL(v.PURL)
 	if err != nil {
 		return nil
@@ -256,7 +282,7 @@ func soughtFor(v *index.PackageVersion) []sought {
 		if base == "Go" && !strings.Contains(name, "/") {
 			version = goRelease(version)
 		}
-		return []sought{{keyOf(base, name), anyRelease, version}}
+		return []Sought{{KeyOf(base, name), AnyRelease, version}}
 	}
 	base, release := distribution(u, v.Distro)
 	if base == "" {
@@ -272,9 +298,9 @@ func soughtFor(v *index.PackageVersion) []sought {
 	if epoch, _, ok := strings.Cut(v.Version, ":"); ok && u.Type == "rpm" && !strings.Contains(version, ":") {
 		version = epoch + ":" + version // files of source packages do not tell it
 	}
-	list := []sought{{keyOf(base, source), release, version}}
-	if own := keyOf(base, u.Name); ecosystems[base].both && own != list[0].key {
-		list = append(list, sought{own, release, v.Version})
+	list := []Sought{{KeyOf(base, source), release, version}}
+	if own := KeyOf(base, u.Name); kinds[base].both && own != list[0].Key {
+		list = append(list, Sought{own, release, v.Version})
 	}
 	return list
 }
@@ -313,7 +339,7 @@ func language(u sbom.PURL) (base, name string) {
 	default:
 		name = u.Namespace + "/" + u.Name
 	}
-	if _, ok := ecosystems[base]; !ok {
+	if _, ok := kinds[base]; !ok {
 		return "", ""
 	}
 	return base, name
@@ -339,15 +365,15 @@ func distribution(u sbom.PURL, distro sbom.Distro) (base, release string) {
 	if base = distributions[lower(id)]; base == "" {
 		base = distributions[lower(u.Namespace)]
 	}
-	k, ok := ecosystems[base]
+	k, ok := kinds[base]
 	if !ok || k.release == nil {
-		return base, anyRelease
+		return base, AnyRelease
 	}
 	if lower(id) == "opensuse-tumbleweed" {
 		text = "tumbleweed"
 	}
 	if release, ok = k.release(text); !ok {
-		release = unknownRelease
+		release = UnknownRelease
 	}
 	return base, release
 }
