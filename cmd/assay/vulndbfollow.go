@@ -2,12 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
@@ -155,6 +159,18 @@ func (f *databases) DatabaseStatus(ctx context.Context) ([]server.DatabaseStatus
 	return list, nil
 }
 
+// uncopied says why an archive could not be kept: the disk, or what came.
+func uncopied(err error) error {
+	failed := new(fs.PathError)
+	switch {
+	case !errors.As(err, &failed):
+		return store.Errorf(store.CodeInvalid, "the archive of the database could not be read to its end: %w", err)
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return store.Errorf(store.CodeStorageFull, "there is no space for the archive of the database")
+	}
+	return fmt.Errorf("keeping the archive of the database: %w", err)
+}
+
 // ImportDatabase is [server.Databases]. The archive is kept in a file without a name until it was found to be whole.
 func (f *databases) ImportDatabase(ctx context.Context, p access.Principal, name string, mayShrink bool, archive io.Reader) (*server.DatabaseStatus, error) {
 	if err := vulndb.CheckName(name); err != nil {
@@ -173,7 +189,7 @@ func (f *databases) ImportDatabase(ctx context.Context, p access.Principal, name
 	}
 	size, err := io.Copy(file, archive)
 	if err != nil {
-		return nil, store.Errorf(store.CodeInvalid, "the archive of the database could not be read to its end: %w", err)
+		return nil, uncopied(err)
 	}
 	l, err := vulndb.OpenLayout(file, size)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
+	"math"
 	"slices"
 	"strings"
 
@@ -34,6 +35,7 @@ type edit struct {
 	known    map[string]uint32 // numbers that were read or given
 	suspect  map[uint32]bool   // names that may have lost their last version
 	weight   int               // versions taken in
+	spent    bool              // some number was wanted, and all are given
 }
 
 func (e *edit) begin(r store.SpaceReader) error {
@@ -59,9 +61,13 @@ func readCounters(b []byte) (c [counters]uint32, err error) {
 	return c, nil
 }
 
+// next gives a number. None is given twice, so that whoever makes up packages without end comes to the end of the numbers.
 func (e *edit) next(kind int) uint32 {
-	e.counts[kind]++
-	return e.counts[kind] - 1
+	n := e.counts[kind]
+	if e.spent = e.spent || n == math.MaxUint32; !e.spent {
+		e.counts[kind]++
+	}
+	return n
 }
 
 func (e *edit) get(key []byte) []byte {
@@ -301,6 +307,9 @@ func (e *edit) spread(id, chunk uint32, add bool) error {
 
 // finish turns postings and versions into writes.
 func (e *edit) finish() error {
+	if e.spent {
+		return store.Errorf(store.CodeInternal, "the package index has given all its numbers, four billion; stop the server and run assay check --repair")
+	}
 	if err := e.flushImages(); err != nil {
 		return err
 	}

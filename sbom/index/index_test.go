@@ -2,7 +2,9 @@ package index_test
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -507,4 +509,48 @@ func TestImagesOfManyChunks(t *testing.T) {
 	if seen != images/3 {
 		t.Errorf("%d images on all pages, want %d", seen, images/3)
 	}
+}
+
+// Numbers are not given twice, so somebody who makes up packages without end comes to their end: nothing is written then that is of another's number, and the repair begins anew.
+func TestTheEndOfTheNumbers(t *testing.T) {
+	k := newKit(t, mem.NewKV())
+	k.put(image("a", 1), inventory("pkg:npm/a@1"))
+	k.fold()
+	all := []byte{}
+	for range 5 {
+		all = binary.AppendUvarint(all, math.MaxUint32-2)
+	}
+	k.set([]byte("#"), all)
+	k.put(image("a", 2), inventory("pkg:npm/b@1", "pkg:npm/c@1"))
+	k.fold()
+	k.put(image("a", 3), inventory("pkg:npm/b@1", "pkg:npm/d@1"))
+	if _, err := k.x.Fold(k.ctx); err == nil || !strings.Contains(err.Error(), "run assay check --repair") {
+		t.Errorf("a number too many: %v", err)
+	}
+	same := func(when string, images ...store.Item) {
+		t.Helper()
+		k.view(func(r store.Records) error {
+			page, err := index.Find(r, index.Query{Pattern: "pkg:npm/*"}, nil)
+			var found []store.Item
+			for _, m := range page.Matches {
+				found = append(found, m.Image)
+			}
+			byDigest := func(a, b store.Item) int { return strings.Compare(string(a.Digest), string(b.Digest)) }
+			slices.SortFunc(found, byDigest)
+			slices.SortFunc(images, byDigest)
+			if err != nil || !slices.Equal(found, images) {
+				t.Errorf("%s: %v, %v", when, found, err)
+			}
+			return nil
+		})
+	}
+	same("full", image("a", 1), image("a", 2))
+	if err := k.x.Reset(k.ctx); err != nil {
+		t.Fatal(err)
+	}
+	for n, urls := range [][]string{{"pkg:npm/a@1"}, {"pkg:npm/b@1", "pkg:npm/c@1"}, {"pkg:npm/b@1", "pkg:npm/d@1"}} {
+		k.put(image("a", n+1), inventory(urls...))
+	}
+	k.fold()
+	same("repaired", image("a", 1), image("a", 2), image("a", 3))
 }

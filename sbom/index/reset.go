@@ -3,6 +3,8 @@ package index
 import (
 	"bytes"
 	"context"
+	"math"
+	"slices"
 
 	"github.com/assay-registry/assay/store"
 )
@@ -11,7 +13,7 @@ import (
 const resetPage = 10_000
 
 // Reset empties the index, queue included, for a caller that puts every stored inventory again: the way out of damage. Numbers go on where they were, unless
-// the record of counters itself is what is damaged. Numbering is another in any case.
+// the record of counters itself is what is damaged, or half of them are given. Numbering is another in any case.
 func (x *Index) Reset(ctx context.Context) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -26,7 +28,7 @@ func (x *Index) Reset(ctx context.Context) error {
 		if err := x.local.Update(ctx, func(tx *store.Txn) error {
 			s := tx.Space(space)
 			for _, p := range page {
-				if _, err := readCounters(p.Value); err != nil || !bytes.Equal(p.Key, []byte("#")) {
+				if c, err := readCounters(p.Value); err != nil || slices.Max(c[:]) > math.MaxUint32/2 || !bytes.Equal(p.Key, []byte("#")) {
 					s.Delete(p.Key)
 				}
 			}
