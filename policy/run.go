@@ -120,6 +120,7 @@ const reviewers = 2
 
 // reconsider decides manifests again. What cannot be decided is queued, and so in doubt until it can: nothing keeps a denial for the rest.
 func (a *Admission) reconsider(ctx context.Context, items []store.Item) error {
+	ctx = store.Patient(ctx)
 	var mu sync.Mutex
 	var failed []store.Item
 	var wg sync.WaitGroup

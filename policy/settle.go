@@ -554,6 +554,7 @@ func (a *Admission) drain(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	ctx = store.Patient(ctx)
 	var before []store.Item
 	for {
 		var all []store.Item

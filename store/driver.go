@@ -70,6 +70,15 @@ type KV interface {
 	Close() error
 }
 
+type patientKey struct{}
+
+// Patient marks changes that are many and wait for nobody in particular: where others commit, a driver may have an Update wait a few milliseconds to share their commit,
+// so that they do not wait for one of its own first.
+func Patient(ctx context.Context) context.Context { return context.WithValue(ctx, patientKey{}, true) }
+
+// IsPatient reports whether ctx is marked so.
+func IsPatient(ctx context.Context) bool { return ctx.Value(patientKey{}) != nil }
+
 // ReadTx reads one snapshot.
 type ReadTx interface {
 	// Get returns the value, or nil if there is none. An empty value is not nil.

@@ -6,7 +6,9 @@ import (
 	"io/fs"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"syscall"
+	"time"
 
 	"github.com/assay-registry/assay/store"
 	"go.etcd.io/bbolt"
@@ -16,6 +18,7 @@ import (
 type call struct {
 	check    func(store.ReadTx) error
 	apply    func(store.Tx)
+	patient  bool // it may wait for others to share their commit
 	answered chan struct{}
 
 	err      error
@@ -27,8 +30,13 @@ type call struct {
 func (kv *KV) commits() {
 	defer close(kv.done)
 	batch := make([]*call, 0, batchLimit)
+	others := false // whether somebody who is not patient was seen since waiting for one was in vain
 	for first := range kv.calls {
 		batch = kv.drain(append(batch[:0], first))
+		if others = others || !patient(batch); others && patient(batch) {
+			batch = kv.share(batch)
+			others = !patient(batch)
+		}
 		kv.commit(batch)
 		clear(batch)
 	}
@@ -46,6 +54,31 @@ func (kv *KV) drain(batch []*call) []*call {
 			}
 			batch = append(batch, c)
 		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// patient reports whether everybody may wait.
+func patient(batch []*call) bool {
+	return !slices.ContainsFunc(batch, func(c *call) bool { return !c.patient })
+}
+
+// share waits for somebody who is not patient: who commits one change after the other would otherwise wait for this commit before each of their own.
+func (kv *KV) share(batch []*call) []*call {
+	enough := time.NewTimer(kv.wait)
+	defer enough.Stop()
+	for len(batch) < batchLimit {
+		select {
+		case c, ok := <-kv.calls:
+			if !ok {
+				return batch
+			}
+			if batch = append(batch, c); !c.patient {
+				return batch
+			}
+		case <-enough.C:
 			return batch
 		}
 	}

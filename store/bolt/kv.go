@@ -50,7 +50,7 @@ func (kv *KV) Update(ctx context.Context, check func(store.ReadTx) error, apply 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	c := &call{check: check, apply: apply, answered: make(chan struct{})}
+	c := &call{check: check, apply: apply, patient: store.IsPatient(ctx), answered: make(chan struct{})}
 	if err := kv.submit(ctx, c); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	iofs "io/fs"
@@ -9,6 +10,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/assay-registry/assay/store"
 	"go.etcd.io/bbolt"
@@ -32,7 +34,12 @@ type Options struct {
 	Fatal func(error)
 	// ReadOnly opens an existing file under a shared lock and changes nothing in it; Update answers CodeUnsupported.
 	ReadOnly bool
+	// Patience is how long a change that is marked with [store.Patient] waits for others to share their commit, where there are any; 0 is 5 ms.
+	Patience time.Duration
 }
+
+// defaultPatience is some commits' time: whoever commits one change after the other comes again within it.
+const defaultPatience = 5 * time.Millisecond
 
 // KV is a [store.KV] in a bbolt file.
 type KV struct {
@@ -40,6 +47,7 @@ type KV struct {
 	db    *bbolt.DB
 	file  *os.File // db's own: to look at, never to close
 	fatal func(error)
+	wait  time.Duration // Options.Patience
 
 	failed atomic.Pointer[store.Error] // set once, when the disk's content became unknown
 	calls  chan *call                  // nil if read-only
@@ -54,7 +62,7 @@ var _ store.KV = (*KV)(nil)
 // Open opens or creates the file at path, whose directory must exist. The file has mode 0600 and is locked against every other process.
 // Errors are CodeConflict (in use) and CodeUnavailable (damaged, unreadable, no space), each with a sentence for the operator.
 func Open(path string, o Options) (*KV, error) {
-	kv := &KV{path: path, fatal: o.Fatal, done: make(chan struct{})}
+	kv := &KV{path: path, fatal: o.Fatal, wait: cmp.Or(o.Patience, defaultPatience), done: make(chan struct{})}
 	if kv.fatal == nil {
 		kv.fatal = func(err error) { panic(err) }
 	}
