@@ -52,12 +52,12 @@ type classifying struct {
 func remembering[M ~func(K, X) ([]pkg.Package, error), K, X any](match M, name string) M {
 	return func(k K, question X) ([]pkg.Package, error) {
 		in, at := asked(&question)
-		if in == nil || at == nil || at.RealPath != at.AccessPath {
+		if in == nil || at == nil {
 			return match(k, question)
 		}
 		switch r := (*in).(type) {
 		case *classified:
-			if packages, known := r.said(name, at.RealPath); known {
+			if packages, known := r.said(name, at); known {
 				return packages, nil
 			}
 		case *classifying:
@@ -65,7 +65,7 @@ func remembering[M ~func(K, X) ([]pkg.Package, error), K, X any](match M, name s
 			*in = one
 			packages, err := match(k, question)
 			if err == nil && !one.more {
-				r.finder.add(name, one, packages, nil)
+				r.finder.add(name, nameOf(at), one, packages, nil)
 			}
 			return nil, err
 		}
@@ -89,8 +89,8 @@ func asked(question any) (in *file.Resolver, at *file.Location) {
 }
 
 // said is what is known that a classifier says of a file.
-func (r *classified) said(name, path string) ([]pkg.Package, bool) {
-	f, layer := r.known(name, path)
+func (r *classified) said(name string, at *file.Location) ([]pkg.Package, bool) {
+	f, layer := r.known(name, at)
 	if f == nil {
 		return nil, false
 	}

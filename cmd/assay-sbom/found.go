@@ -246,21 +246,29 @@ func (k *knownFiles) knows(l file.Location) bool {
 	if l.AccessPath != l.RealPath {
 		return false
 	}
-	f, layer := k.image().known(k.cataloger, l.RealPath)
+	f, layer := k.image().known(k.cataloger, &l)
 	if f != nil && !slices.ContainsFunc(k.known, func(o knownFile) bool { return o.foundIn == f }) {
 		k.known = append(k.known, knownFile{f, layer})
 	}
 	return f != nil
 }
 
+// nameOf is the path of a file, and by which other it was found, if that is so.
+func nameOf(l *file.Location) string {
+	if l.AccessPath == l.RealPath {
+		return l.RealPath
+	}
+	return l.RealPath + "\x00" + l.AccessPath // no path has this byte
+}
+
 // known is what is known of a file of the image, and the layer that it is in; nil: nothing, or it does not hold in this image.
-func (r *resolver) known(cataloger, path string) (*foundIn, int16) {
-	i := r.im.tree.lookup(path)
+func (r *resolver) known(cataloger string, l *file.Location) (*foundIn, int16) {
+	i := r.im.tree.lookup(l.RealPath)
 	if i == none {
 		return nil, 0
 	}
 	at := r.node(i).content()
-	f := r.im.found[foundAt{at, cataloger, path}]
+	f := r.im.found[foundAt{at, cataloger, nameOf(l)}]
 	if f == nil || slices.ContainsFunc(f.Absent, r.has) {
 		return nil, 0
 	}
@@ -311,14 +319,14 @@ func (f *finder) find(ctx context.Context, c fileCataloger) error {
 		if err != nil || one.more {
 			continue
 		}
-		f.add(c.Name(), one, packages, relations)
+		f.add(c.Name(), nameOf(&l), one, packages, relations)
 	}
 	return nil
 }
 
 // add takes what was found in one file.
-func (f *finder) add(cataloger string, one *loneFile, packages []pkg.Package, relations []artifact.Relationship) {
-	in := &foundIn{Cataloger: cataloger, Path: one.only, Ordinal: f.layer.node(f.layer.im.tree.lookup(one.only)).ordinal, Absent: one.absent}
+func (f *finder) add(cataloger, name string, one *loneFile, packages []pkg.Package, relations []artifact.Relationship) {
+	in := &foundIn{Cataloger: cataloger, Path: name, Ordinal: f.layer.node(f.layer.im.tree.lookup(one.only)).ordinal, Absent: one.absent}
 	if in.keep(packages, relations, f.layer.im.diffIDs[0]) {
 		f.found = append(f.found, in)
 	}

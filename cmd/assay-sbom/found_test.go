@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/anchore/syft/syft/file"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -70,8 +71,13 @@ func ahead(t *testing.T, p *picture) (used []string) {
 		}
 	}
 	for at, f := range again.found {
-		if known, _ := r.known(at.cataloger, at.path); known == f && strings.HasPrefix(at.cataloger, "classifier ") && len(f.Packages) > 0 {
-			used = append(used, at.path)
+		real, access, linked := strings.Cut(at.path, "\x00")
+		l := file.NewVirtualLocation(real, real)
+		if linked {
+			l.AccessPath = access
+		}
+		if known, _ := r.known(at.cataloger, &l); known == f && strings.HasPrefix(at.cataloger, "classifier ") && len(f.Packages) > 0 {
+			used = append(used, l.AccessPath)
 		}
 	}
 	slices.Sort(used)
@@ -125,6 +131,8 @@ func TestFindingsOfClassifiersAreMergedAsEver(t *testing.T) {
 		"removed":                     {[]entry{gone("usr/bin/bash")}, nil},
 		"two names of one program":    {[]entry{program("opt/a/bash", bash("5.2.15")), hard("opt/b/bash", "opt/a/bash")}, []string{"/opt/a/bash", "/opt/b/bash", "/usr/bin/bash"}},
 		"a link to it":                {[]entry{link("srv/bash", "/usr/bin/bash")}, known},
+		"a link of its name":          {[]entry{program("opt/bash-5", bash("5.2.15")), link("opt/bash", "bash-5")}, []string{"/opt/bash", "/usr/bin/bash"}},
+		"a linked name, replaced":     {[]entry{program("opt/shell", bash("5.1.4")), link("usr/bin/bash", "/opt/shell")}, []string{"/usr/bin/bash"}},
 		"what tells a version beside": {[]entry{regular("usr/local/go/VERSION", "go1.22.3\n")}, known}, // of which nothing was there when the layer was read
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -109,9 +109,9 @@ func settings(g *gathered) *syft.CreateSBOMConfig {
 }
 
 // learn runs the cataloguers on an empty image and returns the patterns and the types they look for.
-func learn(ctx context.Context) (globs, types []string, err error) {
+func learn(ctx context.Context, c *syft.CreateSBOMConfig) (globs, types []string, err error) {
 	r := &recorder{}
-	_, err = syft.CreateSBOM(ctx, &imageSource{resolver: r, name: "empty"}, settings(nil))
+	_, err = syft.CreateSBOM(ctx, &imageSource{resolver: r, name: "empty"}, c)
 	return r.globs, r.types, err
 }
 
@@ -119,16 +119,17 @@ func learn(ctx context.Context) (globs, types []string, err error) {
 // which files are worth keeping.
 func prepare(ctx context.Context) (context.Context, *plan, error) {
 	scan := licenceScanner()
-	ctx, err := withLicences(ctx, settings(nil).Licenses.Coverage, scan)
+	c := settings(nil)
+	ctx, err := withLicences(ctx, c.Licenses.Coverage, scan)
 	if err != nil {
 		return nil, nil, err
 	}
-	globs, _, err := learn(ctx)
+	globs, _, err := learn(ctx, c)
 	if err != nil {
 		return nil, nil, fmt.Errorf("asking the cataloguers what they want: %w", err)
 	}
 	p := newPlan(append(globs, related[:]...))
-	p.scan = scan
+	p.scan, p.coverage = scan, c.Licenses.Coverage
 	return ctx, p, nil
 }
 
@@ -163,7 +164,7 @@ func catalog(ctx context.Context, src *imageSource) (c *document.Contents, err e
 	}()
 	r := src.resolver.(*resolver)
 	if len(r.im.coverages) > 0 {
-		if ctx, err = withLicences(ctx, settings(nil).Licenses.Coverage, r.im.licence); err != nil {
+		if ctx, err = withLicences(ctx, r.im.plan.coverage, r.im.licence); err != nil {
 			return nil, err
 		}
 	}

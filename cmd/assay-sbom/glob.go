@@ -47,9 +47,25 @@ func (r *resolver) alternative(g string) []hit {
 		return r.below(g)
 	case strings.ContainsAny(base, "[]{}\\"):
 		return r.compareAll(g, r.prefixed(base[:first]), "")
+	case first == 0 && last < len(base)-1:
+		return r.compareAll(g, r.ending(base[len(base)-1]), base[last+1:])
 	default:
 		return r.compareAll(g, r.prefixed(base[:first]), base[last+1:])
 	}
+}
+
+// ending returns the nodes whose name ends in a byte.
+func (r *resolver) ending(last byte) []int32 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ends == nil {
+		r.ends = map[byte][]int32{}
+		for _, i := range r.names {
+			p := r.node(i).path
+			r.ends[p[len(p)-1]] = append(r.ends[p[len(p)-1]], i)
+		}
+	}
+	return r.ends[last]
 }
 
 // named returns the nodes with this base name.

@@ -353,7 +353,7 @@ func TestDiffIDs(t *testing.T) {
 // TestCataloguersAskForKnownTypes fails when a new version of syft asks for files in a way that is not indexed.
 func TestCataloguersAskForKnownTypes(t *testing.T) {
 	ctx, _ := prepared(t)
-	globs, types, err := learn(ctx)
+	globs, types, err := learn(ctx, settings(nil))
 	if err != nil {
 		t.Fatal(err)
 	}

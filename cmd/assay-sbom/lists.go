@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"path"
@@ -45,8 +46,29 @@ func newFileList(text []byte) *fileList {
 	return l
 }
 
+// listedPaths calls f with the paths of a list whose last elements may be among names.
+func (r *resolver) listedPaths(i int32, names *nameSet, f func(string)) {
+	content, err := r.FileContentsByLocation(r.location(i, r.node(i).path))
+	if err != nil {
+		return
+	}
+	defer content.Close()
+	s := bufio.NewScanner(content)
+	for n := 0; n < maxFileRecords && s.Scan(); {
+		_, name, ok := bytes.Cut(s.Bytes(), []byte(" "))
+		if !ok {
+			continue
+		}
+		n++
+		name = bytes.TrimSpace(name)
+		if base := name[bytes.LastIndexByte(name, '/')+1:]; len(base) == 0 || base[0] == '.' || names.has(nameHash(base)) {
+			f(rooted(string(name)))
+		}
+	}
+}
+
 // nameHash is FNV-1 of 32 bits of a name.
-func nameHash(s string) uint32 {
+func nameHash[T string | []byte](s T) uint32 {
 	h := uint32(2166136261)
 	for i := range len(s) {
 		h = h*16777619 ^ uint32(s[i])

@@ -101,9 +101,7 @@ func (r *resolver) ownedPaths(p *pkg.Package, names *nameSet, f func(string)) {
 	}
 	if list, ok := r.aside[p.ID()]; ok {
 		if l := r.summary(list); l == nil || l.may(names) {
-			for _, f := range r.records(list, checksums) {
-				some(f.Path)
-			}
+			r.listedPaths(list, names, some)
 		}
 	}
 }

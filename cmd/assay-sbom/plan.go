@@ -16,13 +16,14 @@ import (
 // not kept is read again from its layer. Patterns are sorted by what their last segment says, so that a path is compared with a handful of
 // them and not with three hundred.
 type plan struct {
-	literal map[string][]pattern // by base name
-	suffix  map[byte][]pattern   // by last byte of the base name
-	prefix  map[byte][]pattern   // by first byte of the base name
-	parent  map[string][]pattern // "dir/*", by base name of the directory
-	rest    []pattern
-	digest  string // of all patterns
-	scan    func([]byte) licensecheck.Coverage
+	literal  map[string][]pattern // by base name
+	suffix   map[byte][]pattern   // by last byte of the base name
+	prefix   map[byte][]pattern   // by first byte of the base name
+	parent   map[string][]pattern // "dir/*", by base name of the directory
+	rest     []pattern
+	digest   string // of all patterns
+	scan     func([]byte) licensecheck.Coverage
+	coverage float64 // from which on a text is a licence, of 100
 }
 
 // pattern is one glob. anywhere says that the last segment alone decides ("**/NAME").

@@ -22,8 +22,9 @@ import (
 type resolver struct {
 	im     *image
 	names  []int32               // visible nodes, by base name and path
+	ends   map[byte][]int32      // the same by the last byte of their names, once somebody asked
 	links  map[int32][]int32     // directory -> links that lead to it
-	mu     sync.Mutex            // guards groups and leads
+	mu     sync.Mutex            // guards ends, groups and leads
 	groups map[content][]int32   // content -> what the glob that found it found besides
 	leads  map[string]int32      // directory that does not exist literally -> where it leads
 	aside  map[artifact.ID]int32 // packages that own what a list of checksums says, too, which is not read

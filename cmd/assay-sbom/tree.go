@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"encoding/binary"
 	"path"
 	"slices"
 	"strings"
@@ -278,20 +280,35 @@ func (t *tree) through(p string, hops *int) int32 {
 
 // live returns the nodes that are visible, sorted by base name and then by path, so that names and prefixes of names are ranges.
 func (t *tree) live() []int32 {
-	out := make([]int32, 0, len(t.byPath))
+	keys := make([]liveKey, 0, len(t.byPath))
 	for i := range t.nodes {
 		if i != 0 && !t.nodes[i].dead {
-			out = append(out, int32(i))
+			var begin [8]byte
+			copy(begin[:], baseOf(t.nodes[i].path))
+			keys = append(keys, liveKey{binary.BigEndian.Uint64(begin[:]), int32(i)})
 		}
 	}
-	slices.SortFunc(out, func(a, b int32) int {
-		pa, pb := t.nodes[a].path, t.nodes[b].path
+	slices.SortFunc(keys, func(a, b liveKey) int {
+		if a.begin != b.begin {
+			return cmp.Compare(a.begin, b.begin)
+		}
+		pa, pb := t.nodes[a.i].path, t.nodes[b.i].path
 		if c := strings.Compare(baseOf(pa), baseOf(pb)); c != 0 {
 			return c
 		}
 		return strings.Compare(pa, pb)
 	})
+	out := make([]int32, len(keys))
+	for k := range keys {
+		out[k] = keys[k].i
+	}
 	return out
+}
+
+// liveKey is a node and how its base name begins, by which most comparisons end.
+type liveKey struct {
+	begin uint64 // the first 8 bytes, big endian, as if zeros followed
+	i     int32
 }
 
 // baseOf is path.Base for a clean absolute path, without its checks.
