@@ -118,6 +118,6 @@ made := ago(attested_end, input.params.attested_days) if {
 } else := "at a time that nobody says"
 
 # ago(end, limit): when it was made what was young for so many days, until the end.
-ago(end, limit) := sprintf("%d days ago", [floor((time.now_ns() - end) / 86400000000000) + limit])
+ago(end, limit) := sprintf("%d days ago", [lib.whole_days(time.now_ns() - end) + limit])
 
 types := lib.clipped(concat(" or ", input.params.predicate_types))

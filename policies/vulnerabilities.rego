@@ -249,7 +249,7 @@ reasons contains {
 
 young(ends, i) if ends[i] > time.now_ns()
 
-ago(ends, i, limit) := sprintf("%d days ago", [floor((time.now_ns() - ends[i]) / day) + limit]) if {
+ago(ends, i, limit) := sprintf("%d days ago", [lib.whole_days(time.now_ns() - ends[i]) + limit]) if {
 	ends[i]
 } else := "at a time that nobody says"
 

@@ -78,6 +78,9 @@ moment(text) := assay.moment(text).value
 # days(n) is so many days in nanoseconds.
 days(n) := n * 86400000000000
 
+# whole_days(ns) is how many days are over in so many nanoseconds, of which there are 0 or more.
+whole_days(ns) := (ns - (ns % 86400000000000)) / 86400000000000
+
 # made(a) is when an attestation was made: by a trusted clock, else as its author says; undefined where nobody does.
 made(a) := assay.made(a).value
 

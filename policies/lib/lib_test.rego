@@ -155,3 +155,9 @@ test_moves if {
 	lib.moves({"since": a.at, "by": "a*"}) == [a] with input.tags.history as [a, b]
 	lib.moves({"digest": "sha256:cc"}) == [] with input.tags.history as [a, b]
 }
+
+test_whole_days if {
+	lib.whole_days(0) == 0
+	lib.whole_days(lib.days(2) - 1) == 1
+	lib.whole_days(lib.days(2)) == 2
+}

@@ -41,16 +41,22 @@ func licenceParse(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error
 	return ast.ArrayTerm(terms...), nil
 }
 
+// licenceSeparators stand between the words of an expression.
+const licenceSeparators = " ()\t\n"
+
 // parseLicence reads an expression (SPDX specification 2.3, annex D): AND binds stronger than OR, WITH stronger than both.
 func parseLicence(expression string) ([][]string, error) {
 	if len(expression) > maxExpression {
 		return nil, sentence(fmt.Sprintf("a licence expression has at most %d bytes", maxExpression))
 	}
-	if !strings.ContainsAny(expression, " ()\t\n") && expression != "" { // most are one name
+	if !strings.ContainsAny(expression, licenceSeparators) && expression != "" { // most are one name
 		p := &licenceParser{words: []string{expression}}
 		return p.either(0)
 	}
-	p := &licenceParser{words: strings.Fields(strings.ReplaceAll(strings.ReplaceAll(expression, "(", " ( "), ")", " ) "))}
+	if strings.ContainsAny(expression, "()") {
+		expression = strings.ReplaceAll(strings.ReplaceAll(expression, "(", " ( "), ")", " ) ")
+	}
+	p := &licenceParser{words: strings.Fields(expression)}
 	alternatives, err := p.either(0)
 	if err == nil && len(p.words) > 0 {
 		err = sentence(fmt.Sprintf("the licence expression has %.40q where AND, OR or its end is wanted", p.words[0]))
@@ -124,8 +130,18 @@ func (p *licenceParser) one(depth int) ([][]string, error) {
 	return [][]string{{id}}, err
 }
 
+// operator reports whether a word is no licence.
+func operator(word string) bool {
+	for _, o := range [...]string{"AND", "OR", "WITH", "(", ")"} {
+		if strings.EqualFold(o, word) {
+			return true
+		}
+	}
+	return false
+}
+
 func (p *licenceParser) word() (string, error) {
-	if len(p.words) == 0 || slices.ContainsFunc([]string{"AND", "OR", "WITH", "(", ")"}, func(s string) bool { return strings.EqualFold(s, p.words[0]) }) {
+	if len(p.words) == 0 || operator(p.words[0]) {
 		return "", sentence("the licence expression lacks a licence where one is wanted")
 	}
 	word := p.words[0]

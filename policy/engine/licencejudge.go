@@ -89,6 +89,9 @@ const (
 )
 
 func (r *licenceRules) judge(expression string) int {
+	if !strings.ContainsAny(expression, licenceSeparators) { // one name, whatever it is
+		return r.one(expression)
+	}
 	alternatives, err := parseLicence(expression)
 	if err != nil { // it is none, or offers too much to be counted out: then all that it names has to be fine
 		alternatives = [][]string{sbom.Identifiers(expression)}

@@ -22,7 +22,7 @@ const maxDepth = 64
 // input once, when a set is compiled; afterwards an encoder is only read.
 type encoder struct {
 	plans map[reflect.Type][]member
-	names map[string]*ast.Term // of members of summaries, which come again and again
+	names map[string]*ast.Term // of members of summaries, and severities, which come again and again
 }
 
 // member is a struct's field with its name in JSON.
@@ -224,6 +224,9 @@ func (e *encoder) foreign(x any, depth int) (*ast.Term, error) {
 	}
 	switch x := x.(type) {
 	case string:
+		if known := e.names[x]; known != nil {
+			return known, nil
+		}
 		return stringTerm(x), nil
 	case bool:
 		return ast.InternedTerm(x), nil
