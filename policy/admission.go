@@ -12,6 +12,7 @@ import (
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/decisionlog"
+	"github.com/assay-registry/assay/policy/outbox"
 	"github.com/assay-registry/assay/policy/pulls"
 	"github.com/assay-registry/assay/policy/vsa"
 	"github.com/assay-registry/assay/sbom"
@@ -55,8 +56,8 @@ type Options struct {
 	PushWait        time.Duration    // how long the push of a tag waits for policies on contents; 0: it does not
 	Inventories     Inventories      // nil: what images contain is not indexed
 	Verdicts        vsa.Options
-	Targets         []Target // of events
-	Host            string   // how clients name this registry, for remedies; may be empty
+	Targets         []outbox.Target // of events
+	Host            string          // how clients name this registry, for remedies; may be empty
 	Clock           func() time.Time
 	Rand            io.Reader
 	Log             *slog.Logger
@@ -82,6 +83,7 @@ type Admission struct {
 	images  imageCache
 	pulls   *pulls.Counter
 	asked   asked
+	outbox  *outbox.Outbox // what is to be done after decisions
 
 	manifests parsedCache // of all but indexes
 	indexes   parsedCache
@@ -98,17 +100,14 @@ type Admission struct {
 	contentsRead bell                       // an SBOM was made, given up, or read
 	describing   atomic.Pointer[store.Item] // the image that the generator works on
 	wakeVSA      chan struct{}
-	told         bells
 }
 
 // New loads the trust that the store remembers, joins it with the options', and has everything decided again that this changes.
 func New(ctx context.Context, o Options) (*Admission, error) {
 	o.Verifier = verify.Scoped(o.Verifier)
 	a := &Admission{o: o, local: o.Local, log: o.Log, counting: make(chan struct{}, 1), answering: make(chan struct{}, answers), reading: make(chan struct{}, readings), locating: make(chan struct{}, readings), draining: make(chan struct{}, 1), wakeReview: make(chan struct{}, 1), wakeSBOM: make(chan struct{}, 1), wakeIngest: make(chan struct{}, 1), wakeVSA: make(chan struct{}, 1)}
-	for range o.Targets {
-		a.told.each = append(a.told.each, make(chan struct{}, 1))
-	}
 	a.uploads.clock, a.pulls = o.Clock, pulls.New(o.Local, o.Clock)
+	a.outbox = outbox.New(outbox.Options{Local: o.Local, Targets: o.Targets, Source: o.Verdicts.Verifier, Clock: o.Clock, Log: o.Log})
 	if err := a.loadTrust(ctx); err != nil {
 		return nil, err
 	}

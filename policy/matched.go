@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/outbox"
 	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/sbom/vulns"
@@ -189,13 +190,13 @@ func (a *Admission) noteFindings(tx *store.Txn, i store.Item) (changed bool, err
 	}
 	added, removed := missing(now.ids, before), missing(before, now.ids)
 	a.audit(tx, AuditRecord{Actor: "system", Action: "vulnerabilities", Repository: i.Repository, Digest: i.Digest, Reason: changeText(added, removed)})
-	e := eventOf(a.o.Verdicts.Verifier, EventVulnerabilities, i, det, rec.State, rec.State)
+	e := a.outbox.Event(outbox.EventVulnerabilities, i, det, rec.State, rec.State)
 	e.Data.Added, e.Data.Removed, e.Data.Counts = added[:min(len(added), maxTold)], removed[:min(len(removed), maxTold)], map[string]int{}
 	for n, class := range classes() {
 		e.Data.Counts[class] = now.counts[n]
 	}
 	e.Data.Reason = changeText(added, removed)
-	a.tell(tx, e)
+	a.outbox.Tell(tx, e)
 	return true, nil
 }
 
@@ -237,9 +238,9 @@ func (a *Admission) noteExcuses(tx *store.Txn, s *subjectManifest, v *verdict) e
 		}
 	}
 	a.audit(tx, AuditRecord{Actor: "system", Action: "vulnerabilities", Repository: i.Repository, Digest: i.Digest, Reason: reason})
-	e := eventOf(a.o.Verdicts.Verifier, EventVulnerabilities, i, s.det, s.rec.State, s.rec.State)
+	e := a.outbox.Event(outbox.EventVulnerabilities, i, s.det, s.rec.State, s.rec.State)
 	e.Data.Reason = reason
-	a.tell(tx, e)
+	a.outbox.Tell(tx, e)
 	return nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/outbox"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/sbom/vulns"
@@ -127,7 +128,7 @@ func (k *kit) audited(action string) []string {
 func TestADeltaDecidesItsImagesAgainAndNoOthers(t *testing.T) {
 	told := &post{}
 	m := matchingKit(t, func(o *policy.Options) {
-		o.Targets = []policy.Target{{URL: "https://x.example", Repositories: store.Globs{"**"}, Events: []string{policy.EventVulnerabilities}, Post: told}}
+		o.Targets = []outbox.Target{{URL: "https://x.example", Repositories: store.Globs{"**"}, Events: []string{outbox.EventVulnerabilities}, Post: told}}
 	})
 	left, right := m.image(app, "left", "pkg:npm/left-pad@1.0.0"), m.image("acme/other", "right", "pkg:npm/right-pad@1.0.0")
 	if got := m.explain(app, left.desc.Digest).Decision.Deny[0]; got.Code != "vuln.missing" || !strings.Contains(got.Message, "no vulnerability database is installed") {
@@ -163,7 +164,7 @@ func TestADeltaDecidesItsImagesAgainAndNoOthers(t *testing.T) {
 		t.Errorf("audit: %v", got)
 	}
 	m.deliver()
-	var e policy.Event
+	var e outbox.Event
 	if got := told.take(); len(got) != 1 || json.Unmarshal([]byte(got[0]), &e) != nil || !slices.Equal(e.Data.Added, []string{"CVE-2026-7"}) || e.Data.Counts["critical"] != 1 || e.Data.Digest != left.desc.Digest {
 		t.Errorf("%v", got)
 	}

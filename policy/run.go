@@ -26,7 +26,7 @@ func (a *Admission) Run(ctx context.Context) error {
 	workers.Go(func() { a.runSBOM(ctx) })
 	workers.Go(func() { a.runIngest(ctx) })
 	workers.Go(func() { a.runVSA(ctx) })
-	workers.Go(func() { a.runNotify(ctx) })
+	workers.Go(func() { a.outbox.Run(ctx) })
 	workers.Go(func() { a.runPulls(ctx) })
 	tick := time.NewTicker(period)
 	defer tick.Stop()
@@ -167,7 +167,7 @@ func (a *Admission) endDenials(ctx context.Context, seq uint64) (bool, error) {
 
 // Housekeep looks at the clocks: pending verdicts are retried, quarantine expires, what expired or was deleted is collected after its grace.
 func (a *Admission) Housekeep(ctx context.Context) error {
-	err := errors.Join(a.clocks(ctx), a.pruneDecisions(ctx), a.pruneWaivers(ctx), a.forgetTargets(ctx))
+	err := errors.Join(a.clocks(ctx), a.pruneDecisions(ctx), a.pruneWaivers(ctx), a.outbox.Forget(ctx))
 	collected, collectErr := a.local.Collect(ctx, store.DefaultCollect())
 	if collected != (store.Collected{}) {
 		a.log.Info("collected", "links", collected.Links, "contents", collected.Contents, "sessions", collected.Sessions)

@@ -19,6 +19,7 @@ import (
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
+	"github.com/assay-registry/assay/policy/outbox"
 	"github.com/assay-registry/assay/policy/vsa"
 	"github.com/assay-registry/assay/store"
 )
@@ -396,9 +397,9 @@ func TestEventsAreDeliveredToEachTargetByItself(t *testing.T) {
 	good, bad := &post{}, &post{answer: func(string) (int, error) { return 0, errors.New("connection refused") }}
 	k := newKit(t, func(o *policy.Options) {
 		o.Verdicts.Verifier = verifier
-		o.Targets = []policy.Target{
-			{URL: "https://bad.example/secret", Repositories: store.Globs{"**"}, Events: policy.EventNames(), Post: bad},
-			{URL: "https://good.example/x", Repositories: store.Globs{"acme/**"}, Events: []string{policy.EventAdmitted, policy.EventRevoked}, Post: good},
+		o.Targets = []outbox.Target{
+			{URL: "https://bad.example/secret", Repositories: store.Globs{"**"}, Events: outbox.Names(), Post: bad},
+			{URL: "https://good.example/x", Repositories: store.Globs{"acme/**"}, Events: []string{outbox.EventAdmitted, outbox.EventRevoked}, Post: good},
 		}
 	})
 	i := k.push(pusher, app, "v1", "one")
@@ -433,7 +434,7 @@ func TestEventsAreDeliveredToEachTargetByItself(t *testing.T) {
 	ids := func(bodies []string) map[string]bool {
 		all := map[string]bool{}
 		for _, b := range bodies {
-			var e policy.Event
+			var e outbox.Event
 			if err := json.Unmarshal([]byte(b), &e); err != nil {
 				t.Fatal(err)
 			}
@@ -465,7 +466,7 @@ func TestEventsAreDeliveredToEachTargetByItself(t *testing.T) {
 func TestAPoisonedEventDelaysNoOther(t *testing.T) {
 	p := &post{}
 	k := newKit(t, func(o *policy.Options) {
-		o.Targets = []policy.Target{{URL: "https://x.example", Repositories: store.Globs{"**"}, Events: []string{policy.EventQuarantined}, Post: p}}
+		o.Targets = []outbox.Target{{URL: "https://x.example", Repositories: store.Globs{"**"}, Events: []string{outbox.EventQuarantined}, Post: p}}
 	})
 	poison := k.push(pusher, app, "v1", "one")
 	p.answer = func(body string) (int, error) {
@@ -500,7 +501,7 @@ func TestAPolicyAsksToTell(t *testing.T) {
 	k := newKit(t, func(o *policy.Options) {
 		o.Engine = compile(t, signedPolicy(), engine.Policy{Name: "ask", Repositories: store.Globs{allRepos}, Mode: contract.ModeEnforce,
 			Source: map[string]string{"x.rego": "package assay\n\nadmit.obligations contains {\"type\": \"notify\"}\n"}})
-		o.Targets = []policy.Target{{URL: "https://x.example", Repositories: store.Globs{"**"}, Events: []string{policy.EventObligation}, Post: p}}
+		o.Targets = []outbox.Target{{URL: "https://x.example", Repositories: store.Globs{"**"}, Events: []string{outbox.EventObligation}, Post: p}}
 	})
 	k.push(pusher, app, "v1", "one")
 	k.deliver()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/outbox"
 	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/policy/vsa"
 	"github.com/assay-registry/assay/store"
@@ -18,10 +19,8 @@ import (
 
 // requestVSA has the summary of an image looked at.
 func (a *Admission) requestVSA(tx *store.Txn, i store.Item) {
-	s := tx.Space(spaceObligation)
-	var w obliged
-	if b := s.Get(vsaKey(i)); b == nil || json.Unmarshal(b, &w) != nil || w.Failed {
-		(&obliged{Item: i, At: a.now()}).put(s, vsaKey(i))
+	if key := outbox.SummaryKey(i); !outbox.Waits(tx.Records, key) {
+		(&outbox.Work{Item: i, At: a.now()}).Put(tx, key)
 	}
 	tx.AfterCommit(func() { wake(a.wakeVSA) })
 }
@@ -154,7 +153,7 @@ func (a *Admission) RenewVSAs(ctx context.Context) error {
 
 // IssueVSAs writes the summaries that are due.
 func (a *Admission) IssueVSAs(ctx context.Context) error {
-	return a.eachObligation(ctx, "v", func(key []byte, w *obliged) (bool, error) {
+	return a.outbox.Each(ctx, outbox.Summaries, func(key []byte, w *outbox.Work) (bool, error) {
 		if w.Failed || a.now().Before(w.Next) {
 			return true, nil
 		}
@@ -166,12 +165,12 @@ func (a *Admission) IssueVSAs(ctx context.Context) error {
 			w.Next = a.now().Add(vsa.Pause)
 		default:
 			w.Attempts++
-			w.Next, w.Reason = a.now().Add(delay(w.Attempts)), sentence.Clip(err.Error(), sentence.Max)
+			w.Next, w.Reason = a.now().Add(outbox.Delay(w.Attempts)), sentence.Clip(err.Error(), sentence.Max)
 			w.Failed = w.Attempts >= maxAttempts
 			a.log.Warn("a verdict could not be attested", "repository", w.Item.Repository, "digest", w.Item.Digest, "attempt", w.Attempts, "error", err)
 		}
 		return true, a.local.Update(ctx, func(tx *store.Txn) error {
-			w.put(tx.Space(spaceObligation), key)
+			w.Put(tx, key)
 			return nil
 		})
 	})
@@ -213,7 +212,7 @@ func (a *Admission) issue(ctx context.Context, i store.Item) error {
 			return nil
 		}
 		v = nil
-		tx.Space(spaceObligation).Delete(vsaKey(i))
+		outbox.Done(tx, outbox.SummaryKey(i))
 		return nil
 	})
 	if err != nil || v == nil {
@@ -224,7 +223,7 @@ func (a *Admission) issue(ctx context.Context, i store.Item) error {
 
 // endVSA: the image has no summary, and nothing more is asked.
 func (a *Admission) endVSA(tx *store.Txn, i store.Item) error {
-	tx.Space(spaceObligation).Delete(vsaKey(i))
+	outbox.Done(tx, outbox.SummaryKey(i))
 	return a.withdrawVSA(tx, i)
 }
 
@@ -281,7 +280,7 @@ func (a *Admission) writeVSA(ctx context.Context, s *subjectManifest, v *verdict
 			}
 		}
 		tx.Space(vsa.Space).Put(i.Key(), record)
-		tx.Space(spaceObligation).Delete(vsaKey(i))
+		outbox.Done(tx, outbox.SummaryKey(i))
 		return nil
 	}
 	_, err = a.put(ctx, in)

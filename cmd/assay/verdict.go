@@ -12,7 +12,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/cmd/assay/place"
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/outbox"
 	"github.com/assay-registry/assay/policy/vsa"
 	"github.com/assay-registry/assay/verify"
 )
@@ -32,14 +32,14 @@ func verdicts(cfg *config.Config, keys *place.Keyring, release string) (vsa.Opti
 }
 
 // targets are who is told of events.
-func targets(cfg *config.Config, agent string) ([]policy.Target, error) {
-	var list []policy.Target
+func targets(cfg *config.Config, agent string) ([]outbox.Target, error) {
+	var list []outbox.Target
 	for _, n := range cfg.Notify {
 		post, err := newPoster(n, agent, nil)
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, policy.Target{URL: n.URL, Repositories: config.Globs(n.Repositories), Events: n.Events, Post: post})
+		list = append(list, outbox.Target{URL: n.URL, Repositories: config.Globs(n.Repositories), Events: n.Events, Post: post})
 	}
 	return list, nil
 }
@@ -65,7 +65,7 @@ type poster struct {
 	url, agent string
 }
 
-// Post implements policy.Poster. Of an error it does not say the address, which may hold a secret.
+// Post implements outbox.Poster. Of an error it does not say the address, which may hold a secret.
 func (p poster) Post(ctx context.Context, body []byte) (int, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url, bytes.NewReader(body))
 	if err != nil {

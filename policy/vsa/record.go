@@ -8,7 +8,7 @@ import (
 	"github.com/assay-registry/assay/store"
 )
 
-// Space has the record of the statement of each image, under its key.
+// Space has the record of the statement of each image, under its key, and under the key 0 with which options statements were written.
 const Space = "verdict"
 
 // Record is the statement that stands for an image.

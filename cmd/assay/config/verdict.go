@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/outbox"
 )
 
 // Verdicts say which admissions the registry attests with its own verdict key.
@@ -34,7 +34,7 @@ type Notify struct {
 	Networks     []string `yaml:"networks" doc:"Private networks that its host may be in, such as 10.0.0.0/8. Without them it is public, or an address that the URL names itself."`
 }
 
-func (n *Notify) setDefaults() { n.Events = []string{policy.EventObligation} }
+func (n *Notify) setDefaults() { n.Events = []string{outbox.EventObligation} }
 
 // Limits of what is told to whom.
 const (

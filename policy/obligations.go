@@ -9,72 +9,9 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/outbox"
 	"github.com/assay-registry/assay/store"
 )
-
-// What policies and the configuration ask to be done after a decision waits in two spaces of the store, written in the decision's own transaction, so that a
-// crash loses none of it and no push or pull waits for it:
-//
-//	obligation  "v" <repository> 0 <digest>    the summary of this verdict is to be looked at
-//	            "n" <target> 0 <event id>      this event is to be delivered to this target
-//	verdict     <repository> 0 <digest>        the summary that stands
-//	            0                              under which options summaries were written
-const (
-	spaceObligation = "obligation"
-)
-
-// obliged is one piece of work.
-type obliged struct {
-	Event    json.RawMessage `json:"event,omitempty"` // CloudEvents JSON
-	Item     store.Item      `json:"item"`
-	At       time.Time       `json:"at"`
-	Attempts int             `json:"attempts,omitempty"`
-	Next     time.Time       `json:"next,omitzero"`
-	Reason   string          `json:"reason,omitempty"` // of the last failure
-	Failed   bool            `json:"failed,omitempty"` // it is not tried again
-}
-
-func vsaKey(i store.Item) []byte { return append([]byte("v"), i.Key()...) }
-
-func (w *obliged) put(s store.Space, key []byte) {
-	b, err := json.Marshal(w)
-	if err != nil {
-		panic("policy: an obligation that does not marshal") // strings, times and JSON that was marshalled
-	}
-	s.Put(key, b)
-}
-
-// delay is how long the n-th attempt waits: 10 s, doubled each time, at most an hour.
-func delay(n int) time.Duration { return min(10*time.Second<<min(max(n-1, 0), 12), time.Hour) }
-
-// eachObligation pages through the work below a prefix, on a snapshot for each page. What does not parse is reported and left.
-func (a *Admission) eachObligation(ctx context.Context, prefix string, do func(key []byte, w *obliged) (more bool, err error)) error {
-	from, to := []byte(prefix), append([]byte(prefix[:len(prefix)-1]), prefix[len(prefix)-1]+1)
-	for ctx.Err() == nil {
-		var pairs []store.Pair
-		if err := a.local.View(ctx, func(s store.Snapshot) error {
-			pairs = s.Space(spaceObligation).Scan(from, to, batch)
-			return nil
-		}); err != nil {
-			return err
-		}
-		for _, p := range pairs {
-			w := new(obliged)
-			if err := json.Unmarshal(p.Value, w); err != nil {
-				a.log.Error("an obligation is damaged; run assay check", "error", err)
-				continue
-			}
-			if more, err := do(p.Key, w); err != nil || !more {
-				return err
-			}
-		}
-		if len(pairs) < batch {
-			return nil
-		}
-		from = append(slices.Clone(pairs[len(pairs)-1].Key), 0)
-	}
-	return ctx.Err()
-}
 
 // oblige asks for what a verdict entails. It is called for each one that is written, in its transaction; recorded says that its decision is a new one.
 func (a *Admission) oblige(tx *store.Txn, s *subjectManifest, v *verdict, recorded bool) {
@@ -86,9 +23,9 @@ func (a *Admission) oblige(tx *store.Txn, s *subjectManifest, v *verdict, record
 		a.requestVSA(tx, i)
 	}
 	if recorded && slices.Contains(v.decision.Obligations, contract.Obligation{Type: contract.ObligationNotify}) {
-		e := eventOf(a.o.Verdicts.Verifier, EventObligation, i, s.det, v.state, v.state)
+		e := a.outbox.Event(outbox.EventObligation, i, s.det, v.state, v.state)
 		e.Data.Deny, e.Data.Warn = codes(v.decision.Deny), codes(v.decision.Warn)
-		a.tell(tx, e)
+		a.outbox.Tell(tx, e)
 	}
 }
 
@@ -103,12 +40,12 @@ func (a *Admission) moved(tx *store.Txn, i store.Item, kind store.Kind, from, to
 			a.requestVSA(tx, i)
 		}
 	}
-	if name := eventName(to); name != "" {
-		e := eventOf(a.o.Verdicts.Verifier, name, i, det, from, to)
+	if name := outbox.EventName(to); name != "" {
+		e := a.outbox.Event(name, i, det, from, to)
 		if r.Reason != "" {
 			e.Data.Reason = r.Reason
 		}
-		a.tell(tx, e)
+		a.outbox.Tell(tx, e)
 	}
 }
 
@@ -174,18 +111,18 @@ func (a *Admission) obligations(ctx context.Context, limit int) (*ObligationRepo
 	for _, t := range contract.Obligations() {
 		r.Waiting[t], r.Failed[t] = 0, 0
 	}
-	if err := a.eachObligation(ctx, "v", func(_ []byte, w *obliged) (bool, error) {
+	if err := a.outbox.Each(ctx, outbox.Summaries, func(_ []byte, w *outbox.Work) (bool, error) {
 		return add(ObligationView{Type: contract.ObligationVSA, Repository: w.Item.Repository, Digest: w.Item.Digest, Attempts: w.Attempts, Next: w.Next, Reason: w.Reason, Failed: w.Failed}), nil
 	}); err != nil {
 		return nil, err
 	}
-	if err := a.eachObligation(ctx, "n", func(key []byte, w *obliged) (bool, error) {
+	if err := a.outbox.Each(ctx, outbox.Events, func(key []byte, w *outbox.Work) (bool, error) {
 		id, _, _ := strings.Cut(string(key[1:]), "\x00")
-		var e Event
+		var e outbox.Event
 		if err := json.Unmarshal(w.Event, &e); err != nil {
 			return true, nil
 		}
-		return add(ObligationView{Type: contract.ObligationNotify, ID: e.ID, Event: e.Type, Target: a.targetName(id), Repository: w.Item.Repository, Digest: w.Item.Digest,
+		return add(ObligationView{Type: contract.ObligationNotify, ID: e.ID, Event: e.Type, Target: a.outbox.TargetName(id), Repository: w.Item.Repository, Digest: w.Item.Digest,
 			Attempts: w.Attempts, Next: w.Next, Reason: w.Reason, Failed: w.Failed}), nil
 	}); err != nil {
 		return nil, err
@@ -225,3 +162,6 @@ func (a *Admission) eachSBOMWork(ctx context.Context, do func(store.Item, sbomWo
 	}
 	return ctx.Err()
 }
+
+// Deliver delivers the events that are due to every target once, whoever of them rested before.
+func (a *Admission) Deliver(ctx context.Context) error { return a.outbox.Deliver(ctx) }

@@ -1,4 +1,4 @@
-package policy
+package outbox
 
 import (
 	"context"
@@ -21,15 +21,15 @@ type Event struct {
 	SpecVersion string    `json:"specversion"`
 	ID          string    `json:"id"`
 	Source      string    `json:"source"` // the verifier of summaries: this registry
-	Type        string    `json:"type"`   // EventPrefix and a name
+	Type        string    `json:"type"`   // Prefix and a name
 	Subject     string    `json:"subject"`
 	Time        time.Time `json:"time"`
 	ContentType string    `json:"datacontenttype"`
-	Data        EventData `json:"data"`
+	Data        Data      `json:"data"`
 }
 
-// EventData says what happened. Nothing of an image's bytes enters, and no name of a person.
-type EventData struct {
+// Data says what happened. Nothing of an image's bytes enters, and no name of a person.
+type Data struct {
 	Repository store.Name   `json:"repository"`
 	Digest     store.Digest `json:"digest"`
 	From       store.State  `json:"from,omitempty"`
@@ -45,8 +45,8 @@ type EventData struct {
 	Counts  map[string]int `json:"counts,omitempty"`
 }
 
-// EventPrefix begins every event's type.
-const EventPrefix = "io.github.assay-registry.image."
+// Prefix begins every event's type.
+const Prefix = "io.github.assay-registry.image."
 
 // The names of events: new states, and what a policy asked to be told.
 const (
@@ -60,12 +60,13 @@ const (
 	EventVulnerabilities = "vulnerabilities"
 )
 
-// EventNames lists all of them.
-func EventNames() []string {
+// Names lists all of them.
+func Names() []string {
 	return []string{EventAdmitted, EventQuarantined, EventRevoked, EventExpired, EventDeleted, EventObligation, EventVulnerabilities}
 }
 
-func eventName(s store.State) string {
+// EventName is the name of the event that a new state is; empty for none.
+func EventName(s store.State) string {
 	switch s {
 	case store.StateAdmitted, store.StateQuarantined, store.StateRevoked, store.StateExpired:
 		return string(s)
@@ -104,8 +105,9 @@ func (t Target) name() string {
 	return u.Scheme + "://" + u.Host
 }
 
-func (a *Admission) targetName(id string) string {
-	for _, t := range a.o.Targets {
+// TargetName is what people are shown of a target.
+func (o *Outbox) TargetName(id string) string {
+	for _, t := range o.targets {
 		if t.id() == id {
 			return t.name()
 		}
@@ -113,36 +115,37 @@ func (a *Admission) targetName(id string) string {
 	return "(not configured any more)"
 }
 
-func eventOf(source, name string, i store.Item, det *store.Detail, from, to store.State) *Event {
-	e := &Event{SpecVersion: "1.0", Source: source, Type: EventPrefix + name, Subject: string(i.Repository) + "@" + string(i.Digest), ContentType: "application/json",
-		Data: EventData{Repository: i.Repository, Digest: i.Digest, From: from, To: to, Code: det.Code, Reason: det.Reason, Decision: det.Decision}}
+// Event is what is to be told of an image.
+func (o *Outbox) Event(name string, i store.Item, det *store.Detail, from, to store.State) *Event {
+	e := &Event{SpecVersion: "1.0", Source: o.source, Type: Prefix + name, Subject: string(i.Repository) + "@" + string(i.Digest), ContentType: "application/json",
+		Data: Data{Repository: i.Repository, Digest: i.Digest, From: from, To: to, Code: det.Code, Reason: det.Reason, Decision: det.Decision}}
 	if from == to {
 		e.Data.From = ""
 	}
 	return e
 }
 
-// tell queues an event for each target that wants it, in the transaction of what it is about.
-func (a *Admission) tell(tx *store.Txn, e *Event) {
+// Tell queues an event for each target that wants it, in the transaction of what it is about.
+func (o *Outbox) Tell(tx *store.Txn, e *Event) {
 	var body []byte
-	for _, t := range a.o.Targets {
-		if !t.Repositories.Match(e.Data.Repository) || !slices.Contains(t.Events, e.Type[len(EventPrefix):]) {
+	for _, t := range o.targets {
+		if !t.Repositories.Match(e.Data.Repository) || !slices.Contains(t.Events, e.Type[len(Prefix):]) {
 			continue
 		}
 		if body == nil {
-			e.Time = a.now()
-			e.ID = a.local.ID(e.Time)
+			e.Time = o.clock().UTC()
+			e.ID = o.local.ID(e.Time)
 			var err error
 			if body, err = json.Marshal(e); err != nil {
-				a.log.Error("an event does not marshal", "error", err)
+				o.log.Error("an event does not marshal", "error", err)
 				return
 			}
 		}
-		w := &obliged{Event: body, Item: store.Item{Repository: e.Data.Repository, Digest: e.Data.Digest}, At: e.Time}
-		w.put(tx.Space(spaceObligation), []byte("n"+t.id()+"\x00"+e.ID))
+		w := &Work{Event: body, Item: store.Item{Repository: e.Data.Repository, Digest: e.Data.Digest}, At: e.Time}
+		w.Put(tx, []byte("n"+t.id()+"\x00"+e.ID))
 	}
 	if body != nil {
-		tx.AfterCommit(func() { a.told.wake() })
+		tx.AfterCommit(func() { o.wake() })
 	}
 }
 
@@ -152,31 +155,32 @@ const (
 	keepFailed = 7 * 24 * time.Hour
 )
 
-// bells wakes the workers of all targets.
-type bells struct{ each []chan struct{} }
-
-func (b *bells) wake() {
-	for _, c := range b.each {
-		wake(c)
+// wake wakes the workers of all targets.
+func (o *Outbox) wake() {
+	for _, c := range o.bells {
+		select {
+		case c <- struct{}{}:
+		default: // already awake
+		}
 	}
 }
 
-// runNotify delivers events until ctx ends, to each target by a worker of its own: one that does not answer holds up no other.
-func (a *Admission) runNotify(ctx context.Context) {
+// Run delivers events until ctx ends, to each target by a worker of its own: one that does not answer holds up no other.
+func (o *Outbox) Run(ctx context.Context) {
 	var workers sync.WaitGroup
-	for n, t := range a.o.Targets {
+	for n, t := range o.targets {
 		workers.Go(func() {
-			tick := time.NewTicker(sbomBackoff)
+			tick := time.NewTicker(retry)
 			defer tick.Stop()
 			var rest resting
 			for {
-				if err := a.deliver(ctx, t, &rest); err != nil && ctx.Err() == nil {
-					a.log.Error("the delivery of events stopped and is tried again", "target", t.name(), "error", err)
+				if err := o.deliver(ctx, t, &rest); err != nil && ctx.Err() == nil {
+					o.log.Error("the delivery of events stopped and is tried again", "target", t.name(), "error", err)
 				}
 				select {
 				case <-ctx.Done():
 					return
-				case <-a.told.each[n]:
+				case <-o.bells[n]:
 				case <-tick.C:
 				}
 			}
@@ -192,26 +196,26 @@ type resting struct {
 }
 
 // Deliver delivers what is due to every target once, whoever of them rested before.
-func (a *Admission) Deliver(ctx context.Context) error {
+func (o *Outbox) Deliver(ctx context.Context) error {
 	var errs []error
-	for _, t := range a.o.Targets {
-		errs = append(errs, a.deliver(ctx, t, &resting{}))
+	for _, t := range o.targets {
+		errs = append(errs, o.deliver(ctx, t, &resting{}))
 	}
 	return errors.Join(append(errs, ctx.Err())...)
 }
 
 // deliver goes through what waits for one target, oldest first. An answer that is no success postpones that event alone; no answer ends the round.
-func (a *Admission) deliver(ctx context.Context, t Target, rest *resting) error {
-	if a.now().Before(rest.until) {
+func (o *Outbox) deliver(ctx context.Context, t Target, rest *resting) error {
+	if o.clock().UTC().Before(rest.until) {
 		return nil
 	}
-	return a.eachObligation(ctx, "n"+t.id()+"\x00", func(key []byte, w *obliged) (bool, error) {
-		now := a.now()
+	return o.Each(ctx, "n"+t.id()+"\x00", func(key []byte, w *Work) (bool, error) {
+		now := o.clock().UTC()
 		switch {
 		case w.Failed && now.Before(w.Next), !w.Failed && now.Before(w.Next):
 			return true, nil
 		case w.Failed:
-			return true, a.done(ctx, key)
+			return true, o.done(ctx, key)
 		}
 		status, err := t.Post.Post(ctx, w.Event)
 		if ctx.Err() != nil {
@@ -219,20 +223,20 @@ func (a *Admission) deliver(ctx context.Context, t Target, rest *resting) error 
 		}
 		if err == nil && status/100 == 2 {
 			rest.failures = 0
-			return true, a.done(ctx, key)
+			return true, o.done(ctx, key)
 		}
 		w.Attempts++
-		w.Next, w.Reason = now.Add(delay(w.Attempts)), reasonOf(status, err)
+		w.Next, w.Reason = now.Add(Delay(w.Attempts)), reasonOf(status, err)
 		if now.Sub(w.At) >= giveUp {
 			w.Failed, w.Next = true, now.Add(keepFailed)
 		}
-		a.log.Warn("an event could not be delivered", "target", t.name(), "repository", w.Item.Repository, "attempt", w.Attempts, "reason", w.Reason, "given_up", w.Failed)
+		o.log.Warn("an event could not be delivered", "target", t.name(), "repository", w.Item.Repository, "attempt", w.Attempts, "reason", w.Reason, "given_up", w.Failed)
 		if err != nil {
 			rest.failures++
-			rest.until = now.Add(delay(rest.failures))
+			rest.until = now.Add(Delay(rest.failures))
 		}
-		return err == nil, a.local.Update(ctx, func(tx *store.Txn) error {
-			w.put(tx.Space(spaceObligation), key)
+		return err == nil, o.local.Update(ctx, func(tx *store.Txn) error {
+			w.Put(tx, key)
 			return nil
 		})
 	})
@@ -248,18 +252,18 @@ func reasonOf(status int, err error) string {
 	return fmt.Sprintf("it answered %d", status)
 }
 
-func (a *Admission) done(ctx context.Context, key []byte) error {
-	return a.local.Update(ctx, func(tx *store.Txn) error {
-		tx.Space(spaceObligation).Delete(key)
+func (o *Outbox) done(ctx context.Context, key []byte) error {
+	return o.local.Update(ctx, func(tx *store.Txn) error {
+		tx.Space(space).Delete(key)
 		return nil
 	})
 }
 
-// forgetTargets drops what waits for targets that are configured no more.
-func (a *Admission) forgetTargets(ctx context.Context) error {
+// Forget drops what waits for targets that are configured no more.
+func (o *Outbox) Forget(ctx context.Context) error {
 	var gone [][]byte
-	if err := a.eachObligation(ctx, "n", func(key []byte, _ *obliged) (bool, error) {
-		if !slices.ContainsFunc(a.o.Targets, func(t Target) bool { return len(key) > 17 && string(key[1:17]) == t.id() }) {
+	if err := o.Each(ctx, "n", func(key []byte, _ *Work) (bool, error) {
+		if !slices.ContainsFunc(o.targets, func(t Target) bool { return len(key) > 17 && string(key[1:17]) == t.id() }) {
 			gone = append(gone, key)
 		}
 		return true, nil
@@ -267,9 +271,9 @@ func (a *Admission) forgetTargets(ctx context.Context) error {
 		return err
 	}
 	for part := range slices.Chunk(gone, batch) {
-		if err := a.local.Update(ctx, func(tx *store.Txn) error {
+		if err := o.local.Update(ctx, func(tx *store.Txn) error {
 			for _, key := range part {
-				tx.Space(spaceObligation).Delete(key)
+				tx.Space(space).Delete(key)
 			}
 			return nil
 		}); err != nil {
