@@ -105,7 +105,7 @@ func (a *authority) lifetime(ctx context.Context, f verify.Fact, c *claim, ancho
 	claimed := c.signer.SignedAttributes.SigningTime
 	l := &lifetime{source: verify.TimeNone}
 	at := from
-	switch stamp := a.timestamp(ctx, c.signer); {
+	switch stamp, fresh := a.timestamp(ctx, c.signer); {
 	case !from.Before(until):
 		return refused(verify.CodeCertificateExpired, "The certificates of the signature by %s are at no time all valid; sign with a current certificate.", quoted(f.Identity))
 	case stamp != nil:
@@ -115,6 +115,9 @@ func (a *authority) lifetime(ctx context.Context, f verify.Fact, c *claim, ancho
 		}
 		at = stamp.Value
 		l.signedAt, l.source = stamp.Value.UTC(), verify.TimeTSA
+		if l.end(fresh.UTC(), verify.CodeRevokedCertificate); !fresh.IsZero() && fresh.Before(until) { // as it would count without the timestamp
+			l.until, l.ends = until.UTC(), verify.CodeCertificateExpired
+		}
 	case claimed.Before(from) || claimed.After(until):
 		return refused(verify.CodeCertificateExpired, "The signature by %s says that it was made at %s, when its certificates were not all valid: they are from %s to %s; sign again with a current one.",
 			quoted(f.Identity), instant(claimed), instant(from), instant(until))

@@ -133,5 +133,13 @@ func TestTimestampThatIsNone(t *testing.T) {
 	listed := stamped
 	listed.CRLs = pemOf("X509 CRL", list(t, tsa.issuer, ended, nil, 8))
 	none("by a certificate on a list", l, listed)
-
+	// Nobody says after the end of a list whether its issuer's certificates still count.
+	listed.CRLs = pemOf("X509 CRL", list(t, tsa.issuer, short.Add(-time.Hour), nil, 1))
+	f := one(t, app(), l, listed)
+	want(t, f.At(short.Add(-1)), "")
+	want(t, f.At(short), verify.CodeCertificateExpired)
+	listed.CRLs = pemOf("X509 CRL", list(t, tsa.issuer, short.Add(time.Hour), nil, 1))
+	f = one(t, app(), l, listed)
+	want(t, f.At(short.Add(time.Hour-1)), "")
+	want(t, f.At(short.Add(time.Hour)), verify.CodeRevokedCertificate)
 }
