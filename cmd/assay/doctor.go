@@ -15,6 +15,7 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/cmd/assay/place"
+	"github.com/assay-registry/assay/cmd/assay/rules"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
 	"github.com/opencontainers/go-digest"
@@ -252,7 +253,7 @@ func emptyImage(formats []sbom.Format) (sbom.Request, error) {
 }
 
 func policiesCompile(a *cli.App, ctx context.Context, cfg *config.Config) finding {
-	set, err := compileAlone(a, ctx, cfg)
+	set, err := rules.CompileAlone(a, ctx, cfg)
 	if err != nil {
 		return finding{"policies", broken, err.Error()}
 	}

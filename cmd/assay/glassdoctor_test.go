@@ -10,6 +10,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/cmd/assay/place"
+	"github.com/assay-registry/assay/cmd/assay/webhooktls"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/waiver"
 	"github.com/assay-registry/assay/store"
@@ -26,21 +27,21 @@ func TestTheWebhooksKeysNeverSpeakForImages(t *testing.T) {
 	if n := len(ownKeys(ring)); n != 4 {
 		t.Errorf("%d keys before there are webhooks", n)
 	}
-	if _, err := openWebhooks(a, keys, webhookConfig, logger(a, config.Log{Level: "info", Format: "text"})); err != nil {
+	if _, err := webhooktls.Open(a, keys, webhookConfig, logger(a, config.Log{Level: "info", Format: "text"})); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := rotateCA(a, keys); err != nil {
+	if _, err := webhooktls.RotateCA(a, keys); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{webhookCA, webhookCANext, webhookServing} {
-		p, err := readPair(filepath.Join(keys, name))
+	for _, name := range []string{webhooktls.CA, webhooktls.NextCA, webhooktls.Serving} {
+		p, err := webhooktls.ReadPair(filepath.Join(keys, name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if use := config.OwnKey(verify.Authority{Roots: string(encodeCertificate(p.cert))}, ownKeys(ring)); use != name {
+		if use := config.OwnKey(verify.Authority{Roots: string(webhooktls.EncodeCertificate(p.Cert))}, ownKeys(ring)); use != name {
 			t.Errorf("a root that is the registry's %s: %q", name, use)
 		}
-		id, err := verify.KeyID(p.cert.PublicKey)
+		id, err := verify.KeyID(p.Cert.PublicKey)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -48,7 +49,7 @@ func TestTheWebhooksKeysNeverSpeakForImages(t *testing.T) {
 			t.Errorf("a key that is the registry's %s: %q", name, use)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(keys, webhookServing), []byte("x"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(keys, webhooktls.Serving), []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(ownKeys(ring)); n != 6 {

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"log/slog"
 
+	"github.com/assay-registry/assay/cmd/assay/checkcmd"
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/place"
+	"github.com/assay-registry/assay/cmd/assay/rules"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/assay-registry/assay/cmd/assay/config"
@@ -34,7 +36,7 @@ func handle(a *cli.App, r *registry, cfg *config.Config, log *slog.Logger) (err 
 		Registry: r.admission.As, Auth: r.auth, Admin: administration{r.admission, func() map[string]string { return ownKeys(r.keys) }, place.Usable(a.Clock)}, Trust: r.follower, Policies: r.rollout(), Users: r.auth, Metrics: metrics,
 		Contents: r.admission, ContentWork: r.admission, Databases: r.databases, Report: r.admission, Findings: r.admission, Waivers: r.admission, Decisions: r.admission, Sealed: r.admission, Recorder: recorder,
 		Images: r.admission, Cluster: server.Cluster{Hosts: cfg.Kubernetes.RegistryHosts, Unknown: cfg.Kubernetes.Unknown},
-		Check: r.check, Insight: r.admission, Keys: r.keys.Public, Ready: r.ready, Documents: documents{},
+		Check: r.check, Insight: r.admission, Keys: r.keys.Public, Ready: r.ready, Documents: rules.Documents{},
 		PublicMetrics: cfg.Metrics.Access == "public", ExternalURL: cfg.ExternalURL, TrustedProxies: cfg.Proxies(),
 		Log: log, Clock: a.Clock, Rand: a.Rand,
 	})
@@ -47,8 +49,8 @@ func handle(a *cli.App, r *registry, cfg *config.Config, log *slog.Logger) (err 
 
 // check verifies the metadata, and that content is there, beside the running server. Reading all content is for a check of the directory.
 func (r *registry) check(ctx context.Context) ([]string, error) {
-	problems, err := r.local.Check(ctx, false, maxFound)
-	return sentences(problems), err
+	problems, err := r.local.Check(ctx, false, checkcmd.MaxFound)
+	return checkcmd.Sentences(problems), err
 }
 
 // ready says whether the store answers, and whoever started the registry can use it.

@@ -15,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/assay-registry/assay/cmd/assay/webhooktls"
 )
 
 // The load of BenchmarkJudge: requests per second, for how long, over how many images.
@@ -46,7 +48,7 @@ kubernetes: {listen: "127.0.0.1:0", names: [127.0.0.1], registry_hosts: [registr
 	for i := range judgeImages {
 		pushSmall(b, s.url, fmt.Sprintf("acme/app%d", i))
 	}
-	bundle, err := caBundle(filepath.Join(dir, "data", "keys"))
+	bundle, err := webhooktls.Bundle(filepath.Join(dir, "data", "keys"))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/cmd/assay/webhooktls"
 )
 
 // authorityOf is the app of a test with a clock that can be set, and a directory of keys.
@@ -32,9 +33,9 @@ func authorityOf(t *testing.T) (a *cli.App, keys string, now *time.Time) {
 
 var webhookConfig = config.Kubernetes{Listen: "127.0.0.1:0", Names: []string{"assay.assay.svc", "127.0.0.1"}}
 
-func served(t *testing.T, w *webhooks) *x509.Certificate {
+func served(t *testing.T, w *webhooktls.Webhooks) *x509.Certificate {
 	t.Helper()
-	c, err := w.certificate(nil)
+	c, err := w.Certificate(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,11 +56,11 @@ func trusts(t *testing.T, bundle []byte, c *x509.Certificate, name string, at ti
 func TestWebhookCertificate(t *testing.T) {
 	a, keys, now := authorityOf(t)
 	log := logger(a, config.Log{Level: "info", Format: "text"})
-	w, err := openWebhooks(a, keys, webhookConfig, log)
+	w, err := webhooktls.Open(a, keys, webhookConfig, log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	bundle, err := caBundle(keys)
+	bundle, err := webhooktls.Bundle(keys)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +70,7 @@ func TestWebhookCertificate(t *testing.T) {
 			t.Errorf("%s: trusted %t", name, got)
 		}
 	}
-	for _, name := range []string{webhookCA, webhookServing} {
+	for _, name := range []string{webhooktls.CA, webhooktls.Serving} {
 		if info, err := os.Stat(filepath.Join(keys, name)); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: %v %v", name, info, err)
 		}
@@ -78,12 +79,12 @@ func TestWebhookCertificate(t *testing.T) {
 		t.Errorf("%s to %s, CA %t", first.NotBefore, first.NotAfter, first.IsCA)
 	}
 	// A restart keeps it, another name replaces it.
-	if w, err = openWebhooks(a, keys, webhookConfig, log); err != nil || !served(t, w).Equal(first) {
+	if w, err = webhooktls.Open(a, keys, webhookConfig, log); err != nil || !served(t, w).Equal(first) {
 		t.Errorf("after a restart another is served: %v", err)
 	}
 	other := webhookConfig
 	other.Names = []string{"assay.assay.svc"}
-	if w, err = openWebhooks(a, keys, other, log); err != nil || served(t, w).Equal(first) || served(t, w).VerifyHostname("127.0.0.1") == nil {
+	if w, err = webhooktls.Open(a, keys, other, log); err != nil || served(t, w).Equal(first) || served(t, w).VerifyHostname("127.0.0.1") == nil {
 		t.Errorf("for other names the same is served: %v", err)
 	}
 	// It is renewed after two thirds of its life, while it is served.
@@ -97,7 +98,7 @@ func TestWebhookCertificate(t *testing.T) {
 	// Where it cannot be renewed, the old one is served.
 	third := served(t, w)
 	*now = third.NotAfter.Add(-time.Hour)
-	w.keys = filepath.Join(keys, "gone")
+	w.Keys = filepath.Join(keys, "gone")
 	if !served(t, w).Equal(third) {
 		t.Error("without a renewal nothing is served")
 	}
@@ -105,29 +106,29 @@ func TestWebhookCertificate(t *testing.T) {
 
 func TestWebhookRotation(t *testing.T) {
 	a, keys, now := authorityOf(t)
-	w, err := openWebhooks(a, keys, webhookConfig, logger(a, config.Log{Level: "info", Format: "text"}))
+	w, err := webhooktls.Open(a, keys, webhookConfig, logger(a, config.Log{Level: "info", Format: "text"}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	bundle := func() []byte {
-		b, err := caBundle(keys)
+		b, err := webhooktls.Bundle(keys)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return b
 	}
 	old := bundle()
-	if inForce, err := rotateCA(a, keys); err != nil || inForce {
+	if inForce, err := webhooktls.RotateCA(a, keys); err != nil || inForce {
 		t.Fatal(inForce, err)
 	}
 	both := bundle()
 	if !trusts(t, both, served(t, w), "assay.assay.svc", *now) || bytes.Count(both, []byte("BEGIN CERTIFICATE")) != 2 {
 		t.Error("between the steps the served certificate is not trusted")
 	}
-	if inForce, err := rotateCA(a, keys); err != nil || !inForce {
+	if inForce, err := webhooktls.RotateCA(a, keys); err != nil || !inForce {
 		t.Fatal(inForce, err)
 	}
-	if err := w.reload(); err != nil {
+	if err := w.Reload(); err != nil {
 		t.Fatal(err)
 	}
 	c := served(t, w)
@@ -139,7 +140,7 @@ func TestWebhookRotation(t *testing.T) {
 // TestDoctorSaysFirstWhatEndsForClusters.
 func TestDoctorSaysFirstWhatEndsForClusters(t *testing.T) {
 	a, keys, now := authorityOf(t)
-	if _, err := openWebhooks(a, keys, webhookConfig, logger(a, config.Log{Level: "info", Format: "text"})); err != nil {
+	if _, err := webhooktls.Open(a, keys, webhookConfig, logger(a, config.Log{Level: "info", Format: "text"})); err != nil {
 		t.Fatal(err)
 	}
 	data := t.TempDir()
@@ -153,7 +154,7 @@ func TestDoctorSaysFirstWhatEndsForClusters(t *testing.T) {
 		after       time.Duration
 		ca, serving string
 	}{
-		{0, fine, fine}, {76 * 24 * time.Hour, fine, warning}, {91 * 24 * time.Hour, fine, broken}, {caLife - 80*24*time.Hour, warning, broken}, {caLife + time.Hour, broken, broken},
+		{0, fine, fine}, {76 * 24 * time.Hour, fine, warning}, {91 * 24 * time.Hour, fine, broken}, {webhooktls.CALife - 80*24*time.Hour, warning, broken}, {webhooktls.CALife + time.Hour, broken, broken},
 	} {
 		*now = began.Add(step.after)
 		found := examine(a, t.Context(), cfg)
@@ -161,7 +162,7 @@ func TestDoctorSaysFirstWhatEndsForClusters(t *testing.T) {
 			t.Errorf("after %s: %v", step.after, found[:2])
 		}
 	}
-	if err := os.WriteFile(filepath.Join(data, "keys", webhookServing), []byte("x"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(data, "keys", webhooktls.Serving), []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if found := webhooksLast(a, cfg); found[1].Status != broken || !strings.Contains(found[1].Detail, "damaged") {

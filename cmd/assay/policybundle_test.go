@@ -23,6 +23,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/place"
+	"github.com/assay-registry/assay/cmd/assay/rules"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/assay-registry/assay/policy"
@@ -125,7 +126,7 @@ func (b *bundled) open() (*registry, error) {
 
 // source is the revision of the bundle in force.
 func (b *bundled) source(r *registry) string {
-	s := r.rules.sources[refBundle+filepath.Join(b.dir, "team.tar.gz")]
+	s := r.rules.sources[rules.BundlePrefix+filepath.Join(b.dir, "team.tar.gz")]
 	return fmt.Sprintf("%d", s.Revision)
 }
 
@@ -192,7 +193,7 @@ func TestD18_BundleOfTheConfiguration(t *testing.T) {
 		t.Errorf("a restart goes back to %s", got)
 	}
 	sum := sha256.Sum256(old)
-	ref := refBundle + filepath.Join(c.dir, "team.tar.gz")
+	ref := rules.BundlePrefix + filepath.Join(c.dir, "team.tar.gz")
 	if _, err := r.rollout().RollBackPolicies(ctx, access.System(), ref, store.Digest("sha256:"+hex.EncodeToString(sum[:]))); err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +211,7 @@ func TestD18_BundleOfTheConfiguration(t *testing.T) {
 // What was never accepted refuses, whatever it would say.
 func TestPoliciesThatWereNeverAccepted(t *testing.T) {
 	a := &cli.App{World: newConsole(t, nil).world()}
-	set, err := compile(a, t.Context(), []policy.Binding{{Name: "team", Repositories: store.Globs{"**"}, Mode: contract.ModeEnforce, Rego: "oci:acme/policies:v1"}}, supplies{}, nil)
+	set, err := rules.Compile(a, t.Context(), []policy.Binding{{Name: "team", Repositories: store.Globs{"**"}, Mode: contract.ModeEnforce, Rego: "oci:acme/policies:v1"}}, rules.Supplies{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -110,10 +110,10 @@ func (o *origins) accept(ctx context.Context, s *policy.PolicySource) error {
 	o.r.ruling.Lock()
 	defer o.r.ruling.Unlock()
 	from := o.r.supplies(o.r.current)
-	from.sources = maps.Clone(from.sources)
-	from.sources[s.Ref] = s
+	from.Sources = maps.Clone(from.Sources)
+	from.Sources[s.Ref] = s
 	before := o.r.rules.sources
-	o.r.rules.sources = from.sources
+	o.r.rules.sources = from.Sources
 	err := o.r.recompile(ctx, o.r.current, from, func(e contract.Engine) error { return o.r.admission.AcceptPolicySource(ctx, s, e) })
 	if err != nil {
 		o.r.rules.sources = before

@@ -11,6 +11,7 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/cmd/assay/place"
+	"github.com/assay-registry/assay/cmd/assay/rules"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
@@ -153,7 +154,7 @@ func (o rollout) permitted(p policy.Binding) error {
 		return store.Errorf(store.CodeInvalid, "the policy %.80q wants either rego or source", p.Name)
 	case p.Rego == "" || bundle:
 		return nil
-	case strings.HasPrefix(p.Rego, refBundle) || !referred(p.Rego):
+	case strings.HasPrefix(p.Rego, rules.BundlePrefix) || !rules.Referred(p.Rego):
 		return store.Errorf(store.CodeInvalid, "the policy %.80q names %.200q, which the configuration does not; send the text, or push it: assay policy push", p.Name, p.Rego)
 	case strings.HasPrefix(p.Rego, config.FromOCI):
 		_, _, err := config.ParseOCI(p.Rego)
@@ -178,19 +179,19 @@ func (o rollout) compile(ctx context.Context, c server.Candidate) (*compiled, er
 		return nil, err
 	}
 	made := &compiled{bindings: bs}
-	if made.obtained, err = o.r.origins.obtain(ctx, bs, from.sources); err != nil {
+	if made.obtained, err = o.r.origins.obtain(ctx, bs, from.Sources); err != nil {
 		return nil, err
 	}
-	from.sources = maps.Clone(from.sources)
+	from.Sources = maps.Clone(from.Sources)
 	for _, s := range made.obtained {
-		from.sources[s.Ref] = s
+		from.Sources[s.Ref] = s
 	}
 	for _, p := range bs {
 		if authority, ok := strings.CutPrefix(p.Rego, config.FromTUF); ok && !followsAuthority(cfg, authority) {
 			return nil, store.Errorf(store.CodeInvalid, "the policy %.80q comes from %.80q, which is no authority of kind tuf", p.Name, authority)
 		}
 	}
-	if made.set, err = compile(o.r.origins.app, ctx, bs, from, nil); err != nil {
+	if made.set, err = rules.Compile(o.r.origins.app, ctx, bs, from, nil); err != nil {
 		return nil, store.Errorf(store.CodeInvalid, "the policies do not compile: %s", strings.ReplaceAll(cli.Sentence(err), "\n", "; "))
 	}
 	return made, nil
@@ -283,7 +284,7 @@ func (o rollout) ActivatePolicies(ctx context.Context, p access.Principal, maxNe
 	if err != nil {
 		return nil, err
 	}
-	if denied := max(report.NewlyDenied+report.Failed, requestsDenied(report)); denied > maxNewlyDenied || report.TagsHidden > 0 && maxNewlyDenied == 0 {
+	if denied := max(report.NewlyDenied+report.Failed, rules.RequestsDenied(report)); denied > maxNewlyDenied || report.TagsHidden > 0 && maxNewlyDenied == 0 {
 		return nil, tooMany(report, maxNewlyDenied)
 	}
 	o.r.ruling.Lock()
@@ -294,7 +295,7 @@ func (o rollout) ActivatePolicies(ctx context.Context, p access.Principal, maxNe
 	if staged == nil || staged.Digest != policy.DigestBindings(made.bindings) {
 		return nil, store.Errorf(store.CodeConflict, "another set was staged meanwhile; look at assay policy status and activate again")
 	}
-	set, err := compile(b.app, ctx, staged.Bindings, o.r.supplies(o.r.current), b.log) // sources may have moved since
+	set, err := rules.Compile(b.app, ctx, staged.Bindings, o.r.supplies(o.r.current), b.log) // sources may have moved since
 	if err != nil {
 		return nil, err
 	}
@@ -318,7 +319,7 @@ func (o rollout) ActivatePolicies(ctx context.Context, p access.Principal, maxNe
 func tooMany(r *policy.ReplayReport, limit int) error {
 	example, pulled := "", ""
 	if r.NewlyDenied > 0 {
-		pulled = " (pulled " + pulledTimes(r) + ")"
+		pulled = " (pulled " + rules.PulledTimes(r) + ")"
 	}
 	for _, e := range r.Examples {
 		if e.Difference == shadow.NewlyDenied || e.Difference == shadow.TagHidden {
@@ -326,7 +327,7 @@ func tooMany(r *policy.ReplayReport, limit int) error {
 			break
 		}
 	}
-	if n := requestsDenied(r); n > 0 {
+	if n := rules.RequestsDenied(r); n > 0 {
 		example += fmt.Sprintf(", and refuse %d of the pushes and questions of late", n)
 	}
 	return store.Errorf(store.CodeConflict, "it would newly deny %d of %d manifests%s and hide %d tags%s, and at most %d are allowed; see assay policy replay --staged, then repair or waive them, or raise --max-newly-denied",
@@ -357,7 +358,7 @@ func (o rollout) RollBackPolicies(ctx context.Context, p access.Principal, sourc
 	if earlier != nil {
 		bs = earlier.Bindings
 	}
-	set, err := compile(b.app, ctx, bs, o.r.supplies(o.r.current), b.log)
+	set, err := rules.Compile(b.app, ctx, bs, o.r.supplies(o.r.current), b.log)
 	if err != nil {
 		return nil, store.Errorf(store.CodeConflict, "the policies before do not compile any more: %s", cli.Sentence(err))
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/cmd/assay/rules"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
@@ -45,7 +46,7 @@ func (b *rulebook) bindings() []policy.Binding {
 }
 
 // openPolicies reads what the configuration and the store say, and compiles it. It runs before there is an Admission.
-func openPolicies(a *cli.App, ctx context.Context, r *registry, cfg *config.Config, tuf published, log *slog.Logger) (contract.Engine, error) {
+func openPolicies(a *cli.App, ctx context.Context, r *registry, cfg *config.Config, tuf rules.Published, log *slog.Logger) (contract.Engine, error) {
 	b := &rulebook{app: a, local: r.local, log: log, shadows: make(chan *shadow.Pair, 1)}
 	r.rules = b
 	if err := b.configure(cfg); err != nil {
@@ -66,9 +67,9 @@ func openPolicies(a *cli.App, ctx context.Context, r *registry, cfg *config.Conf
 	if err != nil {
 		return nil, err
 	}
-	set, err := compile(a, ctx, b.bindings(), supplies{tuf, b.sources}, log)
+	set, err := rules.Compile(a, ctx, b.bindings(), rules.Supplies{Tuf: tuf, Sources: b.sources}, log)
 	if err != nil && len(taken) > 0 {
-		if other, again := compile(a, ctx, b.bindings(), supplies{tuf, accepted}, log); again == nil && b.all(accepted) {
+		if other, again := rules.Compile(a, ctx, b.bindings(), rules.Supplies{Tuf: tuf, Sources: accepted}, log); again == nil && b.all(accepted) {
 			log.Error("the bundles are not taken; what was accepted last stays in force", "error", err)
 			set, err, taken, b.sources = other, nil, nil, accepted
 		}
@@ -82,7 +83,7 @@ func openPolicies(a *cli.App, ctx context.Context, r *registry, cfg *config.Conf
 	if err := keep(ctx, r.local, taken); err != nil {
 		return nil, err
 	}
-	b.stage(ctx, supplies{tuf, b.sources})
+	b.stage(ctx, rules.Supplies{Tuf: tuf, Sources: b.sources})
 	r.engine.Store(set)
 	e := b.wrap(set)
 	b.announce()
@@ -91,14 +92,14 @@ func openPolicies(a *cli.App, ctx context.Context, r *registry, cfg *config.Conf
 
 // configure reads the policies of a configuration.
 func (b *rulebook) configure(cfg *config.Config) error {
-	bs, err := configured(cfg)
+	bs, err := rules.Configured(cfg)
 	if err != nil {
 		return err
 	}
 	keys := map[string]string{}
 	for _, p := range cfg.Policies {
 		if p.ComesAsBundle() {
-			keys[refBundle+p.Rego] = p.BundleKey
+			keys[rules.BundlePrefix+p.Rego] = p.BundleKey
 		}
 	}
 	b.configured, b.own, b.keys = bs, policy.DigestBindings(bs), keys
@@ -131,7 +132,7 @@ func (b *rulebook) bundles(failed func(ref string, err error)) (taken []*policy.
 	b.sources = maps.Clone(b.sources)
 	for _, ref := range slices.Sorted(maps.Keys(b.keys)) {
 		last := b.sources[ref]
-		s, err := readBundle(ref, b.keys[ref])
+		s, err := rules.ReadBundle(ref, b.keys[ref])
 		if err == nil {
 			err = s.Succeeds(last)
 		}
@@ -152,13 +153,13 @@ func (b *rulebook) bundles(failed func(ref string, err error)) (taken []*policy.
 }
 
 // stage compiles what is staged. That it does not compile any more is told, and nothing else: it has no effect.
-func (b *rulebook) stage(ctx context.Context, from supplies) {
+func (b *rulebook) stage(ctx context.Context, from rules.Supplies) {
 	b.staged, b.stagedErr = nil, nil
 	if b.state.Staged == nil {
 		b.tally = nil
 		return
 	}
-	if b.staged, b.stagedErr = compile(b.app, ctx, b.state.Staged.Bindings, from, nil); b.stagedErr != nil {
+	if b.staged, b.stagedErr = rules.Compile(b.app, ctx, b.state.Staged.Bindings, from, nil); b.stagedErr != nil {
 		b.log.Warn("the staged policies do not compile", "error", b.stagedErr)
 		b.staged = nil
 	}
@@ -226,8 +227,8 @@ func (b *rulebook) runShadows(ctx context.Context) {
 }
 
 // supplies are what policies are compiled with now; r.ruling is held.
-func (r *registry) supplies(cfg *config.Config) supplies {
-	return supplies{inForce(r.admission.TUFState, cfg.Trust(), r.rules.app.Clock()), r.rules.sources}
+func (r *registry) supplies(cfg *config.Config) rules.Supplies {
+	return rules.Supplies{Tuf: rules.InForce(r.admission.TUFState, cfg.Trust(), r.rules.app.Clock()), Sources: r.rules.sources}
 }
 
 // followsTUF reports whether some policy in force, or staged, comes from a TUF repository.
@@ -245,7 +246,7 @@ func (b *rulebook) refs() []string {
 	}
 	for _, list := range lists {
 		for _, p := range list {
-			if kept(p.Rego) {
+			if rules.Kept(p.Rego) {
 				all[p.Rego] = true
 			}
 		}
@@ -261,7 +262,7 @@ type reloaded struct {
 }
 
 // prepare compiles what another configuration wants, and changes nothing in force.
-func (b *rulebook) prepare(ctx context.Context, r *registry, cfg *config.Config, tuf published) (*reloaded, error) {
+func (b *rulebook) prepare(ctx context.Context, r *registry, cfg *config.Config, tuf rules.Published) (*reloaded, error) {
 	next := *b
 	if err := next.configure(cfg); err != nil {
 		return nil, err
@@ -275,8 +276,8 @@ func (b *rulebook) prepare(ctx context.Context, r *registry, cfg *config.Config,
 		state.Lapsed, state.Active, state.Set = state.Active, 0, nil
 		next.state = &state
 	}
-	from := supplies{tuf, next.sources}
-	set, err := compile(b.app, ctx, next.bindings(), from, b.log)
+	from := rules.Supplies{Tuf: tuf, Sources: next.sources}
+	set, err := rules.Compile(b.app, ctx, next.bindings(), from, b.log)
 	if err != nil {
 		return nil, err
 	}
@@ -304,9 +305,9 @@ func (n *reloaded) commit(ctx context.Context, r *registry) error {
 }
 
 // recompile puts into force what follows from what sources and TUF repositories say now; r.ruling is held.
-func (r *registry) recompile(ctx context.Context, cfg *config.Config, from supplies, commit func(contract.Engine) error) error {
+func (r *registry) recompile(ctx context.Context, cfg *config.Config, from rules.Supplies, commit func(contract.Engine) error) error {
 	b := r.rules
-	set, err := compile(b.app, ctx, b.bindings(), from, b.log)
+	set, err := rules.Compile(b.app, ctx, b.bindings(), from, b.log)
 	if err != nil {
 		return err
 	}
@@ -317,7 +318,7 @@ func (r *registry) recompile(ctx context.Context, cfg *config.Config, from suppl
 // follow puts into force what follows from what TUF repositories say now, if that is anything else than before; r.ruling is held.
 func (r *registry) follow(ctx context.Context, cfg *config.Config) error {
 	b, from := r.rules, r.supplies(cfg)
-	set, err := compile(b.app, ctx, b.bindings(), from, b.log)
+	set, err := rules.Compile(b.app, ctx, b.bindings(), from, b.log)
 	if err != nil {
 		return err
 	}
@@ -338,6 +339,6 @@ func (b *rulebook) stagedRevision() string {
 
 // accepts reports whether the policies still compile with what a TUF repository says.
 func (r *registry) accepts(ctx context.Context, cfg *config.Config, states func(string) *verify.TUFState) error {
-	_, err := compile(r.rules.app, ctx, r.rules.bindings(), supplies{inForce(states, cfg.Trust(), r.rules.app.Clock()), r.rules.sources}, nil)
+	_, err := rules.Compile(r.rules.app, ctx, r.rules.bindings(), rules.Supplies{Tuf: rules.InForce(states, cfg.Trust(), r.rules.app.Clock()), Sources: r.rules.sources}, nil)
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/cmd/assay/place"
+	"github.com/assay-registry/assay/cmd/assay/rules"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/server"
 	"github.com/assay-registry/assay/verify"
@@ -38,7 +39,7 @@ func reload(a *cli.App, ctx context.Context, p place.Flags, r *registry, log *sl
 			return err
 		}
 	}
-	next, err := r.rules.prepare(ctx, r, cfg, inForce(func(name string) *verify.TUFState { return stored[name] }, cfg.Trust(), a.Clock()))
+	next, err := r.rules.prepare(ctx, r, cfg, rules.InForce(func(name string) *verify.TUFState { return stored[name] }, cfg.Trust(), a.Clock()))
 	if err != nil {
 		return err
 	}
@@ -63,7 +64,7 @@ func reload(a *cli.App, ctx context.Context, p place.Flags, r *registry, log *sl
 	r.current = cfg
 	r.rollout().told(ctx)
 	r.follower.rearrange()
-	if err := errors.Join(r.certificate.replace(cfg.TLS), r.webhooks.reload()); err != nil {
+	if err := errors.Join(r.certificate.replace(cfg.TLS), r.webhooks.Reload()); err != nil {
 		return err
 	}
 	if kept := restartNeeded(r.config, cfg); len(kept) > 0 {

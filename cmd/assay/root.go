@@ -6,9 +6,12 @@ import (
 	"runtime/debug"
 
 	"github.com/assay-registry/assay/cmd/assay/accountcmd"
+	"github.com/assay-registry/assay/cmd/assay/checkcmd"
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/imagecmd"
+	"github.com/assay-registry/assay/cmd/assay/kubernetescmd"
 	"github.com/assay-registry/assay/cmd/assay/logcmd"
+	"github.com/assay-registry/assay/cmd/assay/policycmd"
 	"github.com/assay-registry/assay/cmd/assay/sbomcmd"
 	"github.com/assay-registry/assay/cmd/assay/signcmd"
 	"github.com/assay-registry/assay/cmd/assay/trustcmd"
@@ -51,9 +54,9 @@ func root(a *cli.App) *cobra.Command {
 		return cli.Usage("%w; see %s --help", err, c.CommandPath())
 	})
 	root.AddCommand(
-		serveCommand(a), doctorCommand(a), configCommand(a), versionCommand(a), checkCommand(a), policyCommand(a),
+		serveCommand(a), doctorCommand(a), checkcmd.ConfigCommand(a), versionCommand(a), checkcmd.CheckCommand(a), policycmd.Command(a),
 		accountcmd.LoginCommand(a), accountcmd.LogoutCommand(a), signcmd.KeyCommand(a), signcmd.Command(a), signcmd.AttestCommand(a), trustcmd.Command(a), accountcmd.UserCommand(a), imagecmd.RepoCommand(a), imagecmd.TreeCommand(a), imagecmd.VerifyCommand(a), imagecmd.ExplainCommand(a), imagecmd.ObligationsCommand(a), imagecmd.DecisionCommand(a), sbomcmd.Command(a), vulnscmd.Command(a), vulndbCommand(a), vulnscmd.ReportCommand(a),
-		trustcmd.RevokeCommand(a), trustcmd.RevocationCommand(a), trustcmd.RestoreCommand(a), logcmd.AuditCommand(a), waivercmd.Command(a), logcmd.DecisionsCommand(a), tufcmd.Command(a), tufcmd.ConformanceCommand(a), kubernetesCommand(a),
+		trustcmd.RevokeCommand(a), trustcmd.RevocationCommand(a), trustcmd.RestoreCommand(a), logcmd.AuditCommand(a), waivercmd.Command(a), logcmd.DecisionsCommand(a), tufcmd.Command(a), tufcmd.ConformanceCommand(a), kubernetescmd.Command(a),
 	)
 	cli.Group(root)
 	return root

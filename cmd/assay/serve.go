@@ -87,7 +87,7 @@ func runServer(a *cli.App, ctx context.Context, p place.Flags, cfg *config.Confi
 	go func() { ended <- server.Serve(serving, r.http, r.handler, listener, server.Grace) }()
 	if questions != nil {
 		servers++
-		asked := server.WebhookServer(r.handler, r.webhooks.config())
+		asked := server.WebhookServer(r.handler, r.webhooks.Config())
 		go func() { ended <- server.Serve(serving, asked, r.handler, questions, server.Grace) }()
 	}
 	var loops sync.WaitGroup

@@ -14,6 +14,7 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/cmd/assay/docker"
 	"github.com/assay-registry/assay/cmd/assay/place"
+	"github.com/assay-registry/assay/cmd/assay/policycmd"
 	"github.com/assay-registry/assay/cmd/assay/signcmd"
 	"github.com/assay-registry/assay/sbom/vulndb"
 	"github.com/assay-registry/assay/sbom/vulns"
@@ -150,7 +151,7 @@ func pushDatabase(a *cli.App, ctx context.Context, where string, o *buildOptions
 		}
 		return sayDatabase(a, made, "pushed")
 	}
-	if made.Evidence, err = signPolicies(a, ctx, server, ref, d, s); err != nil {
+	if made.Evidence, err = policycmd.SignPolicies(a, ctx, server, ref, d, s); err != nil {
 		return err
 	}
 	return sayDatabase(a, made, "pushed and signed")

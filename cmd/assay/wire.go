@@ -18,6 +18,8 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/cmd/assay/place"
+	"github.com/assay-registry/assay/cmd/assay/rules"
+	"github.com/assay-registry/assay/cmd/assay/webhooktls"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/decisionlog"
 	"github.com/assay-registry/assay/policy/engine"
@@ -55,7 +57,7 @@ type registry struct {
 	verified    *verified        // counts
 	auth        *auth.Authenticator
 	certificate *certificate
-	webhooks    *webhooks // nil: no cluster asks
+	webhooks    *webhooktls.Webhooks // nil: no cluster asks
 	handler     *server.Handler
 	http        *http.Server
 	greeted     atomic.Bool // the administrator's password, if there was one to tell, has been told
@@ -81,7 +83,7 @@ func open(a *cli.App, ctx context.Context, cfg *config.Config, log *slog.Logger)
 	if r.certificate, err = loadCertificate(cfg.TLS); err != nil {
 		return r, err
 	}
-	if r.webhooks, err = openWebhooks(a, r.directory.Keys(), cfg.Kubernetes, log); err != nil {
+	if r.webhooks, err = webhooktls.Open(a, r.directory.Keys(), cfg.Kubernetes, log); err != nil {
 		return r, err
 	}
 	if err = openStore(a, ctx, r, log); err != nil {
@@ -95,7 +97,7 @@ func open(a *cli.App, ctx context.Context, cfg *config.Config, log *slog.Logger)
 		return r, err
 	}
 	r.origins = &origins{watch: newWatch(a.Clock), app: a, r: r, log: log}
-	set, err := openPolicies(a, ctx, r, cfg, inForce(func(name string) *verify.TUFState { return stored[name] }, cfg.Trust(), a.Clock()), log)
+	set, err := openPolicies(a, ctx, r, cfg, rules.InForce(func(name string) *verify.TUFState { return stored[name] }, cfg.Trust(), a.Clock()), log)
 	if err != nil {
 		return r, err
 	}
@@ -105,7 +107,7 @@ func open(a *cli.App, ctx context.Context, cfg *config.Config, log *slog.Logger)
 	}
 	r.verified = countVerified(place.NewVerifier(log))
 	o := policy.Options{
-		Local: r.local, Engine: set, Verifier: r.verified, Authorities: cfg.Trust(), Rules: rules(cfg), NoDelete: cfg.Deletions == "refuse",
+		Local: r.local, Engine: set, Verifier: r.verified, Authorities: cfg.Trust(), Rules: repositoryRules(cfg), NoDelete: cfg.Deletions == "refuse",
 		QuarantineMax: time.Duration(cfg.Quarantine.Max), QuarantineGrace: time.Duration(cfg.Quarantine.Grace),
 		HeadDeny: cfg.Refusals.Head == "deny", Generator: generator, Formats: formats(cfg), SBOMKey: r.keys.SBOM, Preferences: preferences(cfg), PushWait: pushWait(cfg), Inventories: r.index, Host: publicHost(cfg),
 		Waivers: cfg.WaiverRules(), BreakGlass: glassTeller(r.directory, log), LogKey: r.keys.Log, Clock: a.Clock, Rand: a.Rand, Log: log,
@@ -208,7 +210,7 @@ func preferences(cfg *config.Config) []policy.SBOMPreference {
 	return list
 }
 
-func rules(cfg *config.Config) []policy.RepositoryRule {
+func repositoryRules(cfg *config.Config) []policy.RepositoryRule {
 	list := make([]policy.RepositoryRule, len(cfg.Repositories))
 	for i, r := range cfg.Repositories {
 		list[i] = policy.RepositoryRule{Match: store.Glob(r.Match), Sparse: r.Sparse.Mode, Platforms: r.Sparse.Platforms, EvidenceRepository: store.Name(r.Evidence), NoDelete: cmp.Or(r.Deletions, cfg.Deletions) == "refuse"}

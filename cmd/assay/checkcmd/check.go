@@ -1,4 +1,4 @@
-package main
+package checkcmd
 
 import (
 	"context"
@@ -17,10 +17,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// maxFound is how many problems a check reports.
-const maxFound = 1000
+// MaxFound is how many problems a check reports.
+const MaxFound = 1000
 
-func checkCommand(a *cli.App) *cobra.Command {
+// CheckCommand is assay check.
+func CheckCommand(a *cli.App) *cobra.Command {
 	data, quick, repair := "", false, false
 	c := &cobra.Command{
 		Use: "check [--data DIR]", Short: "Verify every invariant of what is stored", Args: cli.Exactly(),
@@ -85,10 +86,11 @@ func checkedDirectory(a *cli.App, ctx context.Context, data string, deep bool) (
 		return append([]string{}, answer.Value.Problems...), nil
 	}
 	problems, err := checkDirectory(a, ctx, a.Path(data), deep)
-	return sentences(problems), err
+	return Sentences(problems), err
 }
 
-func sentences(problems []store.Problem) []string {
+// Sentences are problems as people read them.
+func Sentences(problems []store.Problem) []string {
 	list := make([]string, len(problems))
 	for i, p := range problems {
 		list[i] = p.String()
@@ -145,9 +147,9 @@ func checkDirectory(a *cli.App, ctx context.Context, path string, deep bool) (pr
 	if err != nil {
 		return nil, err
 	}
-	if problems, err = local.Check(ctx, deep, maxFound); err != nil || len(problems) >= maxFound {
+	if problems, err = local.Check(ctx, deep, MaxFound); err != nil || len(problems) >= MaxFound {
 		return problems, err
 	}
-	more, err := policy.CheckContents(ctx, local, deep, maxFound-len(problems))
+	more, err := policy.CheckContents(ctx, local, deep, MaxFound-len(problems))
 	return append(problems, more...), err
 }

@@ -1,4 +1,4 @@
-package main
+package policycmd
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/cmd/assay/docker"
+	"github.com/assay-registry/assay/cmd/assay/rules"
 	"github.com/assay-registry/assay/cmd/assay/signcmd"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/referrers"
@@ -49,7 +50,7 @@ They are compiled and their tests are run first.`,
 
 // packPolicies checks a directory, runs its tests, and makes a bundle of it. Tests stay behind.
 func packPolicies(a *cli.App, ctx context.Context, dir string, revision uint64) ([]byte, error) {
-	all, err := sources(a.Path(dir), ".rego", ".txtar", engine.DataFile)
+	all, err := rules.Sources(a.Path(dir), ".rego", ".txtar", engine.DataFile)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +70,7 @@ func packPolicies(a *cli.App, ctx context.Context, dir string, revision uint64) 
 		}
 	}
 	p := engine.Policy{Name: "pushed", Repositories: store.Globs{"**"}}
-	if err := fill(&p, files, dir); err != nil {
+	if err := rules.Fill(&p, files, dir); err != nil {
 		return nil, err
 	}
 	if _, problems, err := engine.Check(ctx, []engine.Policy{p}); err != nil || len(problems) > 0 {
@@ -110,10 +111,10 @@ func pushPolicies(a *cli.App, ctx context.Context, where string, content []byte,
 	if err != nil {
 		return err
 	}
-	layer.MediaType, empty.MediaType = typePolicyLayer, "application/vnd.oci.empty.v1+json"
+	layer.MediaType, empty.MediaType = rules.TypePolicyLayer, "application/vnd.oci.empty.v1+json"
 	number := strconv.FormatUint(revision, 10)
-	manifest, err := json.Marshal(map[string]any{"schemaVersion": 2, "mediaType": store.TypeImage, "artifactType": typePolicy, "config": empty, "layers": []store.Descriptor{layer},
-		"annotations": map[string]string{annotationRevision: number}})
+	manifest, err := json.Marshal(map[string]any{"schemaVersion": 2, "mediaType": store.TypeImage, "artifactType": rules.TypePolicy, "config": empty, "layers": []store.Descriptor{layer},
+		"annotations": map[string]string{rules.AnnotationRevision: number}})
 	if err != nil {
 		return err
 	}
@@ -123,7 +124,7 @@ func pushPolicies(a *cli.App, ctx context.Context, where string, content []byte,
 	}
 	made := pushed{Reference: cli.WithHost(server, string(ref.Repository)+":"+ref.Reference.Tag), Digest: d.Digest, Revision: revision}
 	if s.Key != "" {
-		if made.Evidence, err = signPolicies(a, ctx, server, ref, d, s); err != nil {
+		if made.Evidence, err = SignPolicies(a, ctx, server, ref, d, s); err != nil {
 			return err
 		}
 	}
@@ -135,7 +136,8 @@ func pushPolicies(a *cli.App, ctx context.Context, where string, content []byte,
 	})
 }
 
-func signPolicies(a *cli.App, ctx context.Context, server *client.Client, ref docker.Ref, d store.Descriptor, s *signcmd.Signing) (store.Digest, error) {
+// SignPolicies signs an artifact that was pushed, as policies and databases are signed.
+func SignPolicies(a *cli.App, ctx context.Context, server *client.Client, ref docker.Ref, d store.Descriptor, s *signcmd.Signing) (store.Digest, error) {
 	k, err := signcmd.SigningKey(a, s.Key)
 	if err != nil {
 		return "", err

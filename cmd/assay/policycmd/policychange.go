@@ -1,4 +1,4 @@
-package main
+package policycmd
 
 import (
 	"cmp"
@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,6 +15,7 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/cmd/assay/place"
+	"github.com/assay-registry/assay/cmd/assay/rules"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/shadow"
@@ -56,7 +56,7 @@ func read(a *cli.App, f *candidate, args []string) (c client.Candidate, err erro
 			return c, err
 		}
 		c.Whole = true
-		c.Policies, err = configured(cfg)
+		c.Policies, err = rules.Configured(cfg)
 		return c, err
 	case len(args) == 0 && len(f.without) == 0:
 		return c, cli.Usage("name a policy (FILE, DIRECTORY, builtin:NAME, oci:REPOSITORY:TAG), --config FILE, or --without NAME")
@@ -84,10 +84,10 @@ func read(a *cli.App, f *candidate, args []string) (c client.Candidate, err erro
 
 // rulesOf are those of an argument: a reference that the server looks up, or the text.
 func rulesOf(a *cli.App, arg string) (rego string, source map[string]string, err error) {
-	if referred(arg) && !strings.HasPrefix(arg, refBundle) {
+	if rules.Referred(arg) && !strings.HasPrefix(arg, rules.BundlePrefix) {
 		return arg, nil, nil
 	}
-	source, err = sources(a.Path(arg), ".rego")
+	source, err = rules.Sources(a.Path(arg), ".rego")
 	for name := range source {
 		if strings.HasSuffix(name, "_test.rego") {
 			delete(source, name)
@@ -138,7 +138,7 @@ The exit code is 3 where something would newly be denied.`,
 			if err := a.Print(r.Raw, func() error { return replayed(a, &r.Value) }); err != nil {
 				return err
 			}
-			if r.Value.NewlyDenied > 0 || r.Value.TagsHidden > 0 || requestsDenied(&r.Value) > 0 {
+			if r.Value.NewlyDenied > 0 || r.Value.TagsHidden > 0 || rules.RequestsDenied(&r.Value) > 0 {
 				return &cli.Failure{Code: cli.ExitRefused}
 			}
 			return nil
@@ -169,7 +169,7 @@ func replayed(a *cli.App, r *policy.ReplayReport) error {
 		return err
 	}
 	if r.NewlyDenied > 0 {
-		if err := a.Say("what would newly be denied was pulled %s", pulledTimes(r)); err != nil {
+		if err := a.Say("what would newly be denied was pulled %s", rules.PulledTimes(r)); err != nil {
 			return err
 		}
 	}
@@ -219,26 +219,6 @@ func entryOf(r policy.ReplayReason) contract.Entry {
 		return contract.EntryTag
 	}
 	return cmp.Or(r.Entry, contract.EntryAdmit)
-}
-
-// requestsDenied is how many of the requests of late would newly be denied.
-func requestsDenied(r *policy.ReplayReport) (n int) {
-	for _, q := range r.Requests {
-		n += q.NewlyDenied
-	}
-	return n
-}
-
-// pulledTimes is how often what would newly be denied was pulled, and how much that says.
-func pulledTimes(r *policy.ReplayReport) string {
-	text := fmt.Sprintf("%d times in the last 7 days", r.PullsDenied)
-	if r.At.Sub(r.PullsSince) < 7*24*time.Hour {
-		text = fmt.Sprintf("%d times since %s, when counting began", r.PullsDenied, cli.Moment(r.PullsSince))
-	}
-	if r.PullsUncounted > 0 {
-		text += fmt.Sprintf(" (%d pulls of whatever images were too many to count)", r.PullsUncounted)
-	}
-	return text
 }
 
 func example(word string, e policy.ReplayDifference) string {
@@ -319,7 +299,7 @@ configuration change.`,
 				r := made.Report
 				pulled := ""
 				if r.NewlyDenied > 0 {
-					pulled = ", pulled " + pulledTimes(r)
+					pulled = ", pulled " + rules.PulledTimes(r)
 				}
 				return a.Say("in force: revision %d (%s); %d newly denied%s, %d newly allowed", made.Set.Revision, cli.Short(made.Set.Digest), r.NewlyDenied, pulled, r.NewlyAllowed)
 			})
@@ -340,7 +320,7 @@ is not newer.`,
 			if len(args) == 1 {
 				name, text, _ := strings.Cut(args[0], "@")
 				d, err := store.ParseDigest(text)
-				if err != nil || !kept(name) {
+				if err != nil || !rules.Kept(name) {
 					return cli.Usage("%q is no source with a digest; write oci:REPOSITORY:TAG@sha256:...", args[0])
 				}
 				source, digest = name, d

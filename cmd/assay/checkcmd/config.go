@@ -1,4 +1,4 @@
-package main
+package checkcmd
 
 import (
 	"encoding/json"
@@ -9,10 +9,12 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/cmd/assay/place"
+	"github.com/assay-registry/assay/cmd/assay/rules"
 	"github.com/spf13/cobra"
 )
 
-func configCommand(a *cli.App) *cobra.Command {
+// ConfigCommand is assay config.
+func ConfigCommand(a *cli.App) *cobra.Command {
 	c := cli.Group(&cobra.Command{Use: "config", Short: "Check and show the configuration"})
 	c.AddCommand(configCheck(a), configShow(a), &cobra.Command{
 		Use: "schema", Short: "Print the JSON Schema of the configuration, for editors", Args: cli.Exactly(),
@@ -46,7 +48,7 @@ func configCheck(a *cli.App) *cobra.Command {
 			var wrong *config.Error
 			switch {
 			case err == nil:
-				if _, err := compileAlone(a, c.Context(), cfg); err != nil {
+				if _, err := rules.CompileAlone(a, c.Context(), cfg); err != nil {
 					return err
 				}
 				report.Warnings, report.Advice = append(report.Warnings, cfg.Warnings()...), append(report.Advice, cfg.Advice()...)

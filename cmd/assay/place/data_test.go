@@ -1,29 +1,24 @@
-package main
+package place
 
 import (
 	"bytes"
 	"crypto/rand"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/iotest"
-
-	"github.com/assay-registry/assay/cmd/assay/place"
-	"github.com/assay-registry/assay/store"
 )
 
 func TestKeysAreMadeOnceAndEachForOneUse(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "keys")
-	first, err := place.OpenKeys(dir, rand.Reader)
+	first, err := OpenKeys(dir, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(first.Uses) != 4 {
 		t.Errorf("uses %v", first.Uses)
 	}
-	second, err := place.OpenKeys(dir, rand.Reader)
+	second, err := OpenKeys(dir, rand.Reader)
 	if err != nil || second.Token.ID() != first.Token.ID() {
 		t.Errorf("%v, token keys %s and %s", err, first.Token.ID(), second.Token.ID())
 	}
@@ -67,13 +62,13 @@ func TestKeysThatAreRefused(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "keys")
-			if _, err := place.OpenKeys(dir, rand.Reader); err != nil {
+			if _, err := OpenKeys(dir, rand.Reader); err != nil {
 				t.Fatal(err)
 			}
 			if err := test.harm(dir); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := place.OpenKeys(dir, rand.Reader); err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "BEGIN") {
+			if _, err := OpenKeys(dir, rand.Reader); err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "BEGIN") {
 				t.Errorf("%v", err)
 			}
 		})
@@ -82,34 +77,34 @@ func TestKeysThatAreRefused(t *testing.T) {
 
 func TestE11_OneProcessPerDirectory(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a", "data")
-	first, err := place.OpenDirectory(path, true)
+	first, err := OpenDirectory(path, true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("%v, %v", info, err)
 	}
-	if _, err := place.OpenDirectory(path, true); err == nil || !strings.Contains(err.Error(), "in use by another process (number ") {
+	if _, err := OpenDirectory(path, true); err == nil || !strings.Contains(err.Error(), "in use by another process (number ") {
 		t.Errorf("a second: %v", err)
 	}
 	if err := first.Release(); err != nil {
 		t.Fatal(err)
 	}
-	again, err := place.OpenDirectory(path, true)
+	again, err := OpenDirectory(path, true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := again.Release(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := place.OpenDirectory(t.TempDir(), false); err == nil || !strings.Contains(err.Error(), "no data directory") {
+	if _, err := OpenDirectory(t.TempDir(), false); err == nil || !strings.Contains(err.Error(), "no data directory") {
 		t.Errorf("nothing there: %v", err)
 	}
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := place.OpenDirectory(file, true); err == nil {
+	if _, err := OpenDirectory(file, true); err == nil {
 		t.Error("a file is no directory")
 	}
 }
@@ -117,35 +112,11 @@ func TestE11_OneProcessPerDirectory(t *testing.T) {
 func TestWriteDurablyReplacesWhole(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	for _, text := range []string{"one", "another"} {
-		if err := place.WriteDurably(path, []byte(text), 0o600); err != nil {
+		if err := WriteDurably(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, []byte(text)) {
 			t.Errorf("%s, %v", got, err)
-		}
-	}
-}
-
-// A disk that is full is not the fault of whoever sends an archive, and a stream that breaks is not the disk's.
-func TestUncopiedArchives(t *testing.T) {
-	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-	if err != nil {
-		t.Skip(err)
-	}
-	defer full.Close()
-	closed, err := os.CreateTemp(t.TempDir(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed.Close()
-	for code, copied := range map[store.Code]func() (int64, error){
-		store.CodeStorageFull: func() (int64, error) { return io.Copy(full, strings.NewReader("archive")) },
-		store.CodeInternal:    func() (int64, error) { return io.Copy(closed, strings.NewReader("archive")) },
-		store.CodeInvalid:     func() (int64, error) { return io.Copy(io.Discard, iotest.ErrReader(io.ErrUnexpectedEOF)) },
-	} {
-		_, err := copied()
-		if got := uncopied(err); err == nil || store.CodeOf(got) != code {
-			t.Errorf("%v: %v, not %s", err, got, code)
 		}
 	}
 }

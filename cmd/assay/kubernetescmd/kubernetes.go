@@ -1,4 +1,4 @@
-package main
+package kubernetescmd
 
 import (
 	"encoding/base64"
@@ -9,16 +9,17 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/cmd/assay/place"
+	"github.com/assay-registry/assay/cmd/assay/webhooktls"
 	"github.com/assay-registry/assay/deploy"
 	"github.com/spf13/cobra"
 )
 
-func kubernetesCommand(a *cli.App) *cobra.Command {
+// Command is assay kubernetes.
+func Command(a *cli.App) *cobra.Command {
 	c := cli.Group(&cobra.Command{Use: "kubernetes", Aliases: []string{"k8s"}, Short: "Let clusters ask what may run",
 		Long: `Let clusters ask what may run. The webhooks listen where kubernetes.listen in the
 configuration says, with a certificate under a CA that the registry makes for this alone.
@@ -47,7 +48,7 @@ func withWebhookKeys(a *cli.App, c *cobra.Command, run func(keys string, cfg *co
 
 // bundle is what clusters are told to trust. Where there is nothing yet it is made, unless a server holds the directory.
 func bundle(a *cli.App, keys string) ([]byte, error) {
-	bundle, err := caBundle(keys)
+	bundle, err := webhooktls.Bundle(keys)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return bundle, err
 	}
@@ -59,10 +60,10 @@ func bundle(a *cli.App, keys string) ([]byte, error) {
 	if err := os.MkdirAll(keys, 0o700); err != nil {
 		return nil, err
 	}
-	if _, err := openCA(a, keys); err != nil {
+	if _, err := webhooktls.OpenCA(a, keys); err != nil {
 		return nil, err
 	}
-	return caBundle(keys)
+	return webhooktls.Bundle(keys)
 }
 
 func kubernetesCA(a *cli.App) *cobra.Command {
@@ -154,7 +155,7 @@ The first makes a new CA, which signs nothing yet: apply the manifests again, wh
 The second puts it into force: then let the server reload (SIGHUP), and apply the manifests
 once more, which trust the new one alone.`,
 	}, func(keys string, _ *config.Config) error {
-		inForce, err := rotateCA(a, keys)
+		inForce, err := webhooktls.RotateCA(a, keys)
 		if err != nil {
 			return err
 		}
@@ -163,37 +164,4 @@ once more, which trust the new one alone.`,
 		}
 		return a.Say("a new CA is ready: apply assay kubernetes manifests, which trusts both, and run this again")
 	})
-}
-
-// webhooksLast says whether clusters can still ask. It comes first where it is bad: everything that is deployed waits for it.
-func webhooksLast(a *cli.App, cfg *config.Config) []finding {
-	if cfg.Kubernetes.Listen == "" {
-		return nil
-	}
-	keys := filepath.Join(cfg.Data, "keys")
-	var found []finding
-	for _, c := range []struct {
-		name, file, remedy string
-		soon               time.Duration
-	}{
-		{"webhook CA", webhookCA, "run assay kubernetes rotate, and apply the manifests", 90 * 24 * time.Hour},
-		{"webhook CA, next", webhookCANext, "remove it from keys/, and run assay kubernetes rotate", 90 * 24 * time.Hour},
-		{"webhook certificate", webhookServing, "restart the server, which makes another; its log says why it was not renewed", servingLife / 6},
-	} {
-		p, err := readPair(filepath.Join(keys, c.file))
-		switch {
-		case errors.Is(err, fs.ErrNotExist) && c.file == webhookCANext:
-		case errors.Is(err, fs.ErrNotExist):
-			found = append(found, finding{c.name, fine, "will be made by the server"})
-		case err != nil:
-			found = append(found, finding{c.name, broken, err.Error()})
-		case !a.Clock().Before(p.cert.NotAfter):
-			found = append(found, finding{c.name, broken, fmt.Sprintf("expired %s, so that clusters cannot ask; %s", cli.Moment(p.cert.NotAfter), c.remedy)})
-		case p.cert.NotAfter.Sub(a.Clock()) < c.soon:
-			found = append(found, finding{c.name, warning, fmt.Sprintf("expires %s; %s", cli.Moment(p.cert.NotAfter), c.remedy)})
-		default:
-			found = append(found, finding{c.name, fine, "until " + cli.Moment(p.cert.NotAfter)})
-		}
-	}
-	return found
 }

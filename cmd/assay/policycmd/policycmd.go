@@ -1,4 +1,4 @@
-package main
+package policycmd
 
 import (
 	"context"
@@ -12,12 +12,14 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/cmd/assay/place"
+	"github.com/assay-registry/assay/cmd/assay/rules"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/store"
 	"github.com/spf13/cobra"
 )
 
-func policyCommand(a *cli.App) *cobra.Command {
+// Command is assay policy.
+func Command(a *cli.App) *cobra.Command {
 	c := cli.Group(&cobra.Command{Use: "policy", Short: "Check, test and try policies, see what they would change, put them into force"})
 	c.AddCommand(policyCheck(a), policyTest(a), policyEval(a), policyCodes(a), policyStatus(a), policyReplay(a), policyStage(a), policyUnstage(a), policyActivate(a), policyRollback(a), policyHistory(a), policyPush(a))
 	return c
@@ -30,11 +32,11 @@ func chosen(a *cli.App, p place.Flags, args []string, params string) ([]engine.P
 		if err != nil {
 			return nil, err
 		}
-		bs, from, err := alone(cfg)
+		bs, from, err := rules.Alone(cfg)
 		if err != nil {
 			return nil, err
 		}
-		return resolve(bs, from)
+		return rules.Resolve(bs, from)
 	}
 	given := map[string]any{}
 	if params != "" {
@@ -49,7 +51,7 @@ func chosen(a *cli.App, p place.Flags, args []string, params string) ([]engine.P
 			where = a.Path(arg)
 			name = strings.TrimSuffix(filepath.Base(where), ".rego")
 		}
-		source, err := modules(where)
+		source, err := rules.Modules(where)
 		if err != nil {
 			return nil, err
 		}
@@ -125,7 +127,7 @@ func policyTest(a *cli.App) *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			results := []engine.TestResult{}
 			for _, arg := range args {
-				files, err := sources(a.Path(arg), ".rego", ".txtar")
+				files, err := rules.Sources(a.Path(arg), ".rego", ".txtar")
 				if err != nil {
 					return err
 				}
@@ -210,7 +212,7 @@ func document(a *cli.App, file string) ([]byte, error) {
 	case "-":
 		return io.ReadAll(io.LimitReader(a.Stdin, maxInput))
 	default:
-		text, err := readBounded(a.Path(file))
+		text, err := rules.ReadBounded(a.Path(file))
 		return []byte(text), err
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package rules
 
 import (
 	"slices"
@@ -18,16 +18,16 @@ func TestBuiltins(t *testing.T) {
 // TestDocuments: both schemas and every page can be asked for.
 func TestDocuments(t *testing.T) {
 	for _, name := range []string{"policy.input.v1", "policy.result.v1"} {
-		if b, ok := (documents{}).Schema(name); !ok || len(b) == 0 {
+		if b, ok := (Documents{}).Schema(name); !ok || len(b) == 0 {
 			t.Errorf("there is no schema %s", name)
 		}
 	}
 	for _, c := range policies.Catalogue() {
-		if page, ok := (documents{}).Code(c.Name); !ok || page.Remedy == "" || page.Page == "" {
+		if page, ok := (Documents{}).Code(c.Name); !ok || page.Remedy == "" || page.Page == "" {
 			t.Errorf("there is no page for %s", c.Name)
 		}
 	}
-	if _, ok := (documents{}).Schema("../policies"); ok {
+	if _, ok := (Documents{}).Schema("../policies"); ok {
 		t.Error("a schema of another name is served")
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package rules
 
 import (
 	"fmt"
@@ -8,11 +8,11 @@ import (
 	"github.com/assay-registry/assay/verify"
 )
 
-// published is what TUF repositories say, for compiling the policies that come from them; nil where a repository said nothing yet, or what it said ran out.
-type published func(authority string) *verify.TUFState
+// Published is what TUF repositories say, for compiling the policies that come from them; nil where a repository said nothing yet, or what it said ran out.
+type Published func(authority string) *verify.TUFState
 
-// inForce leaves out what has expired, unless the authority is to go on with a warning.
-func inForce(states published, authorities []verify.Authority, now time.Time) published {
+// InForce leaves out what has expired, unless the authority is to go on with a warning.
+func InForce(states Published, authorities []verify.Authority, now time.Time) Published {
 	return func(name string) *verify.TUFState {
 		s := states(name)
 		if s == nil || now.Before(s.Expires) {
@@ -28,7 +28,7 @@ func inForce(states published, authorities []verify.Authority, now time.Time) pu
 }
 
 // fromTUF fills a policy with the modules that a TUF repository publishes, and with the parameters of its data.json, over which those of the configuration win.
-func fromTUF(p *engine.Policy, authority string, states published) error {
+func fromTUF(p *engine.Policy, authority string, states Published) error {
 	var s *verify.TUFState
 	if states != nil {
 		s = states(authority)
@@ -39,7 +39,7 @@ func fromTUF(p *engine.Policy, authority string, states published) error {
 			files[name] = string(text)
 		}
 	}
-	if err := fill(p, files, "the TUF repository of "+authority); err != nil {
+	if err := Fill(p, files, "the TUF repository of "+authority); err != nil {
 		return err
 	}
 	if len(p.Source) == 0 {

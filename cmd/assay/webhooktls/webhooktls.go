@@ -1,4 +1,4 @@
-package main
+package webhooktls
 
 import (
 	"crypto"
@@ -28,25 +28,25 @@ import (
 // The files of the webhooks below keys/: each a certificate and its key in PEM, mode 0600. The next CA is one that clusters are told to trust already, and that
 // signs nothing yet.
 const (
-	webhookCA      = "webhook-ca"
-	webhookCANext  = "webhook-ca-next"
-	webhookServing = "webhook-tls"
+	CA      = "webhook-ca"
+	NextCA  = "webhook-ca-next"
+	Serving = "webhook-tls"
 )
 
 const (
-	caLife      = 10 * 365 * 24 * time.Hour
-	servingLife = 90 * 24 * time.Hour
-	skew        = time.Hour // clocks of clusters that may be behind
+	CALife      = 10 * 365 * 24 * time.Hour // how long an authority is valid
+	ServingLife = 90 * 24 * time.Hour       // how long what it issues is valid
+	skew        = time.Hour                 // clocks of clusters that may be behind
 )
 
 // pair is a certificate with its private key.
 type pair struct {
-	cert *x509.Certificate
-	key  crypto.Signer
+	Cert *x509.Certificate
+	Key  crypto.Signer
 }
 
-// readPair reads a file of one certificate and one key. Errors name the file and never quote it.
-func readPair(path string) (*pair, error) {
+// ReadPair reads a file of one certificate and one key. Errors name the file and never quote it.
+func ReadPair(path string) (*pair, error) {
 	text, err := place.ReadKey(path)
 	if err != nil {
 		return nil, err
@@ -78,7 +78,7 @@ func makePair(path string, template *x509.Certificate, ca *pair, rand io.Reader)
 	if ca == nil {
 		ca = &pair{template, key}
 	}
-	der, err := x509.CreateCertificate(rand, template, ca.cert, key.Public(), ca.key)
+	der, err := x509.CreateCertificate(rand, template, ca.Cert, key.Public(), ca.Key)
 	if err != nil {
 		return nil, err
 	}
@@ -90,11 +90,12 @@ func makePair(path string, template *x509.Certificate, ca *pair, rand io.Reader)
 	if err != nil {
 		return nil, err
 	}
-	text := append(encodeCertificate(cert), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})...)
+	text := append(EncodeCertificate(cert), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})...)
 	return &pair{cert, key}, place.WriteDurably(path, text, 0o600)
 }
 
-func encodeCertificate(c *x509.Certificate) []byte {
+// EncodeCertificate is a certificate in PEM.
+func EncodeCertificate(c *x509.Certificate) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
 }
 
@@ -102,41 +103,41 @@ func makeCA(a *cli.App, path string) (*pair, error) {
 	now := a.Clock().UTC()
 	return makePair(path, &x509.Certificate{
 		Subject:   pkix.Name{CommonName: "Assay webhooks " + now.Format("2006-01-02")},
-		NotBefore: now.Add(-skew), NotAfter: now.Add(caLife), IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true, KeyUsage: x509.KeyUsageCertSign,
+		NotBefore: now.Add(-skew), NotAfter: now.Add(CALife), IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true, KeyUsage: x509.KeyUsageCertSign,
 	}, nil, a.Rand)
 }
 
-// openCA reads the CA of the webhooks and makes it if there is none. The caller holds the lock of the data directory.
-func openCA(a *cli.App, keys string) (*pair, error) {
-	path := filepath.Join(keys, webhookCA)
-	ca, err := readPair(path)
+// OpenCA reads the CA of the webhooks and makes it if there is none. The caller holds the lock of the data directory.
+func OpenCA(a *cli.App, keys string) (*pair, error) {
+	path := filepath.Join(keys, CA)
+	ca, err := ReadPair(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return makeCA(a, path)
 	}
 	return ca, err
 }
 
-// caBundle is what clusters are told to trust: the CA that signs, and the next one while it is being introduced.
-func caBundle(keys string) ([]byte, error) {
-	ca, err := readPair(filepath.Join(keys, webhookCA))
+// Bundle is what clusters are told to trust: the CA that signs, and the next one while it is being introduced.
+func Bundle(keys string) ([]byte, error) {
+	ca, err := ReadPair(filepath.Join(keys, CA))
 	if err != nil {
 		return nil, err
 	}
-	bundle := encodeCertificate(ca.cert)
-	next, err := readPair(filepath.Join(keys, webhookCANext))
+	bundle := EncodeCertificate(ca.Cert)
+	next, err := ReadPair(filepath.Join(keys, NextCA))
 	switch {
 	case err == nil:
-		bundle = append(bundle, encodeCertificate(next.cert)...)
+		bundle = append(bundle, EncodeCertificate(next.Cert)...)
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}
 	return bundle, nil
 }
 
-// webhooks is the certificate of the webhooks' listener. It is renewed by whoever meets it after two thirds of its life, so that no restart is needed.
-type webhooks struct {
+// Webhooks is the certificate of the webhooks' listener. It is renewed by whoever meets it after two thirds of its life, so that no restart is needed.
+type Webhooks struct {
 	app      *cli.App
-	keys     string
+	Keys     string
 	names    []string
 	clientCA *x509.CertPool // nil: nobody is asked for a certificate
 	log      *slog.Logger
@@ -147,12 +148,12 @@ type webhooks struct {
 	renew   time.Time        // guarded by mu
 }
 
-// openWebhooks reads or makes CA and certificate; nil without a listener.
-func openWebhooks(a *cli.App, keys string, k config.Kubernetes, log *slog.Logger) (*webhooks, error) {
+// Open reads or makes CA and certificate; nil without a listener.
+func Open(a *cli.App, keys string, k config.Kubernetes, log *slog.Logger) (*Webhooks, error) {
 	if k.Listen == "" {
 		return nil, nil
 	}
-	w := &webhooks{app: a, keys: keys, names: k.Names, log: log}
+	w := &Webhooks{app: a, Keys: keys, names: k.Names, log: log}
 	if k.ClientCA != "" {
 		text, err := os.ReadFile(k.ClientCA)
 		if err != nil {
@@ -162,22 +163,22 @@ func openWebhooks(a *cli.App, keys string, k config.Kubernetes, log *slog.Logger
 			return nil, fmt.Errorf("%s has no certificate in PEM", k.ClientCA)
 		}
 	}
-	return w, w.reload()
+	return w, w.Reload()
 }
 
-// reload reads the CA again, which may have been replaced, and serves under it.
-func (w *webhooks) reload() error {
+// Reload reads the CA again, which may have been replaced, and serves under it.
+func (w *Webhooks) Reload() error {
 	if w == nil {
 		return nil
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	ca, err := openCA(w.app, w.keys)
+	ca, err := OpenCA(w.app, w.Keys)
 	if err != nil {
 		return err
 	}
 	w.ca = ca
-	serving, err := readPair(filepath.Join(w.keys, webhookServing))
+	serving, err := ReadPair(filepath.Join(w.Keys, Serving))
 	if err == nil && w.usable(serving) {
 		w.serve(serving)
 		return nil
@@ -189,19 +190,19 @@ func (w *webhooks) reload() error {
 }
 
 // usable reports whether a certificate is of this CA, for these names, and not to be renewed yet.
-func (w *webhooks) usable(p *pair) bool {
+func (w *Webhooks) usable(p *pair) bool {
 	roots := x509.NewCertPool()
-	roots.AddCert(w.ca.cert)
+	roots.AddCert(w.ca.Cert)
 	now := w.app.Clock()
-	if _, err := p.cert.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: now}); err != nil || !now.Before(renewal(p.cert)) {
+	if _, err := p.Cert.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: now}); err != nil || !now.Before(renewal(p.Cert)) {
 		return false
 	}
 	for _, name := range w.names {
-		if p.cert.VerifyHostname(name) != nil {
+		if p.Cert.VerifyHostname(name) != nil {
 			return false
 		}
 	}
-	return len(p.cert.DNSNames)+len(p.cert.IPAddresses) == len(w.names)
+	return len(p.Cert.DNSNames)+len(p.Cert.IPAddresses) == len(w.names)
 }
 
 // renewal is after two thirds of a certificate's life.
@@ -210,12 +211,12 @@ func renewal(c *x509.Certificate) time.Time {
 }
 
 // issue makes a certificate. The caller holds mu.
-func (w *webhooks) issue() error {
+func (w *Webhooks) issue() error {
 	now := w.app.Clock().UTC()
-	template := &x509.Certificate{Subject: pkix.Name{CommonName: "Assay webhooks"}, NotBefore: now.Add(-skew), NotAfter: now.Add(servingLife),
+	template := &x509.Certificate{Subject: pkix.Name{CommonName: "Assay webhooks"}, NotBefore: now.Add(-skew), NotAfter: now.Add(ServingLife),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
-	if template.NotAfter.After(w.ca.cert.NotAfter) {
-		template.NotAfter = w.ca.cert.NotAfter
+	if template.NotAfter.After(w.ca.Cert.NotAfter) {
+		template.NotAfter = w.ca.Cert.NotAfter
 	}
 	for _, name := range w.names {
 		if address, err := netip.ParseAddr(name); err == nil {
@@ -224,22 +225,22 @@ func (w *webhooks) issue() error {
 			template.DNSNames = append(template.DNSNames, name)
 		}
 	}
-	p, err := makePair(filepath.Join(w.keys, webhookServing), template, w.ca, w.app.Rand)
+	p, err := makePair(filepath.Join(w.Keys, Serving), template, w.ca, w.app.Rand)
 	if err != nil {
 		return fmt.Errorf("the webhooks' certificate could not be made: %w", err)
 	}
 	w.serve(p)
-	w.log.Info("the webhooks have a new certificate", "until", p.cert.NotAfter, "renewed", renewal(p.cert))
+	w.log.Info("the webhooks have a new certificate", "until", p.Cert.NotAfter, "renewed", renewal(p.Cert))
 	return nil
 }
 
-func (w *webhooks) serve(p *pair) {
-	w.current = &tls.Certificate{Certificate: [][]byte{p.cert.Raw}, PrivateKey: p.key, Leaf: p.cert}
-	w.renew = renewal(p.cert)
+func (w *Webhooks) serve(p *pair) {
+	w.current = &tls.Certificate{Certificate: [][]byte{p.Cert.Raw}, PrivateKey: p.Key, Leaf: p.Cert}
+	w.renew = renewal(p.Cert)
 }
 
-// certificate is the one to serve now. Where it cannot be renewed the old one is served as long as it lasts, and the log says why.
-func (w *webhooks) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+// Certificate is the one to serve now. Where it cannot be renewed the old one is served as long as it lasts, and the log says why.
+func (w *Webhooks) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if now := w.app.Clock(); !now.Before(w.renew) {
@@ -251,22 +252,22 @@ func (w *webhooks) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return w.current, nil
 }
 
-// config is TLS 1.3: what asks is an API server or Gatekeeper of this decade.
-func (w *webhooks) config() *tls.Config {
-	c := &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: w.certificate, SessionTicketsDisabled: true}
+// Config is TLS 1.3: what asks is an API server or Gatekeeper of this decade.
+func (w *Webhooks) Config() *tls.Config {
+	c := &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: w.Certificate, SessionTicketsDisabled: true}
 	if w.clientCA != nil {
 		c.ClientCAs, c.ClientAuth = w.clientCA, tls.RequireAndVerifyClientCert
 	}
 	return c
 }
 
-// rotateCA introduces a new CA, and at the second call puts it into force.
-func rotateCA(a *cli.App, keys string) (inForce bool, err error) {
-	current, next := filepath.Join(keys, webhookCA), filepath.Join(keys, webhookCANext)
-	if _, err := readPair(current); err != nil {
+// RotateCA introduces a new CA, and at the second call puts it into force.
+func RotateCA(a *cli.App, keys string) (inForce bool, err error) {
+	current, next := filepath.Join(keys, CA), filepath.Join(keys, NextCA)
+	if _, err := ReadPair(current); err != nil {
 		return false, err
 	}
-	_, err = readPair(next)
+	_, err = ReadPair(next)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		_, err := makeCA(a, next)

@@ -1,4 +1,4 @@
-package main
+package rules
 
 import (
 	"context"
@@ -21,47 +21,48 @@ import (
 	"github.com/assay-registry/assay/store"
 )
 
-// supplies are what policies are made of that the configuration only refers to.
-type supplies struct {
-	tuf     published                       // nil: nothing is known
-	sources map[string]*policy.PolicySource // by reference
+// Supplies are what policies are made of that the configuration only refers to.
+type Supplies struct {
+	Tuf     Published                       // nil: nothing is known
+	Sources map[string]*policy.PolicySource // by reference
 }
 
-// compile makes policies ready to decide. log may be nil.
-func compile(a *cli.App, ctx context.Context, bs []policy.Binding, from supplies, log *slog.Logger) (*engine.Set, error) {
-	list, err := resolve(bs, from)
+// Compile makes policies ready to decide. log may be nil.
+func Compile(a *cli.App, ctx context.Context, bs []policy.Binding, from Supplies, log *slog.Logger) (*engine.Set, error) {
+	list, err := Resolve(bs, from)
 	if err != nil {
 		return nil, err
 	}
 	return engine.Compile(ctx, list, engine.Options{Log: log})
 }
 
-// compileAlone makes the policies of a configuration ready without a registry: what its artifacts and TUF repositories say is not known.
-func compileAlone(a *cli.App, ctx context.Context, cfg *config.Config) (*engine.Set, error) {
-	bs, from, err := alone(cfg)
+// CompileAlone makes the policies of a configuration ready without a registry: what its artifacts and TUF repositories say is not known.
+func CompileAlone(a *cli.App, ctx context.Context, cfg *config.Config) (*engine.Set, error) {
+	bs, from, err := Alone(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return compile(a, ctx, bs, from, nil)
+	return Compile(a, ctx, bs, from, nil)
 }
 
-func alone(cfg *config.Config) ([]policy.Binding, supplies, error) {
-	bs, err := configured(cfg)
-	from := supplies{sources: map[string]*policy.PolicySource{}}
+// Alone are the policies of a configuration, with the bundles that it names.
+func Alone(cfg *config.Config) ([]policy.Binding, Supplies, error) {
+	bs, err := Configured(cfg)
+	from := Supplies{Sources: map[string]*policy.PolicySource{}}
 	for _, p := range cfg.Policies {
 		if err == nil && p.ComesAsBundle() {
-			ref := refBundle + p.Rego
-			from.sources[ref], err = readBundle(ref, p.BundleKey)
+			ref := BundlePrefix + p.Rego
+			from.Sources[ref], err = ReadBundle(ref, p.BundleKey)
 		}
 	}
 	return bs, from, err
 }
 
-// refBundle is how a binding refers to a bundle: what follows is its path.
-const refBundle = "bundle:"
+// BundlePrefix is how a binding refers to a bundle: what follows is its path.
+const BundlePrefix = "bundle:"
 
-// configured are the policies of a configuration, with the text of those in files.
-func configured(cfg *config.Config) ([]policy.Binding, error) {
+// Configured are the policies of a configuration, with the text of those in files.
+func Configured(cfg *config.Config) ([]policy.Binding, error) {
 	list := make([]policy.Binding, len(cfg.Policies))
 	for i, p := range cfg.Policies {
 		b := policy.Binding{
@@ -71,11 +72,11 @@ func configured(cfg *config.Config) ([]policy.Binding, error) {
 		var err error
 		switch {
 		case p.ComesAsBundle():
-			b.Rego = refBundle + p.Rego
-		case referred(p.Rego):
+			b.Rego = BundlePrefix + p.Rego
+		case Referred(p.Rego):
 			b.Rego = p.Rego
 		default:
-			b.Source, err = sources(p.Rego, ".rego")
+			b.Source, err = Sources(p.Rego, ".rego")
 		}
 		if err != nil {
 			return nil, fmt.Errorf("the policy %q: %w", p.Name, err)
@@ -85,18 +86,18 @@ func configured(cfg *config.Config) ([]policy.Binding, error) {
 	return list, nil
 }
 
-// referred reports whether rules are looked up when policies are compiled.
-func referred(rego string) bool {
-	return strings.HasPrefix(rego, config.Builtin) || strings.HasPrefix(rego, config.FromTUF) || strings.HasPrefix(rego, config.FromOCI) || strings.HasPrefix(rego, refBundle)
+// Referred reports whether rules are looked up when policies are compiled.
+func Referred(rego string) bool {
+	return strings.HasPrefix(rego, config.Builtin) || strings.HasPrefix(rego, config.FromTUF) || strings.HasPrefix(rego, config.FromOCI) || strings.HasPrefix(rego, BundlePrefix)
 }
 
-// kept reports whether what a reference names may change by itself, and is kept when it was accepted.
-func kept(rego string) bool {
-	return strings.HasPrefix(rego, config.FromOCI) || strings.HasPrefix(rego, refBundle)
+// Kept reports whether what a reference names may change by itself, and is kept when it was accepted.
+func Kept(rego string) bool {
+	return strings.HasPrefix(rego, config.FromOCI) || strings.HasPrefix(rego, BundlePrefix)
 }
 
-// resolve looks up what bindings refer to.
-func resolve(bs []policy.Binding, from supplies) ([]engine.Policy, error) {
+// Resolve looks up what bindings refer to.
+func Resolve(bs []policy.Binding, from Supplies) ([]engine.Policy, error) {
 	list := make([]engine.Policy, len(bs))
 	for i, b := range bs {
 		p := &list[i]
@@ -107,10 +108,10 @@ func resolve(bs []policy.Binding, from supplies) ([]engine.Policy, error) {
 		switch {
 		case b.Rego == "":
 		case tuf:
-			err = fromTUF(p, authority, from.tuf)
-		case kept(b.Rego):
-			if s := from.sources[b.Rego]; s != nil {
-				err = fill(p, s.Files, b.Rego)
+			err = fromTUF(p, authority, from.Tuf)
+		case Kept(b.Rego):
+			if s := from.Sources[b.Rego]; s != nil {
+				err = Fill(p, s.Files, b.Rego)
 			} else {
 				p.Source, p.Params = absentSource(b.Rego), nil
 			}
@@ -124,8 +125,8 @@ func resolve(bs []policy.Binding, from supplies) ([]engine.Policy, error) {
 	return list, nil
 }
 
-// fill takes the modules among files, and the parameters of data.json, over which those of the binding win.
-func fill(p *engine.Policy, files map[string]string, whence string) error {
+// Fill takes the modules among files, and the parameters of data.json, over which those of the binding win.
+func Fill(p *engine.Policy, files map[string]string, whence string) error {
 	p.Source = map[string]string{}
 	for name, text := range files {
 		if strings.HasSuffix(name, ".rego") {
@@ -165,26 +166,27 @@ func refusing(code, msg, remedy string) map[string]string {
 
 // The limits of a policy's directory.
 const (
-	maxPolicyFiles = 256
-	maxPolicyFile  = 4 << 20
+	MaxPolicyFiles = 256
+	MaxPolicyFile  = 4 << 20
 )
 
-// modules reads a shipped policy, a file, or every .rego file of a directory, by its name below that.
-func modules(where string) (map[string]string, error) {
+// Modules reads a shipped policy, a file, or every .rego file of a directory, by its name below that.
+func Modules(where string) (map[string]string, error) {
 	if strings.HasPrefix(where, config.Builtin) {
 		return engine.BuiltinSource(where)
 	}
-	return sources(where, ".rego")
+	return Sources(where, ".rego")
 }
 
-func sources(where string, extensions ...string) (map[string]string, error) {
+// Sources reads a file, or the files with one of the extensions below a directory.
+func Sources(where string, extensions ...string) (map[string]string, error) {
 	info, err := os.Stat(where)
 	if err != nil {
 		return nil, err
 	}
 	files := map[string]string{}
 	if !info.IsDir() {
-		text, err := readBounded(where)
+		text, err := ReadBounded(where)
 		files[filepath.Base(where)] = text
 		return files, err
 	}
@@ -201,10 +203,10 @@ func sources(where string, extensions ...string) (map[string]string, error) {
 			return nil
 		case entry.IsDir() || !hasExtension(name, extensions):
 			return nil
-		case len(files) == maxPolicyFiles:
-			return fmt.Errorf("%s holds more than %d files", where, maxPolicyFiles)
+		case len(files) == MaxPolicyFiles:
+			return fmt.Errorf("%s holds more than %d files", where, MaxPolicyFiles)
 		}
-		text, err := readBounded(path)
+		text, err := ReadBounded(path)
 		if err != nil {
 			return err
 		}
@@ -227,14 +229,15 @@ func hasExtension(name string, extensions []string) bool {
 	return false
 }
 
-func readBounded(path string) (string, error) {
+// ReadBounded reads a file of at most the size that a policy may have.
+func ReadBounded(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxPolicyFile+1))
-	if err == nil && len(text) > maxPolicyFile {
+	text, err := io.ReadAll(io.LimitReader(f, MaxPolicyFile+1))
+	if err == nil && len(text) > MaxPolicyFile {
 		err = errors.New(path + " is too large for a policy")
 	}
 	return string(text), err
