@@ -11,6 +11,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/sbom"
+	"github.com/assay-registry/assay/sbom/finding"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/sbom/vex"
 	"github.com/assay-registry/assay/sbom/vulns"
@@ -141,7 +142,7 @@ func (x *assessment) input(now time.Time) *contract.VulnerabilitiesInput {
 	return in
 }
 
-func findingInput(f *vulns.Finding, said []contract.VEXInput) contract.VulnerabilityInput {
+func findingInput(f *finding.Finding, said []contract.VEXInput) contract.VulnerabilityInput {
 	in := contract.VulnerabilityInput{ID: f.ID, Severity: f.Severity.String(), Package: packageOf(&f.Package), FixedIn: strings.Join(f.Fixed, ", "), Aliases: f.Aliases,
 		Exploited: f.KEV != nil, Uncertain: f.State == "unknown", Statements: said}
 	if !f.Published.IsZero() {
@@ -178,7 +179,7 @@ func (a *Admission) excuseReports(ctx context.Context, t *trust, i store.Item, f
 		}
 	}
 	if v := in.Vulnerabilities; v != nil {
-		list := make([]vulns.Finding, len(v.Top))
+		list := make([]finding.Finding, len(v.Top))
 		for n, one := range v.Top {
 			list[n] = attestedFinding(one.ID, one.Package)
 		}
@@ -192,7 +193,7 @@ func (a *Admission) excuseReports(ctx context.Context, t *trust, i store.Item, f
 }
 
 func excuseSummary(i store.Item, parents []store.Digest, top []any, statements []vex.Statement) []any {
-	list := make([]vulns.Finding, len(top))
+	list := make([]finding.Finding, len(top))
 	for n, one := range top {
 		m, _ := one.(map[string]any)
 		id, _ := m["id"].(string)
@@ -217,8 +218,8 @@ func excuseSummary(i store.Item, parents []store.Digest, top []any, statements [
 }
 
 // attestedFinding is a finding of somebody else's report, as far as statements are compared with it.
-func attestedFinding(id, name string) vulns.Finding {
-	f := vulns.Finding{ID: id, Package: index.PackageVersion{Name: name}}
+func attestedFinding(id, name string) finding.Finding {
+	f := finding.Finding{ID: id, Package: index.PackageVersion{Name: name}}
 	if p, err := sbom.ParsePURL(name); err == nil {
 		f.Package = index.PackageVersion{Name: p.Base(), PURL: p.String(), Version: p.Version, Type: p.Type}
 	}

@@ -10,8 +10,8 @@ import (
 
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/sentence"
+	"github.com/assay-registry/assay/sbom/finding"
 	"github.com/assay-registry/assay/sbom/vex"
-	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -131,12 +131,12 @@ func (s *spoken) put(d store.Digest, list []vex.Statement, size int) {
 
 // apply marks findings with the statement that decides about each, and lists what each authority says, the most trusted first. parents are the indexes that hold the image: a statement about
 // one is about what it holds.
-func applyVEX(i store.Item, parents []store.Digest, list []vulns.Finding, statements []vex.Statement) [][]contract.VEXInput {
+func applyVEX(i store.Item, parents []store.Digest, list []finding.Finding, statements []vex.Statement) [][]contract.VEXInput {
 	said := make([][]contract.VEXInput, len(list))
 	if len(statements) == 0 || len(list) == 0 {
 		return said
 	}
-	vulns.Suppress(i, parents, list, statements)
+	finding.Suppress(i, parents, list, statements)
 	ranks := map[int][]vex.Statement{}
 	for _, s := range statements {
 		ranks[s.Rank] = append(ranks[s.Rank], s)
@@ -151,7 +151,7 @@ func applyVEX(i store.Item, parents []store.Digest, list []vulns.Finding, statem
 		for n := range alone {
 			alone[n].VEX = nil
 		}
-		vulns.Suppress(i, parents, alone, ranks[rank])
+		finding.Suppress(i, parents, alone, ranks[rank])
 		for n := range alone {
 			if v := alone[n].VEX; v != nil {
 				said[n] = append(said[n], vexInput(v))
@@ -161,7 +161,7 @@ func applyVEX(i store.Item, parents []store.Digest, list []vulns.Finding, statem
 	return said
 }
 
-func vexInput(v *vulns.Applied) contract.VEXInput {
+func vexInput(v *finding.Applied) contract.VEXInput {
 	in := contract.VEXInput{Authority: v.Authority, Status: string(v.Status), Suppresses: v.Suppressed, Reason: sentence.Clip(v.Justification, sentence.Max), Evidence: v.Evidence}
 	if in.Reason == "" {
 		in.Reason = sentence.Clip(v.Impact, sentence.Max)

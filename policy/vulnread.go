@@ -12,6 +12,7 @@ import (
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/sbom"
+	"github.com/assay-registry/assay/sbom/finding"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
@@ -20,7 +21,7 @@ import (
 
 // KnownFinding is a finding, with what each authority states about it.
 type KnownFinding struct {
-	vulns.Finding
+	finding.Finding
 	Statements []contract.VEXInput `json:"statements,omitempty"` // the most trusted first
 	Locations  []sbom.Location     `json:"locations,omitempty"`  // of the package, where they were asked for; at most 8
 }
@@ -35,7 +36,7 @@ type Vulnerabilities struct {
 	Pending    int              `json:"pending,omitempty"`            // package versions that are not matched ahead yet: they were compared for this answer
 	Uncovered  []string         `json:"uncovered,omitempty"`          // ecosystems of its packages that no database speaks of
 	Unlooked   map[string]int   `json:"uncovered_packages,omitempty"` // how many packages there are of each of them
-	Counts     vulns.Counts     `json:"counts"`
+	Counts     finding.Counts   `json:"counts"`
 	Findings   []KnownFinding   `json:"findings"` // the worst first
 	Next       string           `json:"next,omitempty"`
 }
@@ -82,7 +83,7 @@ func (a *Admission) Vulnerabilities(ctx context.Context, p access.Principal, r I
 		if v.Unmatched = x.unmatched; x.report == nil {
 			return nil
 		}
-		v.Databases, v.Pending, v.Uncovered, v.Unlooked, v.Counts = x.report.Databases, x.report.Pending, x.report.Uncovered, x.report.Unlooked, vulns.Count(x.report.Findings)
+		v.Databases, v.Pending, v.Uncovered, v.Unlooked, v.Counts = x.report.Databases, x.report.Pending, x.report.Uncovered, x.report.Unlooked, finding.Count(x.report.Findings)
 		return v.page(x, after, bounded(limit))
 	})
 	if err == nil && locations && len(v.Findings) > 0 {
@@ -241,7 +242,7 @@ func (a *Admission) affected(ctx context.Context, s store.Snapshot, one *vulns.A
 	if rec != nil {
 		out.State = standing(s, t, a.now(), i.Repository, rec)
 	}
-	report, err := vulns.Evaluate(s.Records, one.Packages, func(f *vulns.Finding) bool { return named(f, ids) })
+	report, err := vulns.Evaluate(s.Records, one.Packages, func(f *finding.Finding) bool { return named(f, ids) })
 	if unreported(err) {
 		return nil, store.Errorf(store.CodeUnavailable, "what is in %s cannot be told now: %w; try again in a moment", i.Digest, err)
 	}
@@ -264,11 +265,11 @@ func (a *Admission) affected(ctx context.Context, s store.Snapshot, one *vulns.A
 }
 
 // named reports whether a finding is known by one of some names.
-func named(f *vulns.Finding, ids []string) bool {
+func named(f *finding.Finding, ids []string) bool {
 	same := func(id string) bool {
 		return slices.ContainsFunc(ids, func(x string) bool { return strings.EqualFold(x, id) })
 	}
-	return same(f.ID) || slices.ContainsFunc(f.Aliases, same) || slices.ContainsFunc(f.Advisories, func(r vulns.Reference) bool { return same(r.ID) })
+	return same(f.ID) || slices.ContainsFunc(f.Aliases, same) || slices.ContainsFunc(f.Advisories, func(r finding.Reference) bool { return same(r.ID) })
 }
 
 // Limits of what explanations tell: findings of which something is stated, and images of a tree.
@@ -282,7 +283,7 @@ func (x *assessment) lines() []string {
 	if x.report == nil {
 		return nil
 	}
-	counts, open := vulns.Count(x.report.Findings), []string{}
+	counts, open := finding.Count(x.report.Findings), []string{}
 	for _, class := range classes() {
 		if n := counts.BySeverity[class]; n > 0 {
 			open = append(open, strconv.Itoa(n)+" "+class)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/sbom"
+	"github.com/assay-registry/assay/sbom/finding"
 	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/sbom/vex"
 	"github.com/assay-registry/assay/sbom/vulns"
@@ -107,7 +108,7 @@ func TestVEXOfASubpath(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := k.report(app)
-	vulns.Suppress(app, nil, r.Findings, list)
+	finding.Suppress(app, nil, r.Findings, list)
 	if r.Findings[0].VEX != nil {
 		t.Errorf("%+v", r.Findings[0].VEX)
 	}
@@ -184,7 +185,7 @@ func TestReportOfTooManyFindingsEnds(t *testing.T) {
 				return nil
 			}
 			for _, one := range page.Images {
-				got, err := vulns.Evaluate(r, one.Packages, func(f *vulns.Finding) bool { return f.ID == "CVE-2026-10007" })
+				got, err := vulns.Evaluate(r, one.Packages, func(f *finding.Finding) bool { return f.ID == "CVE-2026-10007" })
 				if err != nil || len(got.Findings) != len(one.Packages) {
 					t.Errorf("%s: %v", when, err)
 				}

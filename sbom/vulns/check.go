@@ -8,6 +8,7 @@ import (
 
 	"github.com/assay-registry/assay/sbom/advisory"
 	"github.com/assay-registry/assay/sbom/ecosystem"
+	"github.com/assay-registry/assay/sbom/exploit"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/sbom/pack"
 	"github.com/assay-registry/assay/store"
@@ -244,9 +245,9 @@ func (c *checker) chunked(name string, id uint32) {
 func (c *checker) page(class byte, value []byte) (bad bool) {
 	v, err := visible(value, c.generation)
 	if err == nil && class == 'e' {
-		_, _, err = decodeEPSS(v.bytes, 0)
+		_, _, err = exploit.DecodeEPSS(v.bytes, 0)
 	} else if err == nil {
-		_, err = decodeKEV(0, v.bytes)
+		_, err = exploit.DecodeKEV(0, v.bytes)
 	}
 	return err != nil
 }

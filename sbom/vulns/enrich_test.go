@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/assay-registry/assay/sbom"
+	"github.com/assay-registry/assay/sbom/exploit"
 	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/store/mem"
@@ -42,7 +43,7 @@ func TestEPSSAndKEV(t *testing.T) {
 	}
 	d := epss("CVE-2024-5000,0.97340,0.99950\nCVE-2024-1111,0.00043,0.08210\nCVE-1999-0001,0.01,0.5\n")
 	same(t, "packages that EPSS changes", []any{d.Added, len(d.Packages)}, []any{3, 0})
-	same(t, "the likelier one first", k.report(image("a", 1)).Findings[0].EPSS, &vulns.EPSS{Score: 0.9734, Percentile: 0.9995})
+	same(t, "the likelier one first", k.report(image("a", 1)).Findings[0].EPSS, &exploit.EPSS{Score: 0.9734, Percentile: 0.9995})
 	d = kev("CVE-2024-1111", "CVE-2021-44228")
 	same(t, "images of KEV", []any{k.images(d), d.IDs}, []any{[]string{"a"}, []string{"CVE-2021-44228", "CVE-2024-1111"}})
 	f := k.report(image("a", 1)).Findings[0]

@@ -6,6 +6,7 @@ import (
 
 	"github.com/assay-registry/assay/sbom/advisory"
 	"github.com/assay-registry/assay/sbom/ecosystem"
+	"github.com/assay-registry/assay/sbom/exploit"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/sbom/pack"
@@ -80,8 +81,8 @@ func DecodeAll(b []byte) {
 	_, _ = decodeChunk(b)
 	_, _, _ = decodeSought(ecosystem.Key{Base: "npm", Name: "x"}, b)
 	_, _ = decodeDelivery(b)
-	_, _, _ = decodeEPSS(b, 7)
-	_, _ = decodeKEV(2024, b)
+	_, _, _ = exploit.DecodeEPSS(b, 7)
+	_, _ = exploit.DecodeKEV(2024, b)
 	_, _, _ = decodeCell(b)
 	_, _ = visible(b, 3)
 	_, _, _ = entryIn(b)

@@ -10,44 +10,11 @@ import (
 
 	"github.com/assay-registry/assay/sbom/advisory"
 	"github.com/assay-registry/assay/sbom/ecosystem"
+	"github.com/assay-registry/assay/sbom/finding"
 	"github.com/assay-registry/assay/sbom/index"
-	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/sbom/pack"
 	"github.com/assay-registry/assay/store"
 )
-
-// The states of a finding.
-const (
-	StateAffected = "affected" // the version is one of those that the advisory names
-	StateUnknown  = "unknown"  // it cannot be told, see Finding.Reason
-)
-
-// Finding is one vulnerability of one package version.
-type Finding struct {
-	ID         string               `json:"id"`                // the CVE, where there is one
-	Aliases    []string             `json:"aliases,omitempty"` // what else it goes by
-	Advisories []Reference          `json:"advisories"`        // that say so, in the order of databases
-	Summary    string               `json:"summary,omitempty"`
-	State      string               `json:"state"`            // affected, unknown
-	Reason     string               `json:"reason,omitempty"` // why it is unknown: a sentence
-	Severity   osv.Severity         `json:"severity"`
-	Score      float64              `json:"score,omitempty"` // CVSS base score of Vector
-	Vector     string               `json:"vector,omitempty"`
-	EPSS       *EPSS                `json:"epss,omitempty"`
-	KEV        *KEV                 `json:"kev,omitempty"`
-	Published  time.Time            `json:"published,omitzero"` // the earliest of the advisories
-	Modified   time.Time            `json:"modified,omitzero"`  // the latest
-	Package    index.PackageVersion `json:"package"`
-	Fixed      []string             `json:"fixed,omitempty"` // versions without it (of the source package, where that is what advisories speak of), nearest first, at most 4
-	VEX        *Applied             `json:"vex,omitempty"`   // see Suppress
-}
-
-// Reference names an advisory.
-type Reference struct {
-	Database string `json:"database"`
-	ID       string `json:"id"`
-	URL      string `json:"url,omitempty"`
-}
 
 // Report is what is known of one image, or of a list of packages.
 type Report struct {
@@ -61,8 +28,8 @@ type Report struct {
 	// Languages are those of the uncovered ones that databases could speak of, and none that is installed does: "npm". Types that advisories are written about nowhere ("generic") are not among them.
 	Languages []string `json:"uncovered_languages,omitempty"`
 	// Unlooked is how many packages there are of each of the uncovered ones.
-	Unlooked map[string]int `json:"uncovered_packages,omitempty"`
-	Findings []Finding      `json:"findings"` // worst first
+	Unlooked map[string]int    `json:"uncovered_packages,omitempty"`
+	Findings []finding.Finding `json:"findings"` // worst first
 
 	oldest time.Time
 }
@@ -115,7 +82,7 @@ func findings(r store.Records, image store.Item, unscored bool) (*Report, error)
 }
 
 // Evaluate reports those findings of packages, of one image or any others, that the caller wants. Errors: ErrTooMany, ErrWaits.
-func Evaluate(r store.Records, list []index.PackageVersion, wanted func(*Finding) bool) (*Report, error) {
+func Evaluate(r store.Records, list []index.PackageVersion, wanted func(*finding.Finding) bool) (*Report, error) {
 	b, c, err := newBuilder(r)
 	if err == nil {
 		b.wanted = wanted
@@ -134,8 +101,8 @@ type builder struct {
 	enriched   enriched
 	advisories map[advisory.ID]*advisory.Known
 	databases  map[uint16]string
-	classes    map[string]int      // packages of each
-	wanted     func(*Finding) bool // nil: all are
+	classes    map[string]int              // packages of each
+	wanted     func(*finding.Finding) bool // nil: all are
 }
 
 func newBuilder(r store.Records) (*builder, cursor, error) {
@@ -147,7 +114,7 @@ func newBuilder(r store.Records) (*builder, cursor, error) {
 	if err != nil {
 		return nil, c, err
 	}
-	b := &builder{evaluator: newEvaluator(head), report: &Report{Generation: head.generation, Findings: []Finding{}}, enriched: newEnriched(head),
+	b := &builder{evaluator: newEvaluator(head), report: &Report{Generation: head.generation, Findings: []finding.Finding{}}, enriched: newEnriched(head),
 		advisories: map[advisory.ID]*advisory.Known{}, databases: map[uint16]string{}, classes: map[string]int{}}
 	b.report.Databases, err = head.databases()
 	for _, d := range b.report.Databases {
@@ -167,7 +134,7 @@ func (b *builder) list(list []index.PackageVersion, c cursor) error {
 }
 
 func (b *builder) finished() *Report {
-	slices.SortStableFunc(b.report.Findings, worse)
+	slices.SortStableFunc(b.report.Findings, finding.Worse)
 	b.covered()
 	return b.report
 }
@@ -280,14 +247,14 @@ func grouped(all []said) [][]said {
 }
 
 // finding is what a group says together: the worst severity, what is certain before what is not, fixes that somebody knows.
-func (b *builder) finding(v *index.PackageVersion, group []said) (Finding, error) {
-	f := Finding{State: StateUnknown, Package: *v}
+func (b *builder) finding(v *index.PackageVersion, group []said) (finding.Finding, error) {
+	f := finding.Finding{State: finding.StateUnknown, Package: *v}
 	names := map[string]bool{}
 	for _, s := range group {
 		for _, name := range s.names {
 			names[name] = true
 		}
-		if ref := (Reference{b.databases[s.Match.Advisory.DB], s.advisory.ID, s.advisory.URL}); !slices.Contains(f.Advisories, ref) {
+		if ref := (finding.Reference{Database: b.databases[s.Match.Advisory.DB], ID: s.advisory.ID, URL: s.advisory.URL}); !slices.Contains(f.Advisories, ref) {
 			f.Advisories = append(f.Advisories, ref)
 		}
 		f.Severity = max(f.Severity, s.Severity)
@@ -310,8 +277,8 @@ func (b *builder) finding(v *index.PackageVersion, group []said) (Finding, error
 		if len(f.Fixed) == 0 {
 			f.Fixed = s.Fixed
 		}
-		if f.State = StateAffected; s.State != advisory.MatchAffected {
-			f.State, f.Reason = StateUnknown, reasons[s.State]
+		if f.State = finding.StateAffected; s.State != advisory.MatchAffected {
+			f.State, f.Reason = finding.StateUnknown, reasons[s.State]
 		}
 	}
 	f.ID = best(names)
@@ -339,54 +306,4 @@ func best(names map[string]bool) string {
 		}
 	}
 	return list[0]
-}
-
-// worse orders findings: severity, known exploitation, score, EPSS, what is certain, what a version fixes, name of the package, publication, id.
-func worse(a, b Finding) int {
-	epss := func(f *Finding) float64 {
-		if f.EPSS == nil {
-			return 0
-		}
-		return f.EPSS.Score
-	}
-	return cmp.Or(
-		cmp.Compare(b.Severity, a.Severity),
-		cmp.Compare(side(a.KEV == nil), side(b.KEV == nil)),
-		cmp.Compare(b.Score, a.Score),
-		cmp.Compare(epss(&b), epss(&a)),
-		strings.Compare(a.State, b.State),
-		cmp.Compare(side(len(a.Fixed) == 0), side(len(b.Fixed) == 0)),
-		strings.Compare(cmp.Or(a.Package.PURL, a.Package.Name), cmp.Or(b.Package.PURL, b.Package.Name)),
-		a.Published.Compare(b.Published),
-		strings.Compare(a.ID, b.ID),
-	)
-}
-
-// Counts are numbers of findings.
-type Counts struct {
-	BySeverity map[string]int `json:"by_severity"` // of those that are not suppressed, by the names of severities; all are there
-	Fixable    map[string]int `json:"fixable"`     // those of them that a version fixes
-	Suppressed int            `json:"suppressed,omitempty"`
-	Uncertain  int            `json:"uncertain,omitempty"` // of state unknown, and not suppressed
-	KEV        int            `json:"kev,omitempty"`       // known to be exploited, and not suppressed
-}
-
-// Count counts findings.
-func Count(list []Finding) Counts {
-	c := Counts{BySeverity: map[string]int{}, Fixable: map[string]int{}}
-	for _, name := range osv.SeverityNames {
-		c.BySeverity[name], c.Fixable[name] = 0, 0
-	}
-	for i := range list {
-		f := &list[i]
-		if f.VEX != nil && f.VEX.Suppressed {
-			c.Suppressed++
-			continue
-		}
-		c.BySeverity[f.Severity.String()]++
-		c.Fixable[f.Severity.String()] += side(len(f.Fixed) > 0)
-		c.Uncertain += side(f.State == StateUnknown)
-		c.KEV += side(f.KEV != nil)
-	}
-	return c
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/assay-registry/assay/sbom"
+	"github.com/assay-registry/assay/sbom/finding"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/sbom/vex"
@@ -58,8 +59,8 @@ func FuzzVEX(f *testing.F) {
 		if err != nil {
 			return
 		}
-		findings := []vulns.Finding{{ID: "CVE-2024-1111", Package: index.PackageVersion{Name: "pkg:npm/x", PURL: "pkg:npm/x@1", Version: "1"}}}
-		vulns.Suppress(app, nil, findings, list)
+		findings := []finding.Finding{{ID: "CVE-2024-1111", Package: index.PackageVersion{Name: "pkg:npm/x", PURL: "pkg:npm/x@1", Version: "1"}}}
+		finding.Suppress(app, nil, findings, list)
 		if len(findings) != 1 || findings[0].VEX != nil && findings[0].VEX.Status == vex.StillAffected && findings[0].VEX.Suppressed {
 			t.Errorf("%+v", findings)
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/sbom"
+	"github.com/assay-registry/assay/sbom/finding"
 	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
@@ -141,7 +142,7 @@ func TestAliasesAreOneFinding(t *testing.T) {
 	r := k.report(app)
 	same(t, "findings", found(r), []string{"CVE-2024-1000 affected 1.1", "CVE-2024-2000 affected"})
 	same(t, "names", r.Findings[0].Aliases, []string{"GHSA-a", "PYSEC-1"})
-	same(t, "advisories", r.Findings[0].Advisories, []vulns.Reference{{Database: "ghsa", ID: "GHSA-a"}, {Database: "pysec", ID: "PYSEC-1"}})
+	same(t, "advisories", r.Findings[0].Advisories, []finding.Reference{{Database: "ghsa", ID: "GHSA-a"}, {Database: "pysec", ID: "PYSEC-1"}})
 	same(t, "severity", r.Findings[0].Severity, osv.Medium)
 	same(t, "severity that nobody gave", r.Findings[1].Severity, osv.Unknown)
 

@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/assay-registry/assay/sbom/finding"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/sbom/vex"
-	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -82,8 +82,8 @@ func TestVEX(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			findings := []vulns.Finding{{ID: "CVE-2024-1111", Aliases: []string{"GHSA-a"}, Package: pkg, Severity: osv.High, Fixed: []string{"3.0.14-1"}}}
-			vulns.Suppress(app, []store.Digest{"sha256:" + store.Digest(strings.Repeat("e", 64))}, findings, list)
+			findings := []finding.Finding{{ID: "CVE-2024-1111", Aliases: []string{"GHSA-a"}, Package: pkg, Severity: osv.High, Fixed: []string{"3.0.14-1"}}}
+			finding.Suppress(app, []store.Digest{"sha256:" + store.Digest(strings.Repeat("e", 64))}, findings, list)
 			f := findings[0]
 			if c.status == "" {
 				if f.VEX != nil {
@@ -94,7 +94,7 @@ func TestVEX(t *testing.T) {
 			if f.VEX == nil || f.VEX.Status != c.status || f.VEX.Suppressed != c.suppressed {
 				t.Fatalf("%+v", f.VEX)
 			}
-			counts := vulns.Count(findings)
+			counts := finding.Count(findings)
 			if (counts.Suppressed == 1) != c.suppressed || (counts.BySeverity["high"] == 1) == c.suppressed {
 				t.Errorf("%+v", counts)
 			}
@@ -117,8 +117,8 @@ func TestVEXOrder(t *testing.T) {
 		{"time", []vex.Statement{at(0, 1, vex.StillAffected, "old"), at(0, 2, vex.Fixed, "new"), at(0, 0, vex.NotAffected, "oldest")}, "new"},
 		{"at once", []vex.Statement{at(0, 1, vex.NotAffected, "calm"), at(0, 1, vex.StillAffected, "careful")}, "careful"},
 	} {
-		findings := []vulns.Finding{{ID: "CVE-2024-1111"}}
-		vulns.Suppress(app, nil, findings, c.list)
+		findings := []finding.Finding{{ID: "CVE-2024-1111"}}
+		finding.Suppress(app, nil, findings, c.list)
 		same(t, c.name, findings[0].VEX.Author, c.want)
 	}
 }

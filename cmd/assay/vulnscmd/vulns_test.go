@@ -14,6 +14,8 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/sbom"
+	"github.com/assay-registry/assay/sbom/exploit"
+	"github.com/assay-registry/assay/sbom/finding"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/sbom/vulns"
@@ -29,17 +31,17 @@ func answerOf() *policy.Vulnerabilities {
 	}
 	return &policy.Vulnerabilities{
 		Repository: "acme/app", Digest: "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
-		Databases: []vulns.Database{{Name: "main", Kind: "osv", Built: day(1), Advisories: 5}}, Counts: vulns.Counts{BySeverity: map[string]int{"critical": 2}, Suppressed: 1},
+		Databases: []vulns.Database{{Name: "main", Kind: "osv", Built: day(1), Advisories: 5}}, Counts: finding.Counts{BySeverity: map[string]int{"critical": 2}, Suppressed: 1},
 		Findings: []policy.KnownFinding{
-			{Finding: vulns.Finding{ID: "CVE-2021-44228", Aliases: []string{"GHSA-jfh8-c2jp-5v3q"}, Summary: "Remote code injection in Log4j", State: "affected", Severity: osv.Critical, Score: 10, Published: day(1),
-				Advisories: []vulns.Reference{{Database: "main", ID: "GHSA-jfh8-c2jp-5v3q", URL: "https://example.com/GHSA-jfh8-c2jp-5v3q"}}, EPSS: &vulns.EPSS{Score: 0.975, Percentile: 1}, KEV: &vulns.KEV{Added: day(2)},
+			{Finding: finding.Finding{ID: "CVE-2021-44228", Aliases: []string{"GHSA-jfh8-c2jp-5v3q"}, Summary: "Remote code injection in Log4j", State: "affected", Severity: osv.Critical, Score: 10, Published: day(1),
+				Advisories: []finding.Reference{{Database: "main", ID: "GHSA-jfh8-c2jp-5v3q", URL: "https://example.com/GHSA-jfh8-c2jp-5v3q"}}, EPSS: &exploit.EPSS{Score: 0.975, Percentile: 1}, KEV: &exploit.KEV{Added: day(2)},
 				Package: pkg("pkg:maven/org.apache.logging.log4j/log4j-core@2.14.1", "pkg:maven/org.apache.logging.log4j/log4j-core", "2.14.1"), Fixed: []string{"2.15.0"}},
 				Locations: []sbom.Location{{Path: "/app/lib/log4j core.jar", Layer: "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}, {Path: "/opt/x.jar"}}},
-			{Finding: vulns.Finding{ID: "CVE-2021-44228", State: "affected", Severity: osv.Critical, Score: 10, Package: pkg("pkg:maven/x/shaded@1", "pkg:maven/x/shaded", "1"),
-				VEX: &vulns.Applied{Status: "not_affected", Suppressed: true, Justification: "component_not_present", Authority: "vendor"}}},
-			{Finding: vulns.Finding{ID: "CVE-2026-2", State: "unknown", Reason: "1.x is no version", Severity: osv.Medium, Package: pkg("", "pkg:unknown/thing", "1.x"),
-				Advisories: []vulns.Reference{{ID: "X", URL: "javascript:alert(1)"}}}},
-			{Finding: vulns.Finding{ID: "CVE-2026-1", State: "affected", Severity: osv.Low, Summary: "small\x1b[31m", Package: pkg("pkg:deb/debian/zlib@1", "pkg:deb/debian/zlib", "1")}},
+			{Finding: finding.Finding{ID: "CVE-2021-44228", State: "affected", Severity: osv.Critical, Score: 10, Package: pkg("pkg:maven/x/shaded@1", "pkg:maven/x/shaded", "1"),
+				VEX: &finding.Applied{Status: "not_affected", Suppressed: true, Justification: "component_not_present", Authority: "vendor"}}},
+			{Finding: finding.Finding{ID: "CVE-2026-2", State: "unknown", Reason: "1.x is no version", Severity: osv.Medium, Package: pkg("", "pkg:unknown/thing", "1.x"),
+				Advisories: []finding.Reference{{ID: "X", URL: "javascript:alert(1)"}}}},
+			{Finding: finding.Finding{ID: "CVE-2026-1", State: "affected", Severity: osv.Low, Summary: "small\x1b[31m", Package: pkg("pkg:deb/debian/zlib@1", "pkg:deb/debian/zlib", "1")}},
 		},
 	}
 }

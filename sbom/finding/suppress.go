@@ -1,4 +1,4 @@
-package vulns
+package finding
 
 import (
 	"cmp"
