@@ -49,6 +49,11 @@ func TestAttackATokenQueriesBeyondItsScope(t *testing.T) {
 	if _, err := k.a.RetrySBOM(k.ctx, scoped, policy.ImageRef{Repository: app, Reference: store.Reference{Digest: i.desc.Digest}}); store.CodeOf(err) != store.CodeDenied {
 		t.Errorf("a token for pulls has SBOMs made again: %v", err)
 	}
+	for _, p := range []access.Principal{puller, signer, scanner, user("deleter", access.RoleDelete), user("elsewhere", access.RolePush, "acme/other"), {Kind: access.KindAnonymous}} {
+		if _, err := k.a.RetrySBOM(k.ctx, p, policy.ImageRef{Repository: app, Reference: store.Reference{Digest: i.desc.Digest}}); store.CodeOf(err) != store.CodeDenied {
+			t.Errorf("%q has SBOMs made again: %v", p.Name, err)
+		}
+	}
 }
 
 // A history shows a puller the moves to what a puller could GET.
