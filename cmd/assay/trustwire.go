@@ -19,7 +19,7 @@ import (
 // makeFollower makes what follows the TUF repositories of a registry.
 func makeFollower(a *cli.App, r *registry, log *slog.Logger) *follower {
 	return newFollower(&follower{
-		admission: r.admission, clock: a.Clock, rand: a.Rand, log: log, audit: auditor(r.local),
+		admission: r.admission, clock: a.Clock, rand: a.Rand, log: log, audit: place.Auditor(r.local),
 		sources: &tufSources{local: r.local, resolver: &net.Resolver{PreferGo: true}, networks: func(name string) []netip.Prefix {
 			r.ruling.Lock()
 			defer r.ruling.Unlock()

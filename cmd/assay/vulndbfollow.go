@@ -16,6 +16,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/cmd/assay/vulndbkeep"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/sbom/vulndb"
@@ -26,14 +27,14 @@ import (
 // databases follows the artifacts of this registry that databases of vulnerabilities come from. What was installed last stays until another is whole, signed by the authority named for it, and newer.
 type databases struct {
 	*watch // by name
-	keptDatabases
+	vulndbkeep.Databases
 	r    *registry
 	log  *slog.Logger
 	told map[string]store.Digest // by name: whose refusal was written into the audit log; of whoever has the turn
 }
 
-func newDatabases(k keptDatabases, r *registry, log *slog.Logger) *databases {
-	return &databases{watch: newWatch(k.clock), keptDatabases: k, r: r, log: log, told: map[string]store.Digest{}}
+func newDatabases(k vulndbkeep.Databases, r *registry, log *slog.Logger) *databases {
+	return &databases{watch: newWatch(k.Clock), Databases: k, r: r, log: log, told: map[string]store.Digest{}}
 }
 
 // run looks every second whether a tag moved.
@@ -67,12 +68,12 @@ func (f *databases) attempt(ctx context.Context, d config.VulnDatabase) (changed
 	if err != nil {
 		return false, err
 	}
-	own := &ownRepository{f.local, repo}
+	own := &ownRepository{f.Local, repo}
 	now, err := own.current(ctx, tag)
 	if err != nil {
 		return false, err
 	}
-	last, _, err := f.last(ctx, d.Name)
+	last, _, err := f.Last(ctx, d.Name)
 	if err != nil || last.Digest == now {
 		return false, err
 	}
@@ -88,7 +89,7 @@ func (f *databases) attempt(ctx context.Context, d config.VulnDatabase) (changed
 		err = store.Errorf(store.CodeInvalid, "%s holds the database %s, and %s is followed there; push that, or correct vulnerabilities.databases", d.Artifact, a.Description.Name, d.Name)
 	}
 	if err == nil {
-		_, err = f.install(ctx, *a, databaseRecord{Name: d.Name, Artifact: d.Artifact, SignedBy: by})
+		_, err = f.Install(ctx, *a, vulndbkeep.Record{Name: d.Name, Artifact: d.Artifact, SignedBy: by})
 	}
 	if err != nil {
 		f.refused(ctx, d, now, err)
@@ -109,7 +110,7 @@ func (f *databases) refused(ctx context.Context, d config.VulnDatabase, digest s
 	if code := store.CodeOf(why); told || code != store.CodeConflict && code != store.CodeInvalid {
 		return
 	}
-	f.wrote(f.audit(ctx, policy.AuditRecord{Actor: "system", Repository: repositoryOf(d.Artifact), Digest: digest, Reason: "refused from " + d.Artifact + ": " + cli.Sentence(why)}))
+	f.wrote(f.Audit(ctx, policy.AuditRecord{Actor: "system", Repository: vulndbkeep.RepositoryOf(d.Artifact), Digest: digest, Reason: "refused from " + d.Artifact + ": " + cli.Sentence(why)}))
 }
 
 // wrote tells of what could not be written into the audit log: that a database is refused is the news.
@@ -139,11 +140,11 @@ func storedDatabase(ctx context.Context, repo *ownRepository, d store.Digest) (*
 
 // DatabaseStatus is [server.Databases].
 func (f *databases) DatabaseStatus(ctx context.Context) ([]server.DatabaseStatus, error) {
-	all, err := f.statuses(ctx)
+	all, err := f.Statuses(ctx)
 	if err != nil {
 		return nil, err
 	}
-	cfg, now := f.config(), f.keptDatabases.clock()
+	cfg, now := f.config(), f.Databases.Clock()
 	for _, d := range cfg.Databases {
 		s, w := all[d.Name], f.state(d.Name)
 		s.Name, s.Artifact, s.Authority, s.CheckedAt, s.Failures, s.Error = d.Name, d.Artifact, d.Authority, w.checked, w.failures, w.message
@@ -200,9 +201,9 @@ func (f *databases) ImportDatabase(ctx context.Context, p access.Principal, name
 	}
 	f.turn.Lock()
 	defer f.turn.Unlock()
-	if _, err := f.install(ctx, l.Artifact(mayShrink), databaseRecord{Name: name, ImportedBy: p.Name}); err != nil {
+	if _, err := f.Install(ctx, l.Artifact(mayShrink), vulndbkeep.Record{Name: name, ImportedBy: p.Name}); err != nil {
 		if code := store.CodeOf(err); code == store.CodeConflict || code == store.CodeInvalid {
-			f.wrote(f.audit(ctx, policy.AuditRecord{Actor: p.Name, Digest: l.Digest, Reason: "refused an import: " + cli.Sentence(err)}))
+			f.wrote(f.Audit(ctx, policy.AuditRecord{Actor: p.Name, Digest: l.Digest, Reason: "refused an import: " + cli.Sentence(err)}))
 		}
 		return nil, err
 	}
@@ -233,7 +234,7 @@ func (f *databases) unfollowed(name string) error {
 func (f *databases) RemoveDatabase(ctx context.Context, p access.Principal, name string) error {
 	f.turn.Lock()
 	defer f.turn.Unlock()
-	if err := f.remove(ctx, name, p.Name); err != nil {
+	if err := f.Remove(ctx, name, p.Name); err != nil {
 		return err
 	}
 	f.forgive(name)

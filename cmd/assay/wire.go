@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,6 +18,7 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/assay-registry/assay/cmd/assay/rules"
+	"github.com/assay-registry/assay/cmd/assay/vulndbkeep"
 	"github.com/assay-registry/assay/cmd/assay/webhooktls"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/decisionlog"
@@ -91,7 +91,7 @@ func open(a *cli.App, ctx context.Context, cfg *config.Config, log *slog.Logger)
 	}
 	r.index = index.New(r.local, log)
 	r.vulns = vulns.New(r.local, log, func(ctx context.Context, d vulns.Delta) error { return r.admission.VulnerabilitiesChanged(ctx, d) })
-	r.databases = newDatabases(keptDatabases{r.local, r.vulns, a.Clock}, r, log)
+	r.databases = newDatabases(vulndbkeep.Databases{Local: r.local, Importer: r.vulns, Clock: a.Clock}, r, log)
 	stored, err := policy.StoredTUF(ctx, r.local, cfg.Trust())
 	if err != nil {
 		return r, err
@@ -133,7 +133,7 @@ func open(a *cli.App, ctx context.Context, cfg *config.Config, log *slog.Logger)
 	r.auth, err = auth.New(ctx, auth.Options{
 		Files: os.DirFS(filepath.Dir(cfg.Auth.HTPasswd)), Htpasswd: base(cfg.Auth.HTPasswd), Docs: r.local,
 		Grants: cfg.PolicyGrants(), Anonymous: cfg.AnonymousRoles(), Key: r.keys.Token, TTL: time.Duration(cfg.Auth.TokenTTL),
-		Clock: a.Clock, Rand: a.Rand, Log: log, Audit: auditor(r.local),
+		Clock: a.Clock, Rand: a.Rand, Log: log, Audit: place.Auditor(r.local),
 	})
 	return r, err
 }
@@ -227,20 +227,6 @@ func publicHost(cfg *config.Config) string {
 		return cfg.Listen
 	}
 	return ""
-}
-
-// auditor records changes of users.
-func auditor(local *store.Local) func(context.Context, policy.AuditRecord) error {
-	return func(ctx context.Context, record policy.AuditRecord) error {
-		text, err := json.Marshal(record)
-		if err != nil {
-			return err
-		}
-		return local.Update(ctx, func(tx *store.Txn) error {
-			tx.Audit(record.At, text)
-			return nil
-		})
-	}
 }
 
 // revision names the policies in force.

@@ -1,4 +1,4 @@
-package main
+package vulndbcmd
 
 import (
 	"context"
@@ -12,7 +12,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func vulndbCommand(a *cli.App) *cobra.Command {
+// Command is assay vulndb.
+func Command(a *cli.App) *cobra.Command {
 	c := cli.Group(&cobra.Command{Use: "vulndb", Short: "Make and install databases of vulnerabilities, and see how old they are"})
 	c.AddCommand(vulndbStatus(a), vulndbPush(a), vulndbBuild(a), vulndbImport(a), vulndbRemove(a))
 	return c

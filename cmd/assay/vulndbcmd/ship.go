@@ -1,4 +1,4 @@
-package main
+package vulndbcmd
 
 import (
 	"bytes"
@@ -16,6 +16,7 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/assay-registry/assay/cmd/assay/policycmd"
 	"github.com/assay-registry/assay/cmd/assay/signcmd"
+	"github.com/assay-registry/assay/cmd/assay/vulndbkeep"
 	"github.com/assay-registry/assay/sbom/vulndb"
 	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
@@ -62,13 +63,13 @@ func givenDatabase(a *cli.App, ctx context.Context, o *buildOptions) (l *vulndb.
 	if err != nil {
 		return nil, nil, err
 	}
-	defer func() { err = also(err, d.close()) }()
+	defer func() { err = cli.JoinErrors(err, d.close()) }()
 	f, err := os.CreateTemp("", "assay-vulndb-")
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := also(os.Remove(f.Name()), d.write(f)); err != nil {
-		return nil, nil, also(err, f.Close())
+	if err := cli.JoinErrors(os.Remove(f.Name()), d.write(f)); err != nil {
+		return nil, nil, cli.JoinErrors(err, f.Close())
 	}
 	return openDatabase(f, "")
 }
@@ -77,14 +78,14 @@ func givenDatabase(a *cli.App, ctx context.Context, o *buildOptions) (l *vulndb.
 func openDatabase(f *os.File, name string) (*vulndb.Layout, *os.File, error) {
 	info, err := f.Stat()
 	if err != nil {
-		return nil, nil, also(err, f.Close())
+		return nil, nil, cli.JoinErrors(err, f.Close())
 	}
 	l, err := vulndb.OpenLayout(f, info.Size())
 	if err == nil && name != "" && name != l.Description.Name {
 		err = cli.Usage("the file holds the database %s; its name cannot be changed", l.Description.Name)
 	}
 	if err != nil {
-		return nil, nil, also(err, f.Close())
+		return nil, nil, cli.JoinErrors(err, f.Close())
 	}
 	return l, f, nil
 }
@@ -104,13 +105,13 @@ func buildToFile(a *cli.App, ctx context.Context, o *buildOptions, out string) (
 	if err != nil {
 		return err
 	}
-	defer func() { err = also(err, d.close()) }()
+	defer func() { err = cli.JoinErrors(err, d.close()) }()
 	f, err := os.Create(out)
 	if err != nil {
 		return err
 	}
-	if err := also(d.write(f), f.Close()); err != nil {
-		return also(err, os.Remove(out))
+	if err := cli.JoinErrors(d.write(f), f.Close()); err != nil {
+		return cli.JoinErrors(err, os.Remove(out))
 	}
 	return sayDatabase(a, shippedDatabase{Description: d.description, File: out, Digest: d.digest()}, "built")
 }
@@ -135,7 +136,7 @@ func pushDatabase(a *cli.App, ctx context.Context, where string, o *buildOptions
 	if err != nil {
 		return err
 	}
-	defer func() { err = also(err, archive.Close()) }()
+	defer func() { err = cli.JoinErrors(err, archive.Close()) }()
 	d, err := pushLayout(ctx, server, ref, l)
 	if err != nil {
 		return err
@@ -188,7 +189,7 @@ func importDatabase(a *cli.App, ctx context.Context, o *buildOptions, data strin
 	if err != nil {
 		return err
 	}
-	defer func() { err = also(err, archive.Close()) }()
+	defer func() { err = cli.JoinErrors(err, archive.Close()) }()
 	if data != "" {
 		err = importOffline(a, ctx, l, a.Path(data), mayShrink)
 	} else {
@@ -210,23 +211,23 @@ func importOffline(a *cli.App, ctx context.Context, l *vulndb.Layout, data strin
 	if err != nil {
 		return fmt.Errorf("%w (into a running server: assay vulndb import --server URL)", err)
 	}
-	defer func() { err = also(err, d.Release()) }()
+	defer func() { err = cli.JoinErrors(err, d.Release()) }()
 	blobs, err := fs.Open(d.Blobs(), fs.Options{Rand: a.Rand, Now: a.Clock})
 	if err != nil {
 		return err
 	}
-	defer func() { err = also(err, blobs.Close()) }()
+	defer func() { err = cli.JoinErrors(err, blobs.Close()) }()
 	kv, err := bolt.Open(d.Meta(), bolt.Options{})
 	if err != nil {
 		return err
 	}
-	defer func() { err = also(err, kv.Close()) }()
+	defer func() { err = cli.JoinErrors(err, kv.Close()) }()
 	log := slog.New(slog.DiscardHandler)
 	local, err := store.NewLocal(ctx, store.LocalOptions{Blobs: blobs, KV: kv, Clock: a.Clock, Rand: a.Rand, Log: log})
 	if err != nil {
 		return err
 	}
-	k := keptDatabases{local: local, importer: vulns.New(local, log, nil), clock: a.Clock}
-	_, err = k.install(ctx, l.Artifact(mayShrink), databaseRecord{Name: l.Description.Name, ImportedBy: "offline"})
+	k := vulndbkeep.Databases{Local: local, Importer: vulns.New(local, log, nil), Clock: a.Clock}
+	_, err = k.Install(ctx, l.Artifact(mayShrink), vulndbkeep.Record{Name: l.Description.Name, ImportedBy: "offline"})
 	return err
 }

@@ -1,4 +1,4 @@
-package main
+package vulndbkeep
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/sbom/vulndb"
 	"github.com/assay-registry/assay/sbom/vulns"
@@ -16,8 +17,8 @@ import (
 	"github.com/assay-registry/assay/store"
 )
 
-// databaseRecord is what is remembered of a database beside its advisories: where it came from, and who vouched for it.
-type databaseRecord struct {
+// Record is what is remembered of a database beside its advisories: where it came from, and who vouched for it.
+type Record struct {
 	Name       string          `json:"name"`
 	Artifact   string          `json:"artifact,omitempty"` // REPOSITORY:TAG, where it was followed
 	Digest     store.Digest    `json:"digest"`
@@ -34,22 +35,22 @@ type databaseRecord struct {
 
 const classDatabase = "vulndb"
 
-// keptDatabases are the databases in a store, and what is remembered of them.
-type keptDatabases struct {
-	local    *store.Local
-	importer vulndb.Importer
-	clock    func() time.Time
+// Databases are the databases in a store, and what is remembered of them.
+type Databases struct {
+	Local    *store.Local
+	Importer vulndb.Importer
+	Clock    func() time.Time
 }
 
 // records are what is remembered, by name.
-func (k keptDatabases) records(ctx context.Context) (map[string]databaseRecord, error) {
-	docs, err := k.local.Docs(ctx, classDatabase)
+func (k Databases) records(ctx context.Context) (map[string]Record, error) {
+	docs, err := k.Local.Docs(ctx, classDatabase)
 	if err != nil {
 		return nil, err
 	}
-	all := map[string]databaseRecord{}
+	all := map[string]Record{}
 	for name, text := range docs {
-		var r databaseRecord
+		var r Record
 		if err := json.Unmarshal(text, &r); err != nil {
 			return nil, store.Errorf(store.CodeInternal, "the record of the database %s is damaged; run assay check: %w", name, err)
 		}
@@ -59,9 +60,9 @@ func (k keptDatabases) records(ctx context.Context) (map[string]databaseRecord, 
 }
 
 // installed are the databases that findings come from, by name.
-func (k keptDatabases) installed(ctx context.Context) (map[string]vulns.Database, error) {
+func (k Databases) installed(ctx context.Context) (map[string]vulns.Database, error) {
 	all := map[string]vulns.Database{}
-	return all, k.local.View(ctx, func(s store.Snapshot) error {
+	return all, k.Local.View(ctx, func(s store.Snapshot) error {
 		state, err := vulns.Status(s.Records)
 		for _, d := range state.Databases {
 			all[d.Name] = d
@@ -70,8 +71,8 @@ func (k keptDatabases) installed(ctx context.Context) (map[string]vulns.Database
 	})
 }
 
-// last is what is installed under a name now; the zero record where nothing is.
-func (k keptDatabases) last(ctx context.Context, name string) (r databaseRecord, there map[string]vulns.Database, err error) {
+// Last is what is installed under a name now; the zero record where nothing is.
+func (k Databases) Last(ctx context.Context, name string) (r Record, there map[string]vulns.Database, err error) {
 	if there, err = k.installed(ctx); err != nil {
 		return r, nil, err
 	}
@@ -80,13 +81,13 @@ func (k keptDatabases) last(ctx context.Context, name string) (r databaseRecord,
 		return r, nil, err
 	}
 	if len(partsOf(all[name], there)) == 0 {
-		return databaseRecord{}, there, nil // removed, or lost with the space of all findings
+		return Record{}, there, nil // removed, or lost with the space of all findings
 	}
 	return all[name], there, nil
 }
 
 // partsOf are the names under which the parts of a database are installed.
-func partsOf(r databaseRecord, there map[string]vulns.Database) (names []string) {
+func partsOf(r Record, there map[string]vulns.Database) (names []string) {
 	for _, n := range []string{r.Name, vulndb.NameEPSS, vulndb.NameKEV} {
 		if d, ok := there[n]; ok && r.Digest != "" && d.Digest == r.Digest {
 			names = append(names, n)
@@ -95,10 +96,10 @@ func partsOf(r databaseRecord, there map[string]vulns.Database) (names []string)
 	return names
 }
 
-// install puts an artifact into the place of the one of the same name, unless it is older. What was remembered of a database is told after its content changed: a crash between the two leaves
+// Install puts an artifact into the place of the one of the same name, unless it is older. What was remembered of a database is told after its content changed: a crash between the two leaves
 // a record that the next try replaces.
-func (k keptDatabases) install(ctx context.Context, a vulndb.Artifact, r databaseRecord) (vulns.Delta, error) {
-	last, there, err := k.last(ctx, r.Name)
+func (k Databases) Install(ctx context.Context, a vulndb.Artifact, r Record) (vulns.Delta, error) {
+	last, there, err := k.Last(ctx, r.Name)
 	if err != nil {
 		return vulns.Delta{}, err
 	}
@@ -106,12 +107,12 @@ func (k keptDatabases) install(ctx context.Context, a vulndb.Artifact, r databas
 		return vulns.Delta{}, err
 	}
 	owned := partsOf(last, there)
-	delta, err := vulndb.Install(ctx, k.importer, a, r.Name, func(name string) bool { return slices.Contains(owned, name) })
+	delta, err := vulndb.Install(ctx, k.Importer, a, r.Name, func(name string) bool { return slices.Contains(owned, name) })
 	if err != nil {
 		return delta, err
 	}
 	d := a.Description
-	r.Digest, r.Revision, r.Built, r.Count, r.Scores, r.Exploits, r.Sources, r.At = a.Digest, d.Revision, d.Built, d.Count, d.Scores, d.Exploits, d.Sources, k.clock().UTC()
+	r.Digest, r.Revision, r.Built, r.Count, r.Scores, r.Exploits, r.Sources, r.At = a.Digest, d.Revision, d.Built, d.Count, d.Scores, d.Exploits, d.Sources, k.Clock().UTC()
 	text, err := json.Marshal(r)
 	if err != nil {
 		return delta, err
@@ -120,13 +121,13 @@ func (k keptDatabases) install(ctx context.Context, a vulndb.Artifact, r databas
 	if r.SignedBy != "" {
 		actor, by = "system", "from "+r.Artifact+", signed by "+r.SignedBy
 	}
-	err = also(k.local.PutDoc(ctx, classDatabase, r.Name, text), k.audit(ctx, policy.AuditRecord{Actor: actor, Repository: repositoryOf(r.Artifact), Digest: a.Digest,
+	err = cli.JoinErrors(k.Local.PutDoc(ctx, classDatabase, r.Name, text), k.Audit(ctx, policy.AuditRecord{Actor: actor, Repository: RepositoryOf(r.Artifact), Digest: a.Digest,
 		Reason: fmt.Sprintf("the database %s has revision %d of %s, %s: %d advisories, %d of them new, %d changed, %d gone", r.Name, r.Revision, cli.Moment(r.Built), by, r.Count, delta.Added, delta.Changed, delta.Removed)}))
 	return delta, err
 }
 
-// repositoryOf is the repository of REPOSITORY:TAG; "" of nothing.
-func repositoryOf(artifact string) store.Name {
+// RepositoryOf is the repository of REPOSITORY:TAG; "" of nothing.
+func RepositoryOf(artifact string) store.Name {
 	repo, _, err := config.ParseOCI(artifact)
 	if err != nil {
 		return ""
@@ -134,9 +135,9 @@ func repositoryOf(artifact string) store.Name {
 	return repo
 }
 
-// remove takes a database and its side files away. Errors: CodeNotFound.
-func (k keptDatabases) remove(ctx context.Context, name, by string) error {
-	last, there, err := k.last(ctx, name)
+// Remove takes a database and its side files away. Errors: CodeNotFound.
+func (k Databases) Remove(ctx context.Context, name, by string) error {
+	last, there, err := k.Last(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -148,20 +149,21 @@ func (k keptDatabases) remove(ctx context.Context, name, by string) error {
 		return store.Errorf(store.CodeNotFound, "there is no database %.80q; assay vulndb status shows what there is", name)
 	}
 	for _, n := range names {
-		if _, err := k.importer.Remove(ctx, n); err != nil {
+		if _, err := k.Importer.Remove(ctx, n); err != nil {
 			return err
 		}
 	}
-	return also(k.local.DeleteDoc(ctx, classDatabase, name), k.audit(ctx, policy.AuditRecord{Actor: by, Reason: "the database " + name + " was removed"}))
+	return cli.JoinErrors(k.Local.DeleteDoc(ctx, classDatabase, name), k.Audit(ctx, policy.AuditRecord{Actor: by, Reason: "the database " + name + " was removed"}))
 }
 
-func (k keptDatabases) audit(ctx context.Context, r policy.AuditRecord) error {
-	r.At, r.Action = k.clock().UTC(), "vulndb"
-	return auditor(k.local)(ctx, r)
+// Audit writes a change of a database into the audit log.
+func (k Databases) Audit(ctx context.Context, r policy.AuditRecord) error {
+	r.At, r.Action = k.Clock().UTC(), "vulndb"
+	return place.Auditor(k.Local)(ctx, r)
 }
 
-// statuses is what is installed, ordered by name. Side files are told with the database that they came with.
-func (k keptDatabases) statuses(ctx context.Context) (map[string]server.DatabaseStatus, error) {
+// Statuses is what is installed, ordered by name. Side files are told with the database that they came with.
+func (k Databases) Statuses(ctx context.Context) (map[string]server.DatabaseStatus, error) {
 	there, err := k.installed(ctx)
 	if err != nil {
 		return nil, err

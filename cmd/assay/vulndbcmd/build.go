@@ -1,9 +1,8 @@
-package main
+package vulndbcmd
 
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -65,7 +64,7 @@ func (d *database) close() error {
 	for _, f := range d.files {
 		errs = append(errs, f.Close())
 	}
-	return also(append(errs, os.RemoveAll(d.dir))...)
+	return cli.JoinErrors(append(errs, os.RemoveAll(d.dir))...)
 }
 
 func (d *database) digest() store.Digest { return store.DigestOf(digest.SHA256, d.manifest) }
@@ -78,7 +77,7 @@ func buildDatabase(a *cli.App, ctx context.Context, o *buildOptions) (d *databas
 	}
 	defer func() {
 		if err != nil {
-			d, err = nil, also(err, d.close())
+			d, err = nil, cli.JoinErrors(err, d.close())
 		}
 	}()
 	if d.sources, err = databaseFiles(a, o.from); err != nil {
@@ -177,7 +176,7 @@ func (f *databaseFile) look() (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = also(err, file.Close()) }()
+	defer func() { err = cli.JoinErrors(err, file.Close()) }()
 	if f.kind == "" {
 		if f.kind, err = vulndb.Detect(f.path, file); err != nil {
 			return err
@@ -242,22 +241,22 @@ func (d *database) makeAdvisories(ctx context.Context, o *buildOptions) error {
 	reading := &databaseReading{d: d, worker: o.worker}
 	written, err := vulndb.WriteAdvisories(ctx, func() (osv.Source, error) { return reading.open(ctx) }, func() (_ io.Writer, err error) {
 		if part != nil {
-			err = also(part.Close(), os.Remove(part.Name()))
+			err = cli.JoinErrors(part.Close(), os.Remove(part.Name()))
 		}
 		if err == nil {
 			part, err = d.newPart()
 		}
 		return part, err
 	}, reading.see)
-	err = also(err, reading.close())
+	err = cli.JoinErrors(err, reading.close())
 	if err != nil {
 		if part != nil {
-			err = also(err, part.Close())
+			err = cli.JoinErrors(err, part.Close())
 		}
 		return err
 	}
 	if written.Count == 0 {
-		return also(store.Errorf(store.CodeInvalid, "the files hold no advisory"), part.Close())
+		return cli.JoinErrors(store.Errorf(store.CodeInvalid, "the files hold no advisory"), part.Close())
 	}
 	d.parts.Advisories = d.keep(part, vulndb.TypeAdvisories)
 	d.description.Count = written.Count
@@ -272,15 +271,6 @@ func (d *database) makeAdvisories(ctx context.Context, o *buildOptions) error {
 		}
 	}
 	return nil
-}
-
-// also is errors.Join where there is something to join: one error stays what it is, and a person reads its sentence.
-func also(errs ...error) error {
-	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
-	if len(errs) == 1 {
-		return errs[0]
-	}
-	return errors.Join(errs...)
 }
 
 func later(a, b time.Time) time.Time {
@@ -319,7 +309,7 @@ func (d *database) side(ctx context.Context, o *buildOptions, kind vulndb.Kind, 
 	}
 	n, built, err := write(chosen.path, from, part)
 	if err != nil {
-		return vulndb.Part{}, 0, also(err, part.Close())
+		return vulndb.Part{}, 0, cli.JoinErrors(err, part.Close())
 	}
 	if chosen.kind == kind {
 		chosen.origin.Count, chosen.origin.Built = n, built
@@ -352,10 +342,10 @@ func openSide(ctx context.Context, worker string, f *databaseFile, grypePart str
 		return nil, err
 	}
 	if err := os.Remove(out.Name()); err != nil {
-		return nil, also(err, out.Close())
+		return nil, cli.JoinErrors(err, out.Close())
 	}
 	if _, err := w.Grype(ctx, f.path, grypePart, out); err != nil {
-		return nil, also(fmt.Errorf("%s: %w", f.path, err), out.Close())
+		return nil, cli.JoinErrors(fmt.Errorf("%s: %w", f.path, err), out.Close())
 	}
 	_, err = out.Seek(0, io.SeekStart)
 	return out, err
