@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/assay-registry/assay/policy/pins"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -14,8 +15,8 @@ import (
 type authority struct {
 	verify.Authority
 	revision string
-	material *pinned // where its material comes from, once it was supplied
-	bare     bool    // its material was not supplied yet: it proves nothing
+	material *pins.Set // where its material comes from, once it was supplied
+	bare     bool      // its material was not supplied yet: it proves nothing
 }
 
 // join makes the authorities as they count of their parts, and forgets what TUF repositories said that nobody trusts any more.
@@ -44,7 +45,7 @@ func (t *trust) join(tx *store.Txn) {
 }
 
 // supply puts the material of a TUF repository in the place of what the configuration has: who publishes it there also withdraws it there.
-func (a *authority) supply(from *pinned) {
+func (a *authority) supply(from *pins.Set) {
 	a.Keys, a.TrustedRoot, a.bare = nil, "", true
 	if from == nil {
 		return
@@ -68,7 +69,7 @@ func (a *authority) ends() time.Time {
 	if a == nil || a.material == nil {
 		return time.Time{}
 	}
-	return a.material.ends()
+	return a.material.Ends()
 }
 
 // sooner reports whether an end is earlier than another, of which a zero one is none: verdicts that were made with the other last too long.

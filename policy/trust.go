@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/pins"
 	"github.com/assay-registry/assay/policy/pulls"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -22,11 +23,11 @@ import (
 type trust struct {
 	seq         uint64
 	engine      contract.Engine
-	config      []verify.Authority // from the configuration
-	runtime     []verify.Authority // from the store
-	overlay     []TrustRevocation  // what they no longer vouch for
-	tuf         map[string]*pinned // what TUF repositories say, by authority
-	authorities []authority        // both, as they count
+	config      []verify.Authority   // from the configuration
+	runtime     []verify.Authority   // from the store
+	overlay     []TrustRevocation    // what they no longer vouch for
+	tuf         map[string]*pins.Set // what TUF repositories say, by authority
+	authorities []authority          // both, as they count
 	denials     []denial
 	revoked     map[store.Digest][]Revocation
 	revocations []Revocation
@@ -188,7 +189,7 @@ func (a *Admission) loadTrust(ctx context.Context) error {
 				return store.Errorf(store.CodeInternal, "the trust record is damaged; run assay check: %w", err)
 			}
 		}
-		n := &trust{engine: a.o.Engine, config: a.o.Authorities, borrowing: borrowing(a.o.Rules) + preferring(a.o.Preferences), seq: state.Seq, denials: state.Denials, revoked: map[store.Digest][]Revocation{}, tuf: map[string]*pinned{}, waiverRules: a.o.Waivers}
+		n := &trust{engine: a.o.Engine, config: a.o.Authorities, borrowing: borrowing(a.o.Rules) + preferring(a.o.Preferences), seq: state.Seq, denials: state.Denials, revoked: map[store.Digest][]Revocation{}, tuf: map[string]*pins.Set{}, waiverRules: a.o.Waivers}
 		if err := n.loadDocs(tx); err != nil {
 			return err
 		}

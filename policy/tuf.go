@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,31 +8,20 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sort"
 	"strings"
 	"time"
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/pins"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
-
-// MaxPins is the most tags that one TUF repository may pin.
-const MaxPins = 1 << 17
 
 // maxPinned is the most manifests that a change of pins puts in doubt one by one: beyond, it is all that the authority speaks for.
 const maxPinned = 4096
 
 const classTUF = "tuf"
-
-// pinned is what a TUF repository says, ready for look-ups: pins by tag and, by an order of them, by digest. Beyond the state, it takes four bytes for each pin.
-type pinned struct {
-	*verify.TUFState
-	root     string  // hash of the first trusted root.json that it was verified from
-	warn     bool    // expired metadata goes on counting
-	byDigest []int32 // indexes of Pins, ordered by repository and digest
-}
 
 // storedTUF is the state as the store keeps it, with the root that it was verified from.
 type storedTUF struct {
@@ -41,83 +29,12 @@ type storedTUF struct {
 	State *verify.TUFState `json:"state"`
 }
 
-// pin prepares a state. Errors: CodeInvalid.
-func pin(s *verify.TUFState) (*pinned, error) {
-	if len(s.Pins) > MaxPins {
-		return nil, store.Errorf(store.CodeInvalid, "the TUF repository of %s pins %d tags; at most %d are taken: split it by repository", s.Authority, len(s.Pins), MaxPins)
-	}
-	for i, p := range s.Pins {
-		if _, err := store.ParseName(string(p.Repository)); err != nil {
-			return nil, err
-		}
-		if _, err := store.ParseDigest(string(p.Digest)); err != nil {
-			return nil, err
-		}
-		if i > 0 && comparePins(s.Pins[i-1], p) >= 0 {
-			return nil, store.Errorf(store.CodeInvalid, "the pins of %s are out of order at %.200s", s.Authority, p.Target())
-		}
-	}
-	n := &pinned{TUFState: s, byDigest: make([]int32, len(s.Pins))}
-	for i := range n.byDigest {
-		n.byDigest[i] = int32(i)
-	}
-	slices.SortStableFunc(n.byDigest, func(x, y int32) int { return compareDigests(s.Pins[x], s.Pins[y]) })
-	return n, nil
-}
-
-func comparePins(x, y verify.Pin) int {
-	return cmp.Or(strings.Compare(string(x.Repository), string(y.Repository)), strings.Compare(x.Tag, y.Tag))
-}
-
-func compareDigests(x, y verify.Pin) int {
-	return cmp.Or(strings.Compare(string(x.Repository), string(y.Repository)), strings.Compare(string(x.Digest), string(y.Digest)))
-}
-
-// tag is the pin of a tag, or nil.
-func (n *pinned) tag(repo store.Name, tag string) *verify.Pin {
-	i, found := slices.BinarySearchFunc(n.Pins, verify.Pin{Repository: repo, Tag: tag}, comparePins)
-	if !found {
-		return nil
-	}
-	return &n.Pins[i]
-}
-
-// digest are the pins of a digest, at most as many as count.
-func (n *pinned) digest(repo store.Name, d store.Digest) []*verify.Pin {
-	wanted := verify.Pin{Repository: repo, Digest: d}
-	i := sort.Search(len(n.byDigest), func(i int) bool { return compareDigests(n.Pins[n.byDigest[i]], wanted) >= 0 })
-	var pins []*verify.Pin
-	for ; i < len(n.byDigest) && len(pins) < maxVerified; i++ {
-		p := &n.Pins[n.byDigest[i]]
-		if p.Repository != repo || p.Digest != d {
-			break
-		}
-		pins = append(pins, p)
-	}
-	return pins
-}
-
-// ends is when what it says ceases to count; zero if it does not.
-func (n *pinned) ends() time.Time {
-	if n.warn {
-		return time.Time{}
-	}
-	return n.Expires
-}
-
-func (n *pinned) expired(now time.Time) bool { return !n.ends().IsZero() && !now.Before(n.ends()) }
-
-// fits reports whether a pin means a manifest.
-func fits(p *verify.Pin, s verify.Subject) bool {
-	return (p.Digest == s.Descriptor.Digest || p.Digest == s.Alternate) && p.Length == s.Descriptor.Size
-}
-
 // pins are the authorities of kind tuf that speak for a repository and have said something.
-func (t *trust) pins(repo store.Name) []*pinned {
+func (t *trust) pins(repo store.Name) []*pins.Set {
 	if len(t.tuf) == 0 {
 		return nil
 	}
-	var all []*pinned
+	var all []*pins.Set
 	for i := range t.authorities {
 		if a := &t.authorities[i]; a.Kind == verify.KindTUF && t.tuf[a.Name] != nil && a.Covers(repo) {
 			all = append(all, t.tuf[a.Name])
@@ -130,14 +47,14 @@ func (t *trust) pins(repo store.Name) []*pinned {
 func (t *trust) pinFacts(s verify.Subject, now time.Time) *found {
 	f := &found{}
 	for _, n := range t.pins(s.Repository) {
-		pins := n.digest(s.Repository, s.Descriptor.Digest)
+		pins := n.Digest(s.Repository, s.Descriptor.Digest, maxVerified)
 		if s.Alternate != "" {
-			pins = append(pins, n.digest(s.Repository, s.Alternate)...)
+			pins = append(pins, n.Digest(s.Repository, s.Alternate, maxVerified)...)
 		}
 		for _, p := range pins[:min(len(pins), maxVerified)] {
 			fact := verify.Fact{Evidence: s.Descriptor.Digest, Layer: s.Descriptor.Digest, Found: verify.FoundTUF, Kind: verify.KindSignature, Scheme: verify.SchemeTUF, Verified: true,
 				Authority: n.Authority, Target: p.Target(), Role: p.Role, Issuer: "tuf:" + n.Authority, Identity: p.Role}
-			if fact.ValidUntil = n.ends(); !fact.ValidUntil.IsZero() {
+			if fact.ValidUntil = n.Ends(); !fact.ValidUntil.IsZero() {
 				fact.Ends = verify.CodeTUFExpired
 			}
 			if fact = fact.At(now); p.Length != s.Descriptor.Size {
@@ -146,7 +63,7 @@ func (t *trust) pinFacts(s verify.Subject, now time.Time) *found {
 			}
 			f.facts = append(f.facts, fact)
 		}
-		if end := n.ends(); len(pins) > 0 && end.After(now) {
+		if end := n.Ends(); len(pins) > 0 && end.After(now) {
 			f.next = contract.Earlier(f.next, end)
 		}
 	}
@@ -157,12 +74,12 @@ func (t *trust) pinFacts(s verify.Subject, now time.Time) *found {
 func (t *trust) tufInput(s verify.Subject, tag string, now time.Time) *contract.TUFInput {
 	var in *contract.TUFInput
 	for _, n := range t.pins(s.Repository) {
-		p := n.tag(s.Repository, tag)
+		p := n.Tag(s.Repository, tag)
 		if p == nil || in != nil && !in.DigestMatch {
 			continue
 		}
-		in = &contract.TUFInput{Authority: n.Authority, Role: p.Role, Target: p.Target(), DigestMatch: fits(p, s), Version: p.Version, ValidUntil: n.ends()}
-		if n.expired(now) {
+		in = &contract.TUFInput{Authority: n.Authority, Role: p.Role, Target: p.Target(), DigestMatch: pins.Fits(p, s), Version: p.Version, ValidUntil: n.Ends()}
+		if n.Expired(now) {
 			in.DigestMatch, in.Code = false, verify.CodeTUFExpired
 		}
 	}
@@ -171,15 +88,15 @@ func (t *trust) tufInput(s verify.Subject, tag string, now time.Time) *contract.
 
 // keepTUF drops what was said by repositories that nobody trusts any more, or that are to be trusted from another root on.
 func (t *trust) keepTUF(tx *store.Txn, all []verify.Authority) {
-	kept := map[string]*pinned{}
+	kept := map[string]*pins.Set{}
 	for name, n := range t.tuf {
 		i := find(all, name)
-		if i < 0 || all[i].Kind != verify.KindTUF || rootHash(all[i]) != n.root {
+		if i < 0 || all[i].Kind != verify.KindTUF || rootHash(all[i]) != n.Anchor {
 			tx.DeleteDoc(classTUF, name)
 			continue
 		}
 		n := *n
-		n.warn = all[i].TUF.Expired == "warn"
+		n.Warn = all[i].TUF.Expired == "warn"
 		kept[name] = &n
 	}
 	t.tuf = kept
@@ -198,11 +115,11 @@ func (t *trust) loadTUF(r store.Records) error {
 		if err := json.Unmarshal(b, &s); err != nil || s.State == nil {
 			return store.Errorf(store.CodeInternal, "the TUF state of the authority %q is damaged; run assay check: %w", name, err)
 		}
-		n, err := pin(s.State)
+		n, err := pins.New(s.State)
 		if err != nil {
 			return err
 		}
-		n.root = s.Root
+		n.Anchor = s.Root
 		t.tuf[name] = n
 	}
 	return nil
@@ -211,7 +128,7 @@ func (t *trust) loadTUF(r store.Records) error {
 // ApplyTUF stores what a TUF repository says and puts it into force, in one transaction: material of other authorities, and pins. Only what it changes is decided
 // again. The state must not change afterwards. Errors: CodeNotFound; CodeConflict where it is older than what is in force; CodeInvalid.
 func (a *Admission) ApplyTUF(ctx context.Context, s *verify.TUFState) error {
-	n, err := pin(s)
+	n, err := pins.New(s)
 	if err != nil {
 		return err
 	}
@@ -224,8 +141,8 @@ func (a *Admission) ApplyTUF(ctx context.Context, s *verify.TUFState) error {
 		if old != nil && old.Root == s.Root && (s.Timestamp < old.Timestamp || s.Snapshot < old.Snapshot || s.Targets < old.Targets) || old != nil && s.Root < old.Root {
 			return store.Errorf(store.CodeConflict, "the TUF metadata of %s is older than what is in force; nothing was changed", s.Authority)
 		}
-		n.root, n.warn = rootHash(au.Authority), au.TUF.Expired == "warn"
-		b, err := json.Marshal(storedTUF{n.root, s})
+		n.Anchor, n.Warn = rootHash(au.Authority), au.TUF.Expired == "warn"
+		b, err := json.Marshal(storedTUF{n.Anchor, s})
 		if err != nil {
 			return store.Errorf(store.CodeInternal, "the TUF state could not be stored: %w", err)
 		}
@@ -241,8 +158,8 @@ func (a *Admission) ApplyTUF(ctx context.Context, s *verify.TUFState) error {
 
 // repin puts in doubt what a new state says otherwise than the old one: manifests and tags whose pins differ, all of them where the old one had run out, or would have later. New
 // material of an authority is found by comparing the authorities; here it is only what had run out that counts again.
-func (t *trust) repin(tx *store.Txn, au *authority, old, now *pinned, at time.Time) error {
-	renewed := old != nil && old.expired(at)
+func (t *trust) repin(tx *store.Txn, au *authority, old, now *pins.Set, at time.Time) error {
+	renewed := old != nil && old.Expired(at)
 	if renewed {
 		for _, other := range t.authorities {
 			if other.Material == au.Name {
@@ -250,7 +167,7 @@ func (t *trust) repin(tx *store.Txn, au *authority, old, now *pinned, at time.Ti
 			}
 		}
 	}
-	items, err := moved(tx, au, old, now, renewed || old != nil && sooner(now.ends(), old.ends()))
+	items, err := moved(tx, au, old, now, renewed || old != nil && sooner(now.Ends(), old.Ends()))
 	if err != nil {
 		return err
 	}
@@ -265,14 +182,14 @@ func (t *trust) repin(tx *store.Txn, au *authority, old, now *pinned, at time.Ti
 }
 
 // moved are the manifests that a difference of pins is about, at most one more than maxPinned: those that are or were pinned, and both sides of the tags.
-func moved(tx *store.Txn, au *authority, old, now *pinned, all bool) (map[store.Item]bool, error) {
+func moved(tx *store.Txn, au *authority, old, now *pins.Set, all bool) (map[store.Item]bool, error) {
 	items := map[store.Item]bool{}
 	add := func(repo store.Name, d store.Digest) {
 		if i := (store.Item{Repository: repo, Digest: d}); d != "" && judgedState(tx.Verdict(repo, d).State) {
 			items[i] = true
 		}
 	}
-	for _, p := range differing(old, now, all) {
+	for _, p := range pins.Differing(old, now, all) {
 		if len(items) > maxPinned {
 			break
 		}
@@ -295,43 +212,6 @@ func moved(tx *store.Txn, au *authority, old, now *pinned, all bool) (map[store.
 		}
 	}
 	return items, nil
-}
-
-// differing are the pins of either state that the other does not have just so, but for the version of the metadata around them. Both are ordered.
-func differing(old, now *pinned, all bool) []verify.Pin {
-	var x []verify.Pin
-	if old != nil {
-		x = old.Pins
-	}
-	y := now.Pins
-	if all {
-		return slices.Concat(x, y)
-	}
-	var pins []verify.Pin
-	for len(x) > 0 || len(y) > 0 {
-		switch c := compareHeads(x, y); {
-		case c < 0:
-			pins, x = append(pins, x[0]), x[1:]
-		case c > 0:
-			pins, y = append(pins, y[0]), y[1:]
-		default:
-			if v := y[0]; x[0] != (verify.Pin{Repository: v.Repository, Tag: v.Tag, Digest: v.Digest, Length: v.Length, Role: v.Role, Version: x[0].Version}) {
-				pins = append(pins, x[0], y[0])
-			}
-			x, y = x[1:], y[1:]
-		}
-	}
-	return pins
-}
-
-func compareHeads(x, y []verify.Pin) int {
-	switch {
-	case len(x) == 0:
-		return 1
-	case len(y) == 0:
-		return -1
-	}
-	return comparePins(x[0], y[0])
 }
 
 // TUFState is what is in force of a TUF repository, as it was applied; nil if nothing was. It is not to be changed.

@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 
+	"github.com/assay-registry/assay/policy/pins"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -12,12 +13,12 @@ import (
 func StoredTUF(ctx context.Context, local *store.Local, authorities []verify.Authority) (map[string]*verify.TUFState, error) {
 	states := map[string]*verify.TUFState{}
 	err := local.View(ctx, func(s store.Snapshot) error {
-		t := &trust{tuf: map[string]*pinned{}}
+		t := &trust{tuf: map[string]*pins.Set{}}
 		if err := t.loadTUF(s.Records); err != nil {
 			return err
 		}
 		for _, a := range authorities {
-			if n := t.tuf[a.Name]; n != nil && a.Kind == verify.KindTUF && n.root == rootHash(a) {
+			if n := t.tuf[a.Name]; n != nil && a.Kind == verify.KindTUF && n.Anchor == rootHash(a) {
 				states[a.Name] = n.TUFState
 			}
 		}
