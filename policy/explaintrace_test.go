@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -44,5 +45,37 @@ func TestADecisionIsTracedForWhoMayPull(t *testing.T) {
 	}
 	if tr, err = trace(puller); err != nil || !tr.Reproduced || tr.SamePolicies || !tr.At.Equal(at) {
 		t.Errorf("later: %+v %v", tr, err)
+	}
+}
+
+// Who pushed an image is told to those who write there and to nobody else, though a policy may ask for it.
+func TestAttackPullersLearnWhoPushed(t *testing.T) {
+	k := newKit(t, freeOf(t, `package assay
+
+admit.deny contains {"code": "acme.pusher", "msg": "somebody else pushed it", "remedy": "have CI push it"} if {
+	count({p | some p in input.subject.pushers; p == "ci"}) == 0
+}
+`))
+	i := k.push(pusher, app, "v1", "one")
+	want(t, "GET", k.get(puller, app, "v1"), string(i.desc.Digest))
+	for _, c := range []struct {
+		p     access.Principal
+		knows bool
+	}{{puller, false}, {user("deleter", access.RolePull|access.RoleDelete), false}, {both, true}, {scanner, true}, {admin, true}} {
+		e, err := k.a.Explain(k.ctx, c.p, app, store.Reference{Digest: i.desc.Digest})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := k.a.Decision(k.ctx, c.p, e.Decision.ID)
+		if err != nil || d.Input == nil {
+			t.Fatalf("%s: %+v, %v", c.p.Name, d, err)
+		}
+		tr, err := k.a.Trace(k.ctx, c.p, e.Decision.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if told := []bool{slices.Contains(e.Pushers, "ci"), slices.Contains(d.Input.Subject.Pushers, "ci"), tr.Reproduced}; !slices.Equal(told, []bool{c.knows, c.knows, c.knows}) {
+			t.Errorf("%s learns it from the explanation, the decision and the trace: %v, wanted %v", c.p.Name, told, c.knows)
+		}
 	}
 }
