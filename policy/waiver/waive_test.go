@@ -37,6 +37,7 @@ func TestParseRefusesWhatItDoesNotUnderstand(t *testing.T) {
 	text := string(document().Document())
 	for _, c := range []struct{ from, to, says string }{
 		{`"match":{`, `"match":{"digest":["sha256:00"],`, "no waiver has"},
+		{`"match":{`, `"match":{"Digests":[],`, ""},
 		{`"match":{`, `"match":{"repositories":[],`, "cannot be read"},
 		{`"vuln.threshold"`, `"state.revoked"`, "cannot be waived"},
 		{`"vuln.threshold"`, `"policy.error"`, "cannot be waived"},
