@@ -492,3 +492,30 @@ func (t countedTx) Scan(from, to []byte) iter.Seq2[[]byte, []byte] {
 		}
 	}
 }
+
+// Who asks for a verdict on an image of a repository of others is answered as if it were not there, admitted or not.
+func TestAttackVerdictsOnImagesOfOthers(t *testing.T) {
+	k := newKit(t)
+	i := k.push(pusher, app, "v1", "one")
+	ask := func(p access.Principal, repo store.Name, r store.Reference) string {
+		v, err := k.a.ImageFor(k.ctx, p, policy.ImageQuestion{Repository: repo, Reference: r, Protocol: "api"})
+		if err != nil {
+			return string(store.CodeOf(err))
+		}
+		return strings.ReplaceAll(fmt.Sprintf("%+v", *v), string(repo), "…")
+	}
+	byTag, byDigest := store.Reference{Tag: "v1"}, store.Reference{Digest: i.desc.Digest}
+	for range 2 {
+		for _, p := range []access.Principal{user("stranger", access.RolePull, "other/**"), user("deleter", access.RoleDelete), {Kind: access.KindAnonymous}} {
+			for _, r := range []store.Reference{byTag, byDigest} {
+				if got, absent := ask(p, app, r), ask(p, "none/app", r); got != absent || strings.Contains(got, "admit") {
+					t.Errorf("%q is told %s; of what is not there %s", p.Name, got, absent)
+				}
+			}
+		}
+		k.sign(signer, app, i.desc.Digest, k.key)
+	}
+	if got := ask(puller, app, byTag); !strings.Contains(got, string(i.desc.Digest)) {
+		t.Errorf("who may pull is told %s", got)
+	}
+}
