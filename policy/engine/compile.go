@@ -51,6 +51,7 @@ type entry struct {
 	outputs   []string // of deny, warn, obligations, valid_until: those that are defined, in that order
 	evaluate  evaluate // by a plan where there is one
 	interpret evaluate
+	second    *second // nil where the interpreter decides anyway
 	traced    func(topdown.Cancel, ast.Value, time.Time, *recorder) ([]*ast.Term, error)
 }
 

@@ -184,7 +184,7 @@ func (s *Set) located(ctx context.Context, e *entry, input ast.Value, help aids,
 	if err != nil || !again {
 		return a, err
 	}
-	a = s.runner.run(ctx, e.evaluate, input, help, now)
+	a = s.runner.run(ctx, e.run(), input, help, now)
 	return a, a.err
 }
 

@@ -45,7 +45,7 @@ func (p *program) quickened(ctx context.Context, modules map[string]*ast.Module,
 	}
 	for _, name := range names {
 		e := p.entries[name]
-		e.evaluate = e.quick(planned, outputs[name])
+		e.evaluate, e.second = e.quick(planned, outputs[name]), &second{}
 	}
 	return nil
 }

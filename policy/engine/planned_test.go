@@ -38,6 +38,7 @@ func bothWays(tb testing.TB, name string, params map[string]any, mode contract.M
 	interpreted = &Set{programs: []*program{&prog}, revision: planned.revision, encoder: planned.encoder, runner: runner{deadline: planned.runner.deadline, hard: planned.runner.hard}, log: planned.log}
 	for _, e := range planned.programs[0].entries {
 		interpret := e.interpret
+		e.second = nil
 		e.interpret = func(cancel topdown.Cancel, input ast.Value, now time.Time) ([]*ast.Term, error) {
 			out, err := interpret(cancel, input, now)
 			if err == nil {

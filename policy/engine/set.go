@@ -261,7 +261,7 @@ func (s *Set) ask(ctx context.Context, p *program, e *entry, doc *document) (*ou
 		help.packages = newPackages(ctx, &doc.in)
 	}
 	if err == nil {
-		a = s.runner.run(ctx, e.evaluate, input, help, now)
+		a = s.confirmed(ctx, p, e, doc, input, help, now, s.runner.run(ctx, e.run(), input, help, now))
 		if err = a.err; err == nil {
 			a, err = s.located(ctx, e, input, help, now, a)
 		}

@@ -1,0 +1,42 @@
+package engine
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/assay-registry/assay/policy/contract"
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/topdown"
+)
+
+// TestAPlanThatIsWrong: the interpreter is asked at first and now and then; where it says something else it is believed, then and ever after, and the log tells.
+func TestAPlanThatIsWrong(t *testing.T) {
+	const source = "package assay\n\n" + `admit.deny contains {"code": "a.b", "msg": "no"} if input.subject.kind == "image"` + "\n"
+	for _, wrongFrom := range []int{1, 2} {
+		var log bytes.Buffer
+		set := one(t, source, Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+		e := set.programs[0].entries[contract.EntryAdmit]
+		plan, asked := e.evaluate, 0
+		e.evaluate = func(cancel topdown.Cancel, input ast.Value, now time.Time) ([]*ast.Term, error) {
+			if asked++; asked < wrongFrom {
+				return plan(cancel, input, now)
+			}
+			return []*ast.Term{ast.SetTerm()}, nil
+		}
+		admitted := 0
+		for range 2*secondEvery + 1 {
+			if len(decide(t, set, ask(contract.EntryAdmit)).Deny) == 0 {
+				admitted++
+			}
+		}
+		if wanted := (wrongFrom - 1) * (secondEvery - 1); admitted != wanted || asked != wanted+1+(wrongFrom-1) {
+			t.Errorf("wrong from %d on: admitted %d times, want %d; the plan was asked %d times", wrongFrom, admitted, wanted, asked)
+		}
+		if n := strings.Count(log.String(), "disagree"); n != 1 {
+			t.Errorf("the log tells it %d times: %s", n, log.String())
+		}
+	}
+}
