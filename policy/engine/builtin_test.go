@@ -167,7 +167,7 @@ func TestCatalogue(t *testing.T) {
 		collect(name, []byte(source))
 	}
 	collect("lib", []byte(policies.Library()))
-	for _, file := range []string{"result.go", filepath.Join("..", "judge.go"), filepath.Join("..", "image.go"), filepath.Join("..", "contract", "waived.go"), filepath.Join("..", "..", "verify", "codes.go"), filepath.Join("..", "..", "cmd", "assay", "trustpolicies.go"), filepath.Join("..", "..", "cmd", "assay", "policies.go")} {
+	for _, file := range []string{"result.go", filepath.Join("..", "judge.go"), filepath.Join("..", "image.go"), filepath.Join("..", "contract", "waived.go"), filepath.Join("..", "..", "verify", "codes.go"), filepath.Join("..", "..", "cmd", "assay", "rules", "trustpolicies.go"), filepath.Join("..", "..", "cmd", "assay", "rules", "policies.go")} {
 		b, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
