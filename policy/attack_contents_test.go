@@ -136,3 +136,21 @@ func TestAttackASignerLeavesPackagesOut(t *testing.T) {
 	k.catchup()
 	want(t, "as the registry found it", k.get(puller, app, "v1"), denied)
 }
+
+// What is revoked is no longer among the admitted, whatever its last verdict says.
+func TestARevokedImageIsFoundAsRevoked(t *testing.T) {
+	k, x := indexed(t, &generator{purl: "pkg:npm/left-pad@1.0.0"})
+	i := k.push(pusher, app, "v1", "one")
+	k.sign(signer, app, i.desc.Digest, k.key)
+	k.enrich()
+	k.ingest(x)
+	if _, err := k.a.Revoke(k.ctx, admin, policy.Revocation{Digest: i.desc.Digest, Reason: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	for state, found := range map[store.State]int{store.StateAdmitted: 0, store.StateQuarantined: 0, store.StateRevoked: 1} {
+		page, err := k.a.QueryContents(k.ctx, admin, index.Query{Pattern: "pkg:npm/*"}, policy.ContentFilter{States: []store.State{state}})
+		if err != nil || len(page.Matches) != found {
+			t.Errorf("%v: %d images, want %d: %v", state, len(page.Matches), found, err)
+		}
+	}
+}

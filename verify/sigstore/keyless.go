@@ -166,7 +166,7 @@ func (a *authority) revokedBearer(leaf *x509.Certificate, who *bearer, p *path) 
 		return p.cut
 	}
 	for _, name := range append([]string{who.identity, who.subject}, who.names...) {
-		if name != "" && a.revoked.identities[name] {
+		if name != "" && (a.revoked.identities[name] || a.revoked.identities[cut(name)]) { // whoever revokes writes what facts show
 			return refused(verify.CodeRevokedIdentity, "The identity %s is revoked under authority %s; sign again with another.", printable(name), a.Name)
 		}
 	}

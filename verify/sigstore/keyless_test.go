@@ -200,6 +200,12 @@ func changes() []change {
 			a.Revoked.Serials = []string{serial(s.Certificate)}
 		}},
 		{name: "identity revoked", code: verify.CodeRevokedIdentity, says: workflow, trusted: trust(func(a *verify.Authority) { a.Revoked.Identities = []string{workflow} })},
+		{name: "long identity revoked as it is shown", code: verify.CodeRevokedIdentity, signer: func(e *estate.Estate, _ *clock) *estate.Signer {
+			return e.Identity("https://github.com/acme/"+strings.Repeat("a", verify.MaxText), actions)
+		}, trusted: trust(func(a *verify.Authority) {
+			a.Identities[0].Subject = "https://github.com/acme/**"
+			a.Revoked.Identities = []string{("https://github.com/acme/" + strings.Repeat("a", verify.MaxText))[:verify.MaxText]}
+		})},
 		{name: "entry revoked", code: verify.CodeRevokedEntry, says: "log entry 0 is revoked", trusted: trust(func(a *verify.Authority) { a.Revoked.LogIndexes = []int64{0} })},
 		{name: "other entry revoked", trusted: trust(func(a *verify.Authority) { a.Revoked.LogIndexes = []int64{7} })},
 		{name: "key revoked", code: verify.CodeRevokedKey, trusted: func(a *verify.Authority, _ *estate.Estate, s *estate.Signer) { a.Revoked.Keys = []string{s.ID()} }},
