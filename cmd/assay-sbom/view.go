@@ -47,8 +47,8 @@ type viewWriter struct {
 	z       *zstd.Encoder
 	pieces  []byte
 	piece   []byte // the last, to be used again
-	plain   int64 // of all
-	entries int64 // of the list of entries
+	plain   int64  // of all
+	entries int64  // of the list of entries
 	full    bool
 	b       []byte
 }
