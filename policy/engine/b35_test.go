@@ -189,7 +189,7 @@ admit.deny := set()
 // evaluatorOf replaces what a set's only policy evaluates at admit.
 func evaluatorOf(t *testing.T, s *Set, e evaluate) {
 	t.Helper()
-	s.programs[0].entries[contract.EntryAdmit].evaluate = e
+	s.programs[0].planner, s.programs[0].entries[contract.EntryAdmit].evaluate = nil, e
 }
 
 const denyNothing = "package assay\n\nadmit.deny := set()\n"

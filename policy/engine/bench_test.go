@@ -113,6 +113,7 @@ func deciding(b *testing.B, in *contract.Input, source map[string]string) func()
 	if err != nil {
 		b.Fatal(err)
 	}
+	planAll(b, s)
 	return func() bool {
 		d, err := s.Decide(b.Context(), in)
 		return err == nil && d.Allow

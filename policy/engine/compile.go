@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -42,6 +43,7 @@ type program struct {
 	declared map[string]Parameter
 	params   *ast.Term
 	entries  map[contract.Entry]*entry
+	planner  *planner
 }
 
 // entry is one entry point of one policy.
@@ -49,9 +51,9 @@ type entry struct {
 	name      contract.Entry
 	reads     Reads
 	outputs   []string // of deny, warn, obligations, valid_until: those that are defined, in that order
-	evaluate  evaluate // by a plan where there is one
+	evaluate  evaluate // until there is a plan
 	interpret evaluate
-	second    *second // nil where the interpreter decides anyway
+	planned   atomic.Pointer[second] // nil until there is one, and where there cannot be
 	traced    func(topdown.Cancel, ast.Value, time.Time, *recorder) ([]*ast.Term, error)
 }
 
@@ -227,9 +229,7 @@ func compile(ctx context.Context, p Policy, caps *ast.Capabilities) (prog *progr
 		}
 		e.evaluate = e.interpret
 	}
-	if err := prog.quicken(ctx, modules, caps); err != nil {
-		return nil, problemsOf(p.Name, err)
-	}
+	prog.planner = &planner{make: func(ctx context.Context) error { return prog.quicken(ctx, modules, caps) }}
 	return prog, nil
 }
 

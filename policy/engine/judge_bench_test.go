@@ -106,6 +106,7 @@ func judging(b *testing.B, name string, params map[string]any, mode contract.Mod
 	if err != nil {
 		b.Fatal(err)
 	}
+	planAll(b, s)
 	b.ReportAllocs()
 	start := processorTime(b)
 	b.ResetTimer()

@@ -3,8 +3,10 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/assay-registry/assay/policy/contract"
@@ -12,6 +14,28 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
 )
+
+// planAfter is how many evaluations of a policy are the interpreter's before it is planned: to make a plan takes as long as a few hundred of them, and who asks once, or starts with many policies, need not wait.
+const planAfter = 32
+
+// planner plans a policy once, when it is asked often.
+type planner struct {
+	asked atomic.Uint32
+	make  func(context.Context) error
+}
+
+// note counts an evaluation, and plans the policy where it is time: whoever asks then waits for it, and others go on with the interpreter.
+func (p *planner) note(ctx context.Context) (err error) {
+	if p == nil || p.asked.Load() > planAfter || p.asked.Add(1) != planAfter {
+		return nil
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%w: %v", errPanic, v)
+		}
+	}()
+	return p.make(context.WithoutCancel(ctx))
+}
 
 // quicken has the entry points of a program evaluated by plans, each with the interpreter behind it: what a plan does not yield, the interpreter decides. An entry point that cannot be planned
 // stays with the interpreter.
@@ -45,7 +69,7 @@ func (p *program) quickened(ctx context.Context, modules map[string]*ast.Module,
 	}
 	for _, name := range names {
 		e := p.entries[name]
-		e.evaluate, e.second = e.quick(planned, outputs[name]), &second{}
+		e.planned.Store(&second{evaluate: e.quick(planned, outputs[name])})
 	}
 	return nil
 }

@@ -28,17 +28,15 @@ func bothWays(tb testing.TB, name string, params map[string]any, mode contract.M
 	if err != nil {
 		return nil, nil // golden decisions have parameters that are refused, too
 	}
-	prog := *planned.programs[0]
-	prog.entries = map[contract.Entry]*entry{}
-	for name, e := range planned.programs[0].entries {
-		slow := *e
-		slow.evaluate = e.interpret
-		prog.entries[name] = &slow
+	interpreted, err = Compile(tb.Context(), []Policy{{Name: name, Repositories: store.Globs{"**"}, Source: source, Params: params, Mode: mode}}, Options{Deadline: time.Second})
+	if err != nil {
+		tb.Fatal(err)
 	}
-	interpreted = &Set{programs: []*program{&prog}, revision: planned.revision, encoder: planned.encoder, runner: runner{deadline: planned.runner.deadline, hard: planned.runner.hard}, log: planned.log}
+	interpreted.programs[0].planner = nil
+	planAll(tb, planned)
 	for _, e := range planned.programs[0].entries {
 		interpret := e.interpret
-		e.second = nil
+		e.planned.Load().asked.Store(1) // the interpreter is not due
 		e.interpret = func(cancel topdown.Cancel, input ast.Value, now time.Time) ([]*ast.Term, error) {
 			out, err := interpret(cancel, input, now)
 			if err == nil {
@@ -48,6 +46,17 @@ func bothWays(tb testing.TB, name string, params map[string]any, mode contract.M
 		}
 	}
 	return planned, interpreted
+}
+
+// planAll plans the policies of a set at once.
+func planAll(tb testing.TB, s *Set) {
+	tb.Helper()
+	for _, p := range s.programs {
+		if err := p.planner.make(tb.Context()); err != nil {
+			tb.Fatal(err)
+		}
+		p.planner = nil
+	}
 }
 
 // TestPlanned: every shipped policy is planned, and every golden decision is the same both ways.
@@ -62,8 +71,11 @@ func TestPlanned(t *testing.T) {
 			t.Errorf("%s does not compile", name)
 			continue
 		}
+		if err := prog.planner.make(t.Context()); err != nil {
+			t.Error(err)
+		}
 		for _, e := range prog.entries {
-			if reflect.ValueOf(e.evaluate).Pointer() == reflect.ValueOf(e.interpret).Pointer() {
+			if e.planned.Load() == nil {
 				t.Errorf("%s is not planned at %s", name, e.name)
 			}
 		}
@@ -163,11 +175,12 @@ concat(x) := x`, true},
 		t.Run(c.name, func(t *testing.T) {
 			set := one(t, "package assay\n\n"+c.source+"\n", Options{})
 			e := set.programs[0].entries[contract.EntryAdmit]
-			if got := reflect.ValueOf(e.evaluate).Pointer() != reflect.ValueOf(e.interpret).Pointer(); got != c.planned {
+			planAll(t, set)
+			if got := e.planned.Load() != nil; got != c.planned {
 				t.Errorf("planned: %v, want %v", got, c.planned)
 			}
 			got := decide(t, set, ask(contract.EntryAdmit))
-			e.evaluate = e.interpret
+			e.planned.Store(nil)
 			if want := decide(t, set, ask(contract.EntryAdmit)); !reflect.DeepEqual(got, want) || len(got.Deny) == 0 {
 				t.Errorf("got %+v, and by the interpreter %+v", got, want)
 			}

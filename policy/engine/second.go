@@ -14,10 +14,11 @@ import (
 // secondEvery is of how many evaluations by a plan the interpreter makes one as well; the first is always among them. One more in 256 costs half a microsecond each.
 const secondEvery = 256
 
-// second is whether a plan is to be believed: the interpreter is asked now and then, and where it says something else the plan is not asked any more.
+// second is a plan, and whether it is to be believed: the interpreter is asked now and then, and where it says something else the plan is not asked any more.
 type second struct {
-	asked atomic.Uint64
-	apart atomic.Bool
+	evaluate evaluate
+	asked    atomic.Uint64
+	apart    atomic.Bool
 }
 
 // due counts an evaluation, and reports whether the interpreter is to make it, too.
@@ -25,22 +26,23 @@ func (s *second) due() bool { return s.asked.Add(1)%secondEvery == 1 }
 
 // run is how this entry point is evaluated now.
 func (e *entry) run() evaluate {
-	if e.second != nil && e.second.apart.Load() {
-		return e.interpret
+	if plan := e.planned.Load(); plan != nil && !plan.apart.Load() {
+		return plan.evaluate
 	}
 	return e.evaluate
 }
 
 // confirmed is the answer of a plan, or that of the interpreter where it was asked and says something else. An interpreter that does not answer in time says nothing.
 func (s *Set) confirmed(ctx context.Context, p *program, e *entry, doc *document, input ast.Value, help aids, now time.Time, a answer) answer {
-	if e.second == nil || a.err != nil || e.second.apart.Load() || !e.second.due() {
+	plan := e.planned.Load()
+	if plan == nil || a.err != nil || plan.apart.Load() || !plan.due() {
 		return a
 	}
 	other := s.runner.run(ctx, e.interpret, input, help.again(ctx, doc), now)
 	if errors.Is(other.err, errTimeout) || ctx.Err() != nil || other.err == nil && slices.EqualFunc(a.outputs, other.outputs, (*ast.Term).Equal) {
 		return a
 	}
-	e.second.apart.Store(true)
+	plan.apart.Store(true)
 	s.log.ErrorContext(ctx, "a plan and the interpreter of OPA disagree; from now on the interpreter decides alone, please report this policy", "policy", p.Name, "entry", string(e.name),
 		"repository", string(doc.in.Subject.Repository), "digest", string(doc.in.Subject.Digest))
 	return other

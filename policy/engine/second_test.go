@@ -19,10 +19,11 @@ func TestAPlanThatIsWrong(t *testing.T) {
 		var log bytes.Buffer
 		set := one(t, source, Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
 		e := set.programs[0].entries[contract.EntryAdmit]
-		plan, asked := e.evaluate, 0
-		e.evaluate = func(cancel topdown.Cancel, input ast.Value, now time.Time) ([]*ast.Term, error) {
+		planAll(t, set)
+		planned, asked := e.planned.Load().evaluate, 0
+		e.planned.Load().evaluate = func(cancel topdown.Cancel, input ast.Value, now time.Time) ([]*ast.Term, error) {
 			if asked++; asked < wrongFrom {
-				return plan(cancel, input, now)
+				return planned(cancel, input, now)
 			}
 			return []*ast.Term{ast.SetTerm()}, nil
 		}
@@ -37,6 +38,20 @@ func TestAPlanThatIsWrong(t *testing.T) {
 		}
 		if n := strings.Count(log.String(), "disagree"); n != 1 {
 			t.Errorf("the log tells it %d times: %s", n, log.String())
+		}
+	}
+}
+
+// TestAPolicyIsPlannedWhenItIsAskedOften: not before, and its answers are the same.
+func TestAPolicyIsPlannedWhenItIsAskedOften(t *testing.T) {
+	set := one(t, "package assay\n\n"+`admit.deny contains {"code": "a.b", "msg": "no"} if input.subject.kind == "image"`+"\n", Options{})
+	e := set.programs[0].entries[contract.EntryAdmit]
+	for n := range 2 * planAfter {
+		if planned := e.planned.Load() != nil; planned != (n >= planAfter) {
+			t.Fatalf("planned: %v, after %d evaluations", planned, n)
+		}
+		if d := decide(t, set, ask(contract.EntryAdmit)); len(d.Deny) != 1 {
+			t.Fatalf("%d: %+v", n, d.Deny)
 		}
 	}
 }

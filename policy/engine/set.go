@@ -261,6 +261,9 @@ func (s *Set) ask(ctx context.Context, p *program, e *entry, doc *document) (*ou
 		help.packages = newPackages(ctx, &doc.in)
 	}
 	if err == nil {
+		if err := p.planner.note(ctx); err != nil {
+			s.log.WarnContext(ctx, "a policy cannot be planned, the interpreter goes on with it", "policy", p.Name, "error", clean(err.Error(), 2048))
+		}
 		a = s.confirmed(ctx, p, e, doc, input, help, now, s.runner.run(ctx, e.run(), input, help, now))
 		if err = a.err; err == nil {
 			a, err = s.located(ctx, e, input, help, now, a)

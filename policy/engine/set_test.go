@@ -290,6 +290,7 @@ func BenchmarkDecide(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	planAll(b, built)
 	attested := []contract.AttestationInput{{Evidence: evidenceA, Verified: true, Authority: "ci", KeyID: "sha256:1", PredicateType: "https://slsa.dev/provenance/v1",
 		Summary: map[string]any{"builder": "https://ci.example/builder", "source": "git+https://git.example/app", "ref": "refs/heads/main"}}}
 	for _, c := range []struct {
