@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/store"
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
 )
@@ -53,5 +55,29 @@ func TestAPolicyIsPlannedWhenItIsAskedOften(t *testing.T) {
 		if d := decide(t, set, ask(contract.EntryAdmit)); len(d.Deny) != 1 {
 			t.Fatalf("%d: %+v", n, d.Deny)
 		}
+	}
+}
+
+// TestAPolicyIsPlannedWhileOthersAsk: who asks meanwhile has the interpreter's answer.
+func TestAPolicyIsPlannedWhileOthersAsk(t *testing.T) {
+	source, err := BuiltinSource("builtin:baseline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := set(t, Options{Deadline: time.Second}, Policy{Name: "baseline", Repositories: store.Globs{"**"}, Source: source})
+	want := codes(decide(t, set, ask(contract.EntryAdmit)).Deny)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range planAfter {
+				if d, err := set.Decide(t.Context(), ask(contract.EntryAdmit)); err != nil || codes(d.Deny) != want {
+					t.Errorf("got %+v, %v; want %s", d, err, want)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if set.programs[0].entries[contract.EntryAdmit].planned.Load() == nil {
+		t.Error("it was not planned")
 	}
 }
