@@ -137,20 +137,29 @@ func TestAttackASignerLeavesPackagesOut(t *testing.T) {
 	want(t, "as the registry found it", k.get(puller, app, "v1"), denied)
 }
 
-// What is revoked is no longer among the admitted, whatever its last verdict says.
-func TestARevokedImageIsFoundAsRevoked(t *testing.T) {
+// What trust was taken from is no longer among the admitted, before anybody decided it again; nor is what was revoked.
+func TestImagesAreFoundAsTheyStand(t *testing.T) {
 	k, x := indexed(t, &generator{purl: "pkg:npm/left-pad@1.0.0"})
 	i := k.push(pusher, app, "v1", "one")
 	k.sign(signer, app, i.desc.Digest, k.key)
 	k.enrich()
 	k.ingest(x)
-	if _, err := k.a.Revoke(k.ctx, admin, policy.Revocation{Digest: i.desc.Digest, Reason: "test"}); err != nil {
-		t.Fatal(err)
-	}
-	for state, found := range map[store.State]int{store.StateAdmitted: 0, store.StateQuarantined: 0, store.StateRevoked: 1} {
-		page, err := k.a.QueryContents(k.ctx, admin, index.Query{Pattern: "pkg:npm/*"}, policy.ContentFilter{States: []store.State{state}})
-		if err != nil || len(page.Matches) != found {
-			t.Errorf("%v: %d images, want %d: %v", state, len(page.Matches), found, err)
+	stands := func(want store.State) {
+		t.Helper()
+		for _, state := range []store.State{store.StateAdmitted, store.StatePending, store.StateQuarantined, store.StateRevoked} {
+			page, err := k.a.QueryContents(k.ctx, admin, index.Query{Pattern: "pkg:npm/*"}, policy.ContentFilter{States: []store.State{state}})
+			if err != nil || (len(page.Matches) == 1) != (state == want) {
+				t.Errorf("%v: %d images, where it is %v: %v", state, len(page.Matches), want, err)
+			}
 		}
 	}
+	stands(store.StateAdmitted)
+	if err := k.a.SetAuthorities(k.ctx, nil); err != nil {
+		t.Fatal(err)
+	}
+	stands(store.StatePending)
+	k.catchup()
+	stands(store.StateQuarantined)
+	k.revoke(i.desc.Digest)
+	stands(store.StateRevoked)
 }

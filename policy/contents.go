@@ -64,7 +64,7 @@ type ContentFilter struct {
 	Until  time.Time // first seen before
 }
 
-// lets reports whether an image passes that stands so: what is revoked is, whatever its last verdict said.
+// lets reports whether an image passes that stands so, whatever its last verdict said.
 func (f ContentFilter) lets(rec *store.ManifestRecord, state store.State) bool {
 	if len(f.States) > 0 && !slices.Contains(f.States, state) {
 		return false
@@ -84,7 +84,11 @@ func (a *Admission) QueryContents(ctx context.Context, p access.Principal, q ind
 	err = a.answer(ctx, p, func(s store.Snapshot) error {
 		page, err = index.Find(s.Records, q, func(i store.Item) bool {
 			rec, err := s.Manifest(i.Repository, i.Digest)
-			return err == nil && rec != nil && filter.lets(rec, standing(s, a.trust.Load(), a.now(), i.Repository, rec)) && a.mayGet(s, p, i.Repository, rec)
+			if err != nil || rec == nil {
+				return false
+			}
+			state := standing(s, a.trust.Load(), a.now(), i.Repository, rec)
+			return filter.lets(rec, state) && mayGetAs(p, i.Repository, rec, state)
 		})
 		return err
 	})

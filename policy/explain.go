@@ -83,7 +83,12 @@ func standing(s store.Snapshot, t *trust, now time.Time, repo store.Name, rec *s
 
 // mayGet reports whether a caller could GET a manifest: only then may it be shown what its bytes say.
 func (a *Admission) mayGet(s store.Snapshot, p access.Principal, repo store.Name, rec *store.ManifestRecord) bool {
-	q := access.Question{Roles: p.Roles(repo), State: standing(s, a.trust.Load(), a.now(), repo, rec), Uploader: uploaded(p, rec), What: access.Manifest, ByDigest: true}
+	return mayGetAs(p, repo, rec, standing(s, a.trust.Load(), a.now(), repo, rec))
+}
+
+// mayGetAs is mayGet of a manifest that stands so.
+func mayGetAs(p access.Principal, repo store.Name, rec *store.ManifestRecord, state store.State) bool {
+	q := access.Question{Roles: p.Roles(repo), State: state, Uploader: uploaded(p, rec), What: access.Manifest, ByDigest: true}
 	return p.Allows(repo, access.ActionPull) && (access.Reads(q) == access.Granted || rec.State == store.StateTombstoned && q.Roles.Has(access.RoleAdmin))
 }
 
