@@ -19,7 +19,7 @@ import (
 	"github.com/assay-registry/assay/verify"
 )
 
-// Estate is what the registry holds, in numbers: of what the caller could GET, as one snapshot has it.
+// Estate is what the registry holds, in numbers: of what the caller could GET, each manifest as it stood when it was looked at, from At on.
 type Estate struct {
 	At           time.Time   `json:"at"`
 	Repositories []EstateRow `json:"repositories"`
@@ -27,7 +27,8 @@ type Estate struct {
 	Total     *EstateRow       `json:"total,omitempty"`
 	Licenses  []LicenseCount   `json:"licenses,omitempty"` // the most frequent, with the total
 	Databases []vulns.Database `json:"databases"`          // that the numbers of vulnerabilities rest on
-	Partial   bool             `json:"partial,omitempty"`  // there was more than one answer looks at: the numbers are of what was looked at
+	Partial   bool             `json:"partial,omitempty"`  // there was more than one answer looks at: the total is of what was looked at
+	LookedAt  int              `json:"looked_at"`          // manifests, evidence among them
 	Next      string           `json:"next,omitempty"`     // the parameter after of the next page
 }
 
@@ -47,6 +48,7 @@ type EstateRow struct {
 	Vulnerabilities *EstateFindings `json:"vulnerabilities,omitempty"`
 	Pending         int             `json:"pending,omitempty"` // images whose SBOM is not indexed yet
 	Repos           int             `json:"repository_count,omitempty"`
+	Partial         bool            `json:"partial,omitempty"` // one repository alone has more than one answer looks at
 	versions        *roaring.Bitmap
 }
 
@@ -107,8 +109,12 @@ type EstateQuery struct {
 
 // Limits of one answer.
 const (
-	maxEstate   = 1_000_000 // manifests that are looked at, evidence among them
+	maxEstate   = 1_000_000        // manifests that are looked at, evidence among them
+	maxCounting = 40 * time.Second // from when a caller's turn begins; clients wait a minute
 	topLicenses = 20
+
+	partManifests = 256  // that are looked at in one view: some 20 ms
+	partVersions  = 4096 // package versions
 
 	maxReports     = 64 // callers that wait
 	maxReportsEach = 2  // for each principal
@@ -132,34 +138,50 @@ func (a *Admission) Estate(ctx context.Context, p access.Principal, q EstateQuer
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	err = a.local.View(ctx, func(s store.Snapshot) error {
-		c := &census{a: a, ctx: ctx, s: s, t: a.trust.Load(), now: a.now(), p: p, left: maxEstate, known: map[index.ID]*license{}}
-		status, err := vulns.Status(s.Records)
-		if err != nil {
-			return err
-		}
-		c.matched = osv(status.Databases)
-		if e, err = c.all(q); err == nil {
-			e.Databases = append([]vulns.Database{}, status.Databases...)
-		}
+	c := &census{a: a, ctx: ctx, now: a.now(), p: p, left: maxEstate, known: map[index.ID]*license{}}
+	var status vulns.State
+	if err := c.part(func() error {
+		status, err = vulns.Status(c.s.Records)
 		return err
-	})
-	return e, err
+	}); err != nil {
+		return nil, err
+	}
+	c.matched = osv(status.Databases)
+	if e, err = c.all(q); err != nil {
+		return nil, err
+	}
+	e.Databases, e.LookedAt = append([]vulns.Database{}, status.Databases...), maxEstate-c.left
+	return e, nil
 }
 
-// census is one count.
+// census is one count. It reads in parts, each in a view of its own: a view that is held keeps the store from using again what is freed meanwhile, so that its file grows.
 type census struct {
-	a     *Admission
-	ctx   context.Context
-	s     store.Snapshot
-	t     *trust
-	now   time.Time
-	p     access.Principal
-	left  int // manifests that may still be looked at
-	known map[index.ID]*license
+	a    *Admission
+	ctx  context.Context
+	s    store.Snapshot // of this part
+	t    *trust         // of this part, from before its snapshot
+	now  time.Time
+	p    access.Principal
+	left int // manifests that may still be looked at
 
-	matched bool // there are databases
+	known   map[index.ID]*license // numbers of versions are never given twice
+	matched bool                  // there are databases
 }
+
+// part reads a part. Nothing that it saw of the snapshot is used after it.
+func (c *census) part(read func() error) error {
+	if err := c.ctx.Err(); err != nil {
+		return err
+	}
+	c.t = c.a.trust.Load()
+	return c.a.local.View(c.ctx, func(s store.Snapshot) error {
+		c.s = s
+		return read()
+	})
+}
+
+// spent reports whether the count looked at all that one answer looks at, or for as long.
+func (c *census) spent() bool { return c.left <= 0 || c.a.now().Sub(c.now) > maxCounting }
 
 // license is what the licences of a package version come to.
 type license struct {
@@ -172,8 +194,15 @@ func (c *census) all(q EstateQuery) (*Estate, error) {
 	e := &Estate{At: c.now, Repositories: []EstateRow{}}
 	total := c.row("")
 	for after := q.After; ; {
-		names := c.s.RepositoryPage(after, maxPage)
+		var names []store.Name
+		if err := c.part(func() error {
+			names = c.s.RepositoryPage(after, maxPage)
+			return nil
+		}); err != nil {
+			return nil, err
+		}
 		for _, name := range names {
+			before := after
 			after = string(name)
 			roles := c.p.Roles(name)
 			if len(q.Repositories) > 0 && !q.Repositories.Match(name) || !roles.Has(access.RolesReading|access.RolePush) || !c.p.Allows(name, access.ActionPull) {
@@ -183,7 +212,11 @@ func (c *census) all(q EstateQuery) (*Estate, error) {
 			if err != nil {
 				return nil, err
 			}
-			if row.Images+row.Indexes+row.Artifacts == 0 {
+			if row.Partial && before != q.After {
+				e.Partial, e.Next = true, cmp.Or(e.Next, before) // the next page counts it whole
+				return e, c.finish(e, total, q.After == "")
+			}
+			if row.Images+row.Indexes+row.Artifacts == 0 && !row.Partial {
 				continue // as good as absent to this caller
 			}
 			if len(e.Repositories) < limit {
@@ -192,7 +225,7 @@ func (c *census) all(q EstateQuery) (*Estate, error) {
 				return e, nil
 			}
 			total.add(row)
-			if c.left <= 0 {
+			if row.Partial || c.spent() {
 				e.Partial, e.Next = true, cmp.Or(e.Next, after)
 				return e, c.finish(e, total, q.After == "")
 			}
@@ -250,27 +283,37 @@ func (r *EstateRow) add(other *EstateRow) {
 func (c *census) repository(name store.Name, roles access.Roles) (*EstateRow, error) {
 	row, signed := c.row(name), map[store.Digest]bool{}
 	after := &store.Item{Repository: name}
-	for c.left > 0 {
-		if err := c.ctx.Err(); err != nil {
-			return nil, err
-		}
-		page := c.s.ManifestPage(after, maxPage)
-		for n := range page {
-			if page[n].Repository != name {
-				page = page[:n]
-				break
-			}
-			c.left--
-			if err := c.manifest(row, page[n], roles, signed); err != nil {
-				return nil, err
-			}
-		}
-		if len(page) < maxPage {
+	for after != nil {
+		if row.Partial = c.spent(); row.Partial {
 			break
 		}
-		after = &page[len(page)-1]
+		if err := c.part(func() (err error) {
+			after, err = c.manifests(row, after, roles, signed)
+			return err
+		}); err != nil {
+			return nil, err
+		}
 	}
 	return row, c.licenses(row, nil)
+}
+
+// manifests counts a part of a repository's, after one, and returns the last where there may be more.
+func (c *census) manifests(row *EstateRow, after *store.Item, roles access.Roles, signed map[store.Digest]bool) (*store.Item, error) {
+	page := c.s.ManifestPage(after, min(partManifests, c.left))
+	full := len(page) == min(partManifests, c.left)
+	for n := range page {
+		if page[n].Repository != row.Repository {
+			return nil, nil
+		}
+		c.left--
+		if err := c.manifest(row, page[n], roles, signed); err != nil {
+			return nil, err
+		}
+	}
+	if !full {
+		return nil, nil
+	}
+	return &page[len(page)-1], nil
 }
 
 func (c *census) manifest(row *EstateRow, i store.Item, roles access.Roles, signed map[store.Digest]bool) error {
@@ -371,8 +414,20 @@ func (c *census) signed(i store.Item, seen map[store.Digest]bool, depth int) (bo
 // licenses counts the different versions of a row by what their licences ask for, and by licence.
 func (c *census) licenses(row *EstateRow, perLicense map[string]int) error {
 	row.Versions = int(row.versions.GetCardinality())
-	for it := row.versions.Iterator(); it.HasNext(); {
-		v, err := c.version(index.ID(it.Next()))
+	for it := row.versions.ManyIterator(); ; {
+		ids := make([]uint32, partVersions)
+		if ids = ids[:it.NextMany(ids)]; len(ids) == 0 {
+			return nil
+		}
+		if err := c.part(func() error { return c.licensesOf(row, ids, perLicense) }); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *census) licensesOf(row *EstateRow, ids []uint32, perLicense map[string]int) error {
+	for _, id := range ids {
+		v, err := c.version(index.ID(id))
 		if err != nil {
 			return err
 		}

@@ -108,7 +108,7 @@ func printEstate(a *cli.App, e *policy.Estate) error {
 		return err
 	}
 	if e.Partial {
-		return a.Say("there is more than one report looks at: these are the numbers of what was looked at; name repositories with --repo")
+		return a.Say("there is more than one report looks at: the total is of the first %d manifests; name repositories with --repo", e.LookedAt)
 	}
 	return nil
 }

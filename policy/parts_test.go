@@ -1,0 +1,137 @@
+package policy_test
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"testing"
+	"time"
+
+	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/store"
+)
+
+// parted tells how much one view reads, and lets something happen before each.
+type parted struct {
+	store.KV
+	most, views int
+	before      func(view int)
+}
+
+func (p *parted) View(ctx context.Context, fn func(store.ReadTx) error) error {
+	p.views++
+	if p.before != nil {
+		p.before(p.views)
+	}
+	tx := partedTx{p: p}
+	err := p.KV.View(ctx, func(inner store.ReadTx) error {
+		tx.ReadTx = inner
+		return fn(&tx)
+	})
+	p.most = max(p.most, tx.reads)
+	return err
+}
+
+type partedTx struct {
+	store.ReadTx
+	p     *parted
+	reads int
+}
+
+func (t *partedTx) Get(key []byte) []byte {
+	t.reads++
+	return t.ReadTx.Get(key)
+}
+
+func (t *partedTx) Scan(from, to []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func([]byte, []byte) bool) {
+		for key, v := range t.ReadTx.Scan(from, to) {
+			t.reads++
+			if !yield(key, v) {
+				return
+			}
+		}
+	}
+}
+
+// artifacts pushes n manifests that are no images.
+func (k *kit) artifacts(repo store.Name, n int) {
+	subject := k.push(pusher, repo, "v1", "one")
+	m := k.referrer(pusher, repo, subject.desc, "one")
+	m.Subject = nil
+	for i := range n {
+		m.Annotations = map[string]string{"n": fmt.Sprint(i)}
+		k.mustPut(pusher, repo, fmt.Sprintf("a%04d", i), m)
+	}
+}
+
+// A count reads in parts: no view is held for long, so that what is freed meanwhile can be used again. What comes and goes between them is counted once, or not.
+func TestTheReportReadsInParts(t *testing.T) {
+	k := newKit(t)
+	k.artifacts(app, 1000)
+	p := &parted{KV: k.kv}
+	k.kv = p
+	k.start()
+	p.most, p.views = 0, 0
+	whole := k.estate(admin, policy.EstateQuery{})
+	if whole.Total.Artifacts != 1000 || whole.Partial || whole.LookedAt != 1001 {
+		t.Errorf("%+v of %d looked at", whole.Total, whole.LookedAt)
+	}
+	if p.most > 2500 {
+		t.Errorf("one view read %d pairs", p.most)
+	}
+	changing := false
+	p.views, p.before = 0, func(view int) {
+		if changing || view < 3 || view > 6 {
+			return
+		}
+		changing = true
+		m := k.referrer(pusher, app, k.build(pusher, app, "one").desc, "one")
+		m.Subject, m.Annotations = nil, map[string]string{"late": fmt.Sprint(view)}
+		k.mustPut(pusher, app, fmt.Sprintf("late%d", view), m)
+		gone, err := k.as(admin).StatManifest(k.ctx, app, store.Reference{Tag: fmt.Sprintf("a%04d", view)})
+		if err == nil {
+			err = k.as(admin).DeleteManifest(k.ctx, app, store.Reference{Digest: gone.Digest})
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		changing = false
+	}
+	if e := k.estate(admin, policy.EstateQuery{}); e.Total.Artifacts < 996 || e.Total.Artifacts > 1004 {
+		t.Errorf("changed meanwhile: %+v", e.Total)
+	}
+}
+
+// A count that takes too long says how far it came; the next page goes on from there, with repositories that are counted whole.
+func TestAReportThatTakesTooLongGoesOn(t *testing.T) {
+	k := newKit(t)
+	for _, repo := range []store.Name{"acme/a", "acme/b", "acme/c"} {
+		k.artifacts(repo, 300)
+	}
+	p := &parted{KV: k.kv}
+	k.kv = p
+	k.start()
+	p.before = func(int) { k.clock.advance(9 * time.Second) }
+	got, pages := "", 0
+	for q := (policy.EstateQuery{}); ; pages++ {
+		e := k.estate(admin, q)
+		for _, row := range e.Repositories {
+			got += fmt.Sprintf(" %s:%d:%t", row.Repository, row.Artifacts, row.Partial)
+		}
+		if e.Partial != (e.Next != "") || e.LookedAt == 0 {
+			t.Errorf("%+v", e)
+		}
+		if q.After = e.Next; q.After == "" {
+			break
+		}
+	}
+	want(t, "in all", got, " acme/a:300:false acme/b:300:false acme/c:300:false")
+	if pages < 1 {
+		t.Error("nothing was cut off")
+	}
+	p.before = func(int) { k.clock.advance(15 * time.Second) }
+	if e := k.estate(admin, policy.EstateQuery{}); len(e.Repositories) != 1 || !e.Repositories[0].Partial || !e.Partial || e.Next != "acme/a" || e.Total.Artifacts == 300 {
+		t.Errorf("one repository takes too long: %+v", e)
+	}
+}
