@@ -169,6 +169,9 @@ other.x := 1`, false},
 		{"two values", `admit.deny contains {"code": "a.b", "msg": x}
 x := "no" if input.subject.kind == "image"
 x := "not" if input.subject.size >= 0`, true},
+		{"a negated body in a loop", `import future.keywords.not
+
+admit.deny contains {"code": "a.b", "msg": x} if { some x in ["image", input.subject.digest]; not { some y in [x]; y == input.subject.kind } }`, true},
 		{"shadows a built-in", `admit.deny contains {"code": "a.b", "msg": concat("no")}
 concat(x) := x`, true},
 	} {

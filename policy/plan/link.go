@@ -93,6 +93,9 @@ func (l *linker) function(fn *function, f *ir.Func) error {
 	for _, b := range f.Blocks {
 		l.spare = max(l.spare, highest(b.Stmts)+1)
 	}
+	if err := sureTests(f); err != nil {
+		return err
+	}
 	for _, b := range f.Blocks {
 		if err := soleMakers(b.Stmts); err != nil {
 			return err
@@ -212,7 +215,11 @@ func (l *linker) flow(s ir.Stmt, depth int) (step, error) {
 		return func(m *machine, at []*ast.Term) signal { return m.blocks(inner, at) }, nil
 	case *ir.NotStmt:
 		inner, err := l.block(s.Block.Stmts, 1)
+		held := conditions(s.Block.Stmts)
 		return func(m *machine, at []*ast.Term) signal {
+			for _, place := range held { // the planner leaves there what the turn before found
+				at[place] = nil
+			}
 			switch s := m.block(inner, at); s {
 			case onward:
 				return undefined

@@ -150,3 +150,21 @@ func reason(err error) string {
 	}
 	return words
 }
+
+// TestLeftOver: a negated body finds nothing of what it found in the turn before, or of what another rule left.
+func TestLeftOver(t *testing.T) {
+	for _, rules := range []string{
+		`deny contains x if { some x in input.list; not { some y in input.list; y == x; y == 1 } }`,
+		`deny contains x if { some x in input.list; not { some y in [x]; odd(y) } }
+odd(n) if n % 2 == 1`,
+		`deny contains x if { some x in input.list; not { not { some y in [x]; y > 1 } } }`,
+		`deny contains x if { some x in input.list; not { { some y in [x]; y == 1 } or { some y in [x]; y == 2 } } }`,
+		`deny contains x if { some x in input.list; some z in input.list; z == 1; not { some y in [x]; y == z } }
+deny contains w if { some x in input.list; not { some y in [x]; y == 2; not { some z in [y]; z == 1 } }; w := [x] }`,
+	} {
+		c := cases.TestCase{Query: "data.t.deny = x", Modules: []string{"package t\n\nimport future.keywords.and\nimport future.keywords.not\nimport future.keywords.or\n\n" + rules + "\n"}, Input: new(any(map[string]any{"list": []any{1, 2, 3}}))}
+		if why := conforms(t, c, "data.t.deny"); why != "" {
+			t.Errorf("%s\nwas not compared: %s", rules, why)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/open-policy-agent/opa/v1/ir"
 )
@@ -188,6 +189,43 @@ func soleMakers(stmts []ir.Stmt) error {
 	for p := range filled {
 		if given[p] {
 			return fmt.Errorf("%w: objects in objects", ErrUnsupported)
+		}
+	}
+	return nil
+}
+
+// conditions are the places that the statements of a negated body set, and at the end ask for: whether the body held.
+func conditions(stmts []ir.Stmt) (places []ir.Local) {
+	for _, s := range stmts {
+		if asked, ok := s.(*ir.IsDefinedStmt); ok && !each(stmts, func(_ ir.Stmt, t touched) bool { return !slices.Contains(t.sets, asked.Source) }) {
+			places = append(places, asked.Source)
+		}
+	}
+	return places
+}
+
+// sureTests refuses a function that asks whether a place is defined which may hold something from an earlier turn of a loop, or of another rule: it has to be emptied first. Nothing else leaves a place
+// as it was: what is undefined empties it.
+func sureTests(f *ir.Func) error {
+	emptied, asked := map[ir.Local]bool{f.Params[0]: true, f.Params[1]: true, f.Return: true}, map[ir.Local]bool{}
+	for _, b := range f.Blocks {
+		each(b.Stmts, func(s ir.Stmt, t touched) bool {
+			switch s := s.(type) {
+			case *ir.ResetLocalStmt:
+				emptied[s.Target] = true
+			case *ir.NotStmt:
+				for _, p := range conditions(s.Block.Stmts) {
+					emptied[p] = true
+				}
+			case *ir.IsDefinedStmt, *ir.IsUndefinedStmt:
+				asked[t.reads[0]] = true
+			}
+			return true
+		})
+	}
+	for p := range asked {
+		if !emptied[p] {
+			return fmt.Errorf("%w: a test of what may be left over", ErrUnsupported)
 		}
 	}
 	return nil
