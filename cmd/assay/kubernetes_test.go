@@ -137,39 +137,6 @@ func TestWebhookRotation(t *testing.T) {
 	}
 }
 
-// TestDoctorSaysFirstWhatEndsForClusters.
-func TestDoctorSaysFirstWhatEndsForClusters(t *testing.T) {
-	a, keys, now := authorityOf(t)
-	if _, err := webhooktls.Open(a, keys, webhookConfig, logger(a, config.Log{Level: "info", Format: "text"})); err != nil {
-		t.Fatal(err)
-	}
-	data := t.TempDir()
-	if err := os.Rename(keys, filepath.Join(data, "keys")); err != nil {
-		t.Fatal(err)
-	}
-	cfg := config.Default()
-	cfg.Data, cfg.Kubernetes = data, webhookConfig
-	began := *now
-	for _, step := range []struct {
-		after       time.Duration
-		ca, serving string
-	}{
-		{0, fine, fine}, {76 * 24 * time.Hour, fine, warning}, {91 * 24 * time.Hour, fine, broken}, {webhooktls.CALife - 80*24*time.Hour, warning, broken}, {webhooktls.CALife + time.Hour, broken, broken},
-	} {
-		*now = began.Add(step.after)
-		found := examine(a, t.Context(), cfg)
-		if found[0].Name != "webhook CA" || found[0].Status != step.ca || found[1].Name != "webhook certificate" || found[1].Status != step.serving {
-			t.Errorf("after %s: %v", step.after, found[:2])
-		}
-	}
-	if err := os.WriteFile(filepath.Join(data, "keys", webhooktls.Serving), []byte("x"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if found := webhooksLast(a, cfg); found[1].Status != broken || !strings.Contains(found[1].Detail, "damaged") {
-		t.Errorf("%v", found)
-	}
-}
-
 // TestWebhooksOverTLS: the server answers clusters under its own CA, only over TLS 1.3, and serves under a new CA after SIGHUP, without a restart.
 func TestWebhooksOverTLS(t *testing.T) {
 	dir := t.TempDir()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/assay-registry/assay/cmd/assay/follow"
 	"github.com/assay-registry/assay/cmd/assay/rules"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/engine"
@@ -13,8 +14,8 @@ import (
 )
 
 // artifactPolicies reads what a manifest of this registry holds. Who signed it is somebody else's question.
-func artifactPolicies(ctx context.Context, repo *ownRepository, d store.Digest) (*policy.PolicySource, error) {
-	content, err := repo.local.ReadContent(ctx, d, store.MaxManifest)
+func artifactPolicies(ctx context.Context, repo *follow.Repository, d store.Digest) (*policy.PolicySource, error) {
+	content, err := repo.Local.ReadContent(ctx, d, store.MaxManifest)
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +30,7 @@ func artifactPolicies(ctx context.Context, repo *ownRepository, d store.Digest) 
 		}
 	}
 	if len(m.Layers) == 1 && m.Layers[0].MediaType == rules.TypePolicyLayer {
-		packed, err := repo.open(ctx, m.Layers[0].Digest, engine.MaxBundle)
+		packed, err := repo.Read(ctx, m.Layers[0].Digest, engine.MaxBundle)
 		if err != nil {
 			return nil, err
 		}
@@ -47,7 +48,7 @@ func artifactPolicies(ctx context.Context, repo *ownRepository, d store.Digest) 
 }
 
 // conftestFiles reads modules and parameters that are a layer each.
-func conftestFiles(ctx context.Context, repo *ownRepository, s *policy.PolicySource, layers []store.Descriptor) error {
+func conftestFiles(ctx context.Context, repo *follow.Repository, s *policy.PolicySource, layers []store.Descriptor) error {
 	if len(layers) > rules.MaxPolicyFiles {
 		return store.Errorf(store.CodeInvalid, "it holds more than %d files", rules.MaxPolicyFiles)
 	}
@@ -65,7 +66,7 @@ func conftestFiles(ctx context.Context, repo *ownRepository, s *policy.PolicySou
 		if _, twice := s.Files[name]; twice {
 			return store.Errorf(store.CodeInvalid, "it holds %.80q twice", name)
 		}
-		text, err := repo.open(ctx, l.Digest, rules.MaxPolicyFile)
+		text, err := repo.Read(ctx, l.Digest, rules.MaxPolicyFile)
 		if err != nil {
 			return err
 		}

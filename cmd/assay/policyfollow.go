@@ -8,6 +8,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/cmd/assay/follow"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/server"
@@ -17,14 +18,14 @@ import (
 // origins follows the artifacts of this registry that policies come from. What was accepted last stays in force until another is: signed by one of policy_authorities, newer, and fit to
 // compile with everything else.
 type origins struct {
-	*watch // by reference
-	app    *cli.App
-	r      *registry
-	log    *slog.Logger
+	*follow.Watch // by reference
+	app           *cli.App
+	r             *registry
+	log           *slog.Logger
 }
 
 // run looks every second whether a tag moved.
-func (o *origins) run(ctx context.Context) { everySecond(ctx, o.look) }
+func (o *origins) run(ctx context.Context) { follow.EverySecond(ctx, o.look) }
 
 // look looks at every reference once.
 func (o *origins) look(ctx context.Context) {
@@ -40,13 +41,13 @@ func (o *origins) look(ctx context.Context) {
 
 // refresh looks at one reference.
 func (o *origins) refresh(ctx context.Context, ref string) {
-	o.watch.look(ctx, ref, func() (bool, error) { return o.attempt(ctx, ref) }, func(err error) {
+	o.Watch.Look(ctx, ref, func() (bool, error) { return o.attempt(ctx, ref) }, func(err error) {
 		o.log.Warn("policies of this registry are not put into force; what was accepted last stays", "policies", ref, "error", err)
 	}, o.tell)
 }
 
 // failed notes what a reload could not take.
-func (o *origins) failed(ref string, err error) { o.note(ref, err) }
+func (o *origins) failed(ref string, err error) { o.Note(ref, err) }
 
 // attempt puts what a tag names now into force, if it is something else than before and may be.
 func (o *origins) attempt(ctx context.Context, ref string) (changed bool, err error) {
@@ -57,7 +58,7 @@ func (o *origins) attempt(ctx context.Context, ref string) (changed bool, err er
 	if err != nil || last != nil && last.Digest == d {
 		return false, err
 	}
-	if err := o.spoilt(ref, d); err != nil {
+	if err := o.Spoilt(ref, d); err != nil {
 		return false, err
 	}
 	s, err := o.read(ctx, ref, d, by)
@@ -68,7 +69,7 @@ func (o *origins) attempt(ctx context.Context, ref string) (changed bool, err er
 		err = o.accept(ctx, s)
 	}
 	if err != nil {
-		o.spoil(ref, d)
+		o.Spoil(ref, d)
 		return false, err
 	}
 	o.log.Info("policies of this registry are in force", "policies", ref, "digest", string(d), "revision", s.Revision)
@@ -84,7 +85,7 @@ func (o *origins) signed(ctx context.Context, cfg *config.Config, ref string) (s
 	if len(cfg.PolicyAuthorities) == 0 {
 		return "", "", store.Errorf(store.CodeInvalid, "nobody vouches for policies from this registry: name policy_authorities in the configuration")
 	}
-	d, err := (&ownRepository{o.r.local, repo}).current(ctx, tag)
+	d, err := (&follow.Repository{Local: o.r.local, Name: repo}).Current(ctx, tag)
 	if err != nil {
 		return "", "", err
 	}
@@ -97,7 +98,7 @@ func (o *origins) read(ctx context.Context, ref string, d store.Digest, by strin
 	if err != nil {
 		return nil, err
 	}
-	s, err := artifactPolicies(ctx, &ownRepository{o.r.local, repo}, d)
+	s, err := artifactPolicies(ctx, &follow.Repository{Local: o.r.local, Name: repo}, d)
 	if err != nil {
 		return nil, err
 	}
@@ -150,8 +151,8 @@ func (o *origins) obtain(ctx context.Context, bs []policy.Binding, have map[stri
 func (o *origins) statuses(refs []string, sources map[string]*policy.PolicySource) []server.PolicyOrigin {
 	var list []server.PolicyOrigin
 	for _, ref := range refs {
-		w := o.state(ref)
-		s := server.PolicyOrigin{Ref: ref, CheckedAt: w.checked, Failures: w.failures, Error: w.message}
+		w := o.State(ref)
+		s := server.PolicyOrigin{Ref: ref, CheckedAt: w.Checked, Failures: w.Failures, Error: w.Message}
 		if have := sources[ref]; have != nil {
 			s.Digest, s.Revision, s.SignedBy, s.At = have.Digest, have.Revision, have.SignedBy, have.At
 		}

@@ -382,7 +382,7 @@ func (o rollout) permit(ctx context.Context, ref string, d store.Digest) error {
 	}
 	o.r.rules.sources = sources
 	o.r.ruling.Unlock()
-	o.r.origins.forgive(ref)
+	o.r.origins.Forgive(ref)
 	if strings.HasPrefix(ref, config.FromOCI) {
 		o.r.origins.refresh(ctx, ref)
 	}

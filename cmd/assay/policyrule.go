@@ -295,7 +295,7 @@ func (n *reloaded) commit(ctx context.Context, r *registry) error {
 		return err
 	}
 	for _, s := range n.taken {
-		r.origins.note(s.Ref, nil)
+		r.origins.Note(s.Ref, nil)
 	}
 	state, err := policy.LapsePolicies(ctx, r.local, n.rules.own)
 	if err == nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/accountcmd"
 	"github.com/assay-registry/assay/cmd/assay/checkcmd"
 	"github.com/assay-registry/assay/cmd/assay/cli"
+	"github.com/assay-registry/assay/cmd/assay/doctor"
 	"github.com/assay-registry/assay/cmd/assay/imagecmd"
 	"github.com/assay-registry/assay/cmd/assay/kubernetescmd"
 	"github.com/assay-registry/assay/cmd/assay/logcmd"
@@ -55,7 +56,7 @@ func root(a *cli.App) *cobra.Command {
 		return cli.Usage("%w; see %s --help", err, c.CommandPath())
 	})
 	root.AddCommand(
-		serveCommand(a), doctorCommand(a), checkcmd.ConfigCommand(a), versionCommand(a), checkcmd.CheckCommand(a), policycmd.Command(a),
+		serveCommand(a), doctor.Command(a), checkcmd.ConfigCommand(a), versionCommand(a), checkcmd.CheckCommand(a), policycmd.Command(a),
 		accountcmd.LoginCommand(a), accountcmd.LogoutCommand(a), signcmd.KeyCommand(a), signcmd.Command(a), signcmd.AttestCommand(a), trustcmd.Command(a), accountcmd.UserCommand(a), imagecmd.RepoCommand(a), imagecmd.TreeCommand(a), imagecmd.VerifyCommand(a), imagecmd.ExplainCommand(a), imagecmd.ObligationsCommand(a), imagecmd.DecisionCommand(a), sbomcmd.Command(a), vulnscmd.Command(a), vulndbcmd.Command(a), vulnscmd.ReportCommand(a),
 		trustcmd.RevokeCommand(a), trustcmd.RevocationCommand(a), trustcmd.RestoreCommand(a), logcmd.AuditCommand(a), waivercmd.Command(a), logcmd.DecisionsCommand(a), tufcmd.Command(a), tufcmd.ConformanceCommand(a), kubernetescmd.Command(a),
 	)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
+	"github.com/assay-registry/assay/cmd/assay/follow"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/server"
@@ -117,15 +118,12 @@ func (f *follower) of(name string) *followed {
 	return w
 }
 
-// peekEvery is how often it is looked whether an OCI source in this registry moved.
-const peekEvery = time.Second
-
 // follow asks one source by its interval, and earlier where it moved.
 func (f *follower) follow(ctx context.Context, a verify.Authority) {
 	w := f.of(a.Name)
 	peek := &time.Ticker{}
 	if strings.HasPrefix(a.TUF.Source, "oci:") {
-		peek = time.NewTicker(peekEvery)
+		peek = time.NewTicker(follow.PeekEvery)
 		defer peek.Stop()
 	}
 	for ctx.Err() == nil {

@@ -3,13 +3,14 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"net/netip"
 	"net/url"
 	"os"
 	"strings"
 
+	"github.com/assay-registry/assay/cmd/assay/follow"
+	"github.com/assay-registry/assay/cmd/assay/outgoing"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 	"github.com/assay-registry/assay/verify/trust"
@@ -31,7 +32,7 @@ func (s *tufSources) open(ctx context.Context, a verify.Authority) (trust.Source
 		if err != nil {
 			return nil, err
 		}
-		return trust.HTTP(a.TUF.Source, "", webClient(u, s.networks(a.Name), s.resolver))
+		return trust.HTTP(a.TUF.Source, "", outgoing.Client(u, s.networks(a.Name), s.resolver))
 	case "dir":
 		if _, err := os.Stat(rest); err != nil {
 			return nil, err
@@ -45,7 +46,7 @@ func (s *tufSources) open(ctx context.Context, a verify.Authority) (trust.Source
 		source, err := trust.Tar(f)
 		return source, errors.Join(err, f.Close())
 	case "oci":
-		return trust.OCI(ctx, &ownRepository{s.local, store.Name(rest)}, tufTag)
+		return trust.OCI(ctx, &follow.Repository{Local: s.local, Name: store.Name(rest)}, tufTag)
 	}
 	return nil, store.Errorf(store.CodeInvalid, "authority %s has a source of a kind that is not known", a.Name)
 }
@@ -56,7 +57,7 @@ func (s *tufSources) moved(ctx context.Context, a verify.Authority) string {
 	if !ok {
 		return ""
 	}
-	d, err := (&ownRepository{s.local, store.Name(name)}).current(ctx, tufTag)
+	d, err := (&follow.Repository{Local: s.local, Name: store.Name(name)}).Current(ctx, tufTag)
 	if err != nil {
 		return ""
 	}
@@ -65,50 +66,3 @@ func (s *tufSources) moved(ctx context.Context, a verify.Authority) string {
 
 // tufTag is the tag under which a TUF repository lies in this registry.
 const tufTag = "latest"
-
-// ownRepository reads a repository of this registry as the system, at current: metadata proves itself, and what it proves may be what admits it.
-type ownRepository struct {
-	local *store.Local
-	name  store.Name
-}
-
-// maxTUFManifest is the most bytes of the manifest that lists a TUF repository's files.
-const maxTUFManifest = 4 << 20
-
-func (r *ownRepository) current(ctx context.Context, tag string) (d store.Digest, err error) {
-	err = r.local.View(ctx, func(s store.Snapshot) error {
-		t, err := s.Tag(r.name, tag)
-		if err != nil {
-			return err
-		}
-		if t == nil || t.Current == "" {
-			return store.Errorf(store.CodeManifestUnknown, "there is no %s:%s in this registry", r.name, tag)
-		}
-		d = t.Current
-		return nil
-	})
-	return d, err
-}
-
-// Manifest is [trust.Repository].
-func (r *ownRepository) Manifest(ctx context.Context, tag string) ([]byte, error) {
-	d, err := r.current(ctx, tag)
-	if err != nil {
-		return nil, err
-	}
-	return r.local.ReadContent(ctx, d, maxTUFManifest)
-}
-
-// Blob is [trust.Repository]. Only what the repository itself holds is read: a digest that a manifest names is no right to another repository's content.
-func (r *ownRepository) Blob(ctx context.Context, d store.Digest) (io.ReadCloser, error) {
-	if err := r.local.View(ctx, func(s store.Snapshot) error {
-		b, err := s.Blob(r.name, d)
-		if err == nil && b == nil {
-			err = store.Errorf(store.CodeBlobUnknown, "there is no blob %s in %s", d, r.name)
-		}
-		return err
-	}); err != nil {
-		return nil, err
-	}
-	return r.local.OpenContent(ctx, d)
-}

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"time"
+
+	"errors"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -12,10 +14,11 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/cmd/assay/follow"
+	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/assay-registry/assay/cmd/assay/vulndbkeep"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
@@ -26,7 +29,7 @@ import (
 
 // databases follows the artifacts of this registry that databases of vulnerabilities come from. What was installed last stays until another is whole, signed by the authority named for it, and newer.
 type databases struct {
-	*watch // by name
+	*follow.Watch // by name
 	vulndbkeep.Databases
 	r    *registry
 	log  *slog.Logger
@@ -34,13 +37,13 @@ type databases struct {
 }
 
 func newDatabases(k vulndbkeep.Databases, r *registry, log *slog.Logger) *databases {
-	return &databases{watch: newWatch(k.Clock), Databases: k, r: r, log: log, told: map[string]store.Digest{}}
+	return &databases{Watch: follow.NewWatch(k.Clock), Databases: k, r: r, log: log, told: map[string]store.Digest{}}
 }
 
 // run looks every second whether a tag moved.
 func (f *databases) run(ctx context.Context) {
 	f.tell(ctx)
-	everySecond(ctx, func(ctx context.Context) {
+	follow.EverySecond(ctx, func(ctx context.Context) {
 		for _, d := range f.config().Databases {
 			if ctx.Err() == nil {
 				f.refresh(ctx, d)
@@ -57,7 +60,7 @@ func (f *databases) config() config.Vulnerabilities {
 
 // refresh looks at one database.
 func (f *databases) refresh(ctx context.Context, d config.VulnDatabase) {
-	f.look(ctx, d.Name, func() (bool, error) { return f.attempt(ctx, d) }, func(err error) {
+	f.Look(ctx, d.Name, func() (bool, error) { return f.attempt(ctx, d) }, func(err error) {
 		f.log.Warn("a database of vulnerabilities is not installed; what was installed last stays", "database", d.Name, "artifact", d.Artifact, "error", err)
 	}, f.tell)
 }
@@ -68,8 +71,8 @@ func (f *databases) attempt(ctx context.Context, d config.VulnDatabase) (changed
 	if err != nil {
 		return false, err
 	}
-	own := &ownRepository{f.Local, repo}
-	now, err := own.current(ctx, tag)
+	own := &follow.Repository{Local: f.Local, Name: repo}
+	now, err := own.Current(ctx, tag)
 	if err != nil {
 		return false, err
 	}
@@ -81,7 +84,7 @@ func (f *databases) attempt(ctx context.Context, d config.VulnDatabase) (changed
 	if err != nil {
 		return false, err
 	}
-	if err := f.spoilt(d.Name, now); err != nil {
+	if err := f.Spoilt(d.Name, now); err != nil {
 		return false, err
 	}
 	a, err := storedDatabase(ctx, own, now)
@@ -104,7 +107,7 @@ func (f *databases) refused(ctx context.Context, d config.VulnDatabase, digest s
 	if ctx.Err() != nil {
 		return
 	}
-	f.spoil(d.Name, digest)
+	f.Spoil(d.Name, digest)
 	told := f.told[d.Name] == digest
 	f.told[d.Name] = digest
 	if code := store.CodeOf(why); told || code != store.CodeConflict && code != store.CodeInvalid {
@@ -121,8 +124,8 @@ func (f *databases) wrote(err error) {
 }
 
 // storedDatabase reads an artifact of this registry. Who signed it is somebody else's question.
-func storedDatabase(ctx context.Context, repo *ownRepository, d store.Digest) (*vulndb.Artifact, error) {
-	content, err := repo.local.ReadContent(ctx, d, store.MaxManifest)
+func storedDatabase(ctx context.Context, repo *follow.Repository, d store.Digest) (*vulndb.Artifact, error) {
+	content, err := repo.Local.ReadContent(ctx, d, store.MaxManifest)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +133,7 @@ func storedDatabase(ctx context.Context, repo *ownRepository, d store.Digest) (*
 	if a.Manifest, err = vulndb.ParseManifest(content); err != nil {
 		return nil, err
 	}
-	text, err := repo.open(ctx, a.Manifest.Config.Digest, vulndb.MaxConfig)
+	text, err := repo.Read(ctx, a.Manifest.Config.Digest, vulndb.MaxConfig)
 	if err != nil {
 		return nil, err
 	}
@@ -146,8 +149,8 @@ func (f *databases) DatabaseStatus(ctx context.Context) ([]server.DatabaseStatus
 	}
 	cfg, now := f.config(), f.Databases.Clock()
 	for _, d := range cfg.Databases {
-		s, w := all[d.Name], f.state(d.Name)
-		s.Name, s.Artifact, s.Authority, s.CheckedAt, s.Failures, s.Error = d.Name, d.Artifact, d.Authority, w.checked, w.failures, w.message
+		s, w := all[d.Name], f.State(d.Name)
+		s.Name, s.Artifact, s.Authority, s.CheckedAt, s.Failures, s.Error = d.Name, d.Artifact, d.Authority, w.Checked, w.Failures, w.Message
 		all[d.Name] = s
 	}
 	list := slices.SortedFunc(maps.Values(all), func(a, b server.DatabaseStatus) int { return strings.Compare(a.Name, b.Name) })
@@ -199,8 +202,7 @@ func (f *databases) ImportDatabase(ctx context.Context, p access.Principal, name
 	if l.Description.Name != name {
 		return nil, store.Errorf(store.CodeInvalid, "the archive holds the database %s, not %s", l.Description.Name, name)
 	}
-	f.turn.Lock()
-	defer f.turn.Unlock()
+	defer f.Alone()()
 	if _, err := f.Install(ctx, l.Artifact(mayShrink), vulndbkeep.Record{Name: name, ImportedBy: p.Name}); err != nil {
 		if code := store.CodeOf(err); code == store.CodeConflict || code == store.CodeInvalid {
 			f.wrote(f.Audit(ctx, policy.AuditRecord{Actor: p.Name, Digest: l.Digest, Reason: "refused an import: " + cli.Sentence(err)}))
@@ -232,12 +234,22 @@ func (f *databases) unfollowed(name string) error {
 
 // RemoveDatabase is [server.Databases].
 func (f *databases) RemoveDatabase(ctx context.Context, p access.Principal, name string) error {
-	f.turn.Lock()
-	defer f.turn.Unlock()
+	defer f.Alone()()
 	if err := f.Remove(ctx, name, p.Name); err != nil {
 		return err
 	}
-	f.forgive(name)
+	f.Forgive(name)
 	f.tell(ctx)
 	return nil
+}
+
+// tell writes down where everything stands.
+func (f *databases) tell(ctx context.Context) {
+	list, err := f.DatabaseStatus(ctx)
+	if err == nil {
+		err = place.KeepState(f.r.directory.Path, place.StateDatabases, list)
+	}
+	if err != nil && ctx.Err() == nil {
+		f.log.Warn("the state of the databases of vulnerabilities could not be written for assay doctor", "error", err)
+	}
 }

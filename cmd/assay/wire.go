@@ -16,6 +16,8 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/cmd/assay/follow"
+	"github.com/assay-registry/assay/cmd/assay/outgoing"
 	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/assay-registry/assay/cmd/assay/rules"
 	"github.com/assay-registry/assay/cmd/assay/vulndbkeep"
@@ -96,7 +98,7 @@ func open(a *cli.App, ctx context.Context, cfg *config.Config, log *slog.Logger)
 	if err != nil {
 		return r, err
 	}
-	r.origins = &origins{watch: newWatch(a.Clock), app: a, r: r, log: log}
+	r.origins = &origins{Watch: follow.NewWatch(a.Clock), app: a, r: r, log: log}
 	set, err := openPolicies(a, ctx, r, cfg, rules.InForce(func(name string) *verify.TUFState { return stored[name] }, cfg.Trust(), a.Clock()), log)
 	if err != nil {
 		return r, err
@@ -109,13 +111,13 @@ func open(a *cli.App, ctx context.Context, cfg *config.Config, log *slog.Logger)
 	o := policy.Options{
 		Local: r.local, Engine: set, Verifier: r.verified, Authorities: cfg.Trust(), Rules: repositoryRules(cfg), NoDelete: cfg.Deletions == "refuse",
 		QuarantineMax: time.Duration(cfg.Quarantine.Max), QuarantineGrace: time.Duration(cfg.Quarantine.Grace),
-		HeadDeny: cfg.Refusals.Head == "deny", Generator: generator, Formats: formats(cfg), SBOMKey: r.keys.SBOM, Preferences: preferences(cfg), PushWait: pushWait(cfg), Inventories: r.index, Host: publicHost(cfg),
+		HeadDeny: cfg.Refusals.Head == "deny", Generator: generator, Formats: place.Formats(cfg), SBOMKey: r.keys.SBOM, Preferences: preferences(cfg), PushWait: pushWait(cfg), Inventories: r.index, Host: publicHost(cfg),
 		Waivers: cfg.WaiverRules(), BreakGlass: glassTeller(r.directory, log), LogKey: r.keys.Log, Clock: a.Clock, Rand: a.Rand, Log: log,
 	}
 	if o.Verdicts, err = verdicts(cfg, r.keys, a.Release); err != nil {
 		return r, err
 	}
-	if o.Targets, err = targets(cfg, "assay/"+a.Release); err != nil {
+	if o.Targets, err = outgoing.Targets(cfg, "assay/"+a.Release); err != nil {
 		return r, err
 	}
 	if r.decisions, err = openDecisions(a, r, cfg, log); err != nil {
@@ -184,14 +186,6 @@ func generator(a *cli.App, dir *place.Directory, cfg *config.Config, log *slog.L
 		log.Warn("no SBOMs are made", "reason", err.Error())
 		return nil, nil
 	}
-}
-
-func formats(cfg *config.Config) []sbom.Format {
-	list := make([]sbom.Format, len(cfg.SBOM.Formats))
-	for i, f := range cfg.SBOM.Formats {
-		list[i] = sbom.Format(f)
-	}
-	return list
 }
 
 // pushWait is how long a push waits for policies on contents.

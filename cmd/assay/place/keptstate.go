@@ -7,6 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
+
+	"github.com/assay-registry/assay/policy"
 )
 
 // The files of a data directory in which a server writes down how things stand, for the doctor, who cannot open the store of a running server.
@@ -20,6 +23,19 @@ const (
 
 // MaxState bounds what is read of most of them, in bytes.
 const MaxState = 16 << 20
+
+// MaxSBOMState bounds what is read of the state of SBOMs, in bytes.
+const MaxSBOMState = 1 << 20
+
+// SBOMState is what assay sbom status knows, with one failure for all.
+type SBOMState struct {
+	*policy.SBOMProgress
+	Reading int                 `json:"reading"`
+	Failed  int                 `json:"failed"`
+	More    bool                `json:"more,omitempty"` // more failed than are counted
+	First   *policy.SBOMFailure `json:"first,omitempty"`
+	At      time.Time           `json:"at"` // when it became so
+}
 
 // KeepState writes one of them in the data directory, durably.
 func KeepState(data, name string, state any) error {
@@ -38,7 +54,7 @@ func KeptState(data, name string, limit int64, state any) (kept bool, err error)
 		return false, nil
 	}
 	if err == nil && info.Size() > limit {
-		err = fmt.Errorf("%s is too large; remove it", path)
+		err = fmt.Errorf("%s is too large; remove it, and restart the server, which writes it again", path)
 	}
 	if err != nil {
 		return true, err
@@ -47,5 +63,8 @@ func KeptState(data, name string, limit int64, state any) (kept bool, err error)
 	if err != nil {
 		return true, err
 	}
-	return true, json.Unmarshal(text, state)
+	if err := json.Unmarshal(text, state); err != nil {
+		return true, fmt.Errorf("%s is damaged: %w; remove it, and restart the server, which writes it again", path, err)
+	}
+	return true, nil
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/sbom"
 	"github.com/spf13/cobra"
 )
 
@@ -31,4 +32,13 @@ func Load(a *cli.App, p Flags) (*config.Config, error) {
 		o.Listen = a.Env("ASSAY_LISTEN")
 	}
 	return config.Load(o)
+}
+
+// Formats are the documents that are made of each image.
+func Formats(cfg *config.Config) []sbom.Format {
+	list := make([]sbom.Format, len(cfg.SBOM.Formats))
+	for i, f := range cfg.SBOM.Formats {
+		list[i] = sbom.Format(f)
+	}
+	return list
 }

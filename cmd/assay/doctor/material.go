@@ -1,6 +1,7 @@
-package main
+package doctor
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -11,8 +12,6 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
-	"github.com/assay-registry/assay/cmd/assay/place"
-	"github.com/assay-registry/assay/server"
 	"github.com/assay-registry/assay/verify"
 )
 
@@ -26,7 +25,7 @@ type ending struct {
 }
 
 // materialLasts looks for what authorities were configured with and has run out, or will.
-func materialLasts(a *cli.App, cfg *config.Config) []finding {
+func materialLasts(_ context.Context, a *cli.App, cfg *config.Config) []finding {
 	var found []finding
 	for _, au := range cfg.Trust() {
 		name := "authority " + au.Name
@@ -113,57 +112,4 @@ func rootEnding(text string) (last ending) {
 		}
 	}
 	return last
-}
-
-// trustFresh says where the TUF repositories stand, as the server wrote it down last.
-func trustFresh(a *cli.App, cfg *config.Config) []finding {
-	wanted := map[string]bool{}
-	for _, au := range cfg.Trust() {
-		if au.Kind == verify.KindTUF {
-			wanted[au.Name] = true
-		}
-	}
-	if len(wanted) == 0 {
-		return nil
-	}
-	var list []server.TrustStatus
-	kept, err := place.KeptState(cfg.Data, place.StateTrust, place.MaxState, &list)
-	if !kept {
-		return []finding{{"TUF", warning, "no server has asked the sources yet; start one, and see assay trust status"}}
-	}
-	if err != nil {
-		return []finding{{"TUF", broken, err.Error()}}
-	}
-	var found []finding
-	for _, s := range list {
-		if wanted[s.Authority] {
-			delete(wanted, s.Authority)
-			found = append(found, repositoryFresh(a, s)...)
-		}
-	}
-	for _, au := range cfg.Trust() {
-		if wanted[au.Name] {
-			found = append(found, finding{"TUF " + au.Name, warning, "its source was not asked yet; see assay trust status"})
-		}
-	}
-	return found
-}
-
-func repositoryFresh(a *cli.App, s server.TrustStatus) []finding {
-	name := "TUF " + s.Authority
-	detail := fmt.Sprintf("root %d, targets %d, ends %s, checked %s", s.Root, s.Targets, cli.Moment(s.Expires), cli.Moment(s.CheckedAt))
-	first := finding{name, fine, detail}
-	switch {
-	case s.Root == 0:
-		first = finding{name, broken, "nothing was had from " + s.Source + " yet: " + s.Error}
-	case !a.Clock().Before(s.Expires):
-		first = finding{name, broken, "the metadata has expired: " + detail}
-	case s.Error != "":
-		first = finding{name, warning, fmt.Sprintf("%d attempts failed: %s; %s", s.Failures, s.Error, detail)}
-	}
-	found := []finding{first}
-	for _, p := range s.Problems {
-		found = append(found, finding{name, warning, p})
-	}
-	return found
 }

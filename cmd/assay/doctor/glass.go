@@ -1,12 +1,12 @@
-package main
+package doctor
 
 import (
+	"context"
 	"fmt"
-	"log/slog"
-	"path/filepath"
 	"time"
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
+	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/assay-registry/assay/policy"
 )
@@ -14,25 +14,16 @@ import (
 // maxGlass bounds what is read of the waivers of every code: as many as a registry keeps, of which each is at most 64 KiB.
 const maxGlass = policy.MaxWaivers * 64 << 10
 
-// glassTeller writes the waivers of every code down for the doctor.
-func glassTeller(d *place.Directory, log *slog.Logger) func([]policy.WaiverView) {
-	return func(list []policy.WaiverView) {
-		if err := place.KeepState(d.Path, place.StateGlass, list); err != nil {
-			log.Warn("which waivers break glass could not be written for assay doctor", "error", err)
-		}
-	}
-}
-
 // glassBroken says first what lets everything through: nobody should have to look for it.
-func glassBroken(a *cli.App, data string) []finding {
+func glassBroken(_ context.Context, a *cli.App, cfg *config.Config) []finding {
 	const name = "BREAK GLASS"
 	var list []policy.WaiverView
-	kept, err := place.KeptState(data, place.StateGlass, maxGlass, &list)
+	kept, err := place.KeptState(cfg.Data, place.StateGlass, maxGlass, &list)
 	switch {
 	case !kept:
 		return nil
 	case err != nil:
-		return []finding{{name, broken, fmt.Sprintf("%s cannot be read, so that nobody knows what lets everything through: %v; restart the server", filepath.Join(data, place.StateGlass), err)}}
+		return []finding{{name, broken, fmt.Sprintf("nobody knows what lets everything through: %v", err)}}
 	}
 	var found []finding
 	now := a.Clock()

@@ -1,8 +1,6 @@
-package main
+package doctor
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -11,8 +9,9 @@ import (
 )
 
 func TestTheDoctorKnowsWhatThereIsToDoAboutSBOMs(t *testing.T) {
-	cfg := &config.Config{Data: t.TempDir()}
-	if found := sbomsMade(cfg); len(found) != 0 {
+	p := newPatient(t)
+	cfg := &config.Config{Data: p.dir}
+	if found := p.found(sbomsMade, cfg); len(found) != 0 {
 		t.Errorf("before any server ran: %v", found)
 	}
 	for _, test := range []struct{ name, file, status, detail string }{
@@ -22,12 +21,10 @@ func TestTheDoctorKnowsWhatThereIsToDoAboutSBOMs(t *testing.T) {
 		{"another try", `{"waiting":3,"retrying":2,"reason":"it ran out of memory"}`, warning, "2 failed and are tried again (it ran out of memory)"},
 		{"given up", `{"failed":1000,"more":true,"first":{"repository":"acme/app","digest":"sha256:00","what":"made","reason":"a \u001b[31mlayer"}}`, warning, `more than 1000 were given up, such as acme/app@sha256:00, not made: a \x1b[31mlayer (assay sbom status`},
 		{"damaged", `{`, broken, "JSON"},
-		{"large", strings.Repeat(" ", maxSBOMState+1), broken, "too large"},
+		{"large", strings.Repeat(" ", place.MaxSBOMState+1), broken, "too large"},
 	} {
-		if err := os.WriteFile(filepath.Join(cfg.Data, place.StateSBOMs), []byte(test.file), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		found := sbomsMade(cfg)
+		p.write(place.StateSBOMs, test.file)
+		found := p.found(sbomsMade, cfg)
 		if len(found) != 1 || found[0].Status != test.status || !strings.Contains(found[0].Detail, test.detail) {
 			t.Errorf("%s: %q lacks %q", test.name, found, test.detail)
 		}

@@ -1,22 +1,15 @@
-package main
+package outgoing
 
 import (
-	"crypto/ecdsa"
-	"crypto/rand"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/assay-registry/assay/cmd/assay/config"
-	"github.com/assay-registry/assay/cmd/assay/place"
-	"github.com/assay-registry/assay/sbom"
-	"github.com/assay-registry/assay/verify"
 )
 
 // D13: an event goes to its target and nowhere else: not to where a name server or a redirect leads inside, and nothing says its address, which may be a secret.
@@ -58,31 +51,5 @@ func TestD13_AnEventGoesNoFurtherThanItsTarget(t *testing.T) {
 	}
 	if len(kinds) != 2 || kinds[0] != "POST application/cloudevents+json; charset=utf-8 {}" {
 		t.Errorf("posted: %q", kinds)
-	}
-}
-
-func TestTheVerdictKeyIsItsOwn(t *testing.T) {
-	dir := t.TempDir()
-	ring, err := place.OpenKeys(dir, rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	id, err := verify.KeyID(ring.Verdict.Public())
-	if err != nil || ring.Uses[id] != place.KeyVerdict || len(ring.Uses) != 4 || ring.Public[place.KeyToken] != nil || !strings.Contains(string(ring.Public[place.KeyVerdict]), "PUBLIC KEY") {
-		t.Errorf("%q: %v %v", id, ring.Uses, err)
-	}
-	again, err := place.OpenKeys(dir, rand.Reader)
-	if err != nil || !again.Verdict.Public().(*ecdsa.PublicKey).Equal(ring.Verdict.Public()) {
-		t.Errorf("another key after a restart: %v", err)
-	}
-	_, text, err := sbom.NewKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, place.KeyVerdict), text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := place.OpenKeys(dir, rand.Reader); err == nil || !strings.Contains(err.Error(), "P-256") {
-		t.Errorf("a key of another kind: %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package outgoing
 
 import (
 	"context"
@@ -104,7 +104,7 @@ func TestD13_NamesThatLeadInside(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := trust.HTTP(source, "", webClient(u, networks, names(t, netip.MustParseAddr("127.0.0.1"))))
+		s, err := trust.HTTP(source, "", Client(u, networks, names(t, netip.MustParseAddr("127.0.0.1"))))
 		if err != nil {
 			return err
 		}
@@ -147,7 +147,7 @@ func TestD13_RedirectsInside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := trust.HTTP(outside.URL, "", webClient(u, nil, &net.Resolver{}))
+	s, err := trust.HTTP(outside.URL, "", Client(u, nil, &net.Resolver{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +159,7 @@ func TestD13_RedirectsInside(t *testing.T) {
 // The client takes no proxy from the environment, sends no credentials and keeps no cookies.
 func TestSourcesHaveNoProxy(t *testing.T) {
 	u, _ := url.Parse("https://tuf.example.com")
-	c := webClient(u, nil, nil)
+	c := Client(u, nil, nil)
 	if tr, ok := c.Transport.(*http.Transport); !ok || tr.Proxy != nil || c.Jar != nil {
 		t.Errorf("%+v", c)
 	}

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"crypto/ecdsa"
@@ -7,18 +7,18 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
-	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"math/big"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/server"
+	"github.com/assay-registry/assay/verify"
 )
 
 // authorityCertificate is a certificate authority that ends at a time, with an empty revocation list whose next one was due then too.
@@ -42,8 +42,8 @@ func authorityCertificate(t *testing.T, name string, end time.Time) (der []byte,
 
 // What an authority holds has ends: of keys, certificates and revocation lists, and of the last certificate authority of a trusted root.
 func TestDoctorSeesWhatRunsOut(t *testing.T) {
-	f := newFollowing(t, "dir:mirror", "refuse")
-	now := *f.now.Load()
+	f := newPatient(t)
+	now := f.now
 	_, past, pastList := authorityCertificate(t, "past", now.Add(-time.Hour))
 	_, near, _ := authorityCertificate(t, "near", now.Add(24*time.Hour))
 	_, far, farList := authorityCertificate(t, "far", now.AddDate(5, 0, 0))
@@ -55,18 +55,15 @@ func TestDoctorSeesWhatRunsOut(t *testing.T) {
 sbom: {formats: []}
 authorities:
   - {name: old, kind: key, key: cosign.pub, not_after: 2026-01-01, repositories: [acme/app]}
-  - {name: soon, kind: key, key: cosign.pub, not_after: 2026-03-10, repositories: [acme/app]}
+  - {name: soon, kind: key, key: cosign.pub, not_after: 2026-11-29, repositories: [acme/app]}
   - {name: lasting, kind: key, key: cosign.pub, repositories: [acme/app]}
 `)
-	cfg, err := place.Load(f.app, place.Flags{File: "doctor.yaml"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	cfg := f.configuration("doctor.yaml")
 	got := map[string]string{}
-	for _, found := range materialLasts(f.app, cfg) {
+	for _, found := range f.found(materialLasts, cfg) {
 		got[found.Name] += found.Status + ": " + found.Detail + "\n"
 	}
-	for name, want := range map[string]string{"authority old": "warn: key sha256:", "authority soon": "ends 2026-03-10", "authority lasting": "ok: kind key"} {
+	for name, want := range map[string]string{"authority old": "warn: key sha256:", "authority soon": "ends 2026-11-29", "authority lasting": "ok: kind key"} {
 		if !strings.Contains(got[name], want) {
 			t.Errorf("%s: %q", name, got[name])
 		}
@@ -75,7 +72,7 @@ authorities:
 	for _, e := range append(pemEndings("certificate", past+near+"\nnoise\n"+far), pemEndings("revocation list", pastList)...) {
 		ends = append(ends, e.what+" "+e.at.UTC().Format(time.DateOnly))
 	}
-	if text := strings.Join(ends, ", "); text != "certificate CN=past 2026-03-01, certificate CN=near 2026-03-02, certificate CN=far 2031-03-01, revocation list of CN=past 2026-03-01" {
+	if text := strings.Join(ends, ", "); text != "certificate CN=past 2026-11-20, certificate CN=near 2026-11-21, certificate CN=far 2031-11-20, revocation list of CN=past 2026-11-20" {
 		t.Error(text)
 	}
 }
@@ -101,39 +98,38 @@ func TestDoctorReadsTrustedRoots(t *testing.T) {
 
 // B25: the doctor tells metadata that expired, cannot be refreshed, or was never had, also beside a running server.
 func TestB25_DoctorTellsExpiredMetadata(t *testing.T) {
-	f := newFollowing(t, "dir:mirror", "refuse")
-	cfg, err := place.Load(f.app, place.Flags{File: "assay.yaml"})
-	if err != nil {
-		t.Fatal(err)
+	f := newPatient(t)
+	cfg := &config.Config{Data: f.dir}
+	if found := f.found(trustFresh, cfg); len(found) != 0 {
+		t.Errorf("nobody follows a repository: %v", found)
 	}
-	expect := func(status, detail string) {
+	expect := func(status, detail string, authorities ...verify.Authority) {
 		t.Helper()
-		found := trustFresh(f.app, cfg)
+		found := repositories(f.app, f.dir, append(authorities, verify.Authority{Name: "acme-tuf", Kind: verify.KindTUF}))
 		if len(found) == 0 || found[0].Status != status || !strings.Contains(found[0].Detail, detail) {
 			t.Errorf("%+v, want %s %s", found, status, detail)
 		}
 	}
+	keep := func(s server.TrustStatus) {
+		t.Helper()
+		s.Authority, s.Source = "acme-tuf", "dir:/x"
+		if err := place.KeepState(f.dir, place.StateTrust, []server.TrustStatus{s, {TUFStatus: policy.TUFStatus{Authority: "removed"}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	expect(warning, "no server has asked")
-	if err := f.refresh(); err != nil {
-		t.Fatal(err)
-	}
+	had := server.TrustStatus{TUFStatus: policy.TUFStatus{Root: 1, Targets: 1, Expires: f.now.Add(time.Hour)}}
+	keep(had)
 	expect(fine, "root 1, targets 1")
-	f.at(f.reg.admission.TUFState("acme-tuf").Expires)
+	had.Failures, had.Error = 2, "the source gave no answer"
+	keep(had)
+	expect(warning, "2 attempts failed: the source gave no answer")
+	f.now = had.Expires
 	expect(broken, "has expired")
-	if err := f.refresh(); err == nil {
-		t.Fatal("metadata that expired is fresh")
-	}
-	expect(broken, "has expired")
-	path := filepath.Join("data", place.StateTrust)
-	list := []server.TrustStatus{{TUFStatus: policy.TUFStatus{Authority: "acme-tuf", Source: "dir:/x"}, Failures: 3, Error: "the source gave no answer"}, {TUFStatus: policy.TUFStatus{Authority: "removed"}}}
-	text, err := json.Marshal(list)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.write(path, string(text))
+	keep(server.TrustStatus{Failures: 3, Error: "the source gave no answer"})
 	expect(broken, "nothing was had from dir:/x yet: the source gave no answer")
-	f.write(path, "[]")
+	f.write(place.StateTrust, "[]")
 	expect(warning, "was not asked yet")
-	f.write(path, "{")
-	expect(broken, "")
+	f.write(place.StateTrust, "{")
+	expect(broken, "damaged")
 }

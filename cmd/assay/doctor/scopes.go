@@ -1,16 +1,18 @@
-package main
+package doctor
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/verify"
 )
 
 // scopesFit looks for policies that count on what authorities attest, without any being trusted for it.
-func scopesFit(cfg *config.Config) (found []finding) {
+func scopesFit(_ context.Context, _ *cli.App, cfg *config.Config) (found []finding) {
 	for _, p := range cfg.Policies {
 		if p.Rego != "builtin:vulnerabilities" {
 			continue

@@ -1,15 +1,13 @@
-package main
+package doctor
 
 import (
 	"strings"
 	"testing"
-
-	"github.com/assay-registry/assay/cmd/assay/place"
 )
 
 // A policy that names an authority which is not trusted for what the policy wants of it is told by the doctor, with the remedy.
 func TestDoctorSeesWhoIsNotTrustedForWhatIsWanted(t *testing.T) {
-	f := newFollowing(t, "dir:mirror", "refuse")
+	f := newPatient(t)
 	f.write("cosign.pub", "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n")
 	said := func(attests, params string) string {
 		f.write("doctor.yaml", `
@@ -19,12 +17,9 @@ authorities:
 policies:
   - {name: v, repositories: [acme/app], rego: "builtin:vulnerabilities", params: {`+params+`}}
 `)
-		cfg, err := place.Load(f.app, place.Flags{File: "doctor.yaml"})
-		if err != nil {
-			t.Fatal(err)
-		}
+		cfg := f.configuration("doctor.yaml")
 		var all []string
-		for _, found := range append(scopesFit(cfg), materialLasts(f.app, cfg)...) {
+		for _, found := range append(f.found(scopesFit, cfg), f.found(materialLasts, cfg)...) {
 			all = append(all, found.Name+": "+found.Detail)
 		}
 		return strings.Join(all, "\n")

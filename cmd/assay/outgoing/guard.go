@@ -1,4 +1,4 @@
-package main
+package outgoing
 
 import (
 	"errors"
@@ -20,10 +20,10 @@ const (
 	idleSource    = 30 * time.Second
 )
 
-// webClient makes the HTTP client for one source. It connects to public addresses, to those that the URL itself names literally, and to those of the networks that
+// Client makes the HTTP client for one source. A nil resolver is the machine's. It connects to public addresses, to those that the URL itself names literally, and to those of the networks that
 // the configuration lists for the source; the address is tested when it is dialled, so that no answer of a name server gets around that. It knows no proxy, no
 // cookies and no credentials. Redirects are the reader's business, which follows them within the host alone.
-func webClient(source *url.URL, networks []netip.Prefix, resolver *net.Resolver) *http.Client {
+func Client(source *url.URL, networks []netip.Prefix, resolver *net.Resolver) *http.Client {
 	guard := &dialGuard{networks: networks}
 	host := source.Hostname()
 	if a, err := netip.ParseAddr(host); err == nil {

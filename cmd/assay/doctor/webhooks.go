@@ -1,6 +1,7 @@
-package main
+package doctor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,7 +14,7 @@ import (
 )
 
 // webhooksLast says whether clusters can still ask. It comes first where it is bad: everything that is deployed waits for it.
-func webhooksLast(a *cli.App, cfg *config.Config) []finding {
+func webhooksLast(_ context.Context, a *cli.App, cfg *config.Config) []finding {
 	if cfg.Kubernetes.Listen == "" {
 		return nil
 	}
