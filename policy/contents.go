@@ -81,8 +81,8 @@ func (a *Admission) QueryContents(ctx context.Context, p access.Principal, q ind
 	if err := a.mayAsk(p); err != nil {
 		return page, err
 	}
-	err = a.answer(ctx, p, func(s store.Snapshot) error {
-		page, err = index.Find(s.Records, q, func(i store.Item) bool {
+	err = a.askInTurn(ctx, p, func() error {
+		page, err = index.Find(ctx, a.local, q, func(s store.Snapshot, i store.Item) bool {
 			rec, err := s.Manifest(i.Repository, i.Digest)
 			if err != nil || rec == nil {
 				return false

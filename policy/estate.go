@@ -25,11 +25,11 @@ type Estate struct {
 	Repositories []EstateRow `json:"repositories"`
 	// Total is of all repositories that were asked for, not of this page alone; it is on the first page only.
 	Total     *EstateRow       `json:"total,omitempty"`
-	Licenses  []LicenseCount   `json:"licenses,omitempty"` // the most frequent, with the total
-	Databases []vulns.Database `json:"databases"`          // that the numbers of vulnerabilities rest on
-	Partial   bool             `json:"partial,omitempty"`  // there was more than one answer looks at: the total is of what was looked at
-	LookedAt  int              `json:"looked_at"`          // manifests, evidence among them
-	Next      string           `json:"next,omitempty"`     // the parameter after of the next page
+	Licenses  []LicenseCount   `json:"licenses,omitempty"`  // the most frequent, with the total
+	Databases []vulns.Database `json:"databases"`           // that the numbers of vulnerabilities rest on
+	Partial   bool             `json:"partial,omitempty"`   // there was more than one answer looks at: the total is of what was looked at
+	LookedAt  int              `json:"looked_at,omitempty"` // where it is partial: manifests, evidence among them
+	Next      string           `json:"next,omitempty"`      // the parameter after of the next page
 }
 
 // EstateRow is what one repository holds, or all of them. What several repositories hold is counted in each, and in the total; distinct versions are counted once.
@@ -150,7 +150,9 @@ func (a *Admission) Estate(ctx context.Context, p access.Principal, q EstateQuer
 	if e, err = c.all(q); err != nil {
 		return nil, err
 	}
-	e.Databases, e.LookedAt = append([]vulns.Database{}, status.Databases...), maxEstate-c.left
+	if e.Databases = append([]vulns.Database{}, status.Databases...); e.Partial {
+		e.LookedAt = maxEstate - c.left
+	}
 	return e, nil
 }
 

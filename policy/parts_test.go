@@ -74,7 +74,7 @@ func TestTheReportReadsInParts(t *testing.T) {
 	k.start()
 	p.most, p.views = 0, 0
 	whole := k.estate(admin, policy.EstateQuery{})
-	if whole.Total.Artifacts != 1000 || whole.Partial || whole.LookedAt != 1001 {
+	if whole.Total.Artifacts != 1000 || whole.Partial || whole.LookedAt != 0 {
 		t.Errorf("%+v of %d looked at", whole.Total, whole.LookedAt)
 	}
 	if p.most > 2500 {
@@ -119,7 +119,7 @@ func TestAReportThatTakesTooLongGoesOn(t *testing.T) {
 		for _, row := range e.Repositories {
 			got += fmt.Sprintf(" %s:%d:%t", row.Repository, row.Artifacts, row.Partial)
 		}
-		if e.Partial != (e.Next != "") || e.LookedAt == 0 {
+		if e.Partial != (e.Next != "") || e.Partial != (e.LookedAt > 0) {
 			t.Errorf("%+v", e)
 		}
 		if q.After = e.Next; q.After == "" {

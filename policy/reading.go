@@ -48,8 +48,8 @@ const (
 	maxAskingEach = 64
 )
 
-// answer reads in turn what a question about the contents of images takes. Errors: CodeTooManyRequests.
-func (a *Admission) answer(ctx context.Context, p access.Principal, read func(store.Snapshot) error) error {
+// askInTurn answers a question about the contents of images in turn. Errors: CodeTooManyRequests.
+func (a *Admission) askInTurn(ctx context.Context, p access.Principal, answer func() error) error {
 	if !a.asking.enter(p.Name, maxAsking, maxAskingEach) {
 		return store.Errorf(store.CodeTooManyRequests, "many questions of yours wait for an answer already, or very many of others; ask again when answers are there")
 	}
@@ -58,5 +58,10 @@ func (a *Admission) answer(ctx context.Context, p access.Principal, read func(st
 		return err
 	}
 	defer func() { <-a.answering }()
-	return a.local.View(ctx, read)
+	return answer()
+}
+
+// answer reads in turn, in one view, what a question about one image takes. Errors: CodeTooManyRequests.
+func (a *Admission) answer(ctx context.Context, p access.Principal, read func(store.Snapshot) error) error {
+	return a.askInTurn(ctx, p, func() error { return a.local.View(ctx, read) })
 }

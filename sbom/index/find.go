@@ -1,10 +1,11 @@
 package index
 
 import (
-	"encoding/binary"
+	"context"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
@@ -54,11 +55,41 @@ const (
 	maxHolders    = 200  // images that are looked at for that
 	maxFew        = 4096 // versions that are looked for one by one
 	maxPattern    = 1024
+
+	maxFinding = 30 * time.Second // for a page
 )
 
-// Find answers a query. may says which images the caller may see; it is asked for those alone that match otherwise. Errors: CodeInvalid.
-func Find(r store.Records, q Query, may func(store.Item) bool) (Page, error) {
-	f := &finder{r: r, s: r.Space(space), q: q, may: may}
+// What one view reads: about 20 ms. A view that is held keeps the store from using again what is freed meanwhile, so that its file grows.
+const (
+	partImages       = 256
+	partNames        = 16_384 // walked
+	partVersions     = 4096
+	partLicenses     = 64
+	partRepositories = 256
+)
+
+// Find answers a query, reading in parts, each in a view of its own. may says which images the caller may see, as a view has them; it is asked for those alone that match
+// otherwise. An image that changes meanwhile is found as it is when its turn comes. Errors: CodeInvalid; CodeUnavailable if the index was made anew meanwhile.
+func Find(ctx context.Context, local *store.Local, q Query, may func(store.Snapshot, store.Item) bool) (Page, error) {
+	end, numbering := local.Now().Add(maxFinding), ""
+	f := &finder{q: q, late: func() bool { return local.Now().After(end) }}
+	f.part = func(read func() error) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		return local.View(ctx, func(s store.Snapshot) error {
+			f.r, f.s = s.Records, s.Space(space)
+			if may != nil {
+				f.may = func(i store.Item) bool { return may(s, i) }
+			}
+			if now := Numbering(f.r); numbering == "" {
+				numbering = now
+			} else if now != numbering {
+				return store.Errorf(store.CodeUnavailable, "the package index was made anew meanwhile; ask again from the first page")
+			}
+			return read()
+		})
+	}
 	after, err := f.start()
 	if err != nil {
 		return Page{}, err
@@ -75,24 +106,21 @@ func Find(r store.Records, q Query, may func(store.Item) bool) (Page, error) {
 
 // aside adds what stands beside the matches, as far as the caller may know of it.
 func (f *finder) aside() error {
-	waiting, err := Queued(f.r, store.Item{}, maxLimit)
-	if err != nil {
+	if err := f.part(f.waiting); err != nil {
 		return err
 	}
-	for _, i := range waiting {
-		if f.may == nil || f.may(i) {
-			f.page.Pending++
-		}
-	}
 	for _, v := range f.odd {
-		if len(f.page.Uncompared) == maxUncompared {
+		if len(f.page.Uncompared) == maxUncompared || f.late() {
 			break
 		}
 		if slices.Contains(f.page.Uncompared, v.text) {
 			continue
 		}
-		shown, err := f.shown(v.id)
-		if err != nil {
+		shown := false
+		if err := f.part(func() (err error) {
+			shown, err = f.shown(v.id)
+			return err
+		}); err != nil {
 			return err
 		}
 		if shown {
@@ -100,6 +128,16 @@ func (f *finder) aside() error {
 		}
 	}
 	return nil
+}
+
+func (f *finder) waiting() error {
+	waiting, err := Queued(f.r, store.Item{}, maxLimit)
+	for _, i := range waiting {
+		if f.may == nil || f.may(i) {
+			f.page.Pending++
+		}
+	}
+	return err
 }
 
 // shown reports whether the caller may see an image that holds a version; where very many hold it, of the first of them.
@@ -120,9 +158,9 @@ func (f *finder) shown(id uint32) (bool, error) {
 	return false, nil
 }
 
-// Count says how many images match, whoever may see them.
+// Count says how many images match, whoever may see them, in one view: for tests and measurements of an index that nothing else waits for.
 func Count(r store.Records, q Query) (uint64, error) {
-	f := &finder{r: r, s: r.Space(space), q: q}
+	f := &finder{r: r, s: r.Space(space), q: q, part: func(read func() error) error { return read() }, late: func() bool { return false }}
 	if _, err := f.start(); err != nil {
 		return 0, err
 	}
@@ -134,17 +172,20 @@ func Count(r store.Records, q Query) (uint64, error) {
 }
 
 type finder struct {
-	r    store.Records
+	part func(read func() error) error // runs read in a view of its own
+	late func() bool                   // it takes too long
+	r    store.Records                 // of this part, as s and may
 	s    store.SpaceReader
-	q    Query
 	may  func(store.Item) bool
+	q    Query
 	page Page
 
+	looked   int // images of this page, whether the caller may see them or not: nobody is told how many
 	names    nameGlob
 	ranged   Range
-	versions *roaring.Bitmap // those that were asked for
-	few      []uint32        // the same, if they are few
-	known    map[uint32]PackageVersion
+	versions *roaring.Bitmap           // those that were asked for
+	few      []uint32                  // the same, if they are few
+	known    map[uint32]PackageVersion // numbers are never given twice
 	odd      []odd
 }
 
@@ -192,171 +233,6 @@ func (f *finder) start() (after uint32, err error) {
 	return after, err
 }
 
-// images finds all images that match, and the versions for which they do.
-func (f *finder) images() (*roaring.Bitmap, error) {
-	var images *roaring.Bitmap
-	var err error
-	if f.q.License != "" {
-		if images, err = f.licensed(); err != nil {
-			return nil, err
-		}
-	}
-	if f.q.Pattern != "" || f.q.Range != "" {
-		licensed := f.versions
-		if f.versions, err = f.selected(licensed); err != nil {
-			return nil, err
-		}
-		if images, err = holding(f.s, f.versions.ToArray()); err != nil {
-			return nil, err
-		}
-	}
-	if len(f.q.Repositories) == 0 {
-		return images, nil
-	}
-	within, err := f.within()
-	if err != nil {
-		return nil, err
-	}
-	images.And(within)
-	return images, nil
-}
-
-// licensed finds the images with a licence, and the versions that declare it.
-func (f *finder) licensed() (*roaring.Bitmap, error) {
-	wanted := nameGlob{pattern: strings.ToLower(f.q.License)}
-	wanted.prefix, _, wanted.wild = strings.Cut(wanted.pattern, "*")
-	prefix := textKey('l', wanted.prefix)
-	var images, versions union
-	counts, err := readCounters(f.s.Get([]byte("#")))
-	if err != nil {
-		return nil, err
-	}
-	selected := 0
-	for _, p := range f.s.Scan(prefix, upTo(prefix), maxScan) {
-		if !wanted.match(string(p.Key[1:])) || len(p.Value) != 4 {
-			continue
-		}
-		if selected++; selected > maxLicenses {
-			return nil, store.Errorf(store.CodeInvalid, "the query selects more than %d licences; name the licence more exactly", maxLicenses)
-		}
-		number := binary.BigEndian.Uint32(p.Value)
-		own := numberKey('c', number)
-		for _, c := range f.s.Scan(own, upTo(own), maxScan) {
-			chunk, ok := numberIn(c.Key, 1)
-			if !ok {
-				return nil, damaged("posting")
-			}
-			if err := versions.or(chunk, c.Value); err != nil {
-				return nil, err
-			}
-		}
-		for chunk := range chunkOf(counts[countImages]) + 1 {
-			if b := f.s.Get(numberKey('j', chunk, number)); b != nil {
-				if err := images.or(chunk, b); err != nil {
-					return nil, err
-				}
-			}
-		}
-	}
-	f.versions = versions.bitmap()
-	return images.bitmap(), nil
-}
-
-// selected finds the versions by name and range, within those given if there are any.
-func (f *finder) selected(within *roaring.Bitmap) (*roaring.Bitmap, error) {
-	out := roaring.New()
-	if f.q.Pattern == "" {
-		if within.GetCardinality() > maxVersions {
-			return nil, errTooWide()
-		}
-		for _, id := range within.ToArray() {
-			v, err := f.version(id)
-			if err != nil {
-				return nil, err
-			}
-			if f.inRange(f.ranged.For(v.Type, v.Ecosystem()), id, v.Version) {
-				out.Add(id)
-			}
-		}
-		return out, nil
-	}
-	names := []string{f.names.pattern}
-	if f.names.wild {
-		var next string
-		var err error
-		if names, next, err = Names(f.r, f.q.patternOnly(), "", maxVersions); err != nil {
-			return nil, err
-		} else if next != "" {
-			return nil, errTooWide()
-		}
-	}
-	for _, name := range names {
-		if err := f.versionsOf(name, within, out); err != nil {
-			return nil, err
-		}
-		if out.GetCardinality() > maxVersions {
-			return nil, errTooWide()
-		}
-	}
-	return out, nil
-}
-
-func errTooWide() error {
-	return store.Errorf(store.CodeInvalid, "the query selects more than %d package versions; name the package more exactly", maxVersions)
-}
-
-func (f *finder) versionsOf(name string, within, out *roaring.Bitmap) error {
-	kind, ecosystem := "unknown", ""
-	if u, err := sbom.ParsePURL(name); err == nil && u.Type != "unknown" {
-		kind, ecosystem = u.Type, Ecosystem(u.Type, u.Namespace, sbom.Distro{}) // Debian and Ubuntu order alike
-	}
-	ranged := f.ranged.For(kind, ecosystem)
-	return eachVersion(f.s, name, func(id uint32, text string) error {
-		if within != nil && !within.Contains(id) {
-			return nil
-		}
-		if f.inRange(ranged, id, text) {
-			out.Add(id)
-		}
-		return nil
-	})
-}
-
-func (f *finder) inRange(m Matcher, id uint32, text string) bool {
-	in, err := m.Contains(text)
-	if err != nil && len(f.odd) < maxOdd {
-		f.odd = append(f.odd, odd{id, text})
-	}
-	return in && err == nil
-}
-
-// within finds the images of the repositories.
-func (f *finder) within() (*roaring.Bitmap, error) {
-	var u union
-	for from := []byte("k"); ; {
-		page := f.s.Scan(from, []byte("l"), 1)
-		if len(page) == 0 {
-			return u.bitmap(), nil
-		}
-		repo, _, ok := strings.Cut(string(page[0].Key[1:]), "\x00")
-		if !ok {
-			return nil, damaged("repository")
-		}
-		prefix := append(textKey('k', repo), 0)
-		if f.q.Repositories.Match(store.Name(repo)) {
-			for _, p := range f.s.Scan(prefix, upTo(prefix), maxScan) {
-				if len(p.Key) < len(prefix)+4 {
-					return nil, damaged("repository")
-				}
-				if err := u.or(binary.BigEndian.Uint32(p.Key[len(prefix):]), p.Value); err != nil {
-					return nil, err
-				}
-			}
-		}
-		from = upTo(prefix)
-	}
-}
-
 // collect fills the page.
 func (f *finder) collect(images *roaring.Bitmap, after uint32) error {
 	if f.versions.GetCardinality() <= maxFew {
@@ -364,26 +240,38 @@ func (f *finder) collect(images *roaring.Bitmap, after uint32) error {
 	}
 	it := images.Iterator()
 	it.AdvanceIfNeeded(after + 1)
-	for examined := 0; it.HasNext(); examined++ {
-		if len(f.page.Matches) == f.q.Limit || examined == maxExamined {
+	for it.HasNext() {
+		if len(f.page.Matches) == f.q.Limit || f.looked >= maxExamined || f.looked > 0 && f.late() {
 			f.page.Next = strconv.FormatUint(uint64(after), 10)
 			return nil
 		}
-		after = it.Next()
-		image, held, err := imageOf(f.s, after)
-		if err != nil {
+		if err := f.part(func() error {
+			for n := 0; n < partImages && f.looked < maxExamined && it.HasNext() && len(f.page.Matches) < f.q.Limit; n++ {
+				after = it.Next()
+				f.looked++
+				if err := f.add(after); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
 			return err
 		}
-		if !held || f.may != nil && !f.may(image) {
-			continue
-		}
-		m, err := f.match(image)
-		if err != nil {
-			return err
-		}
-		f.page.Matches = append(f.page.Matches, m)
 	}
 	return nil
+}
+
+// add adds an image to the page, if the caller may see it and it still holds what was asked for.
+func (f *finder) add(number uint32) error {
+	image, held, err := imageOf(f.s, number)
+	if err != nil || !held || f.may != nil && !f.may(image) {
+		return err
+	}
+	m, err := f.match(image)
+	if err == nil && len(m.Packages) > 0 {
+		f.page.Matches = append(f.page.Matches, m)
+	}
+	return err
 }
 
 func (f *finder) match(image store.Item) (Match, error) {

@@ -87,12 +87,9 @@ func TestFindRefuses(t *testing.T) {
 		{Pattern: "a@<"}, {Pattern: "a@<1", Range: "<2"}, {Pattern: "a", Range: "vers:npm"}, {Pattern: "a", Range: strings.Repeat("<1,", 65) + "<1"},
 		{Pattern: strings.Repeat("a", 2000)}, {License: strings.Repeat("a", 2000)},
 	} {
-		k.view(func(r store.Records) error {
-			if _, err := index.Find(r, q, nil); store.CodeOf(err) != store.CodeInvalid {
-				t.Errorf("%.80v: %v", q, err)
-			}
-			return nil
-		})
+		if _, err := k.page(q, nil); store.CodeOf(err) != store.CodeInvalid {
+			t.Errorf("%.80v: %v", q, err)
+		}
 	}
 }
 
@@ -100,13 +97,10 @@ func TestVersionsThatCannotBeComparedAreNamed(t *testing.T) {
 	k := newKit(t, mem.NewKV())
 	k.put(image("a", 1), inventory("pkg:deb/debian/x@e:1", "pkg:deb/debian/x@1.0"))
 	k.fold()
-	k.view(func(r store.Records) error {
-		p, err := index.Find(r, index.Query{Pattern: "pkg:deb/debian/x@<2"}, nil)
-		if err != nil || len(p.Matches) != 1 || !slices.Equal(p.Uncompared, []string{"e:1"}) {
-			t.Errorf("%+v %v", p, err)
-		}
-		return nil
-	})
+	p, err := k.page(index.Query{Pattern: "pkg:deb/debian/x@<2"}, nil)
+	if err != nil || len(p.Matches) != 1 || !slices.Equal(p.Uncompared, []string{"e:1"}) {
+		t.Errorf("%+v %v", p, err)
+	}
 }
 
 // An image is in the index with the commit that brings it, and in the answers of queries when the queue was worked off.
@@ -124,12 +118,12 @@ func TestQueuedImagesAreKnown(t *testing.T) {
 		if gone, err := index.Image(r, image("other", 3)); gone != nil || err != nil {
 			t.Errorf("%+v %v", gone, err)
 		}
-		p, err := index.Find(r, index.Query{Pattern: "busybox"}, nil)
-		if err != nil || len(p.Matches) != 0 || p.Pending != 2 { // what is dropped is in no answer any more
-			t.Errorf("%+v %v", p, err)
-		}
 		return nil
 	})
+	p, err := k.page(index.Query{Pattern: "busybox"}, nil)
+	if err != nil || len(p.Matches) != 0 || p.Pending != 2 { // what is dropped is in no answer any more
+		t.Errorf("%+v %v", p, err)
+	}
 	if f := k.fold(); f.Images != 3 || f.Commits != 1 {
 		t.Errorf("%+v", f)
 	}
@@ -443,12 +437,9 @@ func TestLimitsOfInventoriesAndLicences(t *testing.T) {
 	}
 	k.put(image("a", 1), inventory(urls...))
 	k.fold()
-	k.view(func(r store.Records) error {
-		if _, err := index.Find(r, index.Query{License: "L-*"}, nil); store.CodeOf(err) != store.CodeInvalid {
-			t.Error(err)
-		}
-		return nil
-	})
+	if _, err := k.page(index.Query{License: "L-*"}, nil); store.CodeOf(err) != store.CodeInvalid {
+		t.Error(err)
+	}
 	if got := k.find(index.Query{License: "L-7"}, nil); len(got) != 1 || len(got[0].Packages) != 1 {
 		t.Errorf("%+v", got)
 	}
@@ -496,11 +487,10 @@ func TestImagesOfManyChunks(t *testing.T) {
 	k.expect(index.Query{Pattern: "last"})
 	seen := 0
 	for q := (index.Query{Pattern: "all", Limit: 1000}); ; {
-		var p index.Page
-		k.view(func(r store.Records) (err error) {
-			p, err = index.Find(r, q, func(i store.Item) bool { return i.Repository == "r1" })
-			return err
-		})
+		p, err := k.page(q, func(i store.Item) bool { return i.Repository == "r1" })
+		if err != nil {
+			t.Fatal(err)
+		}
 		seen += len(p.Matches)
 		if q.After = p.Next; q.After == "" {
 			break
@@ -529,20 +519,17 @@ func TestTheEndOfTheNumbers(t *testing.T) {
 	}
 	same := func(when string, images ...store.Item) {
 		t.Helper()
-		k.view(func(r store.Records) error {
-			page, err := index.Find(r, index.Query{Pattern: "pkg:npm/*"}, nil)
-			var found []store.Item
-			for _, m := range page.Matches {
-				found = append(found, m.Image)
-			}
-			byDigest := func(a, b store.Item) int { return strings.Compare(string(a.Digest), string(b.Digest)) }
-			slices.SortFunc(found, byDigest)
-			slices.SortFunc(images, byDigest)
-			if err != nil || !slices.Equal(found, images) {
-				t.Errorf("%s: %v, %v", when, found, err)
-			}
-			return nil
-		})
+		page, err := k.page(index.Query{Pattern: "pkg:npm/*"}, nil)
+		var found []store.Item
+		for _, m := range page.Matches {
+			found = append(found, m.Image)
+		}
+		byDigest := func(a, b store.Item) int { return strings.Compare(string(a.Digest), string(b.Digest)) }
+		slices.SortFunc(found, byDigest)
+		slices.SortFunc(images, byDigest)
+		if err != nil || !slices.Equal(found, images) {
+			t.Errorf("%s: %v, %v", when, found, err)
+		}
 	}
 	same("full", image("a", 1), image("a", 2))
 	if err := k.x.Reset(k.ctx); err != nil {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	mrand "math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,17 +25,19 @@ type kit struct {
 	ctx   context.Context
 	local *store.Local
 	x     *index.Index
+	moved *atomic.Int64 // what the clock was moved on by, in nanoseconds
 }
 
 func newKit(t testing.TB, kv store.KV) *kit {
 	t.Helper()
-	clock := func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }
+	moved := &atomic.Int64{}
+	clock := func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).Add(time.Duration(moved.Load())) }
 	log := slog.New(slog.DiscardHandler)
 	local, err := store.NewLocal(t.Context(), store.LocalOptions{Blobs: mem.NewBlobs(rand.Reader), KV: kv, Clock: clock, Rand: rand.Reader, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &kit{t, t.Context(), local, index.New(local, log)}
+	return &kit{t, t.Context(), local, index.New(local, log), moved}
 }
 
 func image(repo string, n int) store.Item {
@@ -94,15 +97,22 @@ func (k *kit) view(fn func(r store.Records) error) {
 	}
 }
 
+// page answers a query with one page.
+func (k *kit) page(q index.Query, may func(store.Item) bool) (index.Page, error) {
+	if may == nil {
+		return index.Find(k.ctx, k.local, q, nil)
+	}
+	return index.Find(k.ctx, k.local, q, func(_ store.Snapshot, i store.Item) bool { return may(i) })
+}
+
 // find answers a query with all of its pages.
 func (k *kit) find(q index.Query, may func(store.Item) bool) (list []index.Match) {
 	k.Helper()
 	for {
-		var p index.Page
-		k.view(func(r store.Records) (err error) {
-			p, err = index.Find(r, q, may)
-			return err
-		})
+		p, err := k.page(q, may)
+		if err != nil {
+			k.Fatal(err)
+		}
 		list = append(list, p.Matches...)
 		if q.After = p.Next; p.Next == "" {
 			return list

@@ -192,4 +192,27 @@ func (u *union) or(chunk uint32, b []byte) error {
 	return orInto(u.words[end-chunkWords:end], b)
 }
 
+// hold adds the images that hold versions. Versions that are gone have none.
+func (u *union) hold(s store.SpaceReader, ids []uint32) error {
+	for _, id := range ids {
+		r := reader{b: s.Get(numberKey('p', id))}
+		if r.b == nil {
+			continue
+		}
+		for _, chunk := range r.ascending() {
+			p, err := posting(s, chunk, id)
+			if err == nil {
+				err = u.or(chunk, p)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if r.bad {
+			return damaged("package version")
+		}
+	}
+	return nil
+}
+
 func (u *union) bitmap() *roaring.Bitmap { return roaring.FromDense(u.words, false) }

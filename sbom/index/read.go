@@ -154,14 +154,23 @@ func eachVersion(s store.SpaceReader, name string, fn func(id uint32, version st
 	}
 	prefix := numberKey('v', binary.BigEndian.Uint32(b))
 	for _, p := range s.Scan(prefix, upTo(prefix), maxScan) {
-		if len(p.Value) != 4 || len(p.Key) < len(prefix)+9 {
-			return damaged("package version")
+		id, text, err := versionIn(p, len(prefix))
+		if err == nil {
+			err = fn(id, text)
 		}
-		if err := fn(binary.BigEndian.Uint32(p.Value), string(p.Key[len(prefix):len(p.Key)-9])); err != nil {
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// versionIn reads a version of a name, whose key begins with a prefix of so many bytes.
+func versionIn(p store.Pair, prefix int) (id uint32, text string, err error) {
+	if len(p.Value) != 4 || len(p.Key) < prefix+9 {
+		return 0, "", damaged("package version")
+	}
+	return binary.BigEndian.Uint32(p.Value), string(p.Key[prefix : len(p.Key)-9]), nil
 }
 
 // Names lists at most limit names after the given one that match a pattern (see Query.Pattern), in byte order, and where to go on: "" at the end.
@@ -207,24 +216,8 @@ func Holding(r store.Records, ids []ID) (*roaring.Bitmap, error) {
 
 func holding(s store.SpaceReader, ids []uint32) (*roaring.Bitmap, error) {
 	var u union
-	for _, id := range ids {
-		b := s.Get(numberKey('p', id))
-		if b == nil {
-			continue
-		}
-		r := reader{b: b}
-		for _, chunk := range r.ascending() {
-			p, err := posting(s, chunk, id)
-			if err == nil {
-				err = u.or(chunk, p)
-			}
-			if err != nil {
-				return nil, err
-			}
-		}
-		if r.bad {
-			return nil, damaged("package version")
-		}
+	if err := u.hold(s, ids); err != nil {
+		return nil, err
 	}
 	return u.bitmap(), nil
 }
