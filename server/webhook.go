@@ -63,7 +63,7 @@ func (c *call) review(routeErr error) error {
 	case c.h.options.Images == nil:
 		return store.Errorf(store.CodeUnsupported, "this registry answers no clusters")
 	}
-	ctx, cancel, err := c.withinTimeout()
+	ctx, cancel, err := c.withinTimeout(defaultTimeout)
 	if err != nil {
 		return err
 	}
@@ -114,8 +114,8 @@ func (c *call) answerReview(ctx context.Context, body []byte) ([]byte, error) {
 }
 
 // withinTimeout is the time that the asker gives (?timeout=10s, as the API server writes it), less a tenth for the way back: an answer that comes too late
-// is a failure of the webhook, and one that says so in time is a refusal with a sentence.
-func (c *call) withinTimeout() (context.Context, context.CancelFunc, error) {
+// is a failure of the webhook, and one that says so in time is a refusal with a sentence. limit is the time where none is given.
+func (c *call) withinTimeout(limit time.Duration) (context.Context, context.CancelFunc, error) {
 	q, err := parseQuery(c.r)
 	if err != nil {
 		return nil, nil, err
@@ -124,7 +124,6 @@ func (c *call) withinTimeout() (context.Context, context.CancelFunc, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	limit := defaultTimeout
 	if given {
 		if limit, err = time.ParseDuration(text); err != nil || limit <= 0 {
 			return nil, nil, store.Errorf(store.CodeInvalid, "timeout is a time such as 10s")
@@ -230,11 +229,17 @@ func (j *judge) ours(host string) bool {
 	return external != "" && same(external) || slices.ContainsFunc(j.h.options.Cluster.Hosts, same) || slices.ContainsFunc(j.hosts, same)
 }
 
-// verifyImages answers POST /api/v1/verify: {"images": [...]}, each as a cluster would name it; answers come in the same order.
+// verifyImages answers POST /api/v1/verify[?timeout=10s]: {"images": [...]}, each as a cluster would name it; answers come in the same order. It takes 30 s at most: what was not
+// judged by then is refused, each image with the code policy.no_answer.
 func (c *call) verifyImages() error {
 	if c.h.options.Images == nil {
 		return store.Errorf(store.CodeUnsupported, "this registry judges no images for others")
 	}
+	ctx, cancel, err := c.withinTimeout(maxTimeout)
+	if err != nil {
+		return err
+	}
+	defer cancel()
 	var in struct {
 		Images []string `json:"images"`
 	}
@@ -250,10 +255,7 @@ func (c *call) verifyImages() error {
 		Results []*kubernetes.Answer `json:"results"`
 	}{make([]*kubernetes.Answer, len(in.Images))}
 	for i, image := range in.Images {
-		var err error
-		if out.Results[i], err = j.Judge(c.r.Context(), kubernetes.Question{Image: image, Protocol: protocolAPI}); err != nil {
-			return err
-		}
+		out.Results[i] = kubernetes.Ask(ctx, j, kubernetes.Question{Image: image, Protocol: protocolAPI})
 	}
 	return c.json(http.StatusOK, out)
 }

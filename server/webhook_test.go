@@ -232,6 +232,28 @@ func TestVerifyImages(t *testing.T) {
 	newHouse(t, nil).want(http.StatusMethodNotAllowed, "reader", "POST", "/api/v1/verify", many(1), jsonType)
 }
 
+// A question about many images has an end: what was judged by then is answered, and of each of the others it says that there is no answer, which refuses it.
+func TestVerifyImagesWithinATime(t *testing.T) {
+	h, images := judging(t, "")
+	const jsonType = "Content-Type: application/json"
+	body := `{"images":["registry.example.com/acme/good:v1","registry.example.com/acme/slow:v1","registry.example.com/acme/good:v1"]}`
+	w := h.want(200, "reader", "POST", "/api/v1/verify?timeout=50ms", []byte(body), jsonType)
+	var out struct{ Results []kubernetes.Answer }
+	if err := json.Unmarshal(w.Body.Bytes(), &out); err != nil || len(out.Results) != 3 {
+		t.Fatalf("%v %s", err, w.Body)
+	}
+	for i, want := range []string{"admitted  true", "refused policy.no_answer false", "refused policy.no_answer false"} {
+		r := out.Results[i]
+		if got := fmt.Sprintf("%s %s %t", r.Outcome, r.Code, r.Allowed); got != want || r.Image == "" {
+			t.Errorf("%s: %s, want %s", r.Image, got, want)
+		}
+	}
+	if !strings.Contains(out.Results[2].Message, "acme/good:v1 could not be judged in time, which refuses it") || len(images.asked) != 2 {
+		t.Errorf("%s, after %d questions", out.Results[2].Message, len(images.asked))
+	}
+	h.want(400, "reader", "POST", "/api/v1/verify?timeout=soon", []byte(body), jsonType)
+}
+
 // brokenImages is a gate whose store fails.
 type brokenImages struct{ shownImages }
 

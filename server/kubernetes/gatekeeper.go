@@ -62,7 +62,7 @@ func Provide(ctx context.Context, j Judge, pin bool, body []byte) ([]byte, error
 	out.Response.Idempotent = true // asked again about what it answered, it answers the same
 	out.Response.Items = []item{}
 	for _, key := range in.Request.Keys {
-		a := judge(ctx, j, Question{Image: key, Protocol: "gatekeeper"})
+		a := Ask(ctx, j, Question{Image: key, Protocol: "gatekeeper"})
 		i := item{Key: key}
 		switch {
 		case !a.Allowed:

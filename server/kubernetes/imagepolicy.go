@@ -49,7 +49,7 @@ func ReviewImages(ctx context.Context, j Judge, body []byte) ([]byte, error) {
 	state := &imageReviewState{Allowed: true}
 	var refusals []string
 	for _, c := range in.Spec.Containers {
-		a := judge(ctx, j, Question{Image: c.Image, Protocol: "imagepolicy", Operation: "CREATE", Kind: "Pod", Namespace: in.Spec.Namespace, ContainerKind: KindContainer})
+		a := Ask(ctx, j, Question{Image: c.Image, Protocol: "imagepolicy", Operation: "CREATE", Kind: "Pod", Namespace: in.Spec.Namespace, ContainerKind: KindContainer})
 		if !a.Allowed {
 			refusals = append(refusals, a.Message)
 		}

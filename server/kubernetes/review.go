@@ -76,7 +76,7 @@ func Validate(ctx context.Context, j Judge, mode Mode, body []byte) ([]byte, err
 		var refusals []string
 		audit := map[string]string{}
 		for _, p := range places {
-			a := judge(ctx, j, q.question(p, "k8s.validating"))
+			a := Ask(ctx, j, q.question(p, "k8s.validating"))
 			r.warn(a.Warnings...)
 			if a.Decision != "" {
 				audit[fmt.Sprintf("%s.%s.decision", p.Kind, label(p.Container))] = a.Decision
@@ -142,7 +142,7 @@ func Mutate(ctx context.Context, j Judge, body []byte) ([]byte, error) {
 		}
 		var patch []operation
 		for _, p := range places {
-			a := judge(ctx, j, q.question(p, "k8s.mutating"))
+			a := Ask(ctx, j, q.question(p, "k8s.mutating"))
 			if a.Allowed && a.Pinned != "" && a.Pinned != p.Image {
 				// The test keeps the patch from an object that another webhook changed meanwhile.
 				patch = append(patch, operation{"test", p.Pointer, p.Image}, operation{"replace", p.Pointer, a.Pinned})
@@ -186,8 +186,8 @@ func addedPlaces(q *request) ([]Place, error) {
 	return added(now, before), nil
 }
 
-// judge asks, and makes a refusal of no answer.
-func judge(ctx context.Context, j Judge, q Question) *Answer {
+// Ask asks, and makes a refusal of no answer: of an error, and of time that is over before or meanwhile.
+func Ask(ctx context.Context, j Judge, q Question) *Answer {
 	if err := ctx.Err(); err == nil {
 		a, err := j.Judge(ctx, q)
 		if err == nil && a != nil {
