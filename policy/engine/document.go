@@ -12,15 +12,15 @@ import (
 
 // document is one input on its way to several policies: each member is encoded once, when the first entry point that reads it is evaluated.
 type document struct {
-	encoder *encoder
-	in      contract.Input // a copy, with what is over by now no longer verified
-	value   reflect.Value
-	built   map[string][2]*ast.Term
-	ends    map[string]time.Time // per member: when the first of its verified facts ends
+	terms terms
+	in    contract.Input // a copy, with what is over by now no longer verified
+	value reflect.Value
+	built map[string][2]*ast.Term
+	ends  map[string]time.Time // per member: when the first of its verified facts ends
 }
 
 func newDocument(e *encoder, in *contract.Input) *document {
-	d := &document{encoder: e, in: *in, built: map[string][2]*ast.Term{}, ends: map[string]time.Time{}}
+	d := &document{terms: terms{encoder: e}, in: *in, built: map[string][2]*ast.Term{}, ends: map[string]time.Time{}}
 	d.settle()
 	if in.Request.Entry == contract.EntryAdmit {
 		d.in.Subject.Tag = "" // unreadable there, and absent: one verdict for every reader
@@ -110,7 +110,7 @@ func (d *document) input(r Reads, params *ast.Term) (ast.Value, error) {
 		}
 	}
 	if missing {
-		pairs, err := d.encoder.fields(d.value, 0, func(name string) bool {
+		pairs, err := d.terms.fields(d.value, func(name string) bool {
 			_, done := d.built[name]
 			return !done && r.Has(name)
 		})

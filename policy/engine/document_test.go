@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"reflect"
 	"slices"
 	"strings"
@@ -86,6 +87,75 @@ func TestDocument(t *testing.T) {
 		if got.Compare(want) != 0 {
 			t.Errorf("%s:\ngot  %v\nwant %v", name, got, want)
 		}
+	}
+}
+
+// TestDocument_Sparse: whatever is empty, and whatever comes again, the value is that of the JSON.
+func TestDocument_Sparse(t *testing.T) {
+	enc, err := newEncoder(reflect.TypeFor[contract.Input]())
+	if err != nil {
+		t.Fatal(err)
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	var thin func(v reflect.Value)
+	thin = func(v reflect.Value) {
+		switch {
+		case v.Type() != reflect.TypeFor[time.Time]() && random.IntN(3) == 0 && v.Kind() != reflect.Slice:
+			v.SetZero()
+		case v.Kind() == reflect.String && random.IntN(2) == 0:
+			v.SetString([]string{"high", "high\xff", "\u2028", "pkg:npm/a@1"}[random.IntN(4)])
+		case v.Kind() == reflect.Slice:
+			for i := range v.Len() {
+				thin(v.Index(i))
+			}
+			if v.Len() > 0 && random.IntN(3) == 0 {
+				v.SetLen(0)
+			}
+		case v.Kind() == reflect.Struct && v.Type() != reflect.TypeFor[time.Time]():
+			for i := range v.NumField() {
+				thin(v.Field(i))
+			}
+		}
+	}
+	for range 200 {
+		in, n := *ask(contract.EntryTag), 0
+		var v contract.VulnerabilitiesInput
+		var s []contract.SignatureInput
+		fill(reflect.ValueOf(&v).Elem(), &n)
+		fill(reflect.ValueOf(&s).Elem(), &n)
+		thin(reflect.ValueOf(&v).Elem())
+		thin(reflect.ValueOf(&s).Elem())
+		v.ValidUntil, in.Vulnerabilities, in.Signatures, in.Attestations = time.Time{}, &v, append(s, s...), []contract.AttestationInput{}
+		got, err := newDocument(enc, &in).input(Reads{Fields: []string{"signatures", "vulnerabilities"}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range in.Signatures {
+			in.Signatures[i].Verified = in.Signatures[i].Verified && (in.Signatures[i].ValidUntil.IsZero() || in.Signatures[i].ValidUntil.After(noon()))
+		}
+		b, err := json.Marshal(map[string]any{"signatures": in.Signatures, "vulnerabilities": v})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := ast.ValueFromReader(strings.NewReader(string(b)))
+		if err != nil || got.Compare(want) != 0 || got.Hash() != want.Hash() {
+			t.Fatalf("%v\ngot  %v\nwant %v", err, got, want)
+		}
+	}
+}
+
+// TestDocument_Mended: names of members that are no UTF-8 may become one, of which there is one then.
+func TestDocument_Mended(t *testing.T) {
+	enc, err := newEncoder(reflect.TypeFor[contract.Input]())
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := ask(contract.EntryPush)
+	in.Manifest = &contract.ManifestInput{Annotations: map[string]string{"a\xff": "x", "a\xfe": "x", "b": "\xff"}}
+	got, err := newDocument(enc, in).input(Reads{Fields: []string{"manifest"}}, nil)
+	want := ast.MustParseTerm(`{"manifest": {"layers": [], "annotations": {"a\ufffd": "x", "b": "\ufffd"}}}`)
+	if err != nil || got.Compare(want.Value) != 0 {
+		t.Errorf("%v, %v", got, err)
 	}
 }
 

@@ -26,10 +26,17 @@ func BenchmarkJudge(b *testing.B) {
 		in, params, mode := goldenInput(b, filepath.Join("testdata", "decision", which+".txtar"))
 		b.Run(which, func(b *testing.B) { judging(b, path.Dir(which), params, mode, in) })
 	}
-	b.Run("licences/50_licences", func(b *testing.B) { judging(b, "licences", nil, contract.ModeEnforce, manyLicences(50)) })
-	b.Run("vulnerabilities/100_findings", func(b *testing.B) {
-		judging(b, "vulnerabilities", map[string]any{"severities": []any{"critical", "high"}}, contract.ModeEnforce, manyFindings(100))
-	})
+	for _, n := range []int{10, 50, 500} {
+		b.Run(fmt.Sprintf("licences/%d_expressions", n), func(b *testing.B) { judging(b, "licences", nil, contract.ModeEnforce, manyLicences(n)) })
+		b.Run(fmt.Sprintf("licences/%d_expressions_denied", n), func(b *testing.B) {
+			judging(b, "licences", map[string]any{"denied": []any{"GPL-*"}, "denied_categories": []any{"network"}}, contract.ModeEnforce, manyLicences(n))
+		})
+	}
+	for _, n := range []int{1, 10, 100} {
+		for _, r := range reports() {
+			b.Run(fmt.Sprintf("vulnerabilities/%d_%s", n, r.name), func(b *testing.B) { judging(b, "vulnerabilities", r.params, contract.ModeEnforce, r.input(n)) })
+		}
+	}
 	b.Run("signed/8_signatures", func(b *testing.B) { judging(b, "signed", nil, contract.ModeEnforce, manySignatures(8)) })
 }
 
@@ -71,18 +78,6 @@ func manyLicences(n int) *contract.Input {
 	}
 	in := ask(contract.EntryAdmit)
 	in.SBOM = &contract.SBOMInput{Present: true, Origin: "generated", Origins: []string{"generated"}, Verified: true, Packages: &contract.PackagesInput{Count: 5000, ByLicense: licences}}
-	return in
-}
-
-// manyFindings is a report that names n of its findings, none of which is looked at by default.
-func manyFindings(n int) *contract.Input {
-	top := make([]any, n)
-	for i := range top {
-		top[i] = map[string]any{"id": fmt.Sprintf("CVE-2026-%d", i), "severity": "medium", "package": fmt.Sprintf("pkg:deb/debian/p%d@1.0", i), "fixed_in": "1.1", "published": "2026-11-01T00:00:00Z"}
-	}
-	in := ask(contract.EntryAdmit)
-	in.Attestations = []contract.AttestationInput{{Evidence: evidenceA, Layer: evidenceA, Verified: true, Authority: "scanner", KeyID: "sha256:1", PredicateType: "https://cosign.sigstore.dev/attestation/vuln/v1",
-		Summary: map[string]any{"finished": "2026-11-20T12:00:00Z", "counts": map[string]any{"critical": 0, "high": 0, "medium": n}, "top": top}}}
 	return in
 }
 
