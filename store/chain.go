@@ -1,8 +1,6 @@
 package store
 
 import (
-	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -51,79 +49,4 @@ func (r Records) AuditHead() (size uint64, head string) {
 	var end [auditEnd]byte
 	copy(end[:], r.r.get([]byte(spaceAudit+"h")))
 	return binary.BigEndian.Uint64(end[:8]), hex.EncodeToString(end[8:])
-}
-
-// auditPage is how many links are followed in one snapshot.
-const auditPage = 1000
-
-// FollowAudit reads the chain up to where it ended when this was called, page by page. fn is given each link as it stands, what its hash should be, and whether its record
-// is there. unlinked is how many records have no link, of those that are newer than the first link: nobody but this package writes one.
-func (l *Local) FollowAudit(ctx context.Context, fn func(link AuditLink, hash string, there bool)) (unlinked int, err error) {
-	var size, next uint64 = 0, 1
-	before := make([]byte, sha256.Size)
-	first, linked := "", map[string]bool{}
-	for done := false; !done; {
-		if err := l.View(ctx, func(s Snapshot) error {
-			if size == 0 {
-				if size, _ = s.AuditHead(); size == 0 {
-					done = true
-					return nil
-				}
-			}
-			pairs := s.r.scan(linkKey(next), linkKey(size+1), auditPage)
-			for _, p := range pairs {
-				seq := binary.BigEndian.Uint64(p.Key[len(p.Key)-8:])
-				if next = seq + 1; len(p.Value) < sha256.Size {
-					continue // its place is missed
-				}
-				link := AuditLink{seq, hex.EncodeToString(p.Value[:sha256.Size]), string(p.Value[sha256.Size:])}
-				record := s.r.get([]byte("a" + link.ID))
-				sum := linkHash(before, link.ID, record)
-				if first == "" || link.ID < first {
-					first = link.ID
-				}
-				linked[link.ID] = true
-				fn(link, hex.EncodeToString(sum), record != nil)
-				before = bytes.Clone(p.Value[:sha256.Size])
-			}
-			done = len(pairs) < auditPage
-			return nil
-		}); err != nil {
-			return 0, err
-		}
-	}
-	return l.unlinked(ctx, first, linked)
-}
-
-// unlinked counts the records without a link that are not newer than the last that was followed, and not from before the chain.
-func (l *Local) unlinked(ctx context.Context, first string, linked map[string]bool) (n int, err error) {
-	last := ""
-	for id := range linked {
-		last = max(last, id)
-	}
-	for after, done := "", first == ""; !done; {
-		if err := l.View(ctx, func(s Snapshot) error {
-			pairs := s.AuditPage(after, auditPage)
-			for _, p := range pairs {
-				if after = string(p.Key); after > first && after < last && !linked[after] && !s.linkedSince(after, uint64(len(linked))) {
-					n++
-				}
-			}
-			done = len(pairs) < auditPage
-			return nil
-		}); err != nil {
-			return 0, err
-		}
-	}
-	return n, nil
-}
-
-// linkedSince reports whether a record got its link after the first n.
-func (r Records) linkedSince(id string, n uint64) bool {
-	for _, p := range r.r.scan(linkKey(n+1), []byte(spaceAudit+"m"), auditPage) {
-		if len(p.Value) > sha256.Size && string(p.Value[sha256.Size:]) == id {
-			return true
-		}
-	}
-	return false
 }
