@@ -7,9 +7,9 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/sentence"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
-	"github.com/assay-registry/assay/verify"
 )
 
 // refusedChange leaves the audit record of a change of trust that was refused to someone who may write somewhere it would have reached.
@@ -27,80 +27,16 @@ func (a *Admission) refusedChange(ctx context.Context, p access.Principal, r Aud
 	return err
 }
 
-// Authorities lists who is trusted, from the configuration and from the store, as they count: with what was revoked, and what TUF repositories supplied.
-func (a *Admission) Authorities(_ context.Context, p access.Principal) ([]verify.Authority, error) {
-	if err := p.MayAdminister("**"); err != nil {
-		return nil, err
-	}
-	as := []verify.Authority{}
-	for _, au := range a.trust.Load().authorities {
-		as = append(as, au.Authority)
-	}
-	return as, nil
-}
-
-// AddAuthority trusts someone. What waits for exactly that signature is decided again before its next pull.
-// Errors: CodeInvalid, CodeConflict when the name is taken.
-func (a *Admission) AddAuthority(ctx context.Context, p access.Principal, au verify.Authority) error {
-	if err := p.MayAdminister(au.Repositories...); err != nil {
-		return a.refusedChange(ctx, p, AuditRecord{}, err)
-	}
-	au.Origin = "runtime"
-	if err := au.Validate(); err != nil {
-		return err
-	}
-	if au.Kind == verify.KindTUF {
-		return store.Errorf(store.CodeInvalid, "the authority %s is of kind tuf, whose source this registry reads by itself: add it to the configuration", au.Name)
-	}
-	if err := a.o.Verifier.Check(au); err != nil {
-		return err
-	}
-	return a.change(ctx, func(tx *store.Txn, t *trust) error {
-		if find(t.config, au.Name) >= 0 || find(t.runtime, au.Name) >= 0 {
-			return store.Errorf(store.CodeConflict, "there is an authority %q already; remove it first or choose another name", au.Name)
-		}
-		b, err := json.Marshal(au)
-		if err != nil {
-			return store.Errorf(store.CodeInternal, "the authority could not be stored: %w", err)
-		}
-		t.runtime = append(slices.Clone(t.runtime), au)
-		tx.PutDoc(classAuthority, au.Name, b)
-		a.audit(tx, AuditRecord{Actor: p.Name, Action: "trust", Reason: "authority " + au.Name + " added"})
-		return nil
-	})
-}
-
-// RemoveAuthority ends trust that was given at run time. Errors: CodeNotFound, CodeConflict when the configuration names it.
-func (a *Admission) RemoveAuthority(ctx context.Context, p access.Principal, name string) error {
-	err := a.change(ctx, func(tx *store.Txn, t *trust) error {
-		au, err := t.administers(p, name)
-		i := find(t.runtime, name)
-		switch {
-		case err != nil:
-			return err
-		case au == nil:
-			return store.Errorf(store.CodeNotFound, "there is no authority %q; assay trust list shows them", name)
-		case i < 0:
-			return store.Errorf(store.CodeConflict, "the authority %q is in the configuration file: change it there and reload", name)
-		}
-		t.runtime = slices.Delete(slices.Clone(t.runtime), i, i+1)
-		tx.DeleteDoc(classAuthority, name)
-		a.audit(tx, AuditRecord{Actor: p.Name, Action: "trust", Reason: "authority " + name + " removed"})
-		return nil
-	})
-	return a.refusedChange(ctx, p, AuditRecord{}, err)
-}
-
 // Revocations lists the records in force.
-func (a *Admission) Revocations(_ context.Context, p access.Principal) ([]Revocation, error) {
+func (a *Admission) Revocations(_ context.Context, p access.Principal) ([]trust.Revocation, error) {
 	if err := p.MayAdminister("**"); err != nil {
 		return nil, err
 	}
-	return slices.Clone(a.trust.Load().revocations), nil
+	return a.Trust().Revocations(), nil
 }
 
 // Revoke withdraws a digest of a manifest or a blob, by either algorithm, whatever evidence there is. When it returns, no pull serves it.
-func (a *Admission) Revoke(ctx context.Context, p access.Principal, r Revocation) (*Revocation, error) {
+func (a *Admission) Revoke(ctx context.Context, p access.Principal, r trust.Revocation) (*trust.Revocation, error) {
 	if r.Repository == "" {
 		r.Repository = "**"
 	}
@@ -118,13 +54,10 @@ func (a *Admission) Revoke(ctx context.Context, p access.Principal, r Revocation
 	}
 	r.At, r.By = a.now(), p.Name
 	r.ID = "R-" + a.local.ID(r.At)
-	err := a.change(ctx, func(tx *store.Txn, t *trust) error {
-		t.addRevocation(r, tx)
-		b, err := json.Marshal(r)
-		if err != nil {
-			return store.Errorf(store.CodeInternal, "the revocation could not be stored: %w", err)
+	err := a.change(ctx, func(tx *store.Txn, t *grounds) error {
+		if err := t.Revoke(tx, r); err != nil {
+			return err
 		}
-		tx.PutDoc(classRevocation, r.ID, b)
 		a.audit(tx, AuditRecord{Actor: p.Name, Action: "revoke", Digest: r.Digest, Reason: r.Reason})
 		return a.reconsiderAll(tx, t, r)
 	})
@@ -136,24 +69,11 @@ func (a *Admission) Revoke(ctx context.Context, p access.Principal, r Revocation
 
 // Lift ends a revocation; what it covered is decided anew. Errors: CodeNotFound.
 func (a *Admission) Lift(ctx context.Context, p access.Principal, id string) error {
-	if err := a.change(ctx, func(tx *store.Txn, t *trust) error {
-		i := slices.IndexFunc(t.revocations, func(r Revocation) bool { return r.ID == id })
-		if i < 0 {
-			return store.Errorf(store.CodeNotFound, "there is no revocation %q; assay revocation list shows them", id)
-		}
-		r := t.revocations[i]
-		if err := p.MayAdminister(r.Repository); err != nil {
+	if err := a.change(ctx, func(tx *store.Txn, t *grounds) error {
+		r, err := t.Lift(tx, p, id)
+		if err != nil {
 			return err
 		}
-		t.revocations = slices.Delete(t.revocations, i, i+1)
-		for d, rs := range t.revoked {
-			if kept := slices.DeleteFunc(slices.Clone(rs), func(x Revocation) bool { return x.ID == id }); len(kept) == 0 {
-				delete(t.revoked, d)
-			} else {
-				t.revoked[d] = kept
-			}
-		}
-		tx.DeleteDoc(classRevocation, id)
 		a.audit(tx, AuditRecord{Actor: p.Name, Action: "lift", Digest: r.Digest, Reason: r.ID})
 		return a.reconsiderAll(tx, t, r)
 	}); err != nil {
@@ -163,7 +83,7 @@ func (a *Admission) Lift(ctx context.Context, p access.Principal, id string) err
 }
 
 // reconsiderAll queues, and so puts in doubt, the manifests whose state a revocation decides, and what they prove as evidence or refer to.
-func (a *Admission) reconsiderAll(tx *store.Txn, t *trust, r Revocation) error {
+func (a *Admission) reconsiderAll(tx *store.Txn, t *grounds, r trust.Revocation) error {
 	for _, i := range affected(tx, r) {
 		tx.Queue(i)
 		rec, err := tx.Manifest(i.Repository, i.Digest)
@@ -174,7 +94,7 @@ func (a *Admission) reconsiderAll(tx *store.Txn, t *trust, r Revocation) error {
 		if err != nil {
 			continue
 		}
-		if det.Subject != "" && !det.Registry && t.engine.Traits(i.Repository).Referrers {
+		if det.Subject != "" && !det.Registry && t.Engine.Traits(i.Repository).Referrers {
 			tx.Queue(store.Item{Repository: i.Repository, Digest: det.Subject})
 		}
 		if rec.Kind != store.KindEvidence {
@@ -190,7 +110,7 @@ func (a *Admission) reconsiderAll(tx *store.Txn, t *trust, r Revocation) error {
 }
 
 // affected are the manifests whose state a revocation decides: those of that digest, and those that reference the blob, whether it is there or not.
-func affected(tx *store.Txn, r Revocation) []store.Item {
+func affected(tx *store.Txn, r trust.Revocation) []store.Item {
 	items := tx.Alternates(r.Digest)
 	for _, n := range tx.RepositoriesOf(r.Digest, 'm', scanLimit) {
 		items = append(items, store.Item{Repository: n, Digest: r.Digest})

@@ -70,7 +70,7 @@ type Admission struct {
 	log   *slog.Logger
 
 	trustMu sync.Mutex // serializes changes of trust
-	trust   atomic.Pointer[trust]
+	grounds atomic.Pointer[grounds]
 
 	glass     atomic.Uint64 // verdicts that needed break glass
 	glassTold string        // which waivers Options.BreakGlass was told of last; changes as trust does

@@ -8,8 +8,8 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -93,7 +93,7 @@ func TestEachRefusedWriteHasOneRecord(t *testing.T) {
 		"pushing with the role to delete": {func() error { _, err := k.put(deleter, app, "v2", ocispec.MediaTypeImageManifest, i.bytes); return err }, 1},
 		"uploading with a token to pull":  {func() error { _, err := k.as(pushOnly).Upload(k.ctx, app, "", ""); return err }, 1},
 		"revoking without right": {func() error {
-			_, err := k.a.Revoke(k.ctx, pusher, policy.Revocation{Digest: i.desc.Digest})
+			_, err := k.a.Revoke(k.ctx, pusher, trust.Revocation{Digest: i.desc.Digest})
 			return err
 		}, 1},
 		"lifting without right":   {func() error { return k.a.Lift(k.ctx, pusher, k.revocation()) }, 1},
@@ -146,7 +146,7 @@ func TestAnAdministratorRevokesWithinItsRepositories(t *testing.T) {
 	k.sign(signer, app, i.desc.Digest, k.key)
 	local := user("local", access.RoleAdmin, "acme/**")
 	for glob, wanted := range map[store.Glob]string{"acme/app": "", "acme/**": "", "**": denied, "other/app": denied, "acme*/**": denied, "*/app": denied} {
-		r, err := k.a.Revoke(k.ctx, local, policy.Revocation{Digest: i.desc.Digest, Repository: glob, Reason: "test"})
+		r, err := k.a.Revoke(k.ctx, local, trust.Revocation{Digest: i.desc.Digest, Repository: glob, Reason: "test"})
 		want(t, string(glob), string(store.CodeOf(err)), wanted)
 		if err == nil {
 			want(t, string(glob)+": the image", k.get(puller, app, "v1"), denied)
@@ -182,7 +182,7 @@ func TestADamagedRecordStopsNothingElse(t *testing.T) {
 	if e, err := k.a.Explain(k.ctx, admin, "acme/good", store.Reference{Tag: "v1"}); err != nil || e.State != store.StateQuarantined {
 		t.Errorf("%+v %v", e, err)
 	}
-	if _, err := k.a.Revoke(k.ctx, admin, policy.Revocation{Digest: bad.layer.Digest, Reason: "test"}); err != nil {
+	if _, err := k.a.Revoke(k.ctx, admin, trust.Revocation{Digest: bad.layer.Digest, Reason: "test"}); err != nil {
 		t.Logf("what could not be decided is said: %v", err)
 	}
 	want(t, "revoked, beside a record that cannot be read", k.get(puller, "acme/good", "v1"), denied)

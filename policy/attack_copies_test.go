@@ -14,6 +14,7 @@ import (
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -116,7 +117,7 @@ func TestACopyCountsWhereItsOriginalIsGone(t *testing.T) {
 	want(t, "signed", k.get(puller, app, "v1"), string(i.desc.Digest))
 	k.delete(admin, app, string(first.Digest))
 	want(t, "the original deleted", k.get(puller, app, "v1"), string(i.desc.Digest))
-	if _, err := k.a.RevokeTrust(k.ctx, admin, policy.TrustRevocation{Authority: "release", Kind: policy.RevokedKey, Value: k.key.public.ID}); err != nil {
+	if _, err := k.a.RevokeTrust(k.ctx, admin, trust.Distrust{Authority: "release", Kind: trust.RevokedKey, Value: k.key.public.ID}); err != nil {
 		t.Fatal(err)
 	}
 	want(t, "the key revoked", k.get(puller, app, "v1"), denied)

@@ -11,6 +11,7 @@ import (
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/engine"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
 )
@@ -19,7 +20,7 @@ func sigTag(d store.Digest) string { return referrers.TagOf(d, referrers.SuffixS
 
 func (k *kit) revoke(d store.Digest) string {
 	k.t.Helper()
-	r, err := k.a.Revoke(k.ctx, admin, policy.Revocation{Digest: d, Reason: "test"})
+	r, err := k.a.Revoke(k.ctx, admin, trust.Revocation{Digest: d, Reason: "test"})
 	if err != nil {
 		k.t.Fatal(err)
 	}

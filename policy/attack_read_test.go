@@ -13,6 +13,7 @@ import (
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -389,7 +390,7 @@ func TestC2_ATokenIsHeldToItsScope(t *testing.T) {
 	_, codes["explain"] = k.a.Explain(k.ctx, elsewhere, app, store.Reference{Tag: "v1"})
 	_, codes["tree"] = k.a.Tree(k.ctx, elsewhere, app, store.Reference{Tag: "v1"})
 	_, codes["verify"] = k.a.Verify(k.ctx, elsewhere, app, store.Reference{Tag: "v1"})
-	_, codes["revoke"] = k.a.Revoke(k.ctx, elsewhere, policy.Revocation{Digest: i.desc.Digest})
+	_, codes["revoke"] = k.a.Revoke(k.ctx, elsewhere, trust.Revocation{Digest: i.desc.Digest})
 	_, codes["audit"] = k.a.Audit(k.ctx, elsewhere, "", 0)
 	codes["restore"] = k.a.Restore(k.ctx, elsewhere, app, i.desc.Digest)
 	for what, err := range codes {

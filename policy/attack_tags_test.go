@@ -11,6 +11,7 @@ import (
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/engine"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -154,7 +155,7 @@ func TestIfNeitherSideIsReadableTheAnswerIsThatOfCurrent(t *testing.T) {
 	one := k.push(pusher, app, "v1", "one")
 	k.sign(signer, app, one.desc.Digest, k.key)
 	two := k.push(pusher, app, "v1", "two")
-	if _, err := k.a.Revoke(k.ctx, admin, policy.Revocation{Digest: one.desc.Digest, Reason: "leaked"}); err != nil {
+	if _, err := k.a.Revoke(k.ctx, admin, trust.Revocation{Digest: one.desc.Digest, Reason: "leaked"}); err != nil {
 		t.Fatal(err)
 	}
 	_, err := k.as(puller).Manifest(k.ctx, app, store.Reference{Tag: "v1"})

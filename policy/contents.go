@@ -87,7 +87,7 @@ func (a *Admission) QueryContents(ctx context.Context, p access.Principal, q ind
 			if err != nil || rec == nil {
 				return false
 			}
-			state := standing(s, a.trust.Load(), a.now(), i.Repository, rec)
+			state := standing(s, a.grounds.Load(), a.now(), i.Repository, rec)
 			return filter.lets(rec, state) && mayGetAs(p, i.Repository, rec, state)
 		})
 		return err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -69,7 +70,7 @@ func longer(f, than verify.Fact) bool {
 
 // count applies time and the limits: of a statement the copy that lasts longest, in the place of the one that came first; of statements the newest; of what is refused all
 // that is kept. What counts comes in an order that does not depend on a map's, the newest first. Only what counts now takes one of the places.
-func count(all map[store.Digest]*known, covering []*authority, now time.Time) *found {
+func count(all map[store.Digest]*known, covering []*trust.Authority, now time.Time) *found {
 	f := &found{}
 	if len(all) == 0 {
 		return f
@@ -93,7 +94,7 @@ func count(all map[store.Digest]*known, covering []*authority, now time.Time) *f
 			if fact.Verified {
 				s := statementOf(fact)
 				if p, again := first[s]; again {
-					if was := &arrived[p.manifest][p.n]; longer(fact, *was) || fact.ValidUntil.Equal(was.ValidUntil) && sooner(fact.SignedAt, was.SignedAt) {
+					if was := &arrived[p.manifest][p.n]; longer(fact, *was) || fact.ValidUntil.Equal(was.ValidUntil) && trust.Sooner(fact.SignedAt, was.SignedAt) {
 						*was = fact
 					}
 					continue

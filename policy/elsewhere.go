@@ -44,7 +44,7 @@ func (a *Admission) borrowers(tx *store.Txn, from store.Name, d store.Digest) []
 }
 
 // borrow adds what is known of a manifest by the evidence that another repository keeps about it.
-func (a *Admission) borrow(ctx context.Context, tx *store.Txn, t *trust, subject verify.Subject, all map[store.Digest]*known) error {
+func (a *Admission) borrow(ctx context.Context, tx *store.Txn, t *grounds, subject verify.Subject, all map[store.Digest]*known) error {
 	from := a.rule(subject.Repository).EvidenceRepository
 	if from == "" || from == subject.Repository {
 		return nil
@@ -73,9 +73,9 @@ func (a *Admission) borrow(ctx context.Context, tx *store.Txn, t *trust, subject
 }
 
 // lend verifies evidence for a manifest of another repository than that which holds it.
-func (a *Admission) lend(ctx context.Context, tx *store.Txn, t *trust, subject verify.Subject, from store.Name, evidence store.Digest, k *known) (here *known, changed bool, err error) {
+func (a *Admission) lend(ctx context.Context, tx *store.Txn, t *grounds, subject verify.Subject, from store.Name, evidence store.Digest, k *known) (here *known, changed bool, err error) {
 	here = &known{Under: k.Elsewhere[subject.Repository], Found: k.Found, At: k.At}
-	if changed, err = a.verify(ctx, tx, t.covering(subject.Repository), subject, from, evidence, here); err != nil || !changed {
+	if changed, err = a.verify(ctx, tx, t.Covering(subject.Repository), subject, from, evidence, here); err != nil || !changed {
 		return here, false, err
 	}
 	if _, kept := k.Elsewhere[subject.Repository]; !kept && len(k.Elsewhere) >= maxElsewhere {

@@ -6,6 +6,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
 )
@@ -40,7 +41,7 @@ func TestEvidenceInARepositoryOfItsOwn(t *testing.T) {
 	}
 	k.start()
 	want(t, "after a restart", k.get(puller, app, "v1"), string(i.desc.Digest))
-	revoked := policy.TrustRevocation{Authority: "release", Kind: policy.RevokedKey, Value: k.key.public.ID}
+	revoked := trust.Distrust{Authority: "release", Kind: trust.RevokedKey, Value: k.key.public.ID}
 	if _, err := k.a.RevokeTrust(k.ctx, admin, revoked); err != nil {
 		t.Fatal(err)
 	}

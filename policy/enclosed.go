@@ -5,6 +5,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/sentence"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -20,7 +21,7 @@ const maxEnclosed = 64
 func (a *Admission) enclose(tx *store.Txn, s *subjectManifest, in *contract.Input) error {
 	told := 0
 	for _, index := range in.Subject.Parents {
-		if !judgedState(tx.Verdict(s.repo, index).State) {
+		if !trust.Judged(tx.Verdict(s.repo, index).State) {
 			continue // withdrawn: it holds nothing any more
 		}
 		rel, err := a.relations(tx, s.repo, index)

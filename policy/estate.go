@@ -161,7 +161,7 @@ type census struct {
 	a    *Admission
 	ctx  context.Context
 	s    store.Snapshot // of this part
-	t    *trust         // of this part, from before its snapshot
+	t    *grounds       // of this part, from before its snapshot
 	now  time.Time
 	p    access.Principal
 	left int // manifests that may still be looked at
@@ -175,7 +175,7 @@ func (c *census) part(read func() error) error {
 	if err := c.ctx.Err(); err != nil {
 		return err
 	}
-	c.t = c.a.trust.Load()
+	c.t = c.a.grounds.Load()
 	return c.a.local.View(c.ctx, func(s store.Snapshot) error {
 		c.s = s
 		return read()
@@ -379,7 +379,7 @@ func (c *census) signed(i store.Item, seen map[store.Digest]bool, depth int) (bo
 	if is, ok := seen[i.Digest]; ok || depth == 0 {
 		return is, nil
 	}
-	covering := c.t.covering(i.Repository)
+	covering := c.t.Covering(i.Repository)
 	is := false
 	proves := func(k *known) bool {
 		return slices.ContainsFunc(k.told(covering, c.now), func(f verify.Fact) bool {
@@ -387,7 +387,7 @@ func (c *census) signed(i store.Item, seen map[store.Digest]bool, depth int) (bo
 		})
 	}
 	for evidence, b := range c.s.Facts(i.Repository, i.Digest) {
-		if is || !bytes.Contains(b, []byte(verify.KindSignature)) || c.s.Verdict(i.Repository, evidence).State != store.StateEvidence || c.t.revocation(i.Repository, evidence) != nil {
+		if is || !bytes.Contains(b, []byte(verify.KindSignature)) || c.s.Verdict(i.Repository, evidence).State != store.StateEvidence || c.t.Revocation(i.Repository, evidence) != nil {
 			continue
 		}
 		k, err := decodeFacts(evidence, b)

@@ -136,7 +136,7 @@ func (w *writing) judge(ctx context.Context, rec *store.ManifestRecord, evidence
 		s = subjectOf(w.in.repo, rec)
 	}
 	k := &known{Found: found, At: w.a.now()}
-	if _, err := w.a.verify(ctx, w.tx, w.t.covering(w.in.repo), s, w.in.repo, evidence, k); err != nil {
+	if _, err := w.a.verify(ctx, w.tx, w.t.Covering(w.in.repo), s, w.in.repo, evidence, k); err != nil {
 		return nil, err
 	}
 	if rec == nil {

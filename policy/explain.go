@@ -69,13 +69,13 @@ func known404(p access.Principal, repo store.Name, rec *store.ManifestRecord) bo
 }
 
 // standing is a manifest's state as a pull of this moment takes it: what is in doubt is not admitted.
-func standing(s store.Snapshot, t *trust, now time.Time, repo store.Name, rec *store.ManifestRecord) store.State {
+func standing(s store.Snapshot, t *grounds, now time.Time, repo store.Name, rec *store.ManifestRecord) store.State {
 	switch {
 	case rec.State == store.StateTombstoned:
 		return rec.State
-	case t.revocation(repo, rec.Digest) != nil:
+	case t.Revocation(repo, rec.Digest) != nil:
 		return store.StateRevoked
-	case rec.State == store.StateAdmitted && doubtful(s.Records, t, now, store.Item{Repository: repo, Digest: rec.Digest}, rec.Verdict()):
+	case rec.State == store.StateAdmitted && t.Doubtful(s.Records, now, store.Item{Repository: repo, Digest: rec.Digest}, rec.Verdict()):
 		return store.StatePending
 	}
 	return rec.State
@@ -83,7 +83,7 @@ func standing(s store.Snapshot, t *trust, now time.Time, repo store.Name, rec *s
 
 // mayGet reports whether a caller could GET a manifest: only then may it be shown what its bytes say.
 func (a *Admission) mayGet(s store.Snapshot, p access.Principal, repo store.Name, rec *store.ManifestRecord) bool {
-	return mayGetAs(p, repo, rec, standing(s, a.trust.Load(), a.now(), repo, rec))
+	return mayGetAs(p, repo, rec, standing(s, a.grounds.Load(), a.now(), repo, rec))
 }
 
 // mayGetAs is mayGet of a manifest that stands so.
@@ -94,10 +94,10 @@ func mayGetAs(p access.Principal, repo store.Name, rec *store.ManifestRecord, st
 
 // refresh decides again what is in doubt, so that the explanation is of now. A failure shows in the explanation itself.
 func (a *Admission) refresh(ctx context.Context, repo store.Name, ref store.Reference) {
-	settled, err := a.read(ctx, func(s store.Snapshot, t *trust) ([]store.Item, error) {
+	settled, err := a.read(ctx, func(s store.Snapshot, t *grounds) ([]store.Item, error) {
 		d, _, err := resolve(s, repo, ref)
 		i := store.Item{Repository: repo, Digest: d}
-		if err != nil || !doubtful(s.Records, t, a.now(), i, s.Verdict(repo, d)) {
+		if err != nil || !t.Doubtful(s.Records, a.now(), i, s.Verdict(repo, d)) {
 			return nil, err
 		}
 		return []store.Item{i}, nil
@@ -112,7 +112,7 @@ func (a *Admission) explain(s store.Snapshot, p access.Principal, repo store.Nam
 	if err != nil {
 		return nil, err
 	}
-	t := a.trust.Load()
+	t := a.grounds.Load()
 	e := &Explanation{Repository: repo, Reference: ref.String(), Digest: rec.Digest, Kind: rec.Kind, State: standing(s, t, a.now(), repo, rec), Remedy: det.Remedy,
 		FirstSeen: det.FirstSeen, DecidedAt: det.DecidedAt, Authorities: []string{}}
 	e.Readable = e.State == store.StateAdmitted || e.State == store.StateEvidence
@@ -123,7 +123,7 @@ func (a *Admission) explain(s store.Snapshot, p access.Principal, repo store.Nam
 			e.Reason += ": " + tag.Reason
 		}
 	}
-	for _, au := range t.covering(repo) {
+	for _, au := range t.Covering(repo) {
 		e.Authorities = append(e.Authorities, au.Name)
 	}
 	if p.Roles(repo).Has(access.RolesWriting) {
@@ -155,7 +155,7 @@ func (a *Admission) explain(s store.Snapshot, p access.Principal, repo store.Nam
 
 // explainFacts are all facts about a manifest: every layer of its evidence under every authority that covers the repository, the newest evidence first, and what
 // TUF targets say. A refused one names the authority that it was judged under. Beyond a page, what is refused is left out.
-func explainFacts(t *trust, s verify.Subject, stored map[store.Digest][]byte, all map[store.Digest]*known, now time.Time) ([]verify.Fact, error) {
+func explainFacts(t *grounds, s verify.Subject, stored map[store.Digest][]byte, all map[store.Digest]*known, now time.Time) ([]verify.Fact, error) {
 	for d, b := range stored {
 		k, err := decodeFacts(d, b)
 		if err != nil {
@@ -163,8 +163,8 @@ func explainFacts(t *trust, s verify.Subject, stored map[store.Digest][]byte, al
 		}
 		all[d] = k
 	}
-	covering := t.covering(s.Repository)
-	facts := t.pinFacts(s, now).facts
+	covering := t.Covering(s.Repository)
+	facts, _ := t.PinFacts(s, now)
 	for _, d := range newest(all) {
 		facts = append(facts, all[d].Facts...)
 		all[d].each(covering, now, func(name string, under []verify.Fact) {
@@ -417,7 +417,7 @@ func (b *treeBuilder) evidence(n *TreeNode, d store.Digest, depth int) error {
 		}
 		var k known
 		if v := stored[e]; v != nil && json.Unmarshal(v, &k) == nil {
-			for _, f := range k.told(b.a.trust.Load().covering(b.repo), b.a.now()) {
+			for _, f := range k.told(b.a.grounds.Load().Covering(b.repo), b.a.now()) {
 				c.Facts = append(c.Facts, factLine(f))
 			}
 		}

@@ -19,7 +19,7 @@ func (a *Admission) Trace(ctx context.Context, p access.Principal, id string) (*
 	if !bytes {
 		return nil, store.Errorf(store.CodeDenied, "how this was decided quotes the image, which you may not pull; an administrator of %s may look", r.Repository)
 	}
-	tracer, ok := a.trust.Load().engine.(contract.Tracer)
+	tracer, ok := a.grounds.Load().Engine.(contract.Tracer)
 	if !ok || r.Input == nil || r.Result == nil {
 		return nil, store.Errorf(store.CodeUnsupported, "how this was decided cannot be shown: nothing is kept of what was asked")
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -63,13 +64,13 @@ const nobody = "none"
 
 // verify judges one evidence manifest for a subject under each authority under which that was not done yet, or under which it was another, and forgets those
 // that are gone. holder is the repository that has the evidence. It reports whether anything is not as it was.
-func (a *Admission) verify(ctx context.Context, tx *store.Txn, covering []*authority, subject verify.Subject, holder store.Name, evidence store.Digest, k *known) (changed bool, err error) {
+func (a *Admission) verify(ctx context.Context, tx *store.Txn, covering []*trust.Authority, subject verify.Subject, holder store.Name, evidence store.Digest, k *known) (changed bool, err error) {
 	if k.Registry {
 		return false, nil
 	}
 	var e *verify.Evidence
 	under := make(map[string]judged, len(covering))
-	one := func(name, revision string, au *authority) error {
+	one := func(name, revision string, au *trust.Authority) error {
 		if j, ok := k.Under[name]; ok && j.Revision == revision {
 			under[name] = j
 			return nil
@@ -79,12 +80,12 @@ func (a *Admission) verify(ctx context.Context, tx *store.Txn, covering []*autho
 				return err
 			}
 		}
-		report, err := a.o.Verifier.Verify(ctx, subject, []verify.Evidence{*e}, au.asked())
+		report, err := a.o.Verifier.Verify(ctx, subject, []verify.Evidence{*e}, au.Asked())
 		if err != nil {
 			return err
 		}
-		if au != nil && au.bare {
-			au.waiting(report.Facts)
+		if au != nil && au.Bare() {
+			au.Waiting(report.Facts)
 		}
 		under[name], changed = judged{revision, report.Facts}, true
 		return nil
@@ -93,7 +94,7 @@ func (a *Admission) verify(ctx context.Context, tx *store.Txn, covering []*autho
 		if au.Kind == verify.KindTUF {
 			continue // what it says of a manifest is no evidence that somebody pushed
 		}
-		if err := one(au.Name, au.revision, au); err != nil {
+		if err := one(au.Name, au.Revision(), au); err != nil {
 			return false, err
 		}
 	}
@@ -108,7 +109,7 @@ func (a *Admission) verify(ctx context.Context, tx *store.Txn, covering []*autho
 }
 
 // told are the facts as policies are told them: of each layer what is proven, under whichever authorities, or the refusal that says most.
-func (k *known) told(covering []*authority, now time.Time) []verify.Fact {
+func (k *known) told(covering []*trust.Authority, now time.Time) []verify.Fact {
 	if k.Registry {
 		return k.Facts
 	}
@@ -142,15 +143,15 @@ func (k *known) told(covering []*authority, now time.Time) []verify.Fact {
 }
 
 // each gives what is known under each authority, by name, as it stands now.
-func (k *known) each(covering []*authority, now time.Time, do func(name string, facts []verify.Fact)) {
+func (k *known) each(covering []*trust.Authority, now time.Time, do func(name string, facts []verify.Fact)) {
 	for _, name := range slices.Sorted(maps.Keys(k.Under)) {
-		var au *authority
-		if i := slices.IndexFunc(covering, func(au *authority) bool { return au.Name == name }); i >= 0 {
+		var au *trust.Authority
+		if i := slices.IndexFunc(covering, func(au *trust.Authority) bool { return au.Name == name }); i >= 0 {
 			au = covering[i]
 		}
 		facts := slices.Clone(k.Under[name].Facts)
 		for i := range facts {
-			facts[i] = au.at(facts[i], now)
+			facts[i] = au.At(facts[i], now)
 		}
 		do(name, facts)
 	}
@@ -174,12 +175,12 @@ func best(facts []verify.Fact) []verify.Fact {
 }
 
 // next is when a fact begins or ceases to count.
-func (k *known) next(covering []*authority, now time.Time) time.Time {
+func (k *known) next(covering []*trust.Authority, now time.Time) time.Time {
 	var next time.Time
 	for name, j := range k.Under {
 		next = contract.Earlier(next, (&verify.Report{Facts: j.Facts}).NextChange(now))
-		if i := slices.IndexFunc(covering, func(au *authority) bool { return au.Name == name }); i >= 0 && slices.ContainsFunc(j.Facts, proven) {
-			if end := covering[i].ends(); end.After(now) {
+		if i := slices.IndexFunc(covering, func(au *trust.Authority) bool { return au.Name == name }); i >= 0 && slices.ContainsFunc(j.Facts, proven) {
+			if end := covering[i].Ends(); end.After(now) {
 				next = contract.Earlier(next, end)
 			}
 		}
@@ -241,9 +242,9 @@ func (f *found) revision() string {
 }
 
 // facts are those of one manifest's own evidence, verified again where trust has changed since, and what TUF targets say of it.
-func (a *Admission) facts(ctx context.Context, tx *store.Txn, t *trust, subject verify.Subject) (*found, error) {
+func (a *Admission) facts(ctx context.Context, tx *store.Txn, t *grounds, subject verify.Subject) (*found, error) {
 	repo, d := subject.Repository, subject.Descriptor.Digest
-	covering := t.covering(repo)
+	covering := t.Covering(repo)
 	all := map[store.Digest]*known{}
 	for evidence, b := range tx.Facts(repo, d) {
 		k, err := decodeFacts(evidence, b)
@@ -268,7 +269,8 @@ func (a *Admission) facts(ctx context.Context, tx *store.Txn, t *trust, subject 
 	if err := a.borrow(ctx, tx, t, subject, all); err != nil {
 		return nil, err
 	}
-	return count(all, covering, a.now()).and(t.pinFacts(subject, a.now())), nil
+	pinned, next := t.PinFacts(subject, a.now())
+	return count(all, covering, a.now()).and(&found{pinned, next}), nil
 }
 
 func decodeFacts(evidence store.Digest, b []byte) (*known, error) {
@@ -284,11 +286,11 @@ func decodeFacts(evidence store.Digest, b []byte) (*known, error) {
 }
 
 // stands reports whether evidence counts at all: what is revoked, by its own digest or a blob's, proves nothing while the record is there.
-func (a *Admission) stands(tx *store.Txn, t *trust, repo store.Name, evidence store.Digest) (bool, error) {
+func (a *Admission) stands(tx *store.Txn, t *grounds, repo store.Name, evidence store.Digest) (bool, error) {
 	if tx.Verdict(repo, evidence).State != store.StateEvidence {
 		return false, nil
 	}
-	if len(t.revoked) == 0 {
+	if !t.Revokes() {
 		return true, nil
 	}
 	s, err := a.subject(tx, store.Item{Repository: repo, Digest: evidence})
@@ -367,7 +369,7 @@ const (
 )
 
 // inherited are the facts of the admitted indexes above a manifest, and its parents.
-func (a *Admission) inherited(ctx context.Context, tx *store.Txn, t *trust, repo store.Name, d store.Digest) (*found, []store.Digest, error) {
+func (a *Admission) inherited(ctx context.Context, tx *store.Txn, t *grounds, repo store.Name, d store.Digest) (*found, []store.Digest, error) {
 	all := &found{}
 	parents := tx.Parents(repo, d)
 	seen := map[store.Digest]bool{d: true}

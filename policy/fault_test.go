@@ -11,8 +11,8 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/store/fs"
@@ -63,7 +63,7 @@ func newStory(k *kit) *story {
 		{"delete the second", func() error { return s.remove(string(second.desc.Digest)) }},
 		{"move the tag back", func() error { return s.putImage(first, "v1") }},
 		{"revoke the first", func() error {
-			_, err := s.a.Revoke(s.ctx, admin, policy.Revocation{Digest: first.desc.Digest, Reason: "test"})
+			_, err := s.a.Revoke(s.ctx, admin, trust.Revocation{Digest: first.desc.Digest, Reason: "test"})
 			return err
 		}},
 	}

@@ -36,7 +36,7 @@ type assessment struct {
 type reporter func(r store.Records, image store.Item) (*vulns.Report, error)
 
 // assess compares what an image contains with the databases, and with what facts say about exploitability. It reads in the caller's snapshot or transaction.
-func (a *Admission) assess(ctx context.Context, r store.Records, report reporter, t *trust, i store.Item, facts []verify.Fact, parents []store.Digest) (*assessment, error) {
+func (a *Admission) assess(ctx context.Context, r store.Records, report reporter, t *grounds, i store.Item, facts []verify.Fact, parents []store.Digest) (*assessment, error) {
 	if a.o.Inventories == nil {
 		return &assessment{unmatched: "this registry keeps no index of what images contain"}, nil
 	}
@@ -73,9 +73,9 @@ func unsigned(r store.Records, i store.Item) (bool, error) {
 
 // vulnerabilities are what a policy is told: the registry's own matches where there are any, else the newest report that an authority attested. Reports in attestations are told of
 // statements, too: there is one place that reads those. Where no policy asks, nothing is looked up.
-func (a *Admission) vulnerabilities(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest, facts []verify.Fact, in *contract.Input) error {
+func (a *Admission) vulnerabilities(ctx context.Context, tx *store.Txn, t *grounds, s *subjectManifest, facts []verify.Fact, in *contract.Input) error {
 	in.Vulnerabilities = attestedVulnerabilities(facts)
-	if !t.engine.Traits(s.repo).Vulnerabilities || in.Subject.Kind != store.KindImage {
+	if !t.Engine.Traits(s.repo).Vulnerabilities || in.Subject.Kind != store.KindImage {
 		return nil
 	}
 	i := store.Item{Repository: s.repo, Digest: s.rec.Digest}
@@ -163,7 +163,7 @@ func packageOf(v *index.PackageVersion) string {
 }
 
 // excuseReports tells beside each finding of an attested report what authorities say of it.
-func (a *Admission) excuseReports(ctx context.Context, t *trust, i store.Item, facts []verify.Fact, in *contract.Input) error {
+func (a *Admission) excuseReports(ctx context.Context, t *grounds, i store.Item, facts []verify.Fact, in *contract.Input) error {
 	if !slices.ContainsFunc(facts, vexFact) {
 		return nil
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -244,7 +245,7 @@ func TestB23_B24_TrustChangesReachTheNextPull(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(t, "after trust add", k.get(puller, app, "v1"), string(i.desc.Digest))
-	revoked := policy.TrustRevocation{Authority: "release", Kind: policy.RevokedKey, Value: k.key.public.ID, Reason: "lost"}
+	revoked := trust.Distrust{Authority: "release", Kind: trust.RevokedKey, Value: k.key.public.ID, Reason: "lost"}
 	if _, err := k.a.RevokeTrust(k.ctx, admin, revoked); err != nil {
 		t.Fatal(err)
 	}
@@ -300,7 +301,7 @@ func TestB26_Revocation(t *testing.T) {
 	k := newKit(t)
 	i := k.push(pusher, app, "v1", "one")
 	k.sign(signer, app, i.desc.Digest, k.key)
-	r, err := k.a.Revoke(k.ctx, admin, policy.Revocation{Digest: i.desc.Digest, Reason: "leaked"})
+	r, err := k.a.Revoke(k.ctx, admin, trust.Revocation{Digest: i.desc.Digest, Reason: "leaked"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -367,7 +368,7 @@ func TestARevokedBlobTakesItsManifestsAlong(t *testing.T) {
 	k := newKit(t)
 	i := k.push(pusher, app, "v1", "one")
 	k.sign(signer, app, i.desc.Digest, k.key)
-	if _, err := k.a.Revoke(k.ctx, admin, policy.Revocation{Digest: i.layer.Digest, Repository: "acme/**", Reason: "malware"}); err != nil {
+	if _, err := k.a.Revoke(k.ctx, admin, trust.Revocation{Digest: i.layer.Digest, Repository: "acme/**", Reason: "malware"}); err != nil {
 		t.Fatal(err)
 	}
 	want(t, "the image", k.get(puller, app, "v1"), denied)
@@ -389,7 +390,7 @@ func TestRevocationByTheOtherAlgorithm(t *testing.T) {
 	k := newKit(t)
 	i := k.push(pusher, app, "v1", "one")
 	k.sign(signer, app, i.desc.Digest, k.key)
-	if _, err := k.a.Revoke(k.ctx, admin, policy.Revocation{Digest: store.DigestOf("sha512", i.bytes), Reason: "leaked"}); err != nil {
+	if _, err := k.a.Revoke(k.ctx, admin, trust.Revocation{Digest: store.DigestOf("sha512", i.bytes), Reason: "leaked"}); err != nil {
 		t.Fatal(err)
 	}
 	want(t, "GET", k.get(puller, app, "v1"), denied)

@@ -88,10 +88,10 @@ func (a *Admission) image(ctx context.Context, q ImageQuestion) (*ImageVerdict, 
 func (a *Admission) lookUp(ctx context.Context, q ImageQuestion) (*ImageVerdict, error) {
 	v := view{a: a, p: cluster()}
 	epoch, quiet := a.local.Epoch()
-	var known *trust
+	var known *grounds
 	var answer *ImageVerdict
 	var more bool
-	settled, err := a.read(ctx, func(s store.Snapshot, t *trust) ([]store.Item, error) {
+	settled, err := a.read(ctx, func(s store.Snapshot, t *grounds) ([]store.Item, error) {
 		known = t
 		l := look{v: &v, s: s, repo: q.Repository, ref: q.Reference, t: t, now: a.now(), listing: true}
 		m, err := l.manifest()
@@ -129,7 +129,7 @@ func (a *Admission) lookUp(ctx context.Context, q ImageQuestion) (*ImageVerdict,
 type imageCache struct {
 	mu    sync.Mutex
 	epoch uint64                  // guarded by mu
-	trust *trust                  // guarded by mu
+	trust *grounds                // guarded by mu
 	m     map[imageKey]remembered // guarded by mu
 }
 
@@ -150,7 +150,7 @@ const maxImages = 4096
 
 func (c *imageCache) get(a *Admission, repo store.Name, ref store.Reference) (r remembered, ok bool) {
 	epoch, _ := a.local.Epoch()
-	t := a.trust.Load()
+	t := a.grounds.Load()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.epoch != epoch || c.trust != t {
@@ -160,7 +160,7 @@ func (c *imageCache) get(a *Admission, repo store.Name, ref store.Reference) (r 
 	return r, ok && (r.answer.Until.IsZero() || a.now().Before(r.answer.Until))
 }
 
-func (c *imageCache) put(epoch uint64, t *trust, q *ImageQuestion, r remembered) {
+func (c *imageCache) put(epoch uint64, t *grounds, q *ImageQuestion, r remembered) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.m == nil || c.epoch != epoch || c.trust != t || len(c.m) >= maxImages {
@@ -189,7 +189,7 @@ func (l *look) image(m *store.Manifest, q *ImageQuestion) (answer *ImageVerdict,
 		return nil, false, err
 	}
 	answer.Decision = det.Decision
-	return answer, rec.Kind == store.KindAttestation || l.t.engine.Traits(l.repo).K8sRules, nil
+	return answer, rec.Kind == store.KindAttestation || l.t.Engine.Traits(l.repo).K8sRules, nil
 }
 
 func (v *ImageVerdict) refuseEvidence(q *ImageQuestion) {
@@ -212,7 +212,7 @@ func (a *Admission) examine(ctx context.Context, answer *ImageVerdict, q *ImageQ
 			return unknownManifest()
 		}
 		t := a.trusted(tx)
-		engine = t.engine
+		engine = t.Engine
 		if s.rec.Kind == store.KindAttestation {
 			v, err := a.ask(ctx, tx, t, s, s.parsed.KindOf(a.smallConfig(ctx, tx, s.repo, s.parsed)))
 			if err != nil {
@@ -248,7 +248,7 @@ func (a *Admission) askAbout(ctx context.Context, r remembered, q ImageQuestion)
 }
 
 // k8sInput is everything that is known of a manifest and its tag.
-func (a *Admission) k8sInput(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest, q *ImageQuestion) (*contract.Input, error) {
+func (a *Admission) k8sInput(ctx context.Context, tx *store.Txn, t *grounds, s *subjectManifest, q *ImageQuestion) (*contract.Input, error) {
 	in, _, err := a.input(ctx, tx, t, s)
 	if err != nil {
 		return nil, err
@@ -264,7 +264,7 @@ func (a *Admission) k8sInput(ctx context.Context, tx *store.Txn, t *trust, s *su
 				return nil, err
 			}
 		}
-		in.Subject.Tag, in.TUF = name, t.tufInput(subjectOf(s.repo, s.rec), name, in.Request.Time)
+		in.Subject.Tag, in.TUF = name, t.TUFInput(subjectOf(s.repo, s.rec), name, in.Request.Time)
 	}
 	return in, nil
 }
@@ -285,7 +285,7 @@ func (a *Admission) elsewhere(ctx context.Context, q ImageQuestion) (*ImageVerdi
 		return nil, err
 	}
 	verdict := &ImageVerdict{Outcome: ImageUnknown, Code: CodeImageUnknown, Message: sentence.Of("the image "+q.K8s.Image+" lies in another registry", "", "copy it into this registry")}
-	engine := a.trust.Load().engine
+	engine := a.grounds.Load().Engine
 	traits := engine.Traits(q.Repository)
 	if !traits.K8sRules || !traits.Matched {
 		return verdict, nil

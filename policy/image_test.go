@@ -14,6 +14,7 @@ import (
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -57,7 +58,7 @@ func TestImage(t *testing.T) {
 	if v := k.image(app, string(s.Digest)); v.Outcome != policy.ImageRefused || v.Code != policy.CodeImageEvidence {
 		t.Errorf("evidence: %+v", v)
 	}
-	if _, err := k.a.Revoke(k.ctx, admin, policy.Revocation{Digest: i.desc.Digest, Repository: "**", Reason: "CVE-2026-1"}); err != nil {
+	if _, err := k.a.Revoke(k.ctx, admin, trust.Revocation{Digest: i.desc.Digest, Repository: "**", Reason: "CVE-2026-1"}); err != nil {
 		t.Fatal(err)
 	}
 	if v := k.image(app, "v1"); v.Outcome != policy.ImageRefused || v.Code != "policy.revoked" || !strings.Contains(v.Message, "CVE-2026-1") {
@@ -245,7 +246,7 @@ func TestImageCacheForgets(t *testing.T) {
 	admitted("the signature deleted", false)
 	k.sign(signer, app, i.desc.Digest, k.key)
 	admitted("signed again", true)
-	if _, err := k.a.RevokeTrust(k.ctx, admin, policy.TrustRevocation{Authority: "release", Kind: policy.RevokedKey, Value: k.key.public.ID}); err != nil {
+	if _, err := k.a.RevokeTrust(k.ctx, admin, trust.Distrust{Authority: "release", Kind: trust.RevokedKey, Value: k.key.public.ID}); err != nil {
 		t.Fatal(err)
 	}
 	admitted("the key revoked", false)
@@ -281,7 +282,7 @@ func TestImageWhileOthersWrite(t *testing.T) {
 		})
 	}
 	for n := range 50 {
-		r, err := k.a.Revoke(k.ctx, admin, policy.Revocation{Digest: i.desc.Digest, Repository: "**", Reason: "again"})
+		r, err := k.a.Revoke(k.ctx, admin, trust.Revocation{Digest: i.desc.Digest, Repository: "**", Reason: "again"})
 		if err != nil {
 			t.Error(err)
 			break

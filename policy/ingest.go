@@ -312,7 +312,7 @@ func (a *Admission) keepIngested(tx *store.Txn, i store.Item, want string, r *in
 			return err
 		}
 	}
-	if t := a.trusted(tx).engine.Traits(i.Repository); t.WantsSBOM || t.Vulnerabilities { // a policy may ask about packages: it is decided again with the answer
+	if t := a.trusted(tx).Engine.Traits(i.Repository); t.WantsSBOM || t.Vulnerabilities { // a policy may ask about packages: it is decided again with the answer
 		tx.Queue(i)
 		tx.AfterCommit(func() { wake(a.wakeReview) })
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/sentence"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -189,7 +190,7 @@ func (c *parsedCache) put(k parsedKey, p *parsedManifest, size int) {
 }
 
 // judge decides on a snapshot: evidence, policies, nothing written but refreshed facts. An error means that no answer could be had.
-func (a *Admission) judge(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest) (*verdict, error) {
+func (a *Admission) judge(ctx context.Context, tx *store.Txn, t *grounds, s *subjectManifest) (*verdict, error) {
 	if r := a.withdrawn(t, s); r != nil {
 		return &verdict{state: store.StateRevoked, code: "policy.revoked", reason: "it was revoked: " + r.Reason, remedy: "use another version"}, nil
 	}
@@ -213,8 +214,8 @@ func (a *Admission) judge(ctx context.Context, tx *store.Txn, t *trust, s *subje
 }
 
 // ask has the policies judge a manifest as one of a kind.
-func (a *Admission) ask(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest, kind store.Kind) (*verdict, error) {
-	traits := t.engine.Traits(s.repo)
+func (a *Admission) ask(ctx context.Context, tx *store.Txn, t *grounds, s *subjectManifest, kind store.Kind) (*verdict, error) {
+	traits := t.Engine.Traits(s.repo)
 	if len(s.det.Missing) > 0 && !traits.Open {
 		return &verdict{state: store.StateQuarantined, code: "policy.incomplete", reason: "content that it references is not in this repository", remedy: "push it whole"}, nil
 	}
@@ -226,7 +227,7 @@ func (a *Admission) ask(ctx context.Context, tx *store.Txn, t *trust, s *subject
 		return nil, err
 	}
 	in.Request.Entry = contract.EntryAdmit
-	d, err := t.engine.Decide(ctx, in)
+	d, err := t.Engine.Decide(ctx, in)
 	if err != nil {
 		return nil, err
 	}
@@ -266,15 +267,15 @@ func unanswered(deny []contract.Reason) bool {
 }
 
 // withdrawn is the revocation of the manifest, by either digest, or of a blob that it references.
-func (a *Admission) withdrawn(t *trust, s *subjectManifest) *Revocation {
-	if len(t.revoked) == 0 {
+func (a *Admission) withdrawn(t *grounds, s *subjectManifest) *trust.Revocation {
+	if !t.Revokes() {
 		return nil
 	}
-	if r := t.revocation(s.repo, s.rec.Digest, s.det.Alternate); r != nil {
+	if r := t.Revocation(s.repo, s.rec.Digest, s.det.Alternate); r != nil {
 		return r
 	}
 	for _, b := range blobsOf(s.parsed) {
-		if r := t.revocation(s.repo, b.Digest); r != nil {
+		if r := t.Revocation(s.repo, b.Digest); r != nil {
 			return r
 		}
 	}
@@ -293,7 +294,7 @@ func blobsOf(p *store.Parsed) []store.Descriptor {
 
 // judgeAttestation: a BuildKit attestation is readable when its index is, or the child that it names, for as long as that is. What rides on a child alone
 // opens no blob that belongs to something else: whoever may push could call anything an attestation of what is admitted.
-func (a *Admission) judgeAttestation(tx *store.Txn, t *trust, s *subjectManifest) (*verdict, error) {
+func (a *Admission) judgeAttestation(tx *store.Txn, t *grounds, s *subjectManifest) (*verdict, error) {
 	var until time.Time
 	covered, first := false, true
 	cover := func(d store.Digest) {
@@ -357,7 +358,7 @@ type basis struct {
 }
 
 // everything are the facts that a manifest is judged by, its own and inherited ones, and its parents.
-func (a *Admission) everything(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest) (*found, []store.Digest, error) {
+func (a *Admission) everything(ctx context.Context, tx *store.Txn, t *grounds, s *subjectManifest) (*found, []store.Digest, error) {
 	if s.all != nil {
 		return s.all, s.parents, nil
 	}
@@ -374,7 +375,7 @@ func (a *Admission) everything(ctx context.Context, tx *store.Txn, t *trust, s *
 }
 
 // input builds policy.input/v1 for a stored manifest.
-func (a *Admission) input(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest) (*contract.Input, *basis, error) {
+func (a *Admission) input(ctx context.Context, tx *store.Txn, t *grounds, s *subjectManifest) (*contract.Input, *basis, error) {
 	now := a.now()
 	all, parents, err := a.everything(ctx, tx, t, s)
 	if err != nil {
@@ -382,7 +383,7 @@ func (a *Admission) input(ctx context.Context, tx *store.Txn, t *trust, s *subje
 	}
 	next := all.next
 	in := a.describe(s.repo, s.rec.Digest, s.rec.Size, s.parsed, s.rec.Kind, now)
-	if t.assumed == nil || !t.engine.Traits(s.repo).NoConfig { // a replay keeps no inputs
+	if t.assumed == nil || !t.Engine.Traits(s.repo).NoConfig { // a replay keeps no inputs
 		a.describeConfig(ctx, tx, in, s.parsed)
 	}
 	in.Subject.State, in.Subject.Parents = s.rec.State, parents
@@ -399,14 +400,14 @@ func (a *Admission) input(ctx context.Context, tx *store.Txn, t *trust, s *subje
 		return nil, nil, err
 	}
 	if in.Index != nil {
-		counted := t.engine.Traits(s.repo).AllChildren
+		counted := t.Engine.Traits(s.repo).AllChildren
 		for i := range in.Index.Manifests {
 			m := &in.Index.Manifests[i]
 			if state, ok := t.assumed.of(store.Item{Repository: s.repo, Digest: m.Digest}); ok {
 				m.State = state
 				continue
 			}
-			if v := tx.Verdict(s.repo, m.Digest); !doubtful(tx.Records, t, now, store.Item{Repository: s.repo, Digest: m.Digest}, v) {
+			if v := tx.Verdict(s.repo, m.Digest); !t.Doubtful(tx.Records, now, store.Item{Repository: s.repo, Digest: m.Digest}, v) {
 				m.State = v.State
 				if counted && v.State == store.StateAdmitted {
 					next = contract.Earlier(next, v.ValidUntil)

@@ -126,7 +126,7 @@ func (v *view) Tags(ctx context.Context, repo store.Name, after string, limit in
 
 // list has a list made of what is certain: what is in doubt is decided first. What cannot be decided is not shown, as a GET would not.
 func (v *view) list(ctx context.Context, repo store.Name, fill func(*look) error) error {
-	settled, err := v.a.read(ctx, func(s store.Snapshot, t *trust) ([]store.Item, error) {
+	settled, err := v.a.read(ctx, func(s store.Snapshot, t *grounds) ([]store.Item, error) {
 		l := look{v: v, s: s, repo: repo, t: t, now: v.a.now(), listing: true}
 		err := fill(&l)
 		return l.stale, err

@@ -14,6 +14,7 @@ import (
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/outbox"
 	"github.com/assay-registry/assay/policy/sentence"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
@@ -151,7 +152,7 @@ func osv(databases []vulns.Database) bool {
 // that a policy could read is not as it was.
 func (a *Admission) noteFindings(tx *store.Txn, i store.Item) (changed bool, err error) {
 	rec, err := tx.Manifest(i.Repository, i.Digest)
-	if err != nil || rec == nil || !judgedState(rec.State) || rec.Kind != store.KindImage {
+	if err != nil || rec == nil || !trust.Judged(rec.State) || rec.Kind != store.KindImage {
 		return false, err
 	}
 	report, err := vulns.Unscored(tx.Records, i)
@@ -322,7 +323,7 @@ func (a *Admission) reassess(ctx context.Context, items []store.Item, all bool) 
 			if err != nil {
 				return err
 			}
-			if (changed || all) && t.engine.Traits(i.Repository).Vulnerabilities {
+			if (changed || all) && t.Engine.Traits(i.Repository).Vulnerabilities {
 				tx.Queue(i)
 				tx.AfterCommit(func() { wake(a.wakeReview) })
 			}
@@ -334,7 +335,7 @@ func (a *Admission) reassess(ctx context.Context, items []store.Item, all bool) 
 // reopen queues what was refused for want of a report, or of a database that speaks of it or is young enough: another one is there now, and what it finds there may be nothing, as before. Where
 // databases know less than before, or from an older source, what was admitted without a finding is queued, too.
 func (a *Admission) reopen(ctx context.Context, d *vulns.Delta) error {
-	engine := a.trust.Load().engine
+	engine := a.grounds.Load().Engine
 	var after *store.Item
 	for ctx.Err() == nil {
 		var page, waiting []store.Item
@@ -380,7 +381,7 @@ func (a *Admission) reopenPart(ctx context.Context, items []store.Item) error {
 			if err != nil || rec == nil || rec.State != store.StateQuarantined {
 				continue
 			}
-			if det, err := rec.Detail(); err == nil && t.engine.Traits(i.Repository).Vulnerabilities && slices.Contains([]string{"vuln.missing", "vuln.uncovered", "vuln.uncovered_language", "vuln.db_too_old"}, det.Code) {
+			if det, err := rec.Detail(); err == nil && t.Engine.Traits(i.Repository).Vulnerabilities && slices.Contains([]string{"vuln.missing", "vuln.uncovered", "vuln.uncovered_language", "vuln.db_too_old"}, det.Code) {
 				tx.Queue(i)
 				tx.AfterCommit(func() { wake(a.wakeReview) })
 			}

@@ -14,6 +14,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
 )
@@ -205,8 +206,8 @@ func (r *runner) one(client int, rng *rand.Rand) {
 }
 
 // trust is what the test's key loses and gets back.
-func (k *kit) trust() policy.TrustRevocation {
-	return policy.TrustRevocation{Authority: "release", Kind: policy.RevokedKey, Value: k.key.public.ID}
+func (k *kit) trust() trust.Distrust {
+	return trust.Distrust{Authority: "release", Kind: trust.RevokedKey, Value: k.key.public.ID}
 }
 
 const notFound = string(store.CodeNotFound)
@@ -233,7 +234,7 @@ func (r *runner) do(in modelInput) string {
 		}
 		return outcome(err)
 	case "revoke":
-		v, err := r.a.Revoke(r.ctx, admin, policy.Revocation{Digest: d, Reason: "test"})
+		v, err := r.a.Revoke(r.ctx, admin, trust.Revocation{Digest: d, Reason: "test"})
 		if err == nil {
 			r.lifts[in.image] = append(r.lifts[in.image], v.ID)
 		}

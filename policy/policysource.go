@@ -65,7 +65,7 @@ func (s *PolicySource) Succeeds(last *PolicySource) error {
 // AcceptPolicySource puts what a source says now into force, with the engine that follows from it, in one transaction. Errors: CodeConflict where another was accepted meanwhile;
 // those of [PolicySource.Succeeds].
 func (a *Admission) AcceptPolicySource(ctx context.Context, s *PolicySource, e contract.Engine) error {
-	return a.change(ctx, func(tx *store.Txn, t *trust) error {
+	return a.change(ctx, func(tx *store.Txn, t *grounds) error {
 		taken, err := s.take(tx, a.now())
 		if err != nil {
 			return err
@@ -74,7 +74,7 @@ func (a *Admission) AcceptPolicySource(ctx context.Context, s *PolicySource, e c
 			putDoc(tx, classPolicySource, s.Ref, taken)
 			a.audit(tx, AuditRecord{Actor: "system", Action: "policy", Digest: s.Digest, Reason: fmt.Sprintf("%s is in force with revision %d, signed by %s", s.Ref, s.Revision, s.SignedBy)})
 		}
-		t.replaceEngine(e)
+		t.ReplaceEngine(e)
 		return nil
 	})
 }
@@ -111,7 +111,7 @@ func short(d store.Digest) string {
 // the manifest is withdrawn.
 func (a *Admission) SignedBy(ctx context.Context, repo store.Name, d store.Digest, names []string) (authority string, err error) {
 	err = a.local.Peek(ctx, func(tx *store.Txn) error {
-		t := a.trust.Load()
+		t := a.grounds.Load()
 		s, err := a.subject(tx, store.Item{Repository: repo, Digest: d})
 		if err != nil {
 			return err

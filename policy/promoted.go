@@ -1,16 +1,18 @@
 package policy
 
-import "github.com/assay-registry/assay/store"
+import (
+	"github.com/assay-registry/assay/store"
+)
 
 // maxAdmittedIn is how many repositories a push is told of in which its digest is admitted.
 const maxAdmittedIn = 100
 
 // admittedIn are the other repositories in which a digest is admitted now, for rules of promotion: in order, of the first scanLimit that hold it. What is in doubt there is not among
 // them. It is told to the entry point push alone: what becomes of it elsewhere later is another matter, and ends no verdict here.
-func (a *Admission) admittedIn(tx *store.Txn, t *trust, repo store.Name, d store.Digest) []store.Name {
+func (a *Admission) admittedIn(tx *store.Txn, t *grounds, repo store.Name, d store.Digest) []store.Name {
 	var names []store.Name
 	for _, n := range tx.RepositoriesOf(d, 'm', scanLimit) {
-		if i := (store.Item{Repository: n, Digest: d}); n != repo && len(names) < maxAdmittedIn && t.revocation(n, d) == nil && a.counts(tx, t, i) {
+		if i := (store.Item{Repository: n, Digest: d}); n != repo && len(names) < maxAdmittedIn && t.Revocation(n, d) == nil && a.counts(tx, t, i) {
 			names = append(names, n)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -40,7 +41,7 @@ func TestPromotionFromARepository(t *testing.T) {
 	want(t, "staging admits it", put(prod, i), "stored")
 	want(t, "prod", k.get(puller, prod, "v1"), string(i.desc.Digest))
 
-	if _, err := k.a.Revoke(k.ctx, admin, policy.Revocation{Repository: store.Glob(staging), Digest: i.desc.Digest, Reason: "test"}); err != nil {
+	if _, err := k.a.Revoke(k.ctx, admin, trust.Revocation{Repository: store.Glob(staging), Digest: i.desc.Digest, Reason: "test"}); err != nil {
 		t.Fatal(err)
 	}
 	want(t, "staging revoked it, which is another matter", k.get(puller, prod, "v1"), string(i.desc.Digest))

@@ -141,7 +141,7 @@ func (a *Admission) put(ctx context.Context, in *incoming) (*store.Receipt, erro
 type writing struct {
 	a      *Admission
 	tx     *store.Txn
-	t      *trust
+	t      *grounds
 	in     *incoming
 	cause  cause
 	kind   store.Kind
@@ -154,11 +154,11 @@ type writing struct {
 
 func (w *writing) manifest(ctx context.Context) (*store.Receipt, error) {
 	in := w.in
-	if r := w.t.revocation(in.repo, in.digest, in.alternate); r != nil {
+	if r := w.t.Revocation(in.repo, in.digest, in.alternate); r != nil {
 		return nil, refuse(in.repo, string(in.digest), store.StateRevoked, "policy.revoked", r.Reason, "push a fixed version")
 	}
 	for _, b := range blobsOf(in.parsed) {
-		if r := w.t.revocation(in.repo, b.Digest); r != nil {
+		if r := w.t.Revocation(in.repo, b.Digest); r != nil {
 			return nil, refuse(in.repo, string(b.Digest), store.StateRevoked, "policy.revoked", r.Reason, "replace this blob")
 		}
 	}
@@ -379,7 +379,7 @@ func (w *writing) pushGate(ctx context.Context) error {
 	if len(tags) == 0 {
 		tags = []string{""}
 	}
-	if !w.t.engine.Traits(in.repo).PushRules {
+	if !w.t.Engine.Traits(in.repo).PushRules {
 		return w.remembers(tags) // nobody has a rule for pushes: the config need not be read
 	}
 	doc := w.a.describe(in.repo, in.digest, int64(len(in.bytes)), in.parsed, w.kind, w.a.now())
@@ -404,7 +404,7 @@ func (w *writing) pushGate(ctx context.Context) error {
 				return err
 			}
 		}
-		d, err := w.t.engine.Decide(ctx, doc)
+		d, err := w.t.Engine.Decide(ctx, doc)
 		if err != nil {
 			return &store.Error{Code: store.CodeDenied, Message: "The push policies gave no answer, so nothing was stored; try again, or ask the operator to read the log.", Detail: "policy.no_answer", Cause: err}
 		}
@@ -583,7 +583,7 @@ func (w *writing) receipt() (*store.Receipt, error) {
 		r.Subject = in.parsed.Subject.Digest
 	}
 	if rec.State == store.StateQuarantined || rec.State == store.StatePending {
-		if len(in.tags) > 0 && w.t.engine.Traits(in.repo).EvidenceFirst {
+		if len(in.tags) > 0 && w.t.Engine.Traits(in.repo).EvidenceFirst {
 			return nil, &store.Error{Code: store.CodeDenied, Detail: sentence.Clip(det.Code+": "+det.Reason, sentence.Max),
 				Message: sentence.Of("tags of "+string(in.repo)+" take admitted images only", det.Reason, "push by digest, sign, then push the tag")}
 		}

@@ -82,7 +82,7 @@ const maxAwaited = 64
 
 // awaits reports whether a push waits for the contents of what it brings.
 func (a *Admission) awaits(in *incoming) bool {
-	return a.o.PushWait > 0 && len(in.ordinary()) > 0 && in.parsed.Subject == nil && a.trust.Load().engine.Traits(in.repo).WantsSBOM
+	return a.o.PushWait > 0 && len(in.ordinary()) > 0 && in.parsed.Subject == nil && a.grounds.Load().Engine.Traits(in.repo).WantsSBOM
 }
 
 // putAwaited stores a manifest by its digest, waits until the policies on contents have answered, and writes its tags unless they deny it.
@@ -191,7 +191,7 @@ func (a *Admission) deniedContents(ctx context.Context, i store.Item) (d *contra
 		if b := s.Decision(det.Decision); b == nil || json.Unmarshal(b, &r) != nil || r.Result == nil {
 			return nil
 		}
-		engine, ok := behind(a.trust.Load().engine).(contract.ContentReader)
+		engine, ok := behind(a.grounds.Load().Engine).(contract.ContentReader)
 		deny := slices.DeleteFunc(slices.Clone(r.Result.Deny), func(r contract.Reason) bool { return !ok || !engine.ReadsContents(r.Policy) || demandsEvidence(r.Code) })
 		if len(deny) > 0 {
 			d = &contract.Decision{Deny: deny}

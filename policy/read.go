@@ -39,7 +39,7 @@ func (v *view) manifest(ctx context.Context, repo store.Name, ref store.Referenc
 		return nil, err
 	}
 	var m *store.Manifest
-	settled, err := v.a.read(ctx, func(s store.Snapshot, t *trust) ([]store.Item, error) {
+	settled, err := v.a.read(ctx, func(s store.Snapshot, t *grounds) ([]store.Item, error) {
 		l := look{v: v, s: s, repo: repo, ref: ref, head: head, t: t, now: v.a.now()}
 		var err error
 		m, err = l.manifest()
@@ -57,10 +57,10 @@ const patience = 3
 // read looks something up in one snapshot. What that meets whose verdict is in doubt is decided first, and then it looks again. Trust is taken before
 // the snapshot: a review may end a denial at any time, and a snapshot from before the review still holds the verdicts that the denial is about.
 // settled is false, with the cause if there is one, where no verdict could be had.
-func (a *Admission) read(ctx context.Context, look func(s store.Snapshot, t *trust) (stale []store.Item, err error)) (settled bool, err error) {
+func (a *Admission) read(ctx context.Context, look func(s store.Snapshot, t *grounds) (stale []store.Item, err error)) (settled bool, err error) {
 	var tried map[store.Item]int
 	for {
-		t := a.trust.Load()
+		t := a.grounds.Load()
 		var stale []store.Item
 		err := a.local.View(ctx, func(s store.Snapshot) error {
 			var err error
@@ -96,7 +96,7 @@ func noAnswer(repo store.Name, ref string, cause error) error {
 type look struct {
 	v     *view
 	s     store.Snapshot
-	t     *trust
+	t     *grounds
 	repo  store.Name
 	ref   store.Reference
 	head  bool
@@ -115,7 +115,7 @@ func (l *look) doubt(d store.Digest) {
 
 // doubtful reports whether a verdict cannot be used: a denial covers it, its time has come, or an event that concerns it was not dealt with yet.
 func (l *look) doubtful(d store.Digest, v store.Verdict) bool {
-	return doubtful(l.s.Records, l.t, l.now, store.Item{Repository: l.repo, Digest: d}, v)
+	return l.t.Doubtful(l.s.Records, l.now, store.Item{Repository: l.repo, Digest: d}, v)
 }
 
 func (l *look) manifest() (*store.Manifest, error) {
@@ -176,7 +176,7 @@ func (l *look) byTag(tag *store.TagRecord) (*store.Manifest, error) {
 			return m, refusal
 		}
 	}
-	if !isRefusal(refusal) || tag.Visible == "" || tag.Visible == tag.Current || tag.Denied || l.t.engine.Traits(l.repo).TagsStrict {
+	if !isRefusal(refusal) || tag.Visible == "" || tag.Visible == tag.Current || tag.Denied || l.t.Engine.Traits(l.repo).TagsStrict {
 		return l.current(tag, head && !hidden, refusal)
 	}
 	visible, err := l.byDigest(tag.Visible, false)
@@ -241,7 +241,7 @@ func (l *look) byDigest(d store.Digest, byDigest bool) (*store.Manifest, error) 
 		return nil, unknownManifest()
 	}
 	gone := rec.State == store.StateTombstoned // a record outlives it and refuses it, and shows it to nobody
-	if l.t.revocation(l.repo, d) != nil {
+	if l.t.Revocation(l.repo, d) != nil {
 		rec.State = store.StateRevoked
 	} else if l.doubtful(d, rec.Verdict()) {
 		l.doubt(d)
@@ -273,20 +273,10 @@ func (l *look) byDigest(d store.Digest, byDigest bool) (*store.Manifest, error) 
 }
 
 func (l *look) refuse(rec *store.ManifestRecord) error {
-	if r := l.t.revocation(l.repo, rec.Digest); r != nil {
+	if r := l.t.Revocation(l.repo, rec.Digest); r != nil {
 		return refuse(l.repo, l.ref.String(), store.StateRevoked, "policy.revoked", r.Reason, "pull another version")
 	}
 	return refusal(l.repo, rec, l.ref)
-}
-
-// judgedState reports whether a state comes from a verdict that can go out of date.
-func judgedState(s store.State) bool {
-	return s == store.StateAdmitted || s == store.StateQuarantined || s == store.StatePending || s == store.StateRevoked
-}
-
-// doubtful reports whether a verdict has to be made again before it is used.
-func doubtful(r store.Records, t *trust, now time.Time, i store.Item, v store.Verdict) bool {
-	return judgedState(v.State) && !t.fresh(i.Repository, v, now) || (judgedState(v.State) || v.State == store.StateEvidence) && r.Queued(i)
 }
 
 // StatBlob answers HEAD.
@@ -337,7 +327,7 @@ func (v *view) blob(ctx context.Context, repo store.Name, d store.Digest, head b
 		return nil, err
 	}
 	var found *foundBlob
-	settled, err := v.a.read(ctx, func(s store.Snapshot, t *trust) ([]store.Item, error) {
+	settled, err := v.a.read(ctx, func(s store.Snapshot, t *grounds) ([]store.Item, error) {
 		l := look{v: v, s: s, repo: repo, head: head, t: t, now: v.a.now()}
 		var err error
 		found, err = l.blob(d)
@@ -359,7 +349,7 @@ func (l *look) blob(d store.Digest) (*foundBlob, error) {
 	}
 	q := access.Question{Roles: l.v.p.Roles(l.repo), What: access.Layer, Head: l.head, ByDigest: true}
 	var witness *store.ManifestRecord
-	if l.t.revocation(l.repo, d) != nil {
+	if l.t.Revocation(l.repo, d) != nil {
 		q.State = store.StateRevoked
 	} else if q.State = l.opened(d, q.Roles); q.State == "" {
 		q.State, witness = l.closed(d)
@@ -392,7 +382,7 @@ func (l *look) opened(d store.Digest, roles access.Roles) store.State {
 		for _, m := range opens {
 			verdict := l.s.Verdict(l.repo, m)
 			switch {
-			case l.t.revocation(l.repo, m) != nil:
+			case l.t.Revocation(l.repo, m) != nil:
 			case verdict.State != store.StateAdmitted && verdict.State != store.StateEvidence:
 			case !l.doubtful(m, verdict):
 				return store.StateAdmitted
@@ -431,7 +421,7 @@ func (l *look) closed(d store.Digest) (store.State, *store.ManifestRecord) {
 }
 
 func (l *look) refuseBlob(d store.Digest, state store.State, witness *store.ManifestRecord) error {
-	if r := l.t.revocation(l.repo, d); r != nil {
+	if r := l.t.Revocation(l.repo, d); r != nil {
 		return refuse(l.repo, string(d), store.StateRevoked, "policy.revoked", r.Reason, "")
 	}
 	if witness != nil {
@@ -452,7 +442,7 @@ func (l *look) config(d store.Digest, link *store.BlobRecord, q *access.Question
 	references := l.s.ReferencedBy(l.repo, d, scanLimit)
 	for _, m := range references {
 		rec, err := l.s.Manifest(l.repo, m)
-		if err != nil || rec == nil || rec.State == store.StateRevoked || l.t.revocation(l.repo, m) != nil || l.s.ReferencedAs(l.repo, d, m) != store.RefConfig {
+		if err != nil || rec == nil || rec.State == store.StateRevoked || l.t.Revocation(l.repo, m) != nil || l.s.ReferencedAs(l.repo, d, m) != store.RefConfig {
 			return
 		}
 		mine = mine || uploaded(l.v.p, rec) && imageConfig(rec, l.s.Content(m))

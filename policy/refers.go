@@ -17,22 +17,22 @@ func refersIn(s store.State) bool {
 
 // refers has the subject of a manifest that arrives decided again, where a policy reads who refers to it. What takes a referrer away is seen by transition and reconsiderAll.
 func (w *writing) refers(det *store.Detail) {
-	if w.t.engine.Traits(w.in.repo).Referrers {
+	if w.t.Engine.Traits(w.in.repo).Referrers {
 		w.seeds = append(w.seeds, store.Item{Repository: w.in.repo, Digest: det.Subject})
 	}
 }
 
 // referredTo is what a manifest that goes is told of as a referrer, if a policy reads that.
 func (w *writing) referredTo(det *store.Detail) []store.Digest {
-	if det.Subject == "" || det.Registry || !w.t.engine.Traits(w.in.repo).Referrers {
+	if det.Subject == "" || det.Registry || !w.t.Engine.Traits(w.in.repo).Referrers {
 		return nil
 	}
 	return []store.Digest{det.Subject}
 }
 
 // referrersOf are the referrers of a manifest, but for the registry's own statements, which it makes of what it decided; nil where no policy reads them.
-func (a *Admission) referrersOf(tx *store.Txn, t *trust, repo store.Name, d store.Digest) (*contract.ReferrersInput, error) {
-	if !t.engine.Traits(repo).Referrers {
+func (a *Admission) referrersOf(tx *store.Txn, t *grounds, repo store.Name, d store.Digest) (*contract.ReferrersInput, error) {
+	if !t.Engine.Traits(repo).Referrers {
 		return nil, nil
 	}
 	in := &contract.ReferrersInput{List: []contract.ReferrerInput{}}

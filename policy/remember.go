@@ -14,7 +14,7 @@ import (
 // remember keeps the decision by which a manifest stands where it does, and what it was made of: a new one where it says something else than the one before, and where
 // it says the same of something else. Of the latter only the last is kept, so that evidence that changes nothing does not pile up. It reports whether the decision
 // says something else.
-func (a *Admission) remember(tx *store.Txn, t *trust, s *subjectManifest, v *verdict) bool {
+func (a *Admission) remember(tx *store.Txn, t *grounds, s *subjectManifest, v *verdict) bool {
 	det := s.det
 	other := s.rec.State != v.state || det.Decision == "" || det.Code != v.code || det.Reason != sentence.Clip(v.reason, sentence.Max) || waivedOtherwise(det.Revision, v.revision)
 	judged := v.material()
@@ -46,8 +46,8 @@ func (v *verdict) material() string {
 	return hex.EncodeToString(sum[:12])
 }
 
-func (a *Admission) putDecision(tx *store.Txn, t *trust, s *subjectManifest, v *verdict, now time.Time) {
-	b, err := json.Marshal(DecisionRecord{ID: v.decision.ID, Repository: s.repo, Digest: s.rec.Digest, At: now, State: v.state, Authorities: t.revisions(s.repo), Input: v.input, Result: v.decision})
+func (a *Admission) putDecision(tx *store.Txn, t *grounds, s *subjectManifest, v *verdict, now time.Time) {
+	b, err := json.Marshal(DecisionRecord{ID: v.decision.ID, Repository: s.repo, Digest: s.rec.Digest, At: now, State: v.state, Authorities: t.Revisions(s.repo), Input: v.input, Result: v.decision})
 	if err != nil {
 		a.log.Error("a decision does not marshal", "digest", s.rec.Digest, "error", err)
 		return

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
 )
@@ -196,7 +197,7 @@ func (w *writing) denials(ctx context.Context, about []store.Digest) (map[store.
 		if err != nil {
 			return nil, err
 		}
-		if s == nil || !judgedState(s.rec.State) {
+		if s == nil || !trust.Judged(s.rec.State) {
 			continue
 		}
 		v, err := w.a.judge(ctx, w.tx, w.t, s)

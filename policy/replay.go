@@ -14,6 +14,7 @@ import (
 	"github.com/assay-registry/assay/policy/pulls"
 	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/policy/shadow"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -123,8 +124,8 @@ func (s *assumed) set(i store.Item, state store.State) {
 type replay struct {
 	a         *Admission
 	o         ReplayOptions
-	now       *trust // in force
-	candidate *trust // the same, with the candidate
+	now       *grounds // in force
+	candidate *grounds // the same, with the candidate
 
 	mu     sync.Mutex
 	report *ReplayReport       // guarded by mu
@@ -139,13 +140,13 @@ func (a *Admission) Replay(ctx context.Context, p access.Principal, candidate co
 	if err := p.MayAdminister("**"); err != nil {
 		return nil, err
 	}
-	now := a.trust.Load().clone()
-	now.engine = behind(now.engine)
+	now := a.grounds.Load().clone()
+	now.Engine = behind(now.Engine)
 	other := now.clone()
-	other.engine, other.assumed = candidate, &assumed{m: map[store.Item]store.State{}}
+	other.Engine, other.assumed = candidate, &assumed{m: map[store.Item]store.State{}}
 	o.Examples = max(0, min(o.Examples, maxReplayExamples))
 	r := &replay{a: a, o: o, now: now, candidate: other, same: map[store.Name]bool{}, report: &ReplayReport{
-		Candidate: candidate.Revision(), Against: now.engine.Revision(), At: a.now(), Reasons: []ReplayReason{}, Examples: []ReplayDifference{},
+		Candidate: candidate.Revision(), Against: now.Engine.Revision(), At: a.now(), Reasons: []ReplayReason{}, Examples: []ReplayDifference{},
 		Requests: []ReplayRequests{}, seen: map[replayKey]int{}, told: map[replayKey]int{},
 	}}
 	if err := a.local.View(ctx, func(s store.Snapshot) error {
@@ -225,7 +226,7 @@ func (r *replay) listed(ctx context.Context, index store.Item) error {
 }
 
 func (r *replay) allChildren(repo store.Name) bool {
-	return r.candidate.engine.Traits(repo).AllChildren
+	return r.candidate.Engine.Traits(repo).AllChildren
 }
 
 // applies is what an engine says of what decides in a repository: two that say the same there decide the same. Empty where it says nothing.
@@ -242,8 +243,8 @@ func (r *replay) alike(repo store.Name) bool {
 	defer r.mu.Unlock()
 	same, known := r.same[repo]
 	if !known {
-		was := applies(r.now.engine, repo)
-		same = was != "" && was == applies(r.candidate.engine, repo)
+		was := applies(r.now.Engine, repo)
+		same = was != "" && was == applies(r.candidate.Engine, repo)
 		r.same[repo] = same
 	}
 	return same
@@ -280,7 +281,7 @@ func (r *replay) each(ctx context.Context, pages iter.Seq[[]store.Item], tentati
 // scan pages through the manifests that policies decide about, of kind index or of all the others.
 func (r *replay) scan(ctx context.Context, kind store.Kind, do func([]store.Item) error) error {
 	return r.a.eachHeld(ctx, func(h *store.Held) bool {
-		return judgedState(h.Verdict.State) && (len(r.o.Repositories) == 0 || r.o.Repositories.Match(h.Item.Repository)) &&
+		return trust.Judged(h.Verdict.State) && (len(r.o.Repositories) == 0 || r.o.Repositories.Match(h.Item.Repository)) &&
 			h.Kind != store.KindEvidence && h.Kind != store.KindAttestation && (h.Kind == store.KindIndex) == (kind == store.KindIndex)
 	}, func(_ context.Context, items []store.Item) error { return do(items) })
 }
@@ -303,10 +304,10 @@ func (r *replay) look(ctx context.Context, i store.Item, tentative bool, depth i
 	err := r.a.local.Peek(ctx, func(tx *store.Txn) error {
 		o = replayed{}
 		s, err := r.a.recorded(tx, i)
-		if err == nil && s != nil && (s.lists() || len(r.now.revoked) > 0) {
+		if err == nil && s != nil && (s.lists() || r.now.Revokes()) {
 			err = r.a.open(tx, s)
 		}
-		if err != nil || s == nil || !judgedState(s.rec.State) || r.a.withdrawn(r.now, s) != nil {
+		if err != nil || s == nil || !trust.Judged(s.rec.State) || r.a.withdrawn(r.now, s) != nil {
 			return err // gone, or revoked, meanwhile
 		}
 		if o.index = s.lists(); o.index && r.known(i) {
@@ -368,13 +369,13 @@ type replayedTag struct {
 func (r *replay) decide(ctx context.Context, tx *store.Txn, s *subjectManifest, o *replayed) (err error) {
 	i := store.Item{Repository: s.repo, Digest: s.rec.Digest}
 	v := tx.Verdict(i.Repository, i.Digest)
-	doubted := doubtful(tx.Records, r.now, r.a.now(), i, v) || s.rec.State == store.StatePending
+	doubted := r.now.Doubtful(tx.Records, r.a.now(), i, v) || s.rec.State == store.StatePending
 	if !doubted && r.alike(s.repo) {
 		o.before = &verdict{state: s.rec.State, code: s.det.Code, reason: s.det.Reason, remedy: s.det.Remedy}
 		o.after = o.before
 		return nil
 	}
-	if doubted || !r.candidate.engine.Traits(s.repo).NoManifest {
+	if doubted || !r.candidate.Engine.Traits(s.repo).NoManifest {
 		if err := r.a.open(tx, s); err != nil {
 			return err
 		}

@@ -36,7 +36,7 @@ func behind(e contract.Engine) contract.Engine {
 // requests asks both sets what was asked lately.
 func (r *replay) requests(ctx context.Context) error {
 	t := r.now.clone()
-	t.engine = bothRead{r.now.engine, r.candidate.engine}
+	t.Engine = bothRead{r.now.Engine, r.candidate.Engine}
 	return r.a.asked.each(func(e contract.Entry, table *askedTable) error {
 		sum := ReplayRequests{Entry: e}
 		for _, q := range table.all() {
@@ -78,11 +78,11 @@ func (b bothRead) Traits(repo store.Name) contract.Traits {
 
 // askBoth counts how the sets differ about one request.
 func (r *replay) askBoth(ctx context.Context, sum *ReplayRequests, q *request, in *contract.Input) error {
-	before, err := askEntry(ctx, r.now.engine, in)
+	before, err := askEntry(ctx, r.now.Engine, in)
 	if err != nil {
 		return err
 	}
-	after, err := askEntry(ctx, r.candidate.engine, in)
+	after, err := askEntry(ctx, r.candidate.Engine, in)
 	if err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func askEntry(ctx context.Context, e contract.Engine, in *contract.Input) (*cont
 }
 
 // again is what a request would be asked with now; nil where what it is about is gone.
-func (a *Admission) again(ctx context.Context, t *trust, e contract.Entry, q *request) (in *contract.Input, err error) {
+func (a *Admission) again(ctx context.Context, t *grounds, e contract.Entry, q *request) (in *contract.Input, err error) {
 	defer func() {
 		if in != nil {
 			in.Request.Entry, in.Request.Replay, in.Content = e, true, a.local
@@ -172,7 +172,7 @@ func (a *Admission) again(ctx context.Context, t *trust, e contract.Entry, q *re
 }
 
 // pushAgain is what the entry point push would be told of a manifest that was pushed. The tag did not show it yet unless it did before.
-func (a *Admission) pushAgain(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest, q *request) (in *contract.Input, err error) {
+func (a *Admission) pushAgain(ctx context.Context, tx *store.Txn, t *grounds, s *subjectManifest, q *request) (in *contract.Input, err error) {
 	in = a.describe(s.repo, s.rec.Digest, s.rec.Size, s.parsed, s.rec.Kind, a.now())
 	a.describeConfig(ctx, tx, in, s.parsed)
 	t.waive(in, nil, s.det.Alternate)

@@ -73,16 +73,6 @@ type TreeNode struct {
 	Evidence     []TreeNode   `json:"evidence,omitempty"`
 }
 
-// Revocation withdraws a digest, whatever evidence there is, until it is lifted.
-type Revocation struct {
-	ID         string       `json:"id"`
-	Digest     store.Digest `json:"digest"`
-	Repository store.Glob   `json:"repository"` // "**" for all
-	Reason     string       `json:"reason"`
-	By         string       `json:"by"`
-	At         time.Time    `json:"at"`
-}
-
 // VerifyReport is what is known of one digest, for a person or a script: allowed, and every fact.
 type VerifyReport struct {
 	Repository store.Name    `json:"repository"`

@@ -10,6 +10,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/pulls"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -61,20 +62,20 @@ func (a *Admission) Catchup(ctx context.Context) error {
 		return err
 	}
 	for {
-		t := a.trust.Load()
-		if len(t.denials) == 0 {
+		t := a.grounds.Load()
+		if !t.Denied() {
 			return nil
 		}
 		if err := a.eachManifest(ctx, func(i store.Item, v store.Verdict) bool {
 			v.ValidUntil = time.Time{}
-			return judgedState(v.State) && t.doubts(i.Repository, v, a.now(), true) != certain
+			return trust.Judged(v.State) && t.Doubts(i.Repository, v, a.now(), true) != trust.Certain
 		}, a.reconsider); err != nil {
 			return err
 		}
 		if err := a.drain(ctx); err != nil {
 			return err
 		}
-		if ended, err := a.endDenials(ctx, t.seq); err != nil || ended {
+		if ended, err := a.endDenials(ctx, t.Seq); err != nil || ended {
 			return err
 		}
 	}
@@ -153,13 +154,13 @@ func (a *Admission) endDenials(ctx context.Context, seq uint64) (bool, error) {
 	a.trustMu.Lock()
 	defer a.trustMu.Unlock()
 	err := a.local.Update(ctx, func(tx *store.Txn) error {
-		t := a.trust.Load().clone()
-		if ended = t.seq == seq; !ended {
+		t := a.grounds.Load().clone()
+		if ended = t.Seq == seq; !ended {
 			return nil
 		}
-		t.denials = nil
-		t.seal(tx)
-		tx.AfterCommit(func() { a.trust.Store(t) })
+		t.EndDenials()
+		t.Seal(tx)
+		tx.AfterCommit(func() { a.grounds.Store(t) })
 		return nil
 	})
 	return ended, err

@@ -173,21 +173,13 @@ func (a *Admission) UnstagePolicies(ctx context.Context, p access.Principal) err
 	})
 }
 
-// replaceEngine is what every change of policies does inside its transaction: no verdict of the engine before is used again.
-func (t *trust) replaceEngine(e contract.Engine) {
-	if t.engine.Revision() != e.Revision() {
-		t.deny(denial{Repositories: everywhere})
-	}
-	t.engine = e
-}
-
 // ActivatePolicies puts the staged set into force, compiled as e, if it is still the one of that digest. configuration names the configuration's own policies, whose place it
 // takes until these change. One transaction holds the set, the audit record and the denial of older verdicts. Errors: CodeConflict, CodeDenied.
 func (a *Admission) ActivatePolicies(ctx context.Context, p access.Principal, digest, configuration string, e contract.Engine) (made *PolicySet, err error) {
 	if err := p.MayAdminister("**"); err != nil {
 		return nil, a.refusedChange(ctx, p, AuditRecord{}, err)
 	}
-	err = a.change(ctx, func(tx *store.Txn, t *trust) error {
+	err = a.change(ctx, func(tx *store.Txn, t *grounds) error {
 		state, err := loadPolicies(tx.Records)
 		if err != nil {
 			return err
@@ -203,7 +195,7 @@ func (a *Admission) ActivatePolicies(ctx context.Context, p access.Principal, di
 		shadow.Forget(tx)
 		dropOldSets(tx, set.Revision)
 		next.put(tx)
-		t.replaceEngine(e)
+		t.ReplaceEngine(e)
 		a.audit(tx, AuditRecord{Actor: p.Name, Action: "policy", Reason: fmt.Sprintf("activated revision %d, %s, in place of %d", set.Revision, set.Digest, set.Previous)})
 		made = &set
 		return nil
@@ -255,7 +247,7 @@ func (a *Admission) RollBackPolicies(ctx context.Context, p access.Principal, fr
 	if err := p.MayAdminister("**"); err != nil {
 		return a.refusedChange(ctx, p, AuditRecord{}, err)
 	}
-	return a.change(ctx, func(tx *store.Txn, t *trust) error {
+	return a.change(ctx, func(tx *store.Txn, t *grounds) error {
 		state, err := loadPolicies(tx.Records)
 		if err != nil {
 			return err
@@ -267,7 +259,7 @@ func (a *Admission) RollBackPolicies(ctx context.Context, p access.Principal, fr
 		}
 		state.Active, state.Configuration = to, configuration
 		state.put(tx)
-		t.replaceEngine(e)
+		t.ReplaceEngine(e)
 		a.audit(tx, AuditRecord{Actor: p.Name, Action: "policy", Reason: fmt.Sprintf("rolled back from revision %d to %d", from, to)})
 		return nil
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/shadow"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -259,7 +260,7 @@ func TestSignedBy(t *testing.T) {
 	k.sign(signer, "acme/app", i.desc.Digest, k.key)
 	want(t, "signed", code("release"), "release")
 	want(t, "by somebody else", code("security"), "DENIED")
-	if _, err := k.a.Revoke(k.ctx, admin, policy.Revocation{Digest: i.desc.Digest, Repository: "**"}); err != nil {
+	if _, err := k.a.Revoke(k.ctx, admin, trust.Revocation{Digest: i.desc.Digest, Repository: "**"}); err != nil {
 		t.Fatal(err)
 	}
 	want(t, "revoked", code("release"), "DENIED")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/sentence"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
@@ -30,7 +31,7 @@ const scanLimit = 1 << 16
 type settling struct {
 	a   *Admission
 	tx  *store.Txn
-	t   *trust
+	t   *grounds
 	why cause
 	// written are the tags that this transaction itself wrote, by manifest: where the verdict on it stays, no other tag of it is looked at.
 	written map[store.Item][]string
@@ -50,12 +51,12 @@ const again = 4
 
 // settle decides the given manifests and all that inherits from what changes, within one transaction. Beyond a batch it queues the rest and reports it:
 // what is queued is in doubt, and decided before it is used. All of this is in the caller's commit: after it, the next pull sees the outcome.
-func (a *Admission) settle(ctx context.Context, tx *store.Txn, t *trust, seeds []store.Item, why cause) (queued bool, err error) {
+func (a *Admission) settle(ctx context.Context, tx *store.Txn, t *grounds, seeds []store.Item, why cause) (queued bool, err error) {
 	return a.settleWritten(ctx, tx, t, seeds, why, nil)
 }
 
 // settleWritten is settle after a push, which knows the tags that it wrote.
-func (a *Admission) settleWritten(ctx context.Context, tx *store.Txn, t *trust, seeds []store.Item, why cause, written map[store.Item][]string) (queued bool, err error) {
+func (a *Admission) settleWritten(ctx context.Context, tx *store.Txn, t *grounds, seeds []store.Item, why cause, written map[store.Item][]string) (queued bool, err error) {
 	w := a.settling(tx, t, why)
 	w.written = written
 	w.add(seeds)
@@ -63,7 +64,7 @@ func (a *Admission) settleWritten(ctx context.Context, tx *store.Txn, t *trust, 
 }
 
 // reconsidering is settle of manifests that are looked at because trust or time put them in doubt.
-func (a *Admission) reconsidering(ctx context.Context, tx *store.Txn, t *trust, seeds []store.Item) error {
+func (a *Admission) reconsidering(ctx context.Context, tx *store.Txn, t *grounds, seeds []store.Item) error {
 	w := a.settling(tx, t, cause{"system", "reevaluate"})
 	w.add(seeds)
 	for _, i := range seeds {
@@ -73,7 +74,7 @@ func (a *Admission) reconsidering(ctx context.Context, tx *store.Txn, t *trust, 
 	return err
 }
 
-func (a *Admission) settling(tx *store.Txn, t *trust, why cause) *settling {
+func (a *Admission) settling(tx *store.Txn, t *grounds, why cause) *settling {
 	return &settling{a: a, tx: tx, t: t, why: why, waiting: map[store.Item]bool{}, decided: map[store.Item]int{}, ready: map[store.Item]bool{}, light: map[store.Item]bool{}}
 }
 
@@ -150,7 +151,7 @@ func (w *settling) before(i store.Item) ([]store.Item, error) {
 	var items []store.Item
 	add := func(d store.Digest) {
 		o := store.Item{Repository: i.Repository, Digest: d}
-		if !w.ready[o] && w.decided[o] == 0 && doubtful(w.tx.Records, w.t, w.a.now(), o, w.tx.Verdict(o.Repository, d)) && !w.a.staged(w.tx, w.t, o) {
+		if !w.ready[o] && w.decided[o] == 0 && w.t.Doubtful(w.tx.Records, w.a.now(), o, w.tx.Verdict(o.Repository, d)) && !w.a.staged(w.tx, w.t, o) {
 			items = append(items, o)
 		}
 	}
@@ -184,7 +185,7 @@ func (w *settling) before(i store.Item) ([]store.Item, error) {
 				add(d)
 			}
 		}
-	case rec.Kind == store.KindIndex && w.t.engine.Traits(i.Repository).AllChildren:
+	case rec.Kind == store.KindIndex && w.t.Engine.Traits(i.Repository).AllChildren:
 		p, err := w.a.parse(w.tx, i.Digest, rec.MediaType)
 		if err != nil {
 			return nil, err
@@ -208,7 +209,7 @@ func (w *settling) decide(ctx context.Context, i store.Item) error {
 	}
 	w.n++
 	w.decided[i]++
-	doubted := s != nil && doubtful(tx.Records, t, a.now(), i, s.rec.Verdict())
+	doubted := s != nil && t.Doubtful(tx.Records, a.now(), i, s.rec.Verdict())
 	if s != nil {
 		if w.waits(i, s) {
 			return nil
@@ -254,7 +255,7 @@ func (w *settling) decide(ctx context.Context, i store.Item) error {
 		tx.PutManifest(s.repo, s.rec)
 	}
 	// An index that waited for more children than fit counted for none of them meanwhile.
-	late := doubted && len(s.parsed.Manifests) >= batch && t.engine.Traits(s.repo).AllChildren
+	late := doubted && len(s.parsed.Manifests) >= batch && t.Engine.Traits(s.repo).AllChildren
 	more, err := a.dependents(tx, t, s, before, staged, late || revision != s.det.Revision)
 	w.add(more)
 	return err
@@ -264,21 +265,21 @@ func (w *settling) decide(ctx context.Context, i store.Item) error {
 func (w *settling) stands(ctx context.Context, i store.Item, s *subjectManifest) (bool, error) {
 	a, rec := w.a, s.rec
 	judged := rec.State == store.StateAdmitted || rec.State == store.StateQuarantined
-	if !judged || !w.light[i] || rec.Kind == store.KindAttestation || w.tx.Queued(i) || w.t.doubts(s.repo, rec.Verdict(), a.now(), true) != ofEvidence ||
-		s.lists() && w.t.engine.Traits(s.repo).AllChildren {
+	if !judged || !w.light[i] || rec.Kind == store.KindAttestation || w.tx.Queued(i) || w.t.Doubts(s.repo, rec.Verdict(), a.now(), true) != trust.OfEvidence ||
+		s.lists() && w.t.Engine.Traits(s.repo).AllChildren {
 		return false, nil
 	}
 	all, _, err := a.everything(ctx, w.tx, w.t, s)
 	if err != nil || all.revision() != s.det.Revision {
 		return false, nil // whoever decides it finds the error, too
 	}
-	rec.Seq, rec.ValidUntil = w.t.seq, contract.Earlier(rec.ValidUntil, all.next)
+	rec.Seq, rec.ValidUntil = w.t.Seq, contract.Earlier(rec.ValidUntil, all.next)
 	w.tx.PutManifest(s.repo, rec)
 	return true, nil
 }
 
 // write records a verdict: state, openings, decision, audit and SBOM work change together.
-func (a *Admission) write(tx *store.Txn, t *trust, s *subjectManifest, v *verdict, why cause) error {
+func (a *Admission) write(tx *store.Txn, t *grounds, s *subjectManifest, v *verdict, why cause) error {
 	now, rec, det := a.now(), s.rec, s.det
 	changed := rec.State != v.state
 	recorded := v.decision != nil && a.remember(tx, t, s, v)
@@ -289,7 +290,7 @@ func (a *Admission) write(tx *store.Txn, t *trust, s *subjectManifest, v *verdic
 	} else {
 		det.Attempts, det.NextAttempt = 0, time.Time{}
 	}
-	rec.Seq, rec.ValidUntil, det.Staged = t.seq, v.validUntil, false
+	rec.Seq, rec.ValidUntil, det.Staged = t.Seq, v.validUntil, false
 	if changed {
 		a.transition(tx, s.repo, rec, det, v.state, AuditRecord{Actor: why.actor, Action: why.action, Decision: det.Decision, Reason: letThrough(det.Reason, v.decision)})
 		if err := a.openBlobs(tx, s); err != nil {
@@ -336,7 +337,7 @@ func (a *Admission) transition(tx *store.Txn, repo store.Name, rec *store.Manife
 	r.Repository, r.Digest, r.From, r.To = repo, rec.Digest, rec.State, to
 	a.audit(tx, r)
 	a.moved(tx, store.Item{Repository: repo, Digest: rec.Digest}, rec.Kind, rec.State, to, det, r)
-	if refersIn(rec.State) != refersIn(to) && det.Subject != "" && !det.Registry && a.trusted(tx).engine.Traits(repo).Referrers {
+	if refersIn(rec.State) != refersIn(to) && det.Subject != "" && !det.Registry && a.trusted(tx).Engine.Traits(repo).Referrers {
 		tx.Queue(store.Item{Repository: repo, Digest: det.Subject})
 		tx.AfterCommit(func() { wake(a.wakeReview) })
 	}
@@ -368,7 +369,7 @@ func (a *Admission) openBlobs(tx *store.Txn, s *subjectManifest) error {
 // dependents are the manifests whose verdict may change with this one's: children inherit its evidence, attestations its state, indexes under
 // "all-children" ask for it, and the subjects of evidence count it. Those of an index that was staged were decided as if it were admitted. evidence says that
 // what this verdict was made of is not what it was.
-func (a *Admission) dependents(tx *store.Txn, t *trust, s *subjectManifest, before store.State, staged, evidence bool) ([]store.Item, error) {
+func (a *Admission) dependents(tx *store.Txn, t *grounds, s *subjectManifest, before store.State, staged, evidence bool) ([]store.Item, error) {
 	var items []store.Item
 	changed := before != s.rec.State
 	if s.rec.Kind == store.KindEvidence && changed {
@@ -384,7 +385,7 @@ func (a *Admission) dependents(tx *store.Txn, t *trust, s *subjectManifest, befo
 	if !changed || s.rec.Kind == store.KindAttestation {
 		return items, nil
 	}
-	all := t.engine.Traits(s.repo).AllChildren
+	all := t.Engine.Traits(s.repo).AllChildren
 	for _, parent := range tx.Parents(s.repo, s.rec.Digest) {
 		if all {
 			items = append(items, store.Item{Repository: s.repo, Digest: parent})
@@ -401,7 +402,7 @@ func (a *Admission) dependents(tx *store.Txn, t *trust, s *subjectManifest, befo
 }
 
 // advanceTags has the tag entry point asked about the named tags, of each of which this is a side. It returns the end of the earliest answer.
-func (a *Admission) advanceTags(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest, names []string) (until time.Time, err error) {
+func (a *Admission) advanceTags(ctx context.Context, tx *store.Txn, t *grounds, s *subjectManifest, names []string) (until time.Time, err error) {
 	if s.rec.State != store.StateAdmitted && s.rec.State != store.StateEvidence {
 		return until, nil
 	}
@@ -432,7 +433,7 @@ func evidenceStays(tx *store.Txn, s *subjectManifest, name string, tag *store.Ta
 }
 
 // advanceTag moves the visible side to the current one where the tag entry point allows, and hides it where that no longer does.
-func (a *Admission) advanceTag(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest, name string, tag *store.TagRecord) (until time.Time, err error) {
+func (a *Admission) advanceTag(ctx context.Context, tx *store.Txn, t *grounds, s *subjectManifest, name string, tag *store.TagRecord) (until time.Time, err error) {
 	d, err := a.decideTag(ctx, tx, t, s, name, tag)
 	if err != nil {
 		return until, err
@@ -466,8 +467,8 @@ func (a *Admission) advanceTag(ctx context.Context, tx *store.Txn, t *trust, s *
 }
 
 // decideTag asks the tag entry point. Where no policy has rules there, nothing is evaluated: a digest may stand under thousands of tags.
-func (a *Admission) decideTag(ctx context.Context, tx *store.Txn, t *trust, s *subjectManifest, name string, tag *store.TagRecord) (*contract.Decision, error) {
-	if !t.engine.Traits(s.repo).TagRules {
+func (a *Admission) decideTag(ctx context.Context, tx *store.Txn, t *grounds, s *subjectManifest, name string, tag *store.TagRecord) (*contract.Decision, error) {
+	if !t.Engine.Traits(s.repo).TagRules {
 		return &contract.Decision{Entry: contract.EntryTag, Allow: true}, nil
 	}
 	in, _, err := a.input(ctx, tx, t, s)
@@ -479,8 +480,8 @@ func (a *Admission) decideTag(ctx context.Context, tx *store.Txn, t *trust, s *s
 	if in.Tags.History, err = tagHistory(tx.Records, t, s.repo, name, tag); err != nil {
 		return nil, err
 	}
-	in.TUF = t.tufInput(subjectOf(s.repo, s.rec), name, in.Request.Time)
-	d, err := t.engine.Decide(ctx, in)
+	in.TUF = t.TUFInput(subjectOf(s.repo, s.rec), name, in.Request.Time)
+	d, err := t.Engine.Decide(ctx, in)
 	if err != nil || in.TUF == nil || in.TUF.Code != "" {
 		return d, err
 	}

@@ -11,7 +11,7 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/store/bolt"
 )
@@ -105,7 +105,7 @@ func TestAStagedIndexLosesItsSignature(t *testing.T) {
 			return
 		}
 		stolen = true
-		if _, err := k.a.RevokeTrust(k.ctx, admin, policy.TrustRevocation{Authority: "release", Kind: policy.RevokedKey, Value: k.key.public.ID}); err != nil {
+		if _, err := k.a.RevokeTrust(k.ctx, admin, trust.Distrust{Authority: "release", Kind: trust.RevokedKey, Value: k.key.public.ID}); err != nil {
 			t.Error(err)
 		}
 	}

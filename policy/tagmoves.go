@@ -12,15 +12,15 @@ import (
 // moved notes the move of a tag, and has what the tag goes on showing asked about again where a policy reads the history of tags.
 func (w *writing) moved(tag string, old *store.TagRecord, now time.Time) error {
 	in := w.in
-	if old != nil && old.Visible != "" && old.Visible != in.digest && w.t.engine.Traits(in.repo).TagHistory {
+	if old != nil && old.Visible != "" && old.Visible != in.digest && w.t.Engine.Traits(in.repo).TagHistory {
 		w.seeds = append(w.seeds, store.Item{Repository: in.repo, Digest: old.Visible})
 	}
 	return noteMove(w.tx, in.repo, tag, old, tagMove{in.digest, now, in.by.Name})
 }
 
 // tagHistory is what policies are told of where a tag was moved to; nil where none reads it.
-func tagHistory(r store.Records, t *trust, repo store.Name, name string, tag *store.TagRecord) ([]contract.TagMoveInput, error) {
-	if name == "" || !t.engine.Traits(repo).TagHistory {
+func tagHistory(r store.Records, t *grounds, repo store.Name, name string, tag *store.TagRecord) ([]contract.TagMoveInput, error) {
+	if name == "" || !t.Engine.Traits(repo).TagHistory {
 		return nil, nil
 	}
 	moves, err := movesOf(r, repo, name)
@@ -38,7 +38,7 @@ func tagHistory(r store.Records, t *trust, repo store.Name, name string, tag *st
 }
 
 // historyAgain gives the document of a push that was refused, and so moved nothing, the history of its tag as it is now.
-func (a *Admission) historyAgain(ctx context.Context, t *trust, in *contract.Input) error {
+func (a *Admission) historyAgain(ctx context.Context, t *grounds, in *contract.Input) error {
 	if in.Tags == nil {
 		return nil
 	}
@@ -54,7 +54,7 @@ func (a *Admission) historyAgain(ctx context.Context, t *trust, in *contract.Inp
 }
 
 // historyBefore is the history of a tag as it was before a digest was pushed to it the last time.
-func historyBefore(tx *store.Txn, t *trust, repo store.Name, name string, d store.Digest) ([]contract.TagMoveInput, error) {
+func historyBefore(tx *store.Txn, t *grounds, repo store.Name, name string, d store.Digest) ([]contract.TagMoveInput, error) {
 	tag, err := tx.Tag(repo, name)
 	if err != nil {
 		return nil, err

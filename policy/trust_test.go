@@ -15,6 +15,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/store/bolt"
 	"github.com/assay-registry/assay/verify"
@@ -92,8 +93,8 @@ func (c *crowd) states() map[string]int {
 	return counts
 }
 
-func (c *crowd) revocation() policy.TrustRevocation {
-	return policy.TrustRevocation{Authority: "release", Kind: policy.RevokedKey, Value: c.key.public.ID, Reason: "the laptop was lost"}
+func (c *crowd) revocation() trust.Distrust {
+	return trust.Distrust{Authority: "release", Kind: trust.RevokedKey, Value: c.key.public.ID, Reason: "the laptop was lost"}
 }
 
 func (c *crowd) catchup(tb testing.TB) time.Duration {
@@ -296,21 +297,21 @@ func TestTheConfigurationHasTheLastWordOnAName(t *testing.T) {
 func TestWhatMayBeRevokedOfAnAuthority(t *testing.T) {
 	k := newKit(t)
 	for _, c := range []struct {
-		kind  policy.TrustRevocationKind
+		kind  trust.DistrustKind
 		value string
 		code  store.Code
 	}{
-		{policy.RevokedKey, k.key.public.ID, ""},
-		{policy.RevokedKey, "sha256:" + strings.Repeat("0", 64), store.CodeNotFound},
-		{policy.RevokedKey, "sha256:00", store.CodeInvalid},
-		{policy.RevokedKey, strings.ToUpper(k.key.public.ID), store.CodeInvalid},
-		{policy.RevokedSerial, "1f", ""}, {policy.RevokedSerial, "01f", store.CodeInvalid}, {policy.RevokedSerial, "1F", store.CodeInvalid}, {policy.RevokedSerial, "", store.CodeInvalid},
-		{policy.RevokedIdentity, "https://github.com/acme/app/.github/workflows/release.yml@refs/tags/v1", ""},
-		{policy.RevokedIdentity, strings.Repeat("a", verify.MaxPattern+1), store.CodeInvalid},
-		{policy.RevokedLogIndex, "12", ""}, {policy.RevokedLogIndex, "012", store.CodeInvalid}, {policy.RevokedLogIndex, "-1", store.CodeInvalid},
+		{trust.RevokedKey, k.key.public.ID, ""},
+		{trust.RevokedKey, "sha256:" + strings.Repeat("0", 64), store.CodeNotFound},
+		{trust.RevokedKey, "sha256:00", store.CodeInvalid},
+		{trust.RevokedKey, strings.ToUpper(k.key.public.ID), store.CodeInvalid},
+		{trust.RevokedSerial, "1f", ""}, {trust.RevokedSerial, "01f", store.CodeInvalid}, {trust.RevokedSerial, "1F", store.CodeInvalid}, {trust.RevokedSerial, "", store.CodeInvalid},
+		{trust.RevokedIdentity, "https://github.com/acme/app/.github/workflows/release.yml@refs/tags/v1", ""},
+		{trust.RevokedIdentity, strings.Repeat("a", verify.MaxPattern+1), store.CodeInvalid},
+		{trust.RevokedLogIndex, "12", ""}, {trust.RevokedLogIndex, "012", store.CodeInvalid}, {trust.RevokedLogIndex, "-1", store.CodeInvalid},
 		{"digest", "1", store.CodeInvalid},
 	} {
-		r := policy.TrustRevocation{Authority: "release", Kind: c.kind, Value: c.value}
+		r := trust.Distrust{Authority: "release", Kind: c.kind, Value: c.value}
 		_, err := k.a.RevokeTrust(k.ctx, admin, r)
 		if (err != nil) != (c.code != "") || err != nil && store.CodeOf(err) != c.code {
 			t.Errorf("%s %q: %v", c.kind, c.value, err)
@@ -324,7 +325,7 @@ func TestWhatMayBeRevokedOfAnAuthority(t *testing.T) {
 	if err != nil || len(as) != 1 || !as[0].Keys[0].Revoked || len(as[0].Revoked.Keys) != 1 || len(as[0].Revoked.Serials) != 1 || len(as[0].Revoked.Identities) != 1 || len(as[0].Revoked.LogIndexes) != 1 {
 		t.Errorf("%+v, %v", as, err)
 	}
-	if err := k.a.RestoreTrust(k.ctx, admin, policy.TrustRevocation{Authority: "release", Kind: policy.RevokedSerial, Value: "2f"}); store.CodeOf(err) != store.CodeNotFound {
+	if err := k.a.RestoreTrust(k.ctx, admin, trust.Distrust{Authority: "release", Kind: trust.RevokedSerial, Value: "2f"}); store.CodeOf(err) != store.CodeNotFound {
 		t.Errorf("restored what was not revoked: %v", err)
 	}
 	listed := k.key.authority("listed", "acme/**")
@@ -332,11 +333,11 @@ func TestWhatMayBeRevokedOfAnAuthority(t *testing.T) {
 	if err := k.a.AddAuthority(k.ctx, admin, listed); err != nil {
 		t.Fatal(err)
 	}
-	if err := k.a.RestoreTrust(k.ctx, admin, policy.TrustRevocation{Authority: "listed", Kind: policy.RevokedSerial, Value: "3f"}); store.CodeOf(err) != store.CodeConflict {
+	if err := k.a.RestoreTrust(k.ctx, admin, trust.Distrust{Authority: "listed", Kind: trust.RevokedSerial, Value: "3f"}); store.CodeOf(err) != store.CodeConflict {
 		t.Errorf("restored what the authority itself revokes: %v", err)
 	}
 	local := user("local", access.RoleAdmin, "acme/app")
-	if _, err := k.a.RevokeTrust(k.ctx, local, policy.TrustRevocation{Authority: "release", Kind: policy.RevokedSerial, Value: "4f"}); store.CodeOf(err) != store.CodeDenied {
+	if _, err := k.a.RevokeTrust(k.ctx, local, trust.Distrust{Authority: "release", Kind: trust.RevokedSerial, Value: "4f"}); store.CodeOf(err) != store.CodeDenied {
 		t.Errorf("revoked by an administrator of one repository: %v", err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -91,7 +92,7 @@ func TestATUFTargetSignsItsDigest(t *testing.T) {
 	}
 	k.start()
 	want(t, "after a restart", k.get(puller, app, "v1"), string(i.desc.Digest))
-	if s := k.a.TUFState("acme-tuf"); s == nil || len(s.Pins) != 2 || s.Timestamp != 2 {
+	if s := k.a.Trust().TUFState("acme-tuf"); s == nil || len(s.Pins) != 2 || s.Timestamp != 2 {
 		t.Errorf("%+v", s)
 	}
 	k.pin(app, "v1", ocispec.Descriptor{})
@@ -154,7 +155,7 @@ func TestATagPinnedByTUFDoesNotMove(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(t, "nobody is trusted", k.get(puller, app, "v1"), denied)
-	if k.a.TUFState("acme-tuf") != nil {
+	if k.a.Trust().TUFState("acme-tuf") != nil {
 		t.Error("the state outlives its authority")
 	}
 }
@@ -242,11 +243,11 @@ func TestTUFSuppliesTheKeysOfAnAuthority(t *testing.T) {
 	want(t, "its key rotated away", k.get(puller, app, "v1"), denied)
 	k.sign(signer, app, i.desc.Digest, second)
 	want(t, "signed by the new one", k.get(puller, app, "v1"), string(i.desc.Digest))
-	if _, err := k.a.RevokeTrust(k.ctx, admin, policy.TrustRevocation{Authority: "release", Kind: policy.RevokedKey, Value: second.public.ID}); err != nil {
+	if _, err := k.a.RevokeTrust(k.ctx, admin, trust.Distrust{Authority: "release", Kind: trust.RevokedKey, Value: second.public.ID}); err != nil {
 		t.Fatal(err)
 	}
 	want(t, "revoked here, whatever is supplied", k.get(puller, app, "v1"), denied)
-	if err := k.a.RestoreTrust(k.ctx, admin, policy.TrustRevocation{Authority: "release", Kind: policy.RevokedKey, Value: second.public.ID}); err != nil {
+	if err := k.a.RestoreTrust(k.ctx, admin, trust.Distrust{Authority: "release", Kind: trust.RevokedKey, Value: second.public.ID}); err != nil {
 		t.Fatal(err)
 	}
 	want(t, "restored", k.get(puller, app, "v1"), string(i.desc.Digest))

@@ -139,7 +139,7 @@ func (l *limited) Read(p []byte) (int, error) {
 // Commit makes the content durable and part of the repository, unless its digest is revoked there.
 func (u *upload) Commit(ctx context.Context, d store.Digest) (store.Descriptor, error) {
 	desc, err := u.v.a.local.LinkUpload(ctx, u.in, u.repo, d, u.small, func(tx *store.Txn) error {
-		if r := u.v.a.trusted(tx).revocation(u.repo, d); r != nil {
+		if r := u.v.a.trusted(tx).Revocation(u.repo, d); r != nil {
 			return refuse(u.repo, string(d), store.StateRevoked, "policy.revoked", r.Reason, "replace this blob")
 		}
 		return nil
@@ -194,7 +194,7 @@ func (v *view) Mount(ctx context.Context, from, to store.Name, d store.Digest) (
 func (a *Admission) link(ctx context.Context, from, to store.Name, d store.Digest, short bool) (store.Descriptor, error) {
 	var size int64
 	err := a.local.Update(ctx, func(tx *store.Txn) error {
-		if r := a.trusted(tx).revocation(to, d); r != nil {
+		if r := a.trusted(tx).Revocation(to, d); r != nil {
 			return refuse(to, string(d), store.StateRevoked, "policy.revoked", r.Reason, "replace this blob")
 		}
 		source, err := tx.Blob(from, d)

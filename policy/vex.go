@@ -10,6 +10,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/sentence"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/sbom/finding"
 	"github.com/assay-registry/assay/sbom/vex"
 	"github.com/assay-registry/assay/store"
@@ -32,7 +33,7 @@ const maxVEXAhead = 24 * time.Hour
 
 // statements are what authorities say about the exploitability of vulnerabilities in an image. The one that the configuration names first is trusted most; those that were added at
 // run time follow. What cannot be read says nothing, with a warning.
-func (a *Admission) statements(ctx context.Context, t *trust, i store.Item, facts []verify.Fact) ([]vex.Statement, error) {
+func (a *Admission) statements(ctx context.Context, t *grounds, i store.Item, facts []verify.Fact) ([]vex.Statement, error) {
 	var all []vex.Statement
 	latest := a.now().Add(maxVEXAhead)
 	for _, f := range facts {
@@ -47,7 +48,7 @@ func (a *Admission) statements(ctx context.Context, t *trust, i store.Item, fact
 			a.log.Warn("a VEX document cannot be read", "repository", i.Repository, "evidence", f.Evidence, "reason", err.Error())
 			continue
 		}
-		rank := slices.IndexFunc(t.authorities, func(au authority) bool { return au.Name == f.Authority })
+		rank := slices.IndexFunc(t.Authorities, func(au trust.Authority) bool { return au.Name == f.Authority })
 		if rank < 0 {
 			continue
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/policy/outbox"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/policy/vsa"
 	"github.com/assay-registry/assay/store"
 )
@@ -167,7 +168,7 @@ func TestAnAdmissionIsAttestedAndWithdrawn(t *testing.T) {
 func TestASummaryEndsWithRevocationAndDeletion(t *testing.T) {
 	for name, end := range map[string]func(*kit, image) error{
 		"revoked": func(k *kit, i image) error {
-			_, err := k.a.Revoke(k.ctx, admin, policy.Revocation{Digest: i.desc.Digest, Repository: "acme/app", Reason: "bad"})
+			_, err := k.a.Revoke(k.ctx, admin, trust.Revocation{Digest: i.desc.Digest, Repository: "acme/app", Reason: "bad"})
 			return err
 		},
 		"deleted": func(k *kit, i image) error {

@@ -231,7 +231,7 @@ func (a *Admission) endVSA(tx *store.Txn, i store.Item) error {
 func (a *Admission) settled(ctx context.Context, i store.Item) error {
 	doubt := false
 	if err := a.local.View(ctx, func(s store.Snapshot) error {
-		doubt = doubtful(s.Records, a.trust.Load(), a.now(), i, s.Verdict(i.Repository, i.Digest))
+		doubt = a.grounds.Load().Doubtful(s.Records, a.now(), i, s.Verdict(i.Repository, i.Digest))
 		return nil
 	}); err != nil || !doubt {
 		return err
@@ -268,7 +268,7 @@ func (a *Admission) writeVSA(ctx context.Context, s *subjectManifest, v *verdict
 		if err != nil {
 			return err
 		}
-		if rec == nil || doubtful(tx.Records, a.trusted(tx), a.now(), i, rec.Verdict()) || rec.State != store.StateAdmitted {
+		if rec == nil || a.trusted(tx).Doubtful(tx.Records, a.now(), i, rec.Verdict()) || rec.State != store.StateAdmitted {
 			return errMoved
 		}
 		if det, err := rec.Detail(); err != nil || !det.DecidedAt.Equal(s.det.DecidedAt) {

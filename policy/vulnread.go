@@ -120,7 +120,7 @@ func (v *Vulnerabilities) page(x *assessment, after string, limit int) error {
 
 // known is what is known of an image's vulnerabilities in a snapshot.
 func (a *Admission) known(ctx context.Context, s store.Snapshot, i store.Item) (*assessment, error) {
-	t := a.trust.Load()
+	t := a.grounds.Load()
 	facts, err := a.spokenFacts(s, t, i, maxDepth)
 	if err != nil {
 		return nil, err
@@ -129,8 +129,8 @@ func (a *Admission) known(ctx context.Context, s store.Snapshot, i store.Item) (
 }
 
 // spokenFacts are the proven statements about exploitability that a manifest is judged by, its own and those of the admitted indexes above.
-func (a *Admission) spokenFacts(s store.Snapshot, t *trust, i store.Item, depth int) ([]verify.Fact, error) {
-	covering, now := t.covering(i.Repository), a.now()
+func (a *Admission) spokenFacts(s store.Snapshot, t *grounds, i store.Item, depth int) ([]verify.Fact, error) {
+	covering, now := t.Covering(i.Repository), a.now()
 	var facts []verify.Fact
 	add := func(k *known) {
 		for _, f := range k.told(covering, now) {
@@ -141,7 +141,7 @@ func (a *Admission) spokenFacts(s store.Snapshot, t *trust, i store.Item, depth 
 	}
 	for evidence, b := range s.Facts(i.Repository, i.Digest) {
 		if !bytes.Contains(b, []byte("openvex.dev")) && !bytes.Contains(b, []byte("cyclonedx.org")) ||
-			s.Verdict(i.Repository, evidence).State != store.StateEvidence || t.revocation(i.Repository, evidence) != nil {
+			s.Verdict(i.Repository, evidence).State != store.StateEvidence || t.Revocation(i.Repository, evidence) != nil {
 			continue
 		}
 		k, err := decodeFacts(evidence, b)
@@ -237,7 +237,7 @@ func (a *Admission) affected(ctx context.Context, s store.Snapshot, one *vulns.A
 	if err != nil {
 		return nil, err
 	}
-	t := a.trust.Load()
+	t := a.grounds.Load()
 	out := &AffectedImage{Repository: i.Repository, Digest: i.Digest, Findings: []KnownFinding{}}
 	if rec != nil {
 		out.State = standing(s, t, a.now(), i.Repository, rec)

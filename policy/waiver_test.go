@@ -14,6 +14,7 @@ import (
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/policy/waiver"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -261,7 +262,7 @@ func TestWaiverForAllRepositoriesNeedsTwoSigners(t *testing.T) {
 	want(t, "two documents of one signer each", w.get(puller, "acme/app", "v1"), denied)
 	w.carry("acme/app", doc, w.second, "")
 	want(t, "two signers", w.get(puller, "acme/app", "v1"), string(i.desc.Digest))
-	if _, err := w.a.RevokeTrust(w.ctx, admin, policy.TrustRevocation{Authority: "second", Kind: policy.RevokedKey, Value: w.second.public.ID}); err != nil {
+	if _, err := w.a.RevokeTrust(w.ctx, admin, trust.Distrust{Authority: "second", Kind: trust.RevokedKey, Value: w.second.public.ID}); err != nil {
 		t.Fatal(err)
 	}
 	want(t, "one of them revoked", w.get(puller, "acme/app", "v1"), denied)
@@ -404,7 +405,7 @@ func TestWaiverEndsWithTheAuthorityThatSignedIt(t *testing.T) {
 		end  func(*waiving) error
 	}{
 		{"the key is revoked", func(w *waiving) error {
-			_, err := w.a.RevokeTrust(w.ctx, admin, policy.TrustRevocation{Authority: "security", Kind: policy.RevokedKey, Value: w.security.public.ID})
+			_, err := w.a.RevokeTrust(w.ctx, admin, trust.Distrust{Authority: "security", Kind: trust.RevokedKey, Value: w.security.public.ID})
 			return err
 		}},
 		{"it signs no waivers any more", func(w *waiving) error {
@@ -437,7 +438,7 @@ func TestWaiverIsNotForWhatIsRevoked(t *testing.T) {
 	i := w.push(pusher, "acme/app", "v1", "one")
 	w.carry("acme/app", w.waiver("W-1", func(d *waiver.Waiver) { d.Codes = []string{"*"} }), w.security, "")
 	want(t, "break glass", w.get(puller, "acme/app", "v1"), string(i.desc.Digest))
-	if _, err := w.a.Revoke(w.ctx, admin, policy.Revocation{Digest: i.desc.Digest, Repository: "**", Reason: "malware"}); err != nil {
+	if _, err := w.a.Revoke(w.ctx, admin, trust.Revocation{Digest: i.desc.Digest, Repository: "**", Reason: "malware"}); err != nil {
 		t.Fatal(err)
 	}
 	want(t, "revoked", w.get(puller, "acme/app", "v1"), denied)

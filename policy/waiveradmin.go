@@ -33,7 +33,7 @@ type WaiverSignature struct {
 	Signer    string `json:"signer"` // a key's ID, or an issuer and an identity
 }
 
-func (t *trust) viewWaiver(w *keptWaiver, repo store.Name, now time.Time) WaiverView {
+func (t *grounds) viewWaiver(w *keptWaiver, repo store.Name, now time.Time) WaiverView {
 	state, by, until, _ := t.waiverStanding(w, repo, now)
 	v := WaiverView{Waiver: w.rec.Waiver, State: state, Signed: []WaiverSignature{}, Why: waiverRemark(w, state, len(by), t.waiverRules.max()), At: w.rec.At}
 	for _, s := range by {
@@ -52,7 +52,7 @@ func (t *trust) viewWaiver(w *keptWaiver, repo store.Name, now time.Time) Waiver
 }
 
 // explainWaivers are those about a manifest, the ones that do not count included, as far as they stand in its repository.
-func (t *trust) explainWaivers(repo store.Name, ds []store.Digest, now time.Time) []WaiverView {
+func (t *grounds) explainWaivers(repo store.Name, ds []store.Digest, now time.Time) []WaiverView {
 	var all []WaiverView
 	for i := range t.waivers {
 		if w := &t.waivers[i]; w.rec.Waiver.Covers(repo, ds) {
@@ -67,7 +67,7 @@ func (t *trust) explainWaivers(repo store.Name, ds []store.Digest, now time.Time
 // Waivers lists the waivers that the caller administers: those of whose every repository it is an administrator. Those of an id that was revoked before it came
 // are listed with the id alone, to administrators of everything.
 func (a *Admission) Waivers(_ context.Context, p access.Principal) ([]WaiverView, error) {
-	t := a.trust.Load()
+	t := a.grounds.Load()
 	all, known := []WaiverView{}, map[string]bool{}
 	everything := p.MayAdminister("**")
 	for i := range t.waivers {
@@ -118,7 +118,7 @@ func (a *Admission) RevokeWaiver(ctx context.Context, p access.Principal, id, re
 		return nil, store.Errorf(store.CodeInvalid, "the reason of a revocation has at most %d bytes", sentence.Max)
 	}
 	r := WaiverRevocation{ID: id, Reason: reason, By: p.Name, At: a.now()}
-	err := a.change(ctx, func(tx *store.Txn, t *trust) error {
+	err := a.change(ctx, func(tx *store.Txn, t *grounds) error {
 		known := false
 		for _, w := range t.waivers {
 			if w.rec.Waiver.ID == id {
@@ -157,7 +157,7 @@ func (a *Admission) RevokeWaiver(ctx context.Context, p access.Principal, id, re
 
 // SetWaivers replaces who may sign waivers, and for how long.
 func (a *Admission) SetWaivers(ctx context.Context, rules WaiverRules) error {
-	return a.change(ctx, func(_ *store.Txn, t *trust) error {
+	return a.change(ctx, func(_ *store.Txn, t *grounds) error {
 		t.waiverRules = rules
 		return nil
 	})
@@ -165,7 +165,7 @@ func (a *Admission) SetWaivers(ctx context.Context, rules WaiverRules) error {
 
 // WaiverCounts says how many waivers there are, by state, how many of the active ones are break glass, and how many verdicts needed break glass since the start.
 func (a *Admission) WaiverCounts() (states map[WaiverState]int, glass int, verdicts uint64) {
-	t, now := a.trust.Load(), a.now()
+	t, now := a.grounds.Load(), a.now()
 	states = map[WaiverState]int{}
 	for i := range t.waivers {
 		state, _, _, _ := t.waiverStanding(&t.waivers[i], "", now)
@@ -178,7 +178,7 @@ func (a *Admission) WaiverCounts() (states map[WaiverState]int, glass int, verdi
 }
 
 // tellGlass says which waivers of every code count, or will, where that changed. Changes of trust come one at a time.
-func (a *Admission) tellGlass(t *trust) {
+func (a *Admission) tellGlass(t *grounds) {
 	if a.o.BreakGlass == nil {
 		return
 	}

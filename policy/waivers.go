@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/policy/waiver"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -81,7 +82,7 @@ type WaiverRevocation struct {
 	At     time.Time `json:"at"`
 }
 
-func (t *trust) loadWaivers(tx *store.Txn) error {
+func (t *grounds) loadWaivers(tx *store.Txn) error {
 	for name, b := range tx.DocsOf(classWaiver) {
 		w := keptWaiver{name: name}
 		if err := json.Unmarshal(b, &w.rec); err != nil {
@@ -102,7 +103,7 @@ func (t *trust) loadWaivers(tx *store.Txn) error {
 }
 
 // proveWaivers verifies every statement under the authorities that may sign waivers, where that was not done under their revision.
-func (a *Admission) proveWaivers(ctx context.Context, t *trust) error {
+func (a *Admission) proveWaivers(ctx context.Context, t *grounds) error {
 	proven := make([]keptWaiver, len(t.waivers))
 	for i, w := range t.waivers {
 		under := make([]map[string]judged, len(w.rec.Signed))
@@ -124,17 +125,17 @@ func (a *Admission) proveWaivers(ctx context.Context, t *trust) error {
 }
 
 // proveWaiver verifies one statement. Where it was carried from does not matter: an authority speaks wherever it was found, and counts where it covers.
-func (a *Admission) proveWaiver(ctx context.Context, t *trust, s carried, before map[string]judged) (map[string]judged, error) {
+func (a *Admission) proveWaiver(ctx context.Context, t *grounds, s carried, before map[string]judged) (map[string]judged, error) {
 	under := map[string]judged{}
 	for _, au := range t.waiverAuthorities() {
-		if j, ok := before[au.Name]; ok && j.Revision == au.revision {
+		if j, ok := before[au.Name]; ok && j.Revision == au.Revision() {
 			under[au.Name] = j
 			continue
 		}
-		j := judged{Revision: au.revision}
-		if !au.bare {
+		j := judged{Revision: au.Revision()}
+		if !au.Bare() {
 			wide := au.Authority
-			wide.Repositories = everywhere
+			wide.Repositories = store.Globs{"**"}
 			r, err := a.o.Verifier.Verify(ctx, verify.Subject{Repository: s.Repository, Descriptor: store.Descriptor{Digest: s.Subject}}, []verify.Evidence{s.Evidence}, []verify.Authority{wide})
 			if err != nil {
 				return nil, err
@@ -147,10 +148,10 @@ func (a *Admission) proveWaiver(ctx context.Context, t *trust, s carried, before
 }
 
 // waiverAuthorities are those in force that may sign waivers.
-func (t *trust) waiverAuthorities() []*authority {
-	var all []*authority
-	for i := range t.authorities {
-		if au := &t.authorities[i]; slices.Contains(t.waiverRules.Authorities, au.Name) && au.Kind != verify.KindTUF && au.Name != verify.ReservedAuthority {
+func (t *grounds) waiverAuthorities() []*trust.Authority {
+	var all []*trust.Authority
+	for i := range t.Authorities {
+		if au := &t.Authorities[i]; slices.Contains(t.waiverRules.Authorities, au.Name) && au.Kind != verify.KindTUF && au.Name != verify.ReservedAuthority {
 			all = append(all, au)
 		}
 	}
@@ -164,7 +165,7 @@ type signature struct {
 }
 
 // signatures are the distinct signers (verify.Signers) of a waiver that count at now, each with the latest end, in a repository; "" is in any. next is when that changes.
-func (t *trust) signatures(w *keptWaiver, repo store.Name, now time.Time) (all []signature, next time.Time) {
+func (t *grounds) signatures(w *keptWaiver, repo store.Name, now time.Time) (all []signature, next time.Time) {
 	var facts []verify.Fact
 	for _, under := range w.under {
 		for _, au := range t.waiverAuthorities() {
@@ -173,7 +174,7 @@ func (t *trust) signatures(w *keptWaiver, repo store.Name, now time.Time) (all [
 			}
 			next = contract.Earlier(next, (&verify.Report{Facts: under[au.Name].Facts}).NextChange(now))
 			for _, f := range under[au.Name].Facts {
-				if f = au.at(f, now); f.Verified && f.Kind == verify.KindAttestation && f.PredicateType == verify.PredicateWaiver {
+				if f = au.At(f, now); f.Verified && f.Kind == verify.KindAttestation && f.PredicateType == verify.PredicateWaiver {
 					facts = append(facts, f)
 				}
 			}
@@ -212,7 +213,7 @@ const (
 )
 
 // standing says whether a waiver counts in a repository ("": in any), until when, and when that changes by time alone.
-func (t *trust) waiverStanding(w *keptWaiver, repo store.Name, now time.Time) (state WaiverState, by []signature, until, next time.Time) {
+func (t *grounds) waiverStanding(w *keptWaiver, repo store.Name, now time.Time) (state WaiverState, by []signature, until, next time.Time) {
 	doc := &w.rec.Waiver
 	by, next = t.signatures(w, repo, now)
 	until = doc.Expires
@@ -243,7 +244,7 @@ func (w *keptWaiver) begins() time.Time {
 
 // covering waivers of a manifest, as policies are told of them; ds are its digests and those of the indexes that list it. next is the first moment at which one
 // begins or ceases to count.
-func (t *trust) waiversOf(repo store.Name, ds []store.Digest, now time.Time) (all []contract.WaiverInput, next time.Time) {
+func (t *grounds) waiversOf(repo store.Name, ds []store.Digest, now time.Time) (all []contract.WaiverInput, next time.Time) {
 	for i := range t.waivers {
 		w := &t.waivers[i]
 		if !w.rec.Waiver.Covers(repo, ds) {
@@ -272,7 +273,7 @@ func (w *keptWaiver) input(by []signature, until time.Time) contract.WaiverInput
 
 // waive adds the waivers that cover a manifest to what a policy is told, and returns when one begins or ceases to count and the mark of them that the
 // revision of the evidence bears.
-func (t *trust) waive(in *contract.Input, parents []store.Digest, others ...store.Digest) (next time.Time, mark string) {
+func (t *grounds) waive(in *contract.Input, parents []store.Digest, others ...store.Digest) (next time.Time, mark string) {
 	if len(t.waivers) == 0 {
 		return next, ""
 	}
@@ -303,7 +304,7 @@ func waivedOtherwise(was, is string) bool {
 }
 
 // waiverPrints says of each waiver by what it counts, apart from time: where that changes, verdicts are in doubt.
-func (t *trust) waiverPrints() map[string]string {
+func (t *grounds) waiverPrints() map[string]string {
 	prints := map[string]string{}
 	for i := range t.waivers {
 		w := &t.waivers[i]
@@ -314,7 +315,7 @@ func (t *trust) waiverPrints() map[string]string {
 		for _, under := range w.under {
 			for _, au := range t.waiverAuthorities() {
 				if slices.ContainsFunc(under[au.Name].Facts, proven) {
-					by = append(by, au.Name+"@"+au.revision)
+					by = append(by, au.Name+"@"+au.Revision())
 				}
 			}
 		}
@@ -329,7 +330,7 @@ func (t *trust) waiverPrints() map[string]string {
 }
 
 // sealWaivers puts in doubt what waivers that count otherwise than before are about, and writes what counts now for the next start.
-func (t *trust) sealWaivers(tx *store.Txn, before map[string]string) error {
+func (t *grounds) sealWaivers(tx *store.Txn, before map[string]string) error {
 	now := t.waiverPrints()
 	changed := false
 	for i := range t.waivers {
@@ -349,14 +350,14 @@ func (t *trust) sealWaivers(tx *store.Txn, before map[string]string) error {
 	if err != nil {
 		panic("policy: a record of waivers that does not marshal") // strings
 	}
-	tx.PutDoc(classTrust, docWaivers, b)
+	tx.PutDoc(trust.ClassRecords, docWaivers, b)
 	return nil
 }
 
 // doubtWaiver has what a waiver is about decided again before it is used: few manifests by name, or all of its repositories.
-func (t *trust) doubtWaiver(tx *store.Txn, w *waiver.Waiver) error {
+func (t *grounds) doubtWaiver(tx *store.Txn, w *waiver.Waiver) error {
 	if len(w.Match.Digests) == 0 {
-		t.deny(denial{Repositories: w.Match.Repositories})
+		t.Deny(trust.Denial{Repositories: w.Match.Repositories})
 		return nil
 	}
 	for _, d := range w.Match.Digests {
@@ -391,7 +392,7 @@ func (t *trust) doubtWaiver(tx *store.Txn, w *waiver.Waiver) error {
 
 func lastWaivers(tx *store.Txn) (map[string]string, error) {
 	last := map[string]string{}
-	if b := tx.Doc(classTrust, docWaivers); b != nil {
+	if b := tx.Doc(trust.ClassRecords, docWaivers); b != nil {
 		if err := json.Unmarshal(b, &last); err != nil {
 			return nil, store.Errorf(store.CodeInternal, "the record of the waivers is damaged; run assay check: %w", err)
 		}

@@ -97,7 +97,7 @@ func (a *Admission) readWaivers(ctx context.Context, p pendingWaiver) (found []f
 	if err != nil || e == nil {
 		return nil, nil, err
 	}
-	t := a.trust.Load()
+	t := a.grounds.Load()
 	for _, l := range e.Layers {
 		one := *e
 		one.Layers = []verify.Layer{l}
@@ -149,7 +149,7 @@ func waiverIn(l verify.Layer) (*waiver.Waiver, store.Digest, error) {
 }
 
 // unprovenWaiver says why no authority for waivers signed a statement; empty if one did.
-func (t *trust) unprovenWaiver(under map[string]judged) string {
+func (t *grounds) unprovenWaiver(under map[string]judged) string {
 	if len(t.waiverRules.Authorities) == 0 {
 		return "no authority may sign waivers here; name one in waivers.authorities of the configuration"
 	}
@@ -175,12 +175,12 @@ func (t *trust) unprovenWaiver(under map[string]judged) string {
 func (a *Admission) takeWaivers(ctx context.Context, p pendingWaiver, found []foundWaiver) (notes []string, err error) {
 	var loud []*waiver.Waiver
 	take := a.change
-	if !slices.ContainsFunc(found, a.trust.Load().lacks) { // a copy changes no trust, so that no transaction has to look at it again
-		take = func(ctx context.Context, _ func(*store.Txn, *trust) error) error {
+	if !slices.ContainsFunc(found, a.grounds.Load().lacks) { // a copy changes no trust, so that no transaction has to look at it again
+		take = func(ctx context.Context, _ func(*store.Txn, *grounds) error) error {
 			return a.local.DeleteDoc(ctx, classWaiverPending, p.name)
 		}
 	}
-	err = take(ctx, func(tx *store.Txn, t *trust) error {
+	err = take(ctx, func(tx *store.Txn, t *grounds) error {
 		notes, loud = nil, nil
 		tx.DeleteDoc(classWaiverPending, p.name)
 		for _, f := range found {
@@ -204,7 +204,7 @@ func (a *Admission) takeWaivers(ctx context.Context, p pendingWaiver, found []fo
 	for _, w := range loud {
 		a.log.Warn("break glass: a waiver of every code was taken", "waiver", w.ID, "repositories", w.Match.Repositories, "until", w.Expires, "approver", w.Approver, "reason", w.Reason, "by", p.by)
 	}
-	t := a.trust.Load()
+	t := a.grounds.Load()
 	for _, f := range found {
 		if i := slices.IndexFunc(t.waivers, func(w keptWaiver) bool { return w.name == waiverName(f.doc) }); i >= 0 {
 			if state, by, _, _ := t.waiverStanding(&t.waivers[i], "", a.now()); state != WaiverActive {
@@ -234,7 +234,7 @@ func waiverRemark(w *keptWaiver, state WaiverState, signers int, longest time.Du
 }
 
 // addWaiver keeps a statement, and reports whether there was something new in it.
-func (t *trust) addWaiver(tx *store.Txn, f foundWaiver) (added bool, err error) {
+func (t *grounds) addWaiver(tx *store.Txn, f foundWaiver) (added bool, err error) {
 	name := waiverName(f.doc)
 	i, there := t.waiver(name)
 	w := keptWaiver{name: name, rec: waiverRecord{Waiver: *f.doc, At: f.by.At}}
@@ -266,12 +266,12 @@ func (t *trust) addWaiver(tx *store.Txn, f foundWaiver) (added bool, err error) 
 }
 
 // waiver finds a waiver by its name, or the place where it belongs.
-func (t *trust) waiver(name string) (i int, there bool) {
+func (t *grounds) waiver(name string) (i int, there bool) {
 	return slices.BinarySearchFunc(t.waivers, name, func(w keptWaiver, name string) int { return strings.Compare(w.name, name) })
 }
 
 // lacks reports whether there is something new in a statement.
-func (t *trust) lacks(f foundWaiver) bool {
+func (t *grounds) lacks(f foundWaiver) bool {
 	i, there := t.waiver(waiverName(f.doc))
 	return !there || !t.waivers[i].says(f)
 }
@@ -293,10 +293,10 @@ func (w *keptWaiver) says(f foundWaiver) bool {
 // pruneWaivers forgets waivers that ended long ago. What is revoked stays revoked.
 func (a *Admission) pruneWaivers(ctx context.Context) error {
 	old := func(w keptWaiver) bool { return a.now().After(w.rec.Waiver.Expires.Add(waiverRemembered)) }
-	if !slices.ContainsFunc(a.trust.Load().waivers, old) {
+	if !slices.ContainsFunc(a.grounds.Load().waivers, old) {
 		return nil
 	}
-	return a.change(ctx, func(tx *store.Txn, t *trust) error {
+	return a.change(ctx, func(tx *store.Txn, t *grounds) error {
 		for _, w := range t.waivers {
 			if old(w) {
 				tx.DeleteDoc(classWaiver, w.name)

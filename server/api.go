@@ -9,6 +9,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -25,14 +26,14 @@ type Admin interface {
 	AddAuthority(ctx context.Context, p access.Principal, a verify.Authority) error
 	RemoveAuthority(ctx context.Context, p access.Principal, name string) error
 	// RevokeTrust ends the trust in a key, certificate, identity or log entry of an authority; it fills in By and At. RestoreTrust ends that.
-	RevokeTrust(ctx context.Context, p access.Principal, r policy.TrustRevocation) (*policy.TrustRevocation, error)
-	RestoreTrust(ctx context.Context, p access.Principal, r policy.TrustRevocation) error
-	TrustRevocations(ctx context.Context, p access.Principal) ([]policy.TrustRevocation, error)
+	RevokeTrust(ctx context.Context, p access.Principal, r trust.Distrust) (*trust.Distrust, error)
+	RestoreTrust(ctx context.Context, p access.Principal, r trust.Distrust) error
+	TrustRevocations(ctx context.Context, p access.Principal) ([]trust.Distrust, error)
 
 	// Revoke fills in ID, By and At.
-	Revoke(ctx context.Context, p access.Principal, r policy.Revocation) (*policy.Revocation, error)
+	Revoke(ctx context.Context, p access.Principal, r trust.Revocation) (*trust.Revocation, error)
 	Lift(ctx context.Context, p access.Principal, id string) error
-	Revocations(ctx context.Context, p access.Principal) ([]policy.Revocation, error)
+	Revocations(ctx context.Context, p access.Principal) ([]trust.Revocation, error)
 	Restore(ctx context.Context, p access.Principal, repo store.Name, d store.Digest) error
 	Audit(ctx context.Context, p access.Principal, after string, limit int) (store.Page[policy.AuditRecord], error)
 }
@@ -248,7 +249,7 @@ func (c *call) revocations(admin Admin) error {
 	case c.route.Endpoint == EndpointRevocation:
 		return c.done(admin.Lift(ctx, c.principal, c.route.Arg))
 	case c.r.Method == http.MethodPost:
-		var in struct { // not policy.Revocation: who and when are not the client's to say
+		var in struct { // not trust.Revocation: who and when are not the client's to say
 			Digest     string     `json:"digest"`
 			Repository store.Glob `json:"repository"`
 			Reason     string     `json:"reason"`
@@ -263,18 +264,18 @@ func (c *call) revocations(admin Admin) error {
 		if err := checkGlobs(store.Globs{in.Repository}); err != nil {
 			return err
 		}
-		made, err := admin.Revoke(ctx, c.principal, policy.Revocation{Digest: d, Repository: in.Repository, Reason: in.Reason})
+		made, err := admin.Revoke(ctx, c.principal, trust.Revocation{Digest: d, Repository: in.Repository, Reason: in.Reason})
 		if err != nil {
 			return err
 		}
 		return c.json(http.StatusCreated, made)
 	}
 	return answer(c, func(ctx context.Context) (out struct {
-		Revocations []policy.Revocation `json:"revocations"`
+		Revocations []trust.Revocation `json:"revocations"`
 	}, err error) {
 		out.Revocations, err = admin.Revocations(ctx, c.principal)
 		if out.Revocations == nil {
-			out.Revocations = []policy.Revocation{}
+			out.Revocations = []trust.Revocation{}
 		}
 		return out, err
 	})

@@ -11,6 +11,7 @@ import (
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/server/auth"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -19,9 +20,9 @@ import (
 // smallAdmin is an administration without a gate behind it. Its one administrator is root.
 type smallAdmin struct {
 	authorities []verify.Authority
-	revocations []policy.Revocation
+	revocations []trust.Revocation
 	restored    []string
-	distrusted  []policy.TrustRevocation
+	distrusted  []trust.Distrust
 }
 
 func (a *smallAdmin) may(p access.Principal) error {
@@ -74,11 +75,11 @@ func (a *smallAdmin) RemoveAuthority(_ context.Context, p access.Principal, name
 	return a.may(p)
 }
 
-func (a *smallAdmin) RevokeTrust(_ context.Context, p access.Principal, r policy.TrustRevocation) (*policy.TrustRevocation, error) {
-	if r.Authority != "release" || r.Kind == policy.RevokedKey && r.Value != "sha256:k" {
+func (a *smallAdmin) RevokeTrust(_ context.Context, p access.Principal, r trust.Distrust) (*trust.Distrust, error) {
+	if r.Authority != "release" || r.Kind == trust.RevokedKey && r.Value != "sha256:k" {
 		return nil, store.Errorf(store.CodeNotFound, "there is no such key")
 	}
-	if r.Kind != policy.RevokedKey && r.Kind != policy.RevokedSerial {
+	if r.Kind != trust.RevokedKey && r.Kind != trust.RevokedSerial {
 		return nil, store.Errorf(store.CodeInvalid, "what is revoked is a key or a serial")
 	}
 	r.By, r.At = p.Name, testTime
@@ -89,12 +90,12 @@ func (a *smallAdmin) RevokeTrust(_ context.Context, p access.Principal, r policy
 	return &r, nil
 }
 
-func (a *smallAdmin) RestoreTrust(_ context.Context, p access.Principal, r policy.TrustRevocation) error {
+func (a *smallAdmin) RestoreTrust(_ context.Context, p access.Principal, r trust.Distrust) error {
 	before := len(a.distrusted)
 	if err := a.may(p); err != nil {
 		return err
 	}
-	a.distrusted = slices.DeleteFunc(a.distrusted, func(x policy.TrustRevocation) bool {
+	a.distrusted = slices.DeleteFunc(a.distrusted, func(x trust.Distrust) bool {
 		return x.Authority == r.Authority && x.Kind == r.Kind && x.Value == r.Value
 	})
 	if len(a.distrusted) == before {
@@ -103,22 +104,22 @@ func (a *smallAdmin) RestoreTrust(_ context.Context, p access.Principal, r polic
 	return nil
 }
 
-func (a *smallAdmin) TrustRevocations(_ context.Context, p access.Principal) ([]policy.TrustRevocation, error) {
+func (a *smallAdmin) TrustRevocations(_ context.Context, p access.Principal) ([]trust.Distrust, error) {
 	return a.distrusted, a.may(p)
 }
 
-func (a *smallAdmin) Revoke(_ context.Context, p access.Principal, r policy.Revocation) (*policy.Revocation, error) {
+func (a *smallAdmin) Revoke(_ context.Context, p access.Principal, r trust.Revocation) (*trust.Revocation, error) {
 	r.ID, r.By, r.At = "R-1", p.Name, testTime
 	a.revocations = append(a.revocations, r)
 	return &r, a.may(p)
 }
 
 func (a *smallAdmin) Lift(_ context.Context, p access.Principal, id string) error {
-	a.revocations = slices.DeleteFunc(a.revocations, func(r policy.Revocation) bool { return r.ID == id })
+	a.revocations = slices.DeleteFunc(a.revocations, func(r trust.Revocation) bool { return r.ID == id })
 	return a.may(p)
 }
 
-func (a *smallAdmin) Revocations(_ context.Context, p access.Principal) ([]policy.Revocation, error) {
+func (a *smallAdmin) Revocations(_ context.Context, p access.Principal) ([]trust.Revocation, error) {
 	return a.revocations, a.may(p)
 }
 

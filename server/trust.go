@@ -8,8 +8,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -26,7 +26,7 @@ type Trust interface {
 
 // TrustStatus is what is known about a TUF repository: what is in force, and how the last attempt to learn more ended.
 type TrustStatus struct {
-	policy.TUFStatus
+	trust.TUFStatus
 	AttemptedAt time.Time `json:"attempted_at,omitzero"`
 	NextAt      time.Time `json:"next_at,omitzero"`
 	Failures    int       `json:"failures,omitempty"` // in a row
@@ -102,20 +102,20 @@ func (c *call) importTrust(ctx context.Context, trust Trust) error {
 // distrust answers /api/v1/authorities/<name>/revoke and restore: {kind, value, reason}, or {key_id} as the first version had it.
 func (c *call) distrust(admin Admin) error {
 	var in struct {
-		KeyID  string                     `json:"key_id"`
-		Kind   policy.TrustRevocationKind `json:"kind"`
-		Value  string                     `json:"value"`
-		Reason string                     `json:"reason"`
+		KeyID  string             `json:"key_id"`
+		Kind   trust.DistrustKind `json:"kind"`
+		Value  string             `json:"value"`
+		Reason string             `json:"reason"`
 	}
 	if err := c.decode(&in); err != nil {
 		return err
 	}
-	r := policy.TrustRevocation{Authority: c.route.Arg, Kind: in.Kind, Value: in.Value, Reason: in.Reason}
+	r := trust.Distrust{Authority: c.route.Arg, Kind: in.Kind, Value: in.Value, Reason: in.Reason}
 	if in.KeyID != "" {
 		if in.Kind != "" || in.Value != "" {
 			return store.Errorf(store.CodeInvalid, "key_id and kind say the same thing twice; give kind and value")
 		}
-		r.Kind, r.Value = policy.RevokedKey, in.KeyID
+		r.Kind, r.Value = trust.RevokedKey, in.KeyID
 	}
 	if len(r.Reason) > maxReason {
 		return store.Errorf(store.CodeInvalid, "a reason has at most %s bytes", strconv.Itoa(maxReason))
@@ -135,11 +135,11 @@ const maxReason = 300
 
 func (c *call) distrusted(admin Admin) error {
 	return answer(c, func(ctx context.Context) (out struct {
-		Revocations []policy.TrustRevocation `json:"revocations"`
+		Revocations []trust.Distrust `json:"revocations"`
 	}, err error) {
 		out.Revocations, err = admin.TrustRevocations(ctx, c.principal)
 		if out.Revocations == nil {
-			out.Revocations = []policy.TrustRevocation{}
+			out.Revocations = []trust.Distrust{}
 		}
 		return out, err
 	})

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/server/auth"
 	"github.com/assay-registry/assay/store"
 )
@@ -23,7 +23,7 @@ func (s *smallTrust) TrustStatus(context.Context, access.Principal) ([]TrustStat
 	if s.root == 0 {
 		return nil, nil
 	}
-	return []TrustStatus{{TUFStatus: policy.TUFStatus{Authority: "acme-tuf", Source: "dir:/srv/tuf", Root: s.root, Expires: testTime}, AttemptedAt: testTime}}, nil
+	return []TrustStatus{{TUFStatus: trust.TUFStatus{Authority: "acme-tuf", Source: "dir:/srv/tuf", Root: s.root, Expires: testTime}, AttemptedAt: testTime}}, nil
 }
 
 func (s *smallTrust) UpdateTrust(ctx context.Context, p access.Principal, authority string) ([]TrustStatus, error) {

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"log/slog"
 
-	"github.com/assay-registry/assay/cmd/assay/checkcmd"
-	"github.com/assay-registry/assay/cmd/assay/cli"
-	"github.com/assay-registry/assay/cmd/assay/place"
-	"github.com/assay-registry/assay/cmd/assay/rules"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/assay-registry/assay/cmd/assay/checkcmd"
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/cmd/assay/place"
+	"github.com/assay-registry/assay/cmd/assay/rules"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/decisionlog"
@@ -95,7 +95,7 @@ func (a administration) AddAuthority(ctx context.Context, p access.Principal, au
 	if err := a.usable(au); err != nil {
 		return err
 	}
-	if err := supplied(au, a.TUFState(au.Material), a.usable); err != nil {
+	if err := supplied(au, a.Trust().TUFState(au.Material), a.usable); err != nil {
 		return err
 	}
 	return a.Admission.AddAuthority(ctx, p, au)

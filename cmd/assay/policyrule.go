@@ -228,7 +228,7 @@ func (b *rulebook) runShadows(ctx context.Context) {
 
 // supplies are what policies are compiled with now; r.ruling is held.
 func (r *registry) supplies(cfg *config.Config) rules.Supplies {
-	return rules.Supplies{Tuf: rules.InForce(r.admission.TUFState, cfg.Trust(), r.rules.app.Clock()), Sources: r.rules.sources}
+	return rules.Supplies{Tuf: rules.InForce(r.admission.Trust().TUFState, cfg.Trust(), r.rules.app.Clock()), Sources: r.rules.sources}
 }
 
 // followsTUF reports whether some policy in force, or staged, comes from a TUF repository.

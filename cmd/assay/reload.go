@@ -13,7 +13,7 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/assay-registry/assay/cmd/assay/rules"
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/server"
 	"github.com/assay-registry/assay/verify"
 )
@@ -30,7 +30,7 @@ func reload(a *cli.App, ctx context.Context, p place.Flags, r *registry, log *sl
 	}
 	r.ruling.Lock()
 	defer r.ruling.Unlock()
-	stored, err := policy.StoredTUF(ctx, r.local, cfg.Trust()) // without what another first root said
+	stored, err := trust.StoredTUF(ctx, r.local, cfg.Trust()) // without what another first root said
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/follow"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	policytrust "github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/server"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -77,7 +78,7 @@ func (f *follower) run(ctx context.Context) {
 	all := map[string]running{}
 	for {
 		now := map[string]verify.Authority{}
-		for _, a := range f.admission.TUFAuthorities() {
+		for _, a := range f.admission.Trust().TUFAuthorities() {
 			now[a.Name] = a
 		}
 		for name, r := range all {
@@ -160,7 +161,7 @@ func (f *follower) pause(a verify.Authority, w *followed) time.Duration {
 		wait += wait / 10 * time.Duration(int(random[0])-128) / 128
 	}
 	now := f.clock()
-	if s := f.admission.TUFState(a.Name); s != nil && s.Expires.After(now) {
+	if s := f.admission.Trust().TUFState(a.Name); s != nil && s.Expires.After(now) {
 		wait = min(wait, s.Expires.Sub(now))
 	}
 	w.next = now.Add(wait)
@@ -172,7 +173,7 @@ const askTimeout = 90 * time.Second
 
 // authority is one of kind tuf by its name. Errors: CodeNotFound.
 func (f *follower) authority(name string) (verify.Authority, error) {
-	for _, a := range f.admission.TUFAuthorities() {
+	for _, a := range f.admission.Trust().TUFAuthorities() {
 		if a.Name == name {
 			return a, nil
 		}
@@ -242,7 +243,7 @@ func (f *follower) take(ctx context.Context, a verify.Authority, open func(conte
 	if err != nil {
 		return err
 	}
-	previous := f.admission.TUFState(a.Name)
+	previous := f.admission.Trust().TUFState(a.Name)
 	state, err := client.Refresh(ctx, source, previous)
 	if state == nil || same(previous, state) {
 		return err
@@ -273,14 +274,14 @@ func (f *follower) statuses(ctx context.Context, p access.Principal) ([]server.T
 	all := make([]server.TrustStatus, len(list))
 	for i, s := range list {
 		all[i] = f.of(s.Authority).status(s)
-		if state := f.admission.TUFState(s.Authority); state != nil {
+		if state := f.admission.Trust().TUFState(s.Authority); state != nil {
 			all[i].Problems = state.Problems
 		}
 	}
 	return all, nil
 }
 
-func (w *followed) status(s policy.TUFStatus) server.TrustStatus {
+func (w *followed) status(s policytrust.TUFStatus) server.TrustStatus {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.checked.After(s.CheckedAt) {
@@ -299,7 +300,7 @@ func (f *follower) UpdateTrust(ctx context.Context, p access.Principal, name str
 	names := []string{name}
 	if name == "" {
 		names = nil
-		for _, a := range f.admission.TUFAuthorities() {
+		for _, a := range f.admission.Trust().TUFAuthorities() {
 			names = append(names, a.Name)
 		}
 	} else if _, err := f.authority(name); err != nil {

@@ -15,10 +15,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/assay-registry/assay/cmd/assay/cli"
-	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
+	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/server"
@@ -172,7 +172,7 @@ func TestB25_PoliciesOfExpiredMetadataRefuse(t *testing.T) {
 	f.allowed(100)
 	f.open()
 	f.allowed(100)
-	end := f.reg.admission.TUFState("acme-tuf").Expires
+	end := f.reg.admission.Trust().TUFState("acme-tuf").Expires
 	f.at(end)
 	if err := f.refresh(); err == nil {
 		t.Fatal("a source that is away gives an answer")
@@ -200,7 +200,7 @@ func TestB25_ExpiredMetadataThatOnlyWarns(t *testing.T) {
 	if err := f.refresh(); err != nil {
 		t.Fatal(err)
 	}
-	f.at(f.reg.admission.TUFState("acme-tuf").Expires.Add(time.Hour))
+	f.at(f.reg.admission.Trust().TUFState("acme-tuf").Expires.Add(time.Hour))
 	if err := f.refresh(); err == nil {
 		t.Fatal("metadata that expired is fresh")
 	}
@@ -244,12 +244,12 @@ func TestRefreshOfTheSameWritesNothing(t *testing.T) {
 	if err := f.refresh(); err != nil {
 		t.Fatal(err)
 	}
-	state, revision := f.reg.admission.TUFState("acme-tuf"), f.reg.revision()
+	state, revision := f.reg.admission.Trust().TUFState("acme-tuf"), f.reg.revision()
 	f.at(f.now.Load().Add(time.Minute))
 	if err := f.refresh(); err != nil {
 		t.Fatal(err)
 	}
-	if f.reg.admission.TUFState("acme-tuf") != state || f.reg.revision() != revision {
+	if f.reg.admission.Trust().TUFState("acme-tuf") != state || f.reg.revision() != revision {
 		t.Error("the same state was applied again")
 	}
 	if s := f.status(); !s.CheckedAt.Equal(*f.now.Load()) {
@@ -270,7 +270,7 @@ func TestStatesThatAreNotPutIntoForce(t *testing.T) {
 			if err := f.refresh(); err != nil {
 				t.Fatal(err)
 			}
-			before := f.reg.admission.TUFState("acme-tuf")
+			before := f.reg.admission.Trust().TUFState("acme-tuf")
 			if tc.text == "" {
 				b, err := os.ReadFile(filepath.Join(f.dir, "data/keys/sbom.pub"))
 				if err != nil {
@@ -284,7 +284,7 @@ func TestStatesThatAreNotPutIntoForce(t *testing.T) {
 			if err := f.refresh(); err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("%v", err)
 			}
-			if now := f.reg.admission.TUFState("acme-tuf"); now.Revision != before.Revision || now.Targets != before.Targets {
+			if now := f.reg.admission.Trust().TUFState("acme-tuf"); now.Revision != before.Revision || now.Targets != before.Targets {
 				t.Errorf("it was put into force: %+v", f.status())
 			}
 			f.allowed(100)
@@ -392,7 +392,7 @@ func TestPause(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.failures = 0
-	f.at(f.reg.admission.TUFState("acme-tuf").Expires.Add(-time.Minute))
+	f.at(f.reg.admission.Trust().TUFState("acme-tuf").Expires.Add(-time.Minute))
 	if got := f.reg.follower.pause(a, w); got > time.Minute {
 		t.Errorf("%s, beyond the end of the metadata", got)
 	}

@@ -4,8 +4,9 @@ import (
 	"context"
 	"sync/atomic"
 
-	"github.com/assay-registry/assay/verify"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/assay-registry/assay/verify"
 )
 
 // verified is a verifier that counts what it found. Its labels are the closed set of codes.
@@ -85,7 +86,7 @@ func (m trustMetrics) Collect(out chan<- prometheus.Metric) {
 		number(s.facts, prometheus.CounterValue, float64(n.Load()), string(code))
 	}
 	number(s.errors, prometheus.CounterValue, float64(m.verified.errors.Load()))
-	for _, a := range m.follower.admission.TUFAuthorities() {
+	for _, a := range m.follower.admission.Trust().TUFAuthorities() {
 		w := m.follower.of(a.Name)
 		w.mu.Lock()
 		refreshes, failed, failing := w.refreshes, w.failed, w.failures
@@ -93,7 +94,7 @@ func (m trustMetrics) Collect(out chan<- prometheus.Metric) {
 		number(s.refreshes, prometheus.CounterValue, float64(refreshes), a.Name)
 		number(s.failures, prometheus.CounterValue, float64(failed), a.Name)
 		number(s.failing, prometheus.GaugeValue, float64(failing), a.Name)
-		if state := m.follower.admission.TUFState(a.Name); state != nil {
+		if state := m.follower.admission.Trust().TUFState(a.Name); state != nil {
 			number(s.expiry, prometheus.GaugeValue, state.Expires.Sub(m.follower.clock()).Seconds(), a.Name)
 		}
 	}

@@ -40,7 +40,7 @@ func TestTrustMetrics(t *testing.T) {
 	if err := f.refresh(); err != nil {
 		t.Fatal(err)
 	}
-	f.at(f.reg.admission.TUFState("acme-tuf").Expires)
+	f.at(f.reg.admission.Trust().TUFState("acme-tuf").Expires)
 	if err := f.refresh(); err == nil {
 		t.Fatal("metadata that expired is fresh")
 	}

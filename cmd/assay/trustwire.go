@@ -57,7 +57,7 @@ func acceptTUF(a *cli.App, ctx context.Context, r *registry, s *verify.TUFState)
 		if name == s.Authority {
 			return s
 		}
-		return r.admission.TUFState(name)
+		return r.admission.Trust().TUFState(name)
 	}
 	if err := r.accepts(ctx, r.current, states); err != nil {
 		return fmt.Errorf("its policies do not compile: %w", err)

@@ -25,6 +25,7 @@ import (
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/decisionlog"
 	"github.com/assay-registry/assay/policy/engine"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/sbom/vulns"
@@ -94,7 +95,7 @@ func open(a *cli.App, ctx context.Context, cfg *config.Config, log *slog.Logger)
 	r.index = index.New(r.local, log)
 	r.vulns = vulns.New(r.local, log, func(ctx context.Context, d vulns.Delta) error { return r.admission.VulnerabilitiesChanged(ctx, d) })
 	r.databases = newDatabases(vulndbkeep.Databases{Local: r.local, Importer: r.vulns, Clock: a.Clock}, r, log)
-	stored, err := policy.StoredTUF(ctx, r.local, cfg.Trust())
+	stored, err := trust.StoredTUF(ctx, r.local, cfg.Trust())
 	if err != nil {
 		return r, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/docker"
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -100,7 +101,7 @@ func (c *Client) RemoveAuthority(ctx context.Context, name string) (*Answer[json
 
 // Revocations are the revocations in force.
 type Revocations struct {
-	Revocations []policy.Revocation `json:"revocations"`
+	Revocations []trust.Revocation `json:"revocations"`
 }
 
 // Revocations lists the revocations in force.
@@ -116,8 +117,8 @@ type NewRevocation struct {
 }
 
 // Revoke withdraws a digest.
-func (c *Client) Revoke(ctx context.Context, r NewRevocation) (*Answer[policy.Revocation], error) {
-	return ask[policy.Revocation](ctx, c, http.MethodPost, "revocations", nil, r)
+func (c *Client) Revoke(ctx context.Context, r NewRevocation) (*Answer[trust.Revocation], error) {
+	return ask[trust.Revocation](ctx, c, http.MethodPost, "revocations", nil, r)
 }
 
 // Lift ends a revocation.

@@ -13,7 +13,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/assay-registry/assay/cmd/assay/docker"
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -74,8 +74,8 @@ func TestRequestsOfTheAPI(t *testing.T) {
 	check(c.Decision(ctx, "D-1"))
 	check(c.AddAuthority(ctx, verify.Authority{Name: "n", Kind: "key", Keys: []verify.Key{{ID: "sha256:00", PEM: "P"}}, Repositories: store.Globs{"**"}}))
 	check(c.RemoveAuthority(ctx, "n"))
-	check(c.RevokeTrust(ctx, "n", Distrust{Kind: policy.RevokedKey, Value: "sha256:00", Reason: "lost"}))
-	check(c.RestoreTrust(ctx, "n", Distrust{Kind: policy.RevokedKey, Value: "sha256:00"}))
+	check(c.RevokeTrust(ctx, "n", Distrust{Kind: trust.RevokedKey, Value: "sha256:00", Reason: "lost"}))
+	check(c.RestoreTrust(ctx, "n", Distrust{Kind: trust.RevokedKey, Value: "sha256:00"}))
 	check(c.TrustRevocations(ctx))
 	check(c.TrustStatus(ctx))
 	check(c.UpdateTrust(ctx, ""))

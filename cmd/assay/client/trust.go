@@ -6,19 +6,19 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/trust"
 )
 
 // Distrust names what of an authority is revoked or restored.
 type Distrust struct {
-	Kind   policy.TrustRevocationKind `json:"kind"`
-	Value  string                     `json:"value"`
-	Reason string                     `json:"reason,omitempty"`
+	Kind   trust.DistrustKind `json:"kind"`
+	Value  string             `json:"value"`
+	Reason string             `json:"reason,omitempty"`
 }
 
 // RevokeTrust ends the trust in a key, certificate, identity or log entry of an authority.
-func (c *Client) RevokeTrust(ctx context.Context, authority string, d Distrust) (*Answer[policy.TrustRevocation], error) {
-	return ask[policy.TrustRevocation](ctx, c, http.MethodPost, "authorities/"+authority+"/revoke", nil, d)
+func (c *Client) RevokeTrust(ctx context.Context, authority string, d Distrust) (*Answer[trust.Distrust], error) {
+	return ask[trust.Distrust](ctx, c, http.MethodPost, "authorities/"+authority+"/revoke", nil, d)
 }
 
 // RestoreTrust ends such a revocation.
@@ -28,7 +28,7 @@ func (c *Client) RestoreTrust(ctx context.Context, authority string, d Distrust)
 
 // TrustRevocations are what authorities no longer vouch for.
 type TrustRevocations struct {
-	Revocations []policy.TrustRevocation `json:"revocations"`
+	Revocations []trust.Distrust `json:"revocations"`
 }
 
 // TrustRevocations lists them.
@@ -38,7 +38,7 @@ func (c *Client) TrustRevocations(ctx context.Context) (*Answer[TrustRevocations
 
 // TrustStatus is what the registry knows about a TUF repository.
 type TrustStatus struct {
-	policy.TUFStatus
+	trust.TUFStatus
 	AttemptedAt time.Time `json:"attempted_at,omitzero"`
 	NextAt      time.Time `json:"next_at,omitzero"`
 	Failures    int       `json:"failures,omitempty"`

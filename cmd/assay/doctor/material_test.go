@@ -16,7 +16,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/cmd/assay/place"
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/server"
 	"github.com/assay-registry/assay/verify"
 )
@@ -113,12 +113,12 @@ func TestB25_DoctorTellsExpiredMetadata(t *testing.T) {
 	keep := func(s server.TrustStatus) {
 		t.Helper()
 		s.Authority, s.Source = "acme-tuf", "dir:/x"
-		if err := place.KeepState(f.dir, place.StateTrust, []server.TrustStatus{s, {TUFStatus: policy.TUFStatus{Authority: "removed"}}}); err != nil {
+		if err := place.KeepState(f.dir, place.StateTrust, []server.TrustStatus{s, {TUFStatus: trust.TUFStatus{Authority: "removed"}}}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	expect(warning, "no server has asked")
-	had := server.TrustStatus{TUFStatus: policy.TUFStatus{Root: 1, Targets: 1, Expires: f.now.Add(time.Hour)}}
+	had := server.TrustStatus{TUFStatus: trust.TUFStatus{Root: 1, Targets: 1, Expires: f.now.Add(time.Hour)}}
 	keep(had)
 	expect(fine, "root 1, targets 1")
 	had.Failures, had.Error = 2, "the source gave no answer"

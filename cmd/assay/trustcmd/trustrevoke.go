@@ -6,12 +6,13 @@ import (
 	"os"
 	"strconv"
 
+	"github.com/spf13/cobra"
+
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/cmd/assay/config"
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/verify"
-	"github.com/spf13/cobra"
 )
 
 // distrust is what the flags of revoke and restore say.
@@ -33,32 +34,32 @@ func (d *distrust) flags(c *cobra.Command, reason string) {
 func (d *distrust) asked(a *cli.App, args []string) (client.Distrust, error) {
 	var found []client.Distrust
 	if len(args) > 1 {
-		found = append(found, client.Distrust{Kind: policy.RevokedKey, Value: args[1]})
+		found = append(found, client.Distrust{Kind: trust.RevokedKey, Value: args[1]})
 	}
 	if d.key != "" {
 		id, err := keyID(a, d.key)
 		if err != nil {
 			return client.Distrust{}, err
 		}
-		found = append(found, client.Distrust{Kind: policy.RevokedKey, Value: id})
+		found = append(found, client.Distrust{Kind: trust.RevokedKey, Value: id})
 	}
 	if d.serial != "" {
 		serial, ok := config.Serial(d.serial)
 		if !ok {
 			return client.Distrust{}, cli.Usage("%q is not a serial number in hexadecimal; openssl x509 -serial shows it", d.serial)
 		}
-		found = append(found, client.Distrust{Kind: policy.RevokedSerial, Value: serial})
+		found = append(found, client.Distrust{Kind: trust.RevokedSerial, Value: serial})
 	}
 	if d.identity != "" {
-		found = append(found, client.Distrust{Kind: policy.RevokedIdentity, Value: d.identity})
+		found = append(found, client.Distrust{Kind: trust.RevokedIdentity, Value: d.identity})
 	}
 	if d.logIndex >= 0 {
-		found = append(found, client.Distrust{Kind: policy.RevokedLogIndex, Value: strconv.FormatInt(d.logIndex, 10)})
+		found = append(found, client.Distrust{Kind: trust.RevokedLogIndex, Value: strconv.FormatInt(d.logIndex, 10)})
 	}
 	if len(found) != 1 {
 		return client.Distrust{}, cli.Usage("say what is meant with one of --key, --serial, --identity and --log-index; assay trust list --wide shows them")
 	}
-	if k := found[0]; k.Kind == policy.RevokedKey && !config.ValidKeyID(k.Value) {
+	if k := found[0]; k.Kind == trust.RevokedKey && !config.ValidKeyID(k.Value) {
 		return client.Distrust{}, cli.Usage("%q is not a key ID: sha256: and 64 hexadecimal digits; assay trust list --wide shows them", k.Value)
 	}
 	found[0].Reason = d.reason
@@ -85,8 +86,8 @@ func keyID(a *cli.App, s string) (string, error) {
 }
 
 // kindName is how a person names what is revoked.
-func kindName(k policy.TrustRevocationKind) string {
-	if k == policy.RevokedLogIndex {
+func kindName(k trust.DistrustKind) string {
+	if k == trust.RevokedLogIndex {
 		return "log index"
 	}
 	return string(k)

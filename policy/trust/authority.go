@@ -1,4 +1,4 @@
-package policy
+package trust
 
 import (
 	"encoding/json"
@@ -11,8 +11,8 @@ import (
 	"github.com/assay-registry/assay/verify"
 )
 
-// authority is an authority as it counts: with what administrators revoked and what a TUF repository supplied. Facts remember its revision, each by itself.
-type authority struct {
+// Authority is an authority as it counts: with what administrators revoked and what a TUF repository supplied. Facts remember its revision, each by itself.
+type Authority struct {
 	verify.Authority
 	revision string
 	material *pins.Set // where its material comes from, once it was supplied
@@ -20,7 +20,7 @@ type authority struct {
 }
 
 // join makes the authorities as they count of their parts, and forgets what TUF repositories said that nobody trusts any more.
-func (t *trust) join(tx *store.Txn) {
+func (t *Snapshot) join(tx *store.Txn) {
 	all := slices.Clone(t.config)
 	for _, au := range t.runtime {
 		if find(t.config, au.Name) < 0 { // the configuration has the last word on a name that it took since
@@ -28,9 +28,9 @@ func (t *trust) join(tx *store.Txn) {
 		}
 	}
 	t.keepTUF(tx, all)
-	t.authorities = make([]authority, 0, len(all))
+	t.Authorities = make([]Authority, 0, len(all))
 	for _, au := range all {
-		j := authority{Authority: au}
+		j := Authority{Authority: au}
 		if au.Material != "" {
 			j.supply(t.tuf[au.Material])
 		}
@@ -39,13 +39,19 @@ func (t *trust) join(tx *store.Txn) {
 				r.apply(&j.Authority)
 			}
 		}
-		j.revision = j.Revision()
-		t.authorities = append(t.authorities, j)
+		j.revision = j.Authority.Revision()
+		t.Authorities = append(t.Authorities, j)
 	}
 }
 
+// Revision names everything that its facts depend on, as [verify.Authority.Revision]; it was found once.
+func (a *Authority) Revision() string { return a.revision }
+
+// Bare reports whether it proves nothing, because the TUF repository that supplies its material did not yet.
+func (a *Authority) Bare() bool { return a.bare }
+
 // supply puts the material of a TUF repository in the place of what the configuration has: who publishes it there also withdraws it there.
-func (a *authority) supply(from *pins.Set) {
+func (a *Authority) supply(from *pins.Set) {
 	a.Keys, a.TrustedRoot, a.bare = nil, "", true
 	if from == nil {
 		return
@@ -56,37 +62,37 @@ func (a *authority) supply(from *pins.Set) {
 	}
 }
 
-// at is a fact as it stands at now: what material proved whose metadata ran out counts no more.
-func (a *authority) at(f verify.Fact, now time.Time) verify.Fact {
-	if end := a.ends(); f.Verified && !end.IsZero() && (f.ValidUntil.IsZero() || end.Before(f.ValidUntil)) {
+// At is a fact as it stands at now: what material proved whose metadata ran out counts no more.
+func (a *Authority) At(f verify.Fact, now time.Time) verify.Fact {
+	if end := a.Ends(); f.Verified && !end.IsZero() && (f.ValidUntil.IsZero() || end.Before(f.ValidUntil)) {
 		f.ValidUntil, f.Ends = end, verify.CodeTUFExpired
 	}
 	return f.At(now)
 }
 
-// ends is when what the authority proves ceases, with the metadata that it comes from; zero if it does not.
-func (a *authority) ends() time.Time {
+// Ends is when what the authority proves ceases, with the metadata that it comes from; zero if it does not.
+func (a *Authority) Ends() time.Time {
 	if a == nil || a.material == nil {
 		return time.Time{}
 	}
 	return a.material.Ends()
 }
 
-// sooner reports whether an end is earlier than another, of which a zero one is none: verdicts that were made with the other last too long.
-func sooner(end, than time.Time) bool {
+// Sooner reports whether an end is earlier than another, of which a zero one is none: verdicts that were made with the other last too long.
+func Sooner(end, than time.Time) bool {
 	return !end.IsZero() && (than.IsZero() || end.Before(than))
 }
 
-// asked are the authorities to ask the verifier for: evidence is judged under each by itself.
-func (a *authority) asked() []verify.Authority {
+// Asked are the authorities to ask the verifier for: evidence is judged under each by itself.
+func (a *Authority) Asked() []verify.Authority {
 	if a == nil || a.bare {
 		return nil
 	}
 	return []verify.Authority{a.Authority}
 }
 
-// waiting says of facts under an authority without material what is missing.
-func (a *authority) waiting(facts []verify.Fact) {
+// Waiting says, of facts under an authority without material, what is missing.
+func (a *Authority) Waiting(facts []verify.Fact) {
 	for i := range facts {
 		if f := &facts[i]; f.Code == verify.CodeNoAuthority {
 			f.Message = fmt.Sprintf("Authority %s proves nothing until the TUF repository of %s supplies its material; see assay trust status.", a.Name, a.Material)
@@ -95,13 +101,13 @@ func (a *authority) waiting(facts []verify.Fact) {
 }
 
 // compare denies what a change of authorities puts in doubt, each by itself, and reports whether there was any.
-func (t *trust) compare(before []authority) (changed bool) {
-	was := map[string]*authority{}
+func (t *Snapshot) compare(before []Authority) (changed bool) {
+	was := map[string]*Authority{}
 	for i := range before {
 		was[before[i].Name] = &before[i]
 	}
-	for i := range t.authorities {
-		now, old := &t.authorities[i], was[t.authorities[i].Name]
+	for i := range t.Authorities {
+		now, old := &t.Authorities[i], was[t.Authorities[i].Name]
 		delete(was, now.Name)
 		switch {
 		case old == nil:
@@ -109,38 +115,38 @@ func (t *trust) compare(before []authority) (changed bool) {
 			if now.Kind == verify.KindTUF {
 				continue // it said nothing yet
 			}
-			t.deny(denial{Repositories: now.Repositories, Evidence: true, Widening: true})
+			t.Deny(Denial{Repositories: now.Repositories, Evidence: true, Widening: true})
 		case old.revision != now.revision:
 			changed = true
-			t.deny(old.against(now))
-		case !now.ends().Equal(old.ends()):
-			if changed = true; sooner(now.ends(), old.ends()) {
-				t.deny(denial{Repositories: now.Repositories, Evidence: true})
+			t.Deny(old.against(now))
+		case !now.Ends().Equal(old.Ends()):
+			if changed = true; Sooner(now.Ends(), old.Ends()) {
+				t.Deny(Denial{Repositories: now.Repositories, Evidence: true})
 			}
 		}
 	}
 	for i := range before {
 		if old := &before[i]; was[old.Name] != nil {
 			changed = true
-			t.deny(denial{Repositories: old.Repositories, Evidence: old.Kind != verify.KindTUF})
+			t.Deny(Denial{Repositories: old.Repositories, Evidence: old.Kind != verify.KindTUF})
 		}
 	}
 	return changed
 }
 
 // against is what becomes of verdicts when an authority becomes another. What a TUF repository says of tags is no fact of a digest alone.
-func (a *authority) against(now *authority) denial {
-	d := denial{Repositories: slices.Concat(a.Repositories, now.Repositories), Evidence: a.Kind != verify.KindTUF && now.Kind != verify.KindTUF}
-	if d.Evidence && widens(a.Authority, now.Authority) && (a.bare || !sooner(now.ends(), a.ends())) {
-		return denial{Repositories: now.Repositories, Evidence: true, Widening: true}
+func (a *Authority) against(now *Authority) Denial {
+	d := Denial{Repositories: slices.Concat(a.Repositories, now.Repositories), Evidence: a.Kind != verify.KindTUF && now.Kind != verify.KindTUF}
+	if d.Evidence && widens(a.Authority, now.Authority) && (a.bare || !Sooner(now.Ends(), a.Ends())) {
+		return Denial{Repositories: now.Repositories, Evidence: true, Widening: true}
 	}
 	return d
 }
 
-// revisions are the authorities that speak for a repository, for the record of a decision.
-func (t *trust) revisions(repo store.Name) map[string]string {
+// Revisions are the authorities that speak for a repository, for the record of a decision.
+func (t *Snapshot) Revisions(repo store.Name) map[string]string {
 	all := map[string]string{}
-	for _, a := range t.covering(repo) {
+	for _, a := range t.Covering(repo) {
 		if all[a.Name] = a.revision; a.Kind == verify.KindTUF && t.tuf[a.Name] != nil {
 			all[a.Name] = t.tuf[a.Name].Revision
 		}
@@ -189,7 +195,7 @@ type lastAuthority struct {
 
 func lastAuthorities(tx *store.Txn) (map[string]lastAuthority, error) {
 	last := map[string]lastAuthority{}
-	if b := tx.Doc(classTrust, docAuthorities); b != nil {
+	if b := tx.Doc(ClassRecords, docAuthorities); b != nil {
 		if err := json.Unmarshal(b, &last); err != nil {
 			return nil, store.Errorf(store.CodeInternal, "the record of the authorities is damaged; run assay check: %w", err)
 		}
@@ -197,35 +203,35 @@ func lastAuthorities(tx *store.Txn) (map[string]lastAuthority, error) {
 	return last, nil
 }
 
-func (t *trust) sealAuthorities(tx *store.Txn) {
+func (t *Snapshot) sealAuthorities(tx *store.Txn) {
 	last := map[string]lastAuthority{}
-	for _, a := range t.authorities {
-		last[a.Name] = lastAuthority{a.revision, a.Kind, a.Repositories, a.ends()}
+	for _, a := range t.Authorities {
+		last[a.Name] = lastAuthority{a.revision, a.Kind, a.Repositories, a.Ends()}
 	}
 	b, err := json.Marshal(last)
 	if err != nil {
-		panic("policy: a record of authorities that does not marshal") // strings
+		panic("trust: a record of authorities that does not marshal") // strings
 	}
-	tx.PutDoc(classTrust, docAuthorities, b)
+	tx.PutDoc(ClassRecords, docAuthorities, b)
 }
 
 // compareLast is compare over a restart, where no more is known of the authorities of before than that they were others.
-func (t *trust) compareLast(last map[string]lastAuthority) {
-	for i := range t.authorities {
-		a := &t.authorities[i]
+func (t *Snapshot) compareLast(last map[string]lastAuthority) {
+	for i := range t.Authorities {
+		a := &t.Authorities[i]
 		old, known := last[a.Name]
 		delete(last, a.Name)
 		switch {
 		case !known && a.Kind == verify.KindTUF: // it said nothing yet
 		case !known:
-			t.deny(denial{Repositories: a.Repositories, Evidence: true, Widening: true})
+			t.Deny(Denial{Repositories: a.Repositories, Evidence: true, Widening: true})
 		case old.Revision != a.revision:
-			t.deny(denial{Repositories: slices.Concat(old.Repositories, a.Repositories), Evidence: a.Kind != verify.KindTUF && old.Kind != verify.KindTUF})
-		case sooner(a.ends(), old.Ends):
-			t.deny(denial{Repositories: a.Repositories, Evidence: true})
+			t.Deny(Denial{Repositories: slices.Concat(old.Repositories, a.Repositories), Evidence: a.Kind != verify.KindTUF && old.Kind != verify.KindTUF})
+		case Sooner(a.Ends(), old.Ends):
+			t.Deny(Denial{Repositories: a.Repositories, Evidence: true})
 		}
 	}
 	for _, old := range last {
-		t.deny(denial{Repositories: old.Repositories, Evidence: old.Kind != verify.KindTUF})
+		t.Deny(Denial{Repositories: old.Repositories, Evidence: old.Kind != verify.KindTUF})
 	}
 }

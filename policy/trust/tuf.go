@@ -1,4 +1,4 @@
-package policy
+package trust
 
 import (
 	"context"
@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/pins"
 	"github.com/assay-registry/assay/store"
@@ -20,6 +19,9 @@ import (
 
 // maxPinned is the most manifests that a change of pins puts in doubt one by one: beyond, it is all that the authority speaks for.
 const maxPinned = 4096
+
+// maxTargets is how many targets of one authority that name a manifest are told: as many as count of anything else that one says.
+const maxTargets = 64
 
 const classTUF = "tuf"
 
@@ -30,28 +32,27 @@ type storedTUF struct {
 }
 
 // pins are the authorities of kind tuf that speak for a repository and have said something.
-func (t *trust) pins(repo store.Name) []*pins.Set {
+func (t *Snapshot) pins(repo store.Name) []*pins.Set {
 	if len(t.tuf) == 0 {
 		return nil
 	}
 	var all []*pins.Set
-	for i := range t.authorities {
-		if a := &t.authorities[i]; a.Kind == verify.KindTUF && t.tuf[a.Name] != nil && a.Covers(repo) {
+	for i := range t.Authorities {
+		if a := &t.Authorities[i]; a.Kind == verify.KindTUF && t.tuf[a.Name] != nil && a.Covers(repo) {
 			all = append(all, t.tuf[a.Name])
 		}
 	}
 	return all
 }
 
-// pinFacts are what TUF targets say of a manifest, under any tag. The role is who signed: one signer, however many tags it pins.
-func (t *trust) pinFacts(s verify.Subject, now time.Time) *found {
-	f := &found{}
+// PinFacts are what TUF targets say of a manifest, under any tag, and when that changes by time alone. The role is who signed: one signer, however many tags it pins.
+func (t *Snapshot) PinFacts(s verify.Subject, now time.Time) (facts []verify.Fact, next time.Time) {
 	for _, n := range t.pins(s.Repository) {
-		pins := n.Digest(s.Repository, s.Descriptor.Digest, maxVerified)
+		pins := n.Digest(s.Repository, s.Descriptor.Digest, maxTargets)
 		if s.Alternate != "" {
-			pins = append(pins, n.Digest(s.Repository, s.Alternate, maxVerified)...)
+			pins = append(pins, n.Digest(s.Repository, s.Alternate, maxTargets)...)
 		}
-		for _, p := range pins[:min(len(pins), maxVerified)] {
+		for _, p := range pins[:min(len(pins), maxTargets)] {
 			fact := verify.Fact{Evidence: s.Descriptor.Digest, Layer: s.Descriptor.Digest, Found: verify.FoundTUF, Kind: verify.KindSignature, Scheme: verify.SchemeTUF, Verified: true,
 				Authority: n.Authority, Target: p.Target(), Role: p.Role, Issuer: "tuf:" + n.Authority, Identity: p.Role}
 			if fact.ValidUntil = n.Ends(); !fact.ValidUntil.IsZero() {
@@ -61,17 +62,17 @@ func (t *trust) pinFacts(s verify.Subject, now time.Time) *found {
 				fact.Verified, fact.Code = false, verify.CodeDigestMismatch
 				fact.Message = fmt.Sprintf("The TUF target %s names this digest with %d bytes, and the manifest has %d.", p.Target(), p.Length, s.Descriptor.Size)
 			}
-			f.facts = append(f.facts, fact)
+			facts = append(facts, fact)
 		}
 		if end := n.Ends(); len(pins) > 0 && end.After(now) {
-			f.next = contract.Earlier(f.next, end)
+			next = contract.Earlier(next, end)
 		}
 	}
-	return f
+	return facts, next
 }
 
-// tufInput is what TUF targets say of a tag. Where several authorities pin it, the one that it contradicts is told.
-func (t *trust) tufInput(s verify.Subject, tag string, now time.Time) *contract.TUFInput {
+// TUFInput is what TUF targets say of a tag. Where several authorities pin it, the one that it contradicts is told.
+func (t *Snapshot) TUFInput(s verify.Subject, tag string, now time.Time) *contract.TUFInput {
 	var in *contract.TUFInput
 	for _, n := range t.pins(s.Repository) {
 		p := n.Tag(s.Repository, tag)
@@ -86,8 +87,30 @@ func (t *trust) tufInput(s verify.Subject, tag string, now time.Time) *contract.
 	return in
 }
 
+// ApplyTUF puts what a TUF repository says into force: material of other authorities, and pins. news says whether it says something else than before.
+// Errors: CodeNotFound; CodeConflict where it is older than what is in force.
+func (t *Snapshot) ApplyTUF(tx *store.Txn, n *pins.Set, now time.Time) (news bool, err error) {
+	i := slices.IndexFunc(t.Authorities, func(au Authority) bool { return au.Name == n.Authority && au.Kind == verify.KindTUF })
+	if i < 0 {
+		return false, store.Errorf(store.CodeNotFound, "there is no authority %.80q of kind tuf; add it to the configuration", n.Authority)
+	}
+	au, old := &t.Authorities[i], t.tuf[n.Authority]
+	if old != nil && old.Root == n.Root && (n.Timestamp < old.Timestamp || n.Snapshot < old.Snapshot || n.Targets < old.Targets) || old != nil && n.Root < old.Root {
+		return false, store.Errorf(store.CodeConflict, "the TUF metadata of %s is older than what is in force; nothing was changed", n.Authority)
+	}
+	n.Anchor, n.Warn = rootHash(au.Authority), au.TUF.Expired == "warn"
+	b, err := json.Marshal(storedTUF{n.Anchor, n.TUFState})
+	if err != nil {
+		return false, store.Errorf(store.CodeInternal, "the TUF state could not be stored: %w", err)
+	}
+	tx.PutDoc(classTUF, n.Authority, b)
+	t.tuf = maps.Clone(t.tuf)
+	t.tuf[n.Authority] = n
+	return old == nil || old.Revision != n.Revision, t.repin(tx, au, old, n, now)
+}
+
 // keepTUF drops what was said by repositories that nobody trusts any more, or that are to be trusted from another root on.
-func (t *trust) keepTUF(tx *store.Txn, all []verify.Authority) {
+func (t *Snapshot) keepTUF(tx *store.Txn, all []verify.Authority) {
 	kept := map[string]*pins.Set{}
 	for name, n := range t.tuf {
 		i := find(all, name)
@@ -109,7 +132,7 @@ func rootHash(a verify.Authority) string {
 }
 
 // loadTUF reads what TUF repositories said last.
-func (t *trust) loadTUF(r store.Records) error {
+func (t *Snapshot) loadTUF(r store.Records) error {
 	for name, b := range r.DocsOf(classTUF) {
 		var s storedTUF
 		if err := json.Unmarshal(b, &s); err != nil || s.State == nil {
@@ -125,54 +148,23 @@ func (t *trust) loadTUF(r store.Records) error {
 	return nil
 }
 
-// ApplyTUF stores what a TUF repository says and puts it into force, in one transaction: material of other authorities, and pins. Only what it changes is decided
-// again. The state must not change afterwards. Errors: CodeNotFound; CodeConflict where it is older than what is in force; CodeInvalid.
-func (a *Admission) ApplyTUF(ctx context.Context, s *verify.TUFState) error {
-	n, err := pins.New(s)
-	if err != nil {
-		return err
-	}
-	return a.change(ctx, func(tx *store.Txn, t *trust) error {
-		i := slices.IndexFunc(t.authorities, func(au authority) bool { return au.Name == s.Authority && au.Kind == verify.KindTUF })
-		if i < 0 {
-			return store.Errorf(store.CodeNotFound, "there is no authority %.80q of kind tuf; add it to the configuration", s.Authority)
-		}
-		au, old := &t.authorities[i], t.tuf[s.Authority]
-		if old != nil && old.Root == s.Root && (s.Timestamp < old.Timestamp || s.Snapshot < old.Snapshot || s.Targets < old.Targets) || old != nil && s.Root < old.Root {
-			return store.Errorf(store.CodeConflict, "the TUF metadata of %s is older than what is in force; nothing was changed", s.Authority)
-		}
-		n.Anchor, n.Warn = rootHash(au.Authority), au.TUF.Expired == "warn"
-		b, err := json.Marshal(storedTUF{n.Anchor, s})
-		if err != nil {
-			return store.Errorf(store.CodeInternal, "the TUF state could not be stored: %w", err)
-		}
-		tx.PutDoc(classTUF, s.Authority, b)
-		t.tuf = maps.Clone(t.tuf)
-		t.tuf[s.Authority] = n
-		if old == nil || old.Revision != s.Revision {
-			a.audit(tx, AuditRecord{Actor: "system", Action: "trust", Reason: fmt.Sprintf("TUF repository of %s: root %d, timestamp %d, snapshot %d, targets %d, %s", s.Authority, s.Root, s.Timestamp, s.Snapshot, s.Targets, s.Revision)})
-		}
-		return t.repin(tx, au, old, n, a.now())
-	})
-}
-
 // repin puts in doubt what a new state says otherwise than the old one: manifests and tags whose pins differ, all of them where the old one had run out, or would have later. New
 // material of an authority is found by comparing the authorities; here it is only what had run out that counts again.
-func (t *trust) repin(tx *store.Txn, au *authority, old, now *pins.Set, at time.Time) error {
+func (t *Snapshot) repin(tx *store.Txn, au *Authority, old, now *pins.Set, at time.Time) error {
 	renewed := old != nil && old.Expired(at)
 	if renewed {
-		for _, other := range t.authorities {
+		for _, other := range t.Authorities {
 			if other.Material == au.Name {
-				t.deny(denial{Repositories: other.Repositories, Evidence: true, Widening: true})
+				t.Deny(Denial{Repositories: other.Repositories, Evidence: true, Widening: true})
 			}
 		}
 	}
-	items, err := moved(tx, au, old, now, renewed || old != nil && sooner(now.Ends(), old.Ends()))
+	items, err := moved(tx, au, old, now, renewed || old != nil && Sooner(now.Ends(), old.Ends()))
 	if err != nil {
 		return err
 	}
 	if len(items) > maxPinned {
-		t.deny(denial{Repositories: au.Repositories})
+		t.Deny(Denial{Repositories: au.Repositories})
 		return nil
 	}
 	for i := range items {
@@ -182,10 +174,10 @@ func (t *trust) repin(tx *store.Txn, au *authority, old, now *pins.Set, at time.
 }
 
 // moved are the manifests that a difference of pins is about, at most one more than maxPinned: those that are or were pinned, and both sides of the tags.
-func moved(tx *store.Txn, au *authority, old, now *pins.Set, all bool) (map[store.Item]bool, error) {
+func moved(tx *store.Txn, au *Authority, old, now *pins.Set, all bool) (map[store.Item]bool, error) {
 	items := map[store.Item]bool{}
 	add := func(repo store.Name, d store.Digest) {
-		if i := (store.Item{Repository: repo, Digest: d}); d != "" && judgedState(tx.Verdict(repo, d).State) {
+		if i := (store.Item{Repository: repo, Digest: d}); d != "" && Judged(tx.Verdict(repo, d).State) {
 			items[i] = true
 		}
 	}
@@ -215,25 +207,25 @@ func moved(tx *store.Txn, au *authority, old, now *pins.Set, all bool) (map[stor
 }
 
 // TUFState is what is in force of a TUF repository, as it was applied; nil if nothing was. It is not to be changed.
-func (a *Admission) TUFState(name string) *verify.TUFState {
-	if n := a.trust.Load().tuf[name]; n != nil {
+func (t *Snapshot) TUFState(name string) *verify.TUFState {
+	if n := t.tuf[name]; n != nil {
 		return n.TUFState
 	}
 	return nil
 }
 
 // TUFPolicies are the policies that a TUF repository publishes, by path; nil if there are none.
-func (a *Admission) TUFPolicies(name string) map[string][]byte {
-	if s := a.TUFState(name); s != nil {
+func (t *Snapshot) TUFPolicies(name string) map[string][]byte {
+	if s := t.TUFState(name); s != nil {
 		return s.Policies
 	}
 	return nil
 }
 
 // TUFAuthorities are the authorities of kind tuf, whose sources are to be asked.
-func (a *Admission) TUFAuthorities() []verify.Authority {
+func (t *Snapshot) TUFAuthorities() []verify.Authority {
 	var as []verify.Authority
-	for _, au := range a.trust.Load().authorities {
+	for _, au := range t.Authorities {
 		if au.Kind == verify.KindTUF {
 			as = append(as, au.Authority)
 		}
@@ -258,14 +250,29 @@ type TUFStatus struct {
 	Policies  []string  `json:"policies,omitempty"` // paths
 }
 
-// TUFStatuses lists the authorities of kind tuf, ordered by name.
-func (a *Admission) TUFStatuses(_ context.Context, p access.Principal) ([]TUFStatus, error) {
-	if err := p.MayAdminister("**"); err != nil {
-		return nil, err
-	}
-	t, now := a.trust.Load(), a.now()
+// StoredTUF is what TUF repositories said last, by authority, as the store holds it: for whoever compiles policies before there is an Admission. What
+// [Load] would drop, because nobody trusts the repository any more or another first root is trusted now, is left out.
+func StoredTUF(ctx context.Context, local *store.Local, authorities []verify.Authority) (map[string]*verify.TUFState, error) {
+	states := map[string]*verify.TUFState{}
+	err := local.View(ctx, func(s store.Snapshot) error {
+		t := &Snapshot{tuf: map[string]*pins.Set{}}
+		if err := t.loadTUF(s.Records); err != nil {
+			return err
+		}
+		for _, a := range authorities {
+			if n := t.tuf[a.Name]; n != nil && a.Kind == verify.KindTUF && n.Anchor == rootHash(a) {
+				states[a.Name] = n.TUFState
+			}
+		}
+		return nil
+	})
+	return states, err
+}
+
+// TUFStatuses are the authorities of kind tuf, ordered by name.
+func (t *Snapshot) TUFStatuses(now time.Time) []TUFStatus {
 	all := []TUFStatus{}
-	for _, au := range a.TUFAuthorities() {
+	for _, au := range t.TUFAuthorities() {
 		s := TUFStatus{Authority: au.Name, Source: au.TUF.Source}
 		if n := t.tuf[au.Name]; n != nil {
 			s.Root, s.Timestamp, s.Snapshot, s.Targets, s.Revision = n.Root, n.Timestamp, n.Snapshot, n.Targets, n.Revision
@@ -275,5 +282,5 @@ func (a *Admission) TUFStatuses(_ context.Context, p access.Principal) ([]TUFSta
 		all = append(all, s)
 	}
 	slices.SortFunc(all, func(x, y TUFStatus) int { return strings.Compare(x.Authority, y.Authority) })
-	return all, nil
+	return all
 }

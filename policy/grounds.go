@@ -1,0 +1,100 @@
+package policy
+
+import (
+	"context"
+	"maps"
+
+	"github.com/assay-registry/assay/policy/pulls"
+	"github.com/assay-registry/assay/policy/trust"
+	"github.com/assay-registry/assay/store"
+)
+
+// grounds are an immutable snapshot of everything that a verdict depends on but the evidence.
+type grounds struct {
+	*trust.Snapshot
+	waiverRules WaiverRules
+	waivers     []keptWaiver                // ordered by name
+	unwaived    map[string]WaiverRevocation // by id
+	assumed     *assumed                    // of a replay: what other manifests would be
+}
+
+// clone is a copy to be changed: lists and maps of it are replaced, never written to.
+func (t *grounds) clone() *grounds {
+	c := *t
+	c.Snapshot = t.Snapshot.Clone()
+	c.unwaived = maps.Clone(t.unwaived)
+	return &c
+}
+
+// Trust is what is in force now.
+func (a *Admission) Trust() *trust.Snapshot { return a.grounds.Load().Snapshot }
+
+// trusted is the snapshot that a transaction decides by. The transaction reads the stored state too, so that it cannot commit
+// across a change of trust; between such a change's commit and its publication it waits.
+func (a *Admission) trusted(tx *store.Txn) *grounds {
+	if t := a.grounds.Load(); t.Current(tx.Records) {
+		return t
+	}
+	a.trustMu.Lock()
+	defer a.trustMu.Unlock()
+	return a.grounds.Load()
+}
+
+// loadTrust runs before anything listens.
+func (a *Admission) loadTrust(ctx context.Context) error {
+	return a.local.Update(ctx, func(tx *store.Txn) error {
+		snapshot, err := trust.Load(tx, a.o.Engine, a.o.Authorities, borrowing(a.o.Rules)+preferring(a.o.Preferences))
+		if err != nil {
+			return err
+		}
+		n := &grounds{Snapshot: snapshot, waiverRules: a.o.Waivers}
+		if err := n.loadWaivers(tx); err != nil {
+			return err
+		}
+		if err := a.proveWaivers(ctx, n); err != nil {
+			return err
+		}
+		waivers, err := lastWaivers(tx)
+		if err != nil {
+			return err
+		}
+		if err := n.sealWaivers(tx, waivers); err != nil {
+			return err
+		}
+		n.Seal(tx)
+		pulls.Begin(tx, a.now())
+		tx.AfterCommit(func() { a.publish(n) })
+		return nil
+	})
+}
+
+func (a *Admission) publish(t *grounds) {
+	a.grounds.Store(t)
+	wake(a.wakeReview)
+	a.tellGlass(t)
+}
+
+// change commits a change of trust and only then puts it into force, so that what is in force survives a restart. edit works on a copy,
+// inside the transaction, and may run several times. What the change means for verdicts is found by comparing the authorities of before and after.
+func (a *Admission) change(ctx context.Context, edit func(tx *store.Txn, t *grounds) error) error {
+	a.trustMu.Lock()
+	defer a.trustMu.Unlock()
+	return a.local.Update(ctx, func(tx *store.Txn) error {
+		t := a.grounds.Load().clone()
+		before, waivers := t.Authorities, t.waiverPrints()
+		t.Seq++
+		if err := edit(tx, t); err != nil {
+			return err
+		}
+		t.Join(tx, before)
+		if err := a.proveWaivers(ctx, t); err != nil {
+			return err
+		}
+		if err := t.sealWaivers(tx, waivers); err != nil {
+			return err
+		}
+		t.Seal(tx)
+		tx.AfterCommit(func() { a.publish(t) })
+		return nil
+	})
+}

@@ -1,0 +1,5 @@
+//go:build planted3
+
+package trust
+
+const planted = true
