@@ -15,7 +15,7 @@ import (
 )
 
 // Compiler numbers the form of what [Compile] makes: where it differs from a database's, all its records are compiled again by the next import.
-const Compiler = 1
+const Compiler = 2
 
 // span is an interval of versions.
 type span struct {
@@ -327,18 +327,22 @@ func (i *Item) add(p *osv.AffectedPackage, order string) {
 	}
 }
 
-// spansOf turns events into intervals (OSV schema, "Evaluation"): in the order of their versions, each introduction opens and each other event closes. ok is false where they cannot be ordered.
+// point is an event on the line of versions.
+type point struct {
+	osv.Event
+	at    index.ReadyVersion
+	first bool // before all versions
+}
+
+// spansOf turns events into intervals (OSV schema, "Evaluation"): in the order of their versions, each introduction opens and each other event closes, and what is behind the last limit is left out.
+// ok is false where they cannot be ordered.
 func spansOf(events []osv.Event, order string) (spans []span, ok bool) {
-	type point struct {
-		osv.Event
-		at    index.ReadyVersion
-		first bool
-	}
-	points, introduced := make([]point, 0, len(events)), false
+	points, limits, introduced, endless := make([]point, 0, len(events)), []point(nil), false, false
 	for _, e := range events {
 		p := point{Event: e, first: e.Kind == "introduced" && e.Version == "0"}
 		introduced = introduced || e.Kind == "introduced"
 		if e.Version == "*" && e.Kind == "limit" { // no limit at all
+			endless = true
 			continue
 		}
 		if !p.first {
@@ -347,43 +351,71 @@ func spansOf(events []osv.Event, order string) (spans []span, ok bool) {
 				return nil, false
 			}
 		}
-		points = append(points, p)
+		if e.Kind == "limit" {
+			limits = append(limits, p)
+		} else {
+			points = append(points, p)
+		}
 	}
-	if len(points) == 0 {
+	if len(points)+len(limits) == 0 {
 		return nil, false
 	}
 	if !introduced { // against the schema: then from the beginning
 		points = append(points, point{Event: osv.Event{Kind: "introduced", Version: "0"}, first: true})
 	}
-	var failed error
+	if !sorted(points) || !sorted(limits) {
+		return nil, false
+	}
+	open := opened(points)
+	if len(limits) > 0 && !endless {
+		open = before(limits[len(limits)-1], open)
+	}
+	for _, o := range open {
+		spans = append(spans, o.span())
+	}
+	return spans, true
+}
+
+func sorted(points []point) (ok bool) {
+	ok = true
 	slices.SortStableFunc(points, func(a, b point) int {
 		if a.first || b.first {
 			return cmp.Compare(side(!a.first), side(!b.first))
 		}
 		n, err := a.at.Compare(b.at)
-		if err != nil {
-			failed = err
-		}
-		if n == 0 { // an end at the version where the next interval begins comes before it, and so does a beginning before its own end
-			return 0
-		}
-		return n
+		ok = ok && err == nil
+		return n // an end at the version where the next interval begins comes before it, and so does a beginning before its own end
 	})
-	if failed != nil {
-		return nil, false
+	return ok
+}
+
+// interval is a span with its versions; to is nil where it has no end.
+type interval struct {
+	from point
+	to   *point
+}
+
+func (i interval) span() (s span) {
+	if !i.from.first {
+		s.from = i.from.Version
 	}
-	var now *span
+	if i.to != nil {
+		s.to, s.end = i.to.Version, ends[i.to.Kind]
+	}
+	return s
+}
+
+// opened makes intervals of points in order.
+func opened(points []point) (list []interval) {
+	var now *interval
 	for n := 0; n < len(points); n++ {
 		p := points[n]
 		switch {
 		case p.Kind == "introduced" && now == nil:
-			now = &span{from: p.Version}
-			if p.first {
-				now.from = ""
-			}
+			now = &interval{from: p}
 		case p.Kind != "introduced" && now != nil:
-			now.to, now.end = p.Version, ends[p.Kind]
-			spans = append(spans, *now)
+			now.to = &p
+			list = append(list, *now)
 			now = nil
 		case p.Kind == "introduced" && n+1 < len(points) && points[n+1].Kind != "introduced" && !points[n+1].first && !p.first && same(p.at, points[n+1].at):
 			points[n], points[n+1] = points[n+1], points[n] // it ends here and begins again
@@ -391,9 +423,27 @@ func spansOf(events []osv.Event, order string) (spans []span, ok bool) {
 		}
 	}
 	if now != nil {
-		spans = append(spans, *now)
+		list = append(list, *now)
 	}
-	return spans, true
+	return list
+}
+
+// before cuts intervals off at a limit.
+func before(limit point, list []interval) (cut []interval) {
+	for _, i := range list {
+		if !i.from.first {
+			if n, err := i.from.at.Compare(limit.at); err == nil && n >= 0 {
+				continue
+			}
+		}
+		if i.to == nil {
+			i.to = &limit
+		} else if n, err := i.to.at.Compare(limit.at); err == nil && (n > 0 || n == 0 && i.to.Kind == "last_affected") {
+			i.to = &limit
+		}
+		cut = append(cut, i)
+	}
+	return cut
 }
 
 var ends = map[string]byte{"fixed": endFixed, "last_affected": endLast, "limit": endLimit}

@@ -46,22 +46,26 @@ func compareMatches(a, b Match) int {
 // ReadyItem is an item made ready to be compared with many versions.
 type ReadyItem struct {
 	*Item
-	spans  []readySpan
-	listed []index.ReadyVersion // those of the versions that can be compared
-	bad    bool                 // a bound cannot be compared
-	done   bool
+	spans    []readySpan
+	listed   []index.ReadyVersion // those of the versions that can be compared
+	listedAt []int                // their places, see line
+	bad      bool                 // a bound cannot be compared
+	builds   bool                 // a bound is one of several builds of a version
+	done     bool
 }
 
 type readySpan struct {
-	from, to index.ReadyVersion
-	first    bool // from the beginning
-	end      byte
-	text     string // of to
+	from, to     index.ReadyVersion
+	first        bool // from the beginning
+	end          byte
+	text         string // of to
+	fromAt, toAt int    // places, see line
 }
 
 func (i *ReadyItem) prepare(order string) {
 	i.done = true
 	for _, s := range i.Item.Spans {
+		i.builds = i.builds || strings.ContainsRune(s.from+s.to, '+')
 		out := readySpan{first: s.from == "", end: s.end, text: s.to}
 		var err error
 		if !out.first {
@@ -132,16 +136,45 @@ type Prepared struct {
 	Order   string
 	Strict  bool // a version begins with a digit
 	Entries []Entry
+
+	asked int  // versions
+	line  line // nil: versions have no places
+}
+
+// installed is a version that a package has.
+type installed struct {
+	text   string
+	v      index.ReadyVersion
+	public index.ReadyVersion // without what tells builds of a version apart, where advisories do not speak of those
+	local  bool               // they differ
+	at     int                // its place, see line; -1: it has none
+	ok     bool               // it can be compared
 }
 
 // parse makes an installed version ready. What has no digit where there must be one is no version, though some rules would order it.
-func (p *Prepared) parse(version string) (index.ReadyVersion, bool) {
+func (p *Prepared) parse(version string) (in installed) {
+	in.text, in.at = version, -1
 	text := strings.TrimPrefix(strings.TrimPrefix(version, "v"), "V")
 	if p.Strict && (text == "" || text[0] < '0' || text[0] > '9' || commit(text)) || !strings.ContainsAny(version, "0123456789") || strings.Contains(version, "${") {
-		return index.ReadyVersion{}, false
+		return in
 	}
-	v, err := index.ParseVersion(p.Order, version)
-	return v, err == nil
+	var err error
+	in.v, err = index.ParseVersion(p.Order, version)
+	in.public, in.ok = in.v, err == nil
+	if public, _, ok := strings.Cut(version, "+"); ok && in.ok && p.Order == "PyPI" { // PEP 440, "Local version identifiers": specifiers pass over it
+		in.local = true
+		in.public, err = index.ParseVersion(p.Order, public)
+		in.ok = err == nil
+	}
+	return in
+}
+
+// of is the version to compare with an item.
+func (in *installed) of(i *ReadyItem) index.ReadyVersion {
+	if i.builds {
+		return in.v
+	}
+	return in.public
 }
 
 // commit reports whether a version is the sum of a commit, which some would read as a number with a tail.
@@ -167,7 +200,12 @@ func (p *Prepared) Match(part byte, s ecosystem.Sought) []Match {
 	if len(p.Entries) == 0 {
 		return nil
 	}
-	version, ok := p.parse(s.Version)
+	version := p.parse(s.Version)
+	if p.aligned(); p.line != nil && version.ok {
+		if at, ok := p.line.place(version.v); ok {
+			version.at = at
+		}
+	}
 	var list []Match
 	for n := range p.Entries {
 		e := &p.Entries[n]
@@ -175,7 +213,7 @@ func (p *Prepared) Match(part byte, s ecosystem.Sought) []Match {
 			continue
 		}
 		for k := range e.Items {
-			if m, hit := e.Items[k].match(p.Order, version, ok, s.Version); hit {
+			if m, hit := e.Items[k].match(p.Order, &version); hit {
 				m.Part, m.Advisory.DB, m.pro = part, e.DB, strings.HasSuffix(e.Release, ecosystem.ProSuffix)
 				list = append(list, m)
 			}
@@ -202,16 +240,19 @@ func (p *Prepared) subscribed(release string, list []Match) []Match {
 	return slices.DeleteFunc(list, func(m Match) bool { return !m.pro && told[m.Advisory] })
 }
 
-func (i *ReadyItem) match(order string, v index.ReadyVersion, comparable bool, text string) (Match, bool) {
+func (i *ReadyItem) match(order string, in *installed) (Match, bool) {
 	if !i.done {
 		i.prepare(order)
 	}
-	m := Match{Advisory: ID{ID: i.ID}, Sum: i.Sum, Severity: i.severity}
-	if slices.Contains(i.Versions, text) || comparable && i.lists(v) {
-		m.Fixed = i.after(v, comparable)
+	m, v := Match{Advisory: ID{ID: i.ID}, Sum: i.Sum, Severity: i.severity}, in.of(i)
+	if in.at >= 0 {
+		return i.placed(m, in)
+	}
+	if slices.Contains(i.Versions, in.text) || in.ok && (i.lists(in.public) || in.local && i.lists(in.v)) {
+		m.Fixed = i.after(v, in.ok)
 		return m, true
 	}
-	if !comparable {
+	if !in.ok {
 		m.State, m.Fixed = MatchVersion, i.fixedFrom(0)
 		return m, true
 	}

@@ -70,7 +70,7 @@ var kinds = map[string]kind{
 	"openEuler":    {order: "Red Hat", release: pairRelease, both: true},
 	"SUSE":         {order: "Red Hat", release: suseRelease, both: true},
 	"openSUSE":     {order: "Red Hat", release: openSUSERelease, both: true},
-	"Arch Linux":   {order: "Red Hat", both: true}, // vercmp(8) descends from RPM's comparison
+	"Arch Linux":   {order: "Arch Linux", both: true},
 }
 
 // otherNames are names that databases use for ecosystems which have another above.
@@ -110,6 +110,7 @@ var (
 	pairPattern     = regexp.MustCompile(`[0-9]+\.[0-9]+`)
 	redHatPattern   = regexp.MustCompile(`^(?:enterprise_linux:|el)?([0-9]+)(?:[.:]|$)`)
 	susePattern     = regexp.MustCompile(`([0-9]+)(?:[. ](?:SP)?([0-9]+))?(?:[- ](?:LTSS|ESPOS|TERADATA|BCL|CLIENT-TOOLS|SECURITY).*)?$`)
+	namedPattern    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 	pythonSeparator = regexp.MustCompile(`[-_.]+`)
 )
 
@@ -130,7 +131,7 @@ func pairRelease(s string) (string, bool) {
 	return n, n != ""
 }
 
-func namedRelease(s string) (string, bool) { return lower(s), s != "" }
+func namedRelease(s string) (string, bool) { return lower(s), namedPattern.MatchString(s) }
 
 var debianNames = map[string]string{"jessie": "8", "stretch": "9", "buster": "10", "bullseye": "11", "bookworm": "12", "trixie": "13", "forky": "14", "duke": "15"}
 
@@ -278,11 +279,7 @@ func SoughtFor(v *index.PackageVersion) []Sought {
 		return nil
 	}
 	if base, name := language(u); base != "" {
-		version := v.Version
-		if base == "Go" && !strings.Contains(name, "/") {
-			version = goRelease(version)
-		}
-		return []Sought{{KeyOf(base, name), AnyRelease, version}}
+		return []Sought{{KeyOf(base, name), AnyRelease, published(base, name, v.Version)}}
 	}
 	base, release := distribution(u, v.Distro)
 	if base == "" {
@@ -303,6 +300,24 @@ func SoughtFor(v *index.PackageVersion) []Sought {
 		list = append(list, Sought{own, release, v.Version})
 	}
 	return list
+}
+
+var (
+	gemPlatform     = regexp.MustCompile(`-(?:x86|x64|i[3-6]86|amd64|aarch64|arm|powerpc|ppc|s390|riscv|mips|java$|jruby|universal|mingw|mswin|linux|darwin|ruby$).*$`)
+	bitnamiRevision = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)*)-[0-9]+$`)
+)
+
+// published is the version that advisories speak of: without the platform that a gem was built for, the revision of Bitnami's image, and as a semantic version for releases of Go.
+func published(base, name, version string) string {
+	switch {
+	case base == "Go" && !strings.Contains(name, "/"):
+		return goRelease(version)
+	case base == "RubyGems":
+		return gemPlatform.ReplaceAllString(version, "")
+	case base == "Bitnami":
+		return bitnamiRevision.ReplaceAllString(version, "$1")
+	}
+	return version
 }
 
 var goPattern = regexp.MustCompile(`^go([0-9]+)\.([0-9]+)(?:\.([0-9]+))?(?:(rc|beta)([0-9]+))?(?:[-+ ]|$)`)

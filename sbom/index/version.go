@@ -23,6 +23,8 @@ func Ecosystem(purlType, namespace string, distro sbom.Distro) string {
 		return "Red Hat" // all of rpm's distributions order alike
 	case "apk":
 		return "Alpine" // Wolfi and Chainguard order alike
+	case "alpm":
+		return "Arch Linux"
 	case "npm":
 		return "npm"
 	case "maven":
@@ -93,20 +95,6 @@ func ParseVersion(ecosystem, version string) (ReadyVersion, error) {
 
 // Compare orders v and another version of the same ecosystem, as [Compare] does.
 func (v ReadyVersion) Compare(w ReadyVersion) (int, error) { return parsedBound{v: w.v}.compare(v.v) }
-
-func parseVersion(ecosystem, version string) (semantic.Version, error) {
-	if ecosystem == "" {
-		ecosystem = "SwiftURL" // plain semantic versions, leniently read
-	}
-	if len(version) > maxName || version == "" {
-		return nil, store.Errorf(store.CodeInvalid, "a version to compare has 1 to %d characters", maxName)
-	}
-	v, err := semantic.Parse(version, ecosystem)
-	if err != nil {
-		return nil, store.Errorf(store.CodeInvalid, "%.60q is no version of %s: %w", version, ecosystem, err)
-	}
-	return v, nil
-}
 
 // Range is a set of versions. The zero Range holds all.
 type Range struct {

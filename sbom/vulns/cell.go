@@ -110,6 +110,22 @@ func (r reading) get(key []byte) ([]byte, error) {
 	return v.bytes, err
 }
 
+// each reads all records of a range, page by page, in the order of their keys.
+func (r reading) each(from, to []byte, fn func(store.Pair) error) error {
+	for from != nil {
+		page := r.s.Scan(from, to, versionPage)
+		for _, p := range page {
+			if err := fn(p); err != nil {
+				return err
+			}
+		}
+		if from = nil; len(page) == versionPage {
+			from = append(bytes.Clone(page[versionPage-1].Key), 0)
+		}
+	}
+	return nil
+}
+
 var (
 	keyState  = []byte("#")
 	keyCursor = []byte("@")
@@ -162,7 +178,7 @@ type cursor struct {
 }
 
 // rules numbers what soughtFor and classFor do: where it differs from the cursor's, all package versions are matched again.
-const rules = 3
+const rules = 4
 
 func (c *cursor) encode() []byte {
 	w := pack.Writer{}

@@ -56,14 +56,14 @@ func (s *session) pages(ctx context.Context, pages map[string][]byte) error {
 	if err := s.x.local.View(ctx, func(snap store.Snapshot) error {
 		r := reading{snap.Space(space), s.state.head}
 		old := map[string][]byte{}
-		for _, p := range r.s.Scan([]byte{class}, []byte{class + 1}, maxScan) {
+		if err := r.each([]byte{class}, []byte{class + 1}, func(p store.Pair) error {
 			v, err := visible(p.Value, r.generation)
-			if err != nil {
-				return err
-			}
 			if v.bytes != nil {
 				old[string(p.Key)] = v.bytes
 			}
+			return err
+		}); err != nil {
+			return err
 		}
 		for _, both := range [...]map[string][]byte{pages, old} {
 			for key := range both {

@@ -19,6 +19,9 @@ func (x *Matcher) Sweep(ctx context.Context) { x.sweep(ctx, 0) }
 // Hold has an import hold at most so many bytes.
 func (x *Matcher) Hold(n int) { x.held = n }
 
+// Page has an import read so many versions of a name at once.
+func (x *Matcher) Page(n int) { x.page = n }
+
 // Space is where everything lies.
 const Space = space
 
@@ -32,7 +35,7 @@ func (x *Matcher) Reevaluate(ctx context.Context, database string) (names int, e
 	_, err = x.within(ctx, info, d.Kind, func(ctx context.Context, s *session) error {
 		s.now.Advisories = d.Advisories
 		return x.local.View(ctx, func(snap store.Snapshot) error {
-			for _, p := range snap.Space(space).Scan([]byte("n"), []byte("o"), maxScan) {
+			for _, p := range snap.Space(space).Scan([]byte("n"), []byte("o"), 1<<20) {
 				k, _, _ := entryIn(p.Key)
 				s.evaluate[k.Key] = true
 			}
@@ -182,10 +185,10 @@ func ChunkRoundTrip(rnd *rand.Rand) bool {
 func (x *Matcher) Downgrade(ctx context.Context) error {
 	return x.local.Update(ctx, func(tx *store.Txn) error {
 		s := tx.Space(space)
-		for _, p := range s.Scan([]byte("c"), []byte("d"), maxScan) {
+		for _, p := range s.Scan([]byte("c"), []byte("d"), 1<<20) {
 			s.Delete(p.Key)
 		}
-		for _, p := range s.Scan([]byte("p"), []byte("q"), maxScan) {
+		for _, p := range s.Scan([]byte("p"), []byte("q"), 1<<20) {
 			_, class, err := decodeMatched(p.Value)
 			if err != nil {
 				return err

@@ -28,8 +28,6 @@ import (
 // A database is two bytes, a package version (index.ID) four, a year two, a block four, and the numbers of journal and outbox eight.
 const space = "vulns"
 
-const maxScan = 1 << 20
-
 func namePrefix(k ecosystem.Key, class byte) []byte {
 	b := make([]byte, 0, 16+len(k.Base)+len(k.Name))
 	return append(append(append(append(append(b, class), k.Base...), 0), k.Name...), 0)

@@ -7,6 +7,7 @@ import (
 	"github.com/assay-registry/assay/sbom/ecosystem"
 	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/sbom/pack"
+	"github.com/assay-registry/assay/store"
 )
 
 // encodeMatches makes the record of what was found for a package version; without anything it is nil. The list is in order.
@@ -55,14 +56,14 @@ func decodeMatches(b []byte) ([]advisory.Match, error) {
 func (r reading) named(k ecosystem.Key) (*advisory.Prepared, error) {
 	p := &advisory.Prepared{Order: k.Order(), Strict: k.Semantic()}
 	prefix := namePrefix(k, 'n')
-	for _, pair := range r.s.Scan(prefix, upTo(prefix), maxScan) {
+	err := r.each(prefix, upTo(prefix), func(pair store.Pair) error {
 		key, db, ok := entryIn(pair.Key)
 		if !ok {
-			return nil, pack.Damaged("entry of a name")
+			return pack.Damaged("entry of a name")
 		}
 		v, err := visible(pair.Value, r.generation)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		e, bad := advisory.Entry{Release: key.Release, DB: db}, false
 		if err := advisory.EachItem(v.bytes, func(b []byte) {
@@ -72,13 +73,14 @@ func (r reading) named(k ecosystem.Key) (*advisory.Prepared, error) {
 			e.Items = append(e.Items, advisory.ReadyItem{Item: &i})
 			e.Weight += 1 + len(i.Spans) + len(i.Versions)
 		}); err != nil || bad {
-			return nil, pack.Damaged("entry of a name")
+			return pack.Damaged("entry of a name")
 		}
 		if len(e.Items) > 0 {
 			p.Entries = append(p.Entries, e)
 		}
-	}
-	return p, nil
+		return nil
+	})
+	return p, err
 }
 
 // advisory reads one; nil means that there is none.
@@ -117,17 +119,28 @@ const maxLinked = 4096
 // evaluator finds what concerns package versions. It remembers what it read, so it serves one snapshot.
 type evaluator struct {
 	reading
-	names map[ecosystem.Key]*advisory.Prepared
-	lent  map[advisory.ID]osv.Severity
-	work  int // comparisons until now, about; what was read counts as several
+	names    map[ecosystem.Key]*advisory.Prepared
+	lent     map[advisory.ID]osv.Severity
+	prepared int // see maxPrepared
+	work     int // comparisons until now, about; what was read counts as several
 }
 
 func newEvaluator(r reading) *evaluator {
 	return &evaluator{reading: r, names: map[ecosystem.Key]*advisory.Prepared{}, lent: map[advisory.ID]osv.Severity{}}
 }
 
-// maxPrepared is how many names an evaluator remembers.
-const maxPrepared = 4096
+// at has the evaluator serve another snapshot. What it remembers holds as long as that is of the same generation: what databases say changes with those alone.
+func (e *evaluator) at(r reading) {
+	if r.generation != e.generation {
+		clear(e.names)
+		clear(e.lent)
+		e.prepared = 0
+	}
+	e.reading = r
+}
+
+// maxPrepared is how much an evaluator remembers: names, and intervals and versions that are said of them, of some 300 bytes each.
+const maxPrepared = 1 << 18
 
 // find matches one name of a package version.
 func (e *evaluator) find(part int, s ecosystem.Sought) ([]advisory.Match, error) {
@@ -137,13 +150,16 @@ func (e *evaluator) find(part int, s ecosystem.Sought) ([]advisory.Match, error)
 		if p, err = e.named(s.Key); err != nil {
 			return nil, err
 		}
-		if len(e.names) >= maxPrepared {
+		weight := 1
+		for _, one := range p.Entries {
+			weight += one.Weight
+		}
+		if e.prepared += weight; e.prepared > maxPrepared {
 			clear(e.names)
+			e.prepared = weight
 		}
 		e.names[s.Key] = p
-		for _, one := range p.Entries {
-			e.work += 4 * one.Weight
-		}
+		e.work += 4 * (weight - 1)
 	}
 	e.work += p.Weight(s)
 	list := p.Match(byte(part), s)

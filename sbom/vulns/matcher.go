@@ -22,6 +22,7 @@ type Matcher struct {
 	wake   chan struct{}
 
 	held int // bytes, see maxHeld
+	page int // package versions, see versionPage
 
 	importing sync.Mutex // held by an import, by what settles, and by Reset
 	writing   sync.Mutex // held by who writes findings
@@ -33,7 +34,7 @@ type Listener func(ctx context.Context, d Delta) error
 
 // New returns a matcher. Without a listener, deltas wait in the store for one.
 func New(local *store.Local, log *slog.Logger, listen Listener) *Matcher {
-	return &Matcher{local: local, log: log, listen: listen, wake: make(chan struct{}, 1), held: maxHeld}
+	return &Matcher{local: local, log: log, listen: listen, wake: make(chan struct{}, 1), held: maxHeld, page: versionPage}
 }
 
 // Wake makes Run look at once.
@@ -54,11 +55,11 @@ const (
 func (x *Matcher) Run(ctx context.Context) {
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
-	epoch, idle, swept := uint64(0), idleEvery, uint32(0)
+	epoch, idle, swept, settled := uint64(0), idleEvery, uint32(0), false
 	for n := 1; ; n++ {
 		if now, _ := x.local.Epoch(); now != epoch || idle >= idleEvery {
 			epoch, idle = now, 0
-			if err := x.step(ctx, n == 1); err != nil && ctx.Err() == nil {
+			if err := x.step(ctx, &settled); err != nil && ctx.Err() == nil {
 				x.log.Error("vulnerabilities of new packages could not be looked up, or told; it is tried again", "error", err)
 				epoch, _ = x.local.Epoch() // else what failed would be tried at once
 				idle = idleEvery - retryAfter
@@ -78,13 +79,15 @@ func (x *Matcher) Run(ctx context.Context) {
 	}
 }
 
-func (x *Matcher) step(ctx context.Context, first bool) error {
-	if first && x.importing.TryLock() { // an import that runs has settled already
+// step settles until that came through once: while an import that was cut off is not, nothing new is matched.
+func (x *Matcher) step(ctx context.Context, settled *bool) error {
+	if !*settled && x.importing.TryLock() { // an import that runs has settled already, and tries to again
 		err := x.settle(ctx)
 		x.importing.Unlock()
 		if err != nil {
 			return err
 		}
+		*settled = true
 	}
 	if _, err := x.Match(ctx); err != nil {
 		return err
@@ -103,9 +106,9 @@ const (
 func (x *Matcher) Match(ctx context.Context) (int, error) {
 	x.writing.Lock()
 	defer x.writing.Unlock()
-	done := 0
+	done, e := 0, newEvaluator(reading{})
 	for {
-		n, err := x.matchBatch(ctx)
+		n, err := x.matchBatch(ctx, e)
 		if errors.Is(err, errMoved) && ctx.Err() == nil {
 			continue
 		}
@@ -115,7 +118,7 @@ func (x *Matcher) Match(ctx context.Context) (int, error) {
 	}
 }
 
-func (x *Matcher) matchBatch(ctx context.Context) (n int, err error) {
+func (x *Matcher) matchBatch(ctx context.Context, e *evaluator) (n int, err error) {
 	g, writes := guarded{}, map[string][]byte{}
 	if err := x.local.View(ctx, func(s store.Snapshot) error {
 		r := s.Space(space)
@@ -134,7 +137,8 @@ func (x *Matcher) matchBatch(ctx context.Context) (n int, err error) {
 		if n = len(list); err != nil || n == 0 {
 			return err
 		}
-		e, ids := newEvaluator(reading{r, st.head}), make([]uint32, 0, n)
+		e.at(reading{r, st.head})
+		ids := make([]uint32, 0, n)
 		for i, size := 0, 0; i < n && size < matchBytes; i++ {
 			again, err := e.first(&list[i], writes)
 			if err != nil {

@@ -66,13 +66,17 @@ func (n *naive) affects(order, version string) bool {
 		}
 		return compare(a.Version, b.Version)
 	})
+	limited := func(e osv.Event) bool { return e.Kind == "limit" }
+	if slices.ContainsFunc(events, limited) && !slices.ContainsFunc(events, func(e osv.Event) bool { return limited(e) && compare(version, e.Version) < 0 }) {
+		return false // it is before none of the limits
+	}
 	hit := false
 	for _, e := range events {
 		c := compare(version, e.Version)
 		switch {
 		case e.Kind == "introduced" && (e.Version == "0" || c >= 0):
 			hit = true
-		case e.Kind == "fixed" && c >= 0, e.Kind == "last_affected" && c > 0, e.Kind == "limit" && c >= 0:
+		case e.Kind == "fixed" && c >= 0, e.Kind == "last_affected" && c > 0:
 			hit = false
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -66,6 +67,57 @@ func TestRunMatchesWhatIsNew(t *testing.T) {
 	<-done
 	same(t, "pending", k.report(image("acme/a", 1)).Pending, 0)
 }
+
+// What an import left is tidied up however often that fails: until then nothing new is matched.
+func TestRunSettlesUntilItCame(t *testing.T) {
+	cut := &failing{KV: mem.NewKV(), left: -1}
+	k := newKit(t, cut)
+	k.put(image("acme/a", 1), sbom.Distro{}, "pkg:npm/lodash@4.17.11")
+	k.match()
+	cut.mu.Lock()
+	cut.left = 3 // it takes a generation, writes, and begins to evaluate
+	cut.mu.Unlock()
+	if _, err := k.x.Import(k.ctx, vulns.Info{Name: "osv", Built: day}, zipped(t, lodash)); err == nil {
+		t.Fatal("the import was not cut off")
+	}
+	failed, told := make(chan bool), make(chan vulns.Delta, 10)
+	x := vulns.New(k.local, slog.New(notify{failed}), func(_ context.Context, d vulns.Delta) error {
+		told <- d
+		return nil
+	})
+	ctx, cancel := context.WithCancel(k.ctx)
+	done := make(chan struct{})
+	go func() {
+		x.Run(ctx)
+		close(done)
+	}()
+	<-failed
+	cut.mu.Lock()
+	cut.left = -1
+	cut.mu.Unlock()
+	k.put(image("acme/b", 2), sbom.Distro{}, "pkg:npm/lodash@4.17.12")
+	x.Wake()
+	for images := []string{}; !slices.Contains(images, "acme/b"); images = k.images(<-told) {
+	}
+	cancel()
+	<-done
+}
+
+// notify tells of each error that is logged, as long as somebody listens.
+type notify struct{ failed chan bool }
+
+func (n notify) Enabled(context.Context, slog.Level) bool { return true }
+func (n notify) Handle(_ context.Context, r slog.Record) error {
+	if r.Level >= slog.LevelError {
+		select {
+		case n.failed <- true:
+		default:
+		}
+	}
+	return nil
+}
+func (n notify) WithAttrs([]slog.Attr) slog.Handler { return n }
+func (n notify) WithGroup(string) slog.Handler      { return n }
 
 // What no image has any more is forgotten, and comes back when one has it again.
 func TestSweep(t *testing.T) {

@@ -194,10 +194,11 @@ func (s *session) flush(ctx context.Context) error {
 	return s.x.commit(ctx, guarded{string(keyState): before}, writes)
 }
 
-// Names of one evaluation that are read in one snapshot.
+// What one evaluation reads in one snapshot: names, and package versions in all. versionPage is how many versions of a name are read at once.
 const (
 	evaluateNames    = 512
 	evaluateVersions = 1 << 15
+	versionPage      = 4096
 )
 
 // finish evaluates what has to be and moves the head.
@@ -216,12 +217,13 @@ func (s *session) finish(ctx context.Context) error {
 	}
 	slices.SortFunc(names, func(a, b ecosystem.Key) int { return strings.Compare(a.Base+"\x00"+a.Name, b.Base+"\x00"+b.Name) })
 	s.out.names = len(names)
+	e, from := newEvaluator(reading{}), []byte(nil)
 	for len(names) > 0 {
-		n, err := s.reevaluate(ctx, names)
+		n, rest, err := s.reevaluate(ctx, e, names, from)
 		if err != nil {
 			return err
 		}
-		names = names[n:]
+		names, from = names[n:], rest
 	}
 	if err := s.flush(ctx); err != nil {
 		return err
@@ -229,39 +231,61 @@ func (s *session) finish(ctx context.Context) error {
 	return s.publish(ctx)
 }
 
-// reevaluate evaluates the first of the names, as many as fit a snapshot, and stages what was found.
-func (s *session) reevaluate(ctx context.Context, names []ecosystem.Key) (n int, err error) {
-	staged := map[uint32][]byte{} // as they are to be
+// reevaluate evaluates the first of the names, the very first of them from a key on, as many as fit a snapshot, and stages what was found. It answers how many names are done, and from where the next goes
+// on. A name may have any number of versions.
+func (s *session) reevaluate(ctx context.Context, e *evaluator, names []ecosystem.Key, from []byte) (n int, rest []byte, err error) {
+	staged := stagedFindings{of: map[uint32][]byte{}}
 	if err := s.x.local.View(ctx, func(snap store.Snapshot) error {
-		r := snap.Space(space)
-		e := newEvaluator(reading{r, s.state.stage})
-		seen := 0
-		for ; n < len(names) && n < evaluateNames && seen < evaluateVersions && len(staged) < commitKeys; n++ {
+		e.at(reading{snap.Space(space), s.state.stage})
+		for n < len(names) && n < evaluateNames && !staged.full() {
 			prefix := namePrefix(names[n], 'v')
-			for _, p := range r.Scan(prefix, upTo(prefix), maxScan) {
+			if from == nil {
+				from = prefix
+			}
+			page := e.s.Scan(from, upTo(prefix), s.x.page)
+			for i, p := range page {
+				if staged.full() {
+					page = page[:i]
+					break
+				}
 				if len(p.Key) != len(prefix)+4 {
 					return pack.Damaged("record of a package version")
 				}
-				if err := s.version(e, names[n], tail4(p.Key), p.Value, staged); err != nil {
+				if err := s.version(e, names[n], tail4(p.Key), p.Value, &staged); err != nil {
 					return err
 				}
-				seen++
+				from = append(bytes.Clone(p.Key), 0)
+			}
+			if len(page) < s.x.page && !staged.full() {
+				n, from = n+1, nil
 			}
 		}
+		rest = from
 		return nil
 	}); err != nil {
-		return 0, err
+		return 0, nil, err
 	}
-	for id, value := range staged {
+	for id, value := range staged.of {
 		if err := s.stage(ctx, versionKey('f', id), value); err != nil {
-			return 0, err
+			return 0, nil, err
 		}
 	}
-	return n, s.flush(ctx) // what is read in the next snapshot is there
+	return n, rest, s.flush(ctx) // what is read in the next snapshot is there
+}
+
+// stagedFindings are those that one evaluation found to differ, as they are to be.
+type stagedFindings struct {
+	of         map[uint32][]byte
+	seen, size int // versions looked at, bytes
+}
+
+func (f *stagedFindings) full() bool {
+	return len(f.of) >= commitKeys || f.size >= commitBytes || f.seen >= evaluateVersions
 }
 
 // version evaluates one package version under one of its names.
-func (s *session) version(e *evaluator, k ecosystem.Key, id uint32, record []byte, staged map[uint32][]byte) error {
+func (s *session) version(e *evaluator, k ecosystem.Key, id uint32, record []byte, staged *stagedFindings) error {
+	staged.seen++
 	part, sought, err := decodeSought(k, record)
 	if err != nil {
 		return err
@@ -275,7 +299,7 @@ func (s *session) version(e *evaluator, k ecosystem.Key, id uint32, record []byt
 	if err != nil {
 		return err
 	}
-	now, again := staged[id]
+	now, again := staged.of[id]
 	if !again {
 		v, err := visible(cell, s.state.stage)
 		if err != nil {
@@ -294,7 +318,8 @@ func (s *session) version(e *evaluator, k ecosystem.Key, id uint32, record []byt
 	if bytes.Equal(value, now) {
 		return nil
 	}
-	staged[id] = value
+	staged.of[id] = value
+	staged.size += len(value)
 	if bytes.Equal(value, before.bytes) {
 		delete(s.versions, id)
 	} else {
@@ -381,7 +406,7 @@ func (r reading) heldBy(id advisory.ID, a *advisory.Known, fn func(version uint3
 		}
 		last = k.Key
 		prefix := namePrefix(last, 'v')
-		for _, p := range r.s.Scan(prefix, upTo(prefix), maxScan) {
+		if err := r.each(prefix, upTo(prefix), func(p store.Pair) error {
 			if len(p.Key) != len(prefix)+4 {
 				return pack.Damaged("record of a package version")
 			}
@@ -391,12 +416,12 @@ func (r reading) heldBy(id advisory.ID, a *advisory.Known, fn func(version uint3
 				return err
 			}
 			list, err := decodeMatches(b)
-			if err != nil {
-				return err
-			}
-			if slices.ContainsFunc(list, func(m advisory.Match) bool { return m.Advisory == id }) {
+			if err == nil && slices.ContainsFunc(list, func(m advisory.Match) bool { return m.Advisory == id }) {
 				fn(version)
 			}
+			return err
+		}); err != nil {
+			return err
 		}
 	}
 	return nil
