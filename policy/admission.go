@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"io"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -78,7 +79,6 @@ type Admission struct {
 	uploads sessions
 	pushing waiters // pushes that wait for SBOMs
 	reports waiters // callers that wait for a count, and the one that is counted for
-	asking  waiters // callers that ask what images contain
 	flights flights
 	images  imageCache
 	pulls   *pulls.Counter
@@ -89,10 +89,10 @@ type Admission struct {
 	indexes   parsedCache
 	spoken    spoken
 
-	answering    chan struct{} // holds a value for each question about contents that is being answered
+	answering    turns         // questions about contents
 	counting     chan struct{} // holds a value while somebody counts what there is
-	reading      chan struct{} // holds a value for each SBOM that is read for a person
-	locating     chan struct{} // holds a value for each SBOM that is read for a decision
+	reading      turns         // SBOMs that are read for people
+	locating     turns         // SBOMs that are read for decisions, by repository
 	draining     chan struct{} // holds a value while somebody works the queue off
 	wakeReview   chan struct{} // something is queued, or trust changed
 	wakeSBOM     chan struct{}
@@ -105,7 +105,10 @@ type Admission struct {
 // New loads the trust that the store remembers, joins it with the options', and has everything decided again that this changes.
 func New(ctx context.Context, o Options) (*Admission, error) {
 	o.Verifier = verify.Scoped(o.Verifier)
-	a := &Admission{o: o, local: o.Local, log: o.Log, counting: make(chan struct{}, 1), answering: make(chan struct{}, answers), reading: make(chan struct{}, readings), locating: make(chan struct{}, readings), draining: make(chan struct{}, 1), wakeReview: make(chan struct{}, 1), wakeSBOM: make(chan struct{}, 1), wakeIngest: make(chan struct{}, 1), wakeVSA: make(chan struct{}, 1)}
+	a := &Admission{o: o, local: o.Local, log: o.Log, counting: make(chan struct{}, 1), draining: make(chan struct{}, 1), wakeReview: make(chan struct{}, 1), wakeSBOM: make(chan struct{}, 1), wakeIngest: make(chan struct{}, 1), wakeVSA: make(chan struct{}, 1)}
+	a.answering = turns{atOnce: answers, all: maxAsking, each: maxAskingEach}
+	a.reading = turns{atOnce: readings, all: maxReading, each: maxReadingEach}
+	a.locating = turns{atOnce: readings, all: math.MaxInt, each: math.MaxInt} // decisions are bounded themselves
 	a.uploads.clock, a.pulls = o.Clock, pulls.New(o.Local, o.Clock)
 	a.outbox = outbox.New(outbox.Options{Local: o.Local, Targets: o.Targets, Source: o.Verdicts.Verifier, Clock: o.Clock, Log: o.Log})
 	if err := a.loadTrust(ctx); err != nil {

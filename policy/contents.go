@@ -233,7 +233,7 @@ func (a *Admission) WhyContents(ctx context.Context, p access.Principal, r Image
 		return nil, err
 	}
 	var reasons []index.Reason
-	err = a.withDocument(ctx, a.reading, e.Origin, func(inv *sbom.Inventory) (err error) {
+	err = a.withDocument(ctx, &a.reading, p.Name, e.Origin, func(inv *sbom.Inventory) (err error) {
 		reasons, err = index.Why(inv, pattern, versions)
 		return err
 	})

@@ -1,15 +1,10 @@
 package policy
 
+import "context"
+
 // FillReading takes all turns to read SBOMs for people, until free is called.
 func (a *Admission) FillReading() (free func()) {
-	for range readings {
-		a.reading <- struct{}{}
-	}
-	return func() {
-		for range readings {
-			<-a.reading
-		}
-	}
+	return fillTurns(&a.reading)
 }
 
 // HoldReports has every report wait until free is called.
@@ -20,19 +15,31 @@ func (a *Admission) HoldReports() (free func()) {
 
 // FillAnswering takes all turns to answer questions about contents, until free is called.
 func (a *Admission) FillAnswering() (free func()) {
-	for range answers {
-		a.answering <- struct{}{}
-	}
-	return func() {
-		for range answers {
-			<-a.answering
-		}
-	}
+	return fillTurns(&a.answering)
 }
 
-// Asking is how many questions about contents wait, or are being answered.
-func (a *Admission) Asking() int {
-	a.asking.mu.Lock()
-	defer a.asking.mu.Unlock()
-	return a.asking.n
+// Asking is how many questions about contents wait.
+func (a *Admission) Asking() int { return a.answering.waits() }
+
+// Reading is how many wait to have an SBOM read.
+func (a *Admission) Reading() int { return a.reading.waits() }
+
+func (t *turns) waits() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.n
+}
+
+// fillTurns takes all turns, in the name of somebody else, until free is called.
+func fillTurns(t *turns) (free func()) {
+	for range t.atOnce {
+		if err := t.take(context.Background(), "somebody else"); err != nil {
+			panic(err)
+		}
+	}
+	return func() {
+		for range t.atOnce {
+			t.leave()
+		}
+	}
 }

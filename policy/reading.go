@@ -11,29 +11,18 @@ import (
 
 // readings is how many SBOMs are read at a time to answer people, and how many to tell in a decision where packages are: each may take several times its 40 MiB. Who asks waits, or gives up;
 // those who ask keep no decision waiting.
-const readings = 2
+const (
+	readings       = 2
+	maxReading     = 128 // who wait to have one read
+	maxReadingEach = 16  // of each principal
+)
 
-// take waits for a turn, unless one is free.
-func take(ctx context.Context, turn chan struct{}) error {
-	select {
-	case turn <- struct{}{}:
-		return nil
-	default:
-	}
-	select {
-	case turn <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// withDocument reads the document that an image's inventory is from, in turn, and hands it to use.
-func (a *Admission) withDocument(ctx context.Context, turn chan struct{}, o index.Origin, use func(*sbom.Inventory) error) error {
-	if err := take(ctx, turn); err != nil {
+// withDocument reads the document that an image's inventory is from, in turn, and hands it to use. Errors: CodeTooManyRequests.
+func (a *Admission) withDocument(ctx context.Context, turn *turns, name string, o index.Origin, use func(*sbom.Inventory) error) error {
+	if err := turn.take(ctx, name); err != nil {
 		return err
 	}
-	defer func() { <-turn }()
+	defer turn.leave()
 	inv, err := document(ctx, a.local, o)
 	if err != nil {
 		return err
@@ -41,7 +30,7 @@ func (a *Admission) withDocument(ctx context.Context, turn chan struct{}, o inde
 	return use(inv)
 }
 
-// How many questions about what images contain are answered at a time, how many wait, and of each principal: the widest takes a second, and a hundred megabytes.
+// How many questions about what images contain are answered at a time, how many wait, and of each principal, of whom the next is always another: the widest takes a second, and a hundred megabytes.
 const (
 	answers       = 4
 	maxAsking     = 512
@@ -50,14 +39,10 @@ const (
 
 // askInTurn answers a question about the contents of images in turn. Errors: CodeTooManyRequests.
 func (a *Admission) askInTurn(ctx context.Context, p access.Principal, answer func() error) error {
-	if !a.asking.enter(p.Name, maxAsking, maxAskingEach) {
-		return store.Errorf(store.CodeTooManyRequests, "many questions of yours wait for an answer already, or very many of others; ask again when answers are there")
-	}
-	defer a.asking.leave(p.Name)
-	if err := take(ctx, a.answering); err != nil {
+	if err := a.answering.take(ctx, p.Name); err != nil {
 		return err
 	}
-	defer func() { <-a.answering }()
+	defer a.answering.leave()
 	return answer()
 }
 

@@ -49,9 +49,28 @@ func TestAttackManyQuestionsThatReadDocuments(t *testing.T) {
 	if err := why(&impatient{Context: k.ctx}); !errors.Is(err, context.Canceled) {
 		t.Errorf("beyond: %v", err)
 	}
+	const each = 16
+	ended := make(chan error, each)
+	for range each {
+		go func() { ended <- why(k.ctx) }()
+	}
+	for k.a.Reading() < each {
+		runtime.Gosched()
+	}
+	if err := why(k.ctx); store.CodeOf(err) != store.CodeTooManyRequests {
+		t.Errorf("one more: %v", err)
+	}
+	if _, err := k.a.WhyContents(&impatient{Context: k.ctx}, pusher, policy.ImageRef{Repository: app, Reference: store.Reference{Digest: i.desc.Digest}}, "", "harmless", ""); !errors.Is(err, context.Canceled) {
+		t.Errorf("somebody else: %v", err)
+	}
 	k.catchup()
 	want(t, "decided meanwhile", k.get(puller, app, "v1"), denied)
 	free()
+	for range each {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
 	if err := why(k.ctx); err != nil {
 		t.Errorf("in its turn: %v", err)
 	}

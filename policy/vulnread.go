@@ -87,7 +87,7 @@ func (a *Admission) Vulnerabilities(ctx context.Context, p access.Principal, r I
 		return v.page(x, after, bounded(limit))
 	})
 	if err == nil && locations && len(v.Findings) > 0 {
-		err = a.locate(ctx, e, v.Findings)
+		err = a.locate(ctx, p, e, v.Findings)
 	}
 	if err != nil {
 		return nil, err
@@ -166,13 +166,13 @@ func (a *Admission) spokenFacts(s store.Snapshot, t *grounds, i store.Item, dept
 }
 
 // locate adds where packages are, from the document that the index was made of.
-func (a *Admission) locate(ctx context.Context, e *index.Entry, findings []KnownFinding) error {
+func (a *Admission) locate(ctx context.Context, p access.Principal, e *index.Entry, findings []KnownFinding) error {
 	places := map[string][]sbom.Location{}
-	if err := a.withDocument(ctx, a.reading, e.Origin, func(inv *sbom.Inventory) error {
+	if err := a.withDocument(ctx, &a.reading, p.Name, e.Origin, func(inv *sbom.Inventory) error {
 		for n := range inv.Packages {
-			p := &inv.Packages[n]
-			k := cmp.Or(p.PURL, p.Base()+"@"+p.Version)
-			for _, l := range p.Locations {
+			found := &inv.Packages[n]
+			k := cmp.Or(found.PURL, found.Base()+"@"+found.Version)
+			for _, l := range found.Locations {
 				if len(places[k]) < maxLocations && !slices.Contains(places[k], l) {
 					places[k] = append(places[k], l)
 				}
