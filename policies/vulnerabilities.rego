@@ -255,108 +255,63 @@ ago(ends, i, limit) := sprintf("%d days ago", [lib.whole_days(time.now_ns() - en
 
 reasons contains {
 	"code": "vuln.threshold",
-	"msg": sprintf("%s has too many findings, %s (%s): %s.", [lib.label, excess(r, excused(r)), by(r), names(r, excused(r))]),
+	"msg": sprintf("%s has too many findings, %s (%s): %s.", [lib.label, excess(over(r, now(r))), by(r), names(sorted(r).left.ids)]),
 	"remedy": update,
 	"evidence": evidence(r),
 } if {
 	some r in reports
-	some severity in input.params.severities
-	total(r, severity) > object.get(input.params.allowed, severity, 0)
-	too_many(r, excused(r))
+	noticed(r)
+	count(over(r, now(r))) > 0
 }
 
 # What is new enough to be borne for now refuses on the day when the first of it is not.
 reasons contains {
 	"code": "vuln.threshold",
-	"msg": sprintf("%s has too many findings, %s (%s), not refused yet because they are new: %s.", [lib.label, excess(r, lasting(r)), by(r), names(r, lasting(r))]),
+	"msg": sprintf("%s has too many findings, %s (%s), not refused yet because they are new: %s.", [lib.label, excess(over(r, later(r))), by(r), names(lasting(r))]),
 	"remedy": update,
 	"evidence": evidence(r),
-	"effective_on": time.format(min([end | some f in r.summary.top; concerns(f); new(f); not for_good(f); end := published(f) + (input.params.grace_days * day)])),
+	"effective_on": time.format(sorted(r)["new"].until),
 } if {
 	input.params.grace_days > 0
 	some r in reports
-	not too_many(r, excused(r))
-	too_many(r, lasting(r))
+	noticed(r)
+	count(over(r, now(r))) == 0
+	count(over(r, later(r))) > 0
 }
 
-concerns(f) if {
-	f.severity in input.params.severities
-	counted(f)
+# Where nothing has too many of what the report has at all, its findings need not be looked at.
+noticed(r) if {
+	some severity in input.params.severities
+	total(r, severity) > object.get(input.params.allowed, severity, 0)
 }
 
-counted(_) if input.params.fixable_only == false
+# The findings that it names, by what becomes of them: excused for good, new, or left. Two of the same name are two.
+sorted(r) := assay.findings(object.get(r.summary, "top", []), {
+	"severities": input.params.severities, "fixable_only": input.params.fixable_only,
+	"grace_days": input.params.grace_days, "ignore": input.params.ignore, "now": time.now_ns(),
+	"vex": input.params.vex, "vex_authorities": input.params.vex_authorities,
+}).value
 
-counted(f) if f.fixed_in != ""
+# What does not count now, and what will not when nothing is new any more.
+now(r) := [sorted(r).excused.counts, sorted(r)["new"].counts]
 
-# Findings by their place in the report: two of the same name are two.
-excused(r) := {i | some i, f in r.summary.top; concerns(f); let_be(f)}
+later(r) := [sorted(r).excused.counts]
 
-lasting(r) := {i | some i, f in r.summary.top; concerns(f); for_good(f)}
-
-let_be(f) if for_good(f)
-
-let_be(f) if new(f)
-
-for_good(f) if ignored(f)
-
-for_good(f) if vexed(f)
+lasting(r) := {id | some ids in [sorted(r).left.ids, sorted(r)["new"].ids]; some id in ids}
 
 # total is how many findings of a severity the report has; what it says of fixes counts only where that is asked for.
 total(r, severity) := object.get(r.summary, ["counts", severity], 0) if {
 	input.params.fixable_only == false
 } else := object.get(object.get(r.summary, "fixable", object.get(r.summary, "counts", {})), severity, 0)
 
-remaining(r, excuses, severity) := total(r, severity) - count([i | some i in excuses; r.summary.top[i].severity == severity])
-
 over(r, excuses) := {severity: n |
 	some severity in input.params.severities
-	n := remaining(r, excuses, severity)
+	n := total(r, severity) - sum([object.get(counts, severity, 0) | some counts in excuses])
 	n > object.get(input.params.allowed, severity, 0)
 }
 
-too_many(r, excuses) if count(over(r, excuses)) > 0
+excess(counts) := concat(" and ", [sprintf("%d %s", [counts[severity], severity]) | some severity in input.params.severities])
 
-excess(r, excuses) := concat(" and ", [sprintf("%d %s", [n, severity]) |
-	some severity in input.params.severities
-	n := over(r, excuses)[severity]
-])
-
-names(r, excuses) := lib.clipped(concat(", ", listed)) if {
-	listed := {f.id | some i, f in r.summary.top; concerns(f); not i in excuses}
-	count(listed) > 0
+names(ids) := lib.clipped(concat(", ", ids)) if {
+	count(ids) > 0
 } else := "the report does not name them"
-
-published(f) := assay.moment(f.published).value
-
-new(f) if {
-	input.params.grace_days > 0
-	published(f) + (input.params.grace_days * day) > time.now_ns()
-}
-
-ignored(f) if {
-	some entry in input.params.ignore
-	entry.id in ({f.id} | {alias | some alias in f.aliases})
-	assay.moment(entry.expires).value > time.now_ns()
-	about(entry["package"], object.get(f, "package", ""))
-}
-
-about("**", _)
-
-about(pattern, name) if lib.matches(pattern, name)
-
-# The registry reads the statements and compares them with findings; which authorities are heard is said here. The most trusted one of them that speaks of a finding decides.
-vexed(f) if {
-	input.params.vex == "respect"
-	said := [s | some s in object.get(f, "statements", []); heard(s.authority)]
-	said[0].suppresses == true
-}
-
-heard(authority) if {
-	count(input.params.vex_authorities) == 0
-	not authority in {"", "registry"}
-}
-
-heard(authority) if {
-	authority in input.params.vex_authorities
-	authority != "registry"
-}

@@ -34,6 +34,7 @@ func ownBuiltins() []own {
 		{"assay.matching", function(types.NewArray(nil, types.A)), 1, 0, matching},
 		{"assay.signatures", function(types.NewArray(nil, types.A), wishType()), -3, 0, judgeSignatures},
 		{"assay.attestations", function(types.NewArray(nil, types.A), wishType()), -3, 0, judgeAttestations},
+		{"assay.findings", function(types.NewArray(nil, types.A), wishType()), -3, 0, judgeFindings},
 		{"assay.signers", function(types.A), -1, 0, signersOf},
 		{"assay.provenance", function(types.A), provenanceWeight, 0, provenanceOf},
 		{"assay.newest", function(types.NewArray(nil, types.A)), -1, 0, newestOf},

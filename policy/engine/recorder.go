@@ -257,6 +257,36 @@ func (r *recorder) fact(query uint64, f factTerm, code string) {
 	of.furthest, of.reached = c, c.place
 }
 
+// findingLabels are what findings are that went there.
+func findingLabels() [findingGroups]string {
+	return [...]string{"a finding that is excused", "a finding that is new", "a finding that is left"}
+}
+
+// finding notes where a built-in put a finding: under the expression that called it, one step for each of the places.
+func (r *recorder) finding(query uint64, f ast.Object, where int) {
+	frame := r.frames[query]
+	if frame == nil {
+		return
+	}
+	above := frame.current
+	if above == nil {
+		above = frame.at
+	}
+	label := findingLabels()[where]
+	of := above.child(label)
+	if of.tried == 0 {
+		of.kind, of.location, of.text = contract.TraceBody, above.location, label
+	}
+	if of.tried++; where != findingLeft {
+		of.held++
+	}
+	said := fmt.Sprintf("id = %q", clean(memberText(f, keyID), maxCode))
+	if t := f.Get(keyStatements); t != nil {
+		said += ", statements = " + shown(t.Value)
+	}
+	of.note(said, r.sources(ast.NewTerm(f)))
+}
+
 // source is the line that an expression begins on, as its author wrote it.
 func (r *recorder) source(l *ast.Location, otherwise fmt.Stringer) string {
 	text := ""
