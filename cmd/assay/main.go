@@ -1,6 +1,6 @@
 // Command assay is a registry that gates what it holds, and the command line to one.
 //
-// "assay serve" runs the server; it is the only place where drivers, core, admission and HTTP are put together. Every other command asks a
+// "assay serve" runs the server; it is in the folder of that name, which alone puts drivers, core, admission and HTTP together. Every other command asks a
 // server, or works on files alone. The exit code is 0 for success, 1 for an error, 2 for a command that was not understood, 3 for something
 // refused or not allowed, 4 for something that is not there.
 package main

@@ -14,6 +14,7 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/logcmd"
 	"github.com/assay-registry/assay/cmd/assay/policycmd"
 	"github.com/assay-registry/assay/cmd/assay/sbomcmd"
+	"github.com/assay-registry/assay/cmd/assay/serve"
 	"github.com/assay-registry/assay/cmd/assay/signcmd"
 	"github.com/assay-registry/assay/cmd/assay/trustcmd"
 	"github.com/assay-registry/assay/cmd/assay/tufcmd"
@@ -56,7 +57,7 @@ func root(a *cli.App) *cobra.Command {
 		return cli.Usage("%w; see %s --help", err, c.CommandPath())
 	})
 	root.AddCommand(
-		serveCommand(a), doctor.Command(a), checkcmd.ConfigCommand(a), versionCommand(a), checkcmd.CheckCommand(a), policycmd.Command(a),
+		serve.Command(a), doctor.Command(a), checkcmd.ConfigCommand(a), versionCommand(a), checkcmd.CheckCommand(a), policycmd.Command(a),
 		accountcmd.LoginCommand(a), accountcmd.LogoutCommand(a), signcmd.KeyCommand(a), signcmd.Command(a), signcmd.AttestCommand(a), trustcmd.Command(a), accountcmd.UserCommand(a), imagecmd.RepoCommand(a), imagecmd.TreeCommand(a), imagecmd.VerifyCommand(a), imagecmd.ExplainCommand(a), imagecmd.ObligationsCommand(a), imagecmd.DecisionCommand(a), sbomcmd.Command(a), vulnscmd.Command(a), vulndbcmd.Command(a), vulnscmd.ReportCommand(a),
 		trustcmd.RevokeCommand(a), trustcmd.RevocationCommand(a), trustcmd.RestoreCommand(a), logcmd.AuditCommand(a), waivercmd.Command(a), logcmd.DecisionsCommand(a), tufcmd.Command(a), tufcmd.ConformanceCommand(a), kubernetescmd.Command(a),
 	)

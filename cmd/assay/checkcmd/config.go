@@ -48,7 +48,7 @@ func configCheck(a *cli.App) *cobra.Command {
 			var wrong *config.Error
 			switch {
 			case err == nil:
-				if _, err := rules.CompileAlone(a, c.Context(), cfg); err != nil {
+				if _, err := rules.CompileAlone(c.Context(), cfg); err != nil {
 					return err
 				}
 				report.Warnings, report.Advice = append(report.Warnings, cfg.Warnings()...), append(report.Advice, cfg.Advice()...)

@@ -50,7 +50,7 @@ func originStands(o server.PolicyOrigin) finding {
 }
 
 func policiesCompile(ctx context.Context, a *cli.App, cfg *config.Config) []finding {
-	set, err := rules.CompileAlone(a, ctx, cfg)
+	set, err := rules.CompileAlone(ctx, cfg)
 	if err != nil {
 		return []finding{{"policies", broken, err.Error()}}
 	}

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/contract"
@@ -28,7 +27,7 @@ type Supplies struct {
 }
 
 // Compile makes policies ready to decide. log may be nil.
-func Compile(a *cli.App, ctx context.Context, bs []policy.Binding, from Supplies, log *slog.Logger) (*engine.Set, error) {
+func Compile(ctx context.Context, bs []policy.Binding, from Supplies, log *slog.Logger) (*engine.Set, error) {
 	list, err := Resolve(bs, from)
 	if err != nil {
 		return nil, err
@@ -37,12 +36,12 @@ func Compile(a *cli.App, ctx context.Context, bs []policy.Binding, from Supplies
 }
 
 // CompileAlone makes the policies of a configuration ready without a registry: what its artifacts and TUF repositories say is not known.
-func CompileAlone(a *cli.App, ctx context.Context, cfg *config.Config) (*engine.Set, error) {
+func CompileAlone(ctx context.Context, cfg *config.Config) (*engine.Set, error) {
 	bs, from, err := Alone(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return Compile(a, ctx, bs, from, nil)
+	return Compile(ctx, bs, from, nil)
 }
 
 // Alone are the policies of a configuration, with the bundles that it names.

@@ -6,6 +6,8 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/shadow"
+	"github.com/assay-registry/assay/store"
 )
 
 // RequestsDenied is how many of the requests of late would newly be denied.
@@ -26,4 +28,23 @@ func PulledTimes(r *policy.ReplayReport) string {
 		text += fmt.Sprintf(" (%d pulls of whatever images were too many to count)", r.PullsUncounted)
 	}
 	return text
+}
+
+// TooMany refuses an activation in one sentence, with an example.
+func TooMany(r *policy.ReplayReport, limit int) error {
+	example, pulled := "", ""
+	if r.NewlyDenied > 0 {
+		pulled = " (pulled " + PulledTimes(r) + ")"
+	}
+	for _, e := range r.Examples {
+		if e.Difference == shadow.NewlyDenied || e.Difference == shadow.TagHidden {
+			example = fmt.Sprintf(", such as %s@%s (%s)", e.Repository, cli.Short(string(e.Digest)), e.Code)
+			break
+		}
+	}
+	if n := RequestsDenied(r); n > 0 {
+		example += fmt.Sprintf(", and refuse %d of the pushes and questions of late", n)
+	}
+	return store.Errorf(store.CodeConflict, "it would newly deny %d of %d manifests%s and hide %d tags%s, and at most %d are allowed; see assay policy replay --staged, then repair or waive them, or raise --max-newly-denied",
+		r.NewlyDenied+r.Failed, r.Manifests, pulled, r.TagsHidden, example, limit)
 }

@@ -1,0 +1,86 @@
+package serve
+
+import (
+	"log/slog"
+
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/assay-registry/assay/cmd/assay/place"
+	"github.com/assay-registry/assay/policy"
+)
+
+// sbomsTold is how often it is written, if anything changed.
+const sbomsTold = 10 * time.Second
+
+// sbomTeller writes the state of SBOMs.
+type sbomTeller struct {
+	admission *policy.Admission
+	data      string // directory
+	clock     func() time.Time
+	log       *slog.Logger
+	last      []byte // what was written, without its time
+}
+
+func (r *registry) sbomTeller(clock func() time.Time, log *slog.Logger) *sbomTeller {
+	return &sbomTeller{r.admission, r.directory.Path, clock, log, nil}
+}
+
+// run tells until ctx ends, and then once more: who looks into a stopped server's directory finds what it left.
+func (t *sbomTeller) run(ctx context.Context) {
+	tick := time.NewTicker(sbomsTold)
+	defer tick.Stop()
+	for {
+		t.tell(ctx)
+		select {
+		case <-ctx.Done():
+			t.tell(context.WithoutCancel(ctx))
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (t *sbomTeller) tell(ctx context.Context) {
+	if err := t.attempt(ctx); err != nil && ctx.Err() == nil {
+		t.log.Warn("what there is to do about SBOMs could not be written for assay doctor", "error", err)
+	}
+}
+
+func (t *sbomTeller) attempt(ctx context.Context) error {
+	status, err := t.admission.CountSBOMs(ctx)
+	if err != nil {
+		return err
+	}
+	s := place.SBOMState{SBOMProgress: status.SBOMProgress, Reading: status.Reading, Failed: len(status.Failed), More: status.More}
+	if s.Failed > 0 {
+		first := slices.MinFunc(status.Failed, func(x, y policy.SBOMFailure) int { // their order is not always the same, and what did not change is not written
+			return cmp.Or(cmp.Compare(x.Repository, y.Repository), cmp.Compare(x.Digest, y.Digest), cmp.Compare(x.What, y.What))
+		})
+		s.First = &first
+	}
+	text, err := json.Marshal(s)
+	if err != nil || bytes.Equal(text, t.last) {
+		return err
+	}
+	last := text
+	s.At = t.clock().UTC()
+	if err := place.KeepState(t.data, place.StateSBOMs, s); err != nil {
+		return err
+	}
+	t.last = last
+	return nil
+}
+
+// glassTeller writes the waivers of every code down for the doctor.
+func glassTeller(d *place.Directory, log *slog.Logger) func([]policy.WaiverView) {
+	return func(list []policy.WaiverView) {
+		if err := place.KeepState(d.Path, place.StateGlass, list); err != nil {
+			log.Warn("which waivers break glass could not be written for assay doctor", "error", err)
+		}
+	}
+}
