@@ -82,8 +82,10 @@ type Admission struct {
 	flights flights
 	images  imageCache
 	pulls   *pulls.Counter
-	asked   asked
-	outbox  *outbox.Outbox // what is to be done after decisions
+
+	enriching, ingesting pauses // pieces of their queues that failed
+	asked                asked
+	outbox               *outbox.Outbox // what is to be done after decisions
 
 	manifests parsedCache // of all but indexes
 	indexes   parsedCache

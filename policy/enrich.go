@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -88,23 +89,29 @@ func (a *Admission) Enrich(ctx context.Context) error {
 		})
 		return page, err
 	}, func(i store.Item) (bool, error) {
-		var w sbomWork
-		waits := false
-		err := a.local.View(ctx, func(s store.Snapshot) error {
-			b := s.SBOMWork(i)
-			if waits = b != nil; !waits {
-				return nil
-			}
-			if err := json.Unmarshal(b, &w); err != nil {
-				return damagedWork(err)
-			}
+		var work []byte
+		if err := a.local.View(ctx, func(s store.Snapshot) error {
+			work = bytes.Clone(s.SBOMWork(i))
 			return nil
-		})
-		if err != nil || !waits || a.now().Before(w.Next) {
+		}); err != nil || work == nil || !a.enriching.over(a.now(), i, work) {
 			return false, err
 		}
-		return true, a.enrich(ctx, i, w)
+		worked, err := a.enrichAs(ctx, i, work)
+		a.enriching.note(a.now(), i, work, err)
+		return worked, err
 	})
+}
+
+// enrichAs does a piece of work, if it is due.
+func (a *Admission) enrichAs(ctx context.Context, i store.Item, work []byte) (worked bool, err error) {
+	var w sbomWork
+	if err := json.Unmarshal(work, &w); err != nil {
+		return false, damagedWork(err)
+	}
+	if a.now().Before(w.Next) {
+		return false, nil
+	}
+	return true, a.enrich(ctx, i, w)
 }
 
 func damagedWork(err error) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/sbom"
@@ -64,4 +65,21 @@ func TestDamagedWorkHoldsUpNoOther(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	want(t, "the other", k.get(puller, "acme/zoo", string(good.desc.Digest)), string(good.desc.Digest))
+	for n, c := range []struct {
+		later time.Duration
+		work  string
+		tried bool
+	}{{0, "{", false}, {5 * time.Second, "{", true}, {5 * time.Second, "{", false}, {5 * time.Second, "{", true}, {time.Second, "[", true}, {time.Hour, "[", true}, {0, "{}", true}} {
+		k.clock.advance(c.later)
+		if err := k.local.Update(k.ctx, func(tx *store.Txn) error {
+			tx.PutSBOMWork(store.Item{Repository: app, Digest: bad.desc.Digest}, []byte(c.work))
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if err := k.a.Enrich(k.ctx); (err != nil) != (c.tried && c.work != "{}") {
+			t.Errorf("%d: %v", n, err)
+		}
+	}
+	want(t, "mended", k.get(puller, app, string(bad.desc.Digest)), string(bad.desc.Digest))
 }

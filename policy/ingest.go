@@ -206,10 +206,12 @@ func (a *Admission) Ingest(ctx context.Context) error {
 		if err := a.local.View(ctx, func(s store.Snapshot) error {
 			want = bytes.Clone(s.Space(ingestSpace).Get(ingestKey('q', i)))
 			return nil
-		}); err != nil || want == nil {
+		}); err != nil || want == nil || !a.ingesting.over(a.now(), i, want) {
 			return false, err
 		}
-		return true, a.ingest(ctx, i, string(want))
+		err := a.ingest(ctx, i, string(want))
+		a.ingesting.note(a.now(), i, want, err)
+		return true, err
 	})
 }
 
