@@ -229,7 +229,7 @@ func compile(ctx context.Context, p Policy, caps *ast.Capabilities) (prog *progr
 		}
 		e.evaluate = e.interpret
 	}
-	prog.planner = &planner{make: func(ctx context.Context) error { return prog.quicken(ctx, modules, caps) }}
+	prog.planner = &planner{program: prog, caps: caps}
 	return prog, nil
 }
 

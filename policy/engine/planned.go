@@ -18,10 +18,19 @@ import (
 // planAfter is how many evaluations of a policy are the interpreter's before it is planned: to make a plan takes as long as a few hundred of them, and who asks once, or starts with many policies, need not wait.
 const planAfter = 32
 
-// planner plans a policy once, when it is asked often.
+// planner plans a policy once, when it is asked often. Its modules are parsed again for that: who keeps them keeps them mostly for nothing.
 type planner struct {
-	asked atomic.Uint32
-	make  func(context.Context) error
+	asked   atomic.Uint32
+	program *program
+	caps    *ast.Capabilities
+}
+
+func (p *planner) make(ctx context.Context) error {
+	modules, problems := parse(p.program.Policy, p.caps)
+	if len(problems) > 0 {
+		return &CompileError{Problems: problems}
+	}
+	return p.program.quicken(ctx, modules, p.caps)
 }
 
 // note counts an evaluation, and plans the policy where it is time: whoever asks then waits for it, and others go on with the interpreter.

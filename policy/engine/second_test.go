@@ -2,6 +2,8 @@ package engine
 
 import (
 	"bytes"
+	"context"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -41,6 +43,43 @@ func TestAPlanThatIsWrong(t *testing.T) {
 		if n := strings.Count(log.String(), "disagree"); n != 1 {
 			t.Errorf("the log tells it %d times: %s", n, log.String())
 		}
+	}
+}
+
+// TestAnInterpreterThatDoesNotAnswer: that is no difference, and it is asked again at the next evaluation, a few times; the plan is believed, and told apart when it is wrong.
+func TestAnInterpreterThatDoesNotAnswer(t *testing.T) {
+	const source = "package assay\n\n" + `admit.deny contains {"code": "a.b", "msg": "no"} if input.subject.kind == "image"` + "\n"
+	for name, fails := range map[string]error{
+		"late": errTimeout, "left": context.Canceled, "over": context.DeadlineExceeded, "cancelled": &topdown.Error{Code: topdown.CancelErr}, "unavailable": fmt.Errorf("no answer: %w", store.Errorf(store.CodeUnavailable, "away")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log bytes.Buffer
+			set := one(t, source, Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+			e := set.programs[0].entries[contract.EntryAdmit]
+			planAll(t, set)
+			interpret, asked := e.interpret, 0
+			e.interpret = func(topdown.Cancel, ast.Value, time.Time) ([]*ast.Term, error) { asked++; return nil, fails }
+			for range secondEvery {
+				if d := decide(t, set, ask(contract.EntryAdmit)); codes(d.Deny) != "a.b" {
+					t.Fatalf("%+v", d.Deny)
+				}
+			}
+			if plan := e.planned.Load(); plan.apart.Load() || asked != 1+maxSilent || plan.silent.Load() != 1+maxSilent {
+				t.Errorf("apart: %v; it was asked %d times, and %d were silent", plan.apart.Load(), asked, plan.silent.Load())
+			}
+			e.interpret = interpret
+			decide(t, set, ask(contract.EntryAdmit))
+			if n := e.planned.Load().silent.Load(); n != 0 || log.Len() > 0 {
+				t.Errorf("after an answer %d are silent; the log: %s", n, &log)
+			}
+			e.interpret = func(topdown.Cancel, ast.Value, time.Time) ([]*ast.Term, error) { return nil, errUndefined }
+			for range secondEvery {
+				decide(t, set, ask(contract.EntryAdmit))
+			}
+			if !e.planned.Load().apart.Load() || strings.Count(log.String(), "disagree") != 1 {
+				t.Errorf("an error of another kind is a difference: %s", &log)
+			}
+		})
 	}
 }
 
