@@ -146,7 +146,7 @@ func (a *Admission) Estate(ctx context.Context, p access.Principal, q EstateQuer
 	}); err != nil {
 		return nil, err
 	}
-	c.matched = osv(status.Databases)
+	c.matched = advised(status.Databases)
 	if e, err = c.all(q); err != nil {
 		return nil, err
 	}

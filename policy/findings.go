@@ -1,12 +1,10 @@
 package policy
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/assay-registry/assay/policy/contract"
@@ -21,7 +19,7 @@ import (
 
 // How many findings a policy is told of by name: the worst, and beyond them those that some statement excuses, so that what is excused can be told from what is not.
 const (
-	maxTop     = 100
+	maxTop     = vulns.MaxWorst
 	maxExcused = 1000
 )
 
@@ -32,32 +30,101 @@ type assessment struct {
 	unmatched string                // why there is none: a part of a sentence
 }
 
-// reporter is vulns.Findings, or vulns.Unscored where nobody asks how likely exploitation is.
-type reporter func(r store.Records, image store.Item) (*vulns.Report, error)
+// Why the registry knows of no vulnerabilities of an image: parts of sentences.
+const (
+	unmatchedOff      = "this registry keeps no index of what images contain"
+	unmatchedUnread   = "no SBOM of it is indexed yet"
+	unmatchedNothing  = "no vulnerability database is installed"
+	unmatchedAnybodys = "its only SBOM is one that nobody who is trusted signed"
+)
 
-// assess compares what an image contains with the databases, and with what facts say about exploitability. It reads in the caller's snapshot or transaction.
-func (a *Admission) assess(ctx context.Context, r store.Records, report reporter, t *grounds, i store.Item, facts []verify.Fact, parents []store.Digest) (*assessment, error) {
+// assess compares what an image contains with the databases, and with what facts say about exploitability, for people. It reads in the caller's snapshot.
+func (a *Admission) assess(ctx context.Context, r store.Records, t *grounds, i store.Item, facts []verify.Fact, parents []store.Digest) (*assessment, error) {
 	if a.o.Inventories == nil {
-		return &assessment{unmatched: "this registry keeps no index of what images contain"}, nil
+		return &assessment{unmatched: unmatchedOff}, nil
 	}
-	known, err := report(r, i)
-	if unreported(err) {
-		return &assessment{unmatched: err.Error()}, nil
-	}
-	if err != nil {
-		return nil, err
-	}
+	report, err := vulns.Findings(r, i)
 	switch {
-	case known == nil:
-		return &assessment{unmatched: "no SBOM of it is indexed yet"}, nil
-	case !osv(known.Databases):
-		return &assessment{unmatched: "no vulnerability database is installed"}, nil
+	case unreported(err):
+		return &assessment{unmatched: err.Error()}, nil
+	case err != nil:
+		return nil, err
+	case report == nil:
+		return &assessment{unmatched: unmatchedUnread}, nil
+	case !advised(report.Databases):
+		return &assessment{unmatched: unmatchedNothing}, nil
 	}
 	statements, err := a.statements(ctx, t, i, facts)
 	if err != nil {
 		return nil, err
 	}
-	return &assessment{report: known, said: applyVEX(i, parents, known.Findings, statements)}, nil
+	return &assessment{report: report, said: applyVEX(i, parents, report.Findings, statements)}, nil
+}
+
+// matches are what a decision is told of the registry's own findings; nil where there are none, with the reason. They are read as they are kept: of what has more findings than a policy is told of,
+// all are looked at only where statements may excuse some.
+func (a *Admission) matches(ctx context.Context, tx *store.Txn, t *grounds, i store.Item, facts []verify.Fact, in *contract.Input) (*contract.VulnerabilitiesInput, string, error) {
+	if a.o.Inventories == nil {
+		return nil, unmatchedOff, nil
+	}
+	known, err := vulns.Summarize(tx, i)
+	switch {
+	case unreported(err):
+		return nil, err.Error(), nil
+	case err != nil:
+		return nil, "", err
+	case known == nil:
+		return nil, unmatchedUnread, nil
+	case !known.Advised:
+		return nil, unmatchedNothing, nil
+	}
+	if anybodys, err := unsigned(tx.Records, i); err != nil || anybodys {
+		return nil, unmatchedAnybodys, err
+	}
+	statements, err := a.statements(ctx, t, i, facts)
+	if err != nil {
+		return nil, "", err
+	}
+	list, said := known.Worst, []stated(nil)
+	if len(statements) > 0 {
+		if list, said, err = excused(tx, i, known, statements, in.Subject.Parents); err != nil {
+			return nil, "", err
+		}
+	}
+	return matchesInput(known, list, said, in.Request.Time), "", nil
+}
+
+// stated is what statements say of a finding.
+type stated struct {
+	status string // that the most trusted authority gives it
+	by     []contract.VEXInput
+}
+
+// excused is what statements say of the findings of an image, of which some may be excused that a summary does not name.
+func excused(tx *store.Txn, i store.Item, known *vulns.Summary, statements []vex.Statement, parents []store.Digest) ([]vulns.Known, []stated, error) {
+	list, findings := known.Worst, make([]finding.Finding, 0, len(known.Worst))
+	if known.Total > len(list) {
+		report, err := vulns.Unscored(tx.Records, i)
+		if err != nil {
+			return nil, nil, err
+		}
+		vulns.Worst(report.Findings)
+		list, findings = nil, report.Findings
+		for n := range findings {
+			list = append(list, vulns.KnownOf(&findings[n]))
+		}
+	} else {
+		for n := range list {
+			findings = append(findings, list[n].Finding())
+		}
+	}
+	said := make([]stated, len(list))
+	for n, by := range applyVEX(i, parents, findings, statements) {
+		if said[n].by = by; findings[n].VEX != nil {
+			said[n].status = string(findings[n].VEX.Status)
+		}
+	}
+	return list, said, nil
 }
 
 // unreported reports whether an error says why there is no report of what an image contains.
@@ -79,25 +146,20 @@ func (a *Admission) vulnerabilities(ctx context.Context, tx *store.Txn, t *groun
 		return nil
 	}
 	i := store.Item{Repository: s.repo, Digest: s.rec.Digest}
-	x, err := a.assess(ctx, tx.Records, vulns.Unscored, t, i, facts, in.Subject.Parents)
+	matched, unmatched, err := a.matches(ctx, tx, t, i, facts, in)
 	if err != nil {
 		return err
-	}
-	if anybodys, err := unsigned(tx.Records, i); err != nil {
-		return err
-	} else if anybodys && x.report != nil {
-		x = &assessment{unmatched: "its only SBOM is one that nobody who is trusted signed"}
 	}
 	if err := a.excuseReports(ctx, t, i, facts, in); err != nil {
 		return err
 	}
 	switch {
-	case x.report != nil:
-		in.Vulnerabilities = x.input(in.Request.Time)
+	case matched != nil:
+		in.Vulnerabilities = matched
 	case in.Vulnerabilities == nil:
-		in.Vulnerabilities = &contract.VulnerabilitiesInput{Unmatched: x.unmatched}
+		in.Vulnerabilities = &contract.VulnerabilitiesInput{Unmatched: unmatched}
 	default:
-		in.Vulnerabilities.Unmatched = x.unmatched
+		in.Vulnerabilities.Unmatched = unmatched
 	}
 	return nil
 }
@@ -107,49 +169,33 @@ func classes() []string {
 	return []string{"critical", "high", "medium", "low", "negligible", "unknown"}
 }
 
-// input is what a policy is told of matches. The counts are of everything that was found, excused or not: whose excuses count is the policy's to say.
-func (x *assessment) input(now time.Time) *contract.VulnerabilitiesInput {
-	in := &contract.VulnerabilitiesInput{Present: true, Origin: contract.VulnerabilitiesMatched, ScannedAt: now, DBTime: x.report.DBTime(), Counts: map[string]int{}, Fixable: map[string]int{}}
-	for _, c := range classes() {
-		in.Counts[c], in.Fixable[c] = 0, 0
-	}
-	in.Uncovered = x.report.Uncovered[:min(len(x.report.Uncovered), maxTop)]
-	in.Systems, in.Languages, in.Unlooked = x.report.Systems, x.report.Languages, x.report.Unlooked
-	order := make([]int, len(x.report.Findings))
-	for n := range order {
-		order[n] = n
-	}
-	slices.SortStableFunc(order, func(i, j int) int {
-		f, g := &x.report.Findings[i], &x.report.Findings[j]
-		return cmp.Or(int(g.Severity)-int(f.Severity), strings.Compare(f.ID, g.ID), strings.Compare(f.Package.Name, g.Package.Name))
-	})
+// matchesInput is what a policy is told of matches. The counts are of everything that was found, excused or not: whose excuses count is the policy's to say.
+func matchesInput(known *vulns.Summary, list []vulns.Known, said []stated, now time.Time) *contract.VulnerabilitiesInput {
+	in := &contract.VulnerabilitiesInput{Present: true, Origin: contract.VulnerabilitiesMatched, ScannedAt: now, DBTime: known.DBTime, Counts: known.Counts, Fixable: known.Fixable}
+	in.Uncovered = known.Uncovered[:min(len(known.Uncovered), maxTop)]
+	in.Systems, in.Languages, in.Unlooked = known.Systems, known.Languages, known.Unlooked
+	in.Top = make([]contract.VulnerabilityInput, 0, min(len(list), maxTop))
 	excused := 0
-	for _, n := range order {
-		f := &x.report.Findings[n]
-		in.Counts[f.Severity.String()]++
-		if len(f.Fixed) > 0 {
-			in.Fixable[f.Severity.String()]++
+	for n := range list {
+		var about stated
+		if said != nil {
+			about = said[n]
 		}
-		excuses := slices.ContainsFunc(x.said[n], func(v contract.VEXInput) bool { return v.Suppresses })
-		if len(in.Top) >= maxTop && (!excuses || excused >= maxExcused) {
-			continue
-		}
-		if len(in.Top) >= maxTop {
+		if n >= maxTop {
+			if excused >= maxExcused || !slices.ContainsFunc(about.by, func(v contract.VEXInput) bool { return v.Suppresses }) {
+				continue
+			}
 			excused++
 		}
-		in.Top = append(in.Top, findingInput(f, x.said[n]))
+		in.Top = append(in.Top, findingInput(&list[n], about))
 	}
 	return in
 }
 
-func findingInput(f *finding.Finding, said []contract.VEXInput) contract.VulnerabilityInput {
-	in := contract.VulnerabilityInput{ID: f.ID, Severity: f.Severity.String(), Package: packageOf(&f.Package), FixedIn: strings.Join(f.Fixed, ", "), Aliases: f.Aliases,
-		Exploited: f.KEV != nil, Uncertain: f.State == "unknown", Statements: said}
+func findingInput(f *vulns.Known, about stated) contract.VulnerabilityInput {
+	in := contract.VulnerabilityInput{ID: f.ID, Severity: f.Severity.String(), Package: packageOf(f.Package), FixedIn: f.Fixed, Aliases: f.Aliases, Exploited: f.Exploited, Uncertain: f.Uncertain, VEX: about.status, Statements: about.by}
 	if !f.Published.IsZero() {
 		in.Published = f.Published.UTC().Format(time.RFC3339)
-	}
-	if f.VEX != nil {
-		in.VEX = string(f.VEX.Status)
 	}
 	return in
 }

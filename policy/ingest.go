@@ -15,6 +15,7 @@ import (
 	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
+	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -153,6 +154,7 @@ func (a *Admission) dropInventory(tx *store.Txn, i store.Item) {
 	sp.Delete(ingestKey('s', i))
 	sp.Delete(ingestKey('q', i))
 	tx.Space(findingsSpace).Delete(i.Key())
+	vulns.Forget(tx, i)
 	a.o.Inventories.Drop(tx, i)
 }
 

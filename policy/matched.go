@@ -143,8 +143,8 @@ func seenOf(report *vulns.Report) *seen {
 	return s
 }
 
-// osv reports whether a report rests on any advisories at all.
-func osv(databases []vulns.Database) bool {
+// advised reports whether a report rests on any advisories at all.
+func advised(databases []vulns.Database) bool {
 	return slices.ContainsFunc(databases, func(d vulns.Database) bool { return d.Kind == "osv" })
 }
 
@@ -152,10 +152,14 @@ func osv(databases []vulns.Database) bool {
 // that a policy could read is not as it was.
 func (a *Admission) noteFindings(tx *store.Txn, i store.Item) (changed bool, err error) {
 	rec, err := tx.Manifest(i.Repository, i.Digest)
-	if err != nil || rec == nil || !trust.Judged(rec.State) || rec.Kind != store.KindImage {
+	if err != nil {
 		return false, err
 	}
-	report, err := vulns.Unscored(tx.Records, i)
+	if rec == nil || !trust.Judged(rec.State) || rec.Kind != store.KindImage {
+		vulns.Forget(tx, i)
+		return false, nil
+	}
+	report, err := vulns.Renew(tx, i)
 	if err != nil && !unreported(err) { // without a report, nothing is known any more: the next one is news
 		return false, err
 	}
@@ -164,7 +168,7 @@ func (a *Admission) noteFindings(tx *store.Txn, i store.Item) (changed bool, err
 		return false, err
 	}
 	sp := tx.Space(findingsSpace)
-	if report == nil || !osv(report.Databases) {
+	if report == nil || !advised(report.Databases) {
 		if was != nil {
 			sp.Delete(i.Key())
 		}

@@ -125,7 +125,7 @@ func (a *Admission) known(ctx context.Context, s store.Snapshot, i store.Item) (
 	if err != nil {
 		return nil, err
 	}
-	return a.assess(ctx, s.Records, vulns.Findings, t, i, facts, s.Parents(i.Repository, i.Digest))
+	return a.assess(ctx, s.Records, t, i, facts, s.Parents(i.Repository, i.Digest))
 }
 
 // spokenFacts are the proven statements about exploitability that a manifest is judged by, its own and those of the admitted indexes above.

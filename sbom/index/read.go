@@ -1,6 +1,7 @@
 package index
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -65,6 +66,27 @@ func Inventory(r store.Records, image store.Item) (*Entry, []ID, error) {
 		ids[i] = ID(n)
 	}
 	return &Entry{Image: image, Origin: f.origin, Format: f.format, Generator: f.generator, Distro: f.distro}, ids, nil
+}
+
+// Stamp is another text whenever an image's inventory is another, or is kept by other numbers; queued tells that it has none yet. It is empty where there is no inventory.
+func Stamp(r store.Records, image store.Item) (stamp string, queued bool, err error) {
+	s := r.Space(space)
+	if q := s.Get(imageKey('q', image)); len(q) > 0 {
+		if q[0] == opDrop {
+			return "", false, nil
+		}
+		return string(q), true, nil
+	}
+	b := s.Get(imageKey('f', image))
+	if b == nil {
+		return "", false, nil
+	}
+	f, err := decodeForward(b)
+	if err != nil {
+		return "", false, err
+	}
+	sum := sha256.Sum256(append(binary.BigEndian.AppendUint32([]byte(f.set), f.number), Numbering(r)...)) // a set's sum is as long as any other
+	return "f" + string(sum[:sumSize]), false, nil
 }
 
 // Numbering is another text whenever numbers that were given may be given again, which takes damage or a Reset: who remembers numbers remembers it, too. It is empty before

@@ -81,6 +81,14 @@ func (w *Writer) Record() []byte {
 type Reader struct {
 	B   []byte
 	Bad bool
+
+	text string // all that was left when Share was called
+}
+
+// Share has the texts that are read from here on be parts of one copy of the record, which they keep alive together: for records of many texts that are soon forgotten.
+func (r *Reader) Share() *Reader {
+	r.text = string(r.B)
+	return r
 }
 
 // Open reads the form of a record.
@@ -147,7 +155,13 @@ func (r *Reader) Bytes() []byte {
 }
 
 // Text reads a text.
-func (r *Reader) Text() string { return string(r.Bytes()) }
+func (r *Reader) Text() string {
+	b := r.Bytes()
+	if end := len(r.text) - len(r.B); len(b) > 0 && end >= len(b) {
+		return r.text[end-len(b) : end]
+	}
+	return string(b)
+}
 
 // Count reads a length; each of what it counts takes a byte at least.
 func (r *Reader) Count() int {
@@ -161,8 +175,12 @@ func (r *Reader) Count() int {
 
 // Texts reads a list of texts.
 func (r *Reader) Texts() []string {
-	var list []string
-	for range r.Count() {
+	n := r.Count()
+	if n == 0 {
+		return nil
+	}
+	list := make([]string, 0, min(n, 1024))
+	for range n {
 		list = append(list, r.Text())
 	}
 	return list

@@ -172,6 +172,12 @@ func TestReportOfTooManyFindingsEnds(t *testing.T) {
 	k.put(image("acme/app", 2), debian12, urls[:250]...)
 	k.load("osv", records...)
 	for _, when := range []string{"matched while it is read", "matched before"} {
+		for range 2 { // found out, and as it is kept
+			k.summarized(image("acme/app", 1), vulns.ErrTooMany)
+			if s := k.summarized(image("acme/app", 2), nil); s == nil || s.Total != 100_000 || s.Counts["unknown"] != 100_000 || len(s.Worst) != vulns.MaxWorst {
+				t.Errorf("%s: %+v", when, s)
+			}
+		}
 		k.view(func(r store.Records) error {
 			if got, err := vulns.Findings(r, image("acme/app", 1)); got != nil || !errors.Is(err, vulns.ErrTooMany) {
 				t.Errorf("%s: %v, %v", when, got != nil, err)
@@ -276,6 +282,8 @@ func TestReportOfManyComparisonsWaits(t *testing.T) {
 	k.queue(app, debian12, urls...)
 	k.queue(small, debian12, urls[1100:]...)
 	for _, when := range []string{"queued", "indexed"} {
+		k.summarized(app, vulns.ErrWaits)
+		k.summarized(app, vulns.ErrWaits)
 		k.view(func(r store.Records) error {
 			if got, err := vulns.Unscored(r, app); got != nil || !errors.Is(err, vulns.ErrWaits) {
 				t.Errorf("%s: %v, %v", when, got, err)
@@ -295,6 +303,9 @@ func TestReportOfManyComparisonsWaits(t *testing.T) {
 		}
 		return err
 	})
+	if s := k.summarized(app, nil); s == nil || s.Total != 1 {
+		t.Errorf("matched: %+v", s)
+	}
 	k.told = nil
 	if _, err := k.x.Deliver(k.ctx); err != nil || len(k.told) == 0 || k.told[len(k.told)-1].Images.GetCardinality() != 2 {
 		t.Errorf("%d told, %v", len(k.told), err)

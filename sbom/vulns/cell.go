@@ -173,6 +173,7 @@ type cursor struct {
 	matched  uint32 // the last package version
 	packages uint64 // how many were matched and are still known
 	outbox   uint64 // the next number
+	imports  uint64 // the one after the last record of an import
 	// numbering is that of the index whose numbers were matched.
 	numbering string
 }
@@ -187,6 +188,7 @@ func (c *cursor) encode() []byte {
 	w.Number(c.packages)
 	w.Number(c.outbox)
 	w.Text(c.numbering)
+	w.Number(c.imports)
 	return w.Record()
 }
 
@@ -198,6 +200,9 @@ func decodeCursor(b []byte) (c cursor, err error) {
 	c = cursor{rules: r.Number(), matched: r.Small(), packages: r.Number(), outbox: r.Number()}
 	if len(r.B) > 0 { // other rules kept none
 		c.numbering = r.Text()
+	}
+	if c.imports = c.outbox; len(r.B) > 0 { // older records do not say: all may be
+		c.imports = r.Number()
 	}
 	if !r.Done() {
 		return cursor{}, pack.Damaged("cursor")

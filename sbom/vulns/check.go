@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/assay-registry/assay/sbom/advisory"
@@ -28,6 +29,9 @@ func Check(ctx context.Context, local *store.Local, limit int) ([]store.Problem,
 				c.report("#", "the record is damaged")
 			}
 			c.generation, c.evaluator = st.head, newEvaluator(reading{c.s, st.head})
+			if c.cursor, err = readCursor(s.Records); err != nil { // its record is reported below
+				c.cursor = cursor{matched: math.MaxUint32}
+			}
 			list := c.s.Scan(from, nil, page)
 			for _, p := range list {
 				c.record(p.Key, p.Value)
@@ -46,6 +50,7 @@ func Check(ctx context.Context, local *store.Local, limit int) ([]store.Problem,
 type checker struct {
 	reading
 	records   store.Records
+	cursor    cursor
 	evaluator *evaluator
 	problems  []store.Problem
 	limit     int
@@ -95,6 +100,9 @@ func (c *checker) record(key, value []byte) {
 		}
 		c.chunked(name, tail4(key))
 		bad = false // is compared with its version
+	case class == 'i':
+		_, err := decodeKept(value)
+		bad = err != nil
 	case class == 'e' && len(rest) == 6, class == 'k' && len(rest) == 2:
 		bad = c.page(class, value)
 	case class == 'd' && len(rest) == 8:
@@ -171,8 +179,8 @@ func (c *checker) version(id uint32, value []byte) (bad bool) {
 		c.report(name, "the package index cannot tell what it is")
 		return false
 	}
-	if v == nil {
-		return false // gone from all images; its records go in time
+	if v == nil || id > c.cursor.matched {
+		return false // gone from all images, its records go in time; or not matched since the index gives its numbers anew: reports do not read them
 	}
 	if !slices.Equal(names, ecosystem.SoughtFor(v)) {
 		c.report(name, "it is looked up by other names than %s has", v.Name)

@@ -246,7 +246,7 @@ func (b *builder) ids(r store.Records, ids []index.ID, c cursor) error {
 	count := func() {
 		for class, n := range seen {
 			if n > 0 {
-				b.classes[string(v.classes[class])] += n
+				b.report.classes[string(v.classes[class])] += n
 			}
 		}
 		clear(seen[:])

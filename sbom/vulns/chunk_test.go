@@ -48,7 +48,7 @@ func mix(rnd *rand.Rand) (list []string) {
 // After every commit of whatever happens, what is reported is what matching everything again finds: beside imports, first matches, images that come and go, an index that begins
 // its numbers anew, and a process that dies anywhere.
 func TestReportsAreRightAfterEachCommit(t *testing.T) {
-	rounds := 12
+	rounds := 16
 	if testing.Short() {
 		rounds = 3
 	}
@@ -65,8 +65,8 @@ func TestReportsAreRightAfterEachCommit(t *testing.T) {
 			looks++
 			k.compare(images...)
 		}
-		for range 25 {
-			switch rnd.IntN(8) {
+		for range 30 {
+			switch rnd.IntN(10) {
 			case 0, 1, 2:
 				var urls []string
 				for range 1 + rnd.IntN(12) {
@@ -97,7 +97,13 @@ func TestReportsAreRightAfterEachCommit(t *testing.T) {
 				if rnd.IntN(3) == 0 {
 					k.renumber()
 				}
+			case 8, 9:
+				k.deliver()
 			}
+			look := kv.look
+			kv.look = nil
+			k.keep(images[rnd.IntN(len(images)):]...)
+			kv.look = look
 		}
 		kv.look = nil
 		k.match()

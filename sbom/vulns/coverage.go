@@ -10,12 +10,25 @@ import (
 	"github.com/assay-registry/assay/sbom/osv"
 )
 
-// covered says of which classes of packages the databases speak, and how old the oldest source is that does.
-func (b *builder) covered() {
+// Coverage is of which of an image's packages no database speaks.
+type Coverage struct {
+	Uncovered []string `json:"uncovered,omitempty"` // ecosystems and releases of its packages that no database speaks of, and types of packages without any, at most 50
+	// Systems are those of the uncovered ones that a system's package manager installed: nobody said what they are, or nobody speaks of their release.
+	Systems []string `json:"uncovered_systems,omitempty"`
+	// Languages are those of the uncovered ones that databases could speak of, and none that is installed does: "npm". Types that advisories are written about nowhere ("generic") are not among them.
+	Languages []string `json:"uncovered_languages,omitempty"`
+	// Unlooked is how many packages there are of each of the uncovered ones.
+	Unlooked map[string]int `json:"uncovered_packages,omitempty"`
+}
+
+const maxUncovered = 50
+
+// cover says of which classes of packages the databases speak, and how old the oldest source is that does.
+func (r *Report) cover() {
 	kinds, counts := map[string]byte{}, map[string]int{}
-	for class, n := range b.classes {
+	for class, n := range r.classes {
 		name, release, known := strings.Cut(class[1:], "\x00")
-		if known && b.speak(name, release) {
+		if known && r.speak(name, release) {
 			continue
 		}
 		if known && release != ecosystem.AnyRelease {
@@ -31,7 +44,6 @@ func (b *builder) covered() {
 		}
 		counts[name] += n
 	}
-	r := b.report
 	for _, name := range slices.Sorted(maps.Keys(kinds)) {
 		if len(r.Uncovered) < maxUncovered {
 			r.Uncovered = append(r.Uncovered, name)
@@ -50,11 +62,11 @@ func (b *builder) covered() {
 }
 
 // speak reports whether a database speaks of packages of an ecosystem and release, and notes the age of those that do.
-func (b *builder) speak(base, release string) (any bool) {
-	for i := range b.report.Databases {
-		d := &b.report.Databases[i]
+func (r *Report) speak(base, release string) (any bool) {
+	for i := range r.Databases {
+		d := &r.Databases[i]
 		if names := d.speaks(base, release); len(names) > 0 {
-			any, b.report.oldest = true, earlier(b.report.oldest, d.age(names))
+			any, r.oldest = true, earlier(r.oldest, d.age(names))
 		}
 	}
 	return any

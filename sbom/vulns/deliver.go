@@ -58,6 +58,9 @@ func (d *delivery) put(c *cursor, writes map[string][]byte) {
 		writes[string(sequenceKey('d', c.outbox))] = part.encode()
 		c.outbox++
 	}
+	if d.database != "" {
+		c.imports = c.outbox
+	}
 }
 
 func (d *delivery) encode() []byte {

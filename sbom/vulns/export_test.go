@@ -13,6 +13,9 @@ import (
 	"github.com/assay-registry/assay/store"
 )
 
+// Kept is how many bytes are kept of what decisions read of an image.
+func Kept(r store.Records, image store.Item) int { return len(r.Space(space).Get(keptKey(image))) }
+
 // Sweep looks at every package version.
 func (x *Matcher) Sweep(ctx context.Context) { x.sweep(ctx, 0) }
 

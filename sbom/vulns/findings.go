@@ -21,20 +21,13 @@ type Report struct {
 	Image      store.Item `json:"-"`
 	Generation uint64     `json:"generation"` // of the databases, see Revision
 	Databases  []Database `json:"databases"`
-	Pending    int        `json:"pending,omitempty"`   // package versions that were matched for this report, because Run had not come to them: nothing is missing
-	Uncovered  []string   `json:"uncovered,omitempty"` // ecosystems and releases of its packages that no database speaks of, and types of packages without any, at most 50
-	// Systems are those of the uncovered ones that a system's package manager installed: nobody said what they are, or nobody speaks of their release.
-	Systems []string `json:"uncovered_systems,omitempty"`
-	// Languages are those of the uncovered ones that databases could speak of, and none that is installed does: "npm". Types that advisories are written about nowhere ("generic") are not among them.
-	Languages []string `json:"uncovered_languages,omitempty"`
-	// Unlooked is how many packages there are of each of the uncovered ones.
-	Unlooked map[string]int    `json:"uncovered_packages,omitempty"`
+	Pending    int        `json:"pending,omitempty"` // package versions that were matched for this report, because Run had not come to them: nothing is missing
+	Coverage
 	Findings []finding.Finding `json:"findings"` // worst first
 
-	oldest time.Time
+	classes map[string]int // packages of each
+	oldest  time.Time
 }
-
-const maxUncovered = 50
 
 // maxFindings is how many findings one report can have. Large images have thousands; an inventory can be written that has millions, and a report is read within decisions.
 const maxFindings = 100_000
@@ -101,7 +94,6 @@ type builder struct {
 	enriched   enriched
 	advisories map[advisory.ID]*advisory.Known
 	databases  map[uint16]string
-	classes    map[string]int              // packages of each
 	wanted     func(*finding.Finding) bool // nil: all are
 }
 
@@ -114,8 +106,8 @@ func newBuilder(r store.Records) (*builder, cursor, error) {
 	if err != nil {
 		return nil, c, err
 	}
-	b := &builder{evaluator: newEvaluator(head), report: &Report{Generation: head.generation, Findings: []finding.Finding{}}, enriched: newEnriched(head),
-		advisories: map[advisory.ID]*advisory.Known{}, databases: map[uint16]string{}, classes: map[string]int{}}
+	b := &builder{evaluator: newEvaluator(head), report: &Report{Generation: head.generation, Findings: []finding.Finding{}, classes: map[string]int{}}, enriched: newEnriched(head),
+		advisories: map[advisory.ID]*advisory.Known{}, databases: map[uint16]string{}}
 	b.report.Databases, err = head.databases()
 	for _, d := range b.report.Databases {
 		b.databases[d.number] = d.Name
@@ -135,7 +127,7 @@ func (b *builder) list(list []index.PackageVersion, c cursor) error {
 
 func (b *builder) finished() *Report {
 	slices.SortStableFunc(b.report.Findings, finding.Worse)
-	b.covered()
+	b.report.cover()
 	return b.report
 }
 
@@ -145,7 +137,7 @@ func (b *builder) version(v *index.PackageVersion, c cursor) error {
 	if err != nil {
 		return err
 	}
-	b.classes[wholeClass(v, names)]++
+	b.report.classes[wholeClass(v, names)]++
 	return b.findings(v, found)
 }
 

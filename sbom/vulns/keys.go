@@ -20,6 +20,7 @@ import (
 //	p<version>                         a matched package version: what it is looked up by, and its class
 //	v<ecosystem>NUL<name>NUL<version>  a package version that is looked up by that name
 //	f<version>                         (cell) what was found for a package version; none where nothing was
+//	i<repository>NUL<digest>           what decisions read of an image, see Summary
 //	e<year><block>                     (cell) EPSS of the CVE numbers of a block
 //	k<year>                            (cell) known exploited vulnerabilities of a year
 //	j<number>                          journal: cells that an import wrote, until they are settled

@@ -49,9 +49,32 @@ func newKit(t testing.TB, kv store.KV) *kit {
 	k := &kit{TB: t, ctx: t.Context(), local: local, index: index.New(local, log), built: day}
 	k.x = vulns.New(local, log, func(_ context.Context, d vulns.Delta) error {
 		k.told = append(k.told, d)
-		return nil
+		return k.renew(d)
 	})
 	return k
+}
+
+// renew does what who is told of a delta has to do.
+func (k *kit) renew(d vulns.Delta) error {
+	images := d.Queued
+	if err := k.local.View(k.ctx, func(s store.Snapshot) error {
+		list, err := index.ImagesOf(s.Records, d.Images, 0, 1000)
+		for _, n := range list {
+			images = append(images, n.Image)
+		}
+		return err
+	}); err != nil {
+		return err
+	}
+	for _, i := range images {
+		if err := k.local.Update(k.ctx, func(tx *store.Txn) error {
+			_, err := vulns.Renew(tx, i)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
@@ -177,6 +200,88 @@ func (k *kit) compare(images ...store.Item) {
 		}
 		return nil
 	})
+	for _, i := range images {
+		k.summary(i)
+	}
+}
+
+// keep has what decisions read of images kept.
+func (k *kit) keep(images ...store.Item) {
+	k.Helper()
+	for _, i := range images {
+		if err := k.local.Update(k.ctx, func(tx *store.Txn) error {
+			_, err := vulns.Summarize(tx, i)
+			return err
+		}); err != nil {
+			k.Fatal(err)
+		}
+	}
+}
+
+// summarized is what decisions read of an image, kept from now on; or the reason why there is nothing.
+func (k *kit) summarized(i store.Item, reason error) (s *vulns.Summary) {
+	k.Helper()
+	if err := k.local.Update(k.ctx, func(tx *store.Txn) (err error) {
+		if s, err = vulns.Summarize(tx, i); err == reason {
+			err = nil
+		}
+		return err
+	}); err != nil {
+		k.Errorf("%v, want %v", err, reason)
+	}
+	return s
+}
+
+// summary is what decisions read of an image, checked to be what its report says now.
+func (k *kit) summary(i store.Item) (s *vulns.Summary) {
+	k.Helper()
+	if err := k.local.Peek(k.ctx, func(tx *store.Txn) (err error) {
+		if s, err = vulns.Summarize(tx, i); err != nil {
+			return err
+		}
+		report, err := vulns.Unscored(tx.Records, i)
+		if err != nil || report == nil || s == nil {
+			if report != nil || s != nil {
+				k.Errorf("%s has the summary %v and the report %v", i.Repository, s, report)
+			}
+			return err
+		}
+		k.summarizes(i, s, report)
+		return nil
+	}); err != nil {
+		k.Fatal(err)
+	}
+	return s
+}
+
+func (k *kit) summarizes(i store.Item, s *vulns.Summary, report *vulns.Report) {
+	k.Helper()
+	list := slices.Clone(report.Findings)
+	vulns.Worst(list)
+	want := vulns.Summary{Coverage: report.Coverage, DBTime: report.DBTime(), Total: len(list), Counts: map[string]int{}, Fixable: map[string]int{}}
+	for _, name := range osv.SeverityNames {
+		want.Counts[name], want.Fixable[name] = 0, 0
+	}
+	want.Advised = slices.ContainsFunc(report.Databases, func(d vulns.Database) bool { return d.Kind == vulns.KindOSV })
+	for n, f := range list {
+		want.Counts[f.Severity.String()]++
+		if len(f.Fixed) > 0 {
+			want.Fixable[f.Severity.String()]++
+		}
+		if n < vulns.MaxWorst {
+			want.Worst = append(want.Worst, vulns.KnownOf(&f))
+		}
+	}
+	same(k, "summary of "+string(i.Repository), asJSON(k, s), asJSON(k, &want))
+}
+
+func asJSON(t testing.TB, x any) string {
+	t.Helper()
+	b, err := json.Marshal(x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.NewReplacer(`"Worst":[]`, `"Worst":null`, `"Aliases":[]`, `"Aliases":null`).Replace(string(b))
 }
 
 // found lists findings as "id state fixed".
