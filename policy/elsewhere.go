@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -44,13 +45,13 @@ func (a *Admission) borrowers(tx *store.Txn, from store.Name, d store.Digest) []
 }
 
 // borrow adds what is known of a manifest by the evidence that another repository keeps about it.
-func (a *Admission) borrow(ctx context.Context, tx *store.Txn, t *grounds, subject verify.Subject, all map[store.Digest]*known) error {
+func (a *Admission) borrow(ctx context.Context, tx *store.Txn, t *grounds, subject verify.Subject, all map[store.Digest]*proof.Known) error {
 	from := a.rule(subject.Repository).EvidenceRepository
 	if from == "" || from == subject.Repository {
 		return nil
 	}
 	for evidence, b := range tx.Facts(from, subject.Descriptor.Digest) {
-		k, err := decodeFacts(evidence, b)
+		k, err := proof.Decode(evidence, b)
 		if err != nil {
 			return err
 		}
@@ -59,13 +60,13 @@ func (a *Admission) borrow(ctx context.Context, tx *store.Txn, t *grounds, subje
 		} else if !stands || k.Registry || all[evidence] != nil {
 			continue
 		}
-		was := k.idle()
+		was := k.Idle()
 		here, changed, err := a.lend(ctx, tx, t, subject, from, evidence, k)
 		if err != nil {
 			return err
 		}
 		if changed {
-			putFacts(tx, from, subject.Descriptor.Digest, evidence, k, was)
+			proof.Put(tx, from, subject.Descriptor.Digest, evidence, k, was)
 		}
 		all[evidence] = here
 	}
@@ -73,8 +74,8 @@ func (a *Admission) borrow(ctx context.Context, tx *store.Txn, t *grounds, subje
 }
 
 // lend verifies evidence for a manifest of another repository than that which holds it.
-func (a *Admission) lend(ctx context.Context, tx *store.Txn, t *grounds, subject verify.Subject, from store.Name, evidence store.Digest, k *known) (here *known, changed bool, err error) {
-	here = &known{Under: k.Elsewhere[subject.Repository], Found: k.Found, At: k.At}
+func (a *Admission) lend(ctx context.Context, tx *store.Txn, t *grounds, subject verify.Subject, from store.Name, evidence store.Digest, k *proof.Known) (here *proof.Known, changed bool, err error) {
+	here = &proof.Known{Under: k.Elsewhere[subject.Repository], Found: k.Found, At: k.At}
 	if changed, err = a.verify(ctx, tx, t.Covering(subject.Repository), subject, from, evidence, here); err != nil || !changed {
 		return here, false, err
 	}
@@ -82,14 +83,14 @@ func (a *Admission) lend(ctx context.Context, tx *store.Txn, t *grounds, subject
 		return here, false, nil
 	}
 	if k.Elsewhere == nil {
-		k.Elsewhere = map[store.Name]map[string]judged{}
+		k.Elsewhere = map[store.Name]map[string]proof.Judged{}
 	}
 	k.Elsewhere[subject.Repository] = here.Under
 	return here, true, nil
 }
 
 // lendAll verifies evidence for all who count it: what it proves there makes it no junk here.
-func (w *writing) lendAll(ctx context.Context, evidence, subject store.Digest, k *known) error {
+func (w *writing) lendAll(ctx context.Context, evidence, subject store.Digest, k *proof.Known) error {
 	for _, n := range w.a.borrowers(w.tx, w.in.repo, subject) {
 		rec, err := w.tx.Manifest(n, subject)
 		if err != nil || rec == nil {
@@ -112,12 +113,12 @@ func (a *Admission) about(tx *store.Txn, holder store.Name, d store.Digest) []st
 }
 
 // borrowed is what is known of a manifest by the evidence of another repository, as it was found when the verdict was made.
-func (a *Admission) borrowed(s store.Snapshot, repo store.Name, d store.Digest) map[store.Digest]*known {
-	all := map[store.Digest]*known{}
+func (a *Admission) borrowed(s store.Snapshot, repo store.Name, d store.Digest) map[store.Digest]*proof.Known {
+	all := map[store.Digest]*proof.Known{}
 	if from := a.rule(repo).EvidenceRepository; from != "" && from != repo {
 		for evidence, b := range s.Facts(from, d) {
-			if k, err := decodeFacts(evidence, b); err == nil && k.Elsewhere[repo] != nil {
-				all[evidence] = &known{Under: k.Elsewhere[repo], Found: k.Found, At: k.At}
+			if k, err := proof.Decode(evidence, b); err == nil && k.Elsewhere[repo] != nil {
+				all[evidence] = &proof.Known{Under: k.Elsewhere[repo], Found: k.Found, At: k.At}
 			}
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/sbom"
@@ -358,7 +359,7 @@ func (a *Admission) attachOne(ctx context.Context, s *subjectManifest, at sbom.A
 		fact.Kind, fact.Scheme, fact.PredicateType = verify.KindAttestation, verify.SchemeDSSE, in.parsed.Annotations[sbom.PredicateAnnotation]
 		in.class = &referrers.Class{Evidence: true, Config: []byte("{}"), Parts: []referrers.Part{{Format: referrers.DSSE, PredicateType: fact.PredicateType}}}
 	}
-	in.registry = &known{Facts: []verify.Fact{fact}, Found: verify.FoundReferrers, Registry: true, At: a.now()}
+	in.registry = &proof.Known{Facts: []verify.Fact{fact}, Found: verify.FoundReferrers, Registry: true, At: a.now()}
 	_, err = a.put(ctx, in)
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/sbom/vulns"
@@ -381,8 +382,8 @@ func (c *census) signed(i store.Item, seen map[store.Digest]bool, depth int) (bo
 	}
 	covering := c.t.Covering(i.Repository)
 	is := false
-	proves := func(k *known) bool {
-		return slices.ContainsFunc(k.told(covering, c.now), func(f verify.Fact) bool {
+	proves := func(k *proof.Known) bool {
+		return slices.ContainsFunc(k.Told(covering, c.now), func(f verify.Fact) bool {
 			return f.Verified && f.Kind == verify.KindSignature && f.Authority != verify.ReservedAuthority
 		})
 	}
@@ -390,7 +391,7 @@ func (c *census) signed(i store.Item, seen map[store.Digest]bool, depth int) (bo
 		if is || !bytes.Contains(b, []byte(verify.KindSignature)) || c.s.Verdict(i.Repository, evidence).State != store.StateEvidence || c.t.Revocation(i.Repository, evidence) != nil {
 			continue
 		}
-		k, err := decodeFacts(evidence, b)
+		k, err := proof.Decode(evidence, b)
 		if err != nil {
 			return false, err
 		}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -99,9 +100,9 @@ func (w *writing) prove(ctx context.Context, evidence, subject store.Digest, fou
 	if err != nil {
 		return err
 	}
-	var old *known
+	var old *proof.Known
 	if b := w.tx.Fact(in.repo, subject, evidence); b != nil {
-		if old, err = decodeFacts(evidence, b); err != nil {
+		if old, err = proof.Decode(evidence, b); err != nil {
 			return err
 		}
 	}
@@ -119,29 +120,56 @@ func (w *writing) prove(ctx context.Context, evidence, subject store.Digest, fou
 	} else if k.Again, err = w.repeats(k, evidence, subject); err != nil {
 		return err
 	}
-	if k.idle() && old == nil && unproven(w.tx, in.repo, subject) >= maxUnverified {
+	if k.Idle() && old == nil && proof.Unproven(w.tx, in.repo, subject) >= proof.MaxUnverified {
 		return nil
 	}
-	putFacts(w.tx, in.repo, subject, evidence, k, old != nil && old.idle())
+	proof.Put(w.tx, in.repo, subject, evidence, k, old != nil && old.Idle())
 	if in.registry == nil {
 		w.seeds = append(w.seeds, w.a.about(w.tx, in.repo, subject)...)
 	}
 	return nil
 }
 
+// repeats reports whether evidence that just came proves nothing about a subject but what other evidence proves, for as long. Whoever can read a signature can attach it
+// again, as often as they like: that is no better than junk.
+func (w *writing) repeats(k *proof.Known, evidence, subject store.Digest) (bool, error) {
+	fresh := k.Statements()
+	if len(fresh) == 0 {
+		return false, nil
+	}
+	for other, b := range w.tx.Facts(w.in.repo, subject) {
+		if other == evidence {
+			continue
+		}
+		old, err := proof.Decode(other, b)
+		if err != nil {
+			return false, err
+		}
+		if stands, err := w.a.stands(w.tx, w.t, w.in.repo, other); err != nil {
+			return false, err
+		} else if !stands {
+			continue
+		}
+		if fresh.Without(old.Statements()); len(fresh) == 0 {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // judge verifies evidence for a subject, whose record is nil where it is not here yet: then that is done again when it comes, with all that is known of it.
-func (w *writing) judge(ctx context.Context, rec *store.ManifestRecord, evidence, subject store.Digest, found verify.Found) (*known, error) {
+func (w *writing) judge(ctx context.Context, rec *store.ManifestRecord, evidence, subject store.Digest, found verify.Found) (*proof.Known, error) {
 	s := verify.Subject{Repository: w.in.repo, Descriptor: store.Descriptor{Digest: subject}}
 	if rec != nil {
 		s = subjectOf(w.in.repo, rec)
 	}
-	k := &known{Found: found, At: w.a.now()}
+	k := &proof.Known{Found: found, At: w.a.now()}
 	if _, err := w.a.verify(ctx, w.tx, w.t.Covering(w.in.repo), s, w.in.repo, evidence, k); err != nil {
 		return nil, err
 	}
 	if rec == nil {
 		for name, j := range k.Under {
-			k.Under[name] = judged{Facts: j.Facts}
+			k.Under[name] = proof.Judged{Facts: j.Facts}
 		}
 	}
 	return k, w.lendAll(ctx, evidence, subject, k)
@@ -150,7 +178,7 @@ func (w *writing) judge(ctx context.Context, rec *store.ManifestRecord, evidence
 // withdraw takes back what a manifest proved, and has its subjects decided again.
 func (w *writing) withdraw(det *store.Detail, evidence store.Digest, about []store.Digest) {
 	for _, subject := range about {
-		dropFacts(w.tx, w.in.repo, subject, evidence)
+		proof.Drop(w.tx, w.in.repo, subject, evidence)
 		if planted == 1 {
 			continue // the verdict survives its evidence
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -155,9 +156,9 @@ func (a *Admission) explain(s store.Snapshot, p access.Principal, repo store.Nam
 
 // explainFacts are all facts about a manifest: every layer of its evidence under every authority that covers the repository, the newest evidence first, and what
 // TUF targets say. A refused one names the authority that it was judged under. Beyond a page, what is refused is left out.
-func explainFacts(t *grounds, s verify.Subject, stored map[store.Digest][]byte, all map[store.Digest]*known, now time.Time) ([]verify.Fact, error) {
+func explainFacts(t *grounds, s verify.Subject, stored map[store.Digest][]byte, all map[store.Digest]*proof.Known, now time.Time) ([]verify.Fact, error) {
 	for d, b := range stored {
-		k, err := decodeFacts(d, b)
+		k, err := proof.Decode(d, b)
 		if err != nil {
 			return nil, err
 		}
@@ -165,9 +166,9 @@ func explainFacts(t *grounds, s verify.Subject, stored map[store.Digest][]byte, 
 	}
 	covering := t.Covering(s.Repository)
 	facts, _ := t.PinFacts(s, now)
-	for _, d := range newest(all) {
+	for _, d := range proof.Newest(all) {
 		facts = append(facts, all[d].Facts...)
-		all[d].each(covering, now, func(name string, under []verify.Fact) {
+		all[d].Each(covering, now, func(name string, under []verify.Fact) {
 			for _, f := range under {
 				f.Authority = name
 				facts = append(facts, f)
@@ -415,9 +416,9 @@ func (b *treeBuilder) evidence(n *TreeNode, d store.Digest, depth int) error {
 		if c == nil {
 			continue
 		}
-		var k known
+		var k proof.Known
 		if v := stored[e]; v != nil && json.Unmarshal(v, &k) == nil {
-			for _, f := range k.told(b.a.grounds.Load().Covering(b.repo), b.a.now()) {
+			for _, f := range k.Told(b.a.grounds.Load().Covering(b.repo), b.a.now()) {
 				c.Facts = append(c.Facts, factLine(f))
 			}
 		}

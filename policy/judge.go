@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/store"
@@ -35,7 +36,7 @@ type subjectManifest struct {
 	det    *store.Detail
 	parsed *store.Parsed // nil where nobody asks for it
 
-	all     *found // what it is judged by, once that was looked up
+	all     *proof.Standing // what it is judged by, once that was looked up
 	parents []store.Digest
 }
 
@@ -358,7 +359,7 @@ type basis struct {
 }
 
 // everything are the facts that a manifest is judged by, its own and inherited ones, and its parents.
-func (a *Admission) everything(ctx context.Context, tx *store.Txn, t *grounds, s *subjectManifest) (*found, []store.Digest, error) {
+func (a *Admission) everything(ctx context.Context, tx *store.Txn, t *grounds, s *subjectManifest) (*proof.Standing, []store.Digest, error) {
 	if s.all != nil {
 		return s.all, s.parents, nil
 	}
@@ -370,7 +371,7 @@ func (a *Admission) everything(ctx context.Context, tx *store.Txn, t *grounds, s
 	if err != nil {
 		return nil, nil, err
 	}
-	s.all, s.parents = own.and(all).withoutVerdicts(), parents
+	s.all, s.parents = withoutVerdicts(own.And(all)), parents
 	return s.all, parents, nil
 }
 
@@ -381,15 +382,15 @@ func (a *Admission) input(ctx context.Context, tx *store.Txn, t *grounds, s *sub
 	if err != nil {
 		return nil, nil, err
 	}
-	next := all.next
+	next := all.Next
 	in := a.describe(s.repo, s.rec.Digest, s.rec.Size, s.parsed, s.rec.Kind, now)
 	if t.assumed == nil || !t.Engine.Traits(s.repo).NoConfig { // a replay keeps no inputs
 		a.describeConfig(ctx, tx, in, s.parsed)
 	}
 	in.Subject.State, in.Subject.Parents = s.rec.State, parents
 	in.Subject.FirstSeen, in.Subject.Pushers = s.det.FirstSeen, s.det.Pushers
-	in.Signatures, in.Attestations = sortFacts(all.facts)
-	if err := a.vulnerabilities(ctx, tx, t, s, all.facts, in); err != nil {
+	in.Signatures, in.Attestations = sortFacts(all.Facts)
+	if err := a.vulnerabilities(ctx, tx, t, s, all.Facts, in); err != nil {
 		return nil, nil, err
 	}
 	in.Content = a.local
@@ -415,7 +416,7 @@ func (a *Admission) input(ctx context.Context, tx *store.Txn, t *grounds, s *sub
 			}
 		}
 	}
-	sboms, err := a.sbomsOf(tx, s, all.facts, in.Attestations)
+	sboms, err := a.sbomsOf(tx, s, all.Facts, in.Attestations)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -425,7 +426,7 @@ func (a *Admission) input(ctx context.Context, tx *store.Txn, t *grounds, s *sub
 	change, mark := t.waive(in, parents, s.det.Alternate)
 	found := &basis{next: contract.Earlier(next, change), sboms: sboms}
 	if t.assumed == nil { // a replay keeps no verdicts
-		found.revision = all.revision() + mark
+		found.revision = all.Revision() + mark
 	}
 	return in, found, nil
 }

@@ -126,7 +126,7 @@ func (a *Admission) SignedBy(ctx context.Context, repo store.Name, d store.Diges
 		if err != nil {
 			return err
 		}
-		for _, fact := range f.facts {
+		for _, fact := range f.Facts {
 			if fact.Verified && fact.Kind == verify.KindSignature && fact.Scheme != verify.SchemeTUF && slices.Contains(names, fact.Authority) {
 				authority = fact.Authority
 				return nil

@@ -8,6 +8,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
@@ -28,7 +29,7 @@ type incoming struct {
 	tags      []string
 	meant     []string // tags that are written later, where the manifest is stored first: the rules for pushes are asked about them now
 	reserved  []referrers.Tag
-	registry  *known                 // facts of the registry's own statement; nil for everybody else's
+	registry  *proof.Known           // facts of the registry's own statement; nil for everybody else's
 	class     *referrers.Class       // what the registry's own statement is, where it wrote every byte of it; nil: its bytes tell
 	then      func(*store.Txn) error // ends the transaction of the registry's own statement, or fails it; nil for everybody else's
 }

@@ -185,7 +185,7 @@ func TestWhatIsNoSBOMOfTheImage(t *testing.T) {
 }
 
 // told is what policies are told of the SBOM.
-func (k *kit) told(i image) *contract.SBOMInput {
+func (k *kit) Told(i image) *contract.SBOMInput {
 	k.t.Helper()
 	if err := k.a.Catchup(k.ctx); err != nil {
 		k.t.Fatal(err)
@@ -227,7 +227,7 @@ func TestWhoseSBOMSpeaksIsConfigured(t *testing.T) {
 	want(t, "the one that is named", k.holding(admin, "pkg:npm/*"), "pkg:npm/release@1")
 	restart(policy.SBOMPreference{Repositories: store.Globs{"other/**"}, Authorities: nil}, policy.SBOMPreference{Repositories: all})
 	want(t, "nobody", k.holding(admin, "pkg:npm/*"), "pkg:npm/generated@1")
-	if in := k.told(i); in.Origin != "generated" || !slices.Equal(in.Origins, []string{"attested", "generated"}) {
+	if in := k.Told(i); in.Origin != "generated" || !slices.Equal(in.Origins, []string{"attested", "generated"}) {
 		t.Errorf("%+v", in)
 	}
 	restart()
@@ -248,12 +248,12 @@ func TestDriftOfADeclaredSBOM(t *testing.T) {
 				t.Fatal(err)
 			}
 			k.ingest(x)
-			if in := k.told(i); !generatedFirst && in.Drift != nil {
+			if in := k.Told(i); !generatedFirst && in.Drift != nil {
 				t.Errorf("compared with nothing: %+v", in.Drift)
 			}
 			k.enrich()
 			k.ingest(x)
-			d := k.told(i).Drift
+			d := k.Told(i).Drift
 			wanted := &contract.DriftInput{Declared: "attested", Absent: 2, Undeclared: 1, AbsentTop: []string{"pkg:npm/claimed@1", "pkg:npm/claimed@2"}, UndeclaredTop: []string{"pkg:npm/found@1"}}
 			if got, want := string(k.json(d)), string(k.json(wanted)); got != want {
 				t.Errorf("%s\nwant %s", got, want)
@@ -262,7 +262,7 @@ func TestDriftOfADeclaredSBOM(t *testing.T) {
 				t.Fatal(err)
 			}
 			k.ingest(x)
-			if in := k.told(i); in.Drift != nil {
+			if in := k.Told(i); in.Drift != nil {
 				t.Errorf("withdrawn: %+v", in.Drift)
 			}
 		})
@@ -310,7 +310,7 @@ func TestLicencesOfADeclaredSBOM(t *testing.T) {
 				t.Fatal(err)
 			}
 			k.ingest(x)
-			k.told(i)
+			k.Told(i)
 			e, err := k.a.Explain(k.ctx, admin, app, store.Reference{Digest: i.desc.Digest})
 			if err != nil {
 				t.Fatal(err)

@@ -270,10 +270,10 @@ func (w *settling) stands(ctx context.Context, i store.Item, s *subjectManifest)
 		return false, nil
 	}
 	all, _, err := a.everything(ctx, w.tx, w.t, s)
-	if err != nil || all.revision() != s.det.Revision {
+	if err != nil || all.Revision() != s.det.Revision {
 		return false, nil // whoever decides it finds the error, too
 	}
-	rec.Seq, rec.ValidUntil = w.t.Seq, contract.Earlier(rec.ValidUntil, all.next)
+	rec.Seq, rec.ValidUntil = w.t.Seq, contract.Earlier(rec.ValidUntil, all.Next)
 	w.tx.PutManifest(s.repo, rec)
 	return true, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/outbox"
+	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/policy/vsa"
 	"github.com/assay-registry/assay/store"
@@ -50,8 +51,8 @@ func (a *Admission) dropEvidence(tx *store.Txn, repo store.Name, d store.Digest)
 }
 
 // withoutVerdicts leaves out the registry's own summaries. They never count: an image would be admitted because it was admitted.
-func (f *found) withoutVerdicts() *found {
-	f.facts = slices.DeleteFunc(f.facts, func(f verify.Fact) bool {
+func withoutVerdicts(f *proof.Standing) *proof.Standing {
+	f.Facts = slices.DeleteFunc(f.Facts, func(f verify.Fact) bool {
 		return f.Authority == verify.ReservedAuthority && f.PredicateType == vsa.Predicate
 	})
 	return f
@@ -257,7 +258,7 @@ func (a *Admission) writeVSA(ctx context.Context, s *subjectManifest, v *verdict
 	if err != nil {
 		return err
 	}
-	in.registry = &known{Found: verify.FoundReferrers, Registry: true, At: now, Facts: []verify.Fact{{Evidence: in.digest, Found: verify.FoundReferrers, Kind: verify.KindAttestation,
+	in.registry = &proof.Known{Found: verify.FoundReferrers, Registry: true, At: now, Facts: []verify.Fact{{Evidence: in.digest, Found: verify.FoundReferrers, Kind: verify.KindAttestation,
 		Scheme: verify.SchemeDSSE, Verified: true, Authority: verify.ReservedAuthority, PredicateType: vsa.Predicate}}}
 	record, err := json.Marshal(vsa.Record{Evidence: in.digest, Mark: o.Mark(v.input, v.decision), At: now, Expires: sum.Verdict.Expires})
 	if err != nil {

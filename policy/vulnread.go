@@ -10,6 +10,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/finding"
@@ -132,8 +133,8 @@ func (a *Admission) known(ctx context.Context, s store.Snapshot, i store.Item) (
 func (a *Admission) spokenFacts(s store.Snapshot, t *grounds, i store.Item, depth int) ([]verify.Fact, error) {
 	covering, now := t.Covering(i.Repository), a.now()
 	var facts []verify.Fact
-	add := func(k *known) {
-		for _, f := range k.told(covering, now) {
+	add := func(k *proof.Known) {
+		for _, f := range k.Told(covering, now) {
 			if vexFact(f) {
 				facts = append(facts, f)
 			}
@@ -144,7 +145,7 @@ func (a *Admission) spokenFacts(s store.Snapshot, t *grounds, i store.Item, dept
 			s.Verdict(i.Repository, evidence).State != store.StateEvidence || t.Revocation(i.Repository, evidence) != nil {
 			continue
 		}
-		k, err := decodeFacts(evidence, b)
+		k, err := proof.Decode(evidence, b)
 		if err != nil {
 			return nil, err
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/policy/waiver"
 	"github.com/assay-registry/assay/store"
@@ -65,7 +66,7 @@ type waiverRecord struct {
 type keptWaiver struct {
 	name  string // of its record
 	rec   waiverRecord
-	under []map[string]judged // by statement, by authority
+	under []map[string]proof.Judged // by statement, by authority
 }
 
 // waiverName names the record of a document: what is revoked by its id, whatever it says, is told apart by what it says.
@@ -106,9 +107,9 @@ func (t *grounds) loadWaivers(tx *store.Txn) error {
 func (a *Admission) proveWaivers(ctx context.Context, t *grounds) error {
 	proven := make([]keptWaiver, len(t.waivers))
 	for i, w := range t.waivers {
-		under := make([]map[string]judged, len(w.rec.Signed))
+		under := make([]map[string]proof.Judged, len(w.rec.Signed))
 		for n, s := range w.rec.Signed {
-			var before map[string]judged
+			var before map[string]proof.Judged
 			if n < len(w.under) {
 				before = w.under[n]
 			}
@@ -125,14 +126,14 @@ func (a *Admission) proveWaivers(ctx context.Context, t *grounds) error {
 }
 
 // proveWaiver verifies one statement. Where it was carried from does not matter: an authority speaks wherever it was found, and counts where it covers.
-func (a *Admission) proveWaiver(ctx context.Context, t *grounds, s carried, before map[string]judged) (map[string]judged, error) {
-	under := map[string]judged{}
+func (a *Admission) proveWaiver(ctx context.Context, t *grounds, s carried, before map[string]proof.Judged) (map[string]proof.Judged, error) {
+	under := map[string]proof.Judged{}
 	for _, au := range t.waiverAuthorities() {
 		if j, ok := before[au.Name]; ok && j.Revision == au.Revision() {
 			under[au.Name] = j
 			continue
 		}
-		j := judged{Revision: au.Revision()}
+		j := proof.Judged{Revision: au.Revision()}
 		if !au.Bare() {
 			wide := au.Authority
 			wide.Repositories = store.Globs{"**"}
@@ -182,7 +183,7 @@ func (t *grounds) signatures(w *keptWaiver, repo store.Name, now time.Time) (all
 	}
 	last := map[string]verify.Fact{} // of each signer, what counts longest
 	for i, name := range verify.Signers(facts) {
-		if was, there := last[name]; name != "" && (!there || longer(facts[i], was)) {
+		if was, there := last[name]; name != "" && (!there || proof.Longer(facts[i], was)) {
 			last[name] = facts[i]
 		}
 	}
@@ -314,7 +315,7 @@ func (t *grounds) waiverPrints() map[string]string {
 		var by []string
 		for _, under := range w.under {
 			for _, au := range t.waiverAuthorities() {
-				if slices.ContainsFunc(under[au.Name].Facts, proven) {
+				if slices.ContainsFunc(under[au.Name].Facts, proof.Proven) {
 					by = append(by, au.Name+"@"+au.Revision())
 				}
 			}

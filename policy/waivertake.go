@@ -4,11 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/policy/waiver"
 	"github.com/assay-registry/assay/referrers"
@@ -79,7 +79,7 @@ func (a *Admission) TakeWaivers(ctx context.Context) (notes map[store.Item][]str
 type foundWaiver struct {
 	doc   *waiver.Waiver
 	by    carried
-	under map[string]judged // what proves it
+	under map[string]proof.Judged // what proves it
 }
 
 // readWaivers finds the waivers in evidence that are signed by whoever may sign them. No trust changes for anything else.
@@ -149,7 +149,7 @@ func waiverIn(l verify.Layer) (*waiver.Waiver, store.Digest, error) {
 }
 
 // unprovenWaiver says why no authority for waivers signed a statement; empty if one did.
-func (t *grounds) unprovenWaiver(under map[string]judged) string {
+func (t *grounds) unprovenWaiver(under map[string]proof.Judged) string {
 	if len(t.waiverRules.Authorities) == 0 {
 		return "no authority may sign waivers here; name one in waivers.authorities of the configuration"
 	}
@@ -279,13 +279,9 @@ func (t *grounds) lacks(f foundWaiver) bool {
 // says reports whether the statements that are kept of a waiver prove all that another does, for as long: whoever has a copy of one can wrap it anew as often as they like, and
 // that displaces no other signer's.
 func (w *keptWaiver) says(f foundWaiver) bool {
-	fresh := (&known{Under: f.under}).statements()
+	fresh := (&proof.Known{Under: f.under}).Statements()
 	for _, under := range w.under {
-		told := (&known{Under: under}).statements()
-		maps.DeleteFunc(fresh, func(s statement, f verify.Fact) bool {
-			there, is := told[s]
-			return is && !longer(f, there)
-		})
+		fresh.Without((&proof.Known{Under: under}).Statements())
 	}
 	return len(fresh) == 0
 }

@@ -1,16 +1,18 @@
-package policy
+package proof
 
 import (
+	"encoding/json"
+
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
 
-// read decodes what putFacts wrote, and leaves to encoding/json what is rare. It is half of what re-deciding an image would cost otherwise.
-func (k *known) read(p *store.Plain) bool {
+// read decodes what [Put] wrote, and leaves to encoding/json what is rare. It is half of what re-deciding an image would cost otherwise.
+func (k *Known) read(p *store.Plain) bool {
 	for p.Enter('{'); p.More('}'); {
 		switch p.Key() {
 		case "under":
-			k.Under = map[string]judged{}
+			k.Under = map[string]Judged{}
 			for p.Enter('{'); p.More('}'); {
 				name := p.Key()
 				k.Under[name] = readJudged(p)
@@ -32,7 +34,7 @@ func (k *known) read(p *store.Plain) bool {
 	return p.End()
 }
 
-func readJudged(p *store.Plain) (j judged) {
+func readJudged(p *store.Plain) (j Judged) {
 	for p.Enter('{'); p.More('}'); {
 		switch p.Key() {
 		case "revision":
@@ -148,4 +150,17 @@ func readLogs(p *store.Plain) []verify.LogEntry {
 		logs = append(logs, l)
 	}
 	return logs
+}
+
+// Decode reads what is kept of an evidence manifest. Errors: CodeInternal.
+func Decode(evidence store.Digest, b []byte) (*Known, error) {
+	k, p := new(Known), store.ReadPlain(b)
+	if k.read(&p) {
+		return k, nil
+	}
+	k = new(Known)
+	if err := json.Unmarshal(b, k); err != nil {
+		return nil, store.Errorf(store.CodeInternal, "the facts of %s are damaged; run assay check: %w", evidence, err)
+	}
+	return k, nil
 }

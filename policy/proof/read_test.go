@@ -1,4 +1,4 @@
-package policy
+package proof
 
 import (
 	"encoding/json"
@@ -47,7 +47,7 @@ func fill(v reflect.Value, n *int) {
 
 // A fact is read as encoding/json reads it, with every field that there is or will be.
 func TestFactsAreReadAsTheyWereWritten(t *testing.T) {
-	full, n := known{}, 0
+	full, n := Known{}, 0
 	fill(reflect.ValueOf(&full).Elem(), &n)
 	stored := full
 	stored.Elsewhere = nil
@@ -57,16 +57,16 @@ func TestFactsAreReadAsTheyWereWritten(t *testing.T) {
 		}
 	}
 	for _, c := range []struct {
-		k    known
+		k    Known
 		read bool
-	}{{stored, true}, {known{}, true}, {known{Under: map[string]judged{"": {}}}, true}, {known{Under: map[string]judged{"release": {Revision: "x", Facts: []verify.Fact{{}, {Verified: true}}}}}, true}, {full, false}} {
+	}{{stored, true}, {Known{}, true}, {Known{Under: map[string]Judged{"": {}}}, true}, {Known{Under: map[string]Judged{"release": {Revision: "x", Facts: []verify.Fact{{}, {Verified: true}}}}}, true}, {full, false}} {
 		b, err := json.Marshal(c.k)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var got, want known
+		var got, want Known
 		if p := store.ReadPlain(b); got.read(&p) != c.read {
-			t.Errorf("read: %v (a new field of verify.Fact is read in factread.go, too) for %s", !c.read, b)
+			t.Errorf("read: %v (a new field of verify.Fact is read in read.go, too) for %s", !c.read, b)
 		}
 		if err := json.Unmarshal(b, &want); err != nil {
 			t.Fatal(err)
@@ -74,11 +74,11 @@ func TestFactsAreReadAsTheyWereWritten(t *testing.T) {
 		if c.read && !reflect.DeepEqual(got, want) {
 			t.Errorf("got  %+v\nwant %+v", got, want)
 		}
-		if decoded, err := decodeFacts("sha256:x", b); err != nil || !reflect.DeepEqual(*decoded, want) {
+		if decoded, err := Decode("sha256:x", b); err != nil || !reflect.DeepEqual(*decoded, want) {
 			t.Errorf("got  %+v\nwant %+v, %v", decoded, want, err)
 		}
 	}
-	if _, err := decodeFacts("sha256:x", []byte(`{"under":`)); store.CodeOf(err) != store.CodeInternal {
+	if _, err := Decode("sha256:x", []byte(`{"under":`)); store.CodeOf(err) != store.CodeInternal {
 		t.Error(err)
 	}
 }
