@@ -24,8 +24,8 @@ func webhooksLast(_ context.Context, a *cli.App, cfg *config.Config) []finding {
 		name, file, remedy string
 		soon               time.Duration
 	}{
-		{"webhook CA", webhooktls.CA, "run assay kubernetes rotate, and apply the manifests", 90 * 24 * time.Hour},
-		{"webhook CA, next", webhooktls.NextCA, "remove it from keys/, and run assay kubernetes rotate", 90 * 24 * time.Hour},
+		{"webhook CA", webhooktls.CA, "run assay kubernetes rotate, and apply the manifests", webhooktls.Soon},
+		{"webhook CA, next", webhooktls.NextCA, "remove it from keys/, and run assay kubernetes rotate", webhooktls.Soon},
 		{"webhook certificate", webhooktls.Serving, "restart the server, which makes another; its log says why it was not renewed", webhooktls.ServingLife / 6},
 	} {
 		p, err := webhooktls.ReadPair(filepath.Join(keys, c.file))
@@ -42,6 +42,12 @@ func webhooksLast(_ context.Context, a *cli.App, cfg *config.Config) []finding {
 		default:
 			found = append(found, finding{c.name, fine, "until " + cli.Moment(p.Cert.NotAfter)})
 		}
+	}
+	switch behind, err := webhooktls.Behind(keys); {
+	case err != nil:
+		found = append(found, finding{"webhook CA, previous", broken, err.Error()})
+	case behind != nil:
+		found = append(found, finding{"webhook CA, previous", warning, "the server still serves under it: send it SIGHUP, then apply assay kubernetes manifests, which trust the new one alone"})
 	}
 	return found
 }

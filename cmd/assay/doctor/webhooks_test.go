@@ -41,4 +41,27 @@ func TestDoctorSaysFirstWhatEndsForClusters(t *testing.T) {
 	if found := p.found(webhooksLast, cfg); found[1].Status != broken || !strings.Contains(found[1].Detail, "damaged") {
 		t.Errorf("%v", found)
 	}
+	p.now = began
+	p.write(filepath.Join("keys", webhooktls.Serving), "")
+	if err := os.Remove(filepath.Join(keys, webhooktls.Serving)); err != nil {
+		t.Fatal(err)
+	}
+	w, err := webhooktls.Open(p.app, keys, cfg.Kubernetes, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := webhooktls.RotateCA(p.app, keys); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found := p.found(webhooksLast, cfg); len(found) != 3 || found[2].Status != warning || !strings.Contains(found[2].Detail, "SIGHUP") {
+		t.Errorf("a server that was not told of a new CA: %v", found)
+	}
+	if err := w.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	if found := p.found(webhooksLast, cfg); len(found) != 2 || found[0].Status != fine {
+		t.Errorf("after that: %v", found)
+	}
 }

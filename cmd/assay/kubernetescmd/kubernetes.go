@@ -153,7 +153,8 @@ func kubernetesRotate(a *cli.App) *cobra.Command {
 		Long: `Replace the CA of the webhooks, in two steps, so that no question fails between them.
 The first makes a new CA, which signs nothing yet: apply the manifests again, which trust both.
 The second puts it into force: then let the server reload (SIGHUP), and apply the manifests
-once more, which trust the new one alone.`,
+once more, which trust the new one alone, and the one before for as long as the server serves
+under that. assay doctor says 90 days ahead that a CA ends.`,
 	}, func(keys string, _ *config.Config) error {
 		inForce, err := webhooktls.RotateCA(a, keys)
 		if err != nil {

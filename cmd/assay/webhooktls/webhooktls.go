@@ -26,16 +26,18 @@ import (
 )
 
 // The files of the webhooks below keys/: each a certificate and its key in PEM, mode 0600. The next CA is one that clusters are told to trust already, and that
-// signs nothing yet.
+// signs nothing yet. Of the CA before there is the certificate alone: clusters go on trusting it for as long as what the server serves is from it.
 const (
-	CA      = "webhook-ca"
-	NextCA  = "webhook-ca-next"
-	Serving = "webhook-tls"
+	CA         = "webhook-ca"
+	NextCA     = "webhook-ca-next"
+	PreviousCA = "webhook-ca-previous"
+	Serving    = "webhook-tls"
 )
 
 const (
 	CALife      = 10 * 365 * 24 * time.Hour // how long an authority is valid
 	ServingLife = 90 * 24 * time.Hour       // how long what it issues is valid
+	Soon        = 90 * 24 * time.Hour       // how long before an authority ends everybody is told
 	skew        = time.Hour                 // clocks of clusters that may be behind
 )
 
@@ -117,7 +119,7 @@ func OpenCA(a *cli.App, keys string) (*pair, error) {
 	return ca, err
 }
 
-// Bundle is what clusters are told to trust: the CA that signs, and the next one while it is being introduced.
+// Bundle is what clusters are told to trust: the CA that signs, the next one while it is being introduced, and the one before for as long as the server serves a certificate of that.
 func Bundle(keys string) ([]byte, error) {
 	ca, err := ReadPair(filepath.Join(keys, CA))
 	if err != nil {
@@ -131,7 +133,35 @@ func Bundle(keys string) ([]byte, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}
-	return bundle, nil
+	behind, err := Behind(keys)
+	if behind != nil {
+		bundle = append(bundle, EncodeCertificate(behind)...)
+	}
+	return bundle, err
+}
+
+// Behind is the CA before, where the server still serves a certificate of that one: it was not told of the CA in force. nil where it was.
+func Behind(keys string) (*x509.Certificate, error) {
+	text, err := os.ReadFile(filepath.Join(keys, PreviousCA))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(text)
+	if block == nil || block.Type != "CERTIFICATE" {
+		return nil, fmt.Errorf("%s is damaged: it is not a certificate in PEM; remove it", filepath.Join(keys, PreviousCA))
+	}
+	previous, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("%s is damaged: it is not a certificate in PEM; remove it", filepath.Join(keys, PreviousCA))
+	}
+	serving, err := ReadPair(filepath.Join(keys, Serving))
+	if err != nil || serving.Cert.CheckSignatureFrom(previous) != nil {
+		return nil, nil // none is served, or one of the CA in force; what is damaged the server makes anew
+	}
+	return previous, nil
 }
 
 // Webhooks is the certificate of the webhooks' listener. It is renewed by whoever meets it after two thirds of its life, so that no restart is needed.
@@ -210,9 +240,16 @@ func renewal(c *x509.Certificate) time.Time {
 	return c.NotBefore.Add(c.NotAfter.Sub(c.NotBefore) * 2 / 3)
 }
 
-// issue makes a certificate. The caller holds mu.
+// issue makes a certificate under the CA that is in force now, whether the server was told of it or not. The caller holds mu.
 func (w *Webhooks) issue() error {
 	now := w.app.Clock().UTC()
+	ca, err := ReadPair(filepath.Join(w.Keys, CA))
+	if err != nil {
+		return fmt.Errorf("the webhooks' certificate could not be made: %w", err)
+	}
+	if w.ca = ca; ca.Cert.NotAfter.Sub(now) < Soon {
+		w.log.Error("the CA of the webhooks ends, and then no cluster can ask; run assay kubernetes rotate", "until", ca.Cert.NotAfter)
+	}
 	template := &x509.Certificate{Subject: pkix.Name{CommonName: "Assay webhooks"}, NotBefore: now.Add(-skew), NotAfter: now.Add(ServingLife),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
 	if template.NotAfter.After(w.ca.Cert.NotAfter) {
@@ -230,13 +267,17 @@ func (w *Webhooks) issue() error {
 		return fmt.Errorf("the webhooks' certificate could not be made: %w", err)
 	}
 	w.serve(p)
-	w.log.Info("the webhooks have a new certificate", "until", p.Cert.NotAfter, "renewed", renewal(p.Cert))
+	w.log.Info("the webhooks have a new certificate", "until", p.Cert.NotAfter, "renewed", w.renew)
 	return nil
 }
 
 func (w *Webhooks) serve(p *pair) {
 	w.current = &tls.Certificate{Certificate: [][]byte{p.Cert.Raw}, PrivateKey: p.Key, Leaf: p.Cert}
 	w.renew = renewal(p.Cert)
+	// One that ends with its CA cannot be renewed before there is another: that is looked at now and then, and not by each who asks.
+	if again := w.app.Clock().Add(time.Hour); !p.Cert.NotAfter.Before(w.ca.Cert.NotAfter) && w.renew.Before(again) {
+		w.renew = again
+	}
 }
 
 // Certificate is the one to serve now. Where it cannot be renewed the old one is served as long as it lasts, and the log says why.
@@ -261,18 +302,27 @@ func (w *Webhooks) Config() *tls.Config {
 	return c
 }
 
-// RotateCA introduces a new CA, and at the second call puts it into force.
+// RotateCA introduces a new CA, and at the second call puts it into force. A new one is introduced once the server serves under the one in force.
 func RotateCA(a *cli.App, keys string) (inForce bool, err error) {
 	current, next := filepath.Join(keys, CA), filepath.Join(keys, NextCA)
-	if _, err := ReadPair(current); err != nil {
+	old, err := ReadPair(current)
+	if err != nil {
 		return false, err
 	}
 	_, err = ReadPair(next)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		if behind, err := Behind(keys); err != nil {
+			return false, err
+		} else if behind != nil {
+			return false, errors.New("the server still serves under the CA before: send it SIGHUP, then apply assay kubernetes manifests, and run this again where yet another CA is wanted")
+		}
 		_, err := makeCA(a, next)
 		return false, err
 	case err != nil:
+		return false, err
+	}
+	if err := place.WriteDurably(filepath.Join(keys, PreviousCA), EncodeCertificate(old.Cert), 0o600); err != nil {
 		return false, err
 	}
 	if err := os.Rename(next, current); err != nil {

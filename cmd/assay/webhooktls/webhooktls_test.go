@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -119,11 +120,73 @@ func TestWebhookRotation(t *testing.T) {
 	if inForce, err := RotateCA(a, keys); err != nil || !inForce {
 		t.Fatal(inForce, err)
 	}
+	if c := served(t, w); !trusts(t, both, c, "assay.assay.svc", *now) || !trusts(t, bundle(), c, "assay.assay.svc", *now) {
+		t.Error("what the server serves until it is told is trusted no more")
+	}
+	if _, err := RotateCA(a, keys); err == nil || !strings.Contains(err.Error(), "SIGHUP") {
+		t.Errorf("a third step before the server was told: %v", err)
+	}
 	if err := w.Reload(); err != nil {
 		t.Fatal(err)
 	}
 	c := served(t, w)
 	if !trusts(t, both, c, "assay.assay.svc", *now) || !trusts(t, bundle(), c, "assay.assay.svc", *now) || trusts(t, old, c, "assay.assay.svc", *now) {
 		t.Error("after the second step the new CA alone is to be trusted")
+	}
+}
+
+// A server that nobody told of a new CA takes it where it renews its certificate: the key of the one before is gone.
+func TestWebhookRenewalAfterARotation(t *testing.T) {
+	a, keys, now := authorityOf(t)
+	w, err := Open(a, keys, webhookConfig, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := RotateCA(a, keys); err != nil {
+			t.Fatal(err)
+		}
+	}
+	*now = now.Add(61 * 24 * time.Hour)
+	c := served(t, w)
+	if b, err := Bundle(keys); err != nil || !trusts(t, b, c, "assay.assay.svc", *now) || bytes.Count(b, []byte("BEGIN CERTIFICATE")) != 1 {
+		t.Errorf("renewed under another CA than the one that clusters are told of: %v", err)
+	}
+}
+
+// At the end of a CA no certificate lasts longer, so that none is made for each who asks; the log says what to do, and a rotation ends it without a restart.
+func TestTheEndOfAWebhookCA(t *testing.T) {
+	a, keys, now := authorityOf(t)
+	var log bytes.Buffer
+	w, err := Open(a, keys, webhookConfig, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := *now
+	for _, left := range []time.Duration{80 * 24 * time.Hour, 2 * time.Hour, 30 * time.Minute, -2 * time.Hour, -240 * time.Hour} {
+		*now = began.Add(CALife - left)
+		log.Reset()
+		c := served(t, w)
+		if strings.Count(log.String(), "run assay kubernetes rotate") != 1 || c.NotAfter.After(began.Add(CALife)) {
+			t.Errorf("%s before the end: until %s\n%s", left, c.NotAfter, &log)
+		}
+		for range 10 {
+			if *now = now.Add(time.Second); !served(t, w).Equal(c) {
+				t.Errorf("%s before the end each who asks has a certificate made", left)
+				break
+			}
+		}
+	}
+	if w, err = Open(a, keys, webhookConfig, slog.New(slog.NewTextHandler(&log, nil))); err != nil {
+		t.Fatalf("a registry whose CA ended does not start: %v", err)
+	}
+	for range 2 {
+		if _, err := RotateCA(a, keys); err != nil {
+			t.Fatal(err)
+		}
+	}
+	*now = now.Add(2 * time.Hour)
+	if b, err := Bundle(keys); err != nil || !trusts(t, b, served(t, w), "assay.assay.svc", *now) {
+		t.Errorf("after a rotation: %v", err)
 	}
 }
