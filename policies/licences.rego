@@ -137,9 +137,13 @@ judged := assay.licence.judge(object.get(packages, "by_license", {}), {
 	"allowed_categories": input.params.allowed_categories, "denied_categories": input.params.denied_categories,
 }).value
 
-denied_found := {expression | some expression in judged.denied; not excepted(expression)}
+denied_found := judged.denied if {
+	count(input.params.exceptions) == 0
+} else := [expression | some expression in judged.denied; not excepted(expression)]
 
-other_found := {expression | some expression in judged.not_allowed; not excepted(expression)}
+other_found := judged.not_allowed if {
+	count(input.params.exceptions) == 0
+} else := [expression | some expression in judged.not_allowed; not excepted(expression)]
 
 named(patterns, id) if count(assay.globs([upper(p) | some p in patterns], upper(id), "path").value) > 0
 
@@ -157,8 +161,8 @@ excepted(expression) if {
 	}
 }
 
-told(expressions) := sprintf("%s%s", [concat(", ", array.slice(list, 0, 5)), rest(count(list) - 5)]) if {
-	list := [sprintf("%s (%d%s)", [lib.clipped(e), packages.by_license[e], first(e)]) | some e in expressions]
+told(expressions) := sprintf("%s%s", [concat(", ", list), rest(count(expressions) - 5)]) if {
+	list := [sprintf("%s (%d%s)", [lib.clipped(e), packages.by_license[e], first(e)]) | some e in array.slice(expressions, 0, 5)]
 }
 
 rest(n) := sprintf(" and %d more", [n]) if n > 0

@@ -215,8 +215,8 @@ func TestGoldenCodes(t *testing.T) {
 		CodeNone: {"set_test.go", "CodeNone"}, CodeError: {"b35_test.go", "CodeError"}, CodeMalformed: {"b35_test.go", "CodeMalformed"}, CodeTimeout: {"b35_test.go", "CodeTimeout"},
 		CodePanic: {"b35_test.go", "CodePanic"}, "policy.incomplete": {"../attack_read_test.go", "signed and incomplete"}, "policy.revoked": {"../image_test.go", "policy.revoked"},
 		"attestation.uncovered": {"../attack_index_test.go", "attestation.uncovered"}, "image.absent": {"../image_test.go", "CodeImageAbsent"}, "image.evidence": {"../image_test.go", "CodeImageEvidence"},
-		"image.malformed": {"../../server/webhook_test.go", "image.malformed"}, "image.unknown": {"../../server/webhook_test.go", "image.unknown"}, "tuf.policies": {"../../cmd/assay/trustfollow_test.go", "tuf.policies"},
-		"policies.absent":    {"../../cmd/assay/policybundle_test.go", "policies.absent"},
+		"image.malformed": {"../../server/webhook_test.go", "image.malformed"}, "image.unknown": {"../../server/webhook_test.go", "image.unknown"}, "tuf.policies": {"../../cmd/assay/serve/trust_test.go", "tuf.policies"},
+		"policies.absent":    {"../../cmd/assay/serve/policies_test.go", "policies.absent"},
 		"waiver.break_glass": {"../waiver_test.go", "TestBreakGlassIsLoud"},
 	}
 	for _, c := range policies.Catalogue() {

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/assay-registry/assay/sbom"
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
 )
@@ -21,18 +20,15 @@ type licenceRules struct {
 // "not_allowed": [...]}. The rules have any of allowed and denied (SPDX identifiers or globs over them, in whatever capitals), allowed_categories and denied_categories. Of an expression one
 // alternative has to be fine; what is no expression is taken as the name of a licence. A licence that is named stands before its category, and what is denied before what is allowed;
 // with nothing allowed, what is not denied is fine. An expression is denied where each of its alternatives has a licence that is.
-func licenceJudge(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
+func licenceJudge(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 	r, err := licenceRulesOf(operands[1])
 	if err != nil {
 		return nil, err
 	}
-	list := operands[0]
-	if o, ok := list.Value.(ast.Object); ok {
-		list = ast.ArrayTerm(o.Keys()...)
-	}
+	known := aidsOf(bctx).licences
 	var denied, other []*ast.Term
-	err = eachText(list, func(t *ast.Term, expression string) error {
-		switch r.judge(expression) {
+	one := func(t *ast.Term, expression string) error {
+		switch r.judge(known.read(expression)) {
 		case licenceDenied:
 			denied = append(denied, t)
 		case licenceOther:
@@ -42,12 +38,28 @@ func licenceJudge(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error
 			return errTooLong
 		}
 		return nil
-	})
+	}
+	if o, ok := operands[0].Value.(ast.Object); ok {
+		err = o.Iter(func(t, _ *ast.Term) error {
+			name, ok := t.Value.(ast.String)
+			if !ok {
+				return fmt.Errorf("a %s stands where a licence expression is wanted", ast.ValueName(t.Value))
+			}
+			return one(t, string(name))
+		})
+	} else {
+		err = eachText(operands[0], one)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return ast.ObjectTerm(ast.Item(ast.StringTerm("denied"), ast.ArrayTerm(denied...)), ast.Item(ast.StringTerm("not_allowed"), ast.ArrayTerm(other...))), nil
+	return ast.ObjectTerm(ast.Item(keyDenied, ast.ArrayTerm(denied...)), ast.Item(keyNotAllowed, ast.ArrayTerm(other...))), nil
 }
+
+var (
+	keyDenied     = ast.StringTerm("denied")
+	keyNotAllowed = ast.StringTerm("not_allowed")
+)
 
 func licenceRulesOf(t *ast.Term) (*licenceRules, error) {
 	object, ok := t.Value.(ast.Object)
@@ -88,22 +100,12 @@ const (
 	licenceDenied
 )
 
-func (r *licenceRules) judge(expression string) int {
-	if !strings.ContainsAny(expression, licenceSeparators) { // one name, whatever it is
-		return r.one(expression)
-	}
-	alternatives, err := parseLicence(expression)
-	if err != nil { // it is none, or offers too much to be counted out: then all that it names has to be fine
-		alternatives = [][]string{sbom.Identifiers(expression)}
-	}
-	if len(alternatives[0]) == 0 {
-		alternatives[0] = []string{expression}
-	}
+func (r *licenceRules) judge(alternatives [][]licence) int {
 	found := licenceDenied
 	for _, together := range alternatives {
 		worst := licenceFine
-		for _, id := range together {
-			worst = max(worst, r.one(id))
+		for _, one := range together {
+			worst = max(worst, r.one(one))
 		}
 		found = min(found, worst)
 	}
@@ -111,15 +113,15 @@ func (r *licenceRules) judge(expression string) int {
 }
 
 // one judges a licence.
-func (r *licenceRules) one(id string) int {
-	switch upper := strings.ToUpper(id); {
-	case r.named(inNames, r.denied, upper): // a name of somebody's own may have slashes, and is denied by its beginning all the same
+func (r *licenceRules) one(l licence) int {
+	switch {
+	case r.named(inNames, r.denied, l.upper): // a name of somebody's own may have slashes, and is denied by its beginning all the same
 		return licenceDenied
-	case r.named(inPaths, r.allowed, upper):
+	case r.named(inPaths, r.allowed, l.upper):
 		return licenceFine
-	case slices.Contains(r.deniedCategories, sbom.LicenseCategory(id)):
+	case slices.Contains(r.deniedCategories, l.category):
 		return licenceDenied
-	case len(r.allowed)+len(r.allowedCategories) == 0 || slices.Contains(r.allowedCategories, sbom.LicenseCategory(id)):
+	case len(r.allowed)+len(r.allowedCategories) == 0 || slices.Contains(r.allowedCategories, l.category):
 		return licenceFine
 	}
 	return licenceOther

@@ -105,6 +105,7 @@ func ownBuiltin(name string) (own, bool) {
 type aids struct {
 	predicates *predicates
 	packages   *packages
+	licences   *licences // that the set has read before
 	recorder   *recorder // of a trace
 }
 

@@ -53,6 +53,7 @@ type Set struct {
 	programs []*program
 	revision string
 	encoder  *encoder
+	licences *licences
 	runner   runner
 	log      *slog.Logger
 }
@@ -65,7 +66,7 @@ func Compile(ctx context.Context, list []Policy, o Options) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Set{encoder: enc, log: o.Log, runner: runner{deadline: o.Deadline, hard: hardDeadline}}
+	s := &Set{encoder: enc, licences: newLicences(), log: o.Log, runner: runner{deadline: o.Deadline, hard: hardDeadline}}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -253,7 +254,7 @@ func (s *Set) ask(ctx context.Context, p *program, e *entry, doc *document) (*ou
 	now := doc.in.Request.Time
 	input, err := doc.input(e.reads, p.params)
 	var a answer
-	var help aids
+	help := aids{licences: s.licences}
 	if e.reads.Predicates {
 		help.predicates = newPredicates(ctx, &doc.in)
 	}
