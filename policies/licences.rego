@@ -155,7 +155,7 @@ excepted(expression) if {
 	not answer.more
 	count(answer.packages) > 0
 	every one in answer.packages {
-		some form in {one.purl, split(split(one.purl, "?")[0], "@")[0]}
+		some form in [one.purl, split(split(one.purl, "?")[0], "@")[0]]
 		some pattern in patterns
 		lib.matches(pattern, form)
 	}

@@ -85,12 +85,15 @@ func TestB35_NoAnswer(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			for _, mode := range []contract.Mode{contract.ModeEnforce, contract.ModeWarn, contract.ModeShadow} {
+			for i, mode := range []contract.Mode{contract.ModeEnforce, contract.ModeWarn, contract.ModeShadow, contract.ModeEnforce} {
 				o := Options{}
 				if test.code == CodeError { // found at once, and not to be hidden by a slow machine
 					o.Deadline = time.Second
 				}
 				s := set(t, o, Policy{Name: "p", Mode: mode, Repositories: store.Globs{"**"}, Source: map[string]string{"p.rego": "package assay\n\n" + test.rules}})
+				if i == 3 { // by a plan
+					planAll(t, s)
+				}
 				var before, after runtime.MemStats
 				runtime.ReadMemStats(&before)
 				start := time.Now()

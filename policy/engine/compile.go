@@ -17,6 +17,7 @@ import (
 
 	"github.com/assay-registry/assay/policies"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/plan"
 )
 
 const (
@@ -43,7 +44,7 @@ type program struct {
 	declared map[string]Parameter
 	params   *ast.Term
 	entries  map[contract.Entry]*entry
-	planner  *planner
+	planner  *planner // nil for what is not planned
 }
 
 // entry is one entry point of one policy.
@@ -229,7 +230,9 @@ func compile(ctx context.Context, p Policy, caps *ast.Capabilities) (prog *progr
 		}
 		e.evaluate = e.interpret
 	}
-	prog.planner = &planner{program: prog, caps: caps}
+	if plan.Fits(c) == nil {
+		prog.planner = &planner{program: prog, caps: caps}
+	}
 	return prog, nil
 }
 

@@ -31,11 +31,13 @@ func (l *linker) assignment(s ir.Stmt) (step, error) {
 		target := int(s.Target)
 		return func(m *machine, at []*ast.Term) signal {
 			value := source.get(at)
-			if old := at[target]; old != nil && !old.Equal(value) {
+			switch old := at[target]; {
+			case old == nil:
+				at[target] = value
+			case !old.Equal(value):
 				return m.fail(errConflict)
 			}
-			at[target] = value
-			return onward
+			return onward // the first of equals stays: 1 and 1.0 are written otherwise
 		}, err
 	case *ir.DotStmt:
 		both, err := l.operands(s.Source, s.Key)

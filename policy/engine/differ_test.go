@@ -1,0 +1,200 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/topdown"
+
+	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/plan"
+)
+
+// differInputs are documents for generated policies, the second with surprises: other types, missing members, numbers written otherwise.
+var differInputs = []string{
+	`{"n": 1, "one": 1.0, "big": 12345678901234567890, "neg": -1, "s": "a", "t": "abc", "json": "{\"a\": 1.0}", "yes": true, "no": false, "z": null, "list": [1, 2, 3], "names": ["a", "b", "a"], "mixed": [1, "a", null, [1], {"a": 1}, 1.0, false],
+	  "empty": [], "empty_o": {}, "o": {"a": 1, "b": 2, "s": "x"}, "deep": [{"a": 1, "b": ["a", 2]}, {"a": 1.0, "b": [2.0]}, {"b": []}]}`,
+	`{"n": 1e0, "one": "1", "big": 1e400, "neg": "x", "s": 1, "t": "", "json": "[", "yes": false, "no": true, "list": {"0": 1, "a": 2}, "names": "abc", "mixed": [[1, 1], [1.0, 1], {"a": {"a": null}}, "é", "e\u0301"],
+	  "empty": {}, "empty_o": [], "o": [{"a": 1}, 2], "deep": [[], {}, {"a": null, "b": {"x": "y"}}, 0]}`,
+	`{"n": 0, "one": 2, "big": 0.1, "s": "b", "t": "a/b", "list": [3, 1.0, 1, 2], "names": ["1", "v1.2.3", "true"], "mixed": [true], "o": {"a": {"b": 1}, "1": 2}, "deep": []}`,
+	`{}`,
+}
+
+// bothWaysOf has what evaluates the entry points of a module: the interpreter, and a plan where there is one. It is as compile has it but for the schema, so that the input may be anything.
+func bothWaysOf(ctx context.Context, source string, caps *ast.Capabilities) (interpreted map[contract.Entry]evaluate, planned map[contract.Entry]*plan.Program, err error) {
+	modules, c, err := pruned(source, caps)
+	if err != nil {
+		return nil, nil, err
+	}
+	interpreted, planned = map[contract.Entry]evaluate{}, map[contract.Entry]*plan.Program{}
+	var refs []ast.Ref
+	var names []contract.Entry
+	for _, name := range entryNames() {
+		if len(c.GetRulesExact(append(entryRef(name), ast.StringTerm("deny")))) == 0 {
+			continue
+		}
+		names = append(names, name)
+		if interpreted[name], err = prepare(ctx, c, &entry{name: name, outputs: []string{"deny"}}); err != nil {
+			return nil, nil, err
+		}
+		refs = append(refs, append(entryRef(name), ast.StringTerm("deny")))
+	}
+	if plan.Fits(c) != nil {
+		return interpreted, planned, nil
+	}
+	builtins := plan.Builtins{Whole: planBuiltins(), Value: valueBuiltins()}
+	if all, err := plan.Compile(ctx, modules, caps, refs, builtins); err == nil {
+		for _, name := range names {
+			planned[name] = all
+		}
+		return interpreted, planned, nil
+	}
+	for i, name := range names {
+		p, err := plan.Compile(ctx, modules, caps, refs[i:i+1], builtins)
+		if err == nil {
+			planned[name] = p
+		} else if !errors.Is(err, plan.ErrUnsupported) {
+			return nil, nil, err
+		}
+	}
+	return interpreted, planned, nil
+}
+
+// pruned compiles a module without the lines that do not compile, of which a few may be generated.
+func pruned(source string, caps *ast.Capabilities) (map[string]*ast.Module, *ast.Compiler, error) {
+	lines := strings.Split(source, "\n")
+	var errs ast.Errors
+	for range 12 {
+		m, err := ast.ParseModuleWithOpts("p.rego", strings.Join(lines, "\n"), ast.ParserOptions{ProcessAnnotation: true, Capabilities: caps, RegoVersion: ast.RegoV1})
+		if err == nil {
+			modules := map[string]*ast.Module{"p.rego": m}
+			c := ast.NewCompiler().WithCapabilities(caps).WithDefaultRegoVersion(ast.RegoV1).SetErrorLimit(0).
+				WithStageAfterID(ast.StageRewriteTemplateStrings, ast.CompilerStageDefinition{Name: "BoundBuiltins", MetricName: "assay_bound_builtins", Stage: bound})
+			if c.Compile(modules); !c.Failed() {
+				return modules, c, nil
+			}
+			errs = c.Errors
+		} else if !errors.As(err, &errs) {
+			return nil, nil, err
+		}
+		for _, e := range errs {
+			if e.Location == nil {
+				return nil, nil, errs
+			}
+			lines[e.Location.Row-1] = ""
+		}
+	}
+	return nil, nil, errs
+}
+
+// tally is what became of generated policies.
+type tally struct {
+	policies, refused, entries, planned, evaluated, left, defined, failed int
+}
+
+// differ evaluates a policy both ways, and says where they differ.
+func (c *tally) differ(ctx context.Context, source string, caps *ast.Capabilities) string {
+	c.policies++
+	interpreted, planned, err := bothWaysOf(ctx, source, caps)
+	if err != nil {
+		c.refused++
+		return ""
+	}
+	now := time.Unix(1_700_000_000, 5)
+	for _, name := range entryNames() {
+		if interpreted[name] == nil {
+			continue
+		}
+		c.entries++
+		if planned[name] == nil {
+			continue
+		}
+		c.planned++
+		ref := append(entryRef(name), ast.StringTerm("deny")).String()
+		for range 2 { // what is shared by evaluations stays as it is
+			for i, document := range differInputs {
+				input := ast.MustParseTerm(document).Value
+				got, err := planned[name].Eval(nil, input, now, []string{ref})
+				c.evaluated++
+				if err != nil {
+					c.left++ // the interpreter decides
+					continue
+				}
+				want, wantErr := interpreted[name](nil, input, now)
+				switch {
+				case errors.Is(wantErr, errUndefined):
+					if got[0] != nil {
+						return fmt.Sprintf("%s of input %d is undefined, and by the plan %v", name, i, got[0])
+					}
+				case wantErr != nil && strings.Contains(wantErr.Error(), topdown.InternalErr): // OPA's index of comprehensions asks built-ins about variables that have no value yet
+					c.failed++
+				case wantErr != nil:
+					return fmt.Sprintf("%s of input %d ends in %v, and by the plan is %v", name, i, wantErr, got[0])
+				case got[0] == nil || want[0].Value.Compare(got[0].Value) != 0 || want[0].String() != got[0].String() || want[0].Value.Hash() != got[0].Value.Hash():
+					return fmt.Sprintf("%s of input %d is %v, and by the plan %v", name, i, want[0], got[0])
+				default:
+					c.defined++
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// shortened is a policy without the lines that are not needed for what it does wrong.
+func shortened(source string, wrong func(string) bool) string {
+	lines := strings.Split(source, "\n")
+	for i := range lines {
+		if line := lines[i]; line != "" && !strings.HasPrefix(line, "package") {
+			if lines[i] = ""; !wrong(strings.Join(lines, "\n")) {
+				lines[i] = line
+			}
+		}
+	}
+	return strings.Join(slices.DeleteFunc(lines, func(s string) bool { return s == "" }), "\n")
+}
+
+// differs has a test fail that differs, with what is needed for it.
+func (c *tally) differs(t *testing.T, seed uint64, caps *ast.Capabilities) {
+	source := generatePolicy(seed)
+	if c.differ(t.Context(), source, caps) == "" {
+		return
+	}
+	source = shortened(source, func(s string) bool { return new(tally).differ(t.Context(), s, caps) != "" })
+	t.Errorf("seed %d: %s\n%s\n", seed, new(tally).differ(t.Context(), source, caps), source)
+}
+
+// TestDiffer: whatever a policy is made of, a plan yields what the interpreter yields, or leaves it to the interpreter. ASSAY_TEST_SEEDS="first count" runs others than those of every day.
+func TestDiffer(t *testing.T) {
+	caps, c := capabilities(), &tally{}
+	first, count := uint64(0), uint64(80)
+	if os.Getenv("ASSAY_TEST_LONG") != "" {
+		count = 20_000
+	}
+	if s := os.Getenv("ASSAY_TEST_SEEDS"); s != "" {
+		if _, err := fmt.Sscanf(s, "%d %d", &first, &count); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for seed := first; seed < first+count; seed++ {
+		c.differs(t, seed, caps)
+	}
+	t.Logf("%+v", *c)
+	if c.planned < c.policies || c.defined < c.evaluated/2 {
+		t.Errorf("few of them are compared: %+v", *c)
+	}
+}
+
+// FuzzDiffer does so for seeds that the fuzzer finds.
+func FuzzDiffer(f *testing.F) {
+	caps := capabilities()
+	f.Add(uint64(1))
+	f.Fuzz(func(t *testing.T, seed uint64) { new(tally).differs(t, seed, caps) })
+}
