@@ -1,8 +1,10 @@
 package index
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -144,15 +146,15 @@ func (c *checker) single(p store.Pair) {
 	case 'r':
 		if len(rest) != sumSize+4 || c.s.Get(textKey('s', rest[:sumSize])) == nil {
 			fault = "the set that an image has is missing"
+		} else if f, err := decodeForward(c.s.Get(append([]byte{'f'}, c.s.Get(textKey('m', rest[sumSize:]))...))); err != nil || f.set != rest[:sumSize] {
+			fault = "the image does not have the set"
 		}
 	case 's':
 		if len(c.s.Scan(textKey('r', rest), upTo(textKey('r', rest)), 1)) == 0 {
 			fault = "no image has the set"
 		}
 	case 'v':
-		if v, err := decodeStored(c.s.Get(valueKey('p', p.Value))); err != nil || v.name != n {
-			fault = "the version's record is missing or of another name"
-		}
+		fault = c.found(p, n)
 	case 'n':
 		if string(c.s.Get(valueKey('N', p.Value))) != rest {
 			fault = "the name's number does not lead to it"
@@ -174,8 +176,13 @@ func (c *checker) single(p store.Pair) {
 	case 'k':
 		fault = c.member(p)
 	case 'q':
-		if len(p.Value) == 0 || p.Value[0] == opPut && c.s.Get(textKey('w', rest)) == nil {
-			fault = "the inventory of a queued image is missing"
+		w := c.s.Get(textKey('w', rest))
+		sum := sha256.Sum256(w)
+		switch _, ok := imageIn(p.Key); {
+		case !ok || len(p.Value) == 0 || p.Value[0] != opPut && !bytes.Equal(p.Value, []byte{opDrop}):
+			fault = "the record is damaged"
+		case p.Value[0] == opPut && (w == nil || !bytes.Equal(p.Value[1:], sum[:sumSize])):
+			fault = "the inventory of a queued image is missing, or another one"
 		}
 	case 'w':
 		if _, err := decodeQueued(p.Value); err != nil || c.s.Get(textKey('q', rest)) == nil {
@@ -221,6 +228,19 @@ func (c *checker) reached(id uint32, value []byte) string {
 		if !c.has(numberKey('c', l, chunkOf(id)), id) {
 			return fmt.Sprintf("its licence %d does not lead to it", l)
 		}
+	}
+	return ""
+}
+
+// found checks that a name and version lead to a version that goes by them.
+func (c *checker) found(p store.Pair, name uint32) string {
+	v, err := decodeStored(c.s.Get(valueKey('p', p.Value)))
+	if err != nil || v.name != name || len(p.Value) != 4 {
+		return "the version's record is missing or of another name"
+	}
+	full, err := complete(c.s.Get, binary.BigEndian.Uint32(p.Value), v)
+	if err != nil || !bytes.Equal(versionKey(name, full.Version, full.sum()), p.Key) {
+		return "it leads to another version"
 	}
 	return ""
 }
