@@ -143,7 +143,9 @@ func (g *gathered) contents(s *syftsbom.SBOM, r *resolver) (*document.Contents, 
 		return e.Type == artifact.EvidentByRelationship || e.Type == artifact.ContainsRelationship && !of // which hold of all packages
 	})
 	c.Relationships = append(c.Relationships, g.relations...)
-	relateByFiles(c, r)
+	if err := relateByFiles(c, r); err != nil {
+		return nil, err
+	}
 	if d := c.Distribution; d != nil && d.ID == "ubuntu" { // whose archives of extended support are told by versions, too (feature_detection.go)
 		d.ExtendedSupport = d.ExtendedSupport || slices.ContainsFunc(c.Packages, func(p pkg.Package) bool { return p.Type == pkg.DebPkg && extendedVersion.MatchString(p.Version) })
 	}
@@ -152,7 +154,8 @@ func (g *gathered) contents(s *syftsbom.SBOM, r *resolver) (*document.Contents, 
 
 var extendedVersion = regexp.MustCompile(`[~+]esm\d`)
 
-// merged has each package once. What is known of one in two ways is put together by syft.
+// merged has each package once. What is known of one in two ways is put together by syft. Documents of Bitnami within the image say
+// by what ids their packages go: one that goes by another's is another package all the same.
 func merged(packages []pkg.Package) []pkg.Package {
 	at := make(map[artifact.ID]int, len(packages))
 	out := packages[:0]
@@ -161,6 +164,15 @@ func merged(packages []pkg.Package) []pkg.Package {
 			p.SetID()
 		}
 		i, twice := at[p.ID()]
+		switch {
+		case !twice || alike(&out[i], &p):
+		case p.Type == pkg.BitnamiPkg:
+			p.SetID()
+			i, twice = at[p.ID()]
+		case out[i].Type == pkg.BitnamiPkg:
+			out[i].SetID()
+			at[out[i].ID()], twice = i, false
+		}
 		if !twice {
 			at[p.ID()] = len(out)
 			out = append(out, p)
@@ -171,4 +183,9 @@ func merged(packages []pkg.Package) []pkg.Package {
 		}
 	}
 	return out
+}
+
+// alike reports whether two packages of the same id may be one.
+func alike(a, b *pkg.Package) bool {
+	return a.Name == b.Name && a.Version == b.Version && a.Type == b.Type
 }

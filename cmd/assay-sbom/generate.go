@@ -213,7 +213,7 @@ func describe(j job, im *image, config *imageConfig, contents *document.Contents
 }
 
 // layout is the version of what this program adds to syft: it changes whenever the same image gives other bytes.
-const layout = "1"
+const layout = "2"
 
 // generator names what makes the documents; it is part of their identity.
 func generator() string { return "assay-sbom-" + layout + "+syft-" + syftVersion() }

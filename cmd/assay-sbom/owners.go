@@ -16,13 +16,16 @@ import (
 // does. The rules are syft's (internal/relationship); it looks each of a hundred thousand paths up three times, though few of them matter.
 
 // relateByFiles relates packages by the files that they own, and leaves out those that others tell better of.
-func relateByFiles(c *document.Contents, r *resolver) {
+func relateByFiles(c *document.Contents, r *resolver) error {
 	gone := map[artifact.ID]bool{}
 	for _, id := range olderBinaries(c.Packages) {
 		gone[id] = true
 	}
 	c.Packages = slices.DeleteFunc(c.Packages, func(p pkg.Package) bool { return gone[p.ID()] })
-	edges := overlaps(c.Packages, r)
+	edges, ok := overlaps(c.Packages, r)
+	if !ok {
+		return refuse("more than %d pairs of its packages share files", maxOverlaps)
+	}
 	// Where a package of a distribution owns a runtime, which owns a program, the program goes first.
 	slices.SortStableFunc(edges, func(a, b overlap) int { return cmp.Compare(rank(&c.Packages[a.owner]), rank(&c.Packages[b.owner])) })
 	for _, e := range edges {
@@ -40,6 +43,7 @@ func relateByFiles(c *document.Contents, r *resolver) {
 		c.Relationships = slices.DeleteFunc(c.Relationships, func(e artifact.Relationship) bool { return gone[e.From.ID()] || gone[e.To.ID()] })
 		c.Packages = slices.DeleteFunc(c.Packages, func(p pkg.Package) bool { return gone[p.ID()] })
 	}
+	return nil
 }
 
 func rank(p *pkg.Package) int {
@@ -114,9 +118,13 @@ var neverOwned = [...]string{
 // overlap is a package that owns a file with evidence of another one.
 type overlap struct{ owner, owned int }
 
+// maxOverlaps is how many pairs there may be: fewer are more than a document holds, and ten thousand packages that name one file would make a hundred million.
+const maxOverlaps = 1 << 18
+
 // overlaps finds packages of which some evidence lies in a file that another one owns, by that path or by where the path leads; the latter not if a package of the owner's type owns the file by
 // its very path.
-func overlaps(packages []pkg.Package, r *resolver) (out []overlap) {
+// ok is false where there are too many.
+func overlaps(packages []pkg.Package, r *resolver) (out []overlap, ok bool) {
 	evidence := map[string][]int{} // path -> packages
 	for i := range packages {
 		for _, l := range packages[i].Locations.ToUnorderedSlice() {
@@ -145,7 +153,7 @@ func overlaps(packages []pkg.Package, r *resolver) (out []overlap) {
 	for i := range packages {
 		claim := func(p string) {
 			for _, k := range evidence[p] {
-				if e := (overlap{i, k}); k != i && !found[e] {
+				if e := (overlap{i, k}); k != i && !found[e] && len(out) <= maxOverlaps {
 					found[e] = true
 					out = append(out, e)
 				}
@@ -159,8 +167,11 @@ func overlaps(packages []pkg.Package, r *resolver) (out []overlap) {
 				}
 			}
 		})
+		if len(out) > maxOverlaps {
+			return nil, false
+		}
 	}
-	return out
+	return out, true
 }
 
 // leadingTo are the last elements that a path may have by which, itself or through links, one of the files of evidence is reached.

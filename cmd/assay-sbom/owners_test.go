@@ -2,6 +2,7 @@ package main
 
 import (
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/anchore/syft/syft/artifact"
@@ -45,7 +46,9 @@ func TestWhoIsOverridden(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			contents := &document.Contents{Packages: slices.Clone(c.packages)}
-			relateByFiles(contents, newResolver(&image{tree: newTree(10)}))
+			if err := relateByFiles(contents, newResolver(&image{tree: newTree(10)})); err != nil {
+				t.Fatal(err)
+			}
 			var got []string
 			for _, p := range contents.Packages {
 				got = append(got, p.Name)
@@ -97,6 +100,38 @@ func TestGathering(t *testing.T) {
 	for _, p := range all {
 		if l := p.Licenses.ToSlice(); len(l) != 1 || l[0].Contents != "" {
 			t.Errorf("licences %v", l)
+		}
+	}
+}
+
+// Packages that all name one file make as many pairs as there are packages, squared: the image is refused in time.
+func TestManyOwnersOfOneFile(t *testing.T) {
+	var list []pkg.Package
+	for i := range 2000 {
+		p := pkg.Package{Name: "a" + strconv.Itoa(i), Version: "1", Type: pkg.DebPkg, Metadata: pkg.DpkgDBEntry{Files: []pkg.DpkgFileRecord{{Path: "/x"}}}, Locations: file.NewLocationSet(file.NewLocation("/x"))}
+		p.SetID()
+		list = append(list, p)
+	}
+	err := relateByFiles(&document.Contents{Packages: list}, newResolver(&image{tree: newTree(10)}))
+	if _, refused := asRefusal(err); !refused {
+		t.Error(err)
+	}
+}
+
+// A document within the image gives its package the id of another one. None of the two is lost.
+func TestStolenIDs(t *testing.T) {
+	real := pkg.Package{Name: "openssl", Version: "1", Type: pkg.DebPkg, PURL: "pkg:deb/debian/openssl@1"}
+	real.SetID()
+	for _, first := range []bool{true, false} {
+		thief := pkg.Package{Name: "x", Version: "2", Type: pkg.BitnamiPkg, PURL: "pkg:bitnami/x@2"}
+		thief.OverrideID(real.ID())
+		list := []pkg.Package{real, thief}
+		if first {
+			slices.Reverse(list)
+		}
+		all := merged(list)
+		if len(all) != 2 || all[0].ID() == all[1].ID() || !slices.ContainsFunc(all, func(p pkg.Package) bool { return p.Name == "openssl" && p.ID() == real.ID() && p.PURL == real.PURL }) {
+			t.Errorf("%+v", all)
 		}
 	}
 }

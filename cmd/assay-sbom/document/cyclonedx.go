@@ -12,6 +12,7 @@ import (
 	"github.com/anchore/syft/syft/artifact"
 	"github.com/anchore/syft/syft/cpe"
 	"github.com/anchore/syft/syft/file"
+	"github.com/anchore/syft/syft/linux"
 	"github.com/anchore/syft/syft/pkg"
 	"github.com/anchore/syft/syft/source"
 )
@@ -20,7 +21,7 @@ import (
 func (c *Contents) CycloneDX(id Identity, limit int64) ([]byte, error) {
 	c.prepare()
 	const each = 2 << 10 // about what a package takes
-	t := &text{b: make([]byte, 0, min(int64(len(c.items)+8)*each, limit))}
+	t := &text{b: make([]byte, 0, min(int64(len(c.items)+8)*each, limit)), max: limit}
 	t.raw(`{"$schema":"http://cyclonedx.org/schema/bom-1.6.schema.json","bomFormat":"CycloneDX","specVersion":"1.6","serialNumber":`)
 	t.str(id.Serial)
 	t.raw(`,"version":1,"metadata":`)
@@ -37,7 +38,7 @@ func (c *Contents) CycloneDX(id Identity, limit int64) ([]byte, error) {
 		}
 		t.between(i)
 		c.component(t, &c.items[i], byLayer)
-		if int64(len(t.b)) > limit {
+		if t.full() {
 			return nil, ErrTooLarge
 		}
 	}
@@ -53,7 +54,7 @@ func (c *Contents) CycloneDX(id Identity, limit int64) ([]byte, error) {
 	}
 	c.dependencies(t)
 	t.raw("}\n")
-	if int64(len(t.b)) > limit {
+	if t.full() {
 		return nil, ErrTooLarge
 	}
 	return t.b, nil
@@ -292,18 +293,22 @@ func writeReferences(t *text, list []elsewhere) {
 	}
 }
 
+// systemRef is the reference of a distribution.
+func systemRef(d *linux.Release) string {
+	switch {
+	case d.ID != "" && d.VersionID != "":
+		return "os:" + d.ID + "@" + d.VersionID
+	case d.ID != "":
+		return "os:" + d.ID
+	}
+	return "os:unknown"
+}
+
 // system writes the component that is the image's distribution.
 func (c *Contents) system(t *text) {
 	d := c.Distribution
-	ref := "os:unknown"
-	switch {
-	case d.ID != "" && d.VersionID != "":
-		ref = "os:" + d.ID + "@" + d.VersionID
-	case d.ID != "":
-		ref = "os:" + d.ID
-	}
 	t.raw(`{"bom-ref":`)
-	t.str(ref)
+	t.str(systemRef(d))
 	t.raw(`,"type":"operating-system","name":`)
 	t.str(d.ID)
 	t.field(`,"version":`, d.VersionID)
@@ -406,13 +411,13 @@ func (c *choice) write(t *text) {
 func merged(list []choice) string {
 	parts := make([]string, len(list))
 	for i, c := range list {
-		if parts[i] = c.name; !strings.HasPrefix(c.name, "(") && !strings.HasSuffix(c.name, ")") {
+		if parts[i] = c.name; !enclosed(c.name) {
 			parts[i] = "(" + c.name + ")"
 		}
 	}
 	e := strings.TrimSpace(strings.Join(parts, " AND "))
-	for strings.HasPrefix(e, "(") && strings.HasSuffix(e, ")") && balanced(e[1:max(1, len(e)-1)]) {
-		e = strings.TrimSpace(e[1:max(1, len(e)-1)])
+	for enclosed(e) {
+		e = strings.TrimSpace(e[1 : len(e)-1])
 	}
 	return e
 }
@@ -468,6 +473,9 @@ func (c *Contents) dependencies(t *text) {
 	pairs = slices.CompactFunc(pairs, func(a, b [2]int) bool { return rank[a[0]] == rank[b[0]] && rank[a[1]] == rank[b[1]] })
 	t.raw(`,"dependencies":[`)
 	for i, p := range pairs {
+		if t.full() {
+			return
+		}
 		switch {
 		case i > 0 && rank[pairs[i-1][0]] == rank[p[0]]:
 			t.raw(`,`)

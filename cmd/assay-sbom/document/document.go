@@ -1,5 +1,5 @@
 // Package document writes what was found in an image as SPDX 2.3 and CycloneDX 1.6, both JSON. The documents are those that syft's own encoders write, byte by byte
-// (TestWritersEqualSyft), made without syft's models in between: packages are collected, ordered and looked at once for both. Files are those that packages or errors
+// (TestWritersEqualSyft; but for licences and names of elements that syft gets wrong, see hostile_test.go), made without syft's models in between: packages are collected, ordered and looked at once for both. Files are those that packages or errors
 // name; nothing else of files is written, and contents that hold more are refused.
 package document
 
@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 
@@ -46,12 +47,13 @@ type Contents struct {
 	Distribution  *linux.Release
 	Evident       bool // each package is related to the files that tell of it, whatever Relationships say
 
-	items   []item
-	index   map[artifact.ID]int32 // package -> item
-	persons map[string]string     // as they are written -> as SPDX has them
-	cpe     []byte                // for one name
-	at      []file.Location
-	props   properties
+	items    []item
+	elements names                 // SPDX identifiers of the packages, of the image and of the document
+	index    map[artifact.ID]int32 // package -> item
+	persons  map[string]string     // as they are written -> as SPDX has them
+	cpe      []byte                // for one name
+	at       []file.Location
+	props    properties
 }
 
 // Collect takes what syft found. The packages are copied once.
@@ -90,10 +92,21 @@ func (c *Contents) prepare() {
 		return
 	}
 	order(c.Packages)
+	// Packages that a document within the image tells of may have any id.
+	c.elements = names{"DOCUMENT": 1, c.root(): 1}
+	refs := names{}
+	if image, ok := c.Source.Metadata.(source.ImageMetadata); ok {
+		if ref, err := artifact.IDByHash(image.ID); err == nil {
+			refs[string(ref)] = 1
+		}
+	}
+	if c.Distribution != nil {
+		refs[systemRef(c.Distribution)] = 1
+	}
 	c.items, c.index = make([]item, len(c.Packages)), make(map[artifact.ID]int32, len(c.Packages))
 	for i := range c.Packages {
 		p := &c.Packages[i]
-		it := item{Package: p, element: packageElement(p), ref: packageRef(p.PURL, string(p.ID())), locations: p.Locations.ToSlice()}
+		it := item{Package: p, element: c.elements.take(packageElement(p)), ref: refs.take(packageRef(p.PURL, string(p.ID()))), locations: p.Locations.ToSlice()}
 		if !p.Licenses.Empty() {
 			it.licenses = p.Licenses.ToSlice()
 		}
@@ -104,6 +117,29 @@ func (c *Contents) prepare() {
 		}
 		c.items[i] = it
 		c.index[p.ID()] = int32(i)
+	}
+}
+
+// root names the package in an SPDX document that is the image.
+func (c *Contents) root() string { return elementID("DocumentRoot-Image-" + c.Source.Name) }
+
+// names are those that are taken, with the number that the next of the same name tries.
+type names map[string]int
+
+// take is a name, or if that is taken, the name with a number.
+func (n names) take(name string) string {
+	again := n[name]
+	if again == 0 {
+		n[name] = 1
+		return name
+	}
+	for {
+		again++
+		other := name + "-" + strconv.Itoa(again)
+		if n[other] == 0 {
+			n[name], n[other] = again, 1
+			return other
+		}
 	}
 }
 

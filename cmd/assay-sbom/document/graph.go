@@ -13,6 +13,8 @@ import (
 // graph is what an SPDX document relates: elements, by number, and edges between them.
 type graph struct {
 	elements []string // their names, without the prefix
+	taken    names    // those of packages, of the image and of the document
+	own      names    // those of files
 	edges    []edge
 	files    map[file.Coordinates]int32 // -> element
 	others   map[artifact.ID]int32      // elements that are neither a package of the contents nor a file
@@ -24,14 +26,14 @@ type edge struct {
 }
 
 // graph relates packages, files, the image's own package and the document.
-func (c *Contents) graph(root string) *graph {
-	g := &graph{files: make(map[file.Coordinates]int32, len(c.Relationships)/2), others: map[artifact.ID]int32{}}
+func (c *Contents) graph() *graph {
+	g := &graph{taken: c.elements, own: names{}, files: make(map[file.Coordinates]int32, len(c.Relationships)/2), others: map[artifact.ID]int32{}}
 	g.elements = make([]string, len(c.items), len(c.items)+len(c.Relationships)+2)
 	g.edges = make([]edge, 0, len(c.items)+len(c.Relationships)+1)
 	for i := range c.items {
 		g.elements[i] = c.items[i].element
 	}
-	image := g.add(root)
+	image := g.add(c.root())
 	for i := range c.items {
 		g.edges = append(g.edges, edge{image, int32(i), contains})
 	}
@@ -70,7 +72,11 @@ func (g *graph) add(name string) int32 {
 func (g *graph) file(f file.Coordinates) int32 {
 	at, known := g.files[f]
 	if !known {
-		at = g.add(fileElement(f, fileID(f)))
+		name := fileElement(f, fileID(f))
+		for _, there := g.taken[name]; there; _, there = g.taken[name] {
+			name += "-file"
+		}
+		at = g.add(g.own.take(name))
 		g.files[f] = at
 	}
 	return at
@@ -118,6 +124,9 @@ func (g *graph) order() {
 func (g *graph) write(t *text) {
 	t.raw(`,"relationships":[`)
 	for i, e := range g.edges {
+		if t.full() {
+			return
+		}
 		t.between(i)
 		t.raw(`{"spdxElementId":"SPDXRef-`)
 		t.raw(g.elements[e.from])
@@ -144,6 +153,9 @@ func (g *graph) writeFiles(t *text) {
 	})
 	for i := range list {
 		f := &list[i]
+		if t.full() {
+			return
+		}
 		if i == 0 {
 			t.raw(`,"files":[`)
 		}

@@ -23,7 +23,7 @@ const licenceList = "3.28"
 func (c *Contents) SPDX(id Identity, limit int64) ([]byte, error) {
 	c.prepare()
 	const each = 2 << 10 // about what a package takes
-	t := &text{b: make([]byte, 0, min(int64(len(c.items)+8)*each, limit))}
+	t := &text{b: make([]byte, 0, min(int64(len(c.items)+8)*each, limit)), max: limit}
 	name := c.Source.Name
 	image, _ := c.Source.Metadata.(source.ImageMetadata)
 	if name == "" {
@@ -44,20 +44,19 @@ func (c *Contents) SPDX(id Identity, limit int64) ([]byte, error) {
 	for i := range c.items {
 		t.between(i)
 		c.spdxPackage(t, &c.items[i], others)
-		if int64(len(t.b)) > limit {
+		if t.full() {
 			return nil, ErrTooLarge
 		}
 	}
 	t.between(len(c.items))
-	root := elementID("DocumentRoot-Image-" + c.Source.Name)
-	c.spdxRoot(t, root, &image)
+	c.spdxRoot(t, c.root(), &image)
 	t.raw(`]`)
-	g := c.graph(root)
+	g := c.graph()
 	g.writeFiles(t)
 	writeOthers(t, others)
 	g.write(t)
 	t.raw("}\n")
-	if int64(len(t.b)) > limit {
+	if t.full() {
 		return nil, ErrTooLarge
 	}
 	return t.b, nil
@@ -195,13 +194,18 @@ func spdxLicences(list []pkg.License, others map[string]otherLicence) (concluded
 
 // both adds a licence to an expression.
 func both(expression, id string) string {
-	if !strings.HasPrefix(id, "(") && !strings.HasSuffix(id, ")") && (strings.Contains(id, " AND ") || strings.Contains(id, " OR ") || strings.Contains(id, " WITH ")) {
+	if !enclosed(id) && (strings.Contains(id, " AND ") || strings.Contains(id, " OR ") || strings.Contains(id, " WITH ")) {
 		id = "(" + id + ")"
 	}
 	if expression == "" {
 		return id
 	}
 	return expression + " AND " + id
+}
+
+// enclosed reports whether an expression is one pair of parentheses with all that is in them. syft takes "(A) OR (B)" for one, of which "C AND (A) OR (B)" becomes that leaves out C.
+func enclosed(e string) bool {
+	return len(e) > 1 && strings.HasPrefix(e, "(") && strings.HasSuffix(e, ")") && balanced(e[1:len(e)-1])
 }
 
 func writeOthers(t *text, others map[string]otherLicence) {
@@ -215,6 +219,9 @@ func writeOthers(t *text, others map[string]otherLicence) {
 	slices.Sort(ids)
 	t.raw(`,"hasExtractedLicensingInfos":[`)
 	for i, id := range ids {
+		if t.full() {
+			return
+		}
 		l := others[id]
 		t.between(i)
 		t.raw(`{"licenseId":`)

@@ -3,7 +3,13 @@ package document
 import "unicode/utf8"
 
 // text is JSON that is being written.
-type text struct{ b []byte }
+type text struct {
+	b   []byte
+	max int64 // bytes
+}
+
+// full reports whether it is longer than it may be. Who writes a list asks before each element.
+func (t *text) full() bool { return int64(len(t.b)) > t.max }
 
 func (t *text) raw(s string) { t.b = append(t.b, s...) }
 
