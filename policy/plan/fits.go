@@ -50,6 +50,8 @@ func (s *scale) visit(x any) bool {
 		s.expression(x)
 	case *ast.Every:
 		s.loops++
+	case *ast.Term:
+		s.indexed(x)
 	case ast.Ref:
 		s.reference(x)
 	case ast.Set:
@@ -72,6 +74,13 @@ func (s *scale) expression(e *ast.Expr) {
 		if target, ok := w.Target.Value.(ast.Ref); ok && !target.HasPrefix(ast.InputRootRef) {
 			s.err = fmt.Errorf("%v has \"with %v\"", e.Loc(), target)
 		}
+	}
+}
+
+// indexed refuses a comprehension that the interpreter makes once for all values of a variable outside: that is faster than to make it for each, and ends in errors of values that do not occur.
+func (s *scale) indexed(t *ast.Term) {
+	if s.compiler.ComprehensionIndex(t) != nil {
+		s.err = fmt.Errorf("%v is looked up in an index", t.Loc())
 	}
 }
 

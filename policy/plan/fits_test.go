@@ -50,6 +50,8 @@ func TestFits(t *testing.T) {
 		{"with a function", "deny if cfg with count as 1\ncfg if count([]) == 1", false},
 		{"a comprehension alone", "deny if [1 | to_number(input.x)]", false},
 		{"a comprehension in an object alone", `deny if { input.x; not {"a": {2 | to_number(input.x)}} }`, true}, // it is taken out
+		{"a comprehension for each", "deny contains x if { some x in input.list; y := [z | some z in input.all; z.name == x]; count(y) > 1 }", false},
+		{"a comprehension of a group", "deny contains n if { n := input.all[_].name; y := {i | input.all[i].name == n}; count(y) > 1 }", false},
 		{"a set of what may be the same", "deny if some x in {input.x, input.y}", false},
 		{"an object of what may be the same", "deny if some x in {input.x: 1, 2: 3}", false},
 		{"a set of one", "deny if some x in {input.x}", true},
@@ -64,6 +66,23 @@ func TestFits(t *testing.T) {
 		}
 		if err := Fits(compiler); (err == nil) != c.fits || err != nil && !errors.Is(err, ErrUnsupported) {
 			t.Errorf("%s: %v, want fits %v", c.name, err, c.fits)
+		}
+	}
+}
+
+// TestThePlannerFails: what OPA's planner cannot do, and loses its place over, is left to the interpreter.
+func TestThePlannerFails(t *testing.T) {
+	for _, rule := range []string{`not { r }`, `{ r } or { input.y }`, `r`, `count([1 | r]) > 1`} {
+		m, err := ast.ParseModule("t.rego", "package t\n\nimport future.keywords.not\nimport future.keywords.or\n\n"+`deny contains x if { x := input.x; `+rule+` }
+
+r if { {"a": y} = {k: v | some k, v in input}; y > 1 }
+`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = Compile(t.Context(), map[string]*ast.Module{"t.rego": m}, ast.CapabilitiesForThisVersion(), []ast.Ref{ast.MustParseRef("data.t.deny")}, Builtins{})
+		if !errors.Is(err, ErrUnsupported) {
+			t.Errorf("%s: %v", rule, err)
 		}
 	}
 }

@@ -93,7 +93,12 @@ func Compile(ctx context.Context, modules map[string]*ast.Module, caps *ast.Capa
 }
 
 // planOf has OPA's planner at work. It hands out plans as JSON alone.
-func planOf(ctx context.Context, modules map[string]*ast.Module, caps *ast.Capabilities, entries []ast.Ref) (*ir.Policy, error) {
+func planOf(ctx context.Context, modules map[string]*ast.Module, caps *ast.Capabilities, entries []ast.Ref) (planned *ir.Policy, err error) {
+	defer func() {
+		if v := recover(); v != nil { // the planner loses its place where it meets what it cannot plan
+			planned, err = nil, fmt.Errorf("%w: the planner failed: %.200v", ErrUnsupported, v)
+		}
+	}()
 	b := &bundle.Bundle{Data: map[string]any{}}
 	b.Manifest.Init()
 	b.SetRegoVersion(ast.RegoV1)
@@ -116,7 +121,7 @@ func planOf(ctx context.Context, modules map[string]*ast.Module, caps *ast.Capab
 	if len(plans) != 1 {
 		return nil, fmt.Errorf("%w: the planner made %d plans", ErrUnsupported, len(plans))
 	}
-	planned := &ir.Policy{}
+	planned = &ir.Policy{}
 	if err := json.Unmarshal(plans[0].Raw, planned); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
