@@ -99,16 +99,18 @@ type body struct {
 	err   error // what broke it off; nil at its end
 }
 
-// limitBody replaces the request's body. The deadline runs from now on, also for what net/http reads after an answer that did not
-// want the body.
-func limitBody(w http.ResponseWriter, r *http.Request, l Limits, clock func() time.Time) *body {
+// limitBody gives the request another body. The deadline runs from now on, also for what net/http reads after an answer that did not
+// want the body. The request that net/http has keeps its own: by that it knows whether a client still waits for 100 Continue, and answers
+// one that is refused without waiting for the body.
+func limitBody(w http.ResponseWriter, r *http.Request, l Limits, clock func() time.Time) (*http.Request, *body) {
 	if r.Body == nil || r.Body == http.NoBody {
-		return nil
+		return r, nil
 	}
 	b := &body{ReadCloser: r.Body, ctl: http.NewResponseController(w), clock: clock, period: l.BodyTime, least: l.BodyBytes}
 	b.begin()
+	r = r.WithContext(r.Context()) // a copy
 	r.Body = b
-	return b
+	return r, b
 }
 
 func (b *body) begin() {

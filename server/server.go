@@ -215,7 +215,7 @@ func (h *Handler) serve(c *call, routeErr error) error {
 		return store.Errorf(store.CodeTooManyRequests, "too many requests at a time; try again")
 	}
 	defer h.inflight.leave(from)
-	c.body = limitBody(c.w.ResponseWriter, c.r, h.limits, h.options.Clock)
+	c.r, c.body = limitBody(c.w.ResponseWriter, c.r, h.limits, h.options.Clock)
 	if !validHost(c.r.Host) {
 		return store.Errorf(store.CodeInvalid, "the Host header is malformed")
 	}

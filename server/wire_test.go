@@ -190,6 +190,41 @@ func TestD4_SlowClientsAreReaped(t *testing.T) {
 	h.want(204, "dev", "GET", at, nil)
 }
 
+// A client that waits to be told to go on (RFC 9110, section 10.1.1) and is refused reads the refusal at once, not after the time of a slow body.
+func TestRefusalsDoNotAskForTheBody(t *testing.T) {
+	h := newHouse(t, func(o *Options, _ *auth.Options) { o.Limits = Limits{BodyTime: time.Hour} })
+	at := h.want(202, "dev", "POST", "/v2/acme/app/blobs/uploads/", nil).Header().Get("Location")
+	l := listen(t)
+	h.serve(HTTPServer(h.handler, nil), l)
+	for _, tc := range []struct {
+		name, request string
+		want          int
+	}{
+		{"nobody", "PUT /v2/acme/app/manifests/x HTTP/1.1\r\nContent-Length: 1000\r\n", 401},
+		{"a session of others", "PATCH " + at + "0 HTTP/1.1\r\nContent-Length: 1000\r\n" + basicLine("dev") + "\r\n", 404},
+		{"an offset that is not there", "PATCH " + at + " HTTP/1.1\r\nContent-Range: 5-1004\r\nContent-Length: 1000\r\n" + basicLine("dev") + "\r\n", 416},
+		{"chunks", "PATCH " + at + "0 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" + basicLine("dev") + "\r\n", 404},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c, err := net.Dial("tcp", l.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			if err := c.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			if err := write(tc.request + "Host: x\r\nExpect: 100-continue\r\n\r\n")(c); err != nil {
+				t.Fatal(err)
+			}
+			got, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err != nil || got.StatusCode != tc.want || !got.Close {
+				t.Errorf("%+v, %v", got, err)
+			}
+		})
+	}
+}
+
 func TestD4_SteadyBodiesAreNot(t *testing.T) {
 	h := newHouse(t, func(o *Options, _ *auth.Options) { o.Limits = Limits{BodyTime: 300 * time.Millisecond, BodyBytes: 64} })
 	at := h.want(202, "dev", "POST", "/v2/acme/app/blobs/uploads/", nil).Header().Get("Location")
