@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -101,30 +102,47 @@ func syntax(err error) Problem {
 
 // absolutePaths resolves every path of the file against its directory.
 func (c *Config) absolutePaths(base string) {
-	for _, p := range []*string{&c.TLS.Cert, &c.TLS.Key, &c.Auth.HTPasswd, &c.SBOM.Worker, &c.Kubernetes.ClientCA} {
+	for _, p := range c.paths() {
 		*p = absolute(*p, base)
 	}
 	for i := range c.Authorities {
 		a := &c.Authorities[i]
-		for _, p := range []*string{&a.Key, &a.TrustedRoot, &a.Roots, &a.Certificates, &a.TimestampRoots, &a.CRLs, &a.Root} {
-			*p = absolute(*p, base)
-		}
 		if scheme, path, ok := strings.Cut(a.Source, ":"); ok && (scheme == "dir" || scheme == "tar") {
 			a.Source = scheme + ":" + absolute(path, base)
 		}
+	}
+}
+
+// paths are where the paths of files and directories stand that are taken as they are. Sources of TUF repositories prove what they are.
+func (c *Config) paths() []*string {
+	all := []*string{&c.TLS.Cert, &c.TLS.Key, &c.Auth.HTPasswd, &c.SBOM.Worker, &c.Kubernetes.ClientCA}
+	for i := range c.Authorities {
+		a := &c.Authorities[i]
+		all = append(all, &a.Key, &a.TrustedRoot, &a.Roots, &a.Certificates, &a.TimestampRoots, &a.CRLs, &a.Root)
 		for j := range a.Keys {
-			a.Keys[j].File = absolute(a.Keys[j].File, base)
+			all = append(all, &a.Keys[j].File)
 		}
 	}
 	for i := range c.Policies {
 		p := &c.Policies[i]
 		if !strings.HasPrefix(p.Rego, Builtin) && !strings.HasPrefix(p.Rego, FromTUF) && !strings.HasPrefix(p.Rego, FromOCI) {
-			p.Rego = absolute(p.Rego, base)
+			all = append(all, &p.Rego)
 		}
 		if p.BundleKey != Unsigned {
-			p.BundleKey = absolute(p.BundleKey, base)
+			all = append(all, &p.BundleKey)
 		}
 	}
+	return all
+}
+
+// Files are the files and directories that the configuration consists of, itself included, each once: whoever can write one of them decides what is served, and to whom.
+func (c *Config) Files() []string {
+	all := []string{c.path}
+	for _, p := range c.paths() {
+		all = append(all, *p)
+	}
+	slices.Sort(all)
+	return slices.DeleteFunc(slices.Compact(all), func(path string) bool { return path == "" })
 }
 
 // What a policy's rego begins with where it is no path.

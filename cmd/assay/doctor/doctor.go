@@ -65,7 +65,7 @@ type check func(ctx context.Context, a *cli.App, cfg *config.Config) []finding
 func checks() []check {
 	return []check{
 		glassBroken, webhooksLast, // what lets everything through, and what keeps everything from running
-		clockSane, diskFree, syncWorks, permissions, certificateLasts, // the machine
+		clockSane, diskFree, syncWorks, permissions, filesGuarded, certificateLasts, // the machine
 		workerAnswers, policiesCompile, materialLasts, scopesFit, // what the configuration names
 		trustFresh, policiesStand, sbomsMade, databasesFresh, // what a server wrote down
 		configured,
