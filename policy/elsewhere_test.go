@@ -18,6 +18,9 @@ func (k *kit) signElsewhere(at store.Name, d store.Digest, s *key, claimed store
 	if err != nil {
 		k.t.Fatal(err)
 	}
+	if len(r.Warnings) != 0 { // such as that "acme/other" has the image, and why it is refused there
+		k.t.Errorf("who pushes into %s is told of other repositories: %q", at, r.Warnings)
+	}
 	return r.Descriptor
 }
 

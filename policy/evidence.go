@@ -7,6 +7,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/assay-registry/assay/policy/proof"
+	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -186,3 +187,37 @@ func (w *writing) withdraw(det *store.Detail, evidence store.Digest, about []sto
 	}
 	det.About = slices.DeleteFunc(det.About, func(d store.Digest) bool { return slices.Contains(about, d) })
 }
+
+// held adds to a receipt for evidence, of the first subject that nothing has admitted yet, why that is: whoever signs with a key that nobody trusts is told so, not only whoever pulls then.
+func (a *Admission) held(ctx context.Context, repo store.Name, subjects []store.Item, r *store.Receipt) error {
+	if len(subjects) == 0 {
+		return nil
+	}
+	return a.local.View(ctx, func(s store.Snapshot) error {
+		for _, i := range subjects[:min(len(subjects), maxHeld)] {
+			if i.Repository != repo { // whoever pushed may know nothing of others, for which the evidence counts too
+				continue
+			}
+			rec, err := s.Manifest(repo, i.Digest)
+			if err != nil {
+				return err
+			}
+			if rec == nil || rec.State != store.StateQuarantined && rec.State != store.StatePending {
+				continue
+			}
+			det, err := rec.Detail()
+			if err != nil {
+				return err
+			}
+			r.Warnings = append(r.Warnings, sentence.Of("still "+string(rec.State), det.Reason, ""))
+			if det.Remedy != "" { // apart, so that neither is shortened
+				r.Warnings = append(r.Warnings, sentence.Clip("to fix: "+det.Remedy, sentence.Max))
+			}
+			return nil
+		}
+		return nil
+	})
+}
+
+// maxHeld is how many subjects of one piece of evidence are looked at for that: it has one, and may be kept for a few more repositories.
+const maxHeld = 8

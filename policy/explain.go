@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/assay-registry/assay/policy/access"
@@ -146,6 +147,9 @@ func (a *Admission) explain(s store.Snapshot, p access.Principal, repo store.Nam
 		var r DecisionRecord
 		if err := json.Unmarshal(b, &r); err == nil {
 			e.Decision = r.Result
+			if ids := r.Result.WaiverIDs(false); len(ids) > 0 && e.Reason == satisfied {
+				e.Reason = "policies deny it, and the waiver " + strings.Join(ids, ", ") + " excepts it"
+			}
 			if r.Input != nil && a.mayGet(s, p, repo, rec) {
 				e.SBOM = r.Input.SBOM
 			}
@@ -189,12 +193,15 @@ func rank(f verify.Fact) int {
 	return 0
 }
 
+// satisfied is why most of what is admitted is.
+const satisfied = "every policy that covers it is satisfied"
+
 func explainReason(rec *store.ManifestRecord, det *store.Detail) string {
 	switch {
 	case det.Reason != "":
 		return det.Reason
 	case rec.State == store.StateAdmitted:
-		return "every policy that covers it is satisfied"
+		return satisfied
 	case rec.State == store.StateEvidence:
 		return "it is evidence about another manifest, readable by whoever may pull here"
 	}

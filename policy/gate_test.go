@@ -13,6 +13,7 @@ import (
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/policy/trust"
+	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -121,6 +122,30 @@ func TestEvidenceFirstRefusesTagsOfUnsignedImages(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(t, "GET by tag", k.get(puller, app, "v1"), string(i.desc.Digest))
+}
+
+// Whoever signs is told where that admits nothing, and why; where it does, or where the subject is not there yet, there is nothing to tell.
+func TestEvidenceThatAdmitsNothingIsAnsweredWithWhy(t *testing.T) {
+	k := newKit(t)
+	i, late := k.push(pusher, app, "v1", "one"), k.build(pusher, app, "two")
+	sign := func(d store.Digest, s *key) string {
+		t.Helper()
+		m := k.signature(signer, app, d, s, app)
+		r, err := k.put(signer, app, referrers.TagOf(d, referrers.SuffixSig).String(), ocispec.MediaTypeImageManifest, k.json(m))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(r.Warnings, "\n")
+	}
+	if got := sign(i.desc.Digest, newKey(t)); !strings.HasPrefix(got, "still quarantined: ") || !strings.Contains(got, "\nto fix: ") {
+		t.Errorf("by a stranger: %q", got)
+	}
+	if got := sign(i.desc.Digest, k.key); got != "" {
+		t.Errorf("by an authority: %q", got)
+	}
+	if got := sign(late.desc.Digest, newKey(t)); got != "" {
+		t.Errorf("before its subject: %q", got)
+	}
 }
 
 func TestB31_EvidenceBeforeItsSubject(t *testing.T) {

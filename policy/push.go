@@ -110,11 +110,15 @@ func (a *Admission) put(ctx context.Context, in *incoming) (*store.Receipt, erro
 	}
 	var receipt *store.Receipt
 	var queued, waives bool
+	var subjects []store.Item // of evidence
 	err := a.local.Update(ctx, func(tx *store.Txn) error {
 		w := &writing{a: a, tx: tx, t: a.trusted(tx), in: in, cause: cause{in.by.Name, "push"}}
 		var err error
 		receipt, err = w.manifest(ctx)
-		queued, waives = w.queued, w.waives
+		queued, waives, subjects = w.queued, w.waives, nil
+		if w.kind == store.KindEvidence {
+			subjects = w.seeds
+		}
 		if err == nil && in.then != nil {
 			err = in.then(tx)
 		}
@@ -135,7 +139,7 @@ func (a *Admission) put(ctx context.Context, in *incoming) (*store.Receipt, erro
 			return nil, err
 		}
 	}
-	return receipt, nil
+	return receipt, a.held(ctx, in.repo, subjects, receipt)
 }
 
 // writing is one manifest being written in one transaction.

@@ -130,6 +130,9 @@ func TestWaiverAdmitsUntilItsEnd(t *testing.T) {
 				want(t, "another image", w.get(puller, "acme/app", "v2"), string(other.desc.Digest))
 			}
 			e := w.explain("acme/app", "v1")
+			if !strings.Contains(e.Reason, "the waiver W-1 excepts it") {
+				t.Errorf("why: %q", e.Reason)
+			}
 			if e.Decision == nil || len(e.Decision.Waived) != 1 || e.Decision.Waived[0].Waiver != "W-1" || e.Decision.Waived[0].Code != "signature.missing" || !e.Decision.Waived[0].Expires.Equal(doc.Expires) {
 				t.Errorf("decision %+v", e.Decision)
 			}

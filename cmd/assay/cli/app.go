@@ -114,6 +114,11 @@ func (a *App) PrintValue(v any, human func() error) error {
 	return a.Print(raw, human)
 }
 
+// Warn tells, beside what is printed, what somebody should know of what was done nevertheless.
+func (a *App) Warn(text string) {
+	fmt.Fprintln(a.Stderr, "assay: warning: "+Printable(text))
+}
+
 // Say prints a line of the table form.
 func (a *App) Say(format string, args ...any) error {
 	_, err := fmt.Fprintln(a.Stdout, PrintableLines(fmt.Sprintf(format, args...)))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/assay-registry/assay/store"
 	"github.com/opencontainers/go-digest"
@@ -80,18 +81,41 @@ func (c *Client) putBlob(ctx context.Context, repo store.Name, d ocispec.Descrip
 	return err
 }
 
-// PutManifest stores a manifest under a tag or its digest; its blobs are there already. A server that does not list referrers by itself (it
-// answers without OCI-Subject) is told by listed.
-func (c *Client) PutManifest(ctx context.Context, repo store.Name, ref store.Reference, mediaType string, content []byte) (d ocispec.Descriptor, listed bool, err error) {
-	d = ocispec.Descriptor{MediaType: mediaType, Digest: store.DigestOf(digest.SHA256, content), Size: int64(len(content))}
+// Stored is what a server answered to a manifest.
+type Stored struct {
+	ocispec.Descriptor
+	Listed   bool     // the server lists referrers by itself: it answered with OCI-Subject
+	Warnings []string // as sent: print them only through a filter of control bytes
+}
+
+// PutManifest stores a manifest under a tag or its digest; its blobs are there already.
+func (c *Client) PutManifest(ctx context.Context, repo store.Name, ref store.Reference, mediaType string, content []byte) (Stored, error) {
+	s := Stored{Descriptor: ocispec.Descriptor{MediaType: mediaType, Digest: store.DigestOf(digest.SHA256, content), Size: int64(len(content))}}
 	if ref == (store.Reference{}) {
-		ref.Digest = d.Digest
+		ref.Digest = s.Digest
 	}
 	a, err := c.do(ctx, request{method: http.MethodPut, path: manifestPath(repo, ref), body: content, contentType: mediaType})
 	if err != nil {
-		return d, false, err
+		return s, err
 	}
-	return d, a.header.Get("OCI-Subject") != "", nil
+	s.Listed, s.Warnings = a.header.Get("OCI-Subject") != "", warnings(a.header)
+	return s, nil
+}
+
+// maxWarnings is how many warnings of an answer are told.
+const maxWarnings = 8
+
+// warnings are the texts of an answer's warnings (RFC 7234, section 5.5; distribution-spec, "Warnings"): 299 - "text".
+func warnings(h http.Header) (texts []string) {
+	unescape := strings.NewReplacer(`\\`, `\`, `\"`, `"`)
+	for _, value := range h.Values("Warning") {
+		text, is := strings.CutPrefix(value, `299 - "`)
+		text, ends := strings.CutSuffix(text, `"`)
+		if is && ends && len(texts) < maxWarnings {
+			texts = append(texts, unescape.Replace(text))
+		}
+	}
+	return texts
 }
 
 func manifestPath(repo store.Name, ref store.Reference) string {

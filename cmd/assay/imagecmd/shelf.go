@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/referrers"
@@ -111,12 +112,17 @@ func (r *remoteShelf) listed(ctx context.Context, d store.Digest) ([]ocispec.Des
 
 // layoutShelf is an OCI layout (image-spec, image-layout.md), also as cosign save writes it.
 type layoutShelf struct {
-	root  *os.Root
-	index []ocispec.Descriptor
+	root   *os.Root
+	index  []ocispec.Descriptor
+	strewn map[store.Digest][]*client.Content // by subject; nil before anybody looked
 }
 
-// maxIndex bounds index.json.
-const maxIndex = 4 << 20
+// The bounds of what is read of a layout.
+const (
+	maxIndex  = 4 << 20  // bytes of index.json
+	maxStrewn = 10_000   // blobs that are looked at
+	maxNote   = 64 << 10 // bytes of a manifest that is found among them: a bundle's has some hundred
+)
 
 func openLayout(dir string) (*layoutShelf, error) {
 	root, err := os.OpenRoot(dir)
@@ -233,5 +239,52 @@ func (l *layoutShelf) attached(ctx context.Context, d store.Digest) ([]attached,
 			all = append(all, attached{c, &tag, verify.FoundTag})
 		}
 	}
+	if err := l.findStrewn(); err != nil {
+		return nil, err
+	}
+	for _, c := range l.strewn[d] {
+		all = append(all, attached{content: c, found: verify.FoundReferrers})
+	}
+	if len(all) > maxAttached {
+		return nil, fmt.Errorf("the layout holds more than %d manifests about %s; verify it in a registry that keeps their facts", maxAttached, d)
+	}
 	return all, nil
+}
+
+// findStrewn finds the manifests with a subject that lie among the blobs of what cosign save wrote: those of bundles it leaves out of index.json.
+func (l *layoutShelf) findStrewn() error {
+	saved := func(m ocispec.Descriptor) bool {
+		return strings.HasPrefix(m.Annotations["kind"], "dev.cosignproject.cosign/")
+	}
+	if l.strewn != nil || !slices.ContainsFunc(l.index, saved) {
+		return nil
+	}
+	l.strewn = map[store.Digest][]*client.Content{}
+	dir, err := l.root.Open(filepath.FromSlash("blobs/sha256"))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	files, err := dir.ReadDir(maxStrewn + 1)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if len(files) > maxStrewn {
+		return fmt.Errorf("the layout holds more than %d blobs; verify it in a registry that keeps their facts", maxStrewn)
+	}
+	for _, f := range files {
+		d, err := store.ParseDigest("sha256:" + f.Name())
+		if err != nil || slices.ContainsFunc(l.index, func(m ocispec.Descriptor) bool { return m.Digest == d }) {
+			continue
+		}
+		b, err := l.read("blobs/sha256/"+f.Name(), maxNote)
+		if err != nil || store.DigestOf(d.Algorithm(), b) != d {
+			continue // a layer, or damaged: it says nothing
+		}
+		if p, err := store.ParseManifest("", b); err == nil && p.Subject != nil {
+			about := p.Subject.Digest
+			l.strewn[about] = append(l.strewn[about], &client.Content{Descriptor: ocispec.Descriptor{MediaType: p.MediaType, Digest: d, Size: int64(len(b))}, Bytes: b})
+		}
+	}
+	return nil
 }

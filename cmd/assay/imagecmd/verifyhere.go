@@ -61,10 +61,15 @@ func verifyHere(a *cli.App, ctx context.Context, arg string, h *here) error {
 	if err := a.PrintValue(p, func() error { return proofTree(a, p, arg) }); err != nil {
 		return err
 	}
-	if !p.Proven {
-		return &cli.Failure{Code: cli.ExitRefused}
+	switch {
+	case p.Proven:
+		return nil
+	case len(p.Facts) == 0:
+		err = fmt.Errorf("nothing is proven about %s: no signature or attestation is attached to it", arg)
+	default:
+		err = fmt.Errorf("nothing is proven about %s: nothing that is attached to it counts", arg)
 	}
-	return nil
+	return &cli.Failure{Code: cli.ExitRefused, Err: err}
 }
 
 // shelfOf opens what arg names. Of a layout the repository is unknown unless somebody says it.

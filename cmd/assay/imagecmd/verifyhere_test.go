@@ -84,3 +84,48 @@ func layoutOf(t *testing.T, subject ocispec.Descriptor, image, evidence []byte, 
 	}
 	return dir
 }
+
+// What cosign save wrote names the image alone in index.json: the manifests of bundles lie among the blobs.
+func TestVerifyHereFindsWhatCosignSaveStrews(t *testing.T) {
+	image := []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`)
+	subject := ocispec.Descriptor{MediaType: store.TypeIndex, Digest: store.DigestOf(digest.SHA256, image), Size: int64(len(image))}
+	manifest := func(about ocispec.Descriptor) []byte {
+		b, err := json.Marshal(ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: verify.TypeInToto,
+			Config: ocispec.DescriptorEmptyJSON, Layers: []ocispec.Descriptor{}, Subject: &about})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	other := ocispec.Descriptor{MediaType: store.TypeImage, Digest: store.DigestOf(digest.SHA256, nil), Size: 1}
+	saved := subject
+	saved.Annotations = map[string]string{"kind": "dev.cosignproject.cosign/imageIndex"}
+	for name, c := range map[string]struct {
+		listed ocispec.Descriptor
+		want   int
+	}{"by cosign": {saved, 1}, "by others": {subject, 0}} {
+		dir := layoutOf(t, c.listed, image, []byte(`{"schemaVersion":2}`), manifest(subject), manifest(other), []byte("a layer"))
+		if c.listed.Annotations != nil { // the evidence of layoutOf is in index.json; this layout's is not
+			index, err := json.Marshal(ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, Manifests: []ocispec.Descriptor{c.listed}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, "index.json"), index, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		damaged := filepath.Join(dir, "blobs", "sha256", store.DigestOf(digest.SHA256, []byte("elsewhere")).Encoded())
+		if err := os.WriteFile(damaged, manifest(subject), 0o600); err != nil { // its name is not its digest
+			t.Fatal(err)
+		}
+		l, err := openLayout(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if all, err := l.attached(t.Context(), subject.Digest); err != nil || len(all) != c.want || c.want == 1 && (all[0].found != verify.FoundReferrers || string(all[0].content.Bytes) != string(manifest(subject))) {
+				t.Errorf("%s: %+v, %v", name, all, err)
+			}
+		}
+	}
+}

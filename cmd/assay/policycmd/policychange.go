@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -294,7 +296,11 @@ is used again. It stays over a restart, until assay policy rollback, or until th
 configuration change.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return cli.Asked(a, c.Context(), func(s *client.Client, ctx context.Context) (*client.Answer[client.Activation], error) {
-				return s.ActivatePolicies(ctx, most)
+				made, err := s.ActivatePolicies(ctx, most)
+				if e, ok := errors.AsType[*client.StatusError](err); ok && e.Status == http.StatusConflict {
+					err = &cli.Failure{Code: cli.ExitRefused, Err: err}
+				}
+				return made, err
 			}, func(made *client.Activation) error {
 				r := made.Report
 				pulled := ""

@@ -118,13 +118,13 @@ func pushPolicies(a *cli.App, ctx context.Context, where string, content []byte,
 	if err != nil {
 		return err
 	}
-	d, _, err := server.PutManifest(ctx, ref.Repository, ref.Reference, store.TypeImage, manifest)
+	d, err := server.PutManifest(ctx, ref.Repository, ref.Reference, store.TypeImage, manifest)
 	if err != nil {
 		return err
 	}
 	made := pushed{Reference: cli.WithHost(server, string(ref.Repository)+":"+ref.Reference.Tag), Digest: d.Digest, Revision: revision}
 	if s.Key != "" {
-		if made.Evidence, err = SignPolicies(a, ctx, server, ref, d, s); err != nil {
+		if made.Evidence, err = SignPolicies(a, ctx, server, ref, d.Descriptor, s); err != nil {
 			return err
 		}
 	}
@@ -152,5 +152,5 @@ func SignPolicies(a *cli.App, ctx context.Context, server *client.Client, ref do
 	if err != nil {
 		return "", err
 	}
-	return signcmd.Publish(ctx, server, ref.Repository, subject, at)
+	return signcmd.Publish(a, ctx, server, ref.Repository, subject, at)
 }

@@ -71,7 +71,7 @@ func runServer(a *cli.App, ctx context.Context, p place.Flags, cfg *config.Confi
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
-		return fmt.Errorf("cannot listen on %s: %w", cfg.Listen, err)
+		return unheard(cfg.Listen, "choose another address with --listen", err)
 	}
 	questions, err := listenWebhooks(a, ctx, cfg)
 	if err != nil {
@@ -122,6 +122,19 @@ func runServer(a *cli.App, ctx context.Context, p place.Flags, cfg *config.Confi
 	return err
 }
 
+// unheard is why an address cannot be listened on, and what helps.
+func unheard(address, otherwise string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("cannot listen on %s: another program does; stop it, or %s", address, otherwise)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("cannot listen on %s: this machine does not have that address; %s", address, otherwise)
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("cannot listen on %s: only root may use ports below 1024; %s", address, otherwise)
+	}
+	return fmt.Errorf("cannot listen on %s: %w", address, err)
+}
+
 // listenWebhooks opens the listener of the clusters' questions; nil if there is none.
 func listenWebhooks(a *cli.App, ctx context.Context, cfg *config.Config) (net.Listener, error) {
 	if cfg.Kubernetes.Listen == "" {
@@ -129,7 +142,7 @@ func listenWebhooks(a *cli.App, ctx context.Context, cfg *config.Config) (net.Li
 	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Kubernetes.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("cannot listen on %s for the webhooks: %w", cfg.Kubernetes.Listen, err)
+		return nil, unheard(cfg.Kubernetes.Listen+" for the webhooks", "name another address as kubernetes.listen", err)
 	}
 	fmt.Fprintf(a.Stderr, "webhooks on https://%s\n", l.Addr())
 	return l, nil

@@ -186,7 +186,7 @@ func evidence(a *cli.App, ctx context.Context, arg string, s *Signing, suffix re
 		if err != nil {
 			return err
 		}
-		d, err := Publish(ctx, server, ref.Repository, subject, at)
+		d, err := Publish(a, ctx, server, ref.Repository, subject, at)
 		if err != nil {
 			return err
 		}
@@ -242,18 +242,25 @@ func Attachment(ctx context.Context, server *client.Client, repo store.Name, s *
 	return signer.Tagged(subject, suffix, earlier, layer)
 }
 
-// Publish uploads evidence: its blobs, then the manifest, then, for a registry that does not list referrers itself, the entry in the fallback tag.
-func Publish(ctx context.Context, server *client.Client, repo store.Name, subject signer.Subject, at *signer.Attachment) (store.Digest, error) {
+// Publish uploads evidence: its blobs, then the manifest, then, for a registry that does not list referrers itself, the entry in the fallback tag. It tells what the server
+// warns of, such as that nobody trusts the key.
+func Publish(a *cli.App, ctx context.Context, server *client.Client, repo store.Name, subject signer.Subject, at *signer.Attachment) (store.Digest, error) {
 	for _, b := range at.Blobs {
 		if _, err := server.PutBlob(ctx, repo, b); err != nil {
 			return "", err
 		}
 	}
-	d, listed, err := server.PutManifest(ctx, repo, store.Reference{Tag: at.Tag}, at.MediaType, at.Manifest)
-	if err != nil || listed || at.Tag != "" {
-		return d.Digest, err
+	stored, err := server.PutManifest(ctx, repo, store.Reference{Tag: at.Tag}, at.MediaType, at.Manifest)
+	if err != nil {
+		return "", err
 	}
-	return d.Digest, enlist(ctx, server, repo, subject.Digest, d, at.Manifest)
+	for _, text := range stored.Warnings {
+		a.Warn(text)
+	}
+	if stored.Listed || at.Tag != "" {
+		return stored.Digest, nil
+	}
+	return stored.Digest, enlist(ctx, server, repo, subject.Digest, stored.Descriptor, at.Manifest)
 }
 
 // enlist adds a referrer to the fallback index (distribution-spec, "Referrers Tag Schema").
@@ -282,6 +289,6 @@ func enlist(ctx context.Context, server *client.Client, repo store.Name, subject
 	if err != nil {
 		return err
 	}
-	_, _, err = server.PutManifest(ctx, repo, tag, store.TypeIndex, b)
+	_, err = server.PutManifest(ctx, repo, tag, store.TypeIndex, b)
 	return err
 }

@@ -95,7 +95,7 @@ func publishOCI(a *cli.App, ctx context.Context, s *tufSession, where string) (s
 			return "", err
 		}
 	}
-	d, _, err := server.PutManifest(ctx, ref.Repository, ref.Reference, store.TypeImage, manifest)
+	d, err := server.PutManifest(ctx, ref.Repository, ref.Reference, store.TypeImage, manifest)
 	if err != nil {
 		return "", err
 	}

@@ -173,8 +173,8 @@ func pushLayout(ctx context.Context, server *client.Client, ref docker.Ref, l *v
 	if err != nil {
 		return store.Descriptor{}, err
 	}
-	d, _, err := server.PutManifest(ctx, ref.Repository, ref.Reference, store.TypeImage, manifest)
-	return d, err
+	stored, err := server.PutManifest(ctx, ref.Repository, ref.Reference, store.TypeImage, manifest)
+	return stored.Descriptor, err
 }
 
 // importDatabase installs a database into a running registry, or into the directory of a stopped one.

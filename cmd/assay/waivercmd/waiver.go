@@ -217,7 +217,7 @@ func putCarrier(ctx context.Context, server *client.Client, repo store.Name, w *
 			return "", err
 		}
 	}
-	_, _, err := server.PutManifest(ctx, repo, store.Reference{}, d.MediaType, manifest)
+	_, err := server.PutManifest(ctx, repo, store.Reference{}, d.MediaType, manifest)
 	return d.Digest, err
 }
 
@@ -239,7 +239,7 @@ func pushWaiver(a *cli.App, ctx context.Context, server *client.Client, repo sto
 	if err != nil {
 		return err
 	}
-	d, err := signcmd.Publish(ctx, server, repo, signer.Subject{Descriptor: subject}, at)
+	d, err := signcmd.Publish(a, ctx, server, repo, signer.Subject{Descriptor: subject}, at)
 	if err != nil {
 		return err
 	}
