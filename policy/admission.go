@@ -16,6 +16,7 @@ import (
 	"github.com/assay-registry/assay/policy/outbox"
 	"github.com/assay-registry/assay/policy/pulls"
 	"github.com/assay-registry/assay/policy/vsa"
+	"github.com/assay-registry/assay/policy/waiverkeep"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -42,10 +43,10 @@ type Options struct {
 	Authorities []verify.Authority // of the configuration; those of the store are added
 	Rules       []RepositoryRule
 	NoDelete    bool // nobody deletes where no rule matches
-	Waivers     WaiverRules
-	BreakGlass  func([]WaiverView)   // told which waivers of every code count or will, at the start and when that changes; may be nil
-	Decisions   decisionlog.Recorder // nil: no decision log
-	LogKey      crypto.Signer        // signs the end of the audit log; nil: nobody does
+	Waivers     waiverkeep.Rules
+	BreakGlass  func([]waiverkeep.View) // told which waivers of every code count or will, at the start and when that changes; may be nil
+	Decisions   decisionlog.Recorder    // nil: no decision log
+	LogKey      crypto.Signer           // signs the end of the audit log; nil: nobody does
 	// QuarantineMax is how long content may wait for evidence, QuarantineGrace how long expired and deleted content is kept after.
 	QuarantineMax   time.Duration
 	QuarantineGrace time.Duration

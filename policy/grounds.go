@@ -2,27 +2,25 @@ package policy
 
 import (
 	"context"
-	"maps"
 
 	"github.com/assay-registry/assay/policy/pulls"
 	"github.com/assay-registry/assay/policy/trust"
+	"github.com/assay-registry/assay/policy/waiverkeep"
 	"github.com/assay-registry/assay/store"
 )
 
 // grounds are an immutable snapshot of everything that a verdict depends on but the evidence.
 type grounds struct {
 	*trust.Snapshot
-	waiverRules WaiverRules
-	waivers     []keptWaiver                // ordered by name
-	unwaived    map[string]WaiverRevocation // by id
-	assumed     *assumed                    // of a replay: what other manifests would be
+	waivers *waiverkeep.Book
+	assumed *assumed // of a replay: what other manifests would be
 }
 
 // clone is a copy to be changed: lists and maps of it are replaced, never written to.
 func (t *grounds) clone() *grounds {
 	c := *t
 	c.Snapshot = t.Snapshot.Clone()
-	c.unwaived = maps.Clone(t.unwaived)
+	c.waivers = t.waivers.Clone()
 	return &c
 }
 
@@ -47,18 +45,19 @@ func (a *Admission) loadTrust(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		n := &grounds{Snapshot: snapshot, waiverRules: a.o.Waivers}
-		if err := n.loadWaivers(tx); err != nil {
-			return err
-		}
-		if err := a.proveWaivers(ctx, n); err != nil {
-			return err
-		}
-		waivers, err := lastWaivers(tx)
+		book, err := waiverkeep.Load(tx.Records, a.o.Waivers)
 		if err != nil {
 			return err
 		}
-		if err := n.sealWaivers(tx, waivers); err != nil {
+		if err := book.Prove(ctx, a.o.Verifier, snapshot.Authorities); err != nil {
+			return err
+		}
+		last, err := waiverkeep.Last(tx)
+		if err != nil {
+			return err
+		}
+		n := &grounds{Snapshot: snapshot, waivers: book}
+		if err := n.waivers.Seal(tx, n.Snapshot, last); err != nil {
 			return err
 		}
 		n.Seal(tx)
@@ -81,16 +80,16 @@ func (a *Admission) change(ctx context.Context, edit func(tx *store.Txn, t *grou
 	defer a.trustMu.Unlock()
 	return a.local.Update(ctx, func(tx *store.Txn) error {
 		t := a.grounds.Load().clone()
-		before, waivers := t.Authorities, t.waiverPrints()
+		before, waivers := t.Authorities, t.waivers.Prints()
 		t.Seq++
 		if err := edit(tx, t); err != nil {
 			return err
 		}
 		t.Join(tx, before)
-		if err := a.proveWaivers(ctx, t); err != nil {
+		if err := t.waivers.Prove(ctx, a.o.Verifier, t.Authorities); err != nil {
 			return err
 		}
-		if err := t.sealWaivers(tx, waivers); err != nil {
+		if err := t.waivers.Seal(tx, t.Snapshot, waivers); err != nil {
 			return err
 		}
 		t.Seal(tx)

@@ -423,7 +423,7 @@ func (a *Admission) input(ctx context.Context, tx *store.Txn, t *grounds, s *sub
 	if in.SBOM = sboms.input(); a.o.Inventories != nil {
 		in.Packages = answering{a, sboms}
 	}
-	change, mark := t.waive(in, parents, s.det.Alternate)
+	change, mark := t.waivers.Waive(in, parents, s.det.Alternate)
 	found := &basis{next: contract.Earlier(next, change), sboms: sboms}
 	if t.assumed == nil { // a replay keeps no verdicts
 		found.revision = all.Revision() + mark

@@ -390,7 +390,7 @@ func (w *writing) pushGate(ctx context.Context) error {
 	doc := w.a.describe(in.repo, in.digest, int64(len(in.bytes)), in.parsed, w.kind, w.a.now())
 	w.a.describeConfig(ctx, w.tx, doc, in.parsed)
 	doc.Request.Entry = contract.EntryPush
-	w.t.waive(doc, nil, in.alternate)
+	w.t.waivers.Waive(doc, nil, in.alternate)
 	doc.Actor = &contract.ActorInput{Kind: in.by.Kind, Name: in.by.Name, Roles: in.roles.Names()}
 	for _, tag := range tags {
 		doc.Subject.Tag = tag

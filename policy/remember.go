@@ -8,6 +8,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/sentence"
+	"github.com/assay-registry/assay/policy/waiverkeep"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -16,7 +17,7 @@ import (
 // says something else.
 func (a *Admission) remember(tx *store.Txn, t *grounds, s *subjectManifest, v *verdict) bool {
 	det := s.det
-	other := s.rec.State != v.state || det.Decision == "" || det.Code != v.code || det.Reason != sentence.Clip(v.reason, sentence.Max) || waivedOtherwise(det.Revision, v.revision)
+	other := s.rec.State != v.state || det.Decision == "" || det.Code != v.code || det.Reason != sentence.Clip(v.reason, sentence.Max) || waiverkeep.WaivedOtherwise(det.Revision, v.revision)
 	judged := v.material()
 	if !other && det.Judged == judged {
 		return false

@@ -175,7 +175,7 @@ func (a *Admission) again(ctx context.Context, t *grounds, e contract.Entry, q *
 func (a *Admission) pushAgain(ctx context.Context, tx *store.Txn, t *grounds, s *subjectManifest, q *request) (in *contract.Input, err error) {
 	in = a.describe(s.repo, s.rec.Digest, s.rec.Size, s.parsed, s.rec.Kind, a.now())
 	a.describeConfig(ctx, tx, in, s.parsed)
-	t.waive(in, nil, s.det.Alternate)
+	t.waivers.Waive(in, nil, s.det.Alternate)
 	in.Actor, in.Subject.Tag, in.Tags = q.Actor, q.Tag, &contract.TagsInput{}
 	if q.Tag == "" {
 		return in, nil

@@ -5,6 +5,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/pulls"
+	"github.com/assay-registry/assay/policy/waiverkeep"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -31,7 +32,7 @@ type Explanation struct {
 	Findings     []string            `json:"findings,omitempty"` // of vulnerabilities: how many, and what is stated of which by whom
 	DecidedAt    time.Time           `json:"decided_at,omitzero"`
 	EvidenceKept int                 `json:"evidence_kept"`     // evidence manifests that are known for the digest
-	Waivers      []WaiverView        `json:"waivers,omitempty"` // about it, also those that do not count
+	Waivers      []waiverkeep.View   `json:"waivers,omitempty"` // about it, also those that do not count
 	Pulls        *pulls.View         `json:"pulls,omitempty"`   // for writers, if there were any
 }
 

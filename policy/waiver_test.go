@@ -16,6 +16,7 @@ import (
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/policy/waiver"
+	"github.com/assay-registry/assay/policy/waiverkeep"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -31,7 +32,7 @@ func newWaiving(t testing.TB, edit ...func(*policy.Options)) *waiving {
 	w := &waiving{security: newKey(t), second: newKey(t)}
 	w.kit = newKit(t, append([]func(*policy.Options){func(o *policy.Options) {
 		o.Authorities = append(o.Authorities, w.security.authority("security", "acme/**"), w.second.authority("second", "acme/**"))
-		o.Waivers = policy.WaiverRules{Authorities: []string{"security", "second"}}
+		o.Waivers = waiverkeep.Rules{Authorities: []string{"security", "second"}}
 	}}, edit...)...)
 	return w
 }
@@ -82,11 +83,11 @@ func (k *kit) attest(repo store.Name, predicateType string, predicate []byte, s 
 }
 
 // state is what explain says of a waiver.
-func (w *waiving) state(id string) policy.WaiverState {
+func (w *waiving) state(id string) waiverkeep.State {
 	w.t.Helper()
 	all, err := w.a.Waiver(w.ctx, admin, id)
 	if err != nil {
-		return policy.WaiverState(store.CodeOf(err))
+		return waiverkeep.State(store.CodeOf(err))
 	}
 	return all[0].State
 }
@@ -136,7 +137,7 @@ func TestWaiverAdmitsUntilItsEnd(t *testing.T) {
 			if e.Decision == nil || len(e.Decision.Waived) != 1 || e.Decision.Waived[0].Waiver != "W-1" || e.Decision.Waived[0].Code != "signature.missing" || !e.Decision.Waived[0].Expires.Equal(doc.Expires) {
 				t.Errorf("decision %+v", e.Decision)
 			}
-			if len(e.Waivers) != 1 || e.Waivers[0].State != policy.WaiverActive || e.Waivers[0].Signed[0].Authority != "security" {
+			if len(e.Waivers) != 1 || e.Waivers[0].State != waiverkeep.Active || e.Waivers[0].Signed[0].Authority != "security" {
 				t.Errorf("waivers %+v", e.Waivers)
 			}
 			m, err := w.as(puller).Manifest(w.ctx, "acme/app", store.Reference{Tag: "v1"})
@@ -148,7 +149,7 @@ func TestWaiverAdmitsUntilItsEnd(t *testing.T) {
 			w.clock.advance(24 * time.Hour)
 			want(t, "expired", w.get(puller, "acme/app", "v1"), denied)
 			e = w.explain("acme/app", "v1")
-			if len(e.Waivers) != 1 || e.Waivers[0].State != policy.WaiverExpired || !strings.Contains(e.Waivers[0].Why, "expired") || len(e.Decision.Waived) != 0 {
+			if len(e.Waivers) != 1 || e.Waivers[0].State != waiverkeep.Expired || !strings.Contains(e.Waivers[0].Why, "expired") || len(e.Decision.Waived) != 0 {
 				t.Errorf("expired: %+v, decision %+v", e.Waivers, e.Decision)
 			}
 		})
@@ -240,7 +241,7 @@ func TestWaiverOfAnAuthorityCountsWhereItSpeaks(t *testing.T) {
 	if err := w.a.SetAuthorities(w.ctx, append(w.opts.Authorities, narrow.authority("team", "acme/team/**"))); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.a.SetWaivers(w.ctx, policy.WaiverRules{Authorities: []string{"team"}}); err != nil {
+	if err := w.a.SetWaivers(w.ctx, waiverkeep.Rules{Authorities: []string{"team"}}); err != nil {
 		t.Fatal(err)
 	}
 	w.push(pusher, "acme/app", "v1", "one")
@@ -378,7 +379,7 @@ func TestWaiverRevokedForGood(t *testing.T) {
 	want(t, "pushed again", w.get(puller, "acme/app", "v1"), denied)
 	w.start()
 	want(t, "after a restart", w.get(puller, "acme/app", "v1"), denied)
-	want(t, "its state", string(w.state("W-1")), string(policy.WaiverRevoked))
+	want(t, "its state", string(w.state("W-1")), string(waiverkeep.Revoked))
 	// An id that nobody knows yet.
 	if _, err := w.a.RevokeWaiver(w.ctx, admin, "W-2", ""); err != nil {
 		t.Fatal(err)
@@ -412,13 +413,13 @@ func TestWaiverEndsWithTheAuthorityThatSignedIt(t *testing.T) {
 			return err
 		}},
 		{"it signs no waivers any more", func(w *waiving) error {
-			return w.a.SetWaivers(w.ctx, policy.WaiverRules{Authorities: []string{"second"}})
+			return w.a.SetWaivers(w.ctx, waiverkeep.Rules{Authorities: []string{"second"}})
 		}},
 		{"waivers last shorter", func(w *waiving) error {
-			return w.a.SetWaivers(w.ctx, policy.WaiverRules{Authorities: []string{"security"}, Max: time.Hour})
+			return w.a.SetWaivers(w.ctx, waiverkeep.Rules{Authorities: []string{"security"}, Max: time.Hour})
 		}},
 		{"a restart with another configuration", func(w *waiving) error {
-			w.opts.Waivers = policy.WaiverRules{}
+			w.opts.Waivers = waiverkeep.Rules{}
 			w.start()
 			return nil
 		}},
@@ -477,7 +478,7 @@ func TestWaiverPendingSurvivesACrash(t *testing.T) {
 	w := newWaiving(t)
 	i := w.push(pusher, "acme/app", "v1", "one")
 	doc := w.waiver("W-1")
-	w.opts.Waivers = policy.WaiverRules{} // so that the push takes nothing
+	w.opts.Waivers = waiverkeep.Rules{} // so that the push takes nothing
 	w.start()
 	r := w.carry("acme/app", doc, w.security, "")
 	if len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "waivers.authorities") {
@@ -486,7 +487,7 @@ func TestWaiverPendingSurvivesACrash(t *testing.T) {
 	if err := w.local.PutDoc(w.ctx, "waiver-pending", "acme/app@"+string(r.Descriptor.Digest), []byte("signer")); err != nil {
 		t.Fatal(err)
 	}
-	w.opts.Waivers = policy.WaiverRules{Authorities: []string{"security"}}
+	w.opts.Waivers = waiverkeep.Rules{Authorities: []string{"security"}}
 	w.start()
 	if err := w.a.Catchup(w.ctx); err != nil {
 		t.Fatal(err)
@@ -548,7 +549,7 @@ func TestWaiversAreForgottenLongAfterTheirEnd(t *testing.T) {
 	if err := w.a.Housekeep(w.ctx); err != nil {
 		t.Fatal(err)
 	}
-	want(t, "remembered", string(w.state("W-1")), string(policy.WaiverExpired))
+	want(t, "remembered", string(w.state("W-1")), string(waiverkeep.Expired))
 	w.clock.advance(4 * 24 * time.Hour)
 	if err := w.a.Housekeep(w.ctx); err != nil {
 		t.Fatal(err)

@@ -2,19 +2,19 @@ package policy
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/policy/waiver"
+	"github.com/assay-registry/assay/policy/waiverkeep"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
+
+// classWaiverPending has the evidence that carries a waiver, to be taken.
+const classWaiverPending = "waiver-pending"
 
 // A waiver arrives as evidence: an attestation with its predicate type. Being stored proves nothing; what an authority for waivers signed is taken into the snapshot of
 // trust before the push is answered. It is recorded as work in the push's own commit, so that a crash between the two loses nothing.
@@ -75,15 +75,8 @@ func (a *Admission) TakeWaivers(ctx context.Context) (notes map[store.Item][]str
 	return notes, a.drain(ctx)
 }
 
-// foundWaiver is a waiver that some authority for waivers signed.
-type foundWaiver struct {
-	doc   *waiver.Waiver
-	by    carried
-	under map[string]proof.Judged // what proves it
-}
-
 // readWaivers finds the waivers in evidence that are signed by whoever may sign them. No trust changes for anything else.
-func (a *Admission) readWaivers(ctx context.Context, p pendingWaiver) (found []foundWaiver, notes []string, err error) {
+func (a *Admission) readWaivers(ctx context.Context, p pendingWaiver) (found []waiverkeep.Statement, notes []string, err error) {
 	var e *verify.Evidence
 	err = a.local.Update(ctx, func(tx *store.Txn) error {
 		e = nil
@@ -97,85 +90,14 @@ func (a *Admission) readWaivers(ctx context.Context, p pendingWaiver) (found []f
 	if err != nil || e == nil {
 		return nil, nil, err
 	}
-	t := a.grounds.Load()
-	for _, l := range e.Layers {
-		one := *e
-		one.Layers = []verify.Layer{l}
-		w, subject, err := waiverIn(l)
-		if err != nil {
-			notes = append(notes, "this waiver does not count: "+sentence.FromError(err))
-		}
-		if w == nil {
-			continue
-		}
-		c := carried{Repository: p.item.Repository, Subject: subject, Evidence: one, By: p.by, At: a.now()}
-		under, err := a.proveWaiver(ctx, t, c, nil)
-		if err != nil {
-			return nil, nil, err
-		}
-		if why := t.unprovenWaiver(under); why != "" {
-			notes = append(notes, "the waiver "+w.ID+" does not count: "+why)
-			continue
-		}
-		found = append(found, foundWaiver{w.About(subject), c, under})
-	}
-	return found, notes, nil
-}
-
-// waiverIn reads the waiver in a layer of evidence; nil where it has none.
-func waiverIn(l verify.Layer) (*waiver.Waiver, store.Digest, error) {
-	var st *verify.Statement
-	for _, scheme := range []verify.Scheme{verify.SchemeDSSE, verify.SchemeBundle} {
-		if s, err := verify.StatementIn(scheme, l.Bytes); err == nil {
-			st = s
-		}
-	}
-	if st == nil || st.PredicateType != verify.PredicateWaiver {
-		return nil, "", nil
-	}
-	if len(st.Subjects) != 1 {
-		return nil, "", store.Errorf(store.CodeInvalid, "its statement has %d subjects; make one for each", len(st.Subjects))
-	}
-	w, err := waiver.Parse(st.Predicate)
-	if err != nil {
-		return nil, "", err
-	}
-	for _, algorithm := range []string{"sha256", "sha512"} {
-		if d, err := store.ParseDigest(algorithm + ":" + st.Subjects[0].Digest[algorithm]); err == nil {
-			return w, d, nil
-		}
-	}
-	return nil, "", store.Errorf(store.CodeInvalid, "its statement names no sha256 or sha512 digest")
-}
-
-// unprovenWaiver says why no authority for waivers signed a statement; empty if one did.
-func (t *grounds) unprovenWaiver(under map[string]proof.Judged) string {
-	if len(t.waiverRules.Authorities) == 0 {
-		return "no authority may sign waivers here; name one in waivers.authorities of the configuration"
-	}
-	var telling *verify.Fact
-	for _, j := range under {
-		for i := range j.Facts {
-			f := &j.Facts[i]
-			if f.Verified {
-				return ""
-			}
-			if telling == nil || f.Code.Tells(telling.Code) {
-				telling = f
-			}
-		}
-	}
-	if telling != nil && telling.Code != verify.CodeUntrustedKey {
-		return telling.Message
-	}
-	return "none of the authorities that may sign waivers (" + strings.Join(t.waiverRules.Authorities, ", ") + ") signed it; push it again once one did"
+	return a.grounds.Load().waivers.Read(ctx, a.o.Verifier, p.item.Repository, e, p.by, a.now())
 }
 
 // takeWaivers enters waivers into the snapshot of trust. What they change is in doubt from the same commit on.
-func (a *Admission) takeWaivers(ctx context.Context, p pendingWaiver, found []foundWaiver) (notes []string, err error) {
+func (a *Admission) takeWaivers(ctx context.Context, p pendingWaiver, found []waiverkeep.Statement) (notes []string, err error) {
 	var loud []*waiver.Waiver
 	take := a.change
-	if !slices.ContainsFunc(found, a.grounds.Load().lacks) { // a copy changes no trust, so that no transaction has to look at it again
+	if !slices.ContainsFunc(found, a.grounds.Load().waivers.Lacks) { // a copy changes no trust, so that no transaction has to look at it again
 		take = func(ctx context.Context, _ func(*store.Txn, *grounds) error) error {
 			return a.local.DeleteDoc(ctx, classWaiverPending, p.name)
 		}
@@ -184,15 +106,15 @@ func (a *Admission) takeWaivers(ctx context.Context, p pendingWaiver, found []fo
 		notes, loud = nil, nil
 		tx.DeleteDoc(classWaiverPending, p.name)
 		for _, f := range found {
-			added, err := t.addWaiver(tx, f)
+			added, err := t.waivers.Add(tx, f)
 			switch {
 			case err != nil:
-				notes = append(notes, "the waiver "+f.doc.ID+" was not taken: "+sentence.FromError(err))
+				notes = append(notes, "the waiver "+f.Doc.ID+" was not taken: "+sentence.FromError(err))
 				continue
 			case added:
-				a.audit(tx, AuditRecord{Actor: p.by, Action: "waiver", Repository: p.item.Repository, Digest: p.item.Digest, Reason: sentence.Clip(f.doc.String()+": "+f.doc.Reason, sentence.Max)})
-				if f.doc.BreakGlass() {
-					loud = append(loud, f.doc)
+				a.audit(tx, AuditRecord{Actor: p.by, Action: "waiver", Repository: p.item.Repository, Digest: p.item.Digest, Reason: sentence.Clip(f.Doc.String()+": "+f.Doc.Reason, sentence.Max)})
+				if f.Doc.BreakGlass() {
+					loud = append(loud, f.Doc)
 				}
 			}
 		}
@@ -206,99 +128,20 @@ func (a *Admission) takeWaivers(ctx context.Context, p pendingWaiver, found []fo
 	}
 	t := a.grounds.Load()
 	for _, f := range found {
-		if i := slices.IndexFunc(t.waivers, func(w keptWaiver) bool { return w.name == waiverName(f.doc) }); i >= 0 {
-			if state, by, _, _ := t.waiverStanding(&t.waivers[i], "", a.now()); state != WaiverActive {
-				notes = append(notes, waiverRemark(&t.waivers[i], state, len(by), t.waiverRules.max()))
-			}
+		if why := t.waivers.Remark(f, a.now()); why != "" {
+			notes = append(notes, why)
 		}
 	}
 	return notes, nil
 }
 
-// waiverRemark says why a waiver that was signed by whoever may sign them does not count.
-func waiverRemark(w *keptWaiver, state WaiverState, signers int, longest time.Duration) string {
-	doc := &w.rec.Waiver
-	switch state {
-	case WaiverRevoked:
-		return "the waiver " + doc.ID + " does not count: an administrator revoked it; make one with another id"
-	case WaiverExpired:
-		return "the waiver " + doc.ID + " does not count: it expired at " + doc.Expires.Format(time.RFC3339)
-	case WaiverTooLong:
-		return fmt.Sprintf("the waiver %s does not count: it lasts longer than the %s that waivers.max allows", doc.ID, longest)
-	case WaiverEarly:
-		return "the waiver " + doc.ID + " does not count before " + doc.NotBefore.Format(time.RFC3339)
-	case WaiverUnproven:
-		return fmt.Sprintf("the waiver %s does not count yet: it needs %d signers with different keys or identities and has %d", doc.ID, doc.Needed(), signers)
-	}
-	return ""
-}
-
-// addWaiver keeps a statement, and reports whether there was something new in it.
-func (t *grounds) addWaiver(tx *store.Txn, f foundWaiver) (added bool, err error) {
-	name := waiverName(f.doc)
-	i, there := t.waiver(name)
-	w := keptWaiver{name: name, rec: waiverRecord{Waiver: *f.doc, At: f.by.At}}
-	switch {
-	case there:
-		w = t.waivers[i]
-		if w.says(f) {
-			return false, nil
-		}
-		if len(w.rec.Signed) >= maxWaiverSigned {
-			return false, store.Errorf(store.CodeInvalid, "%d statements of it are kept, and no more are taken", len(w.rec.Signed))
-		}
-	case len(t.waivers) >= MaxWaivers:
-		return false, store.Errorf(store.CodeInvalid, "%d waivers are kept, and no more are taken; widen one in the place of many", len(t.waivers))
-	}
-	w.rec.Signed, w.under = append(slices.Clip(w.rec.Signed), f.by), append(slices.Clip(w.under), f.under)
-	b, err := json.Marshal(w.rec)
-	if err != nil {
-		return false, store.Errorf(store.CodeInternal, "the waiver could not be stored: %w", err)
-	}
-	tx.PutDoc(classWaiver, name, b)
-	t.waivers = slices.Clone(t.waivers)
-	if there {
-		t.waivers[i] = w
-	} else {
-		t.waivers = slices.Insert(t.waivers, i, w)
-	}
-	return true, nil
-}
-
-// waiver finds a waiver by its name, or the place where it belongs.
-func (t *grounds) waiver(name string) (i int, there bool) {
-	return slices.BinarySearchFunc(t.waivers, name, func(w keptWaiver, name string) int { return strings.Compare(w.name, name) })
-}
-
-// lacks reports whether there is something new in a statement.
-func (t *grounds) lacks(f foundWaiver) bool {
-	i, there := t.waiver(waiverName(f.doc))
-	return !there || !t.waivers[i].says(f)
-}
-
-// says reports whether the statements that are kept of a waiver prove all that another does, for as long: whoever has a copy of one can wrap it anew as often as they like, and
-// that displaces no other signer's.
-func (w *keptWaiver) says(f foundWaiver) bool {
-	fresh := (&proof.Known{Under: f.under}).Statements()
-	for _, under := range w.under {
-		fresh.Without((&proof.Known{Under: under}).Statements())
-	}
-	return len(fresh) == 0
-}
-
 // pruneWaivers forgets waivers that ended long ago. What is revoked stays revoked.
 func (a *Admission) pruneWaivers(ctx context.Context) error {
-	old := func(w keptWaiver) bool { return a.now().After(w.rec.Waiver.Expires.Add(waiverRemembered)) }
-	if !slices.ContainsFunc(a.grounds.Load().waivers, old) {
+	if !a.grounds.Load().waivers.Old(a.now()) {
 		return nil
 	}
 	return a.change(ctx, func(tx *store.Txn, t *grounds) error {
-		for _, w := range t.waivers {
-			if old(w) {
-				tx.DeleteDoc(classWaiver, w.name)
-			}
-		}
-		t.waivers = slices.DeleteFunc(slices.Clone(t.waivers), old)
+		t.waivers.Prune(tx, a.now())
 		return nil
 	})
 }

@@ -9,11 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/decisionlog"
 	"github.com/assay-registry/assay/policy/journal"
 	"github.com/assay-registry/assay/policy/waiver"
+	"github.com/assay-registry/assay/policy/waiverkeep"
 	"github.com/assay-registry/assay/server/auth"
 	"github.com/assay-registry/assay/store"
 )
@@ -73,15 +73,15 @@ func (d *diary) VerifyAudit(_ context.Context, p access.Principal, _ string) (*j
 	return &journal.Report{Log: journal.Audit, Problems: []string{"record 3 of the audit log (18d0) was removed"}}, d.allowed(p)
 }
 
-func (d *diary) Waivers(_ context.Context, p access.Principal) ([]policy.WaiverView, error) {
+func (d *diary) Waivers(_ context.Context, p access.Principal) ([]waiverkeep.View, error) {
 	if err := d.allowed(p); err != nil {
 		return nil, err
 	}
-	return []policy.WaiverView{{Waiver: waiver.Waiver{ID: "W-7", Codes: []string{"vuln.threshold"}, Match: waiver.Match{Repositories: store.Globs{"acme/app"}}, Reason: "fixed in v2",
-		Approver: "alice", NotBefore: testTime, Expires: testTime.Add(24 * time.Hour)}, State: policy.WaiverActive, Signed: []policy.WaiverSignature{{Authority: "security", Signer: "sha256:00"}}, At: testTime}}, nil
+	return []waiverkeep.View{{Waiver: waiver.Waiver{ID: "W-7", Codes: []string{"vuln.threshold"}, Match: waiver.Match{Repositories: store.Globs{"acme/app"}}, Reason: "fixed in v2",
+		Approver: "alice", NotBefore: testTime, Expires: testTime.Add(24 * time.Hour)}, State: waiverkeep.Active, Signed: []waiverkeep.Signature{{Authority: "security", Signer: "sha256:00"}}, At: testTime}}, nil
 }
 
-func (d *diary) Waiver(ctx context.Context, p access.Principal, id string) ([]policy.WaiverView, error) {
+func (d *diary) Waiver(ctx context.Context, p access.Principal, id string) ([]waiverkeep.View, error) {
 	all, err := d.Waivers(ctx, p)
 	if err == nil && id != "W-7" {
 		return nil, store.Errorf(store.CodeNotFound, "there is no waiver %.80q; assay waiver list shows them", id)
@@ -89,9 +89,9 @@ func (d *diary) Waiver(ctx context.Context, p access.Principal, id string) ([]po
 	return all, err
 }
 
-func (d *diary) RevokeWaiver(_ context.Context, p access.Principal, id, reason string) (*policy.WaiverRevocation, error) {
+func (d *diary) RevokeWaiver(_ context.Context, p access.Principal, id, reason string) (*waiverkeep.Revocation, error) {
 	d.revoked = id
-	return &policy.WaiverRevocation{ID: id, Reason: reason, By: p.Name, At: testTime}, d.allowed(p)
+	return &waiverkeep.Revocation{ID: id, Reason: reason, By: p.Name, At: testTime}, d.allowed(p)
 }
 
 func excepting(t *testing.T) *house {

@@ -5,23 +5,23 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/waiverkeep"
 	"github.com/assay-registry/assay/store"
 )
 
 // Waivers administers signed exceptions from policies. They arrive as evidence; here they are shown, and ended. Implementation: policy.Admission.
 type Waivers interface {
-	Waivers(ctx context.Context, p access.Principal) ([]policy.WaiverView, error)
+	Waivers(ctx context.Context, p access.Principal) ([]waiverkeep.View, error)
 	// Waiver shows those of an id. Errors: CodeNotFound.
-	Waiver(ctx context.Context, p access.Principal, id string) ([]policy.WaiverView, error)
+	Waiver(ctx context.Context, p access.Principal, id string) ([]waiverkeep.View, error)
 	// RevokeWaiver ends an id for good. Errors: CodeInvalid, CodeDenied.
-	RevokeWaiver(ctx context.Context, p access.Principal, id, reason string) (*policy.WaiverRevocation, error)
+	RevokeWaiver(ctx context.Context, p access.Principal, id, reason string) (*waiverkeep.Revocation, error)
 }
 
 // waiverList is a list of them as an answer.
 type waiverList struct {
-	Waivers []policy.WaiverView `json:"waivers"`
+	Waivers []waiverkeep.View `json:"waivers"`
 }
 
 // waivers answers /api/v1/waivers, /api/v1/waivers/<id> and /api/v1/waivers/<id>/revoke.
@@ -54,9 +54,9 @@ func (c *call) waivers(waivers Waivers) error {
 	return c.waiverList(list, err)
 }
 
-func (c *call) waiverList(list []policy.WaiverView, err error) error {
+func (c *call) waiverList(list []waiverkeep.View, err error) error {
 	if err != nil {
 		return err
 	}
-	return c.json(http.StatusOK, waiverList{append([]policy.WaiverView{}, list...)})
+	return c.json(http.StatusOK, waiverList{append([]waiverkeep.View{}, list...)})
 }

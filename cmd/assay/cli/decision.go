@@ -5,8 +5,8 @@ import (
 	"strings"
 
 	"github.com/assay-registry/assay/policies"
-	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/waiverkeep"
 )
 
 // Reasons prints why something was refused or warned of, with the remedies.
@@ -28,9 +28,9 @@ func WaivedLines(field func(name, format string, args ...any), list []contract.W
 }
 
 // WaiverLine is a waiver about an image, and whether it counts.
-func WaiverLine(w policy.WaiverView) string {
+func WaiverLine(w waiverkeep.View) string {
 	line := fmt.Sprintf("%s (%s): %s until %s, approved by %s: %s", w.ID, w.State, strings.Join(w.Codes, ","), Moment(w.Expires), w.Approver, w.Reason)
-	if w.State == policy.WaiverRevoked && w.Revocation != nil {
+	if w.State == waiverkeep.Revoked && w.Revocation != nil {
 		line += "; revoked by " + w.Revocation.By
 	}
 	return line

@@ -6,14 +6,14 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/decisionlog"
 	"github.com/assay-registry/assay/policy/journal"
+	"github.com/assay-registry/assay/policy/waiverkeep"
 )
 
 // Waivers are signed exceptions from policies.
 type Waivers struct {
-	Waivers []policy.WaiverView `json:"waivers"`
+	Waivers []waiverkeep.View `json:"waivers"`
 }
 
 // Waivers lists them.
@@ -27,8 +27,8 @@ func (c *Client) Waiver(ctx context.Context, id string) (*Answer[Waivers], error
 }
 
 // RevokeWaiver ends an id for good.
-func (c *Client) RevokeWaiver(ctx context.Context, id, reason string) (*Answer[policy.WaiverRevocation], error) {
-	return ask[policy.WaiverRevocation](ctx, c, http.MethodPost, "waivers/"+id+"/revoke", nil, map[string]string{"reason": reason})
+func (c *Client) RevokeWaiver(ctx context.Context, id, reason string) (*Answer[waiverkeep.Revocation], error) {
+	return ask[waiverkeep.Revocation](ctx, c, http.MethodPost, "waivers/"+id+"/revoke", nil, map[string]string{"reason": reason})
 }
 
 // Decisions asks for one page of the decision log, newest first.

@@ -7,9 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/waiver"
+	"github.com/assay-registry/assay/policy/waiverkeep"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -175,8 +175,8 @@ func (p *Policy) setDefaults() {
 func (r *Repository) setDefaults() { r.Sparse.Mode = SparseAll }
 
 // WaiverRules are the rules about waivers as the registry uses them.
-func (c *Config) WaiverRules() policy.WaiverRules {
-	return policy.WaiverRules{Authorities: c.Waivers.Authorities, Max: time.Duration(c.Waivers.Max)}
+func (c *Config) WaiverRules() waiverkeep.Rules {
+	return waiverkeep.Rules{Authorities: c.Waivers.Authorities, Max: time.Duration(c.Waivers.Max)}
 }
 
 // Path is the file that was read; empty if there was none.

@@ -8,16 +8,16 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/cmd/assay/place"
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/waiverkeep"
 )
 
 // maxGlass bounds what is read of the waivers of every code: as many as a registry keeps, of which each is at most 64 KiB.
-const maxGlass = policy.MaxWaivers * 64 << 10
+const maxGlass = waiverkeep.Max * 64 << 10
 
 // glassBroken says first what lets everything through: nobody should have to look for it.
 func glassBroken(_ context.Context, a *cli.App, cfg *config.Config) []finding {
 	const name = "BREAK GLASS"
-	var list []policy.WaiverView
+	var list []waiverkeep.View
 	kept, err := place.KeptState(cfg.Data, place.StateGlass, maxGlass, &list)
 	switch {
 	case !kept:

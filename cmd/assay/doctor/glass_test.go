@@ -7,8 +7,8 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/cmd/assay/place"
-	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/waiver"
+	"github.com/assay-registry/assay/policy/waiverkeep"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -16,14 +16,14 @@ import (
 func TestTheDoctorTellsOfBreakGlassFirst(t *testing.T) {
 	p := newPatient(t)
 	began := p.now
-	tell := func(list []policy.WaiverView) {
+	tell := func(list []waiverkeep.View) {
 		t.Helper()
 		if err := place.KeepState(p.dir, place.StateGlass, list); err != nil {
 			t.Fatal(err)
 		}
 	}
-	tell([]policy.WaiverView{{Waiver: waiver.Waiver{ID: "W-1", Codes: []string{waiver.AllCodes}, Match: waiver.Match{Repositories: store.Globs{"acme/**"}}, Reason: "production\x1b is down", Approver: "alice",
-		NotBefore: began.Add(time.Hour), Expires: began.Add(5 * time.Hour)}, State: policy.WaiverEarly, Until: began.Add(4 * time.Hour)}})
+	tell([]waiverkeep.View{{Waiver: waiver.Waiver{ID: "W-1", Codes: []string{waiver.AllCodes}, Match: waiver.Match{Repositories: store.Globs{"acme/**"}}, Reason: "production\x1b is down", Approver: "alice",
+		NotBefore: began.Add(time.Hour), Expires: began.Add(5 * time.Hour)}, State: waiverkeep.Early, Until: began.Add(4 * time.Hour)}})
 	cfg := config.Default()
 	cfg.Data = p.dir
 	for _, step := range []struct {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/decisionlog"
+	"github.com/assay-registry/assay/policy/waiverkeep"
 )
 
 // exceptionMetrics are the waivers and the decision log, as they stand when somebody asks.
@@ -34,7 +35,7 @@ func (m exceptionMetrics) Describe(c chan<- *prometheus.Desc) {
 func (m exceptionMetrics) Collect(c chan<- prometheus.Metric) {
 	waivers, glass, verdicts, lost := m.series()
 	states, broken, used := m.admission.WaiverCounts()
-	for _, s := range []policy.WaiverState{policy.WaiverActive, policy.WaiverEarly, policy.WaiverExpired, policy.WaiverRevoked, policy.WaiverTooLong, policy.WaiverUnproven} {
+	for _, s := range []waiverkeep.State{waiverkeep.Active, waiverkeep.Early, waiverkeep.Expired, waiverkeep.Revoked, waiverkeep.TooLong, waiverkeep.Unproven} {
 		c <- prometheus.MustNewConstMetric(waivers, prometheus.GaugeValue, float64(states[s]), string(s))
 	}
 	c <- prometheus.MustNewConstMetric(glass, prometheus.GaugeValue, float64(broken))

@@ -1,17 +1,17 @@
 package serve
 
 import (
-	"log/slog"
-
 	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
+	"log/slog"
 	"slices"
 	"time"
 
 	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/waiverkeep"
 )
 
 // sbomsTold is how often it is written, if anything changed.
@@ -77,8 +77,8 @@ func (t *sbomTeller) attempt(ctx context.Context) error {
 }
 
 // glassTeller writes the waivers of every code down for the doctor.
-func glassTeller(d *place.Directory, log *slog.Logger) func([]policy.WaiverView) {
-	return func(list []policy.WaiverView) {
+func glassTeller(d *place.Directory, log *slog.Logger) func([]waiverkeep.View) {
+	return func(list []waiverkeep.View) {
 		if err := place.KeepState(d.Path, place.StateGlass, list); err != nil {
 			log.Warn("which waivers break glass could not be written for assay doctor", "error", err)
 		}

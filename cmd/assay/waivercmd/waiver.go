@@ -9,14 +9,14 @@ import (
 	"strings"
 	"time"
 
-	"github.com/assay-registry/assay/cmd/assay/cli"
-	"github.com/assay-registry/assay/cmd/assay/signcmd"
 	"github.com/spf13/cobra"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/cmd/assay/docker"
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/cmd/assay/signcmd"
 	"github.com/assay-registry/assay/policy/waiver"
+	"github.com/assay-registry/assay/policy/waiverkeep"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 	"github.com/assay-registry/assay/verify/signer"
@@ -269,7 +269,7 @@ func waiverList(a *cli.App) *cobra.Command {
 			return cli.Asked(a, c.Context(), (*client.Client).Waivers, func(list *client.Waivers) error {
 				var rows [][]string
 				for _, w := range list.Waivers {
-					if all || w.State == policy.WaiverActive || w.State == policy.WaiverEarly {
+					if all || w.State == waiverkeep.Active || w.State == waiverkeep.Early {
 						rows = append(rows, []string{w.ID, string(w.State), strings.Join(w.Codes, ","), cli.Patterns(w.Match.Repositories), cli.Moment(w.Expires), w.Approver, w.Reason})
 					}
 				}
@@ -302,7 +302,7 @@ func waiverShow(a *cli.App) *cobra.Command {
 	}))
 }
 
-func shownWaiver(a *cli.App, w policy.WaiverView) error {
+func shownWaiver(a *cli.App, w waiverkeep.View) error {
 	var b strings.Builder
 	field := func(name, value string) {
 		if value = cli.Printable(value); value != "" {
