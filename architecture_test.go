@@ -70,7 +70,7 @@ var directions = []row{
 	{"cmd/assay/place", []string{"cmd/assay/cli", "cmd/assay/config", "policy", "sbom", "server/auth", "store", "verify", "verify/notation", "verify/sigstore", "verify/trust"}, "what a command finds on its own machine; what is done with it is beside it"},
 	{"cmd/assay/signcmd", []string{"cmd/assay/cli", "cmd/assay/client", "cmd/assay/docker", "referrers", "store", "verify", "verify/signer"}, "keys and signatures of this machine: no server is linked"},
 	{"cmd/assay/trustcmd", []string{"cmd/assay/cli", "cmd/assay/client", "cmd/assay/config", "cmd/assay/docker", "policy/trust", "store", "verify"}, "asks a server: it verifies nothing itself"},
-	{"cmd/assay/tufcmd", []string{"cmd/assay/cli", "cmd/assay/client", "cmd/assay/place", "cmd/assay/signcmd", "cmd/assay/tufdir", "store", "verify", "verify/signer", "verify/trust", "verify/tufrepo"}, "makes TUF repositories; what a registry believes of them is decided elsewhere"},
+	{"cmd/assay/tufcmd", []string{"cmd/assay/cli", "cmd/assay/client", "cmd/assay/place", "cmd/assay/signcmd", "cmd/assay/tufdir", "store", "verify", "verify/trust", "verify/tufrepo"}, "makes TUF repositories; what a registry believes of them is decided elsewhere"},
 	{"cmd/assay/tufdir", nil, "files of a TUF repository; what they mean is tufrepo's matter"},
 	{"cmd/assay/accountcmd", []string{"cmd/assay/cli", "cmd/assay/client", "cmd/assay/docker", "policy/access", "store"}, "asks a server, and keeps credentials"},
 	{"cmd/assay/waivercmd", []string{"cmd/assay/cli", "cmd/assay/client", "cmd/assay/docker", "cmd/assay/signcmd", "policy", "policy/waiver", "policy/waiverkeep", "store", "verify", "verify/signer"}, "makes and signs waivers; whether one counts is decided in policy"},

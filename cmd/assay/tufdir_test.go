@@ -82,6 +82,10 @@ func TestTUFCommandLine(t *testing.T) {
 	if code, _, errs := c.run("tuf", "init", "repo", "--generate", "keys", "--expires", "timestamp=1d"); code != cli.ExitOK {
 		t.Fatal(errs)
 	}
+	// What is there and cannot be read may be newer: it is not replaced unseen. A name that leads nowhere stands for all of that, whoever runs the test.
+	if err := os.Symlink("closed", filepath.Join(c.dir, "closed")); err != nil {
+		t.Fatal(err)
+	}
 	sum := "sha256:" + strings.Repeat("a", 64)
 	for _, test := range []struct {
 		args []string
@@ -94,11 +98,11 @@ func TestTUFCommandLine(t *testing.T) {
 		{[]string{"init", "x", "--generate", "k3", "--threshold", "team=1"}, cli.ExitUsage, "root=2"},
 		{[]string{"init", "x", "--generate", "k4", "--expires", "root=1s"}, cli.ExitError, "period of validity"},
 		{[]string{"init", "x", "--root-key", "absent.key", "--targets-key", "absent.key"}, cli.ExitError, "absent.key"},
-		{[]string{"status", "absent"}, cli.ExitError, "absent"},
+		{[]string{"status", "absent"}, cli.ExitNotFound, "no TUF repository in absent"},
 		{[]string{"status", "keys"}, cli.ExitNotFound, "assay tuf init"},
 		{[]string{"add", "repo"}, cli.ExitUsage, "--image"},
 		{[]string{"add", "repo", "--file", "keys/root.pub"}, cli.ExitUsage, "TARGET is missing"},
-		{[]string{"add", "repo", "x", "--file", "keys"}, cli.ExitUsage, "no file"},
+		{[]string{"add", "repo", "x", "--file", "keys"}, cli.ExitUsage, "is a folder"},
 		{[]string{"add", "repo", "x", "--file", "keys/root.pub", "--length", "1"}, cli.ExitUsage, "--digest"},
 		{[]string{"add", "repo", "--image", "127.0.0.1:1/a@" + sum}, cli.ExitUsage, "names no tag"},
 		{[]string{"add", "repo", "acme/app/v1", "--digest", sum, "--length", "1", "--role", "nobody"}, cli.ExitNotFound, "no role"},
@@ -111,6 +115,12 @@ func TestTUFCommandLine(t *testing.T) {
 		{[]string{"remove-key", "repo", "root", "deadbeef"}, cli.ExitNotFound, "no key"},
 		{[]string{"publish", "repo", "site"}, cli.ExitUsage, "dir:PATH"},
 		{[]string{"publish", "repo", "tar:keys"}, cli.ExitUsage, "is a folder"},
+		{[]string{"publish", "repo", "tar:closed/repo.tar"}, cli.ExitError, "cannot be read"},
+		{[]string{"add"}, cli.ExitUsage, "DIR is missing"},
+		{[]string{"add", "repo", "a", "b"}, cli.ExitUsage, "one argument too many"},
+		{[]string{"add", "repo", "acme/app/v2", "--digest", sum}, cli.ExitUsage, "go together"},
+		{[]string{"add-key", "repo", "root"}, cli.ExitUsage, "FILE is missing"},
+		{[]string{"remove-key", "repo"}, cli.ExitUsage, "ROLE is missing"},
 		{[]string{"publish", "repo", "dir:site"}, cli.ExitOK, "published site"},
 		{[]string{"publish", "repo", "dir:site"}, cli.ExitOK, "0 of 4 files"},
 		{[]string{"frobnicate"}, cli.ExitUsage, "no command"},
@@ -119,6 +129,15 @@ func TestTUFCommandLine(t *testing.T) {
 		if code != test.code || !strings.Contains(out+errs, test.want) || strings.Contains(errs, "INVALID") {
 			t.Errorf("tuf %s: %d\n%s%s", strings.Join(test.args, " "), code, out, errs)
 		}
+	}
+	// Keys that were made for a repository that came to nothing do not stand in the way of the next try.
+	for _, threshold := range []string{"root=2", "root=x"} {
+		if code, _, errs := c.run("tuf", "init", "again", "--generate", "again-keys", "--threshold", threshold); code == cli.ExitOK {
+			t.Errorf("%s: %s", threshold, errs)
+		}
+	}
+	if code, _, errs := c.run("tuf", "init", "again", "--generate", "again-keys"); code != cli.ExitOK {
+		t.Error(errs)
 	}
 	c.env["ASSAY_KEY_PASSWORD"] = "secret"
 	if code, _, errs := c.run("tuf", "init", "encrypted", "--generate", "encrypted-keys"); code != cli.ExitOK {

@@ -60,13 +60,23 @@ func Exactly(names ...string) cobra.PositionalArgs {
 	}
 }
 
-// AtLeast takes one argument or more.
-func AtLeast(name string) cobra.PositionalArgs {
+// AtLeast takes an argument for each name, or more.
+func AtLeast(names ...string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return Usage("%s is missing; usage: %s", name, c.UseLine())
+		if len(args) < len(names) {
+			return Usage("%s is missing; usage: %s", names[len(args)], c.UseLine())
 		}
 		return nil
+	}
+}
+
+// Optionally takes an argument for each name, and one more.
+func Optionally(names ...string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if err := AtLeast(names...)(c, args); err != nil {
+			return err
+		}
+		return AtMost(len(names)+1)(c, args)
 	}
 }
 

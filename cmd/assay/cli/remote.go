@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -81,7 +82,34 @@ func (a *App) Roots() ([]byte, error) {
 	if file == "" {
 		return nil, nil
 	}
-	return os.ReadFile(a.Path(file))
+	return a.ReadFile(file, maxRoots)
+}
+
+// maxRoots bounds a file of certificate authorities, in bytes: what a machine trusts has some 200 KiB.
+const maxRoots = 4 << 20
+
+// ReadFile reads a file of the command line, of at most limit bytes.
+func (a *App) ReadFile(name string, limit int64) ([]byte, error) {
+	f, err := os.Open(a.Path(name))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.IsDir() {
+		return nil, Usage("%s is a folder; name a file", name)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(text)) > limit {
+		return nil, fmt.Errorf("%s has more than %d KiB; is it the right file?", name, limit>>10)
+	}
+	return text, nil
 }
 
 // Path resolves a path of the command line.

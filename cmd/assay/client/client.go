@@ -70,9 +70,12 @@ func New(o Options) (*Client, error) {
 	return &Client{server: o.Server, creds: o.Credentials, agent: o.Agent, http: &http.Client{Transport: t, CheckRedirect: redirect}}, nil
 }
 
-// redirect follows reads to another place over no weaker a protocol. net/http leaves credentials behind when the host changes.
+// redirect follows reads to another place over no weaker a protocol. Credentials are for the server alone: net/http would take them along to another port, and to names below the server's.
 func redirect(r *http.Request, via []*http.Request) error {
 	first := via[0]
+	if r.URL.Scheme != first.URL.Scheme || r.URL.Host != first.URL.Host {
+		r.Header.Del("Authorization")
+	}
 	if len(via) > 4 || first.Method != http.MethodGet && first.Method != http.MethodHead || first.URL.Scheme == "https" && r.URL.Scheme != "https" {
 		return errors.New("the server redirects to a place that is not followed")
 	}

@@ -367,3 +367,38 @@ func TestA6_ContentThatIsNotWhatItsDigestSays(t *testing.T) {
 		t.Errorf("%+v, %v", doc, err)
 	}
 }
+
+// C19: credentials are for the server that they were given for, not for another port or a name below its own, wherever it redirects.
+func TestC19_CredentialsDoNotFollowRedirects(t *testing.T) {
+	var told []string
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		told = append(told, r.Header.Get("Authorization"))
+		fmt.Fprint(w, "content")
+	}))
+	t.Cleanup(elsewhere.Close)
+	own := 0
+	c := connect(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, _, _ := r.BasicAuth(); user == "u" {
+			own++
+		}
+		switch r.URL.Path {
+		case "/v2/a/manifests/far":
+			http.Redirect(w, r, elsewhere.URL+"/x", http.StatusTemporaryRedirect)
+		case "/v2/a/manifests/near":
+			http.Redirect(w, r, "/near", http.StatusTemporaryRedirect)
+		default:
+			fmt.Fprint(w, "content")
+		}
+	}), docker.Credentials{User: "u", Password: "p"})
+	for _, tag := range []string{"far", "near"} {
+		if m, err := c.Get(t.Context(), "a", store.Reference{Tag: tag}); err != nil || string(m.Bytes) != "content" {
+			t.Errorf("%s: %v", tag, err)
+		}
+	}
+	if len(told) != 1 || told[0] != "" {
+		t.Errorf("another port was told %q", told)
+	}
+	if own != 3 {
+		t.Errorf("the server itself was told %d times", own)
+	}
+}

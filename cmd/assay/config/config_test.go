@@ -288,6 +288,32 @@ func TestC19_SecretsInParametersAreMasked(t *testing.T) {
 	}
 }
 
+// The path of a target may be what lets somebody post there: it is in no listing and in no complaint.
+func TestC19_AddressesOfTargetsAreMasked(t *testing.T) {
+	load := func(more string) (*Config, error) {
+		files := tree{"etc/assay/assay.yaml": {Data: []byte("notify:\n  - {url: 'https://hooks.example.com/T/canary', repositories: ['**']}\n  - {url: 'https://hooks.example.net:8443', repositories: ['**']}\n" + more)}}
+		return Load(files.options("assay.yaml"))
+	}
+	c, err := load("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []func() ([]byte, error){c.YAML, c.JSON} {
+		shown, err := text()
+		if err != nil || bytes.Contains(shown, []byte("canary")) || !bytes.Contains(shown, []byte("https://hooks.example.com/"+Masked)) || !bytes.Contains(shown, []byte("https://hooks.example.net:8443")) {
+			t.Errorf("%v\n%s", err, shown)
+		}
+	}
+	if c.Notify[0].URL != "https://hooks.example.com/T/canary" {
+		t.Error("masking reached the configuration itself")
+	}
+	for _, more := range []string{"  - {url: 'https://hooks.example.com/T/canary', repositories: ['**']}\n", "  - {url: 'ftp://hooks.example.com/canary', repositories: ['**']}\n", "  - {url: 'https://u:canary@hooks.example.com/', repositories: ['**']}\n"} {
+		if _, err := load(more); err == nil || strings.Contains(err.Error(), "canary") || !strings.Contains(err.Error(), "notify[2].url") {
+			t.Errorf("%s: %v", more, err)
+		}
+	}
+}
+
 func TestNearest(t *testing.T) {
 	names := []string{"listen", "data", "grants", "policies", "quarantine"}
 	for in, want := range map[string]string{"lisen": "listen", "Listen": "listen", "polices": "policies", "grant": "grants", "quarntine": "quarantine", "xyzzy": "", "dtaa": "data", strings.Repeat("a", 500): ""} {

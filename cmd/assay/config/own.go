@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"strings"
 
 	"github.com/assay-registry/assay/verify"
 )
@@ -76,6 +77,11 @@ func derKeys(der []byte) []crypto.PublicKey {
 // maxJSONDepth bounds the walk through a document that somebody else wrote.
 const maxJSONDepth = 16
 
+// anyBase64 reads what a reader of protobuf's JSON takes: either alphabet, padded or not.
+func anyBase64(s string) ([]byte, error) {
+	return base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.NewReplacer("-", "+", "_", "/").Replace(s), "="))
+}
+
 // jsonKeys are the keys in a trusted root or a root.json, wherever they stand: PEM, base64 of DER, or an Ed25519 key in
 // hexadecimal, as TUF writes it.
 func jsonKeys(text string) (keys []crypto.PublicKey) {
@@ -102,7 +108,7 @@ func jsonKeys(text string) (keys []crypto.PublicKey) {
 			}
 		case string:
 			keys = append(keys, pemKeys(v)...)
-			if der, err := base64.StdEncoding.DecodeString(v); err == nil {
+			if der, err := anyBase64(v); err == nil {
 				keys = append(keys, derKeys(der)...)
 			}
 			if raw, err := hex.DecodeString(v); err == nil && len(raw) == ed25519.PublicKeySize {

@@ -3,18 +3,24 @@ package config
 import (
 	"bytes"
 	"encoding/json"
+	"net/url"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// YAML writes the effective configuration: it loads again to the same. Parameters of policies whose names speak of a secret are masked.
+// YAML writes the effective configuration: it loads again to the same. Parameters of policies whose names speak of a secret are masked, and what follows the host where events are posted to.
 func (c *Config) YAML() ([]byte, error) {
 	shown := *c
 	shown.Policies = make([]Policy, len(c.Policies))
 	for i, p := range c.Policies {
 		p.Params, _ = mask(map[string]any(p.Params)).(map[string]any)
 		shown.Policies[i] = p
+	}
+	shown.Notify = slices.Clone(c.Notify)
+	for i := range shown.Notify {
+		shown.Notify[i].URL = maskURL(shown.Notify[i].URL)
 	}
 	var b bytes.Buffer
 	e := yaml.NewEncoder(&b)
@@ -40,6 +46,15 @@ func (c *Config) JSON() ([]byte, error) {
 
 // Masked stands for a value that is not shown.
 const Masked = "********"
+
+// maskURL leaves the host of a URL alone, whose path may be a secret.
+func maskURL(s string) string {
+	u, err := url.Parse(s)
+	if err != nil || (u.Path == "" || u.Path == "/") && u.RawQuery == "" && u.Fragment == "" {
+		return s
+	}
+	return u.Scheme + "://" + u.Host + "/" + Masked
+}
 
 func mask(v any) any {
 	switch v := v.(type) {

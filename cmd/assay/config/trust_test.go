@@ -128,6 +128,8 @@ func TestOwnKeysAreRefusedInEveryKind(t *testing.T) {
 		"roots":        {Roots: "text before\n" + cert},
 		"tsa":          {TimestampRoots: cert},
 		"trusted root": {TrustedRoot: fmt.Sprintf(`{"tlogs":[{"publicKey":{"rawBytes":%q}}]}`, base64.StdEncoding.EncodeToString(block.Bytes))},
+		"raw base64":   {TrustedRoot: fmt.Sprintf(`{"tlogs":[{"publicKey":{"rawBytes":%q}}]}`, base64.RawStdEncoding.EncodeToString(block.Bytes))},
+		"web base64":   {TrustedRoot: fmt.Sprintf(`{"certificateAuthorities":[{"certChain":{"certificates":[{"rawBytes":%q}]}}]}`, base64.URLEncoding.EncodeToString(der))},
 		"chain":        {TrustedRoot: fmt.Sprintf(`{"certificateAuthorities":[{"certChain":{"certificates":[{"rawBytes":%q}]}}]}`, base64.StdEncoding.EncodeToString(der))},
 		"tuf":          {TUF: &verify.TUF{Root: fmt.Sprintf(`{"signed":{"keys":{"x":{"keyval":{"public":%q}}}}}`, hex.EncodeToString(public))}},
 		"tuf pem":      {TUF: &verify.TUF{Root: fmt.Sprintf(`{"signed":{"keys":{"x":{"keyval":{"public":%q}}}}}`, spki)}},

@@ -74,7 +74,10 @@ func (v *validator) notify() {
 		case u.Scheme == "http" && !Loopback(u.Hostname()):
 			v.warn(path+".url", "use https", "events to %s are sent in the clear", u.Host)
 		}
-		v.unique(path+".url", n.URL, seen, i)
+		if first, twice := seen[n.URL]; twice { // said without the address, which may be a secret
+			v.fail(path+".url", "keep one of them", "the address is already that of entry %d", first)
+		}
+		seen[n.URL] = i
 		v.globs(path+".repositories", n.Repositories)
 		for j, text := range n.Networks {
 			if p, err := netip.ParsePrefix(text); err != nil || p.Bits() == 0 {

@@ -162,6 +162,9 @@ func logCheckpoint(a *cli.App, log string) *cobra.Command {
 	}))
 }
 
+// maxCheckpoint bounds a checkpoint that was kept, in bytes.
+const maxCheckpoint = 64 << 10
+
 func logVerify(a *cli.App, log string) *cobra.Command {
 	kept, data := "", ""
 	c := &cobra.Command{
@@ -169,7 +172,7 @@ func logVerify(a *cli.App, log string) *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			note := ""
 			if kept != "" {
-				text, err := os.ReadFile(a.Path(kept))
+				text, err := a.ReadFile(kept, maxCheckpoint)
 				if err != nil {
 					return err
 				}

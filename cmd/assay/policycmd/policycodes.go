@@ -12,7 +12,7 @@ import (
 
 func policyCodes(a *cli.App) *cobra.Command {
 	return a.WithOutput(&cobra.Command{
-		Use: "codes [CODE]", Short: "Say what reason codes mean, and what helps", Args: cobra.MaximumNArgs(1),
+		Use: "codes [CODE]", Short: "Say what reason codes mean, and what helps", Args: cli.AtMost(1),
 		Example: "  assay policy codes\n  assay policy codes signature.missing",
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 {

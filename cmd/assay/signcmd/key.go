@@ -33,14 +33,8 @@ or COSIGN_PASSWORD, else it is asked for; an empty one is no protection.`,
 			if err != nil {
 				return err
 			}
-			for _, f := range []struct {
-				name string
-				text []byte
-				mode fs.FileMode
-			}{{args[0] + ".key", private, 0o600}, {args[0] + ".pub", public, 0o644}} {
-				if err := WriteNew(a.Path(f.name), f.text, f.mode); err != nil {
-					return err
-				}
+			if err := WritePair(a, args[0], private, public); err != nil {
+				return err
 			}
 			files := map[string]string{"private": args[0] + ".key", "public": args[0] + ".pub"}
 			return a.PrintValue(files, func() error { return a.Say("made %s (keep it secret) and %s", files["private"], files["public"]) })
@@ -49,8 +43,20 @@ or COSIGN_PASSWORD, else it is asked for; an empty one is no protection.`,
 	return c
 }
 
-// WriteNew refuses to overwrite: a private key that is gone cannot be made again.
-func WriteNew(path string, text []byte, mode fs.FileMode) error {
+// WritePair writes the two halves of a new key, NAME.key and NAME.pub, or neither. What is there already is not overwritten: a private key that is gone cannot be made again.
+func WritePair(a *cli.App, name string, private, public []byte) error {
+	secret := a.Path(name + ".key")
+	if err := writeNew(secret, private, 0o600); err != nil {
+		return err
+	}
+	if err := writeNew(a.Path(name+".pub"), public, 0o644); err != nil {
+		return cli.JoinErrors(err, os.Remove(secret)) // made a moment ago: nothing was signed with it
+	}
+	return nil
+}
+
+// writeNew refuses to overwrite, and leaves nothing behind that is half written.
+func writeNew(path string, text []byte, mode fs.FileMode) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%s is there already and is not overwritten; choose another name", path)
@@ -61,7 +67,10 @@ func WriteNew(path string, text []byte, mode fs.FileMode) error {
 	if _, err = f.Write(text); err == nil {
 		err = f.Sync()
 	}
-	return errors.Join(err, f.Close())
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
 }
 
 // KeyPassword finds the password of a private key, or asks for it; for a new key twice.
@@ -92,14 +101,29 @@ func askPassword(a *cli.App, prompt string) ([]byte, error) {
 	return password, err
 }
 
+// MaxKey bounds a key file, in bytes.
+const MaxKey = 64 << 10
+
+// Exposed says that anybody on this machine may read a private key that is not encrypted.
+func Exposed(a *cli.App, file string, text []byte) error {
+	info, err := os.Stat(a.Path(file))
+	if err == nil && !signer.Encrypted(text) && info.Mode().Perm()&0o007 != 0 {
+		err = fmt.Errorf("anybody on this machine may read the private key %s (mode %s); make it yours: chmod 600 %s", file, info.Mode(), file)
+	}
+	return err
+}
+
 // SigningKey reads the private key that --key names.
 func SigningKey(a *cli.App, file string) (*signer.Key, error) {
 	if file == "" {
 		return nil, cli.Usage("--key is missing: name the file of the private key, such as release.key (assay key new release makes one)")
 	}
-	text, err := os.ReadFile(a.Path(file))
+	text, err := a.ReadFile(file, MaxKey)
 	if err != nil {
 		return nil, err
+	}
+	if err := Exposed(a, file, text); err != nil {
+		fmt.Fprintln(a.Stderr, "assay: warning: "+cli.Printable(err.Error()))
 	}
 	var password []byte
 	if signer.Encrypted(text) {

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
+	"slices"
 	"strings"
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
@@ -88,6 +88,9 @@ func annotationPairs(pairs []string) (map[string]string, error) {
 		if !ok || key == "" || len(p) > verify.MaxText {
 			return nil, cli.Usage("%.40q is no annotation; write KEY=VALUE, of at most %d bytes", p, verify.MaxText)
 		}
+		if _, twice := m[key]; twice {
+			return nil, cli.Usage("the annotation %.40q is given twice; keep one", key)
+		}
 		if m == nil {
 			m = map[string]string{}
 		}
@@ -133,20 +136,17 @@ TYPE is a URI or one of: ` + strings.Join(signer.PredicateNames(), ", ") + ".",
 }
 
 func predicate(a *cli.App, file string) ([]byte, error) {
-	var text []byte
-	var err error
 	switch file {
 	case "":
 		return nil, cli.Usage("--predicate is missing: name the JSON file that is attested")
 	case "-":
-		text, err = io.ReadAll(io.LimitReader(a.Stdin, verify.MaxAttestation+1))
-	default:
-		text, err = os.ReadFile(a.Path(file))
+		text, err := io.ReadAll(io.LimitReader(a.Stdin, verify.MaxAttestation+1))
+		if err == nil && len(text) > verify.MaxAttestation {
+			err = fmt.Errorf("the predicate has more than %d MiB, which no registry takes", verify.MaxAttestation>>20)
+		}
+		return text, err
 	}
-	if err == nil && len(text) > verify.MaxAttestation {
-		err = fmt.Errorf("the predicate has more than %d MiB, which no registry takes", verify.MaxAttestation>>20)
-	}
-	return text, err
+	return a.ReadFile(file, verify.MaxAttestation)
 }
 
 // EvidenceMaker makes one piece of evidence in either form.
@@ -284,7 +284,10 @@ func enlist(ctx context.Context, server *client.Client, repo store.Name, subject
 	case !refused || refusal.Status != http.StatusNotFound:
 		return err
 	}
-	index.Manifests = append(index.Manifests, referrers.Descriptor(p, d))
+	if slices.ContainsFunc(index.Manifests, func(have store.Descriptor) bool { return have.Digest == d.Digest }) {
+		return nil
+	}
+	index.MediaType, index.Manifests = store.TypeIndex, append(index.Manifests, referrers.Descriptor(p, d))
 	b, err := json.Marshal(index)
 	if err != nil {
 		return err

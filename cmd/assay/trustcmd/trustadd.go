@@ -2,8 +2,6 @@ package trustcmd
 
 import (
 	"fmt"
-	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -142,17 +140,10 @@ func Authority(a *cli.App, name string, n *NewAuthority) (verify.Authority, erro
 
 // material reads a file that fits into an authority.
 func material(a *cli.App, file string) (string, error) {
-	f, err := os.Open(a.Path(file))
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, verify.MaxTrustedRoot+1))
+	text, err := a.ReadFile(file, verify.MaxTrustedRoot)
 	switch {
 	case err != nil:
 		return "", err
-	case len(text) > verify.MaxTrustedRoot:
-		return "", fmt.Errorf("%s has more than %d KiB; is it the right file?", file, verify.MaxTrustedRoot>>10)
 	case strings.Contains(string(text), "PRIVATE KEY-----"):
 		return "", fmt.Errorf("%s holds a private key, which stays with the signer; name the file of the certificates", file)
 	}
@@ -207,7 +198,7 @@ func trustedKeys(a *cli.App, n *NewAuthority, au *verify.Authority) error {
 		window[i] = d.Time
 	}
 	for _, file := range n.Keys {
-		text, err := os.ReadFile(a.Path(file))
+		text, err := a.ReadFile(file, verify.MaxTrustedRoot)
 		if err != nil {
 			return err
 		}

@@ -3,7 +3,6 @@ package trustcmd
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -71,7 +70,7 @@ func keyID(a *cli.App, s string) (string, error) {
 	if config.ValidKeyID(s) {
 		return s, nil
 	}
-	text, err := os.ReadFile(a.Path(s))
+	text, err := a.ReadFile(s, verify.MaxTrustedRoot)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil // said to be no key ID
 	}

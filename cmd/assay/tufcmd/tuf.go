@@ -16,8 +16,8 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/signcmd"
 	"github.com/assay-registry/assay/cmd/assay/tufdir"
+	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
-	"github.com/assay-registry/assay/verify/signer"
 	"github.com/assay-registry/assay/verify/tufrepo"
 	"github.com/spf13/cobra"
 )
@@ -72,10 +72,7 @@ func makeTUFKey(a *cli.App, name, kind string, password []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := signcmd.WriteNew(a.Path(name+".key"), private, 0o600); err != nil {
-		return err
-	}
-	return signcmd.WriteNew(a.Path(name+".pub"), public, 0o644)
+	return signcmd.WritePair(a, name, private, public)
 }
 
 // tufSession is one command's work on a working directory.
@@ -89,7 +86,9 @@ type tufSession struct {
 
 // withTUF opens a working directory, locked if it is to be changed, and closes it afterwards.
 func withTUF(a *cli.App, name string, change bool, keys []string, do func(*tufSession) error) (err error) {
-	if _, err := os.Stat(a.Path(name)); err != nil {
+	if _, err := os.Stat(a.Path(name)); errors.Is(err, fs.ErrNotExist) {
+		return store.Errorf(store.CodeNotFound, "there is no TUF repository in %s; assay tuf init makes one", name)
+	} else if err != nil {
 		return err
 	}
 	dir, done, err := tufdir.Open(a.Path(name), change, a.Rand)
@@ -119,7 +118,7 @@ func (s *tufSession) key(file string) (*tufrepo.Key, error) {
 	if k := s.read[file]; k != nil {
 		return k, nil
 	}
-	text, err := os.ReadFile(s.a.Path(file))
+	text, err := s.a.ReadFile(file, signcmd.MaxKey)
 	if err != nil {
 		return nil, err
 	}
@@ -134,12 +133,8 @@ func (s *tufSession) key(file string) (*tufrepo.Key, error) {
 			return nil, cli.Usage("%s: %s", file, cli.Sentence(err))
 		}
 	} else {
-		info, err := os.Stat(s.a.Path(file))
-		if err != nil {
+		if err := signcmd.Exposed(s.a, file, text); err != nil {
 			return nil, err
-		}
-		if !signer.Encrypted(text) && info.Mode().Perm()&0o007 != 0 {
-			return nil, fmt.Errorf("anybody on this machine may read the private key %s (mode %s); make it yours: chmod 600 %s", file, info.Mode(), file)
 		}
 		private, err := signcmd.SigningKey(s.a, file)
 		if err != nil {
@@ -222,21 +217,9 @@ func (s *tufSession) remember(role string, files []string) error {
 
 // signStaged signs what is staged with the keys at hand that it waits for. A key of --key that nothing waits for is an error.
 func (s *tufSession) signStaged() error {
-	used := map[*tufrepo.Key]bool{}
-	for _, role := range s.repo.Staged() {
-		list, err := s.atHand(role)
-		if err != nil {
-			return err
-		}
-		for _, k := range list {
-			if !s.repo.Wants(role, k) {
-				continue
-			}
-			if err := s.repo.Sign(role, k); err != nil {
-				return err
-			}
-			used[k] = true
-		}
+	used, err := s.signRoles(s.repo.Staged())
+	if err != nil {
+		return err
 	}
 	for _, file := range s.given {
 		if k, err := s.key(file); err != nil || !used[k] {
@@ -244,6 +227,27 @@ func (s *tufSession) signStaged() error {
 		}
 	}
 	return nil
+}
+
+// signRoles signs staged versions with the keys at hand that they wait for, and says which were used.
+func (s *tufSession) signRoles(roles []string) (used map[*tufrepo.Key]bool, err error) {
+	used = map[*tufrepo.Key]bool{}
+	for _, role := range roles {
+		list, err := s.atHand(role)
+		if err != nil {
+			return nil, err
+		}
+		for _, k := range list {
+			if !s.repo.Wants(role, k) {
+				continue
+			}
+			if err := s.repo.Sign(role, k); err != nil {
+				return nil, err
+			}
+			used[k] = true
+		}
+	}
+	return used, nil
 }
 
 // report says what was done and what is missing now.
@@ -321,38 +325,23 @@ func initTUF(a *cli.App, name string, o tufInitFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	thresholds, err := pairs("threshold", o.thresholds)
+	thresholds, err := o.counts()
 	if err != nil {
 		return err
 	}
-	if err := generateTUFKeys(a, o); err != nil {
+	made, err := generateTUFKeys(a, o)
+	defer func() {
+		for _, file := range made { // for a repository that there is none of
+			err = cli.JoinErrors(err, os.Remove(file))
+		}
+	}()
+	if err != nil {
 		return err
 	}
-	for _, role := range []string{tufrepo.Snapshot, tufrepo.Timestamp} {
-		if len(*o.keys[role]) == 0 {
-			*o.keys[role] = *o.keys[tufrepo.Targets]
-		}
-	}
 	s := &tufSession{a: a, read: map[string]*tufrepo.Key{}}
-	roles := map[string]tufrepo.RoleKeys{}
-	for role, files := range o.keys {
-		list, err := s.keys(*files)
-		if err != nil {
-			return err
-		}
-		if len(list) == 0 {
-			return cli.Usage("--%s-key is missing: name the file of a key, or make the keys with --generate FOLDER", role)
-		}
-		roles[role] = tufrepo.RoleKeys{Keys: list}
-	}
-	for role, text := range thresholds {
-		n, err := strconv.Atoi(text)
-		r, ok := roles[role]
-		if err != nil || !ok || n < 1 {
-			return cli.Usage("--threshold %s=%s is not understood; write such as root=2", role, text)
-		}
-		r.Threshold = n
-		roles[role] = r
+	roles, err := s.roleKeys(o, thresholds)
+	if err != nil {
+		return err
 	}
 	dir, done, err := tufdir.Open(a.Path(name), true, a.Rand)
 	if err != nil {
@@ -362,6 +351,7 @@ func initTUF(a *cli.App, name string, o tufInitFlags) (err error) {
 	if s.repo, err = tufrepo.Init(tufrepo.Options{Dir: dir, Now: a.Clock}, roles, tufrepo.Config{Expires: expires}); err != nil {
 		return err
 	}
+	made = nil
 	for _, role := range slices.Sorted(maps.Keys(o.keys)) {
 		if err := s.remember(role, *o.keys[role]); err != nil {
 			return err
@@ -381,13 +371,51 @@ func initTUF(a *cli.App, name string, o tufInitFlags) (err error) {
 	return s.report("made a TUF repository in %s", name)
 }
 
-// generateTUFKeys makes root and online keys where none are given. They have the password of the environment, or none: who wants one for each makes them by hand.
-func generateTUFKeys(a *cli.App, o tufInitFlags) error {
+// counts are the thresholds by role.
+func (o tufInitFlags) counts() (map[string]int, error) {
+	texts, err := pairs("threshold", o.thresholds)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]int{}
+	for role, text := range texts {
+		n, err := strconv.Atoi(text)
+		if o.keys[role] == nil || err != nil || n < 1 {
+			return nil, cli.Usage("--threshold %s=%s is not understood; write such as root=2", role, text)
+		}
+		all[role] = n
+	}
+	return all, nil
+}
+
+// roleKeys reads the keys of all roles.
+func (s *tufSession) roleKeys(o tufInitFlags, thresholds map[string]int) (map[string]tufrepo.RoleKeys, error) {
+	for _, role := range []string{tufrepo.Snapshot, tufrepo.Timestamp} {
+		if len(*o.keys[role]) == 0 {
+			*o.keys[role] = *o.keys[tufrepo.Targets]
+		}
+	}
+	roles := map[string]tufrepo.RoleKeys{}
+	for _, role := range slices.Sorted(maps.Keys(o.keys)) {
+		list, err := s.keys(*o.keys[role])
+		if err != nil {
+			return nil, err
+		}
+		if len(list) == 0 {
+			return nil, cli.Usage("--%s-key is missing: name the file of a key, or make the keys with --generate FOLDER", role)
+		}
+		roles[role] = tufrepo.RoleKeys{Keys: list, Threshold: thresholds[role]}
+	}
+	return roles, nil
+}
+
+// generateTUFKeys makes root and online keys where none are given, and says which files it made. They have the password of the environment, or none: who wants one for each makes them by hand.
+func generateTUFKeys(a *cli.App, o tufInitFlags) (made []string, err error) {
 	if o.generate == "" {
-		return nil
+		return nil, nil
 	}
 	if err := os.MkdirAll(a.Path(o.generate), 0o700); err != nil {
-		return err
+		return nil, err
 	}
 	password := []byte{}
 	for _, name := range signcmd.PasswordVariables {
@@ -395,15 +423,16 @@ func generateTUFKeys(a *cli.App, o tufInitFlags) error {
 			password = []byte(v)
 		}
 	}
-	for role, file := range map[string]string{tufrepo.Root: "root", tufrepo.Targets: "online"} {
-		if len(*o.keys[role]) > 0 {
+	for _, k := range []struct{ role, file string }{{tufrepo.Root, "root"}, {tufrepo.Targets, "online"}} {
+		if len(*o.keys[k.role]) > 0 {
 			continue
 		}
-		path := filepath.Join(o.generate, file)
+		path := filepath.Join(o.generate, k.file)
 		if err := makeTUFKey(a, path, tufrepo.KindEd25519, password); err != nil {
-			return err
+			return made, err
 		}
-		*o.keys[role] = []string{path + ".key"}
+		made = append(made, a.Path(path+".key"), a.Path(path+".pub"))
+		*o.keys[k.role] = []string{path + ".key"}
 	}
-	return nil
+	return made, nil
 }

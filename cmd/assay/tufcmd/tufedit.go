@@ -42,7 +42,7 @@ type tufTarget struct {
 func tufAdd(a *cli.App) *cobra.Command {
 	o := tufTarget{}
 	c := &cobra.Command{
-		Use: "add DIR [TARGET]", Short: "Add a target: the image of a tag, or a file", Args: cobra.RangeArgs(1, 2),
+		Use: "add DIR [TARGET]", Short: "Add a target: the image of a tag, or a file", Args: cli.Optionally("DIR"),
 		Long: `Add a target, or change it. The target of a tag is REPOSITORY/TAG: with --image the registry is
 asked for the digest and the length of its manifest, else --digest and --length say them.
 With --file the target is the file's content: a key (trust/AUTHORITY/keys/NAME.pem), a trusted
@@ -92,22 +92,15 @@ func readTarget(a *cli.App, ctx context.Context, args []string, o tufTarget) (na
 		return "", t, cli.Usage("say what the target is by one of --image REFERENCE, --file FILE, and --digest with --length")
 	case len(args) == 0 && o.image == "":
 		return "", t, cli.Usage("TARGET is missing: a path such as acme/app/v1 or trust/release/keys/cosign.pem")
-	case o.digest == "" && o.length != 0:
-		return "", t, cli.Usage("--length goes with --digest")
+	case (o.digest == "") != (o.length == 0):
+		return "", t, cli.Usage("--digest and --length go together: the digest of the manifest, and how many bytes it has")
 	}
 	if len(args) > 0 {
 		name = args[0]
 	}
 	switch {
 	case o.file != "":
-		info, err := os.Stat(a.Path(o.file))
-		if err != nil {
-			return "", t, err
-		}
-		if !info.Mode().IsRegular() || info.Size() > tufrepo.MaxContent {
-			return "", t, cli.Usage("%s is no file of at most %d MiB", o.file, tufrepo.MaxContent>>20)
-		}
-		if t.Content, err = os.ReadFile(a.Path(o.file)); t.Content == nil {
+		if t.Content, err = a.ReadFile(o.file, tufrepo.MaxContent); t.Content == nil {
 			t.Content = []byte{}
 		}
 		return name, t, err
@@ -227,7 +220,7 @@ func tufAddKey(a *cli.App) *cobra.Command {
 	var keys []string
 	threshold := 0
 	c := &cobra.Command{
-		Use: "add-key DIR ROLE FILE...", Short: "Give a role one more key", Args: cobra.MinimumNArgs(3),
+		Use: "add-key DIR ROLE FILE...", Short: "Give a role one more key", Args: cli.AtLeast("DIR", "ROLE", "FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			return changeKeys(a, args[0], args[1], args[2:], nil, keys, threshold)
 		},
@@ -240,7 +233,7 @@ func tufRemoveKey(a *cli.App) *cobra.Command {
 	var keys []string
 	threshold := 0
 	c := &cobra.Command{
-		Use: "remove-key DIR ROLE KEY...", Short: "Take a key from a role: its ID, or its file", Args: cobra.MinimumNArgs(3),
+		Use: "remove-key DIR ROLE KEY...", Short: "Take a key from a role: its ID, or its file", Args: cli.AtLeast("DIR", "ROLE", "KEY"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			return changeKeys(a, args[0], args[1], nil, args[2:], keys, threshold)
 		},

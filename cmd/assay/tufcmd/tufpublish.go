@@ -166,7 +166,12 @@ func publishTar(a *cli.App, ctx context.Context, s *tufSession, where string) (s
 	if info, err := os.Stat(a.Path(where)); err == nil && info.IsDir() {
 		return "", cli.Usage("%s is a folder; name a file, or write dir:%s", where, where)
 	}
-	if old, err := os.Open(a.Path(where)); err == nil {
+	old, err := os.Open(a.Path(where))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return "", fmt.Errorf("what is in %s cannot be read, so that nobody knows whether versions would go back: %w", where, err)
+	default:
 		source, err := trust.Tar(old)
 		if err = errors.Join(err, old.Close()); err != nil {
 			return "", fmt.Errorf("something else is in %s (%w); name another file, or remove it first", where, err)

@@ -2,7 +2,6 @@ package tufcmd
 
 import (
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
@@ -29,7 +28,7 @@ together. What is signed is shown by assay tuf status.`,
 
 func (s *tufSession) sign(role string, copies []string) error {
 	for _, file := range copies {
-		raw, err := readTUFCopy(s.a.Path(file))
+		raw, err := s.a.ReadFile(file, tufrepo.MaxTargets)
 		if err != nil {
 			return err
 		}
@@ -56,17 +55,6 @@ func (s *tufSession) sign(role string, copies []string) error {
 		}
 	}
 	return s.report("signed %s", role)
-}
-
-func readTUFCopy(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() || info.Size() > tufrepo.MaxTargets {
-		return nil, cli.Usage("%s is no file of metadata: it is a folder, or has more than %d bytes", path, tufrepo.MaxTargets)
-	}
-	return os.ReadFile(path)
 }
 
 func tufDiscard(a *cli.App) *cobra.Command {
@@ -98,7 +86,7 @@ half of its time is over, a new snapshot. A job runs it more often than the time
 						return err
 					}
 				}
-				if err := s.signRenewed(renew); err != nil {
+				if _, err := s.signRoles(renew); err != nil { // what is missing is said by the commit
 					return err
 				}
 				made, err := s.repo.Commit(s.atHand, leave)
@@ -112,25 +100,6 @@ half of its time is over, a new snapshot. A job runs it more often than the time
 	c.Flags().StringSliceVar(&renew, "renew", nil, "a role whose next version is valid for longer")
 	c.Flags().BoolVar(&leave, "leave-staged", false, "let versions that lack signatures wait")
 	return a.WithOutput(withKeys(c, &keys))
-}
-
-// signRenewed signs new versions with the keys at hand that they wait for; what is missing is said by the commit.
-func (s *tufSession) signRenewed(roles []string) error {
-	for _, role := range roles {
-		list, err := s.atHand(role)
-		if err != nil {
-			return err
-		}
-		for _, k := range list {
-			if !s.repo.Wants(role, k) {
-				continue
-			}
-			if err := s.repo.Sign(role, k); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 func tufStatus(a *cli.App) *cobra.Command {

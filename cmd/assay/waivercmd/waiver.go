@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -109,7 +108,7 @@ func waiverTimes(a *cli.App, from, until string, lasts time.Duration) (begin, en
 
 // waiverFile reads a document, or a signed one.
 func waiverFile(a *cli.App, file string) (w *waiver.Waiver, subject store.Digest, bundle []byte, err error) {
-	text, err := os.ReadFile(a.Path(file))
+	text, err := a.ReadFile(file, verify.MaxAttestation)
 	if err != nil {
 		return nil, "", nil, err
 	}
