@@ -15,7 +15,7 @@ import (
 )
 
 // Compiler numbers the form of what [Compile] makes: where it differs from a database's, all its records are compiled again by the next import.
-const Compiler = 2
+const Compiler = 3
 
 // span is an interval of versions.
 type span struct {

@@ -52,6 +52,9 @@ func parseVersion(ecosystem, version string) (semantic.Version, error) {
 	return v, nil
 }
 
+// mavenQualifier is a qualifier behind a dot, which is what it is behind a hyphen (Maven, "Version Order Specification"): 1.0.RC1 is 1.0-RC1.
+var mavenQualifier = regexp.MustCompile(`\.([A-Za-z])`)
+
 // normalVersion brings a version into the form in which the comparison of an order understands it.
 func normalVersion(ecosystem, version string) (text, order string) {
 	switch text = version; ecosystem {
@@ -61,6 +64,8 @@ func normalVersion(ecosystem, version string) (text, order string) {
 		text = strings.ReplaceAll(strings.TrimSpace(version), "-", ".pre.")
 	case "Packagist":
 		text = normalComposer(version)
+	case "Maven":
+		text = mavenQualifier.ReplaceAllString(version, "-$1")
 	case "Arch Linux":
 		return beforeRelease(version), "Red Hat"
 	default:

@@ -15,7 +15,7 @@ func TestVersionsAreInOrder(t *testing.T) {
 		"Arch Linux": {"1.0a-1", "1.0b-1", "1.0beta-1", "1.0p-1", "1.0pre-1", "1.0rc-1", "1.0-1", "1.0.a-1", "1.0.1-1", "1:0.1-1"},
 		"Alpine":     {"1.0_alpha1", "1.0_rc1", "1.0", "1.0-r1", "1.0_p1", "1.0a", "1.01", "1.1", "1.10"},
 		"PyPI":       {"1.0.dev1", "1.0a1", "1.0a1.post1", "1.0b1", "1.0rc1", "1.0", "1.0+local.9", "1.0+local.10", "1.0.post1", "1.0.1", "1!0.1"},
-		"Maven":      {"1.0-alpha-1", "1.0-beta-1", "1.0-rc1", "1.0-SNAPSHOT", "1.0", "1.0-sp", "1.0-1", "1.0.1", "1.10"},
+		"Maven":      {"1.0-alpha-1", "1.0.alpha2", "1.0-beta-1", "1.0.b2", "1.0-rc1", "1.0.RC2", "1.0-CR3", "1.0-SNAPSHOT", "1.0", "1.0-sp", "1.0-foo2", "1.0.foo10", "1.0-1", "1.0.1", "1.10"},
 		"RubyGems":   {"1.0.a1", "1.0-rc1", "1.0.rc1", "1.0", "1.0.1", "1.10"},
 		"NuGet":      {"1.0.0-alpha", "1.0.0-alpha.2", "1.0.0-alpha.10", "1.0.0", "1.0.0.1", "1.0.1"},
 		"npm":        {"1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-beta.2", "1.0.0-beta.11", "1.0.0", "1.0.99999999999999999999"},
@@ -38,7 +38,7 @@ func TestVersionsAreInOrder(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ ecosystem, a, b string }{
-		{"Packagist", "v1.2", "1.2.0.0"}, {"Packagist", "1.0-stable", "1.0"}, {"PyPI", "1.0", "1.0.0"}, {"PyPI", "1.0-RC.1", "1.0rc1"}, {"npm", "V1.2.3", "1.2.3+build"}, {"Maven", "1.0.Final", "1"},
+		{"Packagist", "v1.2", "1.2.0.0"}, {"Packagist", "1.0-stable", "1.0"}, {"PyPI", "1.0", "1.0.0"}, {"PyPI", "1.0-RC.1", "1.0rc1"}, {"npm", "V1.2.3", "1.2.3+build"}, {"Maven", "1.0.Final", "1"}, {"Maven", "2.0.0.RC1", "2-rc-1"}, {"Maven", "5.3.0.RELEASE", "5.3"}, {"Maven", "1-1.foo-bar1baz-.1", "1-1-foo-bar-1-baz-0.1"},
 		{"RubyGems", "1.0", "1.0.0"}, {"Red Hat", "1.0-1", "0:1.0-1"}, {"Debian", "1.0", "0:1.0-0"},
 	} {
 		if n, err := index.Compare(c.ecosystem, c.a, c.b); n != 0 || err != nil {

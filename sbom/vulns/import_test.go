@@ -172,6 +172,7 @@ func TestImportCutOffAnywhere(t *testing.T) {
 			estate(k)
 			k.load("osv", lodash, leftPad, unheld)
 			old := k.dump()
+			k.x.Page(1) // a commit for each version whose findings change
 			kv.left, kv.after = n, after
 			_, err := k.x.Import(k.ctx, vulns.Info{Name: "osv", Built: k.built.Add(time.Hour), MayShrink: true}, zipped(t, newer...))
 			finished = kv.left > 0

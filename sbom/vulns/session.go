@@ -194,11 +194,10 @@ func (s *session) flush(ctx context.Context) error {
 	return s.x.commit(ctx, guarded{string(keyState): before}, writes)
 }
 
-// What one evaluation reads in one snapshot: names, and package versions in all. versionPage is how many versions of a name are read at once.
+// What one evaluation reads in one snapshot: names, and package versions in all.
 const (
-	evaluateNames    = 512
-	evaluateVersions = 1 << 15
-	versionPage      = 4096
+	evaluateNames = 512
+	versionPage   = 4096
 )
 
 // finish evaluates what has to be and moves the head.
@@ -234,7 +233,7 @@ func (s *session) finish(ctx context.Context) error {
 // reevaluate evaluates the first of the names, the very first of them from a key on, as many as fit a snapshot, and stages what was found. It answers how many names are done, and from where the next goes
 // on. A name may have any number of versions.
 func (s *session) reevaluate(ctx context.Context, e *evaluator, names []ecosystem.Key, from []byte) (n int, rest []byte, err error) {
-	staged := stagedFindings{of: map[uint32][]byte{}}
+	staged := stagedFindings{of: map[uint32][]byte{}, max: s.x.page}
 	if err := s.x.local.View(ctx, func(snap store.Snapshot) error {
 		e.at(reading{snap.Space(space), s.state.stage})
 		for n < len(names) && n < evaluateNames && !staged.full() {
@@ -277,10 +276,11 @@ func (s *session) reevaluate(ctx context.Context, e *evaluator, names []ecosyste
 type stagedFindings struct {
 	of         map[uint32][]byte
 	seen, size int // versions looked at, bytes
+	max        int // versions
 }
 
 func (f *stagedFindings) full() bool {
-	return len(f.of) >= commitKeys || f.size >= commitBytes || f.seen >= evaluateVersions
+	return len(f.of) >= commitKeys || f.size >= commitBytes || f.seen >= f.max
 }
 
 // version evaluates one package version under one of its names.
