@@ -124,7 +124,7 @@ func (l *linker) light(s ir.Stmt, _ touched) bool {
 		if called := l.functions[s.Func]; called != nil {
 			return len(called.params) == hidden
 		}
-		return comparison(s.Func) != nil || slices.Contains([]string{ast.Count.Name, ast.ObjectGet.Name, ast.IsObject.Name, ast.IsString.Name, ast.Member.Name, ast.StartsWith.Name}, s.Func)
+		return quickly(s.Func)
 	}
 	return true
 }
@@ -270,14 +270,23 @@ func (l *linker) call(s *ir.CallStmt) (step, error) {
 	if answer == nil || !l.external[s.Func] {
 		return nil, fmt.Errorf("%w: there is no function %s", ErrUnsupported, s.Func)
 	}
-	return answering(answer, args, result), nil
+	return answering(answer, args, result, quickly(s.Func)), nil
+}
+
+// quickly reports whether a built-in takes no longer than a step, unless values are large. What takes longer is not called without having asked whether to go on.
+func quickly(name string) bool {
+	return comparison(name) != nil || slices.Contains([]string{ast.Count.Name, ast.ObjectGet.Name, ast.IsObject.Name, ast.IsString.Name, ast.IsArray.Name, ast.Member.Name, ast.StartsWith.Name}, name)
 }
 
 // answering calls a built-in.
-func answering(answer func(*machine, []*ast.Term) (*ast.Term, error), args []operand, result int) step {
+func answering(answer func(*machine, []*ast.Term) (*ast.Term, error), args []operand, result int, quick bool) step {
+	goOn := (*machine).ask
+	if quick {
+		goOn = (*machine).goOn
+	}
 	return func(m *machine, at []*ast.Term) signal {
 		operands := m.operands(args, at)
-		if operands == nil {
+		if operands == nil || !goOn(m) {
 			return failed
 		}
 		var err error
@@ -316,7 +325,7 @@ func (l *linker) valued(stmts []ir.Stmt) (block, int, error) {
 		return nil, 0, nil
 	}
 	value := l.builtins.Value[call.Func]
-	return block{answering(func(m *machine, operands []*ast.Term) (*ast.Term, error) { return value(&m.bctx, operands) }, args, int(dot.Target))}, 3, nil
+	return block{answering(func(m *machine, operands []*ast.Term) (*ast.Term, error) { return value(&m.bctx, operands) }, args, int(dot.Target), false)}, 3, nil
 }
 
 // builtin finds a built-in by its name.

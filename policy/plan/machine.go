@@ -101,7 +101,13 @@ func (m *machine) fail(err error) signal {
 
 // goOn counts a step, and asks now and then whether to go on.
 func (m *machine) goOn() bool {
-	if m.steps++; m.steps%pace == 0 && m.bctx.Cancel != nil && m.bctx.Cancel.Cancelled() {
+	m.steps++
+	return m.steps%pace != 0 || m.ask()
+}
+
+// ask asks whether to go on.
+func (m *machine) ask() bool {
+	if m.bctx.Cancel != nil && m.bctx.Cancel.Cancelled() {
 		m.err = &topdown.Error{Code: topdown.CancelErr, Message: "caller cancelled query execution"}
 		return false
 	}

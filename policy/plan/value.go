@@ -146,6 +146,9 @@ func (l *linker) equality(a, b ir.Operand, want bool) (step, error) {
 		if x == nil || y == nil {
 			return m.fail(errNothing)
 		}
+		if _, large := size(x); large && !m.goOn() {
+			return failed
+		}
 		return holds(x.Equal(y) == want)
 	}, nil
 }
