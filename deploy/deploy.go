@@ -35,6 +35,16 @@ func Webhooks(o Options) ([]byte, error) {
 	return b.Bytes(), err
 }
 
+// Spared are the namespaces that are never asked about where no answer refuses: the cluster starts from them, and the registry, which must be able to start to answer. A registry that is not
+// in the cluster has none there.
+func (o Options) Spared() []string {
+	names := []string{"kube-system", "kube-public", "kube-node-lease"}
+	if o.URL == "" {
+		names = append([]string{o.Namespace}, names...)
+	}
+	return names
+}
+
 // webhook is one entry of a webhook configuration.
 type webhook struct {
 	Options

@@ -159,6 +159,83 @@ func TestDefaultMode(t *testing.T) {
 	}
 }
 
+// TestWhatAClusterStartsFrom: where no answer refuses, what the cluster and the registry itself start from is not asked about, whatever its label; what only tells is told.
+func TestWhatAClusterStartsFrom(t *testing.T) {
+	for name, all := range map[string]map[string]map[string]any{
+		"printed": webhooks(t, Options{Namespace: "assay", Host: "assay.assay.svc", CABundle: bundle}), "chart": chart(t, switchedOn("")), "chart, by default": chart(t, switchedOn("enforce")),
+	} {
+		for _, namespace := range []string{"kube-system", "kube-public", "kube-node-lease", "assay"} {
+			for _, kind := range []string{"ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"} {
+				if got := asked(all[kind], map[string]string{"assay.dev/mode": "enforce", "kubernetes.io/metadata.name": namespace}); got != nil {
+					t.Errorf("%s: %s asks at %v", name, namespace, got)
+				}
+				if got := asked(all[kind], map[string]string{"assay.dev/mode": "enforce", "kubernetes.io/metadata.name": "team"}); len(got) != 1 {
+					t.Errorf("%s: team asks at %v", name, got)
+				}
+			}
+		}
+	}
+	outside := webhooks(t, Options{Namespace: "assay", URL: "https://10.0.0.7:8443", Host: "10.0.0.7", CABundle: bundle})["MutatingWebhookConfiguration"]["webhooks"].([]any)[0].(map[string]any)
+	if !selects(outside["namespaceSelector"], map[string]string{"assay.dev/mode": "enforce", "kubernetes.io/metadata.name": "assay"}) {
+		t.Error("of a registry outside the cluster a namespace is spared that has its usual name")
+	}
+	for _, url := range []string{"", "https://10.0.0.7:8443"} {
+		o := webhooks(t, Options{Namespace: "registry", Host: "assay.registry.svc", URL: url, CABundle: bundle, Gatekeeper: true})
+		for _, selector := range []any{o["AssayImages"]["spec"].(map[string]any)["match"].(map[string]any)["namespaceSelector"], o["Assign"]["spec"].(map[string]any)["match"].(map[string]any)["namespaceSelector"]} {
+			for namespace, want := range map[string]bool{"kube-system": false, "registry": url != "", "team": true} {
+				if got := selects(selector, map[string]string{"assay.dev/mode": "enforce", "kubernetes.io/metadata.name": namespace}); got != want {
+					t.Errorf("Gatekeeper, %s: %t", namespace, got)
+				}
+			}
+		}
+	}
+}
+
+// TestRegistryInACluster: what the registry's own objects must have, by whichever way they come.
+func TestRegistryInACluster(t *testing.T) {
+	plain, err := os.ReadFile("manifests/assay.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, all := range map[string]map[string]map[string]any{"manifests": objects(t, string(plain)), "chart": chart(t, func(map[string]any) {})} {
+		if all["ServiceAccount"]["automountServiceAccountToken"] != false || all["Role"] != nil || all["ClusterRole"] != nil {
+			t.Errorf("%s: the registry has rights in the cluster", name)
+		}
+		pod := all["StatefulSet"]["spec"].(map[string]any)["template"].(map[string]any)["spec"].(map[string]any)
+		if pod["serviceAccountName"] != "assay" || pod["automountServiceAccountToken"] != false || pod["enableServiceLinks"] != false {
+			t.Errorf("%s: %v", name, pod)
+		}
+		c := pod["containers"].([]any)[0].(map[string]any)
+		for _, probe := range []string{"startupProbe", "readinessProbe", "livenessProbe"} {
+			if p, _ := c[probe].(map[string]any); p == nil || p["timeoutSeconds"].(int) < 5 {
+				t.Errorf("%s: %s %v", name, probe, c[probe])
+			}
+		}
+		for context, want := range map[string]map[string]any{"securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": map[string]any{"drop": []any{"ALL"}}}} {
+			if !reflect.DeepEqual(c[context], any(want)) {
+				t.Errorf("%s: %v", name, c[context])
+			}
+		}
+		if sc := pod["securityContext"].(map[string]any); sc["runAsNonRoot"] != true || sc["seccompProfile"].(map[string]any)["type"] != "RuntimeDefault" || sc["fsGroupChangePolicy"] != "OnRootMismatch" {
+			t.Errorf("%s: %v", name, sc)
+		}
+	}
+	all := chart(t, inside)
+	if all["NetworkPolicy"] == nil || !reflect.DeepEqual(all["NetworkPolicy"]["spec"].(map[string]any)["ingress"].([]any)[1].(map[string]any)["from"], []any{map[string]any{"ipBlock": map[string]any{"cidr": "10.0.0.1/32"}}}) {
+		t.Errorf("%v", all["NetworkPolicy"])
+	}
+	pod := all["StatefulSet"]["spec"].(map[string]any)["template"].(map[string]any)["spec"].(map[string]any)
+	if pod["priorityClassName"] != "system-cluster-critical" || !reflect.DeepEqual(pod["imagePullSecrets"], []any{map[string]any{"name": "regcred"}}) {
+		t.Errorf("%v", pod)
+	}
+}
+
+// inside are values that a careful operator sets.
+func inside(v map[string]any) {
+	v["networkPolicy"] = map[string]any{"enabled": true, "apiServers": []any{"10.0.0.1/32"}}
+	v["priorityClassName"], v["imagePullSecrets"] = "system-cluster-critical", []any{"regcred"}
+}
+
 func labelled(prefix, name string, of ...any) func(map[string]any) {
 	return func(v map[string]any) {
 		switchedOn("enforce")(v)

@@ -42,7 +42,14 @@ func TestHelm(t *testing.T) {
 	if got, want := objects(t, out), chart(t, labelled("acme.dev", "tier", "gold", "1")); !reflect.DeepEqual(got, want) {
 		t.Errorf("labels: helm renders\n%v\nand text/template\n%v", got, want)
 	}
-	for _, set := range []string{"webhooks.namespaceLabel.values={prod}", "webhooks.namespaceLabel.name=env,webhooks.namespaceLabel.values={Prod}", "webhooks.namespaceLabel.name=a/b", "webhooks.enabled=true", "unknown=maybe", "externalURL=http://x", "webhooks.defaultMode=shadow", "nothing=1"} {
+	out, err = run("template", "assay", "chart", "--namespace", "assay", "--kube-version", "1.36.0", "--set", "networkPolicy.enabled=true,networkPolicy.apiServers={10.0.0.1/32},priorityClassName=system-cluster-critical,imagePullSecrets={regcred}")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if got, want := objects(t, out), chart(t, inside); !reflect.DeepEqual(got, want) {
+		t.Errorf("inside: helm renders\n%v\nand text/template\n%v", got, want)
+	}
+	for _, set := range []string{"networkPolicy.enabled=true", "networkPolicy.apiServers={10.0.0.1}", "externalURL=https://x y", "externalURL=https://x#y", "storage=much", "webhooks.exclude={a b}", "webhooks.namespaceLabel.values={prod}", "webhooks.namespaceLabel.name=env,webhooks.namespaceLabel.values={Prod}", "webhooks.namespaceLabel.name=a/b", "webhooks.enabled=true", "unknown=maybe", "externalURL=http://x", "webhooks.defaultMode=shadow", "nothing=1"} {
 		if out, err := run("template", "assay", "chart", "--kube-version", "1.36.0", "--set", set); err == nil || !strings.Contains(out, "values don't meet the specifications") {
 			t.Errorf("%s: %v\n%s", set, err, out)
 		}
