@@ -317,6 +317,8 @@ func (s *story) down(t *testing.T) {
 	s.gate.server.end()
 	s.want(t, "Fail", s.create(object("Pod", "in-enforcex", "down", s.good), ""), 500, "failed calling webhook")
 	s.want(t, "Ignore", s.create(object("Pod", "in-warnx", "down", s.bad), ""), 201, "")
+	s.want(t, "label", s.do(http.MethodPatch, "/api/v1/namespaces/kube-system", "application/merge-patch+json", `{"metadata":{"labels":{"assay.dev/mode":"enforce"}}}`), 200, "enforce")
+	s.want(t, "what the cluster starts from", s.create(object("Pod", "kube-system", "down", s.bad), ""), 201, s.bad)
 	s.gate.start()
 	s.want(t, "up again", s.create(object("Pod", "in-enforcex", "up", s.good), ""), 201, s.pinned)
 }
@@ -395,9 +397,37 @@ func (s *story) admissionPolicy(t *testing.T) {
 	s.want(t, "ephemeral", s.do(http.MethodPatch, "/api/v1/namespaces/in-enforcex/pods/good/ephemeralcontainers", "application/strategic-merge-patch+json",
 		`{"spec":{"ephemeralContainers":[{"name":"more","image":"`+s.good+`"}]}}`), 403, noDigest)
 	s.want(t, "another namespace", s.create(object("Pod", "in-x", "vap", s.good), "?dryRun=All"), 201, "")
+	s.admissionPolicyBefore(t, noDigest, elsewhere)
 	for path, name := range map[string]string{"validatingadmissionpolicybindings": "assay-images", "validatingadmissionpolicies": "assay-images"} {
 		s.do(http.MethodDelete, "/apis/admissionregistration.k8s.io/v1/"+path+"/"+name, "", "")
 	}
+}
+
+// admissionPolicyBefore: what was there before its namespace had the label may be changed, and deleted, as long as no other image comes in.
+func (s *story) admissionPolicyBefore(t *testing.T, noDigest, elsewhere string) {
+	s.want(t, "before", s.create(object("Pod", "in-x", "before", s.good), ""), 201, s.good)
+	s.want(t, "before", s.create(object("Deployment", "in-x", "before", s.good), ""), 201, s.good)
+	label := func(mode string) {
+		s.want(t, "label", s.do(http.MethodPatch, "/api/v1/namespaces/in-x", "application/merge-patch+json", `{"metadata":{"labels":{"assay.dev/mode":`+mode+`}}}`), 200, "")
+	}
+	label(`"enforce"`)
+	defer label("null")
+	eventually(t, "the label is seen", func() bool {
+		return strings.Contains(s.create(object("Pod", "in-x", "vap", s.good), "?dryRun=All").message(), noDigest)
+	})
+	pod, deployment := "/api/v1/namespaces/in-x/pods/before", "/apis/apps/v1/namespaces/in-x/deployments/before"
+	for _, path := range []string{pod, deployment} {
+		s.want(t, path, s.do(http.MethodPatch, path, "application/merge-patch+json", `{"metadata":{"labels":{"a":"b"}}}`), 200, `"a":"b"`)
+	}
+	rollout := func(container, image string) *reply {
+		return s.do(http.MethodPatch, deployment, "application/strategic-merge-patch+json", `{"spec":{"template":{"spec":{"containers":[{"name":"`+container+`","image":"`+image+`"}]}}}}`)
+	}
+	s.want(t, "another tag", rollout("app", s.bad), 403, noDigest)
+	s.want(t, "one more", rollout("more", "docker.io/library/nginx@"+s.goodDigest), 403, elsewhere)
+	s.want(t, "ephemeral", s.do(http.MethodPatch, pod+"/ephemeralcontainers", "application/strategic-merge-patch+json", `{"spec":{"ephemeralContainers":[{"name":"more","image":"`+s.bad+`"}]}}`), 403, noDigest)
+	s.want(t, "by digest", rollout("app", s.pinned), 200, s.pinned)
+	s.want(t, "back to a tag", rollout("app", s.good), 403, noDigest)
+	s.want(t, "deleted", s.do(http.MethodDelete, pod, "", ""), 200, "")
 }
 
 // manifestsFit: the API server takes what is shipped for the registry itself.

@@ -235,7 +235,7 @@ var plural = map[string]string{
 	"Namespace": "namespaces", "ConfigMap": "configmaps", "Service": "services", "Pod": "pods", "PodTemplate": "podtemplates", "ReplicationController": "replicationcontrollers",
 	"ReplicaSet": "replicasets", "Deployment": "deployments", "DaemonSet": "daemonsets", "StatefulSet": "statefulsets", "Job": "jobs", "CronJob": "cronjobs",
 	"ValidatingWebhookConfiguration": "validatingwebhookconfigurations", "MutatingWebhookConfiguration": "mutatingwebhookconfigurations",
-	"ValidatingAdmissionPolicy": "validatingadmissionpolicies", "ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings",
+	"ServiceAccount": "serviceaccounts", "ValidatingAdmissionPolicy": "validatingadmissionpolicies", "ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings",
 }
 
 // collection is the path of an object's kind, and its name.
