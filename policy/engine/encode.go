@@ -18,10 +18,13 @@ import (
 // terms makes the terms of one input: one after the other in the same room, and texts that come again once. One goroutine uses it; what it made may be read by many.
 type terms struct {
 	*encoder
-	pairs  [][2]*ast.Term         // members of objects that are being made, each behind those of the object around it
-	room   []ast.Term             // for terms to come
-	size   int                    // of the last room
-	mended bool                   // the name of a member was no UTF-8, so that two may have become one
+	pairs      [][2]*ast.Term              // members of objects that are being made, each behind those of the object around it
+	room       []ast.Term                  // for terms to come
+	size       int                         // of the last room
+	mended     bool                        // the name of a member was no UTF-8, so that two may have become one
+	scratch    contract.VulnerabilityInput // a finding that is read
+	once, kept lastSaid                    // what was said last of a finding that is not kept, and of one that is
+
 	recent [recentTexts]*ast.Term // texts, each in the place that its looks give it
 }
 
@@ -245,7 +248,13 @@ func (t *terms) name(s string) *ast.Term {
 func (t *terms) members(m map[string]any, depth int) (*ast.Term, error) {
 	begun := t.begin()
 	for k, v := range m {
-		value, err := t.foreign(v, depth+1)
+		var value *ast.Term
+		var err error
+		if list, ok := v.([]any); ok && k == "top" {
+			value, err = t.reported(list, depth+1)
+		} else {
+			value, err = t.foreign(v, depth+1)
+		}
 		if err != nil {
 			return nil, err
 		}

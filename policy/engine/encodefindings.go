@@ -6,6 +6,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/store"
 )
 
 // Findings are what an input has most of: they are encoded without reflection, and a test holds that to their JSON.
@@ -35,28 +36,33 @@ func findingKeys() []*ast.Term {
 	}
 }
 
-// findings encodes findings, each with its members in order.
+// findings encodes findings.
 func (t *terms) findings(list []contract.VulnerabilityInput) *ast.Term {
 	all := make([]*ast.Term, len(list))
 	for i := range list {
-		f, begun := &list[i], t.begin()
-		if len(f.Aliases) > 0 {
-			t.put(keyAliases, t.texts(f.Aliases))
-		}
-		t.putTrue(keyExploited, f.Exploited)
-		t.putText(keyFixedIn, f.FixedIn)
-		t.put(keyID, t.text(f.ID))
-		t.putText(keyPackage, f.Package)
-		t.putText(keyPublished, f.Published)
-		t.put(keySeverity, t.text(f.Severity))
-		if len(f.Statements) > 0 {
-			t.put(keyStatements, t.statements(f.Statements))
-		}
-		t.putTrue(keyUncertain, f.Uncertain)
-		t.putText(keyVEX, f.VEX)
-		all[i] = t.end(begun)
+		all[i] = t.known.of(t, &list[i])
 	}
 	return t.term(ast.NewArray(all...))
+}
+
+// finding encodes a finding with its statements, the members in order.
+func (t *terms) finding(f *contract.VulnerabilityInput, statements *ast.Term) *ast.Term {
+	begun := t.begin()
+	if len(f.Aliases) > 0 {
+		t.put(keyAliases, t.texts(f.Aliases))
+	}
+	t.putTrue(keyExploited, f.Exploited)
+	t.putText(keyFixedIn, f.FixedIn)
+	t.put(keyID, t.text(f.ID))
+	t.putText(keyPackage, f.Package)
+	t.putText(keyPublished, f.Published)
+	t.put(keySeverity, t.name(f.Severity))
+	if len(f.Statements) > 0 {
+		t.put(keyStatements, statements)
+	}
+	t.putTrue(keyUncertain, f.Uncertain)
+	t.putText(keyVEX, f.VEX)
+	return t.end(begun)
 }
 
 func (t *terms) statements(list []contract.VEXInput) *ast.Term {
@@ -80,4 +86,92 @@ func (t *terms) texts(list []string) *ast.Term {
 		all[i] = t.text(s)
 	}
 	return t.term(ast.NewArray(all...))
+}
+
+// reported encodes the findings that a report names. Those that have what findings have are such.
+func (t *terms) reported(list []any, depth int) (*ast.Term, error) {
+	if depth > maxDepth {
+		return nil, errDepth
+	}
+	all := make([]*ast.Term, len(list))
+	for i, one := range list {
+		if m, ok := one.(map[string]any); ok && t.asFinding(m) {
+			all[i] = t.known.of(t, &t.scratch)
+			continue
+		}
+		var err error
+		if all[i], err = t.foreign(one, depth+1); err != nil {
+			return nil, err
+		}
+	}
+	return t.term(ast.NewArray(all...)), nil
+}
+
+// asFinding reads a finding that is nothing but that, so that it is encoded to the same: what is left out where it is empty is not there.
+func (t *terms) asFinding(m map[string]any) bool {
+	f, must := &t.scratch, 0
+	*f = contract.VulnerabilityInput{Statements: f.Statements[:0]}
+	for name, v := range m {
+		s, isText := v.(string)
+		ok := s != ""
+		switch name {
+		case "id":
+			f.ID, ok, must = s, isText, must+1
+		case "severity":
+			f.Severity, ok, must = s, isText, must+1
+		case "package":
+			f.Package = s
+		case "fixed_in":
+			f.FixedIn = s
+		case "published":
+			f.Published = s
+		case "vex":
+			f.VEX = s
+		case "statements":
+			ok = t.asStatements(v)
+		default:
+			ok = false
+		}
+		if !ok {
+			return false
+		}
+	}
+	return must == 2
+}
+
+func (t *terms) asStatements(x any) bool {
+	list, _ := x.([]any)
+	for _, one := range list {
+		m, _ := one.(map[string]any)
+		said, must := contract.VEXInput{}, 0
+		for name, v := range m {
+			s, isText := v.(string)
+			ok := s != ""
+			switch name {
+			case "authority":
+				said.Authority, ok, must = s, isText, must+1
+			case "status":
+				said.Status, ok, must = s, isText, must+1
+			case "evidence":
+				said.Evidence, ok, must = store.Digest(s), isText, must+1
+			case "suppresses":
+				said.Suppresses, ok = v.(bool)
+				must++
+			case "reason":
+				said.Reason = s
+			case "at":
+				said.At = s
+			default:
+				ok = false
+			}
+			if !ok {
+				return false
+			}
+		}
+		if must != 4 {
+			return false
+		}
+		t.scratch.Statements = append(t.scratch.Statements, said)
+	}
+	return len(list) > 0
 }

@@ -37,6 +37,17 @@ func BenchmarkJudge(b *testing.B) {
 			b.Run(fmt.Sprintf("vulnerabilities/%d_%s", n, r.name), func(b *testing.B) { judging(b, "vulnerabilities", r.params, contract.ModeEnforce, r.input(n)) })
 		}
 	}
+	for _, r := range reports() { // of images that have nothing in common, so that nothing is known of the next one
+		b.Run("vulnerabilities/100_others_"+r.name, func(b *testing.B) {
+			var list []*contract.Input
+			for i := range 64 {
+				in := r.input(100)
+				rename(in, i)
+				list = append(list, in)
+			}
+			judging(b, "vulnerabilities", r.params, contract.ModeEnforce, list...)
+		})
+	}
 	b.Run("signed/8_signatures", func(b *testing.B) { judging(b, "signed", nil, contract.ModeEnforce, manySignatures(8)) })
 }
 
@@ -91,7 +102,7 @@ func manySignatures(n int) *contract.Input {
 	return in
 }
 
-func judging(b *testing.B, name string, params map[string]any, mode contract.Mode, in *contract.Input) {
+func judging(b *testing.B, name string, params map[string]any, mode contract.Mode, list ...*contract.Input) {
 	b.Helper()
 	source, err := BuiltinSource("builtin:" + name)
 	if err != nil {
@@ -105,8 +116,8 @@ func judging(b *testing.B, name string, params map[string]any, mode contract.Mod
 	b.ReportAllocs()
 	start := processorTime(b)
 	b.ResetTimer()
-	for b.Loop() {
-		if _, err := s.Decide(b.Context(), in); err != nil {
+	for n := 0; b.Loop(); n++ {
+		if _, err := s.Decide(b.Context(), list[n%len(list)]); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -69,6 +69,19 @@ func matchedReport(top []contract.VulnerabilityInput) *contract.Input {
 	return in
 }
 
+// rename gives the findings of an image names of their own.
+func rename(in *contract.Input, image int) {
+	if in.Vulnerabilities != nil {
+		for i := range in.Vulnerabilities.Top {
+			in.Vulnerabilities.Top[i].ID = fmt.Sprintf("CVE-2026-%d%04d", image, i)
+		}
+		return
+	}
+	for i, one := range in.Attestations[0].Summary["top"].([]any) {
+		one.(map[string]any)["id"] = fmt.Sprintf("CVE-2026-%d%04d", image, i)
+	}
+}
+
 func countsOf(top []contract.VulnerabilityInput) map[string]int {
 	counts := map[string]int{"critical": 0, "high": 0, "medium": 0, "low": 7}
 	for _, f := range top {

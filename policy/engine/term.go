@@ -16,10 +16,11 @@ var timeType = reflect.TypeFor[time.Time]()
 const maxDepth = 64
 
 // encoder turns Go values into what Rego reads: exactly the value that their JSON has, without writing the JSON. Plans are made for the types of the
-// input once, when a set is compiled; afterwards an encoder is only read.
+// input once, when a set is compiled; afterwards an encoder is only read, but for the findings that it knows.
 type encoder struct {
 	plans map[reflect.Type][]member
 	names map[string]*ast.Term // of members of summaries, which come again and again
+	known *findingTerms
 }
 
 // member is a struct's field with its name in JSON.
@@ -32,7 +33,7 @@ type member struct {
 }
 
 func newEncoder(root reflect.Type) (*encoder, error) {
-	e := &encoder{plans: map[reflect.Type][]member{}, names: map[string]*ast.Term{}}
+	e := &encoder{plans: map[reflect.Type][]member{}, names: map[string]*ast.Term{}, known: newFindingTerms()}
 	for _, name := range []string{"builder", "source", "ref", "counts", "fixable", "top", "critical", "high", "medium", "low", "negligible", "unknown", "finished", "started", "db_time", "scanner"} {
 		e.names[name] = ast.StringTerm(name)
 	}
