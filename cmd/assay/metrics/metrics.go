@@ -10,6 +10,7 @@ import (
 	"github.com/assay-registry/assay/policy/decisionlog"
 	"github.com/assay-registry/assay/server"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
 // Attempts are those to refresh TUF repositories: [trustfollow.Follower].
@@ -33,6 +34,8 @@ type Sources struct {
 	Decisions *decisionlog.Log // nil: none is kept
 	Policies  Policies
 	Databases Databases
+	Release   string // version of the program
+	Data      string // the directory of everything that is stored
 	Clock     func() time.Time
 	Log       *slog.Logger
 }
@@ -43,6 +46,7 @@ func New(from Sources) (*prometheus.Registry, error) {
 	for _, m := range []prometheus.Collector{
 		trustMetrics{func() trustfollow.Known { return from.Admission.Trust() }, from.Attempts, from.Verified, from.Clock}, exceptionMetrics{from.Admission, from.Decisions}, policyMetrics{from.Policies}, databaseMetrics{from.Databases, from.Log},
 		obligationMetrics{from.Admission, from.Log}, sbomMetrics{from.Admission, from.Log},
+		processMetrics{from.Release, from.Data}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	} {
 		if err := all.Register(m); err != nil {
 			return nil, err

@@ -16,7 +16,8 @@ import (
 // handle makes the HTTP side of the registry.
 func handle(a *cli.App, r *registry, cfg *config.Config, log *slog.Logger) (err error) {
 	counted, err := metrics.New(metrics.Sources{
-		Admission: r.admission, Attempts: r.follower, Verified: r.verified, Decisions: r.decisions, Policies: r.book, Databases: r.databases, Clock: a.Clock, Log: log,
+		Admission: r.admission, Attempts: r.follower, Verified: r.verified, Decisions: r.decisions, Policies: r.book, Databases: r.databases,
+		Release: a.Release, Data: cfg.Data, Clock: a.Clock, Log: log,
 	})
 	if err != nil {
 		return err
