@@ -164,8 +164,11 @@ func Page(name string) (page string, ok bool) {
 	} else {
 		fmt.Fprintf(&b, "\n*Given by:* the registry itself.\n")
 	}
-	if strings.HasPrefix(name, "policy.") {
+	switch {
+	case strings.HasPrefix(name, "policy."):
 		b.WriteString("\nNo waiver excepts from it.\n")
+	case strings.HasPrefix(name, "policies."), name == "tuf.policies":
+		b.WriteString("\nOnly break glass excepts from it: a waiver of every code.\n")
 	}
 	return b.String(), true
 }

@@ -27,6 +27,11 @@ func TestPages(t *testing.T) {
 	if page, _ := Page("policy.timeout"); !strings.Contains(page, "No waiver excepts from it.") || !strings.Contains(page, "the registry itself") {
 		t.Errorf("got %q", page)
 	}
+	for _, name := range []string{"policies.absent", "tuf.policies"} {
+		if page, _ := Page(name); !strings.Contains(page, "Only break glass excepts from it") {
+			t.Errorf("got %q", page)
+		}
+	}
 	for _, name := range []string{"", "signature", "signature.missing\n", "nothing.there"} {
 		if _, ok := Page(name); ok {
 			t.Errorf("%q has a page", name)
