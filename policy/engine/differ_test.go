@@ -20,6 +20,7 @@ import (
 // differInputs are documents for generated policies, the second with surprises: other types, missing members, numbers written otherwise.
 var differInputs = []string{
 	`{"n": 1, "one": 1.0, "big": 12345678901234567890, "neg": -1, "s": "a", "t": "abc", "json": "{\"a\": 1.0}", "yes": true, "no": false, "z": null, "list": [1, 2, 3], "names": ["a", "b", "a"], "mixed": [1, "a", null, [1], {"a": 1}, 1.0, false],
+	  "facts": [{"evidence": "sha256:a", "verified": true, "authority": "a", "identity": "x", "issuer": "y", "predicate_type": "https://slsa.dev/provenance/v1", "summary": {"builder": "b"}}, {"verified": false, "code": "a", "authority": ["a"]}, {}, 1],
 	  "empty": [], "empty_o": {}, "o": {"a": 1, "b": 2, "s": "x"}, "deep": [{"a": 1, "b": ["a", 2]}, {"a": 1.0, "b": [2.0]}, {"b": []}]}`,
 	`{"n": 1e0, "one": "1", "big": 1e400, "neg": "x", "s": 1, "t": "", "json": "[", "yes": false, "no": true, "list": {"0": 1, "a": 2}, "names": "abc", "mixed": [[1, 1], [1.0, 1], {"a": {"a": null}}, "é", "e\u0301"],
 	  "empty": {}, "empty_o": [], "o": [{"a": 1}, 2], "deep": [[], {}, {"a": null, "b": {"x": "y"}}, 0]}`,

@@ -91,7 +91,7 @@ func (g *generated) fill(form string) string {
 // literals of each kind: numbers that are equal and written otherwise, texts that look alike.
 var literals = [kinds][]string{
 	aNumber:  {"0", "1", "2", "3", "-1", "1.0", "2.0", "0.5", "10", "1e1", "100", "-0", "12345678901234567890", "9223372036854775807", "0.1", "1e400"},
-	aText:    {`""`, `"a"`, `"b"`, `"x"`, `"1"`, `"abc"`, `"A"`, `"é"`, `"e\u0301"`, `"%d"`, `"a.b"`, `"v1.2.3"`, `"a/b"`, `"\u0000"`, "`a\\b`", `"true"`, `"[1]"`, `"{\"a\": 1.0}"`},
+	aText:    {`""`, `"a"`, `"b"`, `"x"`, `"1"`, `"abc"`, `"A"`, `"é"`, `"e\u0301"`, `"%d"`, `"a.b"`, `"v1.2.3"`, `"a/b"`, `"\u0000"`, "`a\\b`", `"2026-11-21T12:00:00Z"`, `"MIT OR GPL-2.0-only"`, `"pkg:npm/a@1.0"`, `"*"`, `"path"`, `"true"`, `"[1]"`, `"{\"a\": 1.0}"`},
 	aBool:    {"true", "false"},
 	anArray:  {"[]", "[1]", "[1, 2, 3]", `["a", "b"]`, "[[1], [2]]", "[1.0, 1]", `[null, false]`, `[{"a": 1}]`},
 	aSet:     {"set()", "{1}", "{1, 2, 3}", `{"a", "b"}`, "{1.0}", "{[1], {2}}", `{{"a": 1}}`},
@@ -124,7 +124,11 @@ var phrases = [kinds][]string{
 		"time.date(#n)", "array.flatten(#a)", "numbers.range_step(0, 9, 3)"},
 	aSet:     {"{#?}", "({#?} | {#?})", "({#n} | {#n})", "(#s | #s)", "(#s & #s)", "(#s - #s)", "object.keys(#o)", "union({#s})", "intersection({#s})"},
 	anObject: {`{"a": #?, "b": #?}`, `object.union({#t: #?}, {#t: #?})`, `{#?: #?}`, "object.union(#o, #o)", "object.remove(#o, #a)", "object.filter(#o, #s)", "json.filter(#o, [\"a\"])", "json.remove(#o, [\"a/b\"])", "object.union_n([#o, #o])"},
-	anything: {"json.unmarshal(#t)", "object.get(#o, #t, #?)", "object.get(#o, [#t, #t], #?)", "object.get(#o, #a, #?)"},
+	anything: {"assay.moment(#t).value", "assay.until(#?, #n).value", "assay.version.compare(#t, #t, #t).value", "assay.vers.includes(#t, #t).value", "assay.licence.category(#t).value", "assay.licence.parse(#t)",
+		"assay.licence.judge(#?, #o).value", "assay.purl.parse(#t).value", "assay.matching(#a).value", "assay.signatures(input.facts, #o).value", "assay.attestations(input.facts, #o)", "assay.signers(#?).value",
+		"assay.signers(input.facts).value", "assay.provenance(#?).error", "assay.newest(input.facts).value", "assay.made(#?).value", "assay.globs(#?, #?, #t).value", "assay.globs(#a, #t, \"path\").value", "assay.referrers(#o, #o).value",
+		"assay.tag_history(input.facts, #o).error", "assay.moment(#t)",
+		"json.unmarshal(#t)", "object.get(#o, #t, #?)", "object.get(#o, [#t, #t], #?)", "object.get(#o, #a, #?)"},
 }
 
 // expr is an expression of a kind.

@@ -59,3 +59,32 @@ func FuzzSprintf(f *testing.F) {
 		}
 	})
 }
+
+// TestQuickNumbers: what texts are numbers of is added and written as OPA does it, however it is written.
+func TestQuickNumbers(t *testing.T) {
+	var numbers []*ast.Term
+	for _, s := range []string{"+5", "-5", "0012", "-0", "+0", "-00", "1_000", "0x10", "0x1p4", "1e2", "1E2", ".5", "5.", "-.5", "2305843009213693951", "2305843009213693952", "-2305843009213693952", "09", "1e-2", "32767", "32768"} {
+		_ = topdown.GetBuiltin("to_number")(topdown.BuiltinContext{}, []*ast.Term{ast.StringTerm(s)}, func(n *ast.Term) error {
+			numbers = append(numbers, n)
+			return nil
+		})
+	}
+	if len(numbers) < 12 {
+		t.Fatalf("%d numbers", len(numbers))
+	}
+	for name, builtin := range quickBuiltins() {
+		for _, a := range numbers {
+			for _, b := range numbers {
+				operands := []*ast.Term{a, b}[:len(ast.BuiltinMap[name].Decl.FuncArgs().Args)]
+				if name == "sprintf" {
+					operands = []*ast.Term{ast.StringTerm("%d of %d"), ast.ArrayTerm(a, b)}
+				}
+				got, err := builtin(&topdown.BuiltinContext{}, operands)
+				want, wantErr := openBuiltin(name)(&topdown.BuiltinContext{}, operands)
+				if (err == nil) != (wantErr == nil) || (got == nil) != (want == nil) || got != nil && (got.String() != want.String() || got.Value.Hash() != want.Value.Hash()) {
+					t.Errorf("%s(%v, %v) is %v, %v, and by OPA %v, %v", name, a, b, got, err, want, wantErr)
+				}
+			}
+		}
+	}
+}
