@@ -10,6 +10,7 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/assay-registry/assay/cmd/assay/rules"
+	"github.com/assay-registry/assay/cmd/assay/settings"
 	"github.com/spf13/cobra"
 )
 
@@ -32,10 +33,10 @@ func ConfigCommand(a *cli.App) *cobra.Command {
 
 // checked is the answer of config check as JSON.
 type checked struct {
-	OK       bool             `json:"ok"`
-	Problems []config.Problem `json:"problems"`
-	Warnings []config.Problem `json:"warnings"`
-	Advice   []config.Problem `json:"advice"`
+	OK       bool               `json:"ok"`
+	Problems []settings.Problem `json:"problems"`
+	Warnings []settings.Problem `json:"warnings"`
+	Advice   []settings.Problem `json:"advice"`
 }
 
 func configCheck(a *cli.App) *cobra.Command {
@@ -44,8 +45,8 @@ func configCheck(a *cli.App) *cobra.Command {
 		Use: "check", Short: "Report everything that is wrong with the configuration", Args: cli.Exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := place.Load(a, p)
-			report := checked{OK: err == nil, Problems: []config.Problem{}, Warnings: []config.Problem{}, Advice: []config.Problem{}}
-			var wrong *config.Error
+			report := checked{OK: err == nil, Problems: []settings.Problem{}, Warnings: []settings.Problem{}, Advice: []settings.Problem{}}
+			var wrong *settings.Error
 			switch {
 			case err == nil:
 				if _, err := rules.CompileAlone(c.Context(), cfg); err != nil {

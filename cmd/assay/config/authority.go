@@ -1,13 +1,17 @@
 package config
 
+import (
+	"github.com/assay-registry/assay/cmd/assay/settings"
+)
+
 // Authority is someone who is trusted for something. Which keys a kind looks at is in material.go.
 type Authority struct {
-	Name      string    `yaml:"name" need:"yes" doc:"Name by which policies and explanations speak of it."`
-	Kind      string    `yaml:"kind" need:"yes" enum:"key,sigstore,x509,notation,tuf" doc:"How it signs: key is a public key, sigstore a short-lived certificate for an identity (keyless), x509 a certificate of a private PKI, notation the Notary Project; tuf is a TUF repository that pins tags and supplies keys, roots and policies."`
-	Key       string    `yaml:"key" doc:"Kind key: PEM file with a public key (SubjectPublicKeyInfo)."`
-	NotBefore Date      `yaml:"not_before" doc:"The key counts from this time on."`
-	NotAfter  Date      `yaml:"not_after" doc:"The key counts until this time."`
-	Keys      []KeyFile `yaml:"keys" doc:"Kind key: more keys, each with its own window."`
+	Name      string        `yaml:"name" need:"yes" doc:"Name by which policies and explanations speak of it."`
+	Kind      string        `yaml:"kind" need:"yes" enum:"key,sigstore,x509,notation,tuf" doc:"How it signs: key is a public key, sigstore a short-lived certificate for an identity (keyless), x509 a certificate of a private PKI, notation the Notary Project; tuf is a TUF repository that pins tags and supplies keys, roots and policies."`
+	Key       string        `yaml:"key" doc:"Kind key: PEM file with a public key (SubjectPublicKeyInfo)."`
+	NotBefore settings.Date `yaml:"not_before" doc:"The key counts from this time on."`
+	NotAfter  settings.Date `yaml:"not_after" doc:"The key counts until this time."`
+	Keys      []KeyFile     `yaml:"keys" doc:"Kind key: more keys, each with its own window."`
 
 	TrustedRoot    string `yaml:"trusted_root" doc:"Kind sigstore: trusted_root.json of the instance (certificate authorities, logs, timestamping authorities). Kinds key and x509: the same where the profile asks for log entries or timestamps."`
 	TUF            string `yaml:"tuf" doc:"Kinds key and sigstore: name of the authority of kind tuf whose targets trust/NAME/ are the keys or the trusted root of this one."`
@@ -20,11 +24,11 @@ type Authority struct {
 	Profile    Profile    `yaml:"profile" doc:"What a signature must bring along. What is not given is the kind's default: 1 of each for sigstore, 1 timestamp for x509 with timestamp_roots, else 0."`
 	Revoked    Revoked    `yaml:"revoked" doc:"What counts no more, whatever it signed."`
 
-	Root     string   `yaml:"root" doc:"Kind tuf: the first trusted root.json, from a source that you trust."`
-	Source   string   `yaml:"source" doc:"Kind tuf: where the metadata comes from: https://HOST/PATH, dir:PATH, tar:PATH, or oci:REPOSITORY of this registry."`
-	Refresh  Duration `yaml:"refresh" doc:"Kind tuf: how often the source is asked; 10m if not given."`
-	Networks []string `yaml:"source_networks" doc:"Kind tuf: private networks that the host of the source may be in, such as 10.0.0.0/8. Without them it is public, or an address that the source names itself."`
-	Expired  string   `yaml:"expired" enum:"refuse,warn" doc:"Kind tuf: what follows when the metadata ran out; refuse if not given."`
+	Root     string            `yaml:"root" doc:"Kind tuf: the first trusted root.json, from a source that you trust."`
+	Source   string            `yaml:"source" doc:"Kind tuf: where the metadata comes from: https://HOST/PATH, dir:PATH, tar:PATH, or oci:REPOSITORY of this registry."`
+	Refresh  settings.Duration `yaml:"refresh" doc:"Kind tuf: how often the source is asked; 10m if not given."`
+	Networks []string          `yaml:"source_networks" doc:"Kind tuf: private networks that the host of the source may be in, such as 10.0.0.0/8. Without them it is public, or an address that the source names itself."`
+	Expired  string            `yaml:"expired" enum:"refuse,warn" doc:"Kind tuf: what follows when the metadata ran out; refuse if not given."`
 
 	Repositories []string `yaml:"repositories" need:"yes" doc:"Patterns of the repositories for which it speaks."`
 	Binding      string   `yaml:"binding" enum:"repository,none" doc:"repository compares the repository that a signature names with the one that holds it; none does not."`
@@ -34,9 +38,9 @@ type Authority struct {
 
 // KeyFile is one key file with its window.
 type KeyFile struct {
-	File      string `yaml:"file" need:"yes" doc:"PEM file with a public key."`
-	NotBefore Date   `yaml:"not_before" doc:"The key counts from this time on."`
-	NotAfter  Date   `yaml:"not_after" doc:"The key counts until this time."`
+	File      string        `yaml:"file" need:"yes" doc:"PEM file with a public key."`
+	NotBefore settings.Date `yaml:"not_before" doc:"The key counts from this time on."`
+	NotAfter  settings.Date `yaml:"not_after" doc:"The key counts until this time."`
 }
 
 // Identity is who may have signed; all that is given must match.
@@ -49,17 +53,18 @@ type Identity struct {
 
 // Profile is what a signature must bring along.
 type Profile struct {
-	Tlog       Count `yaml:"tlog" doc:"Proven entries of different transparency logs."`
-	Timestamps Count `yaml:"timestamps" doc:"Trusted times: log entries with a time, or RFC 3161 timestamps."`
-	SCT        Count `yaml:"sct" doc:"Timestamps of certificate logs (RFC 6962), which Fulcio certificates carry."`
+	Tlog       settings.Count `yaml:"tlog" doc:"Proven entries of different transparency logs."`
+	Timestamps settings.Count `yaml:"timestamps" doc:"Trusted times: log entries with a time, or RFC 3161 timestamps."`
+	SCT        settings.Count `yaml:"sct" doc:"Timestamps of certificate logs (RFC 6962), which Fulcio certificates carry."`
 }
 
 // Revoked is what counts no more.
 type Revoked struct {
-	Keys       []string `yaml:"keys" doc:"IDs of keys: sha256: and 64 hexadecimal digits."`
-	Serials    []string `yaml:"serials" doc:"Serial numbers of certificates in hexadecimal, colons allowed."`
-	Identities []string `yaml:"identities" doc:"Subjects of certificates, each exact."`
-	LogIndexes []Number `yaml:"log_indexes" doc:"Indexes of entries in a transparency log."`
+	Keys       []string          `yaml:"keys" doc:"IDs of keys: sha256: and 64 hexadecimal digits."`
+	Serials    []string          `yaml:"serials" doc:"Serial numbers of certificates in hexadecimal, colons allowed."`
+	Identities []string          `yaml:"identities" doc:"Subjects of certificates, each exact."`
+	LogIndexes []settings.Number `yaml:"log_indexes" doc:"Indexes of entries in a transparency log."`
 }
 
-func (a *Authority) setDefaults() { a.Binding = "repository" }
+// SetDefaults is what a list's element starts from.
+func (a *Authority) SetDefaults() { a.Binding = "repository" }

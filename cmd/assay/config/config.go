@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/settings"
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/waiver"
 	"github.com/assay-registry/assay/policy/waiverkeep"
@@ -43,8 +44,8 @@ type Config struct {
 	Log               Log             `yaml:"log" doc:"The log on standard error."`
 
 	path      string
-	warnings  []Problem
-	advice    []Problem
+	warnings  []settings.Problem
+	advice    []settings.Problem
 	trust     []verify.Authority
 	grants    []access.Grant
 	anonymous access.Roles
@@ -60,9 +61,9 @@ type TLS struct {
 
 // Auth says how callers are recognised.
 type Auth struct {
-	HTPasswd  string   `yaml:"htpasswd" doc:"htpasswd file with bcrypt hashes; reloaded when it changes."`
-	Anonymous []string `yaml:"anonymous" enum:"pull,push,delete,sign,scan" doc:"Roles on every repository for callers without credentials, such as [pull]."`
-	TokenTTL  Duration `yaml:"token_ttl" doc:"How long an access token lives."`
+	HTPasswd  string            `yaml:"htpasswd" doc:"htpasswd file with bcrypt hashes; reloaded when it changes."`
+	Anonymous []string          `yaml:"anonymous" enum:"pull,push,delete,sign,scan" doc:"Roles on every repository for callers without credentials, such as [pull]."`
+	TokenTTL  settings.Duration `yaml:"token_ttl" doc:"How long an access token lives."`
 }
 
 // Grant gives roles on repositories to a user.
@@ -74,42 +75,42 @@ type Grant struct {
 
 // Policy binds rules to repositories.
 type Policy struct {
-	Name         string   `yaml:"name" need:"yes" doc:"Name by which decisions speak of it."`
-	Repositories []string `yaml:"repositories" need:"yes" doc:"Patterns of the repositories for which it counts."`
-	Mode         string   `yaml:"mode" enum:"enforce,warn,shadow" doc:"enforce refuses, warn admits with a warning, shadow only records."`
-	Rego         string   `yaml:"rego" need:"yes" doc:"builtin:NAME (a shipped policy), tuf:NAME (the policies that an authority of kind tuf publishes), oci:REPOSITORY:TAG (an artifact of this registry, signed by one of policy_authorities), or a file or directory of Rego, or a bundle of Open Policy Agent (NAME.tar.gz)."`
-	BundleKey    string   `yaml:"bundle_key" doc:"Of a bundle: PEM file with the public key of its signature; write unsigned to take it as it lies there."`
-	Params       Params   `yaml:"params" doc:"Parameters of the policy: input.params."`
-	Evidence     string   `yaml:"evidence" enum:"after,first" doc:"after quarantines what has no evidence yet; first refuses a push to a tag until evidence is there."`
-	Index        string   `yaml:"index" enum:"own,all-children" doc:"own demands evidence on a multi-platform index; all-children accepts it on each child."`
-	Tags         string   `yaml:"tags" enum:"promote,strict" doc:"promote serves what was admitted before until the new push is admitted; strict refuses meanwhile."`
+	Name         string          `yaml:"name" need:"yes" doc:"Name by which decisions speak of it."`
+	Repositories []string        `yaml:"repositories" need:"yes" doc:"Patterns of the repositories for which it counts."`
+	Mode         string          `yaml:"mode" enum:"enforce,warn,shadow" doc:"enforce refuses, warn admits with a warning, shadow only records."`
+	Rego         string          `yaml:"rego" need:"yes" doc:"builtin:NAME (a shipped policy), tuf:NAME (the policies that an authority of kind tuf publishes), oci:REPOSITORY:TAG (an artifact of this registry, signed by one of policy_authorities), or a file or directory of Rego, or a bundle of Open Policy Agent (NAME.tar.gz)."`
+	BundleKey    string          `yaml:"bundle_key" doc:"Of a bundle: PEM file with the public key of its signature; write unsigned to take it as it lies there."`
+	Params       settings.Params `yaml:"params" doc:"Parameters of the policy: input.params."`
+	Evidence     string          `yaml:"evidence" enum:"after,first" doc:"after quarantines what has no evidence yet; first refuses a push to a tag until evidence is there."`
+	Index        string          `yaml:"index" enum:"own,all-children" doc:"own demands evidence on a multi-platform index; all-children accepts it on each child."`
+	Tags         string          `yaml:"tags" enum:"promote,strict" doc:"promote serves what was admitted before until the new push is admitted; strict refuses meanwhile."`
 }
 
 // Repository is a rule for some repositories.
 type Repository struct {
-	Match     string   `yaml:"match" need:"yes" doc:"Pattern of the repositories."`
-	Sparse    Sparse   `yaml:"sparse" doc:"Which platforms of an index may be absent: all requires every one, any requires none, {platforms: [...]} requires those."`
-	Platforms []string `yaml:"platforms" doc:"Short for sparse: {platforms: [...]}."`
-	Evidence  string   `yaml:"evidence_repository" doc:"A repository of this registry whose signatures and attestations count for these too, as cosign writes them with COSIGN_REPOSITORY."`
-	Deletions string   `yaml:"deletions" enum:"allow,refuse" doc:"Whether clients may delete there. Default: as in the whole registry."`
+	Match     string          `yaml:"match" need:"yes" doc:"Pattern of the repositories."`
+	Sparse    settings.Sparse `yaml:"sparse" doc:"Which platforms of an index may be absent: all requires every one, any requires none, {platforms: [...]} requires those."`
+	Platforms []string        `yaml:"platforms" doc:"Short for sparse: {platforms: [...]}."`
+	Evidence  string          `yaml:"evidence_repository" doc:"A repository of this registry whose signatures and attestations count for these too, as cosign writes them with COSIGN_REPOSITORY."`
+	Deletions string          `yaml:"deletions" enum:"allow,refuse" doc:"Whether clients may delete there. Default: as in the whole registry."`
 }
 
 // Quarantine holds the two clocks of semantics.md.
 type Quarantine struct {
-	Max   Duration `yaml:"max" doc:"How long content may wait for admission before it expires."`
-	Grace Duration `yaml:"grace" doc:"How long expired and deleted content can be restored."`
+	Max   settings.Duration `yaml:"max" doc:"How long content may wait for admission before it expires."`
+	Grace settings.Duration `yaml:"grace" doc:"How long expired and deleted content can be restored."`
 }
 
 // Waivers says who may except from policies, and for how long.
 type Waivers struct {
-	Authorities []string `yaml:"authorities" doc:"Names of the authorities whose signed waivers count. Without any, none does."`
-	Max         Duration `yaml:"max" doc:"The longest that a waiver may last. One of all codes (break glass) lasts 24h at most."`
+	Authorities []string          `yaml:"authorities" doc:"Names of the authorities whose signed waivers count. Without any, none does."`
+	Max         settings.Duration `yaml:"max" doc:"The longest that a waiver may last. One of all codes (break glass) lasts 24h at most."`
 }
 
 // Decisions configures the decision log.
 type Decisions struct {
-	Keep Duration `yaml:"keep" doc:"How long lines are kept; 0 keeps no decision log."`
-	Size Size     `yaml:"size" doc:"How many bytes are kept: beyond, the oldest lines go first."`
+	Keep settings.Duration `yaml:"keep" doc:"How long lines are kept; 0 keeps no decision log."`
+	Size settings.Size     `yaml:"size" doc:"How many bytes are kept: beyond, the oldest lines go first."`
 }
 
 // Refusals says how a refusal looks.
@@ -119,14 +120,14 @@ type Refusals struct {
 
 // SBOM configures the generator.
 type SBOM struct {
-	Worker   string           `yaml:"worker" doc:"Path of assay-sbom. Default: beside this program, then on PATH."`
-	Formats  []string         `yaml:"formats" enum:"spdx-json,cyclonedx-json" doc:"Documents that are attached. An empty list generates nothing."`
-	Memory   Size             `yaml:"memory" doc:"Memory limit of the worker."`
-	Timeout  Duration         `yaml:"timeout" doc:"Time limit per image."`
-	Views    Size             `yaml:"views" doc:"Bytes that the views of layers may take, by which an image on known layers costs less. A cache: the least used give way."`
-	OnPush   string           `yaml:"on_push" enum:"later,wait" doc:"later answers a push at once and decides when the SBOM is there; wait holds the answer back until then, at most on_push_deadline, and refuses the push of a tag that policies on contents deny."`
-	Patience Duration         `yaml:"on_push_deadline" doc:"How long on_push: wait waits. What has no answer by then is in quarantine."`
-	Prefer   []SBOMPreference `yaml:"prefer" doc:"Whose SBOMs go before the registry's own, by repository; the first match counts. Where none matches, nobody's do."`
+	Worker   string            `yaml:"worker" doc:"Path of assay-sbom. Default: beside this program, then on PATH."`
+	Formats  []string          `yaml:"formats" enum:"spdx-json,cyclonedx-json" doc:"Documents that are attached. An empty list generates nothing."`
+	Memory   settings.Size     `yaml:"memory" doc:"Memory limit of the worker."`
+	Timeout  settings.Duration `yaml:"timeout" doc:"Time limit per image."`
+	Views    settings.Size     `yaml:"views" doc:"Bytes that the views of layers may take, by which an image on known layers costs less. A cache: the least used give way."`
+	OnPush   string            `yaml:"on_push" enum:"later,wait" doc:"later answers a push at once and decides when the SBOM is there; wait holds the answer back until then, at most on_push_deadline, and refuses the push of a tag that policies on contents deny."`
+	Patience settings.Duration `yaml:"on_push_deadline" doc:"How long on_push: wait waits. What has no answer by then is in quarantine."`
+	Prefer   []SBOMPreference  `yaml:"prefer" doc:"Whose SBOMs go before the registry's own, by repository; the first match counts. Where none matches, nobody's do."`
 }
 
 // SBOMPreference names the authorities whose SBOMs go before the registry's own.
@@ -152,27 +153,28 @@ func Default() *Config {
 		Listen:          "127.0.0.1:5000",
 		ListenPlainHTTP: "refuse",
 		Data:            "./data",
-		Auth:            Auth{TokenTTL: Duration(5 * time.Minute)},
+		Auth:            Auth{TokenTTL: settings.Duration(5 * time.Minute)},
 		Policies:        []Policy{{Name: "signed", Repositories: []string{"**"}, Mode: "enforce", Rego: "builtin:signed", Evidence: "after", Index: "own", Tags: "promote"}},
 		Deletions:       "allow",
-		Waivers:         Waivers{Max: Duration(waiver.DefaultMax)},
-		Quarantine:      Quarantine{Max: Duration(168 * time.Hour), Grace: Duration(720 * time.Hour)},
+		Waivers:         Waivers{Max: settings.Duration(waiver.DefaultMax)},
+		Quarantine:      Quarantine{Max: settings.Duration(168 * time.Hour), Grace: settings.Duration(720 * time.Hour)},
 		Refusals:        Refusals{Head: "allow"},
-		SBOM:            SBOM{Formats: []string{"spdx-json", "cyclonedx-json"}, Memory: 512 << 20, Timeout: Duration(60 * time.Second), Views: 4 << 30, OnPush: "later", Patience: Duration(20 * time.Second)},
-		Verdicts:        Verdicts{Attest: "asked", Validity: Duration(168 * time.Hour)},
+		SBOM:            SBOM{Formats: []string{"spdx-json", "cyclonedx-json"}, Memory: 512 << 20, Timeout: settings.Duration(60 * time.Second), Views: 4 << 30, OnPush: "later", Patience: settings.Duration(20 * time.Second)},
+		Verdicts:        Verdicts{Attest: "asked", Validity: settings.Duration(168 * time.Hour)},
 		Kubernetes:      Kubernetes{Unknown: "deny"},
-		Decisions:       Decisions{Keep: Duration(2160 * time.Hour), Size: 1 << 30},
+		Decisions:       Decisions{Keep: settings.Duration(2160 * time.Hour), Size: 1 << 30},
 		Metrics:         Metrics{Access: "restricted"},
 		Log:             Log{Level: "info", Format: "text"},
 	}
 }
 
-// setDefaults is what a list's element starts from.
-func (p *Policy) setDefaults() {
+// SetDefaults is what a list's element starts from.
+func (p *Policy) SetDefaults() {
 	p.Mode, p.Evidence, p.Index, p.Tags = "enforce", "after", "own", "promote"
 }
 
-func (r *Repository) setDefaults() { r.Sparse.Mode = SparseAll }
+// SetDefaults is what a list's element starts from.
+func (r *Repository) SetDefaults() { r.Sparse.Mode = settings.SparseAll }
 
 // WaiverRules are the rules about waivers as the registry uses them.
 func (c *Config) WaiverRules() waiverkeep.Rules {
@@ -183,10 +185,10 @@ func (c *Config) WaiverRules() waiverkeep.Rules {
 func (c *Config) Path() string { return c.path }
 
 // Warnings are what is allowed and probably not meant.
-func (c *Config) Warnings() []Problem { return c.warnings }
+func (c *Config) Warnings() []settings.Problem { return c.warnings }
 
 // Advice is what a careful reader would want to know about a configuration that is well meant.
-func (c *Config) Advice() []Problem { return c.advice }
+func (c *Config) Advice() []settings.Problem { return c.advice }
 
 // Trust is the authorities with their keys read: Origin is "config".
 func (c *Config) Trust() []verify.Authority { return c.trust }
@@ -225,7 +227,7 @@ func ParseOCI(from string) (store.Name, string, error) {
 	rest, _ := strings.CutPrefix(from, FromOCI)
 	name, tag, ok := strings.Cut(rest, ":")
 	if !ok {
-		return "", "", store.Errorf(store.CodeInvalid, "%q names no tag; write oci:REPOSITORY:TAG, such as oci:acme/policies:v3", clip(from))
+		return "", "", store.Errorf(store.CodeInvalid, "%q names no tag; write oci:REPOSITORY:TAG, such as oci:acme/policies:v3", settings.Clip(from))
 	}
 	repo, err := store.ParseName(name)
 	if err != nil {
@@ -233,7 +235,7 @@ func ParseOCI(from string) (store.Name, string, error) {
 	}
 	ref, err := store.ParseReference(tag)
 	if err == nil && ref.Tag == "" {
-		err = store.Errorf(store.CodeInvalid, "%q names no tag", clip(from))
+		err = store.Errorf(store.CodeInvalid, "%q names no tag", settings.Clip(from))
 	}
 	return repo, ref.Tag, err
 }

@@ -17,6 +17,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/settings"
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 )
@@ -210,32 +211,6 @@ authorities:
 	}
 }
 
-func TestScalars(t *testing.T) {
-	for in, want := range map[string]int64{"0": 0, "17": 17, "512MiB": 512 << 20, "2 GiB": 2 << 30, "10MB": 1e7, "1kB": 1000, "5B": 5, "": -1, "MiB": -1, "-1": -1, "+1": -1, "1.5GiB": -1, "9223372036854775807KiB": -1, "0x10": -1, "1e3": -1} {
-		if got, err := ParseSize(in); err != nil && want >= 0 || err == nil && int64(got) != want {
-			t.Errorf("size %q: %d, %v", in, got, err)
-		}
-	}
-	for _, d := range []string{"168h", "5m", "1h30m", "90s", "1m30s", "0s", "250ms", "10h0m1s"} {
-		got, err := ParseDuration(d)
-		back, _ := ParseDuration(got.String())
-		if err != nil || back != got {
-			t.Errorf("duration %q: %v, %v", d, got, err)
-		}
-	}
-	for _, d := range []string{"-1s", "7d", "5", "", "five"} {
-		if got, err := ParseDuration(d); err == nil {
-			t.Errorf("duration %q: %v", d, got)
-		}
-	}
-	if s := Duration(168 * time.Hour).String(); s != "168h" {
-		t.Errorf("168h shown as %s", s)
-	}
-	if d, err := ParseDate("2027-01-31T12:00:00+02:00"); err != nil || d.text() != "2027-01-31T10:00:00Z" {
-		t.Errorf("%v %v", d, err)
-	}
-}
-
 func TestLoopback(t *testing.T) {
 	for host, want := range map[string]bool{"127.0.0.1": true, "127.9.9.9": true, "::1": true, "[::1]": true, "localhost": true, "::ffff:127.0.0.1": true,
 		"": false, "0.0.0.0": false, "::": false, "10.0.0.1": false, "localhost.example.com": false, "128.0.0.1": false, "2130706433": false} {
@@ -300,7 +275,7 @@ func TestC19_AddressesOfTargetsAreMasked(t *testing.T) {
 	}
 	for _, text := range []func() ([]byte, error){c.YAML, c.JSON} {
 		shown, err := text()
-		if err != nil || bytes.Contains(shown, []byte("canary")) || !bytes.Contains(shown, []byte("https://hooks.example.com/"+Masked)) || !bytes.Contains(shown, []byte("https://hooks.example.net:8443")) {
+		if err != nil || bytes.Contains(shown, []byte("canary")) || !bytes.Contains(shown, []byte("https://hooks.example.com/"+settings.Masked)) || !bytes.Contains(shown, []byte("https://hooks.example.net:8443")) {
 			t.Errorf("%v\n%s", err, shown)
 		}
 	}
@@ -314,23 +289,14 @@ func TestC19_AddressesOfTargetsAreMasked(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	names := []string{"listen", "data", "grants", "policies", "quarantine"}
-	for in, want := range map[string]string{"lisen": "listen", "Listen": "listen", "polices": "policies", "grant": "grants", "quarntine": "quarantine", "xyzzy": "", "dtaa": "data", strings.Repeat("a", 500): ""} {
-		if got := nearest(in, names); got != want {
-			t.Errorf("%q: %q, want %q", clip(in), got, want)
-		}
-	}
-}
-
 func TestProblemsAreBounded(t *testing.T) {
 	var text strings.Builder
 	for i := range 500 {
 		text.WriteString("key" + strings.Repeat("x", i%7) + string(rune('a'+i%26)) + strings.Repeat("y", i/26) + ": 1\n")
 	}
 	_, err := Load(tree{"etc/assay/assay.yaml": {Data: []byte(text.String())}}.options("assay.yaml"))
-	var e *Error
-	if !errors.As(err, &e) || len(e.Problems) != maxProblems+1 {
+	var e *settings.Error
+	if !errors.As(err, &e) || len(e.Problems) != settings.MaxProblems+1 {
 		t.Errorf("%v", err)
 	}
 }
@@ -367,33 +333,8 @@ func FuzzLoad(f *testing.F) {
 			t.Fatal(err)
 		}
 		text = shown
-		if _, err := Load(o); err != nil && !bytes.Contains(shown, []byte(Masked)) {
+		if _, err := Load(o); err != nil && !bytes.Contains(shown, []byte(settings.Masked)) {
 			t.Errorf("what is shown does not load: %v\n%s", err, shown)
-		}
-	})
-}
-
-func FuzzScalars(f *testing.F) {
-	f.Add("512MiB")
-	f.Add("168h")
-	f.Add("2027-01-31")
-	f.Fuzz(func(t *testing.T, s string) {
-		if v, err := ParseSize(s); err == nil {
-			if back, err := ParseSize(v.String()); err != nil || back != v {
-				t.Errorf("%q: %v, back %v %v", s, v, back, err)
-			}
-		}
-		if v, err := ParseDuration(s); err == nil {
-			if back, err := ParseDuration(v.String()); err != nil || back != v {
-				t.Errorf("%q: %v, back %v %v", s, v, back, err)
-			}
-		}
-		if v, err := ParseDate(s); err == nil && v.IsZero() {
-			return
-		} else if err == nil {
-			if back, err := ParseDate(v.text()); err != nil || back.Unix() != v.Unix() {
-				t.Errorf("%q: %v, back %v %v", s, v.text(), back, err)
-			}
 		}
 	})
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/assay-registry/assay/cmd/assay/settings"
 )
 
 // Kubernetes says how clusters ask about images: see server/kubernetes.
@@ -26,15 +28,15 @@ func (v *validator) kubernetes() {
 	k := v.c.Kubernetes
 	for i, host := range k.RegistryHosts {
 		if !hostPattern.MatchString(host) {
-			v.fail(fmt.Sprintf("kubernetes.registry_hosts[%d]", i), "write HOST or HOST:PORT, as images have it before the first slash", "%q is no registry's host", clip(host))
+			v.fail(fmt.Sprintf("kubernetes.registry_hosts[%d]", i), "write HOST or HOST:PORT, as images have it before the first slash", "%q is no registry's host", settings.Clip(host))
 		}
 	}
 	for i, name := range k.Names {
 		if _, err := netip.ParseAddr(name); err != nil && (!hostPattern.MatchString(name) || strings.ContainsAny(name, ":[")) {
-			v.fail(fmt.Sprintf("kubernetes.names[%d]", i), "write a DNS name or an address, without a port", "%q is no name for a certificate", clip(name))
+			v.fail(fmt.Sprintf("kubernetes.names[%d]", i), "write a DNS name or an address, without a port", "%q is no name for a certificate", settings.Clip(name))
 		}
 		if slices.Contains(k.Names[:i], name) {
-			v.fail(fmt.Sprintf("kubernetes.names[%d]", i), "remove it", "%q is listed twice", clip(name))
+			v.fail(fmt.Sprintf("kubernetes.names[%d]", i), "remove it", "%q is listed twice", settings.Clip(name))
 		}
 	}
 	if len(k.RegistryHosts) > maxHosts || len(k.Names) > maxHosts {
@@ -49,7 +51,7 @@ func (v *validator) kubernetes() {
 	}
 	_, port, err := net.SplitHostPort(k.Listen)
 	if n, portErr := strconv.ParseUint(port, 10, 16); err != nil || portErr != nil || strconv.FormatUint(n, 10) != port {
-		v.fail("kubernetes.listen", "write HOST:PORT, such as 0.0.0.0:8443", "%q is not an address to listen on", clip(k.Listen))
+		v.fail("kubernetes.listen", "write HOST:PORT, such as 0.0.0.0:8443", "%q is not an address to listen on", settings.Clip(k.Listen))
 	}
 	if len(k.Names) == 0 {
 		v.fail("kubernetes.names", "write the service's name, such as [assay.assay.svc]", "is empty, and a certificate for nothing is accepted by no cluster")
@@ -67,8 +69,8 @@ func (v *validator) clientCA(file string) {
 		return
 	}
 	text, err := v.o.ReadFile(file)
-	if err == nil && (len(text) > MaxFile || !x509.NewCertPool().AppendCertsFromPEM(text)) {
-		err = fmt.Errorf("%s has no certificate in PEM", clip(file))
+	if err == nil && (len(text) > settings.MaxFile || !x509.NewCertPool().AppendCertsFromPEM(text)) {
+		err = fmt.Errorf("%s has no certificate in PEM", settings.Clip(file))
 	}
 	if err != nil {
 		v.fail("kubernetes.client_ca", "", "%v", err)

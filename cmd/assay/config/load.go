@@ -1,20 +1,14 @@
 package config
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path/filepath"
-	"reflect"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
+	"github.com/assay-registry/assay/cmd/assay/settings"
 	"github.com/assay-registry/assay/verify"
-	"go.yaml.in/yaml/v3"
 )
 
 // Options say what to load. Data and Listen come from the command line and win over the file; Data is then relative to Dir.
@@ -30,13 +24,13 @@ type Options struct {
 	Check func(verify.Authority) error
 }
 
-// MaxFile is the most bytes of a configuration, and of each key file.
-const MaxFile = 1 << 20
+// Schema is the JSON Schema (2020-12) of the file, for editors.
+func Schema() ([]byte, error) { return settings.Schema(*Default(), "Assay configuration") }
 
 // Load reads and checks the configuration. The error is an *[Error] with every problem, or says why the file cannot be read.
 func Load(o Options) (*Config, error) {
 	c := Default()
-	b := &binder{at: map[string]position{}}
+	b := settings.NewBinder()
 	base := o.Dir
 	if o.Path != "" {
 		path := absolute(o.Path, o.Dir)
@@ -45,7 +39,7 @@ func Load(o Options) (*Config, error) {
 			return nil, fmt.Errorf("the configuration cannot be read: %w", err)
 		}
 		c.path, base = path, filepath.Dir(path)
-		b.document(text, c)
+		b.Document(text, c)
 	}
 	c.Data = absolute(c.Data, base)
 	if o.Data != "" {
@@ -55,49 +49,13 @@ func Load(o Options) (*Config, error) {
 		c.Listen = o.Listen
 	}
 	c.absolutePaths(base)
-	v := &validator{binder: b, c: c, o: o}
+	v := &validator{Binder: b, c: c, o: o}
 	v.run()
-	if len(b.problems) > 0 {
-		return nil, &Error{File: o.Path, Problems: sortProblems(b.problems)}
+	if len(b.Problems) > 0 {
+		return nil, &settings.Error{File: o.Path, Problems: settings.SortProblems(b.Problems)}
 	}
-	c.warnings, c.advice = sortProblems(v.warnings), sortProblems(v.advice)
+	c.warnings, c.advice = settings.SortProblems(v.warnings), settings.SortProblems(v.advice)
 	return c, nil
-}
-
-// document parses the one YAML document in text into c.
-func (b *binder) document(text []byte, c *Config) {
-	if len(text) > MaxFile {
-		b.problems = append(b.problems, Problem{Message: fmt.Sprintf("is larger than %s", Size(MaxFile))})
-		return
-	}
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	var doc, second yaml.Node
-	if err := decoder.Decode(&doc); errors.Is(err, io.EOF) {
-		return // empty, or comments only: the defaults
-	} else if err != nil {
-		b.problems = append(b.problems, syntax(err))
-		return
-	}
-	if len(doc.Content) == 1 && doc.Content[0].Tag != "!!null" {
-		b.structure(doc.Content[0], reflect.ValueOf(c).Elem(), "")
-	}
-	if err := decoder.Decode(&second); err == nil {
-		b.fail(&second, "", "keep one", "there is a second document in the file")
-	} else if !errors.Is(err, io.EOF) {
-		b.problems = append(b.problems, syntax(err))
-	}
-}
-
-// yamlLine finds the place in the YAML library's message.
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
-
-func syntax(err error) Problem {
-	p := Problem{Message: "is not YAML: " + err.Error()}
-	if m := yamlLine.FindStringSubmatch(strings.SplitN(err.Error(), "\n", 2)[0]); m != nil {
-		p.Message = "is not YAML: " + m[2]
-		p.Line, _ = strconv.Atoi(m[1])
-	}
-	return p
 }
 
 // absolutePaths resolves every path of the file against its directory.

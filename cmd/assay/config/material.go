@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/assay-registry/assay/cmd/assay/settings"
 	"github.com/assay-registry/assay/verify"
 )
 
@@ -102,7 +103,7 @@ func (v *validator) fileText(path, file string) string {
 		return ""
 	}
 	if info, err := v.o.Stat(file); err != nil || info.Size() > verify.MaxTrustedRoot {
-		v.fail(path, "is it the right file?", "%s has more than %d KiB", clip(file), verify.MaxTrustedRoot>>10)
+		v.fail(path, "is it the right file?", "%s has more than %d KiB", settings.Clip(file), verify.MaxTrustedRoot>>10)
 		return ""
 	}
 	text, err := v.o.ReadFile(file)
@@ -110,9 +111,9 @@ func (v *validator) fileText(path, file string) string {
 	case err != nil:
 		v.fail(path, "", "%v", err)
 	case strings.TrimSpace(string(text)) == "":
-		v.fail(path, "", "%s is empty", clip(file))
+		v.fail(path, "", "%s is empty", settings.Clip(file))
 	case strings.Contains(string(text), "PRIVATE KEY-----"):
-		v.fail(path, "it stays with the signer; name the file of the certificates", "%s holds a private key", clip(file))
+		v.fail(path, "it stays with the signer; name the file of the certificates", "%s holds a private key", settings.Clip(file))
 	}
 	return string(text)
 }
@@ -154,7 +155,7 @@ func (v *validator) keyFile(path string, f KeyFile) []verify.Key {
 	}
 	key, err := verify.ParseKeyPEM(text)
 	if err != nil {
-		v.fail(path, "", "%s: %s", clip(f.File), message(err))
+		v.fail(path, "", "%s: %s", settings.Clip(f.File), message(err))
 		return nil
 	}
 	key.NotBefore, key.NotAfter = f.NotBefore.Time, f.NotAfter.Time

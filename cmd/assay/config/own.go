@@ -12,21 +12,22 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/assay-registry/assay/cmd/assay/settings"
 	"github.com/assay-registry/assay/verify"
 )
 
 // RefuseOwnKeys returns an *[Error] if an authority holds one of the registry's own keys. own maps a key's ID to what it is for.
 // The registry's statements about content must never count as somebody's signature on it.
 func (c *Config) RefuseOwnKeys(own map[string]string) error {
-	var problems []Problem
+	var problems []settings.Problem
 	for i, a := range c.trust {
 		if use := OwnKey(a, own); use != "" {
-			problems = append(problems, Problem{Path: fmt.Sprintf("authorities[%d]", i), Hint: "trust the key of whoever signs",
+			problems = append(problems, settings.Problem{Path: fmt.Sprintf("authorities[%d]", i), Hint: "trust the key of whoever signs",
 				Message: fmt.Sprintf("the authority %q holds the registry's own %s key, which never speaks for images", a.Name, use)})
 		}
 	}
 	if len(problems) > 0 {
-		return &Error{File: c.path, Problems: problems}
+		return &settings.Error{File: c.path, Problems: problems}
 	}
 	return nil
 }

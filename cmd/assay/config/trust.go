@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/settings"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -56,7 +57,7 @@ func (v *validator) usable(path string, authority verify.Authority) {
 
 // failedUnder reports whether something at path or below is known to be wrong.
 func (v *validator) failedUnder(path string) bool {
-	for _, p := range v.problems {
+	for _, p := range v.Problems {
 		if rest, ok := strings.CutPrefix(p.Path, path); ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
 			return true
 		}
@@ -76,12 +77,12 @@ func (v *validator) ofKindTUF(path, name string) {
 		return
 	}
 	hint := "add an authority of kind tuf"
-	if n := nearest(name, names); n != "" {
+	if n := settings.Nearest(name, names); n != "" {
 		hint = fmt.Sprintf("did you mean %q?", n)
 	} else if len(names) > 0 {
 		hint = "there are: " + strings.Join(names, ", ")
 	}
-	v.fail(path, hint, "there is no authority %q of kind tuf", clip(name))
+	v.fail(path, hint, "there is no authority %q of kind tuf", settings.Clip(name))
 }
 
 // The defaults of kind tuf.
@@ -99,7 +100,7 @@ func (v *validator) tuf(path string, a *Authority, authority *verify.Authority) 
 		return
 	}
 	if a.Refresh == 0 {
-		a.Refresh = Duration(defaultRefresh)
+		a.Refresh = settings.Duration(defaultRefresh)
 	}
 	if a.Expired == "" {
 		a.Expired = defaultExpired
@@ -118,7 +119,7 @@ func (v *validator) source(path, source string) {
 		u, err := url.Parse(source)
 		switch {
 		case err != nil || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" || u.Opaque != "":
-			v.fail(path, hint, "%q is not the URL of a TUF repository", clip(source))
+			v.fail(path, hint, "%q is not the URL of a TUF repository", settings.Clip(source))
 		case u.User != nil:
 			v.fail(path, "serve the metadata, which is signed, without a password", "a URL with a name or a password is not taken: the configuration holds no secrets")
 		case scheme == "http" && !Loopback(u.Hostname()):
@@ -135,7 +136,7 @@ func (v *validator) source(path, source string) {
 	case "":
 		v.fail(path, hint, "has no source")
 	default:
-		v.fail(path, hint, "%q is no source of TUF metadata", clip(source))
+		v.fail(path, hint, "%q is no source of TUF metadata", settings.Clip(source))
 	}
 }
 
@@ -148,7 +149,7 @@ func (v *validator) sourceNetworks(path string, a *Authority) {
 		prefix, err := netip.ParsePrefix(p)
 		switch {
 		case err != nil:
-			v.fail(fmt.Sprintf("%s[%d]", path, i), "write a network such as 10.0.0.0/8, or one address as 10.0.0.7/32", "%q is not a network", clip(p))
+			v.fail(fmt.Sprintf("%s[%d]", path, i), "write a network such as 10.0.0.0/8, or one address as 10.0.0.7/32", "%q is not a network", settings.Clip(p))
 		case prefix.Bits() == 0:
 			v.fail(fmt.Sprintf("%s[%d]", path, i), "name the network of the source", "%q would let the source lead anywhere", p)
 		default:
@@ -169,11 +170,11 @@ func (v *validator) profile(a *Authority, authority *verify.Authority) {
 		return
 	}
 	for _, c := range []struct {
-		count *Count
+		count *settings.Count
 		want  int
 	}{{&p.Tlog, wants.Tlog}, {&p.Timestamps, wants.Timestamps}, {&p.SCT, wants.SCT}} {
 		if !c.count.Given {
-			*c.count = Count{c.want, true}
+			*c.count = settings.Count{N: c.want, Given: true}
 		}
 	}
 	if asked := (verify.Profile{Tlog: p.Tlog.N, Timestamps: p.Timestamps.N, SCT: p.SCT.N}); asked != wants {
@@ -184,13 +185,13 @@ func (v *validator) profile(a *Authority, authority *verify.Authority) {
 func (v *validator) revoked(path string, r *Revoked, out *verify.Revoked) {
 	for i, id := range r.Keys {
 		if !ValidKeyID(id) {
-			v.fail(fmt.Sprintf("%s.keys[%d]", path, i), "assay trust list --wide shows the IDs", "%q is not the ID of a key: sha256: and 64 hexadecimal digits", clip(id))
+			v.fail(fmt.Sprintf("%s.keys[%d]", path, i), "assay trust list --wide shows the IDs", "%q is not the ID of a key: sha256: and 64 hexadecimal digits", settings.Clip(id))
 		}
 	}
 	for i := range r.Serials {
 		serial, ok := Serial(r.Serials[i])
 		if !ok {
-			v.fail(fmt.Sprintf("%s.serials[%d]", path, i), "openssl x509 -serial shows it", "%q is not a serial number in hexadecimal", clip(r.Serials[i]))
+			v.fail(fmt.Sprintf("%s.serials[%d]", path, i), "openssl x509 -serial shows it", "%q is not a serial number in hexadecimal", settings.Clip(r.Serials[i]))
 			continue
 		}
 		r.Serials[i] = serial

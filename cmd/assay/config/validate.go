@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/settings"
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -18,32 +19,32 @@ import (
 
 // validator checks what the form alone cannot say.
 type validator struct {
-	*binder
+	*settings.Binder
 	c        *Config
 	o        Options
-	warnings []Problem
-	advice   []Problem
+	warnings []settings.Problem
+	advice   []settings.Problem
 }
 
-func (v *validator) problem(path, hint, format string, args ...any) Problem {
-	at := v.at[path]
-	for p := path; at.line == 0 && p != ""; { // a key that was not given: the place of what holds it
+func (v *validator) problem(path, hint, format string, args ...any) settings.Problem {
+	at := v.At[path]
+	for p := path; at.Line == 0 && p != ""; { // a key that was not given: the place of what holds it
 		i := strings.LastIndexAny(p, ".[")
 		if i < 0 {
 			break
 		}
 		p = p[:i]
-		at = v.at[p]
+		at = v.At[p]
 	}
-	return Problem{Line: at.line, Column: at.column, Path: path, Message: fmt.Sprintf(format, args...), Hint: hint}
+	return settings.Problem{Line: at.Line, Column: at.Column, Path: path, Message: fmt.Sprintf(format, args...), Hint: hint}
 }
 
 // fail notes a problem, unless the value could not even be read.
 func (v *validator) fail(path, hint, format string, args ...any) {
-	if slices.ContainsFunc(v.problems, func(p Problem) bool { return p.Path == path && path != "" }) {
+	if slices.ContainsFunc(v.Problems, func(p settings.Problem) bool { return p.Path == path && path != "" }) {
 		return
 	}
-	v.problems = append(v.problems, v.problem(path, hint, format, args...))
+	v.Problems = append(v.Problems, v.problem(path, hint, format, args...))
 }
 
 func (v *validator) warn(path, hint, format string, args ...any) {
@@ -77,11 +78,11 @@ func (v *validator) listen() {
 	v.tls()
 	host, port, err := net.SplitHostPort(c.Listen)
 	if err != nil {
-		v.fail("listen", "write HOST:PORT, such as 127.0.0.1:5000", "%q is not an address to listen on", clip(c.Listen))
+		v.fail("listen", "write HOST:PORT, such as 127.0.0.1:5000", "%q is not an address to listen on", settings.Clip(c.Listen))
 		return
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
-		v.fail("listen", "a port is 0 to 65535, 0 for any free one", "%q is not a port", clip(port))
+		v.fail("listen", "a port is 0 to 65535, 0 for any free one", "%q is not a port", settings.Clip(port))
 	}
 	plain := c.TLS.Cert == "" && c.TLS.Key == ""
 	switch {
@@ -103,12 +104,12 @@ func (v *validator) tls() {
 	v.readable("tls.cert", c.TLS.Cert)
 	v.readable("tls.key", c.TLS.Key)
 	if c.ExternalURL != "" && !validURL(c.ExternalURL) {
-		v.fail("external_url", "write scheme and host and nothing behind them, such as https://registry.example.com", "%q is not such a URL", clip(c.ExternalURL))
+		v.fail("external_url", "write scheme and host and nothing behind them, such as https://registry.example.com", "%q is not such a URL", settings.Clip(c.ExternalURL))
 	}
 	for i, p := range c.TrustedProxies {
 		prefix, err := netip.ParsePrefix(p)
 		if err != nil {
-			v.fail(fmt.Sprintf("trusted_proxies[%d]", i), "write a network such as 10.0.0.0/8, or one address as 10.0.0.7/32", "%q is not a network", clip(p))
+			v.fail(fmt.Sprintf("trusted_proxies[%d]", i), "write a network such as 10.0.0.0/8, or one address as 10.0.0.7/32", "%q is not a network", settings.Clip(p))
 			continue
 		}
 		if prefix.Bits() == 0 {
@@ -148,7 +149,7 @@ func (v *validator) readable(path, file string) bool {
 	case err != nil:
 		v.fail(path, "", "%v", err)
 	case info.IsDir():
-		v.fail(path, "name a file", "%s is a directory", clip(file))
+		v.fail(path, "name a file", "%s is a directory", settings.Clip(file))
 	default:
 		return true
 	}
@@ -165,9 +166,9 @@ func (v *validator) auth() {
 	v.within("auth.token_ttl", a.TokenTTL, time.Minute, time.Hour)
 }
 
-func (v *validator) within(path string, d Duration, least, most time.Duration) {
+func (v *validator) within(path string, d settings.Duration, least, most time.Duration) {
 	if t := time.Duration(d); t < least || t > most {
-		v.fail(path, "", "%s is outside %s to %s", d, Duration(least), Duration(most))
+		v.fail(path, "", "%s is outside %s to %s", d, settings.Duration(least), settings.Duration(most))
 	}
 }
 
@@ -191,12 +192,12 @@ func ValidName(s string) bool { return namePattern.MatchString(s) }
 
 func (v *validator) name(path, s string) {
 	if s != "" && !ValidName(s) {
-		v.fail(path, "use letters, digits, '.', '_', '-' and '@', 128 at most, with a letter or digit at both ends", "%q is not a name", clip(s))
+		v.fail(path, "use letters, digits, '.', '_', '-' and '@', 128 at most, with a letter or digit at both ends", "%q is not a name", settings.Clip(s))
 	}
 }
 
 func (v *validator) globs(path string, patterns []string) {
-	if len(patterns) == 0 && v.at[path].line > 0 {
+	if len(patterns) == 0 && v.At[path].Line > 0 {
 		v.fail(path, `write ["**"] for every repository`, "is empty and would match nothing")
 	}
 	for i, p := range patterns {
@@ -211,7 +212,7 @@ func (v *validator) grants() {
 		path := fmt.Sprintf("grants[%d]", i)
 		v.name(path+".who", g.Who)
 		v.globs(path+".repositories", g.Repositories)
-		if len(g.Roles) == 0 && v.at[path+".roles"].line > 0 {
+		if len(g.Roles) == 0 && v.At[path+".roles"].Line > 0 {
 			v.fail(path+".roles", "", "is empty and would grant nothing")
 		}
 		v.c.grants = append(v.c.grants, access.Grant{Who: g.Who, Repositories: Globs(g.Repositories), Roles: v.roles(path+".roles", g.Roles)})
@@ -242,10 +243,10 @@ func (v *validator) rego(path, from string) {
 	if name, ok := strings.CutPrefix(from, Builtin); ok {
 		if !slices.Contains(Builtins(), name) {
 			hint := "shipped are: " + strings.Join(Builtins(), ", ")
-			if n := nearest(name, Builtins()); n != "" {
+			if n := settings.Nearest(name, Builtins()); n != "" {
 				hint = fmt.Sprintf("did you mean %q?", Builtin+n)
 			}
-			v.fail(path, hint, "there is no shipped policy %q", clip(name))
+			v.fail(path, hint, "there is no shipped policy %q", settings.Clip(name))
 		}
 	} else if name, ok := strings.CutPrefix(from, FromTUF); ok {
 		v.ofKindTUF(path, name)
@@ -289,7 +290,7 @@ func (v *validator) supplied(path string, p Policy) {
 func (v *validator) policyAuthorities() {
 	for i, name := range v.c.PolicyAuthorities {
 		if !slices.ContainsFunc(v.c.Authorities, func(a Authority) bool { return a.Name == name && a.Kind != "tuf" }) {
-			v.fail(fmt.Sprintf("policy_authorities[%d]", i), "name one of authorities, other than of kind tuf, whose policies are rego: tuf:NAME", "there is no such authority %q", clip(name))
+			v.fail(fmt.Sprintf("policy_authorities[%d]", i), "name one of authorities, other than of kind tuf, whose policies are rego: tuf:NAME", "there is no such authority %q", settings.Clip(name))
 		}
 	}
 }
@@ -316,7 +317,7 @@ func Builtins() []string {
 
 func (v *validator) unique(path, name string, seen map[string]int, i int) {
 	if first, twice := seen[name]; twice && name != "" {
-		v.fail(path, "", "the name %q is already that of entry %d", clip(name), first)
+		v.fail(path, "", "the name %q is already that of entry %d", settings.Clip(name), first)
 		return
 	}
 	seen[name] = i
@@ -337,20 +338,20 @@ func (v *validator) repositories() {
 			}
 		}
 		field := path + ".sparse.platforms"
-		if len(r.Platforms) > 0 || v.at[path+".platforms"].line > 0 {
-			if v.at[path+".sparse"].line > 0 {
+		if len(r.Platforms) > 0 || v.At[path+".platforms"].Line > 0 {
+			if v.At[path+".sparse"].Line > 0 {
 				v.fail(path+".platforms", "keep one of them", "sparse and platforms say the same thing twice")
 			}
 			field = path + ".platforms"
-			r.Sparse = Sparse{Mode: SparsePlatforms, Platforms: r.Platforms}
+			r.Sparse = settings.Sparse{Mode: settings.SparsePlatforms, Platforms: r.Platforms}
 			r.Platforms = nil
 		}
-		if r.Sparse.Mode == SparsePlatforms && len(r.Sparse.Platforms) == 0 {
+		if r.Sparse.Mode == settings.SparsePlatforms && len(r.Sparse.Platforms) == 0 {
 			v.fail(field, "list those that must be there, or write sparse: any", "is empty")
 		}
 		for j, p := range r.Sparse.Platforms {
 			if !platformPattern.MatchString(p) {
-				v.fail(fmt.Sprintf("%s[%d]", field, j), "write os/architecture, such as linux/amd64 or linux/arm/v7", "%q is not a platform", clip(p))
+				v.fail(fmt.Sprintf("%s[%d]", field, j), "write os/architecture, such as linux/amd64 or linux/arm/v7", "%q is not a platform", settings.Clip(p))
 			}
 		}
 	}
@@ -374,11 +375,11 @@ func (v *validator) waivers() {
 		case name == verify.ReservedAuthority:
 			v.fail(path, "name an authority of whoever answers for exceptions", "the registry's own statements waive nothing")
 		case slices.Contains(v.c.Waivers.Authorities[:i], name):
-			v.fail(path, "remove it", "%q is listed twice", clip(name))
+			v.fail(path, "remove it", "%q is listed twice", settings.Clip(name))
 		case known >= 0 && v.c.Authorities[known].Kind == verify.KindTUF:
-			v.fail(path, "name an authority of kind key, sigstore or x509", "%q is a TUF repository, which signs no statements", clip(name))
+			v.fail(path, "name an authority of kind key, sigstore or x509", "%q is a TUF repository, which signs no statements", settings.Clip(name))
 		case known < 0:
-			v.warn(path, "add it to authorities, or with assay trust add", "%q is no authority of this configuration: no waiver of it counts until it is added at run time", clip(name))
+			v.warn(path, "add it to authorities, or with assay trust add", "%q is no authority of this configuration: no waiver of it counts until it is added at run time", settings.Clip(name))
 		}
 	}
 }
@@ -417,9 +418,9 @@ func (v *validator) sbom() {
 		v.globs(path+".repositories", p.Repositories)
 		for j, pattern := range p.Authorities {
 			if !ValidName(strings.ReplaceAll(pattern, "*", "x")) {
-				v.fail(fmt.Sprintf("%s.authorities[%d]", path, j), `write a name, or a pattern such as "ci-*"`, "%q names no authority", clip(pattern))
+				v.fail(fmt.Sprintf("%s.authorities[%d]", path, j), `write a name, or a pattern such as "ci-*"`, "%q names no authority", settings.Clip(pattern))
 			} else if !v.namesAuthority(pattern) {
-				v.warn(fmt.Sprintf("%s.authorities[%d]", path, j), "", "no authority of this configuration is called %q; one that is added at run time may be", clip(pattern))
+				v.warn(fmt.Sprintf("%s.authorities[%d]", path, j), "", "no authority of this configuration is called %q; one that is added at run time may be", settings.Clip(pattern))
 			}
 		}
 	}

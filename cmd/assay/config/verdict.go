@@ -9,15 +9,16 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/settings"
 	"github.com/assay-registry/assay/policy/outbox"
 )
 
 // Verdicts say which admissions the registry attests with its own verdict key.
 type Verdicts struct {
-	Attest   string         `yaml:"attest" enum:"asked,all" doc:"all attests every admission as a SLSA verification summary; asked those whose policies have the obligation emit_vsa."`
-	Verifier string         `yaml:"verifier" doc:"URI that summaries name as their verifier. Default: external_url, else one made of the verdict key."`
-	Validity Duration       `yaml:"validity" doc:"The longest that a summary holds; it is renewed when half of that is over, and withdrawn when the verdict ends."`
-	Levels   []VerdictLevel `yaml:"levels" doc:"Levels of SLSA that provenance verified under an authority stands for."`
+	Attest   string            `yaml:"attest" enum:"asked,all" doc:"all attests every admission as a SLSA verification summary; asked those whose policies have the obligation emit_vsa."`
+	Verifier string            `yaml:"verifier" doc:"URI that summaries name as their verifier. Default: external_url, else one made of the verdict key."`
+	Validity settings.Duration `yaml:"validity" doc:"The longest that a summary holds; it is renewed when half of that is over, and withdrawn when the verdict ends."`
+	Levels   []VerdictLevel    `yaml:"levels" doc:"Levels of SLSA that provenance verified under an authority stands for."`
 }
 
 // VerdictLevel is what provenance of one authority is worth.
@@ -34,7 +35,8 @@ type Notify struct {
 	Networks     []string `yaml:"networks" doc:"Private networks that its host may be in, such as 10.0.0.0/8. Without them it is public, or an address that the URL names itself."`
 }
 
-func (n *Notify) setDefaults() { n.Events = []string{outbox.EventObligation} }
+// SetDefaults is what a list's element starts from.
+func (n *Notify) SetDefaults() { n.Events = []string{outbox.EventObligation} }
 
 // Limits of what is told to whom.
 const (
@@ -48,15 +50,15 @@ func (v *validator) verdicts() {
 	c := v.c.Verdicts
 	v.within("verdicts.validity", c.Validity, 2*time.Hour, year)
 	if u, err := url.Parse(c.Verifier); c.Verifier != "" && (err != nil || u.Scheme == "" || len(c.Verifier) > maxURL) {
-		v.fail("verdicts.verifier", "write one such as https://registry.example.com", "%q is no URI", clip(c.Verifier))
+		v.fail("verdicts.verifier", "write one such as https://registry.example.com", "%q is no URI", settings.Clip(c.Verifier))
 	}
 	for i, l := range c.Levels {
 		path := fmt.Sprintf("verdicts.levels[%d]", i)
 		if !levelPattern.MatchString(l.Level) {
-			v.fail(path+".level", "write one such as SLSA_BUILD_LEVEL_3", "%q is no level of SLSA", clip(l.Level))
+			v.fail(path+".level", "write one such as SLSA_BUILD_LEVEL_3", "%q is no level of SLSA", settings.Clip(l.Level))
 		}
 		if !slices.ContainsFunc(v.c.Authorities, func(a Authority) bool { return a.Name == l.Authority }) {
-			v.warn(path+".authority", "add it to authorities, or with assay trust add", "%q is no authority of this configuration", clip(l.Authority))
+			v.warn(path+".authority", "add it to authorities, or with assay trust add", "%q is no authority of this configuration", settings.Clip(l.Authority))
 		}
 	}
 }
@@ -81,7 +83,7 @@ func (v *validator) notify() {
 		v.globs(path+".repositories", n.Repositories)
 		for j, text := range n.Networks {
 			if p, err := netip.ParsePrefix(text); err != nil || p.Bits() == 0 {
-				v.fail(fmt.Sprintf("%s.networks[%d]", path, j), "write a network such as 10.0.0.0/8", "%q is not a network of its own", clip(text))
+				v.fail(fmt.Sprintf("%s.networks[%d]", path, j), "write a network such as 10.0.0.0/8", "%q is not a network of its own", settings.Clip(text))
 			}
 		}
 	}

@@ -5,14 +5,15 @@ import (
 	"slices"
 	"time"
 
+	"github.com/assay-registry/assay/cmd/assay/settings"
 	"github.com/assay-registry/assay/sbom/vulndb"
 	"github.com/assay-registry/assay/store"
 )
 
 // Vulnerabilities say where what is known about packages comes from.
 type Vulnerabilities struct {
-	MaxAge    Duration       `yaml:"max_age" doc:"From which age on a database is complained of: in the log of assay doctor, in the status and in the metrics. 0 never complains. Whether images are denied is a policy's question (its parameter db_days)."`
-	Databases []VulnDatabase `yaml:"databases" doc:"Databases that are followed: artifacts of this registry, as assay vulndb push makes them. Others are imported by hand."`
+	MaxAge    settings.Duration `yaml:"max_age" doc:"From which age on a database is complained of: in the log of assay doctor, in the status and in the metrics. 0 never complains. Whether images are denied is a policy's question (its parameter db_days)."`
+	Databases []VulnDatabase    `yaml:"databases" doc:"Databases that are followed: artifacts of this registry, as assay vulndb push makes them. Others are imported by hand."`
 }
 
 // VulnDatabase is one database that is followed.
@@ -55,15 +56,15 @@ func (v *validator) vulnDatabase(path string, d VulnDatabase) {
 	}
 	repo, _, err := d.Source()
 	if err != nil {
-		v.fail(path+".artifact", "write one of this registry, such as security/vulndb:latest", "%q is no REPOSITORY:TAG", clip(d.Artifact))
+		v.fail(path+".artifact", "write one of this registry, such as security/vulndb:latest", "%q is no REPOSITORY:TAG", settings.Clip(d.Artifact))
 	}
 	known := slices.IndexFunc(v.c.Authorities, func(a Authority) bool { return a.Name == d.Authority })
 	switch {
 	case known < 0:
-		v.fail(path+".authority", "name one of authorities", "there is no such authority %q", clip(d.Authority))
+		v.fail(path+".authority", "name one of authorities", "there is no such authority %q", settings.Clip(d.Authority))
 	case v.c.Authorities[known].Kind == "tuf":
-		v.fail(path+".authority", "name an authority that signs artifacts, of another kind", "%q is a TUF repository, which signs no databases", clip(d.Authority))
+		v.fail(path+".authority", "name an authority that signs artifacts, of another kind", "%q is a TUF repository, which signs no databases", settings.Clip(d.Authority))
 	case err == nil && !Globs(v.c.Authorities[known].Repositories).Match(repo):
-		v.fail(path+".authority", "add it to the repositories of the authority", "%q does not speak for %s", clip(d.Authority), repo)
+		v.fail(path+".authority", "add it to the repositories of the authority", "%q does not speak for %s", settings.Clip(d.Authority), repo)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/cmd/assay/place"
+	"github.com/assay-registry/assay/cmd/assay/settings"
 	"github.com/assay-registry/assay/server"
 )
 
@@ -47,9 +48,9 @@ func databaseFresh(s server.DatabaseStatus, now time.Time, most time.Duration) f
 	}
 	switch {
 	case most > 0 && age > most && s.Error != "":
-		return finding{name, warning, fmt.Sprintf("too old (vulnerabilities.max_age is %s): %s; what is there now is not taken: %s", config.Duration(most), detail, s.Error)}
+		return finding{name, warning, fmt.Sprintf("too old (vulnerabilities.max_age is %s): %s; what is there now is not taken: %s", settings.Duration(most), detail, s.Error)}
 	case most > 0 && age > most:
-		return finding{name, warning, fmt.Sprintf("too old (vulnerabilities.max_age is %s): %s", config.Duration(most), detail)}
+		return finding{name, warning, fmt.Sprintf("too old (vulnerabilities.max_age is %s): %s", settings.Duration(most), detail)}
 	case s.Error != "":
 		return finding{name, warning, fmt.Sprintf("%s; %s stays", s.Error, detail)}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
+	"github.com/assay-registry/assay/cmd/assay/verifyhere"
 	"github.com/spf13/cobra"
 
 	"github.com/assay-registry/assay/policy"
@@ -117,7 +118,7 @@ func node(a *cli.App, n *policy.TreeNode, first, rest string, depth int) error {
 
 // VerifyCommand is assay verify.
 func VerifyCommand(a *cli.App) *cobra.Command {
-	var h here
+	var h verifyhere.Here
 	wide := false
 	c := &cobra.Command{
 		Use: "verify REF", Short: "Say whether an image may be pulled, and what is proven about it", Args: cli.Exactly("REF"),
@@ -130,10 +131,10 @@ oci:DIRECTORY, oci:DIRECTORY:NAME or oci:DIRECTORY@DIGEST.
 The exit code is 3 where the image may not be pulled, or nothing is proven about it.`,
 		Example: "  assay verify acme/app:v1\n  assay verify --key release.pub registry.example.com/acme/app:v1\n  assay verify --trust assay.yaml --repository acme/app oci:layout",
 		RunE: func(c *cobra.Command, args []string) error {
-			if h.asked() {
-				return verifyHere(a, c.Context(), args[0], &h)
+			if h.Asked() {
+				return verifyhere.Verify(a, c.Context(), args[0], &h)
 			}
-			if strings.HasPrefix(args[0], layoutPrefix) {
+			if strings.HasPrefix(args[0], verifyhere.LayoutPrefix) {
 				return cli.Usage("a layout is verified here: say whom to trust, with --key or --trust")
 			}
 			ref, server, err := a.Image(c.Context(), args[0])
@@ -155,9 +156,9 @@ The exit code is 3 where the image may not be pulled, or nothing is proven about
 	}
 	f := c.Flags()
 	f.BoolVar(&wide, "wide", false, "everything that is known of each piece of evidence")
-	f.StringArrayVar(&h.keys, "key", nil, "PEM file of a public key to verify with, here; may be given several times")
-	f.StringVar(&h.config, "trust", "", "configuration file whose authorities to verify with, here")
-	f.StringVar(&h.repository, "repository", "", "of a layout: the repository that its signatures must name and authorities must cover")
+	f.StringArrayVar(&h.Keys, "key", nil, "PEM file of a public key to verify with, here; may be given several times")
+	f.StringVar(&h.Config, "trust", "", "configuration file whose authorities to verify with, here")
+	f.StringVar(&h.Repository, "repository", "", "of a layout: the repository that its signatures must name and authorities must cover")
 	_ = c.MarkFlagFilename("key", "pub", "pem")
 	_ = c.MarkFlagFilename("trust", "yaml", "yml")
 	return a.WithServer(a.WithOutput(c))
@@ -184,7 +185,7 @@ func printVerified(a *cli.App, repository string, v *policy.VerifyReport, wide b
 		if i == len(v.Facts)-1 {
 			branch = "└─ "
 		}
-		if err := a.Say("%s", branch+cli.Printable(factLine(&v.Facts[i]))); err != nil {
+		if err := a.Say("%s", branch+cli.Printable(verifyhere.FactLine(&v.Facts[i]))); err != nil {
 			return err
 		}
 	}

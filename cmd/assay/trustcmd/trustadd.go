@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
-	"github.com/assay-registry/assay/cmd/assay/config"
+	"github.com/assay-registry/assay/cmd/assay/settings"
 	"github.com/assay-registry/assay/verify"
 	"github.com/spf13/cobra"
 )
@@ -191,7 +191,7 @@ func trustedKeys(a *cli.App, n *NewAuthority, au *verify.Authority) error {
 		if len(n.Keys) == 0 {
 			return cli.Usage("--not-before and --not-after go with --key")
 		}
-		d, err := config.ParseDate(s)
+		d, err := settings.ParseDate(s)
 		if err != nil {
 			return cli.Usage("%w", err)
 		}

@@ -1,4 +1,5 @@
-package imagecmd
+// Package verifyhere verifies on this machine, by the registry's own verifiers, what lies on any registry or in an OCI layout on the disk.
+package verifyhere
 
 import (
 	"bytes"
@@ -19,17 +20,18 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// here is a verification on this machine, by the registry's own verifiers, of content that lies anywhere.
-type here struct {
-	keys       []string
-	config     string
-	repository string
+// Here is a verification on this machine, by the registry's own verifiers, of content that lies anywhere.
+type Here struct {
+	Keys       []string
+	Config     string
+	Repository string
 }
 
-func (h *here) asked() bool { return len(h.keys) > 0 || h.config != "" }
+// Asked reports whether a flag says whom to trust, so that no server is asked.
+func (h *Here) Asked() bool { return len(h.Keys) > 0 || h.Config != "" }
 
-// layoutPrefix is how an OCI layout is named: oci:DIRECTORY[:NAME|@DIGEST], as skopeo does.
-const layoutPrefix = "oci:"
+// LayoutPrefix is how an OCI layout is named: oci:DIRECTORY[:NAME|@DIGEST], as skopeo does.
+const LayoutPrefix = "oci:"
 
 // proof is one manifest with what is proven about it, and its children.
 type proof struct {
@@ -42,8 +44,8 @@ type proof struct {
 	Children   []proof       `json:"children,omitempty"`
 }
 
-// verifyHere verifies arg with the authorities of --key and --trust, and prints the tree. It never asks an administration API.
-func verifyHere(a *cli.App, ctx context.Context, arg string, h *here) error {
+// Verify verifies arg with the authorities of --key and --trust, and prints the tree. It never asks an administration API.
+func Verify(a *cli.App, ctx context.Context, arg string, h *Here) error {
 	s, repo, ref, err := shelfOf(a, ctx, arg, h)
 	if err != nil {
 		return err
@@ -73,8 +75,8 @@ func verifyHere(a *cli.App, ctx context.Context, arg string, h *here) error {
 }
 
 // shelfOf opens what arg names. Of a layout the repository is unknown unless somebody says it.
-func shelfOf(a *cli.App, ctx context.Context, arg string, h *here) (shelf, store.Name, store.Reference, error) {
-	path, layout := strings.CutPrefix(arg, layoutPrefix)
+func shelfOf(a *cli.App, ctx context.Context, arg string, h *Here) (shelf, store.Name, store.Reference, error) {
+	path, layout := strings.CutPrefix(arg, LayoutPrefix)
 	if !layout {
 		ref, server, err := a.Image(ctx, arg)
 		return &remoteShelf{server, ref.Repository}, ref.Repository, ref.Reference, err
@@ -90,8 +92,8 @@ func shelfOf(a *cli.App, ctx context.Context, arg string, h *here) (shelf, store
 		path, ref = path[:i], store.Reference{Tag: path[i+1:]}
 	}
 	repo := store.Name("layout")
-	if h.repository != "" {
-		name, err := store.ParseName(h.repository)
+	if h.Repository != "" {
+		name, err := store.ParseName(h.Repository)
 		if err != nil {
 			return nil, "", ref, cli.Usage("--repository: %s", cli.Sentence(err))
 		}
@@ -103,22 +105,22 @@ func shelfOf(a *cli.App, ctx context.Context, arg string, h *here) (shelf, store
 
 // trustedHere are the authorities of the flags. A key of --key speaks for everything that is asked about; where nobody said in which
 // repository a layout belongs, the repository that a signature names is not compared.
-func trustedHere(a *cli.App, h *here, repo store.Name) ([]verify.Authority, error) {
+func trustedHere(a *cli.App, h *Here, repo store.Name) ([]verify.Authority, error) {
 	var all []verify.Authority
-	for i, file := range h.keys {
+	for i, file := range h.Keys {
 		au, err := trustcmd.Authority(a, fmt.Sprintf("key-%d", i+1), &trustcmd.NewAuthority{
 			Kind: verify.KindKey, Keys: []string{file}, Repositories: []string{"**"}, Binding: verify.BindingRepository, Attests: verify.Attestable(), Tlog: -1, Timestamps: -1, SCT: -1,
 		})
 		if err != nil {
 			return nil, err
 		}
-		if repo == "layout" && h.repository == "" {
+		if repo == "layout" && h.Repository == "" {
 			au.Binding = verify.BindingNone
 		}
 		all = append(all, au)
 	}
-	if h.config != "" {
-		cfg, err := place.Load(a, place.Flags{File: h.config})
+	if h.Config != "" {
+		cfg, err := place.Load(a, place.Flags{File: h.Config})
 		if err != nil {
 			return nil, err
 		}
@@ -249,7 +251,7 @@ func proofNode(a *cli.App, p *proof, first, rest string) error {
 	}
 	for i := range p.Facts {
 		first, _ := branch()
-		if err := a.Say("%s", first+cli.Printable(factLine(&p.Facts[i]))); err != nil {
+		if err := a.Say("%s", first+cli.Printable(FactLine(&p.Facts[i]))); err != nil {
 			return err
 		}
 	}
@@ -262,8 +264,8 @@ func proofNode(a *cli.App, p *proof, first, rest string) error {
 	return nil
 }
 
-// factLine says in one line what a piece of evidence is, and what it proves or why it does not.
-func factLine(f *verify.Fact) string {
+// FactLine says in one line what a piece of evidence is, and what it proves or why it does not.
+func FactLine(f *verify.Fact) string {
 	what := string(f.Kind)
 	if f.PredicateType != "" && f.PredicateType != verify.PredicateCosignSign {
 		what = f.PredicateType

@@ -1,4 +1,4 @@
-package config
+package settings
 
 import (
 	"encoding/json"
@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// Schema is the JSON Schema (2020-12) of the file, for editors.
-func Schema() ([]byte, error) {
-	root := object(reflect.ValueOf(*Default()))
+// Schema is the JSON Schema (2020-12) of a file that is read into a structure such as defaults, for editors.
+func Schema(defaults any, title string) ([]byte, error) {
+	root := object(reflect.ValueOf(defaults))
 	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-	root["title"] = "Assay configuration"
+	root["title"] = title
 	return json.MarshalIndent(root, "", "  ")
 }
 
@@ -66,7 +66,7 @@ func property(v reflect.Value, enum string) map[string]any {
 func element(t reflect.Type) reflect.Value {
 	v := reflect.New(t)
 	if d, ok := v.Interface().(defaulter); ok {
-		d.setDefaults()
+		d.SetDefaults()
 	}
 	return v.Elem()
 }

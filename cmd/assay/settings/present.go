@@ -1,4 +1,4 @@
-package config
+package settings
 
 import (
 	"reflect"
@@ -6,9 +6,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// presentable turns the configuration into nodes: keys in the order of the structure, lists never null, and what is at its empty default in an
+// Present turns a structure into nodes: keys in the order of the structure, lists never null, and what is at its empty default in an
 // element left out, so that the listing is short and can be loaded again.
-func presentable(c Config) *yaml.Node { return structNode(reflect.ValueOf(c), false) }
+func Present(c any) *yaml.Node { return structNode(reflect.ValueOf(c), false) }
 
 func structNode(v reflect.Value, sparse bool) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.MappingNode}

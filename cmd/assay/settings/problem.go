@@ -1,4 +1,4 @@
-package config
+package settings
 
 import (
 	"cmp"
@@ -51,24 +51,24 @@ func (e *Error) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// maxProblems bounds the report: a file of another kind would list every line.
-const maxProblems = 100
+// MaxProblems bounds the report: a file of another kind would list every line.
+const MaxProblems = 100
 
-// sortProblems orders by place and drops what says the same twice.
-func sortProblems(ps []Problem) []Problem {
+// SortProblems orders by place and drops what says the same twice.
+func SortProblems(ps []Problem) []Problem {
 	slices.SortStableFunc(ps, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Path, b.Path))
 	})
 	ps = slices.Compact(ps)
-	if len(ps) > maxProblems {
-		more := len(ps) - maxProblems
-		ps = append(ps[:maxProblems:maxProblems], Problem{Message: fmt.Sprintf("and %d more", more)})
+	if len(ps) > MaxProblems {
+		more := len(ps) - MaxProblems
+		ps = append(ps[:MaxProblems:MaxProblems], Problem{Message: fmt.Sprintf("and %d more", more)})
 	}
 	return ps
 }
 
-// nearest returns the candidate that s was probably meant to be, or "".
-func nearest(s string, candidates []string) string {
+// Nearest returns the candidate that s was probably meant to be, or "".
+func Nearest(s string, candidates []string) string {
 	best, distance := "", 1+min(3, max(1, len(s)/3))
 	for _, c := range candidates {
 		if d := editDistance(strings.ToLower(s), c); d < distance {

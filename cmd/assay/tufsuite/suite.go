@@ -1,4 +1,5 @@
-package tufcmd
+// Package tufsuite is the hidden client that the conformance suite of TUF drives: it trusts what verify/trust trusts, and nothing else.
+package tufsuite
 
 import (
 	"context"
@@ -28,8 +29,8 @@ type conformance struct {
 	now                    int64
 }
 
-// ConformanceCommand is hidden: it is for the suite, which runs it as "assay tuf-conformance --now $(date +%s) ...", because its faked time reaches date and not this program.
-func ConformanceCommand(a *cli.App) *cobra.Command {
+// Command is hidden: it is for the suite, which runs it as "assay tuf-conformance --now $(date +%s) ...", because its faked time reaches date and not this program.
+func Command(a *cli.App) *cobra.Command {
 	t := &conformance{app: a}
 	c := cli.Group(&cobra.Command{Use: "tuf-conformance", Short: "Be the client under test of the tuf-conformance suite", Hidden: true})
 	f := c.PersistentFlags()

@@ -1,4 +1,4 @@
-package config
+package settings
 
 import (
 	"fmt"
@@ -10,21 +10,25 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// binder fills a structure from YAML nodes and notes every problem. It never stops at the first.
-type binder struct {
-	problems []Problem
-	at       map[string]position // by path, for the checks that come after
+// Binder fills a structure from YAML nodes and notes every problem. It never stops at the first.
+type Binder struct {
+	Problems []Problem
+	At       map[string]Position // by path, for the checks that come after
 }
 
-type position struct{ line, column int }
+// NewBinder has read nothing yet.
+func NewBinder() *Binder { return &Binder{At: map[string]Position{}} }
 
-func (b *binder) fail(n *yaml.Node, path, hint, format string, args ...any) {
-	b.problems = append(b.problems, Problem{Line: n.Line, Column: n.Column, Path: path, Message: fmt.Sprintf(format, args...), Hint: hint})
+// Position is a place in the file, from 1.
+type Position struct{ Line, Column int }
+
+func (b *Binder) fail(n *yaml.Node, path, hint, format string, args ...any) {
+	b.Problems = append(b.Problems, Problem{Line: n.Line, Column: n.Column, Path: path, Message: fmt.Sprintf(format, args...), Hint: hint})
 }
 
 // bind sets v from n.
-func (b *binder) bind(n *yaml.Node, v reflect.Value, path, enum string) {
-	b.at[path] = position{n.Line, n.Column}
+func (b *Binder) bind(n *yaml.Node, v reflect.Value, path, enum string) {
+	b.At[path] = Position{n.Line, n.Column}
 	if n.Kind == yaml.AliasNode || n.Anchor != "" {
 		b.fail(n, path, "write the value out", "anchors and aliases are not understood")
 		return
@@ -59,7 +63,7 @@ func (b *binder) bind(n *yaml.Node, v reflect.Value, path, enum string) {
 	}
 }
 
-func (b *binder) composite(n *yaml.Node, v reflect.Value, path, enum string) {
+func (b *Binder) composite(n *yaml.Node, v reflect.Value, path, enum string) {
 	switch v.Kind() {
 	case reflect.Struct:
 		b.structure(n, v, path)
@@ -88,7 +92,7 @@ func keysOf(t reflect.Type) []key {
 	return keys
 }
 
-func (b *binder) structure(n *yaml.Node, v reflect.Value, path string) {
+func (b *Binder) structure(n *yaml.Node, v reflect.Value, path string) {
 	if n.Kind != yaml.MappingNode {
 		b.fail(n, path, "", "must be a mapping of keys, this is %s", kindOf(n))
 		return
@@ -106,13 +110,13 @@ func (b *binder) structure(n *yaml.Node, v reflect.Value, path string) {
 			continue
 		}
 		if line, twice := seen[name.Value]; twice {
-			b.fail(name, join(path, clip(name.Value)), "keep one of them", "is given twice, first on line %d", line)
+			b.fail(name, join(path, Clip(name.Value)), "keep one of them", "is given twice, first on line %d", line)
 			continue
 		}
 		seen[name.Value] = name.Line
 		k, ok := find(keys, name.Value)
 		if !ok {
-			b.fail(name, join(path, clip(name.Value)), b.suggest(name.Value, names), "unknown key")
+			b.fail(name, join(path, Clip(name.Value)), b.suggest(name.Value, names), "unknown key")
 			continue
 		}
 		b.bind(value, v.Field(k.index), join(path, k.name), k.enum)
@@ -133,17 +137,17 @@ func find(keys []key, name string) (key, bool) {
 	return key{}, false
 }
 
-func (b *binder) suggest(name string, names []string) string {
-	if n := nearest(name, names); n != "" {
+func (b *Binder) suggest(name string, names []string) string {
+	if n := Nearest(name, names); n != "" {
 		return fmt.Sprintf("did you mean %q?", n)
 	}
 	return "known here: " + strings.Join(names, ", ")
 }
 
 // defaulter is an element of a list with defaults of its own.
-type defaulter interface{ setDefaults() }
+type defaulter interface{ SetDefaults() }
 
-func (b *binder) list(n *yaml.Node, v reflect.Value, path, enum string) {
+func (b *Binder) list(n *yaml.Node, v reflect.Value, path, enum string) {
 	if n.Kind != yaml.SequenceNode {
 		b.fail(n, path, "put it in brackets: [...]", "must be a list, this is %s", kindOf(n))
 		return
@@ -152,14 +156,14 @@ func (b *binder) list(n *yaml.Node, v reflect.Value, path, enum string) {
 	for i, item := range n.Content {
 		element := list.Index(i)
 		if d, ok := element.Addr().Interface().(defaulter); ok {
-			d.setDefaults()
+			d.SetDefaults()
 		}
 		b.bind(item, element, fmt.Sprintf("%s[%d]", path, i), enum)
 	}
 	v.Set(list)
 }
 
-func (b *binder) text(n *yaml.Node, target *string, path, enum string) {
+func (b *Binder) text(n *yaml.Node, target *string, path, enum string) {
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!str" {
 		hint := ""
 		if n.Kind == yaml.ScalarNode {
@@ -172,10 +176,10 @@ func (b *binder) text(n *yaml.Node, target *string, path, enum string) {
 		words := strings.Split(enum, ",")
 		if !slices.Contains(words, n.Value) {
 			hint := "one of: " + strings.Join(words, ", ")
-			if w := nearest(n.Value, words); w != "" {
+			if w := Nearest(n.Value, words); w != "" {
 				hint = fmt.Sprintf("did you mean %q?", w)
 			}
-			b.fail(n, path, hint, "%q is not a value of this key", clip(n.Value))
+			b.fail(n, path, hint, "%q is not a value of this key", Clip(n.Value))
 			return
 		}
 	}
@@ -183,7 +187,7 @@ func (b *binder) text(n *yaml.Node, target *string, path, enum string) {
 }
 
 // bindText reads a scalar of any YAML type by its text.
-func bindText[T any](b *binder, n *yaml.Node, path string, target *T, parse func(string) (T, error)) {
+func bindText[T any](b *Binder, n *yaml.Node, path string, target *T, parse func(string) (T, error)) {
 	if n.Kind != yaml.ScalarNode || n.Tag == "!!bool" || n.Value == "" {
 		b.fail(n, path, "", "must be one value, this is %s", kindOf(n))
 		return
@@ -196,7 +200,7 @@ func bindText[T any](b *binder, n *yaml.Node, path string, target *T, parse func
 	*target = value
 }
 
-func (b *binder) sparse(n *yaml.Node, target *Sparse, path string) {
+func (b *Binder) sparse(n *yaml.Node, target *Sparse, path string) {
 	if n.Kind == yaml.MappingNode {
 		var form struct {
 			Platforms []string `yaml:"platforms" need:"yes"`
@@ -212,7 +216,7 @@ func (b *binder) sparse(n *yaml.Node, target *Sparse, path string) {
 const maxDepth = 16
 
 // free reads a value whose form the policy decides: what JSON can say.
-func (b *binder) free(n *yaml.Node, path string, depth int) any {
+func (b *Binder) free(n *yaml.Node, path string, depth int) any {
 	if n.Kind == yaml.AliasNode || n.Anchor != "" {
 		b.fail(n, path, "write the value out", "anchors and aliases are not understood")
 		return nil
@@ -231,9 +235,9 @@ func (b *binder) free(n *yaml.Node, path string, depth int) any {
 				continue
 			}
 			if _, twice := object[name.Value]; twice {
-				b.fail(name, join(path, clip(name.Value)), "keep one of them", "is given twice")
+				b.fail(name, join(path, Clip(name.Value)), "keep one of them", "is given twice")
 			}
-			object[name.Value] = b.free(n.Content[i+1], join(path, clip(name.Value)), depth+1)
+			object[name.Value] = b.free(n.Content[i+1], join(path, Clip(name.Value)), depth+1)
 		}
 		return object
 	case yaml.SequenceNode:
@@ -247,7 +251,7 @@ func (b *binder) free(n *yaml.Node, path string, depth int) any {
 	}
 }
 
-func (b *binder) freeScalar(n *yaml.Node, path string) any {
+func (b *Binder) freeScalar(n *yaml.Node, path string) any {
 	switch n.Tag {
 	case "!!str":
 		return n.Value
@@ -259,7 +263,7 @@ func (b *binder) freeScalar(n *yaml.Node, path string) any {
 			}
 		}
 	}
-	b.fail(n, path, "put it in quotes", "%q is not a value that JSON has", clip(n.Value))
+	b.fail(n, path, "put it in quotes", "%q is not a value that JSON has", Clip(n.Value))
 	return nil
 }
 

@@ -1,4 +1,4 @@
-package config
+package settings
 
 import (
 	"fmt"
@@ -16,9 +16,9 @@ func ParseDuration(s string) (Duration, error) {
 	d, err := time.ParseDuration(s)
 	if err != nil || d < 0 {
 		if strings.HasSuffix(s, "d") {
-			return 0, fmt.Errorf("%q is not a duration; write days in hours, such as 168h", clip(s))
+			return 0, fmt.Errorf("%q is not a duration; write days in hours, such as 168h", Clip(s))
 		}
-		return 0, fmt.Errorf("%q is not a duration; write one such as 60s, 5m or 168h", clip(s))
+		return 0, fmt.Errorf("%q is not a duration; write one such as 60s, 5m or 168h", Clip(s))
 	}
 	return Duration(d), nil
 }
@@ -68,10 +68,10 @@ func ParseSize(s string) (Size, error) {
 	}
 	n, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || n < 0 || number[0] == '+' || number[0] == '-' {
-		return 0, fmt.Errorf("%q is not a size; write one such as 512MiB or 2GiB", clip(s))
+		return 0, fmt.Errorf("%q is not a size; write one such as 512MiB or 2GiB", Clip(s))
 	}
 	if n > math.MaxInt64/factor {
-		return 0, fmt.Errorf("%q is too large", clip(s))
+		return 0, fmt.Errorf("%q is too large", Clip(s))
 	}
 	return Size(n * factor), nil
 }
@@ -102,7 +102,7 @@ func ParseDate(s string) (Date, error) {
 			return Date{t.UTC()}, nil
 		}
 	}
-	return Date{}, fmt.Errorf("%q is not a time; write one such as 2027-01-31 or 2027-01-31T12:00:00Z", clip(s))
+	return Date{}, fmt.Errorf("%q is not a time; write one such as 2027-01-31 or 2027-01-31T12:00:00Z", Clip(s))
 }
 
 // MarshalYAML writes RFC 3339, or "" for none.
@@ -128,7 +128,7 @@ type Count struct {
 func ParseCount(s string) (Count, error) {
 	n, err := strconv.ParseUint(s, 10, 16)
 	if err != nil || n > 1000 {
-		return Count{}, fmt.Errorf("%q is not a count; write a small number such as 1", clip(s))
+		return Count{}, fmt.Errorf("%q is not a count; write a small number such as 1", Clip(s))
 	}
 	return Count{int(n), true}, nil
 }
@@ -143,7 +143,7 @@ type Number int64
 func ParseNumber(s string) (Number, error) {
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || n < 0 {
-		return 0, fmt.Errorf("%q is not a whole number", clip(s))
+		return 0, fmt.Errorf("%q is not a whole number", Clip(s))
 	}
 	return Number(n), nil
 }
@@ -175,8 +175,8 @@ func (s Sparse) MarshalYAML() (any, error) {
 	return s.Mode, nil
 }
 
-// clip keeps a quoted value short.
-func clip(s string) string {
+// Clip keeps a quoted value short.
+func Clip(s string) string {
 	if len(s) > 60 {
 		return strings.ToValidUTF8(s[:60], "") + "..."
 	}
