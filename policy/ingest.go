@@ -89,7 +89,11 @@ func readIngested(r store.Records, i store.Item) (*ingested, error) {
 	if len(b) == 0 || b[0] != '{' { // of before anything but the document's name was remembered
 		return nil, nil
 	}
-	in := new(ingested)
+	in, p := new(ingested), store.ReadPlain(b)
+	if in.read(&p) {
+		return in, nil
+	}
+	in = new(ingested)
 	if err := json.Unmarshal(b, in); err != nil {
 		return nil, store.Errorf(store.CodeInternal, "the inventory record of %s is damaged; run assay check: %w", i.Digest, err)
 	}

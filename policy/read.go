@@ -2,7 +2,6 @@ package policy
 
 import (
 	"context"
-	"encoding/json"
 	"io"
 	"slices"
 	"time"
@@ -139,8 +138,9 @@ func (l *look) ownSBOM() (*store.Manifest, error) {
 	if !reserved || tag.Suffix != referrers.SuffixSBOM || !whole {
 		return nil, unknownManifest()
 	}
-	var r sbomRecord
-	if b := l.s.SBOM(l.repo, d); b == nil || json.Unmarshal(b, &r) != nil || r.Failed != "" {
+	b := l.s.SBOM(l.repo, d)
+	r, err := decodeSBOM(b)
+	if b == nil || err != nil || r.Failed != "" {
 		return nil, unknownManifest()
 	}
 	for _, attached := range r.Attached {

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"cmp"
-	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -125,8 +124,8 @@ func (a *Admission) sbomsOf(tx *store.Txn, s *subjectManifest, facts []verify.Fa
 		}
 	}
 	if b := tx.SBOM(s.repo, s.rec.Digest); b != nil {
-		var r sbomRecord
-		if err := json.Unmarshal(b, &r); err != nil {
+		r, err := decodeSBOM(b)
+		if err != nil {
 			return nil, store.Errorf(store.CodeInternal, "the SBOM record of %s is damaged; run assay check: %w", s.rec.Digest, err)
 		}
 		if all.failed = r.Failed; r.Failed == "" {

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"time"
 
@@ -321,8 +320,7 @@ func wants(d *contract.Decision) bool {
 // requestSBOM asks for an SBOM, or for the one that was made to be attached.
 func (a *Admission) requestSBOM(tx *store.Txn, i store.Item, admitted bool) {
 	if b := tx.SBOM(i.Repository, i.Digest); b != nil {
-		var r sbomRecord
-		if json.Unmarshal(b, &r) == nil && (len(r.Attached) > 0 || r.Failed != "" || !admitted && len(r.Docs) > 0) {
+		if r, err := decodeSBOM(b); err == nil && (len(r.Attached) > 0 || r.Failed != "" || !admitted && len(r.Docs) > 0) {
 			return
 		}
 	}
