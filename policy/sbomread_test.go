@@ -4,19 +4,26 @@ import (
 	"encoding/json"
 	"reflect"
 	"testing"
+	"time"
 
+	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
 )
 
 // Records of SBOMs are read as encoding/json reads them, with every field that there is or will be, and without it.
 func TestSBOMRecordsAreReadAsTheyWereWritten(t *testing.T) {
-	var full sbomRecord
-	var read ingested
-	n := 0
-	for _, v := range []any{&full.Failed, &full.Summary, &full.Docs, &full.Attached, &full.By, &full.Renewed, &full.Old, &full.At} {
-		fill(reflect.ValueOf(v).Elem(), &n)
+	at, digests := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), []store.Digest{"sha256:a", "sha256:b"}
+	summary := sbom.Summary{Generator: "<syft> é", Created: at, Distro: "debian", DistroVer: "12", Packages: -1, ByType: map[string]int{"npm": 1}, ByLicense: map[string]int{"MIT OR é": 2, "": 0}, Unlicensed: 3, DiffIDs: "match"}
+	full := sbomRecord{Failed: "no", Summary: summary, Docs: map[sbom.Format]store.Digest{sbom.SPDX: "sha256:c"}, Attached: digests, By: "assay", Renewed: true, Old: digests, At: at}
+	read := ingested{Work: "w", Origin: "o", Declared: "d", Format: "f", Summary: &summary, Found: "x", Failed: "no",
+		Drift: &ContentsDrift{Declared: "a", Signer: "s", Absent: 1, Undeclared: 2, AbsentList: []string{"p", ""}, UndeclaredList: []string{"q"}}}
+	for _, v := range []any{full, read, *read.Drift, summary} {
+		for i := range reflect.TypeOf(v).NumField() {
+			if f := reflect.TypeOf(v).Field(i); f.IsExported() && reflect.ValueOf(v).Field(i).IsZero() {
+				t.Errorf("%T.%s is not among what is read here", v, f.Name)
+			}
+		}
 	}
-	fill(reflect.ValueOf(&read).Elem(), &n)
 	for _, r := range []*sbomRecord{&full, {}, {Failed: "no"}} {
 		b, err := json.Marshal(r)
 		if err != nil {
@@ -43,7 +50,7 @@ func TestSBOMRecordsAreReadAsTheyWereWritten(t *testing.T) {
 			t.Errorf("got  %+v\nwant %+v, %v", got, want, err)
 		}
 	}
-	for _, text := range []string{`{"failed": "spaces"}`, `{"FAILED":"x"}`, `{"summary":null,"more":1}`, `{"failed":1}`, `{`, ``} {
+	for _, text := range []string{`{"failed": "spaces"}`, `{"summary":{"by_license":{"a \u0026 b":1}}}`, `{"FAILED":"x"}`, `{"summary":null,"more":1}`, `{"failed":1}`, `{`, ``} {
 		want := new(sbomRecord)
 		wrong := json.Unmarshal([]byte(text), want) != nil
 		if got, err := decodeSBOM([]byte(text)); (err != nil) != wrong || !wrong && !reflect.DeepEqual(got, want) {

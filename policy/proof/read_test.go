@@ -26,11 +26,8 @@ func fill(v reflect.Value, n *int) {
 		v.SetString("<text> é\x00 " + string(rune('a'+*n)))
 	case reflect.Bool:
 		v.SetBool(true)
-	case reflect.Int64, reflect.Int:
+	case reflect.Int64:
 		v.SetInt(int64(-*n))
-	case reflect.Pointer:
-		v.Set(reflect.New(v.Type().Elem()))
-		fill(v.Elem(), n)
 	case reflect.Map:
 		v.Set(reflect.MakeMap(v.Type()))
 		value := reflect.New(v.Type().Elem()).Elem()
