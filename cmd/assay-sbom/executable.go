@@ -60,13 +60,16 @@ const (
 	allMarks       = marksElsewhere | markNote | markDotnet
 )
 
+// goInformation begins Go's build information (debug/buildinfo), which is found by that in the data of a program whose section of it has another name, or that has no sections.
+const goInformation = "\xff Go buildinf:"
+
 // signs are byte strings without which a program has not the mark. Names of sections are in the table of section names, the others anywhere.
 var signs = [...]struct {
 	mark    marks
 	section bool
 	text    string
 }{
-	{markGo, true, ".go.buildinfo"}, {markRust, true, ".dep-v0"}, {markRust, true, ".rust-deps-v0"}, {markNote, true, ".note.package"},
+	{markGo, false, goInformation}, {markRust, true, ".dep-v0"}, {markRust, true, ".rust-deps-v0"}, {markNote, true, ".note.package"},
 	{markNative, false, "sbom_length"},
 	{markDotnet, false, "\x13\xf5\xb9\xe6\xef\xae\x33\x18"}, // from the middle of the bundle's 32-byte signature
 }

@@ -22,7 +22,7 @@ import (
 // images. A view is as good as the layer only for the program that made it, so it names the indexer, and any other one ignores it.
 
 // viewMagic begins a view, before compression; the number is the version of what follows.
-const viewMagic = "assay-view 7\n"
+const viewMagic = "assay-view 8\n"
 
 // viewHead is the size of what precedes the compressed list of entries: how many bytes of the view the list ends at (which is what the view's digest covers), the
 // size of the list when it is decompressed, and how many bytes the view has without findings (all big endian). After the list come pieces of content, each compressed for
