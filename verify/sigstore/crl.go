@@ -18,8 +18,12 @@ type revocationList struct {
 	serials map[string]bool
 }
 
-// deltaIndicator marks a list that only completes another one (RFC 5280 section 5.2.4).
-const deltaIndicator = "2.5.29.27"
+// Extensions of lists (RFC 5280 section 5.2): the one marks a list that only completes another one. The other is the one critical extension that changes nothing here: it says which part of its
+// issuer's certificates the list is about, and a certificate that a list names is one of them. Lists of other issuers' certificates (indirect ones) say so in their entries.
+const (
+	deltaIndicator    = "2.5.29.27"
+	distributionPoint = "2.5.29.28"
+)
 
 // readLists reads revocation lists. One whose issuer is known must be signed by it; the issuer may also be an intermediate that comes with a signature.
 func readLists(text string, issuers []*root.FulcioCertificateAuthority) ([]*revocationList, error) {
@@ -35,10 +39,8 @@ func readLists(text string, issuers []*root.FulcioCertificateAuthority) ([]*revo
 		if l.NextUpdate.IsZero() {
 			return fmt.Errorf("list %d does not say until when it counts (nextUpdate)", len(lists)+1)
 		}
-		for _, e := range l.Extensions {
-			if e.Id.String() == deltaIndicator {
-				return errors.New("there is a list of changes only (delta CRL); give complete lists")
-			}
+		if err := readable(l); err != nil {
+			return fmt.Errorf("list %d %w", len(lists)+1, err)
 		}
 		if !genuine(l, issuers) {
 			return fmt.Errorf("list %d is not signed by the issuer that it names", len(lists)+1)
@@ -54,6 +56,26 @@ func readLists(text string, issuers []*root.FulcioCertificateAuthority) ([]*revo
 		return nil, fmt.Errorf("has crls that cannot be used: %w", err)
 	}
 	return lists, nil
+}
+
+// readable refuses lists that would be misread: of changes only, of other issuers' certificates, and whatever says that who does not know a part of it must not use it.
+func readable(l *x509.RevocationList) error {
+	for _, e := range l.Extensions {
+		switch id := e.Id.String(); {
+		case id == deltaIndicator:
+			return errors.New("is one of changes only (delta CRL); give complete lists")
+		case e.Critical && id != distributionPoint:
+			return fmt.Errorf("has the critical extension %s, which is not known; give the issuer's complete list", id)
+		}
+	}
+	for i := range l.RevokedCertificateEntries {
+		for _, e := range l.RevokedCertificateEntries[i].Extensions {
+			if e.Critical {
+				return errors.New("lists certificates of other issuers (an indirect CRL), or with conditions that are not known; give the issuer's own complete list")
+			}
+		}
+	}
+	return nil
 }
 
 // genuine reports whether one of the known certificates of the list's issuer signed it, or none of them is known.
