@@ -259,7 +259,10 @@ func TestB35_Busy(t *testing.T) {
 // TestB35_CallerGone: a caller that leaves gets an error, never a verdict that would be kept.
 func TestB35_CallerGone(t *testing.T) {
 	s := one(t, "package assay\n\nadmit.deny contains {\"code\": \"a.b\", \"msg\": \"no\"} if {\n r := numbers.range(1, 90000)\n some a in r\n some b in r\n a + b == -1 }", Options{Deadline: time.Second})
-	for _, deadline := range []bool{false, true} {
+	for i, deadline := range []bool{false, true, false, true} {
+		if i == 2 {
+			planAll(t, s)
+		}
 		ctx, cancel := context.WithCancel(t.Context())
 		if deadline {
 			ctx, cancel = context.WithTimeout(t.Context(), time.Millisecond)
@@ -301,14 +304,19 @@ func TestB35_Entries(t *testing.T) {
 			if c.code == CodeError {
 				o.Deadline = time.Second
 			}
-			s := set(t, o, bind("bad", fmt.Sprintf(c.rule, e), ""), bind("good", fmt.Sprintf(`%s.deny contains {"code": "a.good", "msg": "no"}`, e), ""))
-			start := time.Now()
-			d := decide(t, s, ask(e))
-			if elapsed := time.Since(start); elapsed > 2*time.Second {
-				t.Errorf("%s at %s took %v", name, e, elapsed)
-			}
-			if codes(d.Deny) != c.code+" a.good" || d.Allow {
-				t.Errorf("%s at %s: %s", name, e, codes(d.Deny))
+			for _, planned := range []bool{false, true} {
+				s := set(t, o, bind("bad", fmt.Sprintf(c.rule, e), ""), bind("good", fmt.Sprintf(`%s.deny contains {"code": "a.good", "msg": "no"}`, e), ""))
+				if planned {
+					planAll(t, s)
+				}
+				start := time.Now()
+				d := decide(t, s, ask(e))
+				if elapsed := time.Since(start); elapsed > 2*time.Second {
+					t.Errorf("%s at %s took %v, planned: %v", name, e, elapsed, planned)
+				}
+				if codes(d.Deny) != c.code+" a.good" || d.Allow {
+					t.Errorf("%s at %s, planned: %v: %s", name, e, planned, codes(d.Deny))
+				}
 			}
 		}
 	}
@@ -326,15 +334,20 @@ func TestB35_Shipped(t *testing.T) {
 			p.Params["require"] = []any{map[string]any{"predicate_types": "**", "results": []any{"PASSED"}}}
 		}
 		p.Name, p.Repositories = name, store.Globs{"**"}
-		s := set(t, Options{Deadline: time.Second}, p)
-		for _, e := range entryNames() {
-			empty, full := ask(e), ask(e)
-			hostile(full)
-			for _, in := range []*contract.Input{empty, full} {
-				d := decide(t, s, in)
-				for _, r := range slices.Concat(d.Deny, d.Warn) {
-					if strings.HasPrefix(r.Code, "policy.") {
-						t.Errorf("%s at %s: %s", name, e, r.Code)
+		for _, planned := range []bool{false, true} {
+			s := set(t, Options{Deadline: time.Second}, p)
+			if planned {
+				planAll(t, s)
+			}
+			for _, e := range entryNames() {
+				empty, full := ask(e), ask(e)
+				hostile(full)
+				for _, in := range []*contract.Input{empty, full} {
+					d := decide(t, s, in)
+					for _, r := range slices.Concat(d.Deny, d.Warn) {
+						if strings.HasPrefix(r.Code, "policy.") {
+							t.Errorf("%s at %s, planned: %v: %s", name, e, planned, r.Code)
+						}
 					}
 				}
 			}
