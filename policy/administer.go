@@ -7,6 +7,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/sentence"
+	"github.com/assay-registry/assay/policy/sight"
 	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
@@ -145,7 +146,7 @@ func (a *Admission) Restore(ctx context.Context, p access.Principal, repo store.
 			return err
 		}
 		if s == nil {
-			return unknownManifest()
+			return sight.Unknown()
 		}
 		if s.rec.State != store.StateExpired {
 			return store.Errorf(store.CodeConflict, "the manifest is %s: only expired content is restored", s.rec.State)

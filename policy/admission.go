@@ -15,6 +15,7 @@ import (
 	"github.com/assay-registry/assay/policy/decisionlog"
 	"github.com/assay-registry/assay/policy/outbox"
 	"github.com/assay-registry/assay/policy/pulls"
+	"github.com/assay-registry/assay/policy/turns"
 	"github.com/assay-registry/assay/policy/vsa"
 	"github.com/assay-registry/assay/policy/waiverkeep"
 	"github.com/assay-registry/assay/sbom"
@@ -78,8 +79,8 @@ type Admission struct {
 	glassTold string        // which waivers Options.BreakGlass was told of last; changes as trust does
 
 	uploads sessions
-	pushing waiters // pushes that wait for SBOMs
-	reports waiters // callers that wait for a count, and the one that is counted for
+	pushing turns.Waiters // pushes that wait for SBOMs
+	reports turns.Waiters // callers that wait for a count, and the one that is counted for
 	flights flights
 	images  imageCache
 	pulls   *pulls.Counter
@@ -92,10 +93,10 @@ type Admission struct {
 	indexes   parsedCache
 	spoken    spoken
 
-	answering    turns         // questions about contents
+	answering    *turns.Queue  // questions about contents
 	counting     chan struct{} // holds a value while somebody counts what there is
-	reading      turns         // SBOMs that are read for people
-	locating     turns         // SBOMs that are read for decisions, by repository
+	reading      *turns.Queue  // SBOMs that are read for people
+	locating     *turns.Queue  // SBOMs that are read for decisions, by repository
 	draining     chan struct{} // holds a value while somebody works the queue off
 	wakeReview   chan struct{} // something is queued, or trust changed
 	wakeSBOM     chan struct{}
@@ -109,9 +110,9 @@ type Admission struct {
 func New(ctx context.Context, o Options) (*Admission, error) {
 	o.Verifier = verify.Scoped(o.Verifier)
 	a := &Admission{o: o, local: o.Local, log: o.Log, counting: make(chan struct{}, 1), draining: make(chan struct{}, 1), wakeReview: make(chan struct{}, 1), wakeSBOM: make(chan struct{}, 1), wakeIngest: make(chan struct{}, 1), wakeVSA: make(chan struct{}, 1)}
-	a.answering = turns{atOnce: answers, all: maxAsking, each: maxAskingEach}
-	a.reading = turns{atOnce: readings, all: maxReading, each: maxReadingEach}
-	a.locating = turns{atOnce: readings, all: math.MaxInt, each: math.MaxInt} // decisions are bounded themselves
+	a.answering = turns.New(answers, maxAsking, maxAskingEach)
+	a.reading = turns.New(readings, maxReading, maxReadingEach)
+	a.locating = turns.New(readings, math.MaxInt, math.MaxInt) // decisions are bounded themselves
 	a.uploads.clock, a.pulls = o.Clock, pulls.New(o.Local, o.Clock)
 	a.outbox = outbox.New(outbox.Options{Local: o.Local, Targets: o.Targets, Source: o.Verdicts.Verifier, Clock: o.Clock, Log: o.Log})
 	if err := a.loadTrust(ctx); err != nil {

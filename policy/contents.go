@@ -9,6 +9,7 @@ import (
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/sentence"
+	"github.com/assay-registry/assay/policy/sight"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/sbom/vulns"
@@ -87,8 +88,8 @@ func (a *Admission) QueryContents(ctx context.Context, p access.Principal, q ind
 			if err != nil || rec == nil {
 				return false
 			}
-			state := standing(s, a.grounds.Load(), a.now(), i.Repository, rec)
-			return filter.lets(rec, state) && mayGetAs(p, i.Repository, rec, state)
+			state := sight.Standing(s, a.Trust(), a.now(), i.Repository, rec)
+			return filter.lets(rec, state) && sight.MayGet(p, i.Repository, rec, state)
 		})
 		return err
 	})
@@ -175,7 +176,7 @@ func (a *Admission) contentsOf(s store.Snapshot, p access.Principal, r ImageRef,
 	if err := a.mayExplain(p, r.Repository); err != nil {
 		return store.Item{}, err
 	}
-	d, _, err := resolve(s, r.Repository, r.Reference)
+	d, _, err := sight.Resolve(s, r.Repository, r.Reference)
 	if err != nil {
 		return store.Item{}, err
 	}
@@ -183,10 +184,10 @@ func (a *Admission) contentsOf(s store.Snapshot, p access.Principal, r ImageRef,
 	switch {
 	case err != nil:
 		return store.Item{}, err
-	case rec == nil || !known404(p, r.Repository, rec):
-		return store.Item{}, unknownManifest()
+	case rec == nil || !sight.Knows(p, r.Repository, rec):
+		return store.Item{}, sight.Unknown()
 	case !a.mayGet(s, p, r.Repository, rec):
-		return store.Item{}, refusal(r.Repository, rec, r.Reference)
+		return store.Item{}, sight.Refusal(r.Repository, rec, r.Reference)
 	}
 	if rec.Kind == store.KindIndex {
 		if d, err = choosePlatform(s, d, rec, platform); err != nil {
@@ -233,7 +234,7 @@ func (a *Admission) WhyContents(ctx context.Context, p access.Principal, r Image
 		return nil, err
 	}
 	var reasons []index.Reason
-	err = a.withDocument(ctx, &a.reading, p.Name, e.Origin, func(inv *sbom.Inventory) (err error) {
+	err = a.withDocument(ctx, a.reading, p.Name, e.Origin, func(inv *sbom.Inventory) (err error) {
 		reasons, err = index.Why(inv, pattern, versions)
 		return err
 	})

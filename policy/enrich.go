@@ -13,6 +13,7 @@ import (
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/policy/sentence"
+	"github.com/assay-registry/assay/policy/sight"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
@@ -188,7 +189,7 @@ func (a *Admission) generate(ctx context.Context, s *subjectManifest, i store.It
 	result, err := a.o.Generator.Generate(ctx, sbom.Request{Repository: i.Repository, Subject: s.rec.Descriptor(), Manifest: manifest, Formats: a.formats(),
 		Open: func(ctx context.Context, d store.Digest) (*store.Blob, error) {
 			if !slices.ContainsFunc(blobsOf(s.parsed), func(b store.Descriptor) bool { return b.Digest == d }) || !a.linked(ctx, i.Repository, d) {
-				return nil, unknownBlob() // what only other repositories have is not for this one to tell of
+				return nil, sight.UnknownBlob() // what only other repositories have is not for this one to tell of
 			}
 			return a.local.OpenContent(ctx, d)
 		}})

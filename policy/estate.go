@@ -13,6 +13,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/proof"
+	"github.com/assay-registry/assay/policy/sight"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/sbom/vulns"
@@ -129,10 +130,10 @@ func (a *Admission) Estate(ctx context.Context, p access.Principal, q EstateQuer
 	if q.Limit < 0 || q.Limit > maxPage {
 		return nil, store.Errorf(store.CodeInvalid, "limit is a number of repositories from 1 to %d", maxPage)
 	}
-	if !a.reports.enter(p.Name, maxReports, maxReportsEach) {
+	if !a.reports.Enter(p.Name, maxReports, maxReportsEach) {
 		return nil, store.Errorf(store.CodeTooManyRequests, "a report is being made for you, or for very many; ask again when it is there")
 	}
-	defer a.reports.leave(p.Name)
+	defer a.reports.Leave(p.Name)
 	select {
 	case a.counting <- struct{}{}:
 		defer func() { <-a.counting }()
@@ -324,9 +325,9 @@ func (c *census) manifest(row *EstateRow, i store.Item, roles access.Roles, sign
 	if err != nil || rec == nil || rec.State == store.StateEvidence || rec.State == store.StateTombstoned {
 		return err
 	}
-	state := standing(c.s, c.t, c.now, i.Repository, rec)
+	state := sight.Standing(c.s, c.t.Snapshot, c.now, i.Repository, rec)
 	q := access.Question{Roles: roles, State: state, What: access.Manifest, ByDigest: true}
-	if q.Uploader = access.Reads(q) != access.Granted && uploaded(c.p, rec); access.Reads(q) != access.Granted {
+	if q.Uploader = access.Reads(q) != access.Granted && sight.Uploaded(c.p, rec); access.Reads(q) != access.Granted {
 		return nil
 	}
 	switch rec.Kind {

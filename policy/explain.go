@@ -11,6 +11,7 @@ import (
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/proof"
+	"github.com/assay-registry/assay/policy/sight"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -18,22 +19,7 @@ import (
 // mayExplain: whoever may read in a repository may know why.
 func (a *Admission) mayExplain(p access.Principal, repo store.Name) error {
 	v := &view{a: a, p: p}
-	return v.p.MayRead(repo, unknownManifest())
-}
-
-// resolve finds the digest behind a reference: the current one of a tag, which is what questions are about.
-func resolve(s store.Snapshot, repo store.Name, ref store.Reference) (store.Digest, *store.TagRecord, error) {
-	if ref.Tag == "" {
-		return ref.Digest, nil, nil
-	}
-	tag, err := s.Tag(repo, ref.Tag)
-	if err != nil {
-		return "", nil, err
-	}
-	if tag == nil {
-		return "", nil, unknownManifest()
-	}
-	return tag.Current, tag, nil
+	return v.p.MayRead(repo, sight.Unknown())
 }
 
 // Explain says why a manifest may, or may not, be pulled, on which evidence, and what would change it. Whoever may read in the repository may
@@ -45,7 +31,7 @@ func (a *Admission) Explain(ctx context.Context, p access.Principal, repo store.
 	a.refresh(ctx, repo, ref)
 	var e *Explanation
 	err := a.local.View(ctx, func(s store.Snapshot) error {
-		d, tag, err := resolve(s, repo, ref)
+		d, tag, err := sight.Resolve(s, repo, ref)
 		if err != nil {
 			return err
 		}
@@ -53,8 +39,8 @@ func (a *Admission) Explain(ctx context.Context, p access.Principal, repo store.
 		if err != nil {
 			return err
 		}
-		if rec == nil || !known404(p, repo, rec) {
-			return unknownManifest()
+		if rec == nil || !sight.Knows(p, repo, rec) {
+			return sight.Unknown()
 		}
 		if e, err = a.explain(s, p, repo, ref, rec, tag); err == nil && a.mayGet(s, p, repo, rec) {
 			e.Findings = a.explainFindings(ctx, s, store.Item{Repository: repo, Digest: d}, rec.Kind)
@@ -64,40 +50,15 @@ func (a *Admission) Explain(ctx context.Context, p access.Principal, repo store.
 	return e, err
 }
 
-// known404 hides what the reads table answers 404 for.
-func known404(p access.Principal, repo store.Name, rec *store.ManifestRecord) bool {
-	q := access.Question{Roles: p.Roles(repo), State: rec.State, What: access.Manifest, ByDigest: true}
-	return access.Reads(q) != access.Absent || rec.State == store.StateTombstoned && q.Roles.Has(access.RoleAdmin)
-}
-
-// standing is a manifest's state as a pull of this moment takes it: what is in doubt is not admitted.
-func standing(s store.Snapshot, t *grounds, now time.Time, repo store.Name, rec *store.ManifestRecord) store.State {
-	switch {
-	case rec.State == store.StateTombstoned:
-		return rec.State
-	case t.Revocation(repo, rec.Digest) != nil:
-		return store.StateRevoked
-	case rec.State == store.StateAdmitted && t.Doubtful(s.Records, now, store.Item{Repository: repo, Digest: rec.Digest}, rec.Verdict()):
-		return store.StatePending
-	}
-	return rec.State
-}
-
 // mayGet reports whether a caller could GET a manifest: only then may it be shown what its bytes say.
 func (a *Admission) mayGet(s store.Snapshot, p access.Principal, repo store.Name, rec *store.ManifestRecord) bool {
-	return mayGetAs(p, repo, rec, standing(s, a.grounds.Load(), a.now(), repo, rec))
-}
-
-// mayGetAs is mayGet of a manifest that stands so.
-func mayGetAs(p access.Principal, repo store.Name, rec *store.ManifestRecord, state store.State) bool {
-	q := access.Question{Roles: p.Roles(repo), State: state, Uploader: uploaded(p, rec), What: access.Manifest, ByDigest: true}
-	return p.Allows(repo, access.ActionPull) && (access.Reads(q) == access.Granted || rec.State == store.StateTombstoned && q.Roles.Has(access.RoleAdmin))
+	return sight.MayGet(p, repo, rec, sight.Standing(s, a.Trust(), a.now(), repo, rec))
 }
 
 // refresh decides again what is in doubt, so that the explanation is of now. A failure shows in the explanation itself.
 func (a *Admission) refresh(ctx context.Context, repo store.Name, ref store.Reference) {
 	settled, err := a.read(ctx, func(s store.Snapshot, t *grounds) ([]store.Item, error) {
-		d, _, err := resolve(s, repo, ref)
+		d, _, err := sight.Resolve(s, repo, ref)
 		i := store.Item{Repository: repo, Digest: d}
 		if err != nil || !t.Doubtful(s.Records, a.now(), i, s.Verdict(repo, d)) {
 			return nil, err
@@ -115,7 +76,7 @@ func (a *Admission) explain(s store.Snapshot, p access.Principal, repo store.Nam
 		return nil, err
 	}
 	t := a.grounds.Load()
-	e := &Explanation{Repository: repo, Reference: ref.String(), Digest: rec.Digest, Kind: rec.Kind, State: standing(s, t, a.now(), repo, rec), Remedy: det.Remedy,
+	e := &Explanation{Repository: repo, Reference: ref.String(), Digest: rec.Digest, Kind: rec.Kind, State: sight.Standing(s, t.Snapshot, a.now(), repo, rec), Remedy: det.Remedy,
 		FirstSeen: det.FirstSeen, DecidedAt: det.DecidedAt, Authorities: []string{}}
 	e.Readable = e.State == store.StateAdmitted || e.State == store.StateEvidence
 	e.Reason = explainReason(rec, det)
@@ -252,7 +213,7 @@ func (a *Admission) decision(ctx context.Context, p access.Principal, id string)
 			return err
 		case rec == nil: // forgotten: what remains is the administrators'
 			bytes = p.Roles(r.Repository).Has(access.RoleAdmin)
-		case known404(p, r.Repository, rec):
+		case sight.Knows(p, r.Repository, rec):
 			bytes = a.mayGet(s, p, r.Repository, rec)
 			return nil
 		}
@@ -331,13 +292,13 @@ func (a *Admission) Tree(ctx context.Context, p access.Principal, repo store.Nam
 	a.refresh(ctx, repo, ref)
 	var n *TreeNode
 	err := a.local.View(ctx, func(s store.Snapshot) error {
-		d, _, err := resolve(s, repo, ref)
+		d, _, err := sight.Resolve(s, repo, ref)
 		if err != nil {
 			return err
 		}
 		b := &treeBuilder{ctx: ctx, a: a, s: s, p: p, repo: repo, left: maxPage, assess: maxAssessed}
 		if n, err = b.node(d, 0); err == nil && n == nil {
-			err = unknownManifest()
+			err = sight.Unknown()
 		}
 		return err
 	})
@@ -356,7 +317,7 @@ type treeBuilder struct {
 
 func (b *treeBuilder) node(d store.Digest, depth int) (*TreeNode, error) {
 	rec, err := b.s.Manifest(b.repo, d)
-	if err != nil || rec == nil || b.left <= 0 || depth > maxDepth || !known404(b.p, b.repo, rec) {
+	if err != nil || rec == nil || b.left <= 0 || depth > maxDepth || !sight.Knows(b.p, b.repo, rec) {
 		return nil, err
 	}
 	b.left--

@@ -1,11 +1,13 @@
 package policy
 
-import "context"
+import (
+	"context"
+
+	"github.com/assay-registry/assay/policy/turns"
+)
 
 // FillReading takes all turns to read SBOMs for people, until free is called.
-func (a *Admission) FillReading() (free func()) {
-	return fillTurns(&a.reading)
-}
+func (a *Admission) FillReading() (free func()) { return fill(a.reading, readings) }
 
 // HoldReports has every report wait until free is called.
 func (a *Admission) HoldReports() (free func()) {
@@ -14,32 +16,24 @@ func (a *Admission) HoldReports() (free func()) {
 }
 
 // FillAnswering takes all turns to answer questions about contents, until free is called.
-func (a *Admission) FillAnswering() (free func()) {
-	return fillTurns(&a.answering)
-}
+func (a *Admission) FillAnswering() (free func()) { return fill(a.answering, answers) }
 
 // Asking is how many questions about contents wait.
-func (a *Admission) Asking() int { return a.answering.waits() }
+func (a *Admission) Asking() int { return a.answering.Waiting() }
 
 // Reading is how many wait to have an SBOM read.
-func (a *Admission) Reading() int { return a.reading.waits() }
+func (a *Admission) Reading() int { return a.reading.Waiting() }
 
-func (t *turns) waits() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.n
-}
-
-// fillTurns takes all turns, in the name of somebody else, until free is called.
-func fillTurns(t *turns) (free func()) {
-	for range t.atOnce {
-		if err := t.take(context.Background(), "somebody else"); err != nil {
+// fill takes all n turns, in the name of somebody else, until free is called.
+func fill(t *turns.Queue, n int) (free func()) {
+	for range n {
+		if err := t.Take(context.Background(), "somebody else"); err != nil {
 			panic(err)
 		}
 	}
 	return func() {
-		for range t.atOnce {
-			t.leave()
+		for range n {
+			t.Leave()
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/sentence"
+	"github.com/assay-registry/assay/policy/sight"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -177,7 +178,7 @@ func (l *look) image(m *store.Manifest, q *ImageQuestion) (answer *ImageVerdict,
 		return nil, false, err
 	}
 	if rec == nil {
-		return nil, false, unknownManifest()
+		return nil, false, sight.Unknown()
 	}
 	answer = &ImageVerdict{Outcome: ImageAdmitted, Digest: m.Digest, Warnings: m.Warnings, Until: rec.ValidUntil}
 	if rec.State != store.StateAdmitted { // readable is not admitted: evidence is there to be read
@@ -209,7 +210,7 @@ func (a *Admission) examine(ctx context.Context, answer *ImageVerdict, q *ImageQ
 			return err
 		}
 		if s == nil {
-			return unknownManifest()
+			return sight.Unknown()
 		}
 		t := a.trusted(tx)
 		engine = t.Engine

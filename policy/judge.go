@@ -10,6 +10,7 @@ import (
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/policy/sentence"
+	"github.com/assay-registry/assay/policy/sight"
 	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -107,7 +108,7 @@ func (a *Admission) relations(tx *store.Txn, repo store.Name, index store.Digest
 		return nil, err
 	}
 	if rec == nil {
-		return nil, unknownManifest()
+		return nil, sight.Unknown()
 	}
 	p, err := a.parse(tx, index, rec.MediaType)
 	if err != nil {
@@ -143,7 +144,7 @@ func (a *Admission) parseIn(tx *store.Txn, repo store.Name, d store.Digest) (*st
 		return nil, err
 	}
 	if rec == nil {
-		return nil, unknownManifest()
+		return nil, sight.Unknown()
 	}
 	return a.parse(tx, d, rec.MediaType)
 }

@@ -32,7 +32,7 @@ func (a *Admission) LocatePackages(ctx context.Context, repo store.Name, d store
 		wanted[p] = true
 	}
 	places := make(map[string]contract.Place, len(purls))
-	err := a.withDocument(ctx, &a.locating, string(repo), e.Origin, func(inv *sbom.Inventory) error {
+	err := a.withDocument(ctx, a.locating, string(repo), e.Origin, func(inv *sbom.Inventory) error {
 		for i := range inv.Packages {
 			p := &inv.Packages[i]
 			name := cmp.Or(p.PURL, p.Base())

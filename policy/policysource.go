@@ -10,6 +10,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/sight"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -118,7 +119,7 @@ func (a *Admission) SignedBy(ctx context.Context, repo store.Name, d store.Diges
 		}
 		switch {
 		case s == nil || s.rec.State == store.StateTombstoned || s.rec.State == store.StateExpired:
-			return unknownManifest()
+			return sight.Unknown()
 		case s.rec.State == store.StateRevoked || a.withdrawn(t, s) != nil:
 			return store.Errorf(store.CodeDenied, "%s@%s was revoked", repo, short(d))
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/policy/sentence"
+	"github.com/assay-registry/assay/policy/sight"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
 )
@@ -160,11 +161,11 @@ type writing struct {
 func (w *writing) manifest(ctx context.Context) (*store.Receipt, error) {
 	in := w.in
 	if r := w.t.Revocation(in.repo, in.digest, in.alternate); r != nil {
-		return nil, refuse(in.repo, string(in.digest), store.StateRevoked, "policy.revoked", r.Reason, "push a fixed version")
+		return nil, sight.Refuse(in.repo, string(in.digest), store.StateRevoked, "policy.revoked", r.Reason, "push a fixed version")
 	}
 	for _, b := range blobsOf(in.parsed) {
 		if r := w.t.Revocation(in.repo, b.Digest); r != nil {
-			return nil, refuse(in.repo, string(b.Digest), store.StateRevoked, "policy.revoked", r.Reason, "replace this blob")
+			return nil, sight.Refuse(in.repo, string(b.Digest), store.StateRevoked, "policy.revoked", r.Reason, "replace this blob")
 		}
 	}
 	missing, err := w.references()
@@ -276,7 +277,7 @@ func (w *writing) open(ctx context.Context, d store.Digest) (*store.Blob, error)
 		return nil, err
 	}
 	if link == nil {
-		return nil, unknownBlob()
+		return nil, sight.UnknownBlob()
 	}
 	if b := w.tx.Content(d); b != nil {
 		return store.InlineBlob(d, b), nil

@@ -46,37 +46,6 @@ const (
 	maxWaitingEach = 32
 )
 
-// waiters counts those who wait for something.
-type waiters struct {
-	mu sync.Mutex
-	n  int            // guarded by mu
-	by map[string]int // by the principal's name; guarded by mu
-}
-
-// enter reports whether there was room: at most all wait, and each of one name.
-func (w *waiters) enter(name string, all, each int) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.n >= all || w.by[name] >= each {
-		return false
-	}
-	if w.by == nil {
-		w.by = map[string]int{}
-	}
-	w.n++
-	w.by[name]++
-	return true
-}
-
-func (w *waiters) leave(name string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.n--
-	if w.by[name]--; w.by[name] <= 0 {
-		delete(w.by, name)
-	}
-}
-
 // maxAwaited is how many images of one index a push waits for.
 const maxAwaited = 64
 
@@ -87,11 +56,11 @@ func (a *Admission) awaits(in *incoming) bool {
 
 // putAwaited stores a manifest by its digest, waits until the policies on contents have answered, and writes its tags unless they deny it.
 func (a *Admission) putAwaited(ctx context.Context, in *incoming) (*store.Receipt, error) {
-	if !a.pushing.enter(in.by.Name, maxWaiting, maxWaitingEach) {
+	if !a.pushing.Enter(in.by.Name, maxWaiting, maxWaitingEach) {
 		a.log.Warn("too many pushes wait for SBOMs; this one does not", "repository", in.repo, "digest", in.digest, "actor", in.by.Name)
 		return a.put(ctx, in)
 	}
-	defer a.pushing.leave(in.by.Name)
+	defer a.pushing.Leave(in.by.Name)
 	first := *in
 	first.tags, first.reserved, first.meant = nil, nil, in.tags
 	if _, err := a.put(ctx, &first); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/sentence"
+	"github.com/assay-registry/assay/policy/sight"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
@@ -34,7 +35,7 @@ func (v *view) Manifest(ctx context.Context, repo store.Name, ref store.Referenc
 }
 
 func (v *view) manifest(ctx context.Context, repo store.Name, ref store.Reference, head bool) (*store.Manifest, error) {
-	if err := v.p.MayRead(repo, unknownManifest()); err != nil {
+	if err := v.p.MayRead(repo, sight.Unknown()); err != nil {
 		return nil, err
 	}
 	var m *store.Manifest
@@ -88,7 +89,7 @@ func (a *Admission) read(ctx context.Context, look func(s store.Snapshot, t *gro
 // noAnswer refuses because nothing could be decided: no answer is a refusal.
 func noAnswer(repo store.Name, ref string, cause error) error {
 	return &store.Error{Code: store.CodeDenied, Message: sentence.Of(string(repo)+" cannot be judged now", "its verdict is out of date and a new one could not be made", "try again, or ask the operator to read the log"),
-		Detail: "policy.no_answer", Explain: explainPath(repo, ref), Cause: cause}
+		Detail: "policy.no_answer", Explain: sight.ExplainPath(repo, ref), Cause: cause}
 }
 
 // look is one look-up within one snapshot.
@@ -136,12 +137,12 @@ func (l *look) ownSBOM() (*store.Manifest, error) {
 	tag, reserved := referrers.ParseTag(l.ref.Tag)
 	d, whole := tag.Subject()
 	if !reserved || tag.Suffix != referrers.SuffixSBOM || !whole {
-		return nil, unknownManifest()
+		return nil, sight.Unknown()
 	}
 	b := l.s.SBOM(l.repo, d)
 	r, err := decodeSBOM(b)
 	if b == nil || err != nil || r.Failed != "" {
-		return nil, unknownManifest()
+		return nil, sight.Unknown()
 	}
 	for _, attached := range r.Attached {
 		rec, err := l.s.Manifest(l.repo, attached)
@@ -155,7 +156,7 @@ func (l *look) ownSBOM() (*store.Manifest, error) {
 			return l.byDigest(attached, false)
 		}
 	}
-	return nil, unknownManifest()
+	return nil, sight.Unknown()
 }
 
 // byTag finds the newer of current and visible that this reader may GET, whether it is asked for GET or HEAD; if neither, the answer is that of current.
@@ -176,7 +177,7 @@ func (l *look) byTag(tag *store.TagRecord) (*store.Manifest, error) {
 			return m, refusal
 		}
 	}
-	if !isRefusal(refusal) || tag.Visible == "" || tag.Visible == tag.Current || tag.Denied || l.t.Engine.Traits(l.repo).TagsStrict {
+	if !sight.IsRefusal(refusal) || tag.Visible == "" || tag.Visible == tag.Current || tag.Denied || l.t.Engine.Traits(l.repo).TagsStrict {
 		return l.current(tag, head && !hidden, refusal)
 	}
 	visible, err := l.byDigest(tag.Visible, false)
@@ -199,11 +200,6 @@ func (l *look) current(tag *store.TagRecord, head bool, refusal error) (*store.M
 	return l.byDigest(tag.Current, false)
 }
 
-func isRefusal(err error) bool {
-	c := store.CodeOf(err)
-	return c == store.CodeDenied || c == store.CodeManifestUnknown
-}
-
 // hidden reports whether the tag does not show its current digest, and the refusal that says so. The tag entry point does not bind signers,
 // scanners, administrators and the uploader, and reserved tags are outside of it.
 func (l *look) hidden(tag *store.TagRecord) (bool, error) {
@@ -212,24 +208,15 @@ func (l *look) hidden(tag *store.TagRecord) (bool, error) {
 	}
 	rec, err := l.s.Manifest(l.repo, tag.Current)
 	if err != nil || rec == nil {
-		return true, unknownManifest()
+		return true, sight.Unknown()
 	}
-	if _, reserved := referrers.ParseTag(l.ref.Tag); reserved && rec.State == store.StateEvidence || uploaded(l.v.p, rec) {
+	if _, reserved := referrers.ParseTag(l.ref.Tag); reserved && rec.State == store.StateEvidence || sight.Uploaded(l.v.p, rec) {
 		return false, nil
 	}
 	if tag.Reason != "" {
-		return true, refuse(l.repo, l.ref.Tag, rec.State, tag.Code, tag.Reason, "")
+		return true, sight.Refuse(l.repo, l.ref.Tag, rec.State, tag.Code, tag.Reason, "")
 	}
-	return true, refuse(l.repo, l.ref.Tag, store.StateQuarantined, "tag.pending", "the tag does not show this image yet", "")
-}
-
-// uploaded reports whether a caller is among the manifest's pushers.
-func uploaded(p access.Principal, rec *store.ManifestRecord) bool {
-	if !p.Authenticated() {
-		return false
-	}
-	det, err := rec.Detail()
-	return err == nil && slices.Contains(det.Pushers, p.Name)
+	return true, sight.Refuse(l.repo, l.ref.Tag, store.StateQuarantined, "tag.pending", "the tag does not show this image yet", "")
 }
 
 func (l *look) byDigest(d store.Digest, byDigest bool) (*store.Manifest, error) {
@@ -238,7 +225,7 @@ func (l *look) byDigest(d store.Digest, byDigest bool) (*store.Manifest, error) 
 		return nil, err
 	}
 	if rec == nil {
-		return nil, unknownManifest()
+		return nil, sight.Unknown()
 	}
 	gone := rec.State == store.StateTombstoned // a record outlives it and refuses it, and shows it to nobody
 	if l.t.Revocation(l.repo, d) != nil {
@@ -249,11 +236,11 @@ func (l *look) byDigest(d store.Digest, byDigest bool) (*store.Manifest, error) 
 	}
 	q := access.Question{Roles: l.v.p.Roles(l.repo), State: rec.State, What: access.Manifest, Head: l.head, ByDigest: byDigest, HeadDeny: l.v.a.o.HeadDeny}
 	if rec.State != store.StateAdmitted || !q.Roles.Has(access.RolePull) {
-		q.Uploader = uploaded(l.v.p, rec)
+		q.Uploader = sight.Uploaded(l.v.p, rec)
 	}
 	switch answer := access.Reads(q); {
 	case answer == access.Absent || gone && answer == access.Granted:
-		return nil, unknownManifest()
+		return nil, sight.Unknown()
 	case answer == access.Refused:
 		return nil, l.refuse(rec)
 	}
@@ -274,9 +261,9 @@ func (l *look) byDigest(d store.Digest, byDigest bool) (*store.Manifest, error) 
 
 func (l *look) refuse(rec *store.ManifestRecord) error {
 	if r := l.t.Revocation(l.repo, rec.Digest); r != nil {
-		return refuse(l.repo, l.ref.String(), store.StateRevoked, "policy.revoked", r.Reason, "pull another version")
+		return sight.Refuse(l.repo, l.ref.String(), store.StateRevoked, "policy.revoked", r.Reason, "pull another version")
 	}
-	return refusal(l.repo, rec, l.ref)
+	return sight.Refusal(l.repo, rec, l.ref)
 }
 
 // StatBlob answers HEAD.
@@ -289,7 +276,7 @@ func (v *view) StatBlob(ctx context.Context, repo store.Name, d store.Digest) (s
 		if here, err := v.a.local.Tell(ctx, repo, d); err != nil {
 			return store.Descriptor{}, err
 		} else if !here {
-			return store.Descriptor{}, unknownBlob()
+			return store.Descriptor{}, sight.UnknownBlob()
 		}
 	}
 	return store.Descriptor{MediaType: "application/octet-stream", Digest: d, Size: found.size}, nil
@@ -323,7 +310,7 @@ type foundBlob struct {
 }
 
 func (v *view) blob(ctx context.Context, repo store.Name, d store.Digest, head bool) (*foundBlob, error) {
-	if err := v.p.MayRead(repo, unknownBlob()); err != nil {
+	if err := v.p.MayRead(repo, sight.UnknownBlob()); err != nil {
 		return nil, err
 	}
 	var found *foundBlob
@@ -345,7 +332,7 @@ func (l *look) blob(d store.Digest) (*foundBlob, error) {
 		return nil, err
 	}
 	if link == nil {
-		return nil, unknownBlob()
+		return nil, sight.UnknownBlob()
 	}
 	q := access.Question{Roles: l.v.p.Roles(l.repo), What: access.Layer, Head: l.head, ByDigest: true}
 	var witness *store.ManifestRecord
@@ -361,7 +348,7 @@ func (l *look) blob(d store.Digest) (*foundBlob, error) {
 	case len(l.stale) > 0:
 		return nil, nil
 	case answer == access.Absent:
-		return nil, unknownBlob()
+		return nil, sight.UnknownBlob()
 	default:
 		return nil, l.refuseBlob(d, q.State, witness)
 	}
@@ -422,12 +409,12 @@ func (l *look) closed(d store.Digest) (store.State, *store.ManifestRecord) {
 
 func (l *look) refuseBlob(d store.Digest, state store.State, witness *store.ManifestRecord) error {
 	if r := l.t.Revocation(l.repo, d); r != nil {
-		return refuse(l.repo, string(d), store.StateRevoked, "policy.revoked", r.Reason, "")
+		return sight.Refuse(l.repo, string(d), store.StateRevoked, "policy.revoked", r.Reason, "")
 	}
 	if witness != nil {
-		return refusal(l.repo, witness, store.Reference{Digest: d})
+		return sight.Refusal(l.repo, witness, store.Reference{Digest: d})
 	}
-	return refuse(l.repo, string(d), state, "", "no admitted manifest references this blob", "")
+	return sight.Refuse(l.repo, string(d), state, "", "no admitted manifest references this blob", "")
 }
 
 // maxConfig is the most bytes of a config that an uploader may read back.
@@ -445,7 +432,7 @@ func (l *look) config(d store.Digest, link *store.BlobRecord, q *access.Question
 		if err != nil || rec == nil || rec.State == store.StateRevoked || l.t.Revocation(l.repo, m) != nil || l.s.ReferencedAs(l.repo, d, m) != store.RefConfig {
 			return
 		}
-		mine = mine || uploaded(l.v.p, rec) && imageConfig(rec, l.s.Content(m))
+		mine = mine || sight.Uploaded(l.v.p, rec) && imageConfig(rec, l.s.Content(m))
 	}
 	if !mine || len(references) == scanLimit {
 		return

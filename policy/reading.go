@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/turns"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
@@ -18,11 +19,11 @@ const (
 )
 
 // withDocument reads the document that an image's inventory is from, in turn, and hands it to use. Errors: CodeTooManyRequests.
-func (a *Admission) withDocument(ctx context.Context, turn *turns, name string, o index.Origin, use func(*sbom.Inventory) error) error {
-	if err := turn.take(ctx, name); err != nil {
+func (a *Admission) withDocument(ctx context.Context, turn *turns.Queue, name string, o index.Origin, use func(*sbom.Inventory) error) error {
+	if err := turn.Take(ctx, name); err != nil {
 		return err
 	}
-	defer turn.leave()
+	defer turn.Leave()
 	inv, err := document(ctx, a.local, o)
 	if err != nil {
 		return err
@@ -39,10 +40,10 @@ const (
 
 // askInTurn answers a question about the contents of images in turn. Errors: CodeTooManyRequests.
 func (a *Admission) askInTurn(ctx context.Context, p access.Principal, answer func() error) error {
-	if err := a.answering.take(ctx, p.Name); err != nil {
+	if err := a.answering.Take(ctx, p.Name); err != nil {
 		return err
 	}
-	defer a.answering.leave()
+	defer a.answering.Leave()
 	return answer()
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/sight"
 	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
@@ -13,7 +14,7 @@ import (
 
 // DeleteBlob takes a blob out of the repository, unless a manifest there references it.
 func (v *view) DeleteBlob(ctx context.Context, repo store.Name, d store.Digest) error {
-	if err := v.mayDelete(repo, unknownBlob()); err != nil {
+	if err := v.mayDelete(repo, sight.UnknownBlob()); err != nil {
 		return v.refusedWrite(ctx, repo, d, err)
 	}
 	if err := v.keeps(ctx, repo, store.Reference{Digest: d}); err != nil {
@@ -25,7 +26,7 @@ func (v *view) DeleteBlob(ctx context.Context, repo store.Name, d store.Digest) 
 			return err
 		}
 		if link == nil {
-			return unknownBlob()
+			return sight.UnknownBlob()
 		}
 		if len(tx.ReferencedBy(repo, d, 1)) > 0 {
 			return store.Errorf(store.CodeUnsupported, "the blob is part of a manifest in %s; delete that manifest, and the blob is collected", repo)
@@ -68,7 +69,7 @@ func (v *view) keeps(ctx context.Context, repo store.Name, ref store.Reference) 
 
 // DeleteManifest removes a tag, or a manifest with all its tags. Deleting evidence withdraws what it proved before this returns.
 func (v *view) DeleteManifest(ctx context.Context, repo store.Name, ref store.Reference) error {
-	if err := v.mayDelete(repo, unknownManifest()); err != nil {
+	if err := v.mayDelete(repo, sight.Unknown()); err != nil {
 		return v.refusedWrite(ctx, repo, ref.Digest, err)
 	}
 	if err := v.keeps(ctx, repo, ref); err != nil {
@@ -224,7 +225,7 @@ func (w *writing) deleteTag(name string) error {
 			w.a.audit(w.tx, AuditRecord{Actor: w.cause.actor, Action: "delete", Repository: w.in.repo, Tag: name, Reason: "the name was freed"})
 			return nil
 		}
-		return unknownManifest()
+		return sight.Unknown()
 	}
 	w.tx.DeleteTag(w.in.repo, name, tag)
 	w.tx.Space(movesSpace).Delete(movesKey(w.in.repo, name))
@@ -287,7 +288,7 @@ func (w *writing) deleteManifest(d store.Digest) error {
 		return err
 	}
 	if s == nil || s.rec.State == store.StateTombstoned {
-		return unknownManifest()
+		return sight.Unknown()
 	}
 	if (s.rec.State == store.StateRevoked || w.a.withdrawn(w.t, s) != nil) && !w.in.roles.Has(access.RoleAdmin) {
 		return store.Errorf(store.CodeDenied, "the manifest is revoked: only an administrator deletes it")

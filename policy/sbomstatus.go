@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/sight"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -102,7 +103,7 @@ func (a *Admission) RetrySBOM(ctx context.Context, p access.Principal, r ImageRe
 				return err
 			}
 			if tag == nil {
-				return unknownManifest()
+				return sight.Unknown()
 			}
 			i.Digest = tag.Current
 		}
@@ -112,7 +113,7 @@ func (a *Admission) RetrySBOM(ctx context.Context, p access.Principal, r ImageRe
 		}
 		switch {
 		case rec == nil || rec.State == store.StateTombstoned:
-			return unknownManifest()
+			return sight.Unknown()
 		case rec.Kind != store.KindImage:
 			return store.Errorf(store.CodeInvalid, "%s is no image of one platform; name the platform's digest (assay tree lists them)", i.Digest)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/sentence"
+	"github.com/assay-registry/assay/policy/sight"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
 )
@@ -78,7 +79,7 @@ func (a *Admission) HistoryContents(ctx context.Context, p access.Principal, rep
 			return err
 		}
 		if record == nil {
-			return unknownManifest()
+			return sight.Unknown()
 		}
 		moves, err := movesOf(s.Records, repo, tag)
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/sight"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -140,7 +141,7 @@ func (l *limited) Read(p []byte) (int, error) {
 func (u *upload) Commit(ctx context.Context, d store.Digest) (store.Descriptor, error) {
 	desc, err := u.v.a.local.LinkUpload(ctx, u.in, u.repo, d, u.small, func(tx *store.Txn) error {
 		if r := u.v.a.trusted(tx).Revocation(u.repo, d); r != nil {
-			return refuse(u.repo, string(d), store.StateRevoked, "policy.revoked", r.Reason, "replace this blob")
+			return sight.Refuse(u.repo, string(d), store.StateRevoked, "policy.revoked", r.Reason, "replace this blob")
 		}
 		return nil
 	})
@@ -188,21 +189,21 @@ func (v *view) Mount(ctx context.Context, from, to store.Name, d store.Digest) (
 			return desc, v.refusedWrite(ctx, to, d, err)
 		}
 	}
-	return store.Descriptor{}, unknownBlob()
+	return store.Descriptor{}, sight.UnknownBlob()
 }
 
 func (a *Admission) link(ctx context.Context, from, to store.Name, d store.Digest, short bool) (store.Descriptor, error) {
 	var size int64
 	err := a.local.Update(ctx, func(tx *store.Txn) error {
 		if r := a.trusted(tx).Revocation(to, d); r != nil {
-			return refuse(to, string(d), store.StateRevoked, "policy.revoked", r.Reason, "replace this blob")
+			return sight.Refuse(to, string(d), store.StateRevoked, "policy.revoked", r.Reason, "replace this blob")
 		}
 		source, err := tx.Blob(from, d)
 		if err != nil {
 			return err
 		}
 		if source == nil {
-			return unknownBlob()
+			return sight.UnknownBlob()
 		}
 		size = source.Size
 		tx.LinkBlob(to, d, store.BlobRecord{Size: size, LinkedAt: a.now(), Short: short})

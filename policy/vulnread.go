@@ -12,6 +12,7 @@ import (
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/policy/sentence"
+	"github.com/assay-registry/assay/policy/sight"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/finding"
 	"github.com/assay-registry/assay/sbom/index"
@@ -169,7 +170,7 @@ func (a *Admission) spokenFacts(s store.Snapshot, t *grounds, i store.Item, dept
 // locate adds where packages are, from the document that the index was made of.
 func (a *Admission) locate(ctx context.Context, p access.Principal, e *index.Entry, findings []KnownFinding) error {
 	places := map[string][]sbom.Location{}
-	if err := a.withDocument(ctx, &a.reading, p.Name, e.Origin, func(inv *sbom.Inventory) error {
+	if err := a.withDocument(ctx, a.reading, p.Name, e.Origin, func(inv *sbom.Inventory) error {
 		for n := range inv.Packages {
 			found := &inv.Packages[n]
 			k := cmp.Or(found.PURL, found.Base()+"@"+found.Version)
@@ -241,7 +242,7 @@ func (a *Admission) affected(ctx context.Context, s store.Snapshot, one *vulns.A
 	t := a.grounds.Load()
 	out := &AffectedImage{Repository: i.Repository, Digest: i.Digest, Findings: []KnownFinding{}}
 	if rec != nil {
-		out.State = standing(s, t, a.now(), i.Repository, rec)
+		out.State = sight.Standing(s, t.Snapshot, a.now(), i.Repository, rec)
 	}
 	report, err := vulns.Evaluate(s.Records, one.Packages, func(f *finding.Finding) bool { return named(f, ids) })
 	if unreported(err) {

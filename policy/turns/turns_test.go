@@ -1,4 +1,4 @@
-package policy
+package turns
 
 import (
 	"context"
@@ -13,15 +13,17 @@ import (
 
 // Whoever asks without end waits for that alone: the next turn is always another's.
 func TestTurnsGoRound(t *testing.T) {
-	turn := &turns{atOnce: 1, all: 10, each: 4}
-	free := fillTurns(turn)
+	turn := New(1, 10, 4)
+	if err := turn.Take(t.Context(), "somebody else"); err != nil {
+		t.Fatal(err)
+	}
 	var mu sync.Mutex
 	var got []string
 	var ended sync.WaitGroup
 	wait := func(ctx context.Context, name string) {
-		n := turn.waits()
+		n := turn.Waiting()
 		ended.Go(func() {
-			if err := turn.take(ctx, name); err != nil {
+			if err := turn.Take(ctx, name); err != nil {
 				if !errors.Is(err, context.Canceled) {
 					t.Error(err)
 				}
@@ -30,9 +32,9 @@ func TestTurnsGoRound(t *testing.T) {
 			mu.Lock()
 			got = append(got, name)
 			mu.Unlock()
-			turn.leave()
+			turn.Leave()
 		})
-		for turn.waits() == n {
+		for turn.Waiting() == n {
 			runtime.Gosched()
 		}
 	}
@@ -42,20 +44,20 @@ func TestTurnsGoRound(t *testing.T) {
 	}
 	wait(impatient, "c")
 	wait(t.Context(), "d")
-	if err := turn.take(t.Context(), "a"); store.CodeOf(err) != store.CodeTooManyRequests {
+	if err := turn.Take(t.Context(), "a"); store.CodeOf(err) != store.CodeTooManyRequests {
 		t.Errorf("the fifth of one name: %v", err)
 	}
 	giveUp()
-	for turn.waits() == 8 {
+	for turn.Waiting() == 8 {
 		runtime.Gosched()
 	}
 	for _, name := range strings.Fields("d e e") {
 		wait(t.Context(), name)
 	}
-	if err := turn.take(t.Context(), "f"); store.CodeOf(err) != store.CodeTooManyRequests {
+	if err := turn.Take(t.Context(), "f"); store.CodeOf(err) != store.CodeTooManyRequests {
 		t.Errorf("the eleventh of all: %v", err)
 	}
-	free()
+	turn.Leave()
 	ended.Wait()
 	if order := strings.Join(got, " "); order != "a b d e a b d e a a" {
 		t.Error(order)
@@ -67,24 +69,37 @@ func TestTurnsGoRound(t *testing.T) {
 
 // A turn that comes while its taker gives up is not lost.
 func TestATurnIsNotLost(t *testing.T) {
-	turn := &turns{atOnce: 2, all: 1000, each: 1000}
+	turn := New(2, 1000, 1000)
 	var ended sync.WaitGroup
 	for range 200 {
 		ctx, stop := context.WithCancel(t.Context())
 		ended.Go(func() {
-			if turn.take(ctx, "a") == nil {
-				turn.leave()
+			if turn.Take(ctx, "a") == nil {
+				turn.Leave()
 			}
 		})
 		ended.Go(stop)
 		ended.Go(func() {
-			if turn.take(t.Context(), "b") == nil {
-				turn.leave()
+			if turn.Take(t.Context(), "b") == nil {
+				turn.Leave()
 			}
 		})
 	}
 	ended.Wait()
 	if turn.doing != 0 || turn.n != 0 || len(turn.waiting) != 0 || len(turn.order) != 0 {
 		t.Errorf("%d do it and %d wait", turn.doing, turn.n)
+	}
+}
+
+func TestThereIsRoomForSomeAndForSomeOfEachName(t *testing.T) {
+	var w Waiters
+	got := ""
+	for _, name := range strings.Fields("a a a b c d") {
+		if w.Enter(name, 4, 2) {
+			got += name
+		}
+	}
+	if w.Leave("a"); got != "aabc" || !w.Enter("d", 4, 2) || w.Enter("a", 4, 2) {
+		t.Error(got)
 	}
 }

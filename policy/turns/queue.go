@@ -1,4 +1,4 @@
-package policy
+package turns
 
 import (
 	"context"
@@ -8,8 +8,8 @@ import (
 	"github.com/assay-registry/assay/store"
 )
 
-// turns lets so many do something at a time. Of those who wait the next is one of another name: whoever asks without end waits for that alone.
-type turns struct {
+// Queue lets so many do something at a time. Of those who wait the next is one of another name: whoever asks without end waits for that alone.
+type Queue struct {
 	atOnce int // that do it at a time
 	all    int // that wait, at most
 	each   int // of one name, at most
@@ -21,8 +21,18 @@ type turns struct {
 	order   []string                   // the names that wait, the next first; guarded by mu
 }
 
-// take waits for a turn, unless one is free. Who has it calls leave. Errors: CodeTooManyRequests where too many wait already; that of ctx.
-func (t *turns) take(ctx context.Context, name string) error {
+// New lets atOnce do it at a time, and all wait, of one name each.
+func New(atOnce, all, each int) *Queue { return &Queue{atOnce: atOnce, all: all, each: each} }
+
+// Waiting is how many wait.
+func (t *Queue) Waiting() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.n
+}
+
+// Take waits for a turn, unless one is free. Who has it calls Leave. Errors: CodeTooManyRequests where too many wait already; that of ctx.
+func (t *Queue) Take(ctx context.Context, name string) error {
 	t.mu.Lock()
 	if t.doing < t.atOnce {
 		t.doing++
@@ -53,7 +63,7 @@ func (t *turns) take(ctx context.Context, name string) error {
 }
 
 // giveUp leaves the queue, or hands on a turn that came at the same moment.
-func (t *turns) giveUp(name string, turn chan struct{}) {
+func (t *Queue) giveUp(name string, turn chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	at := slices.Index(t.waiting[name], turn)
@@ -68,7 +78,7 @@ func (t *turns) giveUp(name string, turn chan struct{}) {
 }
 
 // remove takes one who waits out; mu is held.
-func (t *turns) remove(name string, at int) (turn chan struct{}) {
+func (t *Queue) remove(name string, at int) (turn chan struct{}) {
 	list := t.waiting[name]
 	turn = list[at]
 	list = slices.Delete(list, at, at+1)
@@ -79,15 +89,15 @@ func (t *turns) remove(name string, at int) (turn chan struct{}) {
 	return turn
 }
 
-// leave ends a turn.
-func (t *turns) leave() {
+// Leave ends a turn.
+func (t *Queue) Leave() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.hand()
 }
 
 // hand gives a turn that ended to the next; mu is held. Nobody waits while fewer than atOnce have one.
-func (t *turns) hand() {
+func (t *Queue) hand() {
 	if len(t.order) == 0 {
 		t.doing--
 		return
