@@ -47,8 +47,11 @@ func newPuller(server *url.URL, repo store.Name, creds docker.Credentials) *pull
 	}}}
 }
 
-// redirect follows to where a registry keeps its blobs, over no weaker a protocol. net/http leaves credentials behind when the host changes.
+// redirect follows to where a registry keeps its blobs, over no weaker a protocol. Credentials stay: net/http would take them along to another port, and to names below the registry's.
 func redirect(r *http.Request, via []*http.Request) error {
+	if r.URL.Scheme != via[0].URL.Scheme || r.URL.Host != via[0].URL.Host {
+		r.Header.Del("Authorization")
+	}
 	if len(via) > 4 || via[0].URL.Scheme == "https" && r.URL.Scheme != "https" {
 		return errors.New("the registry redirects to a place that is not followed")
 	}

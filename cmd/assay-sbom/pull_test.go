@@ -203,19 +203,20 @@ func TestRedirectsAndRefusals(t *testing.T) {
 		c.ServeHTTP(w, r)
 	}))
 	defer elsewhere.Close()
-	other := strings.Replace(elsewhere.URL, "127.0.0.1", "localhost", 1)
-	p := pullerOf(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.Contains(r.URL.Path, "/blobs/") {
-			http.Redirect(w, r, other+r.URL.Path, http.StatusTemporaryRedirect)
-			return
+	for _, other := range []string{elsewhere.URL, strings.Replace(elsewhere.URL, "127.0.0.1", "localhost", 1)} { // another port, another name
+		p := pullerOf(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.Contains(r.URL.Path, "/blobs/") {
+				http.Redirect(w, r, other+r.URL.Path, http.StatusTemporaryRedirect)
+				return
+			}
+			c.ServeHTTP(w, r)
+		}), docker.Credentials{})
+		p.authorization = "Bearer x"
+		if err := fetchAll(t.Context(), p, store.Reference{Tag: "v1"}); err != nil {
+			t.Error(err)
 		}
-		c.ServeHTTP(w, r)
-	}), docker.Credentials{})
-	p.authorization = "Bearer x"
-	if err := fetchAll(t.Context(), p, store.Reference{Tag: "v1"}); err != nil {
-		t.Error(err)
 	}
-	p = pullerOf(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	p := pullerOf(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusForbidden)
 		fmt.Fprint(w, `{"errors":[{"code":"DENIED","message":"acme/app is \u001b[31mquarantined"}]}`)
 	}), docker.Credentials{})
