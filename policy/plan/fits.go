@@ -21,6 +21,7 @@ func Fits(c *ast.Compiler) error {
 	for _, m := range c.Modules {
 		for _, rule := range m.Rules {
 			s := scale{compiler: c}
+			s.head(rule.Ref())
 			ast.NewGenericVisitor(s.visit).Walk(rule)
 			all += s.expressions
 			switch {
@@ -60,6 +61,15 @@ func (s *scale) visit(x any) bool {
 		s.literal(x.Keys())
 	}
 	return s.err != nil
+}
+
+// head refuses a rule that stands under a constant that is no text: the interpreter finds it under what is written so, where a plan finds 1 under 1.0.
+func (s *scale) head(ref ast.Ref) {
+	for _, t := range ref[1:] {
+		if _, text := t.Value.(ast.String); !text && t.IsGround() {
+			s.err = fmt.Errorf("%v stands under a constant that is no text", ref)
+		}
+	}
 }
 
 // expression refuses a value that stands alone and is not made by a plan, although an error may be in it, and "with" on what has rules, which are planned anew for each.

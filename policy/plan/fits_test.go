@@ -42,6 +42,9 @@ func TestFits(t *testing.T) {
 		{"too many closures", "deny if {\n" + lines(maxLoops+1, "count([1 | input.list[_] > 1]) > #") + "}", false},
 		{"too many every", "deny if {\n" + lines(maxLoops+1, "every x# in input.list { x# > 1 }") + "}", false},
 		{"members of a rule", "cfg[x] := 1 if some x in input.list\ndeny if some x, 1 in cfg", true},
+		{"a rule under a number", "cfg[1] := 1\ndeny if cfg[1.0]", false},
+		{"a rule under a variable", "cfg[x] := 1 if x := 1\ndeny if cfg[1.0]", true},
+		{"a rule under a text", "cfg[\"1\"] := 1\ndeny if cfg[\"1\"]", true},
 		{"rules by name", "cfg.a := 1\ncfg.b := 2\ndeny contains x if cfg[x] == 1", false},
 		{"packages that are not there by name", "deny contains x if data.u[x] == 1", true},
 		{"with the input", "deny if cfg with input.x as 1\ncfg if input.x", true}, // its entry points are not planned, others are
