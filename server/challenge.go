@@ -37,7 +37,7 @@ func (c *call) entitled() error {
 	if !c.principal.Token || need == 0 || c.principal.Allows(c.route.Repo, need) {
 		return nil
 	}
-	return &store.Error{Code: store.CodeUnauthorized, Message: "the access token does not cover this; ask for a token with the scope of the challenge", Cause: errScope}
+	return &store.Error{Code: store.CodeUnauthorized, Message: "the access token does not cover this: ask an administrator for the role that it takes, or, with the role, for a token with the scope of the challenge", Cause: errScope}
 }
 
 // errScope marks a good token of too little scope.
