@@ -135,3 +135,54 @@ func TestAReportThatTakesTooLongGoesOn(t *testing.T) {
 		t.Errorf("one repository takes too long: %+v", e)
 	}
 }
+
+// What is in the images of a vulnerability is looked up in parts: an image that is gone by then is not told of.
+func TestAffectedImagesAreReadInParts(t *testing.T) {
+	m := matchingKit(t)
+	const images = 70
+	m.g.purl = "pkg:npm/left-pad@1.0.0"
+	for n := range images {
+		m.push(pusher, app, fmt.Sprintf("v%d", n), fmt.Sprint("seed", n))
+	}
+	m.enrich()
+	m.ingest(m.x)
+	m.database(1, osvRecord("GHSA-1", "left-pad", "2.0.0", "low"))
+	p := &parted{KV: m.kv}
+	m.kv = p
+	m.start()
+	affected := func() int {
+		t.Helper()
+		p.most, p.views = 0, 0
+		page, err := m.a.AffectedImages(m.ctx, puller, "GHSA-1", nil, "", 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range page.Images {
+			if len(i.Findings) != 1 {
+				t.Errorf("%+v", i)
+			}
+		}
+		return len(page.Images)
+	}
+	if n := affected(); n != images || p.views < 4 {
+		t.Errorf("%d images in %d views", n, p.views)
+	}
+	p.before = func(view int) {
+		if view != 2 {
+			return
+		}
+		p.before = nil
+		for n := range images {
+			gone, err := m.as(admin).StatManifest(m.ctx, app, store.Reference{Tag: fmt.Sprintf("v%d", n)})
+			if err == nil && n%2 == 0 {
+				err = m.as(admin).DeleteManifest(m.ctx, app, store.Reference{Digest: gone.Digest})
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if n := affected(); n != images/2 {
+		t.Errorf("%d images, of which half were deleted meanwhile", n)
+	}
+}

@@ -200,29 +200,31 @@ func (a *Admission) AffectedImages(ctx context.Context, p access.Principal, id s
 		return nil, store.Errorf(store.CodeInvalid, "a vulnerability has an id of 1 to 128 bytes, such as CVE-2021-44228")
 	}
 	out := &AffectedImages{ID: id, Images: []AffectedImage{}, Databases: []vulns.Database{}}
-	err := a.answer(ctx, p, func(s store.Snapshot) error {
-		status, err := vulns.Status(s.Records)
-		if err != nil {
-			return err
-		}
-		out.Databases = append(out.Databases, status.Databases...)
-		page, err := vulns.Affected(s.Records, id, func(i store.Item) bool {
+	err := a.askInTurn(ctx, p, func() error {
+		may := func(s store.Snapshot, i store.Item) bool {
 			if len(repositories) > 0 && !repositories.Match(i.Repository) {
 				return false
 			}
 			rec, err := s.Manifest(i.Repository, i.Digest)
 			return err == nil && rec != nil && a.mayGet(s, p, i.Repository, rec)
-		}, after, bounded(limit))
-		if err != nil {
-			return err
 		}
-		out.Aliases, out.Next, out.Pending = page.IDs, page.Next, page.Pending
-		for _, one := range page.Images {
-			found, err := a.affected(ctx, s, &one, page.IDs)
+		var page vulns.AffectedPage
+		if err := a.local.View(ctx, func(s store.Snapshot) error {
+			status, err := vulns.Status(s.Records)
 			if err != nil {
 				return err
 			}
-			out.Images = append(out.Images, *found)
+			out.Databases = append(out.Databases, status.Databases...)
+			page, err = vulns.Affected(s.Records, id, func(i store.Item) bool { return may(s, i) }, after, bounded(limit))
+			return err
+		}); err != nil {
+			return err
+		}
+		out.Aliases, out.Next, out.Pending = page.IDs, page.Next, page.Pending
+		for part := range slices.Chunk(page.Images, partAffected) {
+			if err := a.local.View(ctx, func(s store.Snapshot) error { return a.affectedOf(ctx, s, part, may, out) }); err != nil {
+				return err
+			}
 		}
 		return ctx.Err()
 	})
@@ -230,6 +232,24 @@ func (a *Admission) AffectedImages(ctx context.Context, p access.Principal, id s
 		return nil, err
 	}
 	return out, nil
+}
+
+// partAffected is of how many images what is in them is looked up in one view: see census.
+const partAffected = 32
+
+// affectedOf adds a part of a page. What became of an image since the page was made counts: who may not see it any more is not told of it.
+func (a *Admission) affectedOf(ctx context.Context, s store.Snapshot, part []vulns.AffectedImage, may func(store.Snapshot, store.Item) bool, out *AffectedImages) error {
+	for n := range part {
+		if !may(s, part[n].Image) {
+			continue
+		}
+		found, err := a.affected(ctx, s, &part[n], out.Aliases)
+		if err != nil {
+			return err
+		}
+		out.Images = append(out.Images, *found)
+	}
+	return nil
 }
 
 // affected is one image with what a vulnerability, by any of its names, is in.
