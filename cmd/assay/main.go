@@ -3,6 +3,18 @@
 // "assay serve" runs the server; it is in the folder of that name, which alone puts drivers, core, admission and HTTP together. Every other command asks a
 // server, or works on files alone. The exit code is 0 for success, 1 for an error, 2 for a command that was not understood, 3 for something
 // refused or not allowed, 4 for something that is not there.
+//
+// Where what is:
+//
+//	NAMEcmd, doctor     a command, or a group of them, each
+//	serve               a registry put together and run; its configuration reloaded
+//	rulebook, rules     which policies are in force, and how they change; how they are compiled
+//	follow              what all have in common that follow artifacts: trustfollow (TUF), vulndbfollow (databases, which vulndbkeep installs)
+//	metrics, outgoing   what is counted; clients that go no further than an address says
+//	config, settings    what the configuration says; how any such file is read
+//	place, webhooktls   the data directory, its keys and locks; the certificates of the webhooks
+//	cli, client, docker what all commands share; the server's API; references and credentials
+//	verifyhere, tufdir  verification and TUF directories without a registry; tufsuite is the client that a suite drives
 package main
 
 import (
