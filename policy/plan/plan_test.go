@@ -168,3 +168,17 @@ deny contains w if { some x in input.list; not { some y in [x]; y == 2; not { so
 		}
 	}
 }
+
+// TestAlike: of values that are equal and written otherwise the interpreter says which stays.
+func TestAlike(t *testing.T) {
+	for _, rules := range []string{
+		"deny[x] := input.n if { some x in [\"a\", \"b\"] }\ndeny.a := input.one",
+		"deny := x if some x in [input.n, input.one]",
+		"deny := {k: v | some v in [[input.n], [input.one]]; k := \"a\"}",
+	} {
+		c := cases.TestCase{Query: "data.t.deny = x", Modules: []string{"package t\n\n" + rules + "\n"}, InputTerm: new(`{"n": 1, "one": 1.0}`)}
+		if why := conforms(t, c, "data.t.deny"); !strings.Contains(why, errConflict.Error()) {
+			t.Errorf("%s\nis not left to the interpreter: %s", rules, why)
+		}
+	}
+}

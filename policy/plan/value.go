@@ -34,10 +34,10 @@ func (l *linker) assignment(s ir.Stmt) (step, error) {
 			switch old := at[target]; {
 			case old == nil:
 				at[target] = value
-			case !old.Equal(value):
+			case !alike(old, value):
 				return m.fail(errConflict)
 			}
-			return onward // the first of equals stays: 1 and 1.0 are written otherwise
+			return onward
 		}, err
 	case *ir.DotStmt:
 		both, err := l.operands(s.Source, s.Key)
@@ -216,6 +216,17 @@ func (l *linker) filler(s ir.Stmt) (step, error) {
 	return nil, fmt.Errorf("%w: a %T", ErrUnsupported, s)
 }
 
+// alike reports whether two values are the same, written the same: which of 1 and 1.0 stays is the interpreter's to say.
+func alike(a, b *ast.Term) bool {
+	switch v := a.Value.(type) {
+	case ast.Number:
+		return v == b.Value
+	case ast.String, ast.Boolean, ast.Null:
+		return a.Equal(b)
+	}
+	return a == b || a.Equal(b) && a.String() == b.String()
+}
+
 // push appends to a list.
 func (m *machine) push(to, value *ast.Term) signal {
 	if to == nil || value == nil {
@@ -256,7 +267,7 @@ func (m *machine) insert(to, key, value *ast.Term, once bool) signal {
 	}
 	if once {
 		if old := object.Get(key); old != nil {
-			if !old.Equal(value) {
+			if !alike(old, value) {
 				return m.fail(errConflict)
 			}
 			return onward
