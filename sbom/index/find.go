@@ -325,12 +325,6 @@ func (f *finder) version(id uint32) (PackageVersion, error) {
 	return v, err
 }
 
-// patternOnly is the pattern without what stands behind its '@'.
-func (q *Query) patternOnly() string {
-	pattern, _ := splitPattern(q.Pattern)
-	return pattern
-}
-
 // splitPattern cuts a range or a version off a pattern: "name@<2", "name@1.2". An '@' that begins a part of the name (an npm scope) does not count.
 func splitPattern(s string) (pattern, versions string) {
 	at := strings.LastIndexByte(s, '@')
