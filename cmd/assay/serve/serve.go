@@ -222,7 +222,7 @@ Next, from another terminal:
   log in         assay login --username %[1]s %[3]s
   trust a key    assay trust add release --key cosign.pub --repositories 'acme/**'
   push           crane push app.tar %[3]s/acme/app:v1     it waits until it is signed
-  sign           cosign sign --key cosign.key %[3]s/acme/app@sha256:...
+  sign           assay sign --key cosign.key %[3]s/acme/app:v1
   see why        assay explain %[3]s/acme/app:v1
 
 `, name, secret, host)
