@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/census"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/decisionlog"
 	"github.com/assay-registry/assay/policy/outbox"
@@ -80,10 +81,10 @@ type Admission struct {
 
 	uploads sessions
 	pushing turns.Waiters // pushes that wait for SBOMs
-	reports turns.Waiters // callers that wait for a count, and the one that is counted for
 	flights flights
 	images  imageCache
 	pulls   *pulls.Counter
+	census  *census.Counter
 
 	enriching, ingesting pauses // pieces of their queues that failed
 	asked                asked
@@ -94,7 +95,6 @@ type Admission struct {
 	spoken    spoken
 
 	answering    *turns.Queue  // questions about contents
-	counting     chan struct{} // holds a value while somebody counts what there is
 	reading      *turns.Queue  // SBOMs that are read for people
 	locating     *turns.Queue  // SBOMs that are read for decisions, by repository
 	draining     chan struct{} // holds a value while somebody works the queue off
@@ -109,7 +109,8 @@ type Admission struct {
 // New loads the trust that the store remembers, joins it with the options', and has everything decided again that this changes.
 func New(ctx context.Context, o Options) (*Admission, error) {
 	o.Verifier = verify.Scoped(o.Verifier)
-	a := &Admission{o: o, local: o.Local, log: o.Log, counting: make(chan struct{}, 1), draining: make(chan struct{}, 1), wakeReview: make(chan struct{}, 1), wakeSBOM: make(chan struct{}, 1), wakeIngest: make(chan struct{}, 1), wakeVSA: make(chan struct{}, 1)}
+	a := &Admission{o: o, local: o.Local, log: o.Log, draining: make(chan struct{}, 1), wakeReview: make(chan struct{}, 1), wakeSBOM: make(chan struct{}, 1), wakeIngest: make(chan struct{}, 1), wakeVSA: make(chan struct{}, 1)}
+	a.census = census.New(census.Options{Local: o.Local, Trust: a.Trust, Images: counted{a}, Classes: classes(), Clock: o.Clock})
 	a.answering = turns.New(answers, maxAsking, maxAskingEach)
 	a.reading = turns.New(readings, maxReading, maxReadingEach)
 	a.locating = turns.New(readings, math.MaxInt, math.MaxInt) // decisions are bounded themselves

@@ -6,6 +6,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/census"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
@@ -83,7 +84,7 @@ func TestAttackAnSBOMThatIsReadAgainIsStillAnybodys(t *testing.T) {
 	k.attachSBOM(i, sbom.MediaTypeSPDX, sbom.MediaTypeSPDX, spdx("pkg:npm/harmless@1"))
 	k.ingest(x)
 	origins := func() string {
-		e, err := k.a.Estate(k.ctx, admin, policy.EstateQuery{})
+		e, err := k.a.Census().Count(k.ctx, admin, census.Query{})
 		if err != nil {
 			t.Fatal(err)
 		}

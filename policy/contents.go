@@ -79,7 +79,7 @@ func (f ContentFilter) lets(rec *store.ManifestRecord, state store.State) bool {
 
 // QueryContents finds the images that hold packages, of those that the caller could GET and the filter lets through.
 func (a *Admission) QueryContents(ctx context.Context, p access.Principal, q index.Query, filter ContentFilter) (page index.Page, err error) {
-	if err := a.mayAsk(p); err != nil {
+	if err := sight.MayAsk(p); err != nil {
 		return page, err
 	}
 	err = a.askInTurn(ctx, p, func() error {
@@ -94,14 +94,6 @@ func (a *Admission) QueryContents(ctx context.Context, p access.Principal, q ind
 		return err
 	})
 	return page, err
-}
-
-// mayAsk refuses whoever has no right anywhere.
-func (a *Admission) mayAsk(p access.Principal) error {
-	if !p.Authenticated() && p.Challenge && len(p.Grants) == 0 {
-		return store.Errorf(store.CodeUnauthorized, "authentication is required; log in")
-	}
-	return nil
 }
 
 // Contents lists what an image contains. Of an image of several platforms, platform (os/architecture[/variant]) says which is meant. Errors: as for a GET of the

@@ -9,12 +9,6 @@ import (
 // FillReading takes all turns to read SBOMs for people, until free is called.
 func (a *Admission) FillReading() (free func()) { return fill(a.reading, readings) }
 
-// HoldReports has every report wait until free is called.
-func (a *Admission) HoldReports() (free func()) {
-	a.counting <- struct{}{}
-	return func() { <-a.counting }
-}
-
 // FillAnswering takes all turns to answer questions about contents, until free is called.
 func (a *Admission) FillAnswering() (free func()) { return fill(a.answering, answers) }
 

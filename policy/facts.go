@@ -91,7 +91,7 @@ func (a *Admission) stands(tx *store.Txn, t *grounds, repo store.Name, evidence 
 
 // Limits of how far evidence travels down (semantics.md, "The closure").
 const (
-	maxDepth = 4
+	maxDepth = proof.MaxDepth
 	maxNodes = 10_000 // admitted ones: those that wait displace none
 )
 

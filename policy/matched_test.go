@@ -15,6 +15,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/census"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/outbox"
 	"github.com/assay-registry/assay/sbom/index"
@@ -377,7 +378,7 @@ func TestWhoSeesVulnerabilities(t *testing.T) {
 	slicesEqual("in one of them alone", found(admin, "CVE-2026-7"), "acme/app")
 	slicesEqual("unknown", found(admin, "CVE-1999-1"), string(store.CodeNotFound))
 	slicesEqual("a stranger", found(access.Principal{Kind: access.KindAnonymous, Challenge: true}, "CVE-2026-8"), string(store.CodeUnauthorized))
-	e := m.estate(admin, policy.EstateQuery{})
+	e := m.estate(admin, census.Query{})
 	if got := e.Total.Vulnerabilities; got == nil || got.Images != 2 || got.Affected != 2 || got.Counts["critical"] != 1 || got.Counts["low"] != 4 || got.Fixable["low"] != 4 || len(e.Databases) != 1 {
 		t.Errorf("%+v", got)
 	}

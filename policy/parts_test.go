@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/census"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -73,7 +73,7 @@ func TestTheReportReadsInParts(t *testing.T) {
 	k.kv = p
 	k.start()
 	p.most, p.views = 0, 0
-	whole := k.estate(admin, policy.EstateQuery{})
+	whole := k.estate(admin, census.Query{})
 	if whole.Total.Artifacts != 1000 || whole.Partial || whole.LookedAt != 0 {
 		t.Errorf("%+v of %d looked at", whole.Total, whole.LookedAt)
 	}
@@ -98,7 +98,7 @@ func TestTheReportReadsInParts(t *testing.T) {
 		}
 		changing = false
 	}
-	if e := k.estate(admin, policy.EstateQuery{}); e.Total.Artifacts < 996 || e.Total.Artifacts > 1004 {
+	if e := k.estate(admin, census.Query{}); e.Total.Artifacts < 996 || e.Total.Artifacts > 1004 {
 		t.Errorf("changed meanwhile: %+v", e.Total)
 	}
 }
@@ -114,7 +114,7 @@ func TestAReportThatTakesTooLongGoesOn(t *testing.T) {
 	k.start()
 	p.before = func(int) { k.clock.advance(9 * time.Second) }
 	got, pages := "", 0
-	for q := (policy.EstateQuery{}); ; pages++ {
+	for q := (census.Query{}); ; pages++ {
 		e := k.estate(admin, q)
 		for _, row := range e.Repositories {
 			got += fmt.Sprintf(" %s:%d:%t", row.Repository, row.Artifacts, row.Partial)
@@ -131,7 +131,7 @@ func TestAReportThatTakesTooLongGoesOn(t *testing.T) {
 		t.Error("nothing was cut off")
 	}
 	p.before = func(int) { k.clock.advance(15 * time.Second) }
-	if e := k.estate(admin, policy.EstateQuery{}); len(e.Repositories) != 1 || !e.Repositories[0].Partial || !e.Partial || e.Next != "acme/a" || e.Total.Artifacts == 300 {
+	if e := k.estate(admin, census.Query{}); len(e.Repositories) != 1 || !e.Repositories[0].Partial || !e.Partial || e.Next != "acme/a" || e.Total.Artifacts == 300 {
 		t.Errorf("one repository takes too long: %+v", e)
 	}
 }

@@ -193,7 +193,7 @@ func (a *Admission) locate(ctx context.Context, p access.Principal, e *index.Ent
 // AffectedImages finds the images that a vulnerability is in, of those that the caller could GET. id is a CVE's, an alias or an advisory's. Errors: CodeUnauthorized; CodeNotFound where no
 // installed database knows it; CodeInvalid.
 func (a *Admission) AffectedImages(ctx context.Context, p access.Principal, id string, repositories store.Globs, after string, limit int) (*AffectedImages, error) {
-	if err := a.mayAsk(p); err != nil {
+	if err := sight.MayAsk(p); err != nil {
 		return nil, err
 	}
 	if id == "" || len(id) > 128 {

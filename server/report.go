@@ -4,14 +4,14 @@ import (
 	"context"
 	"strconv"
 
-	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/census"
 	"github.com/assay-registry/assay/store"
 )
 
-// Report counts what the registry holds, of what each caller could GET. Implementation: policy.Admission. Errors: CodeUnauthorized, CodeInvalid, CodeTooManyRequests.
+// Report counts what the registry holds, of what each caller could GET. Implementation: census.Counter. Errors: CodeUnauthorized, CodeInvalid, CodeTooManyRequests.
 type Report interface {
-	Estate(ctx context.Context, p access.Principal, q policy.EstateQuery) (*policy.Estate, error)
+	Count(ctx context.Context, p access.Principal, q census.Query) (*census.Report, error)
 }
 
 // report answers /api/v1/report: ?repository=GLOB (several times), after, limit.
@@ -31,11 +31,11 @@ func (c *call) report(from Report) error {
 	if err != nil {
 		return err
 	}
-	question := policy.EstateQuery{Repositories: globs, After: values["after"]}
+	question := census.Query{Repositories: globs, After: values["after"]}
 	if question.Limit, err = pageSize(values["limit"]); err != nil {
 		return err
 	}
-	return answer(c, func(ctx context.Context) (*policy.Estate, error) { return from.Estate(ctx, c.principal, question) })
+	return answer(c, func(ctx context.Context) (*census.Report, error) { return from.Count(ctx, c.principal, question) })
 }
 
 // repositories takes the patterns of repositories out of a query.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/census"
 	"github.com/assay-registry/assay/server/auth"
 	"github.com/assay-registry/assay/store"
 )
@@ -14,9 +15,9 @@ import (
 // asked answers with what it was asked.
 type asked struct{ last string }
 
-func (a *asked) Estate(_ context.Context, p access.Principal, q policy.EstateQuery) (*policy.Estate, error) {
+func (a *asked) Count(_ context.Context, p access.Principal, q census.Query) (*census.Report, error) {
 	a.last = fmt.Sprintf("%s %s %s %d", p.Name, q.Repositories, q.After, q.Limit)
-	return &policy.Estate{Repositories: []policy.EstateRow{}}, nil
+	return &census.Report{Repositories: []census.Row{}}, nil
 }
 
 func (a *asked) Vulnerabilities(_ context.Context, _ access.Principal, r policy.ImageRef, platform, after string, limit int, locations bool) (*policy.Vulnerabilities, error) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/census"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/sbom"
@@ -53,7 +54,7 @@ func BenchmarkReport(b *testing.B) {
 	b.Run("report", func(b *testing.B) {
 		before := cpu(b)
 		for b.Loop() {
-			e, err := a.Estate(b.Context(), reportRoot, policy.EstateQuery{})
+			e, err := a.Census().Count(b.Context(), reportRoot, census.Query{})
 			if err != nil || e.Total.Images != reportImages || e.Total.Signed != reportImages || e.Total.Packages != reportImages*reportPackages || e.Partial || e.Total.Vulnerabilities.Images != reportImages {
 				b.Fatalf("%+v %v", e.Total, err)
 			}

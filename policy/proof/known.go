@@ -47,6 +47,9 @@ func (k *Known) Idle() bool { return k.Again || !k.verified() }
 // Proven reports whether a fact is one.
 func Proven(f verify.Fact) bool { return f.Verified }
 
+// MaxDepth is how many levels of indexes evidence travels down (semantics.md, "The closure").
+const MaxDepth = 4
+
 // nobody is the revision of no authority at all.
 const nobody = "none"
 

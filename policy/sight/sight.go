@@ -57,3 +57,11 @@ func Uploaded(p access.Principal, rec *store.ManifestRecord) bool {
 	det, err := rec.Detail()
 	return err == nil && slices.Contains(det.Pushers, p.Name)
 }
+
+// MayAsk refuses whoever has no right anywhere.
+func MayAsk(p access.Principal) error {
+	if !p.Authenticated() && p.Challenge && len(p.Grants) == 0 {
+		return store.Errorf(store.CodeUnauthorized, "authentication is required; log in")
+	}
+	return nil
+}

@@ -28,7 +28,7 @@ func handle(a *cli.App, r *registry, cfg *config.Config, log *slog.Logger) (err 
 	}
 	r.handler, err = server.New(server.Options{
 		Registry: r.admission.As, Auth: r.auth, Admin: administration{r.admission, func() map[string]string { return ownKeys(r.keys) }, place.Usable(a.Clock)}, Trust: r.follower, Policies: r.book, Users: r.auth, Metrics: counted,
-		Contents: r.admission, ContentWork: r.admission, Databases: r.databases, Report: r.admission, Findings: r.admission, Waivers: r.admission, Decisions: r.admission, Sealed: r.admission, Recorder: recorder,
+		Contents: r.admission, ContentWork: r.admission, Databases: r.databases, Report: r.admission.Census(), Findings: r.admission, Waivers: r.admission, Decisions: r.admission, Sealed: r.admission, Recorder: recorder,
 		Images: r.admission, Cluster: server.Cluster{Hosts: cfg.Kubernetes.RegistryHosts, Unknown: cfg.Kubernetes.Unknown},
 		Check: r.check, Insight: r.admission, Keys: r.keys.Public, Ready: r.ready, Documents: rules.Documents{},
 		PublicMetrics: cfg.Metrics.Access == "public", ExternalURL: cfg.ExternalURL, TrustedProxies: cfg.Proxies(),

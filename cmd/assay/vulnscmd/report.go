@@ -9,11 +9,11 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/spf13/cobra"
 
+	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/client"
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/census"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
 )
@@ -45,8 +45,8 @@ high findings; all are counted, whatever statements say of them.`,
 }
 
 // wholeEstate follows the pages; the total comes with the first.
-func wholeEstate(ctx context.Context, from *client.Client, repositories []string) (*policy.Estate, error) {
-	var all *policy.Estate
+func wholeEstate(ctx context.Context, from *client.Client, repositories []string) (*census.Report, error) {
+	var all *census.Report
 	for after := ""; ; {
 		page, err := from.Estate(ctx, repositories, after)
 		if err != nil {
@@ -65,7 +65,7 @@ func wholeEstate(ctx context.Context, from *client.Client, repositories []string
 	}
 }
 
-func printEstate(a *cli.App, e *policy.Estate) error {
+func printEstate(a *cli.App, e *census.Report) error {
 	raw, err := json.Marshal(e)
 	if err != nil {
 		return err
@@ -113,7 +113,7 @@ func printEstate(a *cli.App, e *policy.Estate) error {
 	return nil
 }
 
-func estateRow(name string, r *policy.EstateRow) []string {
+func estateRow(name string, r *census.Row) []string {
 	refused := r.States[store.StateQuarantined] + r.States[store.StateRevoked]
 	cells := []int{r.Images, r.States[store.StateAdmitted], r.States[store.StatePending], refused, r.Signed, r.Images - r.SBOM["none"], r.Packages, r.Versions,
 		r.Licenses[sbom.CategoryCopyleft] + r.Licenses[sbom.CategoryNetwork], r.Licenses["none"]}

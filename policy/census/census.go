@@ -1,4 +1,4 @@
-package policy
+package census
 
 import (
 	"bytes"
@@ -14,6 +14,8 @@ import (
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/policy/sight"
+	"github.com/assay-registry/assay/policy/trust"
+	"github.com/assay-registry/assay/policy/turns"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/sbom/vulns"
@@ -21,96 +23,9 @@ import (
 	"github.com/assay-registry/assay/verify"
 )
 
-// Estate is what the registry holds, in numbers: of what the caller could GET, each manifest as it stood when it was looked at, from At on.
-type Estate struct {
-	At           time.Time   `json:"at"`
-	Repositories []EstateRow `json:"repositories"`
-	// Total is of all repositories that were asked for, not of this page alone; it is on the first page only.
-	Total     *EstateRow       `json:"total,omitempty"`
-	Licenses  []LicenseCount   `json:"licenses,omitempty"`  // the most frequent, with the total
-	Databases []vulns.Database `json:"databases"`           // that the numbers of vulnerabilities rest on
-	Partial   bool             `json:"partial,omitempty"`   // there was more than one answer looks at: the total is of what was looked at
-	LookedAt  int              `json:"looked_at,omitempty"` // where it is partial: manifests, evidence among them
-	Next      string           `json:"next,omitempty"`      // the parameter after of the next page
-}
-
-// EstateRow is what one repository holds, or all of them. What several repositories hold is counted in each, and in the total; distinct versions are counted once.
-type EstateRow struct {
-	Repository store.Name          `json:"repository,omitempty"`
-	Images     int                 `json:"images"`  // of one platform
-	Indexes    int                 `json:"indexes"` // of several
-	Artifacts  int                 `json:"artifacts"`
-	States     map[store.State]int `json:"states"`             // of the images
-	Signed     int                 `json:"signed"`             // images with a signature that counts, of their own or of an admitted index above
-	SBOM       map[string]int      `json:"sbom"`               // images by the origin of their SBOM: attested, generated, attached, none
-	Packages   int                 `json:"packages"`           // of all images together
-	Versions   int                 `json:"versions"`           // different ones
-	Licenses   map[string]int      `json:"license_categories"` // those versions by what their licences ask for; one with several counts in each
-	// Vulnerabilities is absent where no database is installed.
-	Vulnerabilities *EstateFindings `json:"vulnerabilities,omitempty"`
-	Pending         int             `json:"pending,omitempty"` // images whose SBOM is not indexed yet
-	Repos           int             `json:"repository_count,omitempty"`
-	Partial         bool            `json:"partial,omitempty"` // one repository alone has more than one answer looks at
-	versions        *roaring.Bitmap
-}
-
-// EstateFindings counts findings of images, whatever statements say of them.
-type EstateFindings struct {
-	Images   int `json:"images"`   // that were compared with the databases
-	Affected int `json:"affected"` // of them, with findings
-	// Uncovered are those of them with packages of a system or language that no installed database speaks of.
-	Uncovered int            `json:"uncovered"`
-	Counts    map[string]int `json:"counts"`  // findings by severity
-	Fixable   map[string]int `json:"fixable"` // those of them that a version fixes
-}
-
-func newEstateFindings() *EstateFindings {
-	f := &EstateFindings{Counts: map[string]int{}, Fixable: map[string]int{}}
-	for _, class := range classes() {
-		f.Counts[class], f.Fixable[class] = 0, 0
-	}
-	return f
-}
-
-func (f *EstateFindings) count(known *seen) {
-	names := classes()
-	f.Images++
-	if len(known.ids) > 0 {
-		f.Affected++
-	}
-	if known.covered != [8]byte{} {
-		f.Uncovered++
-	}
-	for n, class := range names {
-		f.Counts[class] += known.counts[n]
-		f.Fixable[class] += known.counts[len(names)+n]
-	}
-}
-
-func (f *EstateFindings) add(other *EstateFindings) {
-	f.Images, f.Affected, f.Uncovered = f.Images+other.Images, f.Affected+other.Affected, f.Uncovered+other.Uncovered
-	for _, class := range classes() {
-		f.Counts[class] += other.Counts[class]
-		f.Fixable[class] += other.Fixable[class]
-	}
-}
-
-// LicenseCount is how many package versions are under a licence.
-type LicenseCount struct {
-	License  string `json:"license"`
-	Category string `json:"category"`
-	Versions int    `json:"versions"`
-}
-
-// EstateQuery says which repositories are wanted.
-type EstateQuery struct {
-	Repositories store.Globs // empty: all
-	After        string
-	Limit        int // repositories of a page: 0 is 1000, which is the most
-}
-
 // Limits of one answer.
 const (
+	maxPage     = 1000             // repositories of a page
 	maxEstate   = 1_000_000        // manifests that are looked at, evidence among them
 	maxCounting = 40 * time.Second // from when a caller's turn begins; clients wait a minute
 	topLicenses = 20
@@ -122,25 +37,56 @@ const (
 	maxReportsEach = 2  // for each principal
 )
 
-// Estate counts. One caller counts at a time: it is work for seconds in a large registry. Errors: CodeUnauthorized, CodeInvalid, CodeTooManyRequests.
-func (a *Admission) Estate(ctx context.Context, p access.Principal, q EstateQuery) (e *Estate, err error) {
-	if err := a.mayAsk(p); err != nil {
+// Images is what is kept of images beside their records, in the snapshot of a part.
+type Images interface {
+	// Borrowed is what is known of a manifest by the evidence that another repository keeps about it, by evidence.
+	Borrowed(s store.Snapshot, repo store.Name, d store.Digest) map[store.Digest]*proof.Known
+	// SBOMOrigin is whose SBOM of an image speaks: attested, generated, attached, or none; waits says that it is not indexed yet.
+	SBOMOrigin(r store.Records, i store.Item) (origin string, waits bool, err error)
+	// Matched is what was found when an image was compared with the databases; nil where it was not.
+	Matched(r store.Records, i store.Item) (*Matched, error)
+}
+
+// Options are what a Counter is made of.
+type Options struct {
+	Local   *store.Local
+	Trust   func() *trust.Snapshot // in force now
+	Images  Images
+	Classes []string // of findings by severity
+	Clock   func() time.Time
+}
+
+// Counter counts what the registry holds, for one caller at a time.
+type Counter struct {
+	o        Options
+	waiting  turns.Waiters // and the one that is counted for
+	counting chan struct{} // holds a value while somebody counts
+}
+
+// New makes a Counter.
+func New(o Options) *Counter { return &Counter{o: o, counting: make(chan struct{}, 1)} }
+
+func (n *Counter) now() time.Time { return n.o.Clock().UTC() }
+
+// Count counts. One caller counts at a time: it is work for seconds in a large registry. Errors: CodeUnauthorized, CodeInvalid, CodeTooManyRequests.
+func (n *Counter) Count(ctx context.Context, p access.Principal, q Query) (e *Report, err error) {
+	if err := sight.MayAsk(p); err != nil {
 		return nil, err
 	}
 	if q.Limit < 0 || q.Limit > maxPage {
 		return nil, store.Errorf(store.CodeInvalid, "limit is a number of repositories from 1 to %d", maxPage)
 	}
-	if !a.reports.Enter(p.Name, maxReports, maxReportsEach) {
+	if !n.waiting.Enter(p.Name, maxReports, maxReportsEach) {
 		return nil, store.Errorf(store.CodeTooManyRequests, "a report is being made for you, or for very many; ask again when it is there")
 	}
-	defer a.reports.Leave(p.Name)
+	defer n.waiting.Leave(p.Name)
 	select {
-	case a.counting <- struct{}{}:
-		defer func() { <-a.counting }()
+	case n.counting <- struct{}{}:
+		defer func() { <-n.counting }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	c := &census{a: a, ctx: ctx, now: a.now(), p: p, left: maxEstate, known: map[index.ID]*license{}}
+	c := &census{n: n, ctx: ctx, now: n.now(), p: p, left: maxEstate, known: map[index.ID]*license{}}
 	var status vulns.State
 	if err := c.part(func() error {
 		status, err = vulns.Status(c.s.Records)
@@ -148,7 +94,7 @@ func (a *Admission) Estate(ctx context.Context, p access.Principal, q EstateQuer
 	}); err != nil {
 		return nil, err
 	}
-	c.matched = advised(status.Databases)
+	c.matched = slices.ContainsFunc(status.Databases, func(d vulns.Database) bool { return d.Kind == "osv" })
 	if e, err = c.all(q); err != nil {
 		return nil, err
 	}
@@ -160,10 +106,10 @@ func (a *Admission) Estate(ctx context.Context, p access.Principal, q EstateQuer
 
 // census is one count. It reads in parts, each in a view of its own: a view that is held keeps the store from using again what is freed meanwhile, so that its file grows.
 type census struct {
-	a    *Admission
+	n    *Counter
 	ctx  context.Context
-	s    store.Snapshot // of this part
-	t    *grounds       // of this part, from before its snapshot
+	s    store.Snapshot  // of this part
+	t    *trust.Snapshot // of this part, from before its snapshot
 	now  time.Time
 	p    access.Principal
 	left int // manifests that may still be looked at
@@ -177,15 +123,15 @@ func (c *census) part(read func() error) error {
 	if err := c.ctx.Err(); err != nil {
 		return err
 	}
-	c.t = c.a.grounds.Load()
-	return c.a.local.View(c.ctx, func(s store.Snapshot) error {
+	c.t = c.n.o.Trust()
+	return c.n.o.Local.View(c.ctx, func(s store.Snapshot) error {
 		c.s = s
 		return read()
 	})
 }
 
 // spent reports whether the count looked at all that one answer looks at, or for as long.
-func (c *census) spent() bool { return c.left <= 0 || c.a.now().Sub(c.now) > maxCounting }
+func (c *census) spent() bool { return c.left <= 0 || c.n.now().Sub(c.now) > maxCounting }
 
 // license is what the licences of a package version come to.
 type license struct {
@@ -193,9 +139,9 @@ type license struct {
 	categories []string
 }
 
-func (c *census) all(q EstateQuery) (*Estate, error) {
-	limit := bounded(q.Limit)
-	e := &Estate{At: c.now, Repositories: []EstateRow{}}
+func (c *census) all(q Query) (*Report, error) {
+	limit := cmp.Or(q.Limit, maxPage)
+	e := &Report{At: c.now, Repositories: []Row{}}
 	total := c.row("")
 	for after := q.After; ; {
 		var names []store.Name
@@ -240,7 +186,7 @@ func (c *census) all(q EstateQuery) (*Estate, error) {
 	}
 }
 
-func (c *census) finish(e *Estate, total *EstateRow, first bool) error {
+func (c *census) finish(e *Report, total *Row, first bool) error {
 	if !first {
 		return nil
 	}
@@ -259,32 +205,16 @@ func (c *census) finish(e *Estate, total *EstateRow, first bool) error {
 	return nil
 }
 
-func (c *census) row(name store.Name) *EstateRow {
-	r := &EstateRow{Repository: name, States: map[store.State]int{}, SBOM: map[string]int{}, Licenses: map[string]int{}, versions: roaring.New()}
+func (c *census) row(name store.Name) *Row {
+	r := &Row{Repository: name, States: map[store.State]int{}, SBOM: map[string]int{}, Licenses: map[string]int{}, versions: roaring.New()}
 	if c.matched {
-		r.Vulnerabilities = newEstateFindings()
+		r.Vulnerabilities = newFindings(c.n.o.Classes)
 	}
 	return r
 }
 
-func (r *EstateRow) add(other *EstateRow) {
-	r.Repos++
-	r.Images, r.Indexes, r.Artifacts = r.Images+other.Images, r.Indexes+other.Indexes, r.Artifacts+other.Artifacts
-	r.Signed, r.Packages, r.Pending = r.Signed+other.Signed, r.Packages+other.Packages, r.Pending+other.Pending
-	for k, n := range other.States {
-		r.States[k] += n
-	}
-	for k, n := range other.SBOM {
-		r.SBOM[k] += n
-	}
-	r.versions.Or(other.versions)
-	if r.Vulnerabilities != nil {
-		r.Vulnerabilities.add(other.Vulnerabilities)
-	}
-}
-
 // repository counts what one repository shows the caller.
-func (c *census) repository(name store.Name, roles access.Roles) (*EstateRow, error) {
+func (c *census) repository(name store.Name, roles access.Roles) (*Row, error) {
 	row, signed := c.row(name), map[store.Digest]bool{}
 	after := &store.Item{Repository: name}
 	for after != nil {
@@ -302,7 +232,7 @@ func (c *census) repository(name store.Name, roles access.Roles) (*EstateRow, er
 }
 
 // manifests counts a part of a repository's, after one, and returns the last where there may be more.
-func (c *census) manifests(row *EstateRow, after *store.Item, roles access.Roles, signed map[store.Digest]bool) (*store.Item, error) {
+func (c *census) manifests(row *Row, after *store.Item, roles access.Roles, signed map[store.Digest]bool) (*store.Item, error) {
 	page := c.s.ManifestPage(after, min(partManifests, c.left))
 	full := len(page) == min(partManifests, c.left)
 	for n := range page {
@@ -320,12 +250,12 @@ func (c *census) manifests(row *EstateRow, after *store.Item, roles access.Roles
 	return &page[len(page)-1], nil
 }
 
-func (c *census) manifest(row *EstateRow, i store.Item, roles access.Roles, signed map[store.Digest]bool) error {
+func (c *census) manifest(row *Row, i store.Item, roles access.Roles, signed map[store.Digest]bool) error {
 	rec, err := c.s.Manifest(i.Repository, i.Digest)
 	if err != nil || rec == nil || rec.State == store.StateEvidence || rec.State == store.StateTombstoned {
 		return err
 	}
-	state := sight.Standing(c.s, c.t.Snapshot, c.now, i.Repository, rec)
+	state := sight.Standing(c.s, c.t, c.now, i.Repository, rec)
 	q := access.Question{Roles: roles, State: state, What: access.Manifest, ByDigest: true}
 	if q.Uploader = access.Reads(q) != access.Granted && sight.Uploaded(c.p, rec); access.Reads(q) != access.Granted {
 		return nil
@@ -342,15 +272,15 @@ func (c *census) manifest(row *EstateRow, i store.Item, roles access.Roles, sign
 	return nil
 }
 
-func (c *census) image(row *EstateRow, i store.Item, state store.State, signed map[store.Digest]bool) error {
+func (c *census) image(row *Row, i store.Item, state store.State, signed map[store.Digest]bool) error {
 	row.Images++
 	row.States[state]++
-	if ok, err := c.signed(i, signed, maxDepth); err != nil {
+	if ok, err := c.signed(i, signed, proof.MaxDepth); err != nil {
 		return err
 	} else if ok {
 		row.Signed++
 	}
-	origin, waits, err := sbomOrigin(c.s.Records, i)
+	origin, waits, err := c.n.o.Images.SBOMOrigin(c.s.Records, i)
 	if err != nil {
 		return err
 	}
@@ -369,9 +299,9 @@ func (c *census) image(row *EstateRow, i store.Item, state store.State, signed m
 	if row.Vulnerabilities == nil {
 		return nil
 	}
-	known, err := readSeen(c.s.Records, i)
+	known, err := c.n.o.Images.Matched(c.s.Records, i)
 	if err == nil && known != nil {
-		row.Vulnerabilities.count(known)
+		row.Vulnerabilities.count(c.n.o.Classes, known)
 	}
 	return err
 }
@@ -398,7 +328,7 @@ func (c *census) signed(i store.Item, seen map[store.Digest]bool, depth int) (bo
 		}
 		is = proves(k)
 	}
-	for _, k := range c.a.borrowed(c.s, i.Repository, i.Digest) {
+	for _, k := range c.n.o.Images.Borrowed(c.s, i.Repository, i.Digest) {
 		is = is || proves(k)
 	}
 	for _, parent := range c.s.Parents(i.Repository, i.Digest) {
@@ -416,7 +346,7 @@ func (c *census) signed(i store.Item, seen map[store.Digest]bool, depth int) (bo
 }
 
 // licenses counts the different versions of a row by what their licences ask for, and by licence.
-func (c *census) licenses(row *EstateRow, perLicense map[string]int) error {
+func (c *census) licenses(row *Row, perLicense map[string]int) error {
 	row.Versions = int(row.versions.GetCardinality())
 	for it := row.versions.ManyIterator(); ; {
 		ids := make([]uint32, partVersions)
@@ -429,7 +359,7 @@ func (c *census) licenses(row *EstateRow, perLicense map[string]int) error {
 	}
 }
 
-func (c *census) licensesOf(row *EstateRow, ids []uint32, perLicense map[string]int) error {
+func (c *census) licensesOf(row *Row, ids []uint32, perLicense map[string]int) error {
 	for _, id := range ids {
 		v, err := c.version(index.ID(id))
 		if err != nil {

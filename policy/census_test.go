@@ -6,14 +6,14 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/census"
 	"github.com/assay-registry/assay/store"
 )
 
-func (k *kit) estate(p access.Principal, q policy.EstateQuery) *policy.Estate {
+func (k *kit) estate(p access.Principal, q census.Query) *census.Report {
 	k.t.Helper()
-	e, err := k.a.Estate(k.ctx, p, q)
+	e, err := k.a.Census().Count(k.ctx, p, q)
 	if err != nil {
 		k.t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func TestTheReportCountsWhatTheCallerMaySee(t *testing.T) {
 	k.enrich()
 	k.ingest(x)
 
-	e := k.estate(admin, policy.EstateQuery{})
+	e := k.estate(admin, census.Query{})
 	if len(e.Repositories) != 2 || e.Repositories[0].Repository != app {
 		t.Fatalf("%+v", e)
 	}
@@ -48,47 +48,22 @@ func TestTheReportCountsWhatTheCallerMaySee(t *testing.T) {
 	if e.Total.Images != 4 || e.Total.Versions != 1 || e.Total.Packages != 3 || e.Total.Repos != 2 || e.Partial || e.Next != "" {
 		t.Errorf("%+v %+v", e, e.Total)
 	}
-	if e = k.estate(user("r", access.RolePull, "acme/other"), policy.EstateQuery{}); len(e.Repositories) != 1 || e.Total.Images != 1 {
+	if e = k.estate(user("r", access.RolePull, "acme/other"), census.Query{}); len(e.Repositories) != 1 || e.Total.Images != 1 {
 		t.Errorf("a reader of another repository sees %+v", e)
 	}
-	if e = k.estate(puller, policy.EstateQuery{Repositories: store.Globs{"acme/app"}}); e.Total.Images != 2 || e.Total.States["quarantined"] != 0 {
+	if e = k.estate(puller, census.Query{Repositories: store.Globs{"acme/app"}}); e.Total.Images != 2 || e.Total.States["quarantined"] != 0 {
 		t.Errorf("a puller sees %+v", e.Total)
 	}
-	if e = k.estate(pusher, policy.EstateQuery{Repositories: store.Globs{"acme/app"}}); e.Total.Images != 3 {
+	if e = k.estate(pusher, census.Query{Repositories: store.Globs{"acme/app"}}); e.Total.Images != 3 {
 		t.Errorf("whoever pushed sees %+v", e.Total)
 	}
-	if e = k.estate(admin, policy.EstateQuery{Limit: 1}); len(e.Repositories) != 1 || e.Next != string(app) || e.Total.Images != 4 {
+	if e = k.estate(admin, census.Query{Limit: 1}); len(e.Repositories) != 1 || e.Next != string(app) || e.Total.Images != 4 {
 		t.Errorf("a page: %+v", e)
 	}
-	if e = k.estate(admin, policy.EstateQuery{Limit: 1, After: e.Next}); len(e.Repositories) != 1 || e.Next != "" || e.Total != nil {
+	if e = k.estate(admin, census.Query{Limit: 1, After: e.Next}); len(e.Repositories) != 1 || e.Next != "" || e.Total != nil {
 		t.Errorf("the next page: %+v", e)
 	}
-	if _, err := k.a.Estate(k.ctx, access.Principal{Kind: access.KindAnonymous, Challenge: true}, policy.EstateQuery{}); store.CodeOf(err) != store.CodeUnauthorized {
+	if _, err := k.a.Census().Count(k.ctx, access.Principal{Kind: access.KindAnonymous, Challenge: true}, census.Query{}); store.CodeOf(err) != store.CodeUnauthorized {
 		t.Error(err)
-	}
-}
-
-// Who asks for one report after the other, without waiting for the first, keeps nobody else from theirs.
-func TestAttackManyReports(t *testing.T) {
-	k := newKit(t)
-	free := k.a.HoldReports()
-	ended := make(chan error, 3)
-	for range 3 {
-		go func() {
-			_, err := k.a.Estate(k.ctx, pusher, policy.EstateQuery{})
-			ended <- err
-		}()
-	}
-	if err := <-ended; store.CodeOf(err) != store.CodeTooManyRequests {
-		t.Errorf("the third: %v", err)
-	}
-	free()
-	for range 2 {
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	}
-	if _, err := k.a.Estate(k.ctx, pusher, policy.EstateQuery{}); err != nil {
-		t.Errorf("later: %v", err)
 	}
 }
