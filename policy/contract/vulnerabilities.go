@@ -32,7 +32,7 @@ type VulnerabilitiesInput struct {
 	Uncovered  []string             `json:"uncovered,omitempty"` // of matches: ecosystems of its packages that no installed database speaks of
 	// Systems are those of the uncovered ones that a system's package manager installed, such as "Debian:9", or "apk" where the image does not tell its distribution.
 	Systems []string `json:"uncovered_systems,omitempty"`
-	// Languages are those of the uncovered ones that databases could speak of, such as "npm"; of types like "generic" none does.
+	// Languages are those of the uncovered ones that databases could speak of, such as "npm", and "Maven:unnamed" where packages lack what databases name them by; of types like "generic" none does.
 	Languages []string       `json:"uncovered_languages,omitempty"`
 	Unlooked  map[string]int `json:"uncovered_packages,omitempty"` // how many packages there are of each of the uncovered ones
 	Unmatched string         `json:"unmatched,omitempty"`          // why the registry has no matches of its own; a part of a sentence

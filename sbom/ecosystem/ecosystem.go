@@ -19,6 +19,7 @@ type kind struct {
 	release  func(text string) (string, bool) // of a distribution: its release in one form; false where it is none of ours. nil: there are none
 	both     bool                             // its records speak of binary packages as well as of source packages
 	semantic bool                             // versions that begin with no digit are none
+	named    func(name string) bool           // reports whether a name is one there, as databases write it; of a language; nil: any without '/' is
 }
 
 // AnyRelease is the release of what holds for all of them; UnknownRelease that of a package which does not tell.
@@ -31,23 +32,23 @@ func lower(s string) string { return strings.ToLower(s) }
 
 // kinds are the ecosystems, by the names of OSV's schema ("Defined ecosystems"), without release, and those of distributions that other databases speak of.
 var kinds = map[string]kind{
-	"npm":            {order: "npm", fold: lower, semantic: true},
+	"npm":            {order: "npm", fold: lower, semantic: true, named: npmName},
 	"PyPI":           {order: "PyPI", fold: normalPython},
-	"Maven":          {order: "Maven"},
-	"Go":             {order: "Go", fold: lower, semantic: true},
+	"Maven":          {order: "Maven", named: mavenName},
+	"Go":             {order: "Go", fold: lower, semantic: true, named: anyName},
 	"crates.io":      {order: "crates.io", fold: func(s string) string { return strings.ReplaceAll(lower(s), "_", "-") }, semantic: true},
 	"RubyGems":       {order: "RubyGems"},
 	"NuGet":          {order: "NuGet", fold: lower, semantic: true},
-	"Packagist":      {order: "Packagist", fold: lower},
+	"Packagist":      {order: "Packagist", fold: lower, named: pairName},
 	"Hex":            {order: "Hex", fold: lower, semantic: true},
 	"Pub":            {order: "Pub", fold: lower, semantic: true},
 	"CRAN":           {order: "CRAN"},
 	"Hackage":        {order: "Hackage"},
 	"ConanCenter":    {order: "ConanCenter", fold: lower, semantic: true},
-	"SwiftURL":       {order: "SwiftURL", fold: swiftName, semantic: true},
+	"SwiftURL":       {order: "SwiftURL", fold: swiftName, semantic: true, named: hostedName},
 	"Julia":          {order: "Julia", semantic: true},
 	"Bitnami":        {order: "Bitnami", fold: lower, semantic: true},
-	"GitHub Actions": {order: "SwiftURL", fold: lower, semantic: true},
+	"GitHub Actions": {order: "SwiftURL", fold: lower, semantic: true, named: ownedName},
 
 	"Debian":     {order: "Debian", release: debianRelease},
 	"Ubuntu":     {order: "Ubuntu", release: ubuntuRelease},
@@ -116,6 +117,29 @@ var (
 
 // normalPython is the normal form of a name (PEP 503, "Normalized Names").
 func normalPython(s string) string { return pythonSeparator.ReplaceAllString(lower(s), "-") }
+
+func npmName(s string) bool {
+	scope, rest, scoped := strings.Cut(s, "/")
+	return !strings.Contains(rest, "/") && strings.HasPrefix(s, "@") == scoped && scoped == (rest != "") && scope != "@"
+}
+
+// mavenName is a group and an artifact.
+func mavenName(s string) bool {
+	group, artifact, _ := strings.Cut(s, ":")
+	return group != "" && artifact != "" && !strings.ContainsAny(group, "/") && !strings.ContainsAny(artifact, "/:")
+}
+
+// anyName is for Go, where a path without a host is whole, too: nobody publishes it (go.dev/ref/mod, "Module paths"), so it is a program of one's own, or part of Go.
+func anyName(string) bool { return true }
+
+func pairName(s string) bool { return strings.Count(s, "/") == 1 }
+
+func ownedName(s string) bool { return strings.Contains(s, "/") }
+
+func hostedName(s string) bool {
+	host, _, ok := strings.Cut(s, "/")
+	return ok && strings.Contains(host, ".")
+}
 
 func swiftName(s string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(lower(s), "https://"), ".git")
@@ -218,6 +242,15 @@ func (k Key) Order() string { return kinds[k.Base].order }
 
 // Semantic reports whether versions that begin with no digit are none.
 func (k Key) Semantic() bool { return kinds[k.Base].semantic }
+
+// Named reports whether databases can speak of a package of a language by that name: without a group, none of Maven's is meant, whatever the document calls it.
+func (k Key) Named() bool {
+	kind := kinds[k.Base]
+	if kind.named != nil {
+		return kind.named(k.Name)
+	}
+	return !strings.Contains(k.Name, "/")
+}
 
 // Releases reports whether the ecosystem is a distribution with releases.
 func (k Key) Releases() bool { return kinds[k.Base].release != nil }
@@ -346,6 +379,8 @@ func language(u sbom.PURL) (base, name string) {
 	}
 	name = u.Name
 	switch {
+	case base == "Go" && u.Namespace == "" && name == "std": // as cyclonedx-gomod calls the standard library
+		name = "stdlib"
 	case u.Namespace == "" || base == "ConanCenter" || base == "Hex":
 	case base == "Maven":
 		name = u.Namespace + ":" + u.Name

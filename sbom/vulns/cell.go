@@ -179,7 +179,7 @@ type cursor struct {
 }
 
 // rules numbers what soughtFor and classFor do: where it differs from the cursor's, all package versions are matched again.
-const rules = 5
+const rules = 6
 
 func (c *cursor) encode() []byte {
 	w := pack.Writer{}

@@ -31,6 +31,8 @@ const (
 const (
 	classSystem = 's'
 	classOther  = 'o'
+	// classUnnamed is of packages of a language by a name that is none there, such as Maven's without a group: no advisory that they are meant by could say so.
+	classUnnamed = 'u'
 )
 
 // classNowhere is of packages that advisories are written about nowhere; it is in no chunk.
@@ -51,6 +53,9 @@ func wholeClass(v *index.PackageVersion, names []ecosystem.Sought) string {
 		kind = string(classSystem)
 	}
 	if len(names) > 0 {
+		if kind[0] == classOther && !names[0].Key.Named() {
+			kind = string(classUnnamed)
+		}
 		return kind + names[0].Key.Base + "\x00" + names[0].Release
 	}
 	if v.Type == "" {

@@ -15,7 +15,7 @@ type Coverage struct {
 	Uncovered []string `json:"uncovered,omitempty"` // ecosystems and releases of its packages that no database speaks of, and types of packages without any, at most 50
 	// Systems are those of the uncovered ones that a system's package manager installed: nobody said what they are, or nobody speaks of their release.
 	Systems []string `json:"uncovered_systems,omitempty"`
-	// Languages are those of the uncovered ones that databases could speak of, and none that is installed does: "npm". Types that advisories are written about nowhere ("generic") are not among them.
+	// Languages are those of the uncovered ones that databases could speak of, and none that is installed does: "npm"; and "Maven:unnamed" where packages have names by which none could, such as those of Maven without a group. Types that advisories are written about nowhere ("generic") are not among them.
 	Languages []string `json:"uncovered_languages,omitempty"`
 	// Unlooked is how many packages there are of each of the uncovered ones.
 	Unlooked map[string]int `json:"uncovered_packages,omitempty"`
@@ -23,16 +23,22 @@ type Coverage struct {
 
 const maxUncovered = 50
 
+// unnamed is what follows the ecosystem of packages whose names are none there: "Maven:unnamed".
+const unnamed = ":unnamed"
+
 // cover says of which classes of packages the databases speak, and how old the oldest source is that does.
 func (r *Report) cover() {
 	kinds, counts := map[string]byte{}, map[string]int{}
 	for class, n := range r.classes {
 		name, release, known := strings.Cut(class[1:], "\x00")
-		if known && r.speak(name, release) {
+		if known && class[0] != classUnnamed && r.speak(name, release) {
 			continue
 		}
 		if known && release != ecosystem.AnyRelease {
 			name += ":" + release
+		}
+		if class[0] == classUnnamed {
+			name += unnamed
 		}
 		switch {
 		case class[0] == classSystem:

@@ -219,6 +219,25 @@ func TestLanguagesWithoutADatabaseAreCounted(t *testing.T) {
 	same(t, "with a database of npm", []any{r.Languages, r.Unlooked}, []any{[]string{"PyPI"}, map[string]int{"PyPI": 1, "generic": 2}})
 }
 
+// Nobody writes advisories about a package of Maven without a group, for there is none: nothing found is no answer, whatever databases are there.
+func TestNamesThatAreNoneAreUncovered(t *testing.T) {
+	k := newKit(t, mem.NewKV())
+	k.load("osv", record("GHSA-1", "Maven", "g:other", "introduced=0"), record("GHSA-2", "npm", "other", "introduced=0"), record("GHSA-3", "PyPI", "other", "introduced=0"), record("GHSA-4", "Go", "stdlib", "introduced=0 fixed=1.22.2"),
+		record("GHSA-5", "Packagist", "a/other", "introduced=0"), record("GHSA-6", "SwiftURL", "github.com/a/other", "introduced=0"), record("GHSA-7", "GitHub Actions", "a/other", "introduced=0"), record("GHSA-8", "crates.io", "other", "introduced=0"),
+		record("GHSA-9", "Maven", "sloppy", "introduced=0"))
+	k.put(image("named", 1), sbom.Distro{}, "pkg:maven/g/a@1", "pkg:maven/g%3Ab@1", "pkg:npm/a@1", "pkg:npm/%40s/a@1", "pkg:npm/s/b@1", "pkg:pypi/a@1", "pkg:golang/example.com/a@v1.0.0", "pkg:golang/own@(devel)", "pkg:golang/std@go1.22.1",
+		"pkg:composer/v/a@1", "pkg:swift/github.com/a/b@1", "pkg:github/a/b@v1", "pkg:cargo/a@1")
+	k.put(image("unnamed", 2), sbom.Distro{}, "pkg:maven/log4j-core@2.14.1", "pkg:maven/sloppy@1", "pkg:maven/org/apache/x@1", "pkg:npm/%40scope@1", "pkg:npm/%40s/t/a@1", "pkg:pypi/a/b@1", "pkg:composer/a@1", "pkg:swift/a@1", "pkg:github/a@v1", "pkg:cargo/a/b@1")
+	for range 2 {
+		same(t, "what is named", []any{k.report(image("named", 1)).Unlooked, found(k.report(image("named", 1)))}, []any{"map[]", "[GHSA-4 affected 1.22.2]"})
+		r := k.report(image("unnamed", 2))
+		same(t, "what is not", r.Unlooked, "map[GitHub Actions:unnamed:1 Maven:unnamed:3 Packagist:unnamed:1 PyPI:unnamed:1 SwiftURL:unnamed:1 crates.io:unnamed:1 npm:unnamed:2]")
+		same(t, "of languages", []any{len(r.Languages), r.Systems, found(r)}, []any{7, nothing, "[GHSA-9 affected]"})
+		k.match()
+	}
+	k.check()
+}
+
 // A database that was merged of several sources is as old as the one that speaks of an image's packages.
 func TestTheAgeIsThatOfTheSourceThatSpeaksOfThePackages(t *testing.T) {
 	k := newKit(t, mem.NewKV())
