@@ -16,6 +16,14 @@ import (
 // Kept is how many bytes are kept of what decisions read of an image.
 func Kept(r store.Records, image store.Item) int { return len(r.Space(space).Get(keptKey(image))) }
 
+// FoundBytes are the sizes of all records of findings, together.
+func FoundBytes(r store.Records) (versions, bytes int) {
+	for _, p := range r.Space(space).Scan([]byte("f"), []byte("g"), 1<<20) {
+		versions, bytes = versions+1, bytes+len(p.Value)
+	}
+	return versions, bytes
+}
+
 // Sweep looks at every package version.
 func (x *Matcher) Sweep(ctx context.Context) { x.sweep(ctx, 0) }
 
@@ -82,7 +90,7 @@ func DecodeAll(b []byte) {
 	_, _ = decodeCursor(b)
 	_, _ = decodeDatabase("x", b)
 	_, _ = advisory.DecodeKnown("x", b)
-	_, _ = decodeMatches(b)
+	_, _, _ = decodeMatches(b)
 	_, _, _ = decodeMatched(b)
 	_, _ = decodeChunk(b)
 	_, _, _ = decodeSought(ecosystem.Key{Base: "npm", Name: "x"}, b)

@@ -38,7 +38,7 @@ const maxInline = 4 << 20
 
 // Why there is no report.
 var (
-	ErrTooMany = errors.New("there are more than 100000 findings")
+	ErrTooMany = errors.New("there are more than 100000 findings, or too many packages with a hundred each")
 	ErrWaits   = errors.New("its packages are still being compared with the vulnerability databases") // a delta tells when they were
 )
 
@@ -151,7 +151,10 @@ func (b *builder) matches(v *index.PackageVersion, c cursor) ([]ecosystem.Sought
 			if err != nil {
 				return nil, nil, err
 			}
-			found, err := decodeMatches(value)
+			found, many, err := decodeMatches(value)
+			if many {
+				found, err = b.many(names)
+			}
 			return names, found, err
 		}
 	}
@@ -160,6 +163,17 @@ func (b *builder) matches(v *index.PackageVersion, c cursor) ([]ecosystem.Sought
 	}
 	found, err := b.findAll(names)
 	return names, found, err
+}
+
+// many finds out again what is too much to be kept of a package version. Of a few hundred kernels that is possible within a report; of thousands, nobody needs one.
+func (b *builder) many(names []ecosystem.Sought) ([]advisory.Match, error) {
+	switch {
+	case b.work <= maxInline:
+		return b.findAll(names)
+	case b.report.Pending > 0: // which took a part of it, and will not once they are matched
+		return nil, ErrWaits
+	}
+	return nil, ErrTooMany
 }
 
 // said is what one advisory says about one vulnerability of a version.

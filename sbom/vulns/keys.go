@@ -19,7 +19,7 @@ import (
 //	c<chunk>                           of 4,096 package versions: of which class those are that are matched, and which of them have a record f
 //	p<version>                         a matched package version: what it is looked up by, and its class
 //	v<ecosystem>NUL<name>NUL<version>  a package version that is looked up by that name
-//	f<version>                         (cell) what was found for a package version; none where nothing was
+//	f<version>                         (cell) what was found for a package version, or that it is too much to be kept; none where nothing was
 //	i<repository>NUL<digest>           what decisions read of an image, see Summary
 //	e<year><block>                     (cell) EPSS of the CVE numbers of a block
 //	k<year>                            (cell) known exploited vulnerabilities of a year

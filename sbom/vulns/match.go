@@ -7,81 +7,7 @@ import (
 	"github.com/assay-registry/assay/sbom/ecosystem"
 	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/sbom/pack"
-	"github.com/assay-registry/assay/store"
 )
-
-// encodeMatches makes the record of what was found for a package version; without anything it is nil. The list is in order.
-func encodeMatches(list []advisory.Match) []byte {
-	if len(list) == 0 {
-		return nil
-	}
-	w := pack.Writer{}
-	w.Number(uint64(len(list)))
-	for _, m := range list {
-		w.B = append(w.B, m.Part)
-		w.Number(uint64(m.Advisory.DB))
-		w.Text(m.Advisory.ID)
-		w.B = append(append(w.B, m.Sum[:]...), byte(m.Severity), m.State)
-		w.Texts(m.Fixed)
-	}
-	return w.Record()
-}
-
-func decodeMatches(b []byte) ([]advisory.Match, error) {
-	if b == nil {
-		return nil, nil
-	}
-	r := pack.Open(b)
-	n := r.Count()
-	list := make([]advisory.Match, 0, min(n, 4096))
-	for range n {
-		m := advisory.Match{Part: r.Byte()}
-		db := r.Number()
-		m.Advisory = advisory.ID{DB: uint16(db), ID: r.Text()}
-		for n := range m.Sum {
-			m.Sum[n] = r.Byte()
-		}
-		if m.Severity, m.State, m.Fixed = osv.Severity(r.Byte()), r.Byte(), r.Texts(); db > 1<<16-1 || m.Severity > osv.Critical || m.State >= advisory.MatchKinds {
-			r.Fail()
-		}
-		list = append(list, m)
-	}
-	if !r.Done() {
-		return nil, pack.Damaged("record of findings")
-	}
-	return list, nil
-}
-
-// named reads what is said about a name: one look-up.
-func (r reading) named(k ecosystem.Key) (*advisory.Prepared, error) {
-	p := &advisory.Prepared{Order: k.Order(), Strict: k.Semantic()}
-	prefix := namePrefix(k, 'n')
-	err := r.each(prefix, upTo(prefix), func(pair store.Pair) error {
-		key, db, ok := entryIn(pair.Key)
-		if !ok {
-			return pack.Damaged("entry of a name")
-		}
-		v, err := visible(pair.Value, r.generation)
-		if err != nil {
-			return err
-		}
-		e, bad := advisory.Entry{Release: key.Release, DB: db}, false
-		if err := advisory.EachItem(v.bytes, func(b []byte) {
-			in := pack.Reader{B: b}
-			i := advisory.DecodeItem(&in)
-			bad = bad || !in.Done()
-			e.Items = append(e.Items, advisory.ReadyItem{Item: &i})
-			e.Weight += 1 + len(i.Spans) + len(i.Versions)
-		}); err != nil || bad {
-			return pack.Damaged("entry of a name")
-		}
-		if len(e.Items) > 0 {
-			p.Entries = append(p.Entries, e)
-		}
-		return nil
-	})
-	return p, err
-}
 
 // advisory reads one; nil means that there is none.
 func (r reading) advisory(id advisory.ID) (*advisory.Known, error) {
@@ -147,7 +73,7 @@ func (e *evaluator) find(part int, s ecosystem.Sought) ([]advisory.Match, error)
 	p := e.names[s.Key]
 	if p == nil {
 		var err error
-		if p, err = e.named(s.Key); err != nil {
+		if p, err = e.named(s.Key, nil); err != nil {
 			return nil, err
 		}
 		weight := 1

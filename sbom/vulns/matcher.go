@@ -96,7 +96,7 @@ func (x *Matcher) step(ctx context.Context, settled *bool) error {
 	return err
 }
 
-// matchBatch is how many package versions one commit takes in, and matchBytes the size of what it writes that ends it before.
+// matchBatch is how many package versions one commit takes in, and matchBytes the size of what it writes that ends it before, as maxInline comparisons do.
 const (
 	matchBatch = 512
 	matchBytes = 4 << 20
@@ -139,7 +139,7 @@ func (x *Matcher) matchBatch(ctx context.Context, e *evaluator) (n int, err erro
 		}
 		e.at(reading{r, st.head})
 		ids := make([]uint32, 0, n)
-		for i, size := 0, 0; i < n && size < matchBytes; i++ {
+		for i, size, work := 0, 0, e.work; i < n && size < matchBytes && e.work-work < maxInline; i++ {
 			again, err := e.first(&list[i], writes)
 			if err != nil {
 				return err

@@ -290,10 +290,6 @@ func (s *session) version(e *evaluator, k ecosystem.Key, id uint32, record []byt
 	if err != nil {
 		return err
 	}
-	found, err := e.find(part, sought)
-	if err != nil {
-		return err
-	}
 	cell := e.s.Get(versionKey('f', id))
 	before, err := visible(cell, s.state.head)
 	if err != nil {
@@ -307,14 +303,11 @@ func (s *session) version(e *evaluator, k ecosystem.Key, id uint32, record []byt
 		}
 		now = v.bytes
 	}
-	if now == nil && len(found) == 0 {
-		return nil
-	}
-	all, err := decodeMatches(now)
+	all, err := e.changed(now, id, part, sought)
 	if err != nil {
 		return err
 	}
-	value := encodeMatches(replaced(all, byte(part), found))
+	value := encodeMatches(all)
 	if bytes.Equal(value, now) {
 		return nil
 	}
@@ -326,6 +319,23 @@ func (s *session) version(e *evaluator, k ecosystem.Key, id uint32, record []byt
 		s.versions[id] = true
 	}
 	return nil
+}
+
+// changed is what is found for a package version once one of its names is matched again, where now was found before.
+func (e *evaluator) changed(now []byte, id uint32, part int, sought ecosystem.Sought) ([]advisory.Match, error) {
+	all, many, err := decodeMatches(now)
+	if err != nil {
+		return nil, err
+	}
+	if many { // what is found by the other name was not kept either
+		names, _, err := decodeMatched(e.s.Get(versionKey('p', id)))
+		if err != nil {
+			return nil, err
+		}
+		return e.findAll(names)
+	}
+	found, err := e.find(part, sought)
+	return replaced(all, byte(part), found), err
 }
 
 // publish moves the head: from here on, readers see the new database with its findings.
@@ -395,34 +405,4 @@ func (s *session) touch(a *advisory.Known) {
 	for _, k := range a.Keys {
 		s.evaluate[k.Key] = true
 	}
-}
-
-// heldBy lists the package versions that an advisory was found for, as readers see it.
-func (r reading) heldBy(id advisory.ID, a *advisory.Known, fn func(version uint32)) error {
-	var last ecosystem.Key
-	for _, k := range a.Keys {
-		if k.Key == last { // keys are sorted, releases last
-			continue
-		}
-		last = k.Key
-		prefix := namePrefix(last, 'v')
-		if err := r.each(prefix, upTo(prefix), func(p store.Pair) error {
-			if len(p.Key) != len(prefix)+4 {
-				return pack.Damaged("record of a package version")
-			}
-			version := tail4(p.Key)
-			b, err := r.get(versionKey('f', version))
-			if err != nil {
-				return err
-			}
-			list, err := decodeMatches(b)
-			if err == nil && slices.ContainsFunc(list, func(m advisory.Match) bool { return m.Advisory == id }) {
-				fn(version)
-			}
-			return err
-		}); err != nil {
-			return err
-		}
-	}
-	return nil
 }
