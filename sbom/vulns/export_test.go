@@ -16,6 +16,22 @@ import (
 // Kept is how many bytes are kept of what decisions read of an image.
 func Kept(r store.Records, image store.Item) int { return len(r.Space(space).Get(keptKey(image))) }
 
+// Grouped brings together what shares a name, by places.
+func Grouped(names [][]string) (groups [][]int) {
+	all, at := make([]said, len(names)), map[*string]int{}
+	for n, list := range names {
+		all[n].names, at[&list[0]] = list, n
+	}
+	for _, group := range grouped(all) {
+		var places []int
+		for _, s := range group {
+			places = append(places, at[&s.names[0]])
+		}
+		groups = append(groups, places)
+	}
+	return groups
+}
+
 // FoundBytes are the sizes of all records of findings, together.
 func FoundBytes(r store.Records) (versions, bytes int) {
 	for _, p := range r.Space(space).Scan([]byte("f"), []byte("g"), 1<<20) {

@@ -224,6 +224,7 @@ func grouped(all []said) [][]said {
 	owner := map[string]int{}
 	root := func(n int) int {
 		for parent[n] != n {
+			parent[n] = parent[parent[n]] // so that nobody walks the same way twice
 			n = parent[n]
 		}
 		return n
@@ -255,13 +256,13 @@ func grouped(all []said) [][]said {
 // finding is what a group says together: the worst severity, what is certain before what is not, fixes that somebody knows.
 func (b *builder) finding(v *index.PackageVersion, group []said) (finding.Finding, error) {
 	f := finding.Finding{State: finding.StateUnknown, Package: *v}
-	names := map[string]bool{}
+	names, told := map[string]bool{}, map[finding.Reference]bool{}
 	for _, s := range group {
 		for _, name := range s.names {
 			names[name] = true
 		}
-		if ref := (finding.Reference{Database: b.databases[s.Match.Advisory.DB], ID: s.advisory.ID, URL: s.advisory.URL}); !slices.Contains(f.Advisories, ref) {
-			f.Advisories = append(f.Advisories, ref)
+		if ref := (finding.Reference{Database: b.databases[s.Match.Advisory.DB], ID: s.advisory.ID, URL: s.advisory.URL}); !told[ref] {
+			told[ref], f.Advisories = true, append(f.Advisories, ref)
 		}
 		f.Severity = max(f.Severity, s.Severity)
 		if score := float64(s.advisory.Score) / 10; score > f.Score || f.Vector == "" {
