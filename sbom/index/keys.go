@@ -36,6 +36,9 @@ const space = "sbom"
 // chunkBits is the size of a chunk: at most 2 KiB as a plain bitmap.
 const chunkBits = 14
 
+// maxChunks is how many chunks there are of any 32-bit numbers: a range of keys that differ by the chunk alone has no more, and is read as a whole.
+const maxChunks = 1 << (32 - chunkBits)
+
 var keyNumbering = []byte("!")
 
 // numberingSize is the length of that text.
@@ -44,7 +47,6 @@ const numberingSize = 32
 const (
 	maxName    = 448 // bytes of names and versions in keys; longer ones end in a sum of themselves
 	sumSize    = 16
-	maxScan    = 1 << 20
 	maxLicense = 256
 )
 

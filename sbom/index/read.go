@@ -138,7 +138,7 @@ func Version(r store.Records, id ID) (*PackageVersion, error) {
 func Versions(r store.Records, after ID, limit int) ([]PackageVersion, error) {
 	s := r.Space(space)
 	var list []PackageVersion
-	for _, p := range s.Scan(numberKey('p', uint32(after)+1), []byte("q"), min(limit, maxScan)) {
+	for _, p := range s.Scan(numberKey('p', uint32(after)+1), []byte("q"), limit) {
 		id, ok := numberIn(p.Key, 0)
 		if !ok {
 			return nil, damaged("package version")
@@ -154,37 +154,6 @@ func Versions(r store.Records, after ID, limit int) ([]PackageVersion, error) {
 		list = append(list, full)
 	}
 	return list, nil
-}
-
-// Named lists all versions of a name (PURL.Base, or Package.Base): at most 1,048,576, in byte order of the versions.
-func Named(r store.Records, name string) ([]PackageVersion, error) {
-	s := r.Space(space)
-	var list []PackageVersion
-	err := eachVersion(s, short(name, maxName), func(id uint32, _ string) error {
-		v, err := version(s, id)
-		list = append(list, v)
-		return err
-	})
-	return list, err
-}
-
-// eachVersion calls fn with the versions of a name, in byte order.
-func eachVersion(s store.SpaceReader, name string, fn func(id uint32, version string) error) error {
-	b := s.Get(textKey('n', name))
-	if len(b) != 4 {
-		return nil
-	}
-	prefix := numberKey('v', binary.BigEndian.Uint32(b))
-	for _, p := range s.Scan(prefix, upTo(prefix), maxScan) {
-		id, text, err := versionIn(p, len(prefix))
-		if err == nil {
-			err = fn(id, text)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // versionIn reads a version of a name, whose key begins with a prefix of so many bytes.

@@ -122,7 +122,7 @@ func (f *finder) licensed() (*roaring.Bitmap, error) {
 // license adds the images and versions of one licence.
 func (f *finder) license(number, last uint32, images, versions *union) error {
 	own := numberKey('c', number)
-	for _, c := range f.s.Scan(own, upTo(own), maxScan) {
+	for _, c := range f.s.Scan(own, upTo(own), maxChunks) {
 		chunk, ok := numberIn(c.Key, 1)
 		if !ok {
 			return damaged("posting")
@@ -306,7 +306,7 @@ func (f *finder) repository(from []byte, u *union) (next []byte, err error) {
 	}
 	prefix := append(textKey('k', repo), 0)
 	if f.q.Repositories.Match(store.Name(repo)) {
-		for _, p := range f.s.Scan(prefix, upTo(prefix), maxScan) {
+		for _, p := range f.s.Scan(prefix, upTo(prefix), maxChunks) {
 			if len(p.Key) < len(prefix)+4 {
 				return nil, damaged("repository")
 			}

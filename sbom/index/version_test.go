@@ -168,9 +168,12 @@ func TestThePackageURLDecides(t *testing.T) {
 	k.fold()
 	k.expect(index.Query{Pattern: "log4j-core@<2.17.1"}, "a maven/org.apache.logging.log4j/log4j-core@2.14.1")
 	k.view(func(r store.Records) error {
-		list, err := index.Named(r, "pkg:rpm/redhat/bash")
-		if err != nil || len(list) != 1 || list[0].Version != "1:4.4-1" || list[0].Source != "bash" || list[0].Distro.ID != "debian" {
-			t.Errorf("%+v %v", list, err)
+		e, err := index.Image(r, image("a", 1))
+		if err != nil || len(e.Packages) != 2 {
+			t.Fatalf("%+v %v", e, err)
+		}
+		if v := e.Packages[1]; v.Name != "pkg:rpm/redhat/bash" || v.Version != "1:4.4-1" || v.Source != "bash" || v.Distro.ID != "debian" {
+			t.Errorf("%+v", v)
 		}
 		return nil
 	})
