@@ -4,15 +4,12 @@ import (
 	"archive/zip"
 	"bufio"
 	"bytes"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"path"
 	"strings"
-
-	"github.com/klauspost/compress/zstd"
 
 	"github.com/assay-registry/assay/store"
 )
@@ -31,7 +28,7 @@ const (
 // Source gives the records of a database, one by one. io.EOF ends it.
 type Source interface {
 	Next() (Entry, error)
-	// Whole reports whether the end of the source proves that nothing is missing: a zip's directory, a sum, one document.
+	// Whole reports, at the end of the source, whether that proves that nothing is missing: a zip's directory, the one sum of a gzip or zstd file, one document.
 	// Where it does not, Info.Count must.
 	Whole() bool
 }
@@ -106,11 +103,11 @@ func (s *zipSource) Next() (Entry, error) {
 
 // Stream makes a source of a stream: one JSON record, an array of them, or one per line, plain or packed by gzip or zstd. Errors: CodeInvalid.
 func Stream(name string, r io.Reader) (Source, error) {
-	plain, packed, err := Unpacked(name, r, MaxSource)
+	plain, err := Unpack(name, r, MaxSource)
 	if err != nil {
 		return nil, err
 	}
-	s := &stream{name: name, r: bufio.NewReaderSize(plain, 256<<10), whole: packed}
+	s := &stream{name: name, plain: plain, r: bufio.NewReaderSize(plain, 256<<10)}
 	first, err := s.skip()
 	if err != nil {
 		return nil, err
@@ -122,65 +119,10 @@ func Stream(name string, r io.Reader) (Source, error) {
 	return s, err
 }
 
-// Unpacked reads gzip and zstd by their first bytes. What unpacks to more than max bytes, or much more than it is long, is an error.
-func Unpacked(name string, r io.Reader, max int64) (plain io.Reader, packed bool, err error) {
-	in := &counting{r: r}
-	buffered := bufio.NewReaderSize(in, 64<<10)
-	magic, err := buffered.Peek(4)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, false, fmt.Errorf("reading %s: %w", name, err)
-	}
-	out := &bounded{name: name, in: in, max: max}
-	switch {
-	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
-		out.r, err = gzip.NewReader(buffered)
-	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		out.r, err = zstd.NewReader(buffered, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow)) // without goroutines that somebody would have to end
-	default:
-		out.r, out.in = buffered, nil
-		return out, false, nil
-	}
-	if err != nil {
-		return nil, false, store.Errorf(store.CodeInvalid, "%s cannot be unpacked: %w", name, err)
-	}
-	return out, true, nil
-}
-
-type counting struct {
-	r io.Reader
-	n int64
-}
-
-func (c *counting) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.n += int64(n)
-	return n, err
-}
-
-// bounded ends what unpacks to too much.
-type bounded struct {
-	name string
-	r    io.Reader
-	in   *counting // nil: not packed
-	n    int64
-	max  int64
-}
-
-func (b *bounded) Read(p []byte) (int, error) {
-	n, err := b.r.Read(p)
-	b.n += int64(n)
-	if b.n > b.max || b.in != nil && b.n > ratioFree && b.n/maxRatio > b.in.n {
-		return n, store.Errorf(store.CodeInvalid, "%s has more than %d bytes, unpacked, or %d times its size; import it in parts, if it is what it should be", b.name, b.max, maxRatio)
-	}
-	if err != nil && !errors.Is(err, io.EOF) && store.CodeOf(err) != store.CodeInvalid {
-		err = store.Errorf(store.CodeInvalid, "%s ends too soon or is damaged; fetch it again: %w", b.name, err)
-	}
-	return n, err
-}
-
 // stream cuts a text into JSON objects without understanding them: braces outside of strings.
 type stream struct {
 	name  string
+	plain *Unpacking
 	r     *bufio.Reader
 	array bool
 	whole bool
@@ -190,7 +132,7 @@ type stream struct {
 }
 
 // Whole also holds for one record: its last brace is the end.
-func (s *stream) Whole() bool { return s.whole || s.ended && s.n == 1 }
+func (s *stream) Whole() bool { return s.whole || s.ended && (s.n == 1 || s.plain.Whole()) }
 
 // skip passes space and answers the next byte, or 0 at the end.
 func (s *stream) skip() (byte, error) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -30,9 +31,9 @@ func gzipped(t testing.TB, s string) []byte {
 	return b.Bytes()
 }
 
-func zstandard(t testing.TB, s string) []byte {
+func zstandard(t testing.TB, s string, options ...zstd.EOption) []byte {
 	t.Helper()
-	w, err := zstd.NewWriter(nil)
+	w, err := zstd.NewWriter(nil, options...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,6 +122,12 @@ func TestSources(t *testing.T) {
 		{"lines, gzip", gzipped(t, one+"\n"+two), []string{"A-1", "A-2"}, true},
 		{"lines, zstd", zstandard(t, one+"\n"+two), []string{"A-1", "A-2"}, true},
 		{"nothing", nil, nil, false},
+		{"a list, gzip of several members", append(gzipped(t, "["+one+","), gzipped(t, two+"]")...), []string{"A-1", "A-2"}, true},
+		{"lines, gzip of several members", append(gzipped(t, one+"\n"), gzipped(t, two)...), []string{"A-1", "A-2"}, false},
+		{"lines, zstd of several frames", append(zstandard(t, one+"\n"), zstandard(t, two)...), []string{"A-1", "A-2"}, false},
+		{"lines, zstd with a frame to skip", append(zstandard(t, one+"\n"+two), 0x50, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, 'x', 'y'), []string{"A-1", "A-2"}, true},
+		{"lines, zstd, of many blocks", zstandard(t, strings.Repeat(one+"\n", 20_000)), slices.Repeat([]string{"A-1"}, 20_000), true},
+		{"lines, zstd, without a sum", zstandard(t, one+"\n"+two, zstd.WithEncoderCRC(false)), []string{"A-1", "A-2"}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, err := osv.Open("file", bytes.NewReader(c.file), int64(len(c.file)))
@@ -162,6 +169,8 @@ func TestSourcesAreRefused(t *testing.T) {
 		"a truncated zip":                      {whole[:len(whole)-10], "damaged or truncated"},
 		"a damaged member":                     {flipped, "fetch file again"},
 		"truncated gzip":                       {packed[:len(packed)-20], "ends too soon or is damaged"},
+		"something after gzip":                 {append(gzipped(t, one), "more"...), "ends too soon or is damaged"},
+		"something after zstd":                 {append(zstandard(t, one), "more"...), "ends too soon or is damaged"},
 		"truncated zstd":                       {zstandard(t, strings.Repeat(one+"\n", 1000))[:40], ""},
 		"a record without its end":             {[]byte(one + "\n" + two[:20]), "is not complete"},
 		"a list without its end":               {[]byte("[" + one + ","), "ends within its list"},

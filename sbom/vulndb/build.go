@@ -63,7 +63,7 @@ func writeOnce(ctx context.Context, newest map[string]time.Time, open func() (os
 	for {
 		e, err := source.Next()
 		if err == io.EOF && !source.Whole() {
-			return out, false, store.Errorf(store.CodeInvalid, "one of the files does not prove that nothing is missing at its end; pack JSON lines by gzip or zstd")
+			return out, false, store.Errorf(store.CodeInvalid, "one of the files does not prove that nothing is missing at its end; pack JSON lines by gzip or zstd, as one file and not several joined")
 		}
 		if err == io.EOF {
 			return out, stale, nil

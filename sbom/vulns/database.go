@@ -189,7 +189,7 @@ func (i *Info) whole(count int, proven bool, old *Database) error {
 	case i.Count > 0 && count != i.Count:
 		return store.Errorf(store.CodeInvalid, "the database %s has %d records where %d were announced, so it is truncated or not the one that is meant; fetch it again", i.Name, count, i.Count)
 	case i.Count == 0 && !proven:
-		return store.Errorf(store.CodeInvalid, "nothing proves that the database %s is complete; say how many records it has, or pack it with gzip or zstd", i.Name)
+		return store.Errorf(store.CodeInvalid, "nothing proves that the database %s is complete; say how many records it has, or pack it with gzip or zstd, as one file and not several joined", i.Name)
 	case i.MayShrink:
 		return nil
 	case count == 0:

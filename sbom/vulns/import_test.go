@@ -1,6 +1,7 @@
 package vulns_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -426,4 +427,27 @@ func TestRemove(t *testing.T) {
 	k.load("osv", lodash)
 	same(t, "findings", k.dump(), []string{"acme/a GHSA-lodash high affected [4.17.12]"})
 	k.check()
+}
+
+// A packed file of several members that lost the last of them unpacks without an error. It is no whole database, unless somebody says how many records there are.
+func TestJoinedFilesProveNothing(t *testing.T) {
+	k := newKit(t, mem.NewKV())
+	whole := append(gzipped(t, lodash+"\n"), gzipped(t, leftPad+"\n")...)
+	load := func(b []byte, count int) error {
+		k.built = k.built.Add(time.Hour)
+		s, err := osv.Stream("lines", bytes.NewReader(b))
+		if err == nil {
+			_, err = k.x.Import(k.ctx, vulns.Info{Name: "osv", Built: k.built, Count: count}, s)
+		}
+		return err
+	}
+	if err := load(whole, 0); store.CodeOf(err) != store.CodeInvalid || !strings.Contains(err.Error(), "nothing proves") {
+		t.Errorf("%v", err)
+	}
+	if err := load(whole, 2); err != nil {
+		t.Error(err)
+	}
+	if err := load(gzipped(t, lodash+"\n"), 2); store.CodeOf(err) != store.CodeInvalid || !strings.Contains(err.Error(), "truncated") {
+		t.Errorf("%v", err)
+	}
 }
