@@ -249,9 +249,10 @@ func (s *stream) object(at string) error {
 }
 
 // Tree makes a source of all records below a directory: files that end in .json, .jsonl, .json.gz, .json.zst, and zip files, in the order of their names.
-func Tree(files fs.FS) Source { return &tree{files: files, whole: true} }
+func Tree(files fs.FS) *Directory { return &Directory{files: files, whole: true} }
 
-type tree struct {
+// Directory is a source of many files, of which one is open at a time: none at the end, or after an error. Who stops before closes it.
+type Directory struct {
 	files fs.FS
 	names []string
 	ready bool
@@ -261,9 +262,9 @@ type tree struct {
 }
 
 // Whole holds where all files are whole: which of them should be there, nobody says.
-func (t *tree) Whole() bool { return t.whole }
+func (t *Directory) Whole() bool { return t.whole }
 
-func (t *tree) list() error {
+func (t *Directory) list() error {
 	err := fs.WalkDir(t.files, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
@@ -283,7 +284,18 @@ func (t *tree) list() error {
 	return err
 }
 
-func (t *tree) Next() (Entry, error) {
+// Close closes the file that is open, if there is one.
+func (t *Directory) Close() error {
+	if t.close == nil {
+		return nil
+	}
+	closes := t.close
+	t.now, t.close = nil, nil
+	return closes()
+}
+
+// Next is [Source].
+func (t *Directory) Next() (Entry, error) {
 	if !t.ready {
 		if err := t.list(); err != nil {
 			return Entry{}, err
@@ -296,23 +308,27 @@ func (t *tree) Next() (Entry, error) {
 				return Entry{}, io.EOF
 			}
 			if err := t.open(t.names[0]); err != nil {
+				_ = t.Close() // what comes of a file that is not read is no matter
 				return Entry{}, err
 			}
 			t.names = t.names[1:]
 		}
 		e, err := t.now.Next()
-		if !errors.Is(err, io.EOF) {
-			return e, err
+		if err == nil {
+			return e, nil
 		}
-		t.whole = t.whole && t.now.Whole()
-		t.now = nil
-		if err := t.close(); err != nil {
+		whole := t.now.Whole()
+		closed := t.Close()
+		if !errors.Is(err, io.EOF) {
 			return Entry{}, err
+		}
+		if t.whole = t.whole && whole; closed != nil {
+			return Entry{}, closed
 		}
 	}
 }
 
-func (t *tree) open(name string) error {
+func (t *Directory) open(name string) error {
 	f, err := t.files.Open(name)
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", name, err)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 	"testing"
@@ -155,6 +156,52 @@ func TestSources(t *testing.T) {
 		t.Fatal(err)
 	}
 	same(t, "ids", ids, []string{"A-3", "A-2", "A-1", "A-4", "A-5"})
+}
+
+// opened counts the files that are open.
+type opened struct {
+	fs.FS
+	n int
+}
+
+func (o *opened) Open(name string) (fs.File, error) {
+	f, err := o.FS.Open(name)
+	if info, failed := fs.Stat(o.FS, name); err != nil || failed != nil || info.IsDir() {
+		return f, err
+	}
+	o.n++
+	return &openFile{f, o}, nil
+}
+
+type openFile struct {
+	fs.File
+	o *opened
+}
+
+func (f *openFile) Close() error {
+	f.o.n--
+	return f.File.Close()
+}
+
+func TestADirectoryLeavesNoFileOpen(t *testing.T) {
+	for name, c := range map[string]struct {
+		file []byte
+		ids  int
+	}{"whole": {[]byte(two), 2}, "no JSON": {[]byte("hello"), 1}, "no gzip": {[]byte("\x1f\x8bhello"), 1}, "cut": {gzipped(t, two)[:30], 1}, "empty": {nil, 1}} {
+		o := &opened{FS: fstest.MapFS{"a.json": {Data: []byte(one)}, "b.json": {Data: c.file}}}
+		s := osv.Tree(o)
+		ids, err := drain(s)
+		same(t, name, []any{len(ids), err == nil, o.n}, []any{c.ids, name == "whole" || name == "empty", 0})
+	}
+	o := &opened{FS: fstest.MapFS{"a.json": {Data: []byte(one)}}}
+	s := osv.Tree(o)
+	for range 2 {
+		if _, err := s.Next(); err != nil || o.n != 1 {
+			t.Fatal(err, o.n)
+		}
+		same(t, "closed", []any{s.Close(), s.Close(), o.n}, []any{nil, nil, 0})
+		s = osv.Tree(o)
+	}
 }
 
 func TestSourcesAreRefused(t *testing.T) {

@@ -157,7 +157,9 @@ func spokenOf(affected json.RawMessage) []string {
 
 // WriteEPSS writes scores as their layer, plain or packed as they come, and counts them. built is the day of the scores as the file says it; zero if it does not. Errors: CodeInvalid.
 func WriteEPSS(name string, r io.Reader, w io.Writer) (count int, built time.Time, err error) {
+	seen := map[string]bool{}
 	err = repack(name, r, w, func(line string, n int) error {
+		cve, _, _ := strings.Cut(line, ",")
 		switch {
 		case strings.HasPrefix(line, "#"):
 			if _, date, ok := strings.Cut(line, "score_date:"); ok {
@@ -166,7 +168,10 @@ func WriteEPSS(name string, r io.Reader, w io.Writer) (count int, built time.Tim
 		case strings.HasPrefix(line, "cve,"):
 		case !strings.HasPrefix(line, "CVE-") || strings.Count(line, ",") != 2:
 			return store.Errorf(store.CodeInvalid, "line %d of %.200s is no score of EPSS (cve,epss,percentile)", n, name)
+		case seen[cve]: // nobody would take it
+			return store.Errorf(store.CodeInvalid, "line %d of %.200s is the second one about %.40s, so it is several files in one, or damaged; fetch it again", n, name, cve)
 		default:
+			seen[cve] = true
 			count++
 		}
 		return nil

@@ -127,7 +127,7 @@ func TestSideFiles(t *testing.T) {
 	if err != nil || n != 1 || built.Format(time.DateOnly) != "2026-07-20" || !strings.HasPrefix(unzstd(t, out.Bytes()), `{"catalogVersion":"2026.07.20"`) {
 		t.Errorf("%d %v %v", n, built, err)
 	}
-	for says, text := range map[string]string{"holds no score": "cve,epss,percentile\n", "line 1 of": "<html>not found</html>\n"} {
+	for says, text := range map[string]string{"is the second one about CVE-2021-1": "cve,epss,percentile\nCVE-2021-1,0.1,0.2\nCVE-2021-1,0.3,0.4\n", "holds no score": "cve,epss,percentile\n", "line 1 of": "<html>not found</html>\n"} {
 		if _, _, err := WriteEPSS("epss.csv", strings.NewReader(text), io.Discard); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", says, err)
 		}

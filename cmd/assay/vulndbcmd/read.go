@@ -62,7 +62,9 @@ func (r *databaseReading) source(ctx context.Context, f *databaseFile) (osv.Sour
 		return nil, err
 	}
 	if info.IsDir() {
-		return osv.Tree(os.DirFS(f.path)), nil
+		all := osv.Tree(os.DirFS(f.path))
+		r.closers = append(r.closers, all.Close)
+		return all, nil
 	}
 	file, err := os.Open(f.path)
 	if err != nil {
