@@ -55,6 +55,7 @@ func Unpack(name string, r io.Reader, max int64) (*Unpacking, error) {
 // a part that was cut off between two of them is no less sound, so only one proves it.
 func (u *Unpacking) Whole() bool { return u.in != nil && u.ended && u.parts() == 1 }
 
+// Read is [io.Reader].
 func (u *Unpacking) Read(p []byte) (int, error) {
 	n, err := u.r.Read(p)
 	u.n += int64(n)
