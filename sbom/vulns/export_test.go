@@ -104,6 +104,7 @@ func (x *Matcher) Age(ctx context.Context) error {
 func DecodeAll(b []byte) {
 	_, _ = decodeState(b)
 	_, _ = decodeCursor(b)
+	_, _ = decodeKept(b)
 	_, _ = decodeDatabase("x", b)
 	_, _ = advisory.DecodeKnown("x", b)
 	_, _, _ = decodeMatches(b)
