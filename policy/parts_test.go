@@ -1,58 +1,14 @@
 package policy_test
 
 import (
-	"context"
 	"fmt"
-	"iter"
 	"testing"
 	"time"
 
 	"github.com/assay-registry/assay/policy/census"
 	"github.com/assay-registry/assay/store"
+	"github.com/assay-registry/assay/store/storetest"
 )
-
-// parted tells how much one view reads, and lets something happen before each.
-type parted struct {
-	store.KV
-	most, views int
-	before      func(view int)
-}
-
-func (p *parted) View(ctx context.Context, fn func(store.ReadTx) error) error {
-	p.views++
-	if p.before != nil {
-		p.before(p.views)
-	}
-	tx := partedTx{p: p}
-	err := p.KV.View(ctx, func(inner store.ReadTx) error {
-		tx.ReadTx = inner
-		return fn(&tx)
-	})
-	p.most = max(p.most, tx.reads)
-	return err
-}
-
-type partedTx struct {
-	store.ReadTx
-	p     *parted
-	reads int
-}
-
-func (t *partedTx) Get(key []byte) []byte {
-	t.reads++
-	return t.ReadTx.Get(key)
-}
-
-func (t *partedTx) Scan(from, to []byte) iter.Seq2[[]byte, []byte] {
-	return func(yield func([]byte, []byte) bool) {
-		for key, v := range t.ReadTx.Scan(from, to) {
-			t.reads++
-			if !yield(key, v) {
-				return
-			}
-		}
-	}
-}
 
 // artifacts pushes n manifests that are no images.
 func (k *kit) artifacts(repo store.Name, n int) {
@@ -69,19 +25,19 @@ func (k *kit) artifacts(repo store.Name, n int) {
 func TestTheReportReadsInParts(t *testing.T) {
 	k := newKit(t)
 	k.artifacts(app, 1000)
-	p := &parted{KV: k.kv}
+	p := &storetest.Views{KV: k.kv}
 	k.kv = p
 	k.start()
-	p.most, p.views = 0, 0
+	p.Most, p.Count = 0, 0
 	whole := k.estate(admin, census.Query{})
 	if whole.Total.Artifacts != 1000 || whole.Partial || whole.LookedAt != 0 {
 		t.Errorf("%+v of %d looked at", whole.Total, whole.LookedAt)
 	}
-	if p.most > 2500 {
-		t.Errorf("one view read %d pairs", p.most)
+	if p.Most > 2500 {
+		t.Errorf("one view read %d pairs", p.Most)
 	}
 	changing := false
-	p.views, p.before = 0, func(view int) {
+	p.Count, p.Before = 0, func(view int) {
 		if changing || view < 3 || view > 6 {
 			return
 		}
@@ -109,10 +65,10 @@ func TestAReportThatTakesTooLongGoesOn(t *testing.T) {
 	for _, repo := range []store.Name{"acme/a", "acme/b", "acme/c"} {
 		k.artifacts(repo, 300)
 	}
-	p := &parted{KV: k.kv}
+	p := &storetest.Views{KV: k.kv}
 	k.kv = p
 	k.start()
-	p.before = func(int) { k.clock.advance(9 * time.Second) }
+	p.Before = func(int) { k.clock.advance(9 * time.Second) }
 	got, pages := "", 0
 	for q := (census.Query{}); ; pages++ {
 		e := k.estate(admin, q)
@@ -130,7 +86,7 @@ func TestAReportThatTakesTooLongGoesOn(t *testing.T) {
 	if pages < 1 {
 		t.Error("nothing was cut off")
 	}
-	p.before = func(int) { k.clock.advance(15 * time.Second) }
+	p.Before = func(int) { k.clock.advance(15 * time.Second) }
 	if e := k.estate(admin, census.Query{}); len(e.Repositories) != 1 || !e.Repositories[0].Partial || !e.Partial || e.Next != "acme/a" || e.Total.Artifacts == 300 {
 		t.Errorf("one repository takes too long: %+v", e)
 	}
@@ -147,12 +103,12 @@ func TestAffectedImagesAreReadInParts(t *testing.T) {
 	m.enrich()
 	m.ingest(m.x)
 	m.database(1, osvRecord("GHSA-1", "left-pad", "2.0.0", "low"))
-	p := &parted{KV: m.kv}
+	p := &storetest.Views{KV: m.kv}
 	m.kv = p
 	m.start()
 	affected := func() int {
 		t.Helper()
-		p.most, p.views = 0, 0
+		p.Most, p.Count = 0, 0
 		page, err := m.a.AffectedImages(m.ctx, puller, "GHSA-1", nil, "", 1000)
 		if err != nil {
 			t.Fatal(err)
@@ -164,14 +120,14 @@ func TestAffectedImagesAreReadInParts(t *testing.T) {
 		}
 		return len(page.Images)
 	}
-	if n := affected(); n != images || p.views < 4 {
-		t.Errorf("%d images in %d views", n, p.views)
+	if n := affected(); n != images || p.Count < 4 {
+		t.Errorf("%d images in %d views", n, p.Count)
 	}
-	p.before = func(view int) {
+	p.Before = func(view int) {
 		if view != 2 {
 			return
 		}
-		p.before = nil
+		p.Before = nil
 		for n := range images {
 			gone, err := m.as(admin).StatManifest(m.ctx, app, store.Reference{Tag: fmt.Sprintf("v%d", n)})
 			if err == nil && n%2 == 0 {

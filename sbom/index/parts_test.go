@@ -1,9 +1,7 @@
 package index_test
 
 import (
-	"context"
 	"fmt"
-	"iter"
 	"testing"
 	"time"
 
@@ -11,52 +9,11 @@ import (
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/store/mem"
+	"github.com/assay-registry/assay/store/storetest"
 )
 
-// parted tells how much one view reads, and lets something happen before each.
-type parted struct {
-	store.KV
-	most, views int
-	before      func(view int)
-}
-
-func (p *parted) View(ctx context.Context, fn func(store.ReadTx) error) error {
-	p.views++
-	if p.before != nil {
-		p.before(p.views)
-	}
-	tx := partedTx{}
-	err := p.KV.View(ctx, func(inner store.ReadTx) error {
-		tx.ReadTx = inner
-		return fn(&tx)
-	})
-	p.most = max(p.most, tx.reads)
-	return err
-}
-
-type partedTx struct {
-	store.ReadTx
-	reads int
-}
-
-func (t *partedTx) Get(key []byte) []byte {
-	t.reads++
-	return t.ReadTx.Get(key)
-}
-
-func (t *partedTx) Scan(from, to []byte) iter.Seq2[[]byte, []byte] {
-	return func(yield func([]byte, []byte) bool) {
-		for key, v := range t.ReadTx.Scan(from, to) {
-			t.reads++
-			if !yield(key, v) {
-				return
-			}
-		}
-	}
-}
-
 // wide is an index of many images, names, versions and licences.
-func wide(t *testing.T, p *parted) *kit {
+func wide(t *testing.T, p *storetest.Views) *kit {
 	k := newKit(t, p)
 	const images = 2500
 	if err := k.x.Load(k.ctx, func(intern func(*sbom.Package) uint32, put func(store.Item, []uint32)) {
@@ -78,7 +35,7 @@ func wide(t *testing.T, p *parted) *kit {
 
 // No view is held for long, whatever is asked, so that what is freed meanwhile can be used again.
 func TestAQueryReadsInParts(t *testing.T) {
-	p := &parted{KV: mem.NewKV()}
+	p := &storetest.Views{KV: mem.NewKV()}
 	k := wide(t, p)
 	for _, c := range []struct {
 		name string
@@ -91,24 +48,24 @@ func TestAQueryReadsInParts(t *testing.T) {
 		{"repositories", index.Query{License: "MIT", Repositories: store.Globs{"r6*"}, Limit: 1000}, 78},
 		{"what few hold", index.Query{Pattern: "n2499@3"}, 1},
 	} {
-		p.most, p.views = 0, 0
+		p.Most, p.Count = 0, 0
 		page, err := k.page(c.q, nil)
 		if err != nil || len(page.Matches) != c.want {
 			t.Errorf("%s: %d images, %v", c.name, len(page.Matches), err)
 		}
-		if p.most > 18_000 {
-			t.Errorf("%s: one view of %d read %d pairs", c.name, p.views, p.most)
+		if p.Most > 18_000 {
+			t.Errorf("%s: one view of %d read %d pairs", c.name, p.Count, p.Most)
 		}
 	}
 }
 
 // What changes between two parts is found as it is when its turn comes: never with packages that it no longer holds, never twice.
 func TestAQueryWhileTheIndexChanges(t *testing.T) {
-	p := &parted{KV: mem.NewKV()}
+	p := &storetest.Views{KV: mem.NewKV()}
 	k := wide(t, p)
 	for late := range 14 {
 		changing := false
-		p.views, p.before = 0, func(view int) {
+		p.Count, p.Before = 0, func(view int) {
 			if changing || view != late {
 				return
 			}
@@ -137,9 +94,9 @@ func TestAQueryWhileTheIndexChanges(t *testing.T) {
 
 // A query that takes too long says where to go on, or how to ask for less; one that meets an index that is made anew is asked again.
 func TestAQueryThatTakesTooLong(t *testing.T) {
-	p := &parted{KV: mem.NewKV()}
+	p := &storetest.Views{KV: mem.NewKV()}
 	k := wide(t, p)
-	p.before = func(int) { k.moved.Add(int64(6 * time.Second)) }
+	p.Before = func(int) { k.moved.Add(int64(6 * time.Second)) }
 	found, pages := 0, 0
 	for q := (index.Query{Pattern: "all", Limit: 1000}); ; pages++ {
 		page, err := k.page(q, nil)
@@ -157,9 +114,9 @@ func TestAQueryThatTakesTooLong(t *testing.T) {
 	if _, err := k.page(index.Query{Pattern: "*", Limit: 1}, nil); store.CodeOf(err) != store.CodeInvalid {
 		t.Errorf("before any image was looked at: %v", err)
 	}
-	p.views, p.before = 0, func(view int) {
+	p.Count, p.Before = 0, func(view int) {
 		if view == 3 {
-			p.before = nil
+			p.Before = nil
 			if err := k.x.Reset(k.ctx); err != nil {
 				t.Fatal(err)
 			}

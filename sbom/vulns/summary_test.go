@@ -1,7 +1,6 @@
 package vulns_test
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -10,31 +9,12 @@ import (
 	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/store/mem"
+	"github.com/assay-registry/assay/store/storetest"
 )
-
-// counting counts what is read.
-type counting struct {
-	store.KV
-	reads int
-}
-
-func (c *counting) View(ctx context.Context, fn func(store.ReadTx) error) error {
-	return c.KV.View(ctx, func(tx store.ReadTx) error { return fn(countingTx{tx, c}) })
-}
-
-type countingTx struct {
-	store.ReadTx
-	c *counting
-}
-
-func (t countingTx) Get(key []byte) []byte {
-	t.c.reads++
-	return t.ReadTx.Get(key)
-}
 
 // What a decision reads of an image is the same whatever the image contains, also after an import that changes nothing of it; one that does has it found out again.
 func TestSummaryCostsTheSameForEveryImage(t *testing.T) {
-	kv := &counting{KV: mem.NewKV()}
+	kv := &storetest.Views{KV: mem.NewKV()}
 	k := newKit(t, kv)
 	few, many := image("acme/few", 1), image("acme/many", 2)
 	urls := []string{"pkg:npm/lodash@4.17.11"}
@@ -45,11 +25,11 @@ func TestSummaryCostsTheSameForEveryImage(t *testing.T) {
 	k.put(many, debian12, urls...)
 	k.match()
 	reads := func(i store.Item) int {
-		before := kv.reads
+		before := kv.Reads
 		if s := k.summarized(i, nil); s == nil || s.Total != 1 || s.Worst[0].ID != "GHSA-lodash" {
 			t.Errorf("%s: %+v", i.Repository, s)
 		}
-		return kv.reads - before
+		return kv.Reads - before
 	}
 	k.load("osv", lodash)
 	k.deliver()
