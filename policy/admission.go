@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"io"
 	"log/slog"
+	"slices"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -35,6 +36,21 @@ type RepositoryRule struct {
 	// EvidenceRepository is the repository whose evidence counts here, too; empty for none.
 	EvidenceRepository store.Name
 	NoDelete           bool // nobody deletes there
+}
+
+// optional reports whether an index may list this child without its being here.
+func (r RepositoryRule) optional(m store.Descriptor) bool {
+	switch r.Sparse {
+	case "any":
+		return true
+	case "platforms":
+		if m.Platform == nil {
+			return false
+		}
+		name := m.Platform.OS + "/" + m.Platform.Architecture
+		return !slices.Contains(r.Platforms, name) && !slices.Contains(r.Platforms, name+"/"+m.Platform.Variant)
+	}
+	return false
 }
 
 // Options are what an Admission is made of. Generator and SBOMKey may be nil: then no SBOM is made.

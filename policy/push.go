@@ -30,6 +30,7 @@ type incoming struct {
 	tags      []string
 	meant     []string // tags that are written later, where the manifest is stored first: the rules for pushes are asked about them now
 	reserved  []referrers.Tag
+	when      *store.Condition       // on what its tags mean until now
 	registry  *proof.Known           // facts of the registry's own statement; nil for everybody else's
 	class     *referrers.Class       // what the registry's own statement is, where it wrote every byte of it; nil: its bytes tell
 	then      func(*store.Txn) error // ends the transaction of the registry's own statement, or fails it; nil for everybody else's
@@ -90,6 +91,7 @@ func receive(p access.Principal, repo store.Name, refs []store.Reference, m *sto
 			}
 		}
 	}
+	in.when = m.If
 	var err error
 	in.parsed, err = store.ParseManifest(m.MediaType, m.Bytes)
 	return in, err
@@ -181,6 +183,9 @@ func (w *writing) manifest(ctx context.Context) (*store.Receipt, error) {
 	if err := w.pushGate(ctx); err != nil {
 		return nil, err
 	}
+	if err := w.asked(); err != nil {
+		return nil, err
+	}
 	rec, det, err := w.record(missing)
 	if err != nil {
 		return nil, err
@@ -246,21 +251,6 @@ func (w *writing) references() ([]store.Digest, error) {
 		}
 	}
 	return missing, nil
-}
-
-// optional reports whether an index may list this child without its being here.
-func (r RepositoryRule) optional(m store.Descriptor) bool {
-	switch r.Sparse {
-	case "any":
-		return true
-	case "platforms":
-		if m.Platform == nil {
-			return false
-		}
-		name := m.Platform.OS + "/" + m.Platform.Architecture
-		return !slices.Contains(r.Platforms, name) && !slices.Contains(r.Platforms, name+"/"+m.Platform.Variant)
-	}
-	return false
 }
 
 // source is what evidence is judged by: what is stored in this repository, and nothing else.

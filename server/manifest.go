@@ -79,6 +79,9 @@ func (c *call) putManifest(registry store.Registry) error {
 		return err
 	}
 	m := &store.Manifest{Bytes: content}
+	if m.If, err = c.condition(); err != nil {
+		return err
+	}
 	m.MediaType, m.Size = mediaType, int64(len(content))
 	receipt, err := registry.PutManifest(c.r.Context(), c.route.Repo, refs, m)
 	if err != nil {
@@ -99,6 +102,47 @@ func (c *call) putManifest(registry store.Registry) error {
 	}
 	c.warn(h, receipt.Warnings)
 	return c.empty(http.StatusCreated)
+}
+
+// condition is what If-Match and If-None-Match ask of the tag in the path. A digest cannot come to mean anything else: of it nothing is asked.
+func (c *call) condition() (*store.Condition, error) {
+	is, isNot := c.r.Header["If-Match"], c.r.Header["If-None-Match"]
+	if c.route.Reference.Tag == "" || is == nil && isNot == nil {
+		return nil, nil
+	}
+	var on store.Condition
+	var err error
+	if on.Is, err = entityTags(is, false); err != nil {
+		return nil, err
+	}
+	on.IsNot, err = entityTags(isNot, true)
+	return &on, err
+}
+
+// entityTags reads the lists of If-Match, whose weak members match nothing, and of If-None-Match (RFC 9110, section 8.8.3). nil stays nil.
+func entityTags(values []string, weak bool) ([]store.Digest, error) {
+	if values == nil {
+		return nil, nil
+	}
+	tags := []store.Digest{}
+	for _, value := range values {
+		for tag := range strings.SplitSeq(value, ",") {
+			tag = strings.Trim(tag, " \t")
+			if tag == string(store.Anything) {
+				tags = append(tags, store.Anything)
+				continue
+			}
+			opaque, isWeak := strings.CutPrefix(tag, "W/")
+			quoted := len(opaque) > 1 && opaque[0] == '"' && opaque[len(opaque)-1] == '"'
+			if !quoted {
+				return nil, store.Errorf(store.CodeInvalid, `a precondition is malformed, so nothing was stored; it is * or a list of entity tags as this server sends them, such as "sha256:..."`)
+			}
+			if d := store.Digest(opaque[1 : len(opaque)-1]); d != store.Anything && (weak || !isWeak) {
+				tags = append(tags, d)
+			}
+		}
+	}
+	return tags, nil
 }
 
 // references are all that the manifest is to be known by: the path's, and with a digest those of the parameter "tag".

@@ -178,6 +178,11 @@ func (v *memoryView) PutManifest(_ context.Context, repo store.Name, refs []stor
 		}
 	}
 	r := v.write(repo)
+	for _, ref := range refs {
+		if ref.Tag != "" && !m.If.Holds(r.tags[ref.Tag]) {
+			return nil, store.Errorf(store.CodePrecondition, "the tag %s means another manifest by now", ref.Tag)
+		}
+	}
 	for _, l := range parsed.Layers {
 		if _, ok := r.blobs[l.Digest]; !ok && !strings.Contains(l.MediaType, "nondistributable") {
 			return nil, store.Errorf(store.CodeManifestBlobUnknown, "the blob %s is not in this repository; push it first", l.Digest)

@@ -34,6 +34,7 @@ const (
 	CodeInvalid        Code = "INVALID"
 	CodeNotFound       Code = "NOT_FOUND"
 	CodeConflict       Code = "CONFLICT"
+	CodePrecondition   Code = "PRECONDITION"
 	CodeStorageFull    Code = "STORAGE_FULL"
 	CodeUnavailable    Code = "UNAVAILABLE"
 	CodeInternal       Code = "INTERNAL"
@@ -68,6 +69,7 @@ var catalogue = map[Code]row{
 	CodeInvalid:             {http.StatusBadRequest, CodeUnsupported},
 	CodeNotFound:            {http.StatusNotFound, CodeNameUnknown},
 	CodeConflict:            {http.StatusConflict, CodeDenied},
+	CodePrecondition:        {http.StatusPreconditionFailed, CodeDenied},
 	CodeStorageFull:         {http.StatusInsufficientStorage, CodeUnsupported},
 	CodeUnavailable:         {http.StatusServiceUnavailable, CodeUnsupported},
 	CodeInternal:            {http.StatusInternalServerError, CodeUnsupported},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -45,7 +46,7 @@ type Writer interface {
 	// CodeBlobUnknown when there is nothing to mount: the HTTP layer then starts an upload session.
 	Mount(ctx context.Context, from, to Name, d Digest) (Descriptor, error)
 	// PutManifest stores m under all references or none. A reference by digest must match the bytes.
-	// Errors: CodeManifestInvalid, CodeManifestBlobUnknown, CodeDigestInvalid, CodeTagInvalid, CodeSizeInvalid, CodeDenied, CodeUnauthorized.
+	// Errors: CodeManifestInvalid, CodeManifestBlobUnknown, CodeDigestInvalid, CodeTagInvalid, CodeSizeInvalid, CodeDenied, CodeUnauthorized, CodePrecondition.
 	PutManifest(ctx context.Context, repo Name, refs []Reference, m *Manifest) (*Receipt, error)
 }
 
@@ -76,6 +77,26 @@ type Manifest struct {
 	Bytes []byte
 	// Warnings are sentences for the Warning response header (RFC 7234 section 5.5), without code and agent.
 	Warnings []string
+	// If is asked on the way in of each tag that is written, in the transaction that writes it; nil asks nothing.
+	If *Condition
+}
+
+// Condition is on what a tag means until it is written (RFC 9110, sections 13.1.1 and 13.1.2), so that of those who read one manifest and write back what follows from it
+// none undoes the other's work unseen.
+type Condition struct {
+	Is    []Digest // it means one of these; nil asks nothing
+	IsNot []Digest // and none of these
+}
+
+// Anything stands in a Condition for every digest.
+const Anything Digest = "*"
+
+// Holds reports whether a tag that means now, "" for nothing, may be written.
+func (c *Condition) Holds(now Digest) bool {
+	among := func(ds []Digest) bool {
+		return now != "" && (slices.Contains(ds, Anything) || slices.Contains(ds, now))
+	}
+	return c == nil || (c.Is == nil || among(c.Is)) && !among(c.IsNot)
 }
 
 // Receipt acknowledges a stored manifest.

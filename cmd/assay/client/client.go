@@ -117,6 +117,7 @@ type request struct {
 	body         []byte
 	large        *io.SectionReader // the body in place of body, where it is better not held in memory
 	contentType  string            // of the body; empty is JSON
+	header       map[string]string // more of it
 	accept       []string
 	limit        int64     // of the answer; 0 is maxJSON
 	sink         io.Writer // takes the answer as it comes, whatever its size, unless it is a refusal
@@ -182,6 +183,9 @@ func (c *Client) send(ctx context.Context, r request, token string) (*answer, er
 	q.Header.Set("User-Agent", c.agent)
 	if body != nil || r.contentType != "" {
 		q.Header.Set("Content-Type", cmp.Or(r.contentType, "application/json"))
+	}
+	for name, value := range r.header {
+		q.Header.Set(name, value)
 	}
 	for _, accept := range r.accept {
 		q.Header.Add("Accept", accept)

@@ -143,14 +143,10 @@ func SignPolicies(a *cli.App, ctx context.Context, server *client.Client, ref do
 		return "", err
 	}
 	subject := signer.Subject{Descriptor: d, Reference: cli.WithHost(server, string(ref.Repository))}
-	at, err := signcmd.Attachment(ctx, server, ref.Repository, s, referrers.SuffixSig, k, subject, signcmd.EvidenceMaker{
+	return signcmd.Attach(a, ctx, server, ref.Repository, s, referrers.SuffixSig, k, subject, signcmd.EvidenceMaker{
 		Layer: func(k *signer.Key, subject signer.Subject) (*signer.Layer, error) { return k.Sign(subject, nil) },
 		Bundle: func(k *signer.Key, subject signer.Subject) (*signer.Attachment, error) {
 			return k.SignBundle(subject, nil, a.Clock())
 		},
 	})
-	if err != nil {
-		return "", err
-	}
-	return signcmd.Publish(a, ctx, server, ref.Repository, subject, at)
 }

@@ -2,12 +2,8 @@ package signcmd
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
@@ -182,11 +178,7 @@ func evidence(a *cli.App, ctx context.Context, arg string, s *Signing, suffix re
 	}
 	all := []made{}
 	for _, subject := range subjects {
-		at, err := Attachment(ctx, server, ref.Repository, s, suffix, k, subject, make)
-		if err != nil {
-			return err
-		}
-		d, err := Publish(a, ctx, server, ref.Repository, subject, at)
+		d, err := Attach(a, ctx, server, ref.Repository, s, suffix, k, subject, make)
 		if err != nil {
 			return err
 		}
@@ -220,78 +212,4 @@ func subjectsOf(ctx context.Context, server *client.Client, ref docker.Ref, recu
 		}
 	}
 	return subjects, nil
-}
-
-// Attachment makes a signature with what is attached of it to the subject.
-func Attachment(ctx context.Context, server *client.Client, repo store.Name, s *Signing, suffix referrers.Suffix, k *signer.Key, subject signer.Subject, make EvidenceMaker) (*signer.Attachment, error) {
-	if s.form == formBundle {
-		return make.Bundle(k, subject)
-	}
-	layer, err := make.Layer(k, subject)
-	if err != nil {
-		return nil, err
-	}
-	var earlier []byte
-	stands, err := server.Get(ctx, repo, store.Reference{Tag: referrers.TagOf(subject.Digest, suffix).String()})
-	switch refusal, refused := errors.AsType[*client.StatusError](err); {
-	case err == nil:
-		earlier = stands.Bytes
-	case !refused || refusal.Status != http.StatusNotFound:
-		return nil, err
-	}
-	return signer.Tagged(subject, suffix, earlier, layer)
-}
-
-// Publish uploads evidence: its blobs, then the manifest, then, for a registry that does not list referrers itself, the entry in the fallback tag. It tells what the server
-// warns of, such as that nobody trusts the key.
-func Publish(a *cli.App, ctx context.Context, server *client.Client, repo store.Name, subject signer.Subject, at *signer.Attachment) (store.Digest, error) {
-	for _, b := range at.Blobs {
-		if _, err := server.PutBlob(ctx, repo, b); err != nil {
-			return "", err
-		}
-	}
-	stored, err := server.PutManifest(ctx, repo, store.Reference{Tag: at.Tag}, at.MediaType, at.Manifest)
-	if err != nil {
-		return "", err
-	}
-	for _, text := range stored.Warnings {
-		a.Warn(text)
-	}
-	if stored.Listed || at.Tag != "" {
-		return stored.Digest, nil
-	}
-	return stored.Digest, enlist(ctx, server, repo, subject.Digest, stored.Descriptor, at.Manifest)
-}
-
-// enlist adds a referrer to the fallback index (distribution-spec, "Referrers Tag Schema").
-func enlist(ctx context.Context, server *client.Client, repo store.Name, subject store.Digest, d store.Descriptor, manifest []byte) error {
-	p, err := store.ParseManifest(d.MediaType, manifest)
-	if err != nil {
-		return err
-	}
-	tag := store.Reference{Tag: referrers.TagOf(subject, referrers.SuffixNone).String()}
-	index := struct {
-		SchemaVersion int                `json:"schemaVersion"`
-		MediaType     string             `json:"mediaType"`
-		Manifests     []store.Descriptor `json:"manifests"`
-	}{2, store.TypeIndex, []store.Descriptor{}}
-	stands, err := server.Get(ctx, repo, tag)
-	switch refusal, refused := errors.AsType[*client.StatusError](err); {
-	case err == nil:
-		if err := json.Unmarshal(stands.Bytes, &index); err != nil {
-			return fmt.Errorf("the fallback index %s is not JSON; delete that tag", tag.Tag)
-		}
-	case !refused || refusal.Status != http.StatusNotFound:
-		return err
-	}
-	if slices.ContainsFunc(index.Manifests, func(have store.Descriptor) bool { return have.Digest == d.Digest }) {
-		return nil
-	}
-	index.MediaType, index.Manifests = store.TypeIndex, append(index.Manifests, referrers.Descriptor(p, d))
-	b, err := json.Marshal(index)
-	if err != nil {
-		return err
-	}
-	_, err = server.PutManifest(ctx, repo, tag, store.TypeIndex, b)
-	return err
 }
