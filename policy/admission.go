@@ -15,6 +15,7 @@ import (
 	"github.com/assay-registry/assay/policy/census"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/decisionlog"
+	"github.com/assay-registry/assay/policy/inventory"
 	"github.com/assay-registry/assay/policy/outbox"
 	"github.com/assay-registry/assay/policy/pulls"
 	"github.com/assay-registry/assay/policy/turns"
@@ -72,9 +73,9 @@ type Options struct {
 	Generator       sbom.Generator
 	Formats         []sbom.Format
 	SBOMKey         crypto.Signer
-	Preferences     []SBOMPreference // whose SBOMs go before the registry's own
-	PushWait        time.Duration    // how long the push of a tag waits for policies on contents; 0: it does not
-	Inventories     Inventories      // nil: what images contain is not indexed
+	Preferences     inventory.Preferences // whose SBOMs go before the registry's own
+	PushWait        time.Duration         // how long the push of a tag waits for policies on contents; 0: it does not
+	Inventories     inventory.Index       // nil: what images contain is not indexed
 	Verdicts        vsa.Options
 	Targets         []outbox.Target // of events
 	Host            string          // how clients name this registry, for remedies; may be empty
@@ -110,11 +111,11 @@ type Admission struct {
 	indexes   parsedCache
 	spoken    spoken
 
-	answering    *turns.Queue  // questions about contents
-	reading      *turns.Queue  // SBOMs that are read for people
-	locating     *turns.Queue  // SBOMs that are read for decisions, by repository
-	draining     chan struct{} // holds a value while somebody works the queue off
-	wakeReview   chan struct{} // something is queued, or trust changed
+	answering    *turns.Queue       // questions about contents
+	reading      *turns.Queue       // SBOMs that are read for people
+	packages     *inventory.Answers // to policies that ask
+	draining     chan struct{}      // holds a value while somebody works the queue off
+	wakeReview   chan struct{}      // something is queued, or trust changed
 	wakeSBOM     chan struct{}
 	wakeIngest   chan struct{}
 	contentsRead bell                       // an SBOM was made, given up, or read
@@ -129,7 +130,7 @@ func New(ctx context.Context, o Options) (*Admission, error) {
 	a.census = census.New(census.Options{Local: o.Local, Trust: a.Trust, Images: counted{a}, Classes: classes(), Clock: o.Clock})
 	a.answering = turns.New(answers, maxAsking, maxAskingEach)
 	a.reading = turns.New(readings, maxReading, maxReadingEach)
-	a.locating = turns.New(readings, math.MaxInt, math.MaxInt) // decisions are bounded themselves
+	a.packages = &inventory.Answers{Local: o.Local, Turn: turns.New(readings, math.MaxInt, math.MaxInt)} // decisions are bounded themselves
 	a.uploads.clock, a.pulls = o.Clock, pulls.New(o.Local, o.Clock)
 	a.outbox = outbox.New(outbox.Options{Local: o.Local, Targets: o.Targets, Source: o.Verdicts.Verifier, Clock: o.Clock, Log: o.Log})
 	if err := a.loadTrust(ctx); err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/inventory"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
 )
@@ -155,7 +156,7 @@ func (a *Admission) lacksSBOM(tx *store.Txn, i store.Item, b *Backfill) (wanted,
 	if stored == nil {
 		return true, false, nil
 	}
-	var r sbomRecord
+	var r inventory.Generated
 	if err := json.Unmarshal(stored, &r); err != nil {
 		return false, false, store.Errorf(store.CodeInternal, "the SBOM record of %s is damaged; run assay check: %w", i.Digest, err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/inventory"
 	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/policy/sight"
 	"github.com/assay-registry/assay/sbom"
@@ -50,12 +51,7 @@ type ContentList struct {
 type ContentDrift struct {
 	Repository store.Name   `json:"repository"`
 	Digest     store.Digest `json:"digest"`
-	*ContentsDrift
-}
-
-// noInventory is the answer about an image of which nothing is indexed.
-func noInventory(d store.Digest) error {
-	return store.Errorf(store.CodeNotFound, "no SBOM of %s is indexed; the registry makes one when the image is admitted (assay explain says how far it is)", d)
+	*inventory.Drift
 }
 
 // ContentFilter restricts a query to images in some states, and to those first seen in some time. What is zero restricts nothing.
@@ -105,9 +101,9 @@ func (a *Admission) Contents(ctx context.Context, p access.Principal, r ImageRef
 			return err
 		}
 		list = &ContentList{Repository: e.Image.Repository, Digest: e.Image.Digest, Entry: e}
-		read, err := readIngested(s.Records, e.Image)
+		read, err := inventory.Of(s.Records, e.Image)
 		if read != nil && read.Drift != nil {
-			list.Drift = read.Drift.input()
+			list.Drift = read.Drift.Input()
 		}
 		return err
 	})
@@ -130,11 +126,11 @@ func (a *Admission) DriftContents(ctx context.Context, p access.Principal, r Ima
 		if err != nil {
 			return err
 		}
-		read, err := readIngested(s.Records, i)
+		read, err := inventory.Of(s.Records, i)
 		if err != nil {
 			return err
 		}
-		waits := s.Space(ingestSpace).Get(ingestKey('q', i)) != nil
+		waits := inventory.Queued(s.Records, i) != nil
 		switch {
 		case read != nil && read.Drift != nil:
 			out = &ContentDrift{i.Repository, i.Digest, read.Drift}
@@ -158,7 +154,7 @@ func (a *Admission) contents(s store.Snapshot, p access.Principal, r ImageRef, p
 	}
 	e, err := index.Image(s.Records, i)
 	if err == nil && e == nil {
-		err = noInventory(i.Digest)
+		err = inventory.Missing(i.Digest)
 	}
 	return e, err
 }
@@ -226,7 +222,7 @@ func (a *Admission) WhyContents(ctx context.Context, p access.Principal, r Image
 		return nil, err
 	}
 	var reasons []index.Reason
-	err = a.withDocument(ctx, a.reading, p.Name, e.Origin, func(inv *sbom.Inventory) (err error) {
+	err = inventory.WithDocument(ctx, a.local, a.reading, p.Name, e.Origin, func(inv *sbom.Inventory) (err error) {
 		reasons, err = index.Why(inv, pattern, versions)
 		return err
 	})
@@ -255,14 +251,14 @@ func CheckContents(ctx context.Context, local *store.Local, deep bool, limit int
 	}
 	var unreadable []store.Problem
 	read := func(ctx context.Context, image store.Item, origin index.Origin) (*sbom.Inventory, error) {
-		b, err := local.ReadContent(ctx, origin.Document, maxEvidence)
+		b, err := local.ReadContent(ctx, origin.Document, inventory.MaxDocument)
 		if store.CodeOf(err) == store.CodeBlobUnknown {
 			return nil, nil // the index says that it is gone, unless its image is, too
 		}
 		if err != nil {
 			return nil, err
 		}
-		inv, _, err := readSBOM(b)
+		inv, _, err := inventory.Read(b)
 		if err == nil {
 			return inv, nil
 		}

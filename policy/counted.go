@@ -2,6 +2,7 @@ package policy
 
 import (
 	"github.com/assay-registry/assay/policy/census"
+	"github.com/assay-registry/assay/policy/inventory"
 	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/store"
 )
@@ -17,7 +18,7 @@ func (c counted) Borrowed(s store.Snapshot, repo store.Name, d store.Digest) map
 }
 
 func (c counted) SBOMOrigin(r store.Records, i store.Item) (origin string, waits bool, err error) {
-	return sbomOrigin(r, i)
+	return inventory.Origin(r, i)
 }
 
 func (c counted) Matched(r store.Records, i store.Item) (*census.Matched, error) {

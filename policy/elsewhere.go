@@ -96,7 +96,7 @@ func (w *writing) lendAll(ctx context.Context, evidence, subject store.Digest, k
 		if err != nil || rec == nil {
 			return err
 		}
-		if _, _, err := w.a.lend(ctx, w.tx, w.t, subjectOf(n, rec), w.in.repo, evidence, k); err != nil {
+		if _, _, err := w.a.lend(ctx, w.tx, w.t, proof.Subject(n, rec), w.in.repo, evidence, k); err != nil {
 			return err
 		}
 	}

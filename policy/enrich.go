@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/inventory"
 	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/policy/sight"
@@ -151,15 +152,15 @@ func (a *Admission) enrich(ctx context.Context, i store.Item, w sbomWork) error 
 	return a.endSBOM(ctx, i, record)
 }
 
-func (a *Admission) sbomState(ctx context.Context, i store.Item) (*subjectManifest, *sbomRecord, error) {
+func (a *Admission) sbomState(ctx context.Context, i store.Item) (*subjectManifest, *inventory.Generated, error) {
 	var s *subjectManifest
-	record := &sbomRecord{}
+	record := &inventory.Generated{}
 	err := a.local.Update(ctx, func(tx *store.Txn) error {
 		var err error
 		if s, err = a.subject(tx, i); err != nil {
 			return err
 		}
-		*record = sbomRecord{}
+		*record = inventory.Generated{}
 		if b := tx.SBOM(i.Repository, i.Digest); b != nil {
 			return json.Unmarshal(b, record)
 		}
@@ -179,7 +180,7 @@ func (a *Admission) admittedNow(ctx context.Context, i store.Item) bool {
 
 // generate asks the generator, stores what it made as blobs of the repository, and has the image decided again with it.
 // It returns nil if there is nothing yet: the work is postponed. What another generator made stays until there is something to take its place.
-func (a *Admission) generate(ctx context.Context, s *subjectManifest, i store.Item, w sbomWork, old *sbomRecord) (*sbomRecord, error) {
+func (a *Admission) generate(ctx context.Context, s *subjectManifest, i store.Item, w sbomWork, old *inventory.Generated) (*inventory.Generated, error) {
 	manifest, err := a.local.ReadContent(ctx, i.Digest, store.MaxManifest)
 	if err != nil {
 		return nil, a.postpone(ctx, i, w, err)
@@ -204,16 +205,16 @@ func (a *Admission) generate(ctx context.Context, s *subjectManifest, i store.It
 			old.By, old.Renewed = a.version(ctx), true // it has nothing better, and is not asked again
 			return a.record(ctx, i, old, nil)
 		}
-		return a.record(ctx, i, &sbomRecord{Failed: sentence.Clip(err.Error(), sentence.Max), By: a.version(ctx), At: a.now()}, nil)
+		return a.record(ctx, i, &inventory.Generated{Failed: sentence.Clip(err.Error(), sentence.Max), By: a.version(ctx), At: a.now()}, nil)
 	}
-	record := &sbomRecord{Summary: result.Summary, Docs: map[sbom.Format]store.Digest{}, At: a.now(), Old: append(old.Old, old.Attached...), Renewed: w.Again,
-		made: map[sbom.Format][]byte{}}
+	record := &inventory.Generated{Summary: result.Summary, Docs: map[sbom.Format]store.Digest{}, At: a.now(), Old: append(old.Old, old.Attached...), Renewed: w.Again,
+		Made: map[sbom.Format][]byte{}}
 	for _, doc := range result.Documents {
 		d, err := a.local.PutBlob(ctx, i.Repository, doc.Bytes)
 		if err != nil {
 			return nil, a.postpone(ctx, i, w, err)
 		}
-		record.Docs[doc.Format], record.made[doc.Format] = d.Digest, doc.Bytes
+		record.Docs[doc.Format], record.Made[doc.Format] = d.Digest, doc.Bytes
 	}
 	return a.record(ctx, i, record, old.Docs)
 }
@@ -240,7 +241,7 @@ func (a *Admission) linked(ctx context.Context, repo store.Name, d store.Digest)
 }
 
 // record keeps what is known of the contents in place of old documents, and decides again with it.
-func (a *Admission) record(ctx context.Context, i store.Item, r *sbomRecord, old map[sbom.Format]store.Digest) (*sbomRecord, error) {
+func (a *Admission) record(ctx context.Context, i store.Item, r *inventory.Generated, old map[sbom.Format]store.Digest) (*inventory.Generated, error) {
 	err := a.local.Update(ctx, func(tx *store.Txn) error {
 		if state := tx.Verdict(i.Repository, i.Digest).State; state == "" || state == store.StateTombstoned {
 			return nil // deleted meanwhile
@@ -259,13 +260,13 @@ func (a *Admission) record(ctx context.Context, i store.Item, r *sbomRecord, old
 	return r, err
 }
 
-func (a *Admission) putSBOM(tx *store.Txn, i store.Item, r *sbomRecord) {
+func (a *Admission) putSBOM(tx *store.Txn, i store.Item, r *inventory.Generated) {
 	b, err := json.Marshal(r)
 	if err != nil {
 		panic("policy: an SBOM record that does not marshal") // strings, numbers and times
 	}
 	tx.PutSBOM(i.Repository, i.Digest, b)
-	noteFailure(tx, failedMade, i, r.Failed)
+	inventory.NoteFailed(tx, inventory.FailedMade, i, r.Failed)
 }
 
 // postpone puts the work back with its reason.
@@ -282,7 +283,7 @@ func (a *Admission) postpone(ctx context.Context, i store.Item, w sbomWork, caus
 			tx.AfterCommit(a.contentsRead.ring)
 			tx.DropSBOMWork(i)
 			if !w.Again || tx.SBOM(i.Repository, i.Digest) == nil {
-				a.putSBOM(tx, i, &sbomRecord{Failed: w.Reason, At: a.now()})
+				a.putSBOM(tx, i, &inventory.Generated{Failed: w.Reason, At: a.now()})
 			}
 			return nil
 		}
@@ -292,7 +293,7 @@ func (a *Admission) postpone(ctx context.Context, i store.Item, w sbomWork, caus
 }
 
 // endSBOM takes the work off the queue; a record, if given, is kept with it. An image that was admitted meanwhile stays in the queue.
-func (a *Admission) endSBOM(ctx context.Context, i store.Item, r *sbomRecord) error {
+func (a *Admission) endSBOM(ctx context.Context, i store.Item, r *inventory.Generated) error {
 	return a.local.Update(ctx, func(tx *store.Txn) error {
 		switch {
 		case r != nil:
@@ -308,18 +309,18 @@ func (a *Admission) endSBOM(ctx context.Context, i store.Item, r *sbomRecord) er
 
 // unattached reports whether an image is admitted and what was made for it is not attached yet.
 func unattached(tx *store.Txn, i store.Item) bool {
-	var r sbomRecord
+	var r inventory.Generated
 	return tx.Verdict(i.Repository, i.Digest).State == store.StateAdmitted && json.Unmarshal(tx.SBOM(i.Repository, i.Digest), &r) == nil &&
 		len(r.Docs) > 0 && len(r.Attached) == 0 && r.Failed == ""
 }
 
 // attach writes the referrers: documents, and the statement signed by the registry's key for SBOMs. They count as the registry's own only here.
-func (a *Admission) attach(ctx context.Context, s *subjectManifest, r *sbomRecord) ([]store.Digest, error) {
+func (a *Admission) attach(ctx context.Context, s *subjectManifest, r *inventory.Generated) ([]store.Digest, error) {
 	req := sbom.AttachRequest{Subject: s.rec.Descriptor(), Repository: s.repo, Created: r.Summary.Created, Signer: a.o.SBOMKey}
 	for _, f := range slices.Sorted(maps.Keys(r.Docs)) {
-		b, err := r.made[f], error(nil)
+		b, err := r.Made[f], error(nil)
 		if b == nil {
-			b, err = a.local.ReadContent(ctx, r.Docs[f], maxEvidence)
+			b, err = a.local.ReadContent(ctx, r.Docs[f], inventory.MaxDocument)
 		}
 		if err != nil {
 			return nil, err
@@ -341,7 +342,7 @@ func (a *Admission) attach(ctx context.Context, s *subjectManifest, r *sbomRecor
 }
 
 // attachOne stores one referrer. The documents are stored already, and r holds on to them.
-func (a *Admission) attachOne(ctx context.Context, s *subjectManifest, at sbom.Attachment, r *sbomRecord) error {
+func (a *Admission) attachOne(ctx context.Context, s *subjectManifest, at sbom.Attachment, r *inventory.Generated) error {
 	stored := slices.Collect(maps.Values(r.Docs))
 	for d, b := range at.Blobs {
 		if slices.Contains(stored, d) && a.linked(ctx, s.repo, d) {
@@ -371,12 +372,12 @@ func (a *Admission) dropSBOM(tx *store.Txn, repo store.Name, d store.Digest) {
 	if b == nil {
 		return
 	}
-	var r sbomRecord
+	var r inventory.Generated
 	if err := json.Unmarshal(b, &r); err == nil {
 		for _, doc := range r.Docs {
 			tx.DropReference(repo, doc, d)
 		}
 	}
 	tx.DropSBOM(repo, d)
-	noteFailure(tx, failedMade, store.Item{Repository: repo, Digest: d}, "")
+	inventory.NoteFailed(tx, inventory.FailedMade, store.Item{Repository: repo, Digest: d}, "")
 }

@@ -162,7 +162,7 @@ func (w *writing) repeats(k *proof.Known, evidence, subject store.Digest) (bool,
 func (w *writing) judge(ctx context.Context, rec *store.ManifestRecord, evidence, subject store.Digest, found verify.Found) (*proof.Known, error) {
 	s := verify.Subject{Repository: w.in.repo, Descriptor: store.Descriptor{Digest: subject}}
 	if rec != nil {
-		s = subjectOf(w.in.repo, rec)
+		s = proof.Subject(w.in.repo, rec)
 	}
 	k := &proof.Known{Found: found, At: w.a.now()}
 	if _, err := w.a.verify(ctx, w.tx, w.t.Covering(w.in.repo), s, w.in.repo, evidence, k); err != nil {

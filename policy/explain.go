@@ -101,7 +101,7 @@ func (a *Admission) explain(s store.Snapshot, p access.Principal, repo store.Nam
 	stored := s.Facts(repo, rec.Digest)
 	e.EvidenceKept = len(stored)
 	e.Waivers = t.waivers.Explain(repo, append([]store.Digest{rec.Digest, det.Alternate}, s.Parents(repo, rec.Digest)...), a.now())
-	if e.Facts, err = explainFacts(t, subjectOf(repo, rec), stored, a.borrowed(s, repo, rec.Digest), a.now()); err != nil {
+	if e.Facts, err = explainFacts(t, proof.Subject(repo, rec), stored, a.borrowed(s, repo, rec.Digest), a.now()); err != nil {
 		return nil, err
 	}
 	if b := s.Decision(det.Decision); det.Decision != "" && b != nil {

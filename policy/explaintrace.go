@@ -26,7 +26,7 @@ func (a *Admission) Trace(ctx context.Context, p access.Principal, id string) (*
 	in := *r.Input
 	in.Content = a.local
 	if a.o.Inventories != nil {
-		in.Packages = a
+		in.Packages = a.packages
 	}
 	if !p.Roles(r.Repository).Has(access.RolesWriting) {
 		in.Subject.Pushers = nil // names of people; a policy that reads them comes out otherwise, and Reproduced says so

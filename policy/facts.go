@@ -113,7 +113,7 @@ func (a *Admission) inherited(ctx context.Context, tx *store.Txn, t *grounds, re
 			if err != nil {
 				return nil, nil, err
 			}
-			own, err := a.facts(ctx, tx, t, subjectOf(repo, rec))
+			own, err := a.facts(ctx, tx, t, proof.Subject(repo, rec))
 			if err != nil {
 				return nil, nil, err
 			}
@@ -129,12 +129,4 @@ func (a *Admission) inherited(ctx context.Context, tx *store.Txn, t *grounds, re
 		level = next
 	}
 	return all, parents, nil
-}
-
-func subjectOf(repo store.Name, rec *store.ManifestRecord) verify.Subject {
-	s := verify.Subject{Repository: repo, Descriptor: rec.Descriptor()}
-	if det, err := rec.Detail(); err == nil {
-		s.Alternate = det.Alternate
-	}
-	return s
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/inventory"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/finding"
 	"github.com/assay-registry/assay/sbom/index"
@@ -134,8 +135,8 @@ func unreported(err error) bool {
 
 // unsigned reports whether all that is known of an image's contents is a document that anybody may have attached: it lists what its author wants found.
 func unsigned(r store.Records, i store.Item) (bool, error) {
-	read, err := readIngested(r, i)
-	return read == nil || read.Origin == originAttached, err // of whom nobody knows any more, it is anybody's
+	read, err := inventory.Of(r, i)
+	return read == nil || read.Origin == inventory.OriginAttached, err // of whom nobody knows any more, it is anybody's
 }
 
 // vulnerabilities are what a policy is told: the registry's own matches where there are any, else the newest report that an authority attested. Reports in attestations are told of

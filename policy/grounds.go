@@ -41,7 +41,7 @@ func (a *Admission) trusted(tx *store.Txn) *grounds {
 // loadTrust runs before anything listens.
 func (a *Admission) loadTrust(ctx context.Context) error {
 	return a.local.Update(ctx, func(tx *store.Txn) error {
-		snapshot, err := trust.Load(tx, a.o.Engine, a.o.Authorities, borrowing(a.o.Rules)+preferring(a.o.Preferences))
+		snapshot, err := trust.Load(tx, a.o.Engine, a.o.Authorities, borrowing(a.o.Rules)+a.o.Preferences.String())
 		if err != nil {
 			return err
 		}

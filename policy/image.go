@@ -11,6 +11,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/policy/sight"
 	"github.com/assay-registry/assay/store"
@@ -265,7 +266,7 @@ func (a *Admission) k8sInput(ctx context.Context, tx *store.Txn, t *grounds, s *
 				return nil, err
 			}
 		}
-		in.Subject.Tag, in.TUF = name, t.TUFInput(subjectOf(s.repo, s.rec), name, in.Request.Time)
+		in.Subject.Tag, in.TUF = name, t.TUFInput(proof.Subject(s.repo, s.rec), name, in.Request.Time)
 	}
 	return in, nil
 }

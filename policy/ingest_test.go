@@ -12,6 +12,7 @@ import (
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
+	"github.com/assay-registry/assay/policy/inventory"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
 )
@@ -31,7 +32,7 @@ func indexed(t *testing.T, g *generator, edit ...func(*policy.Options)) (*kit, *
 
 // heeding has every authority's SBOMs go before the registry's own.
 func heeding(o *policy.Options) {
-	o.Preferences = []policy.SBOMPreference{{Repositories: store.Globs{allRepos}, Authorities: store.Globs{"**"}}}
+	o.Preferences = []inventory.Preference{{Repositories: store.Globs{allRepos}, Authorities: store.Globs{"**"}}}
 }
 
 func (k *kit) ingest(x *index.Index) {

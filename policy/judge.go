@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/inventory"
 	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/policy/sight"
@@ -27,7 +28,7 @@ type verdict struct {
 	revision   string // of the evidence that was judged
 	input      *contract.Input
 	decision   *contract.Decision
-	sboms      *sboms // of the image; nil where nobody looked
+	sboms      *inventory.Choice // of the image; nil where nobody looked
 }
 
 // subjectManifest is a manifest with everything about it that a judgement reads.
@@ -356,7 +357,7 @@ const annotationReference = "vnd.docker.reference.digest"
 type basis struct {
 	next     time.Time // the first moment at which a fact begins or ceases to count
 	revision string    // changes with the evidence; empty if there is none
-	sboms    *sboms
+	sboms    *inventory.Choice
 }
 
 // everything are the facts that a manifest is judged by, its own and inherited ones, and its parents.
@@ -417,12 +418,12 @@ func (a *Admission) input(ctx context.Context, tx *store.Txn, t *grounds, s *sub
 			}
 		}
 	}
-	sboms, err := a.sbomsOf(tx, s, all.Facts, in.Attestations)
+	sboms, err := inventory.Choose(tx.Records, store.Item{Repository: s.repo, Digest: s.rec.Digest}, a.o.Preferences, all.Facts, in.Attestations)
 	if err != nil {
 		return nil, nil, err
 	}
-	if in.SBOM = sboms.input(); a.o.Inventories != nil {
-		in.Packages = answering{a, sboms}
+	if in.SBOM = sboms.Input(); a.o.Inventories != nil {
+		in.Packages = a.packages.For(sboms)
 	}
 	change, mark := t.waivers.Waive(in, parents, s.det.Alternate)
 	found := &basis{next: contract.Earlier(next, change), sboms: sboms}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/policy/sight"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -123,7 +124,7 @@ func (a *Admission) SignedBy(ctx context.Context, repo store.Name, d store.Diges
 		case s.rec.State == store.StateRevoked || a.withdrawn(t, s) != nil:
 			return store.Errorf(store.CodeDenied, "%s@%s was revoked", repo, short(d))
 		}
-		f, err := a.facts(ctx, tx, t, subjectOf(repo, s.rec))
+		f, err := a.facts(ctx, tx, t, proof.Subject(repo, s.rec))
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/inventory"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -133,12 +134,12 @@ func (a *Admission) contentsKnown(ctx context.Context, i store.Item) (known, que
 		}
 		var making bool
 		if b := s.SBOM(i.Repository, i.Digest); b != nil {
-			var r sbomRecord
+			var r inventory.Generated
 			making = json.Unmarshal(b, &r) != nil || len(r.Docs) == 0 && r.Failed == ""
 		} else {
 			making = s.SBOMWork(i) != nil
 		}
-		known, queued = !making && s.Space(ingestSpace).Get(ingestKey('q', i)) == nil, s.Queued(i)
+		known, queued = !making && inventory.Queued(s.Records, i) == nil, s.Queued(i)
 		return nil
 	})
 	return known, queued, err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/inventory"
 	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/policy/sight"
 	"github.com/assay-registry/assay/referrers"
@@ -140,7 +141,7 @@ func (l *look) ownSBOM() (*store.Manifest, error) {
 		return nil, sight.Unknown()
 	}
 	b := l.s.SBOM(l.repo, d)
-	r, err := decodeSBOM(b)
+	r, err := inventory.DecodeGenerated(b)
 	if b == nil || err != nil || r.Failed != "" {
 		return nil, sight.Unknown()
 	}

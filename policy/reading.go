@@ -4,9 +4,6 @@ import (
 	"context"
 
 	"github.com/assay-registry/assay/policy/access"
-	"github.com/assay-registry/assay/policy/turns"
-	"github.com/assay-registry/assay/sbom"
-	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -17,19 +14,6 @@ const (
 	maxReading     = 128 // who wait to have one read
 	maxReadingEach = 16  // of each principal
 )
-
-// withDocument reads the document that an image's inventory is from, in turn, and hands it to use. Errors: CodeTooManyRequests.
-func (a *Admission) withDocument(ctx context.Context, turn *turns.Queue, name string, o index.Origin, use func(*sbom.Inventory) error) error {
-	if err := turn.Take(ctx, name); err != nil {
-		return err
-	}
-	defer turn.Leave()
-	inv, err := document(ctx, a.local, o)
-	if err != nil {
-		return err
-	}
-	return use(inv)
-}
 
 // How many questions about what images contain are answered at a time, how many wait, and of each principal, of whom the next is always another: the widest takes a second, and a hundred megabytes.
 const (

@@ -128,7 +128,7 @@ func (a *Admission) again(ctx context.Context, t *grounds, e contract.Entry, q *
 		if in != nil {
 			in.Request.Entry, in.Request.Replay, in.Content = e, true, a.local
 			if a.o.Inventories != nil && e == contract.EntryK8s {
-				in.Packages = a
+				in.Packages = a.packages
 			}
 		}
 	}()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/inventory"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
@@ -204,7 +205,7 @@ func TestWhoseSBOMSpeaksIsConfigured(t *testing.T) {
 		o.Engine = compile(t, rule)
 		o.Authorities = append(o.Authorities, scan.authority("scan-team", "acme/**"))
 	})
-	restart := func(list ...policy.SBOMPreference) {
+	restart := func(list ...inventory.Preference) {
 		t.Helper()
 		k.opts.Preferences = list
 		k.start()
@@ -221,11 +222,11 @@ func TestWhoseSBOMSpeaksIsConfigured(t *testing.T) {
 		}
 	}
 	all := store.Globs{allRepos}
-	restart(policy.SBOMPreference{Repositories: all, Authorities: store.Globs{"scan-*", "release"}})
+	restart(inventory.Preference{Repositories: all, Authorities: store.Globs{"scan-*", "release"}})
 	want(t, "the first of two", k.holding(admin, "pkg:npm/*"), "pkg:npm/scan@1")
-	restart(policy.SBOMPreference{Repositories: all, Authorities: store.Globs{"release"}})
+	restart(inventory.Preference{Repositories: all, Authorities: store.Globs{"release"}})
 	want(t, "the one that is named", k.holding(admin, "pkg:npm/*"), "pkg:npm/release@1")
-	restart(policy.SBOMPreference{Repositories: store.Globs{"other/**"}, Authorities: nil}, policy.SBOMPreference{Repositories: all})
+	restart(inventory.Preference{Repositories: store.Globs{"other/**"}, Authorities: nil}, inventory.Preference{Repositories: all})
 	want(t, "nobody", k.holding(admin, "pkg:npm/*"), "pkg:npm/generated@1")
 	if in := k.Told(i); in.Origin != "generated" || !slices.Equal(in.Origins, []string{"attested", "generated"}) {
 		t.Errorf("%+v", in)

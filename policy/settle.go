@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/inventory"
+	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/referrers"
@@ -320,7 +322,7 @@ func wants(d *contract.Decision) bool {
 // requestSBOM asks for an SBOM, or for the one that was made to be attached.
 func (a *Admission) requestSBOM(tx *store.Txn, i store.Item, admitted bool) {
 	if b := tx.SBOM(i.Repository, i.Digest); b != nil {
-		if r, err := decodeSBOM(b); err == nil && (len(r.Attached) > 0 || r.Failed != "" || !admitted && len(r.Docs) > 0) {
+		if r, err := inventory.DecodeGenerated(b); err == nil && (len(r.Attached) > 0 || r.Failed != "" || !admitted && len(r.Docs) > 0) {
 			return
 		}
 	}
@@ -478,7 +480,7 @@ func (a *Admission) decideTag(ctx context.Context, tx *store.Txn, t *grounds, s 
 	if in.Tags.History, err = tagHistory(tx.Records, t, s.repo, name, tag); err != nil {
 		return nil, err
 	}
-	in.TUF = t.TUFInput(subjectOf(s.repo, s.rec), name, in.Request.Time)
+	in.TUF = t.TUFInput(proof.Subject(s.repo, s.rec), name, in.Request.Time)
 	d, err := t.Engine.Decide(ctx, in)
 	if err != nil || in.TUF == nil || in.TUF.Code != "" {
 		return d, err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/inventory"
 	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/policy/sight"
@@ -170,7 +171,7 @@ func (a *Admission) spokenFacts(s store.Snapshot, t *grounds, i store.Item, dept
 // locate adds where packages are, from the document that the index was made of.
 func (a *Admission) locate(ctx context.Context, p access.Principal, e *index.Entry, findings []KnownFinding) error {
 	places := map[string][]sbom.Location{}
-	if err := a.withDocument(ctx, a.reading, p.Name, e.Origin, func(inv *sbom.Inventory) error {
+	if err := inventory.WithDocument(ctx, a.local, a.reading, p.Name, e.Origin, func(inv *sbom.Inventory) error {
 		for n := range inv.Packages {
 			found := &inv.Packages[n]
 			k := cmp.Or(found.PURL, found.Base()+"@"+found.Version)

@@ -44,6 +44,15 @@ func (k *Known) verified() bool {
 // Idle reports whether it adds nothing: of such manifests a limited number is kept.
 func (k *Known) Idle() bool { return k.Again || !k.verified() }
 
+// Subject is a stored manifest as what evidence is about: a name in a repository, with its other digest where it has one.
+func Subject(repo store.Name, rec *store.ManifestRecord) verify.Subject {
+	s := verify.Subject{Repository: repo, Descriptor: rec.Descriptor()}
+	if det, err := rec.Detail(); err == nil {
+		s.Alternate = det.Alternate
+	}
+	return s
+}
+
 // Proven reports whether a fact is one.
 func Proven(f verify.Fact) bool { return f.Verified }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/inventory"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/store/bolt"
@@ -123,7 +124,7 @@ func repairIndex(a *cli.App, ctx context.Context, path string) (images int, err 
 	if err := index.New(local, log).Reset(ctx); err != nil {
 		return 0, err
 	}
-	return policy.Reindex(ctx, local)
+	return inventory.Reindex(ctx, local)
 }
 
 // checkDirectory opens the drivers for reading alone.

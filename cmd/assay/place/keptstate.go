@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/inventory"
 )
 
 // The files of a data directory in which a server writes down how things stand, for the doctor, who cannot open the store of a running server.
@@ -30,11 +31,11 @@ const MaxSBOMState = 1 << 20
 // SBOMState is what assay sbom status knows, with one failure for all.
 type SBOMState struct {
 	*policy.SBOMProgress
-	Reading int                 `json:"reading"`
-	Failed  int                 `json:"failed"`
-	More    bool                `json:"more,omitempty"` // more failed than are counted
-	First   *policy.SBOMFailure `json:"first,omitempty"`
-	At      time.Time           `json:"at"` // when it became so
+	Reading int                `json:"reading"`
+	Failed  int                `json:"failed"`
+	More    bool               `json:"more,omitempty"` // more failed than are counted
+	First   *inventory.Failure `json:"first,omitempty"`
+	At      time.Time          `json:"at"` // when it became so
 }
 
 // KeepState writes one of them in the data directory, durably.

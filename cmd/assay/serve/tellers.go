@@ -11,6 +11,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/place"
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/inventory"
 	"github.com/assay-registry/assay/policy/waiverkeep"
 )
 
@@ -58,7 +59,7 @@ func (t *sbomTeller) attempt(ctx context.Context) error {
 	}
 	s := place.SBOMState{SBOMProgress: status.SBOMProgress, Reading: status.Reading, Failed: len(status.Failed), More: status.More}
 	if s.Failed > 0 {
-		first := slices.MinFunc(status.Failed, func(x, y policy.SBOMFailure) int { // their order is not always the same, and what did not change is not written
+		first := slices.MinFunc(status.Failed, func(x, y inventory.Failure) int { // their order is not always the same, and what did not change is not written
 			return cmp.Or(cmp.Compare(x.Repository, y.Repository), cmp.Compare(x.Digest, y.Digest), cmp.Compare(x.What, y.What))
 		})
 		s.First = &first

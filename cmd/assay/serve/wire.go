@@ -27,6 +27,7 @@ import (
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/decisionlog"
+	"github.com/assay-registry/assay/policy/inventory"
 	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
@@ -199,10 +200,10 @@ func pushWait(cfg *config.Config) time.Duration {
 	return time.Duration(cfg.SBOM.Patience)
 }
 
-func preferences(cfg *config.Config) []policy.SBOMPreference {
-	list := make([]policy.SBOMPreference, len(cfg.SBOM.Prefer))
+func preferences(cfg *config.Config) []inventory.Preference {
+	list := make([]inventory.Preference, len(cfg.SBOM.Prefer))
 	for i, p := range cfg.SBOM.Prefer {
-		list[i] = policy.SBOMPreference{Repositories: config.Globs(p.Repositories), Authorities: config.Globs(p.Authorities)}
+		list[i] = inventory.Preference{Repositories: config.Globs(p.Repositories), Authorities: config.Globs(p.Authorities)}
 	}
 	return list
 }

@@ -1,4 +1,4 @@
-package policy
+package inventory
 
 import (
 	"encoding/json"
@@ -9,17 +9,17 @@ import (
 
 // Every decision about an image reads what is kept of its SBOMs, with each licence that they name.
 
-// decodeSBOM decodes what is kept about a generated SBOM.
-func decodeSBOM(b []byte) (*sbomRecord, error) {
-	r, p := new(sbomRecord), store.ReadPlain(b)
+// DecodeGenerated decodes what is kept about a generated SBOM.
+func DecodeGenerated(b []byte) (*Generated, error) {
+	r, p := new(Generated), store.ReadPlain(b)
 	if r.read(&p) {
 		return r, nil
 	}
-	r = new(sbomRecord)
+	r = new(Generated)
 	return r, json.Unmarshal(b, r)
 }
 
-func (r *sbomRecord) read(p *store.Plain) bool {
+func (r *Generated) read(p *store.Plain) bool {
 	for p.Enter('{'); p.More('}'); {
 		switch p.Key() {
 		case "failed":
@@ -87,7 +87,7 @@ func readCounts(p *store.Plain) map[string]int {
 }
 
 // read decodes what was read of an image's documents.
-func (in *ingested) read(p *store.Plain) bool {
+func (in *Record) read(p *store.Plain) bool {
 	for p.Enter('{'); p.More('}'); {
 		switch p.Key() {
 		case "work":
@@ -114,8 +114,8 @@ func (in *ingested) read(p *store.Plain) bool {
 	return p.End()
 }
 
-func readDrift(p *store.Plain) *ContentsDrift {
-	d := new(ContentsDrift)
+func readDrift(p *store.Plain) *Drift {
+	d := new(Drift)
 	for p.Enter('{'); p.More('}'); {
 		switch p.Key() {
 		case "declared":

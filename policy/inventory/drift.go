@@ -1,4 +1,4 @@
-package policy
+package inventory
 
 import (
 	"cmp"
@@ -15,8 +15,8 @@ const (
 	maxDriftName = 200
 )
 
-// ContentsDrift is how what a client's SBOM declares about an image differs from what the registry found in it, by name and version of packages.
-type ContentsDrift struct {
+// Drift is how what a client's SBOM declares about an image differs from what the registry found in it, by name and version of packages.
+type Drift struct {
 	Declared       string   `json:"declared"`                  // the origin of the declared SBOM: attested, attached
 	Signer         string   `json:"signer,omitempty"`          // the authority that proved it
 	Absent         int      `json:"absent"`                    // packages that are declared and were not found
@@ -26,9 +26,9 @@ type ContentsDrift struct {
 }
 
 // driftOf compares two documents.
-func driftOf(source sbomSource, declared, found *sbom.Inventory) *ContentsDrift {
+func driftOf(source Source, declared, found *sbom.Inventory) *Drift {
 	absent, undeclared := sbom.Drift(declared, found)
-	return &ContentsDrift{Declared: source.origin, Signer: source.signer, Absent: len(absent), Undeclared: len(undeclared), AbsentList: packageNames(absent), UndeclaredList: packageNames(undeclared)}
+	return &Drift{Declared: source.Origin, Signer: source.Signer, Absent: len(absent), Undeclared: len(undeclared), AbsentList: packageNames(absent), UndeclaredList: packageNames(undeclared)}
 }
 
 func packageNames(list []sbom.Package) (names []string) {
@@ -43,8 +43,8 @@ func packageNames(list []sbom.Package) (names []string) {
 	return names
 }
 
-// input is what policies are told.
-func (d *ContentsDrift) input() *contract.DriftInput {
+// Input is what policies are told.
+func (d *Drift) Input() *contract.DriftInput {
 	return &contract.DriftInput{Declared: d.Declared, Absent: d.Absent, Undeclared: d.Undeclared,
 		AbsentTop: d.AbsentList[:min(len(d.AbsentList), maxDriftTold)], UndeclaredTop: d.UndeclaredList[:min(len(d.UndeclaredList), maxDriftTold)]}
 }
