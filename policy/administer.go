@@ -151,7 +151,7 @@ func (a *Admission) Restore(ctx context.Context, p access.Principal, repo store.
 		if s.rec.State != store.StateExpired {
 			return store.Errorf(store.CodeConflict, "the manifest is %s: only expired content is restored", s.rec.State)
 		}
-		w := &writing{a: a, tx: tx, t: a.trusted(tx), cause: cause{p.Name, "restore"}, kind: s.rec.Kind, seeds: []store.Item{{Repository: repo, Digest: d}},
+		w := &writing{a: a, tx: tx, t: a.trusted(tx), cause: cause{actor: p.Name, action: "restore"}, kind: s.rec.Kind, seeds: []store.Item{{Repository: repo, Digest: d}},
 			in: &incoming{by: p, repo: repo, digest: d, alternate: s.det.Alternate, parsed: s.parsed}}
 		s.det.Clock = a.now()
 		to := store.StateQuarantined

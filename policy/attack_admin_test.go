@@ -55,7 +55,7 @@ func TestEachTransitionHasOneRecord(t *testing.T) {
 	k.push(pusher, app, "v1", "one")
 	records("the same push")
 	k.sign(signer, app, i.desc.Digest, k.key)
-	records("sign", "signer evidence >evidence", "signer push quarantined>admitted")
+	records("sign", "signer evidence >evidence", "signer evidence quarantined>admitted")
 	k.get(puller, app, "v1")
 	records("pull")
 	id := k.revoke(i.desc.Digest)

@@ -181,7 +181,7 @@ func (a *Admission) retire(ctx context.Context, repo store.Name, old []store.Dig
 			if err != nil || !det.Registry {
 				return err // somebody pushed the same bytes: theirs to keep
 			}
-			w := &writing{a: a, tx: tx, t: a.trusted(tx), in: &incoming{by: access.System(), roles: access.System().Roles(repo), repo: repo}, cause: cause{"system", "sbom"}}
+			w := &writing{a: a, tx: tx, t: a.trusted(tx), in: &incoming{by: access.System(), roles: access.System().Roles(repo), repo: repo}, cause: cause{actor: "system", action: "sbom"}}
 			return w.delete(ctx, store.Reference{Digest: d})
 		})
 		if err != nil && store.CodeOf(err) != store.CodeManifestUnknown {

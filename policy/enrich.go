@@ -254,7 +254,7 @@ func (a *Admission) record(ctx context.Context, i store.Item, r *inventory.Gener
 		}
 		a.putSBOM(tx, i, r)
 		tx.AfterCommit(a.contentsRead.ring)
-		_, err := a.settle(ctx, tx, a.trusted(tx), []store.Item{i}, cause{"system", "sbom"})
+		_, err := a.settle(ctx, tx, a.trusted(tx), []store.Item{i}, cause{actor: "system", action: "sbom"})
 		return err
 	})
 	return r, err

@@ -178,6 +178,9 @@ func (w *writing) judge(ctx context.Context, rec *store.ManifestRecord, evidence
 
 // withdraw takes back what a manifest proved, and has its subjects decided again.
 func (w *writing) withdraw(det *store.Detail, evidence store.Digest, about []store.Digest) {
+	if w.cause.by == "" && len(about) > 0 {
+		w.cause.by = evidence
+	}
 	for _, subject := range about {
 		proof.Drop(w.tx, w.in.repo, subject, evidence)
 		if planted == 1 {

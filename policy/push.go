@@ -15,9 +15,6 @@ import (
 	"github.com/assay-registry/assay/store"
 )
 
-// cause is who or what a change is for, in the audit record.
-type cause struct{ actor, action string }
-
 // incoming is a manifest on its way in: parsed once, addressed by both algorithms.
 type incoming struct {
 	by        access.Principal
@@ -115,7 +112,7 @@ func (a *Admission) put(ctx context.Context, in *incoming) (*store.Receipt, erro
 	var queued, waives bool
 	var subjects []store.Item // of evidence
 	err := a.local.Update(ctx, func(tx *store.Txn) error {
-		w := &writing{a: a, tx: tx, t: a.trusted(tx), in: in, cause: cause{in.by.Name, "push"}}
+		w := &writing{a: a, tx: tx, t: a.trusted(tx), in: in, cause: cause{actor: in.by.Name, action: "push"}}
 		var err error
 		receipt, err = w.manifest(ctx)
 		queued, waives, subjects = w.queued, w.waives, nil
@@ -214,6 +211,9 @@ func (w *writing) manifest(ctx context.Context) (*store.Receipt, error) {
 func (w *writing) settle(ctx context.Context) (err error) {
 	written := map[store.Item][]string{}
 	if w.in != nil && w.in.digest != "" {
+		if w.cause.by = w.in.digest; w.kind == store.KindEvidence && w.cause.action == "push" {
+			w.cause.action = "evidence"
+		}
 		written[store.Item{Repository: w.in.repo, Digest: w.in.digest}] = w.in.tags
 	}
 	w.queued, err = w.a.settleWritten(ctx, w.tx, w.t, w.seeds, w.cause, written)

@@ -77,7 +77,7 @@ func (v *view) DeleteManifest(ctx context.Context, repo store.Name, ref store.Re
 	}
 	queued := false
 	err := v.a.local.Update(ctx, func(tx *store.Txn) error {
-		w := &writing{a: v.a, tx: tx, t: v.a.trusted(tx), in: &incoming{by: v.p, roles: v.p.Roles(repo), repo: repo}, cause: cause{v.p.Name, "delete"}}
+		w := &writing{a: v.a, tx: tx, t: v.a.trusted(tx), in: &incoming{by: v.p, roles: v.p.Roles(repo), repo: repo}, cause: cause{actor: v.p.Name, action: "delete"}}
 		err := w.delete(ctx, ref)
 		queued = w.queued
 		return err
@@ -236,6 +236,7 @@ func (w *writing) deleteTag(name string) error {
 	}
 	w.a.audit(w.tx, AuditRecord{Actor: w.cause.actor, Action: "delete", Repository: w.in.repo, Tag: name, Digest: tag.Current})
 	if reserved, ok := referrers.ParseTag(name); ok {
+		w.cause.by = tag.Current
 		return w.withdrawStood(reserved)
 	}
 	return nil
@@ -283,6 +284,7 @@ func (w *writing) withdrawStood(tag referrers.Tag) error {
 // deleteManifest turns a manifest into a tombstone and takes it out of everything that points to it.
 func (w *writing) deleteManifest(d store.Digest) error {
 	repo := w.in.repo
+	w.cause.by = d
 	s, err := w.a.subject(w.tx, store.Item{Repository: repo, Digest: d})
 	if err != nil {
 		return err

@@ -96,4 +96,6 @@ type AuditRecord struct {
 	To         store.State  `json:"to,omitempty"`
 	Decision   string       `json:"decision,omitempty"`
 	Reason     string       `json:"reason,omitempty"`
+	// By is the other manifest that came or went, such as evidence, where the change of state followed from that.
+	By store.Digest `json:"by,omitempty"`
 }

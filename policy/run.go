@@ -316,7 +316,7 @@ func (a *Admission) expire(ctx context.Context, i store.Item) error {
 		if err != nil || s == nil || !a.mayExpire(tx.Records, i, s.rec, s.det, a.now()) {
 			return err
 		}
-		w := &writing{a: a, tx: tx, t: a.trusted(tx), in: &incoming{by: access.System(), repo: i.Repository}, cause: cause{"system", "expire"}}
+		w := &writing{a: a, tx: tx, t: a.trusted(tx), in: &incoming{by: access.System(), repo: i.Repository}, cause: cause{actor: "system", action: "expire"}}
 		before := s.rec.State
 		if err := w.untag(i.Digest); err != nil {
 			return err
@@ -344,7 +344,7 @@ func (a *Admission) forget(ctx context.Context, i store.Item) error {
 		if err != nil || s == nil || !a.mayForget(s.rec, s.det, a.now()) {
 			return err
 		}
-		w := &writing{a: a, tx: tx, t: a.trusted(tx), in: &incoming{by: access.System(), repo: i.Repository}, cause: cause{"system", "forget"}}
+		w := &writing{a: a, tx: tx, t: a.trusted(tx), in: &incoming{by: access.System(), repo: i.Repository}, cause: cause{actor: "system", action: "forget"}}
 		if s.rec.State == store.StateExpired {
 			w.detach(s)
 		}

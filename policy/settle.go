@@ -66,7 +66,7 @@ func (a *Admission) settleWritten(ctx context.Context, tx *store.Txn, t *grounds
 
 // reconsidering is settle of manifests that are looked at because trust or time put them in doubt.
 func (a *Admission) reconsidering(ctx context.Context, tx *store.Txn, t *grounds, seeds []store.Item) error {
-	w := a.settling(tx, t, cause{"system", "reevaluate"})
+	w := a.settling(tx, t, cause{actor: "system", action: "reevaluate"})
 	w.add(seeds)
 	for _, i := range seeds {
 		w.light[i] = true
@@ -293,7 +293,9 @@ func (a *Admission) write(tx *store.Txn, t *grounds, s *subjectManifest, v *verd
 	}
 	rec.Seq, rec.ValidUntil, det.Staged = t.Seq, v.validUntil, false
 	if changed {
-		a.transition(tx, s.repo, rec, det, v.state, AuditRecord{Actor: why.actor, Action: why.action, Decision: det.Decision, Reason: letThrough(det.Reason, v.decision)})
+		record := why.record(rec.Digest)
+		record.Decision, record.Reason = det.Decision, letThrough(det.Reason, v.decision)
+		a.transition(tx, s.repo, rec, det, v.state, record)
 		if err := a.openBlobs(tx, s); err != nil {
 			return err
 		}

@@ -46,7 +46,7 @@ func (a *Admission) dropEvidence(tx *store.Txn, repo store.Name, d store.Digest)
 		return err // somebody deleted it
 	}
 	p := access.System()
-	w := &writing{a: a, tx: tx, t: a.trusted(tx), in: &incoming{by: p, roles: p.Roles(repo), repo: repo}, cause: cause{p.Name, "withdraw"}}
+	w := &writing{a: a, tx: tx, t: a.trusted(tx), in: &incoming{by: p, roles: p.Roles(repo), repo: repo}, cause: cause{actor: p.Name, action: "withdraw"}}
 	return w.deleteManifest(d)
 }
 

@@ -49,6 +49,23 @@ func AuditCommand(a *cli.App) *cobra.Command {
 	return a.WithServer(a.WithOutput(c))
 }
 
+// why is the reason of a record, and what made the change necessary.
+func why(r policy.AuditRecord) string {
+	if r.By == "" {
+		return r.Reason
+	}
+	verb := "came"
+	switch r.Action {
+	case "delete", "withdraw", "expire", "forget":
+		verb = "went"
+	}
+	after := "after " + cli.Short(string(r.By)) + " " + verb
+	if r.Reason == "" {
+		return after
+	}
+	return after + ": " + r.Reason
+}
+
 func audited(a *cli.App, records []policy.AuditRecord, next string) error {
 	raw, err := json.Marshal(struct {
 		Records []policy.AuditRecord `json:"records"`
@@ -71,7 +88,7 @@ func audited(a *cli.App, records []policy.AuditRecord, next string) error {
 			if r.From != "" {
 				change = string(r.From) + " to " + change
 			}
-			rows = append(rows, []string{cli.Moment(r.At), r.Actor, r.Action, what, change, r.Reason})
+			rows = append(rows, []string{cli.Moment(r.At), r.Actor, r.Action, what, change, why(r)})
 		}
 		return cli.Table(a.Stdout, []string{"AT", "WHO", "DID", "TO", "STATE", "WHY"}, rows)
 	})
