@@ -15,6 +15,7 @@ import (
 	"github.com/assay-registry/assay/policy/census"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/decisionlog"
+	"github.com/assay-registry/assay/policy/findings"
 	"github.com/assay-registry/assay/policy/inventory"
 	"github.com/assay-registry/assay/policy/outbox"
 	"github.com/assay-registry/assay/policy/pulls"
@@ -109,7 +110,7 @@ type Admission struct {
 
 	manifests parsedCache // of all but indexes
 	indexes   parsedCache
-	spoken    spoken
+	findings  *findings.Reader
 
 	answering    *turns.Queue       // questions about contents
 	reading      *turns.Queue       // SBOMs that are read for people
@@ -127,7 +128,8 @@ type Admission struct {
 func New(ctx context.Context, o Options) (*Admission, error) {
 	o.Verifier = verify.Scoped(o.Verifier)
 	a := &Admission{o: o, local: o.Local, log: o.Log, draining: make(chan struct{}, 1), wakeReview: make(chan struct{}, 1), wakeSBOM: make(chan struct{}, 1), wakeIngest: make(chan struct{}, 1), wakeVSA: make(chan struct{}, 1)}
-	a.census = census.New(census.Options{Local: o.Local, Trust: a.Trust, Images: counted{a}, Classes: classes(), Clock: o.Clock})
+	a.findings = findings.New(findings.Options{Local: o.Local, Indexed: o.Inventories != nil, Clock: o.Clock, Log: o.Log})
+	a.census = census.New(census.Options{Local: o.Local, Trust: a.Trust, Borrowed: a.borrowed, Clock: o.Clock})
 	a.answering = turns.New(answers, maxAsking, maxAskingEach)
 	a.reading = turns.New(readings, maxReading, maxReadingEach)
 	a.packages = &inventory.Answers{Local: o.Local, Turn: turns.New(readings, math.MaxInt, math.MaxInt)} // decisions are bounded themselves
@@ -153,6 +155,9 @@ type view struct {
 }
 
 var _ store.Registry = (*view)(nil)
+
+// Census counts what the registry holds.
+func (a *Admission) Census() *census.Counter { return a.census }
 
 func (a *Admission) now() time.Time { return a.o.Clock().UTC() }
 

@@ -4,8 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/assay-registry/assay/policy/findings"
 	"github.com/assay-registry/assay/policy/inventory"
-	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -28,8 +28,7 @@ func (a *Admission) dropInventory(tx *store.Txn, i store.Item) {
 	if a.o.Inventories == nil || !inventory.Drop(tx, i) {
 		return
 	}
-	tx.Space(findingsSpace).Delete(i.Key())
-	vulns.Forget(tx, i)
+	findings.Forget(tx, i)
 	a.o.Inventories.Drop(tx, i)
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/findings"
 	"github.com/assay-registry/assay/policy/inventory"
 	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/policy/sentence"
@@ -392,8 +393,12 @@ func (a *Admission) input(ctx context.Context, tx *store.Txn, t *grounds, s *sub
 	in.Subject.State, in.Subject.Parents = s.rec.State, parents
 	in.Subject.FirstSeen, in.Subject.Pushers = s.det.FirstSeen, s.det.Pushers
 	in.Signatures, in.Attestations = sortFacts(all.Facts)
-	if err := a.vulnerabilities(ctx, tx, t, s, all.Facts, in); err != nil {
-		return nil, nil, err
+	in.Vulnerabilities = findings.Attested(all.Facts)
+	if in.Subject.Kind == store.KindImage && t.Engine.Traits(s.repo).Vulnerabilities { // where no policy asks, nothing is looked up
+		image := &findings.Image{Item: store.Item{Repository: s.repo, Digest: s.rec.Digest}, Parents: parents, Facts: all.Facts, Authorities: t.Authorities}
+		if err := a.findings.Tell(ctx, tx, image, in); err != nil {
+			return nil, nil, err
+		}
 	}
 	in.Content = a.local
 	if in.Referrers, err = a.referrersOf(tx, t, s.repo, s.rec.Digest); err != nil {

@@ -10,9 +10,9 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/findings"
 	"github.com/assay-registry/assay/policy/inventory"
 	"github.com/assay-registry/assay/policy/proof"
-	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/policy/sight"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/finding"
@@ -83,10 +83,10 @@ func (a *Admission) Vulnerabilities(ctx context.Context, p access.Principal, r I
 		if err != nil {
 			return err
 		}
-		if v.Unmatched = x.unmatched; x.report == nil {
+		if v.Unmatched = x.Unmatched; x.Report == nil {
 			return nil
 		}
-		v.Databases, v.Pending, v.Uncovered, v.Unlooked, v.Counts = x.report.Databases, x.report.Pending, x.report.Uncovered, x.report.Unlooked, finding.Count(x.report.Findings)
+		v.Databases, v.Pending, v.Uncovered, v.Unlooked, v.Counts = x.Report.Databases, x.Report.Pending, x.Report.Uncovered, x.Report.Unlooked, finding.Count(x.Report.Findings)
 		return v.page(x, after, bounded(limit))
 	})
 	if err == nil && locations && len(v.Findings) > 0 {
@@ -99,7 +99,7 @@ func (a *Admission) Vulnerabilities(ctx context.Context, p access.Principal, r I
 }
 
 // page cuts one page out of all findings. A place is only good for the databases that it was made with.
-func (v *Vulnerabilities) page(x *assessment, after string, limit int) error {
+func (v *Vulnerabilities) page(x *findings.Assessment, after string, limit int) error {
 	from := 0
 	if after != "" {
 		generation, n, _ := strings.Cut(after, ".")
@@ -107,28 +107,28 @@ func (v *Vulnerabilities) page(x *assessment, after string, limit int) error {
 		if from, err = strconv.Atoi(n); err != nil || from < 0 {
 			return store.Errorf(store.CodeInvalid, "after is what the page before has as next")
 		}
-		if generation != strconv.FormatUint(x.report.Generation, 10) {
+		if generation != strconv.FormatUint(x.Report.Generation, 10) {
 			return store.Errorf(store.CodeInvalid, "the databases changed since the page before; ask for the first page again")
 		}
 	}
-	all := x.report.Findings
+	all := x.Report.Findings
 	for n := min(from, len(all)); n < len(all) && len(v.Findings) < limit; n++ {
-		v.Findings = append(v.Findings, KnownFinding{Finding: all[n], Statements: x.said[n]})
+		v.Findings = append(v.Findings, KnownFinding{Finding: all[n], Statements: x.Said[n]})
 	}
 	if next := from + len(v.Findings); from < len(all) && next < len(all) {
-		v.Next = strconv.FormatUint(x.report.Generation, 10) + "." + strconv.Itoa(next)
+		v.Next = strconv.FormatUint(x.Report.Generation, 10) + "." + strconv.Itoa(next)
 	}
 	return nil
 }
 
 // known is what is known of an image's vulnerabilities in a snapshot.
-func (a *Admission) known(ctx context.Context, s store.Snapshot, i store.Item) (*assessment, error) {
+func (a *Admission) known(ctx context.Context, s store.Snapshot, i store.Item) (*findings.Assessment, error) {
 	t := a.grounds.Load()
 	facts, err := a.spokenFacts(s, t, i, maxDepth)
 	if err != nil {
 		return nil, err
 	}
-	return a.assess(ctx, s.Records, t, i, facts, s.Parents(i.Repository, i.Digest))
+	return a.findings.Assess(ctx, s.Records, &findings.Image{Item: i, Parents: s.Parents(i.Repository, i.Digest), Facts: facts, Authorities: t.Authorities})
 }
 
 // spokenFacts are the proven statements about exploitability that a manifest is judged by, its own and those of the admitted indexes above.
@@ -137,7 +137,7 @@ func (a *Admission) spokenFacts(s store.Snapshot, t *grounds, i store.Item, dept
 	var facts []verify.Fact
 	add := func(k *proof.Known) {
 		for _, f := range k.Told(covering, now) {
-			if vexFact(f) {
+			if findings.Spoken(f) {
 				facts = append(facts, f)
 			}
 		}
@@ -169,7 +169,7 @@ func (a *Admission) spokenFacts(s store.Snapshot, t *grounds, i store.Item, dept
 }
 
 // locate adds where packages are, from the document that the index was made of.
-func (a *Admission) locate(ctx context.Context, p access.Principal, e *index.Entry, findings []KnownFinding) error {
+func (a *Admission) locate(ctx context.Context, p access.Principal, e *index.Entry, list []KnownFinding) error {
 	places := map[string][]sbom.Location{}
 	if err := inventory.WithDocument(ctx, a.local, a.reading, p.Name, e.Origin, func(inv *sbom.Inventory) error {
 		for n := range inv.Packages {
@@ -185,8 +185,8 @@ func (a *Admission) locate(ctx context.Context, p access.Principal, e *index.Ent
 	}); err != nil {
 		return err
 	}
-	for n := range findings {
-		findings[n].Locations = places[packageOf(&findings[n].Package)]
+	for n := range list {
+		list[n].Locations = places[findings.PackageOf(&list[n].Package)]
 	}
 	return nil
 }
@@ -266,7 +266,7 @@ func (a *Admission) affected(ctx context.Context, s store.Snapshot, one *vulns.A
 		out.State = sight.Standing(s, t.Snapshot, a.now(), i.Repository, rec)
 	}
 	report, err := vulns.Evaluate(s.Records, one.Packages, func(f *finding.Finding) bool { return named(f, ids) })
-	if unreported(err) {
+	if findings.Unreported(err) {
 		return nil, store.Errorf(store.CodeUnavailable, "what is in %s cannot be told now: %w; try again in a moment", i.Digest, err)
 	}
 	if err != nil {
@@ -277,11 +277,11 @@ func (a *Admission) affected(ctx context.Context, s store.Snapshot, one *vulns.A
 	if err != nil {
 		return nil, err
 	}
-	statements, err := a.statements(ctx, t, i, facts)
+	marks, err := a.findings.Mark(ctx, &findings.Image{Item: i, Parents: s.Parents(i.Repository, i.Digest), Facts: facts, Authorities: t.Authorities}, list)
 	if err != nil {
 		return nil, err
 	}
-	for n, said := range applyVEX(i, s.Parents(i.Repository, i.Digest), list, statements) {
+	for n, said := range marks {
 		out.Findings = append(out.Findings, KnownFinding{Finding: list[n], Statements: said})
 	}
 	return out, nil
@@ -295,44 +295,8 @@ func named(f *finding.Finding, ids []string) bool {
 	return same(f.ID) || slices.ContainsFunc(f.Aliases, same) || slices.ContainsFunc(f.Advisories, func(r finding.Reference) bool { return same(r.ID) })
 }
 
-// Limits of what explanations tell: findings of which something is stated, and images of a tree.
-const (
-	maxExplained = 20
-	maxAssessed  = 16
-)
-
-// lines say for people what is known: how many findings there are, on what that rests, and what is stated of which by whom.
-func (x *assessment) lines() []string {
-	if x.report == nil {
-		return nil
-	}
-	counts, open := finding.Count(x.report.Findings), []string{}
-	for _, class := range classes() {
-		if n := counts.BySeverity[class]; n > 0 {
-			open = append(open, strconv.Itoa(n)+" "+class)
-		}
-	}
-	text := "vulnerabilities: " + cmp.Or(strings.Join(open, ", "), "none")
-	if counts.Suppressed > 0 {
-		text += ", and " + strconv.Itoa(counts.Suppressed) + " that statements excuse"
-	}
-	lines := []string{text + "; the oldest database is of " + x.report.DBTime().UTC().Format("2006-01-02 15:04")}
-	for n := range x.report.Findings {
-		f := &x.report.Findings[n]
-		if f.VEX == nil {
-			continue
-		}
-		if len(lines) > maxExplained {
-			return append(lines, "... and more; assay vulns lists them")
-		}
-		line := f.ID + " in " + packageOf(&f.Package) + ": " + string(f.VEX.Status) + ", authority " + f.VEX.Authority
-		if why := cmp.Or(f.VEX.Justification, f.VEX.Impact); why != "" {
-			line += " (" + sentence.Clip(why, sentence.Max) + ")"
-		}
-		lines = append(lines, line)
-	}
-	return lines
-}
+// maxAssessed is of how many images of a tree the vulnerabilities are told.
+const maxAssessed = 16
 
 // explainFindings are the lines about one image. What cannot be had is left out: assay vulns says why.
 func (a *Admission) explainFindings(ctx context.Context, s store.Snapshot, i store.Item, kind store.Kind) []string {
@@ -344,5 +308,5 @@ func (a *Admission) explainFindings(ctx context.Context, s store.Snapshot, i sto
 		a.log.Warn("the vulnerabilities of an image cannot be read", "repository", i.Repository, "digest", i.Digest, "error", err)
 		return nil
 	}
-	return x.lines()
+	return x.Lines()
 }

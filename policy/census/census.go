@@ -12,6 +12,8 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/findings"
+	"github.com/assay-registry/assay/policy/inventory"
 	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/policy/sight"
 	"github.com/assay-registry/assay/policy/trust"
@@ -37,23 +39,13 @@ const (
 	maxReportsEach = 2  // for each principal
 )
 
-// Images is what is kept of images beside their records, in the snapshot of a part.
-type Images interface {
-	// Borrowed is what is known of a manifest by the evidence that another repository keeps about it, by evidence.
-	Borrowed(s store.Snapshot, repo store.Name, d store.Digest) map[store.Digest]*proof.Known
-	// SBOMOrigin is whose SBOM of an image speaks: attested, generated, attached, or none; waits says that it is not indexed yet.
-	SBOMOrigin(r store.Records, i store.Item) (origin string, waits bool, err error)
-	// Matched is what was found when an image was compared with the databases; nil where it was not.
-	Matched(r store.Records, i store.Item) (*Matched, error)
-}
-
 // Options are what a Counter is made of.
 type Options struct {
-	Local   *store.Local
-	Trust   func() *trust.Snapshot // in force now
-	Images  Images
-	Classes []string // of findings by severity
-	Clock   func() time.Time
+	Local *store.Local
+	Trust func() *trust.Snapshot // in force now
+	// Borrowed is what is known of a manifest by the evidence that another repository keeps about it, by evidence, in the snapshot of a part.
+	Borrowed func(s store.Snapshot, repo store.Name, d store.Digest) map[store.Digest]*proof.Known
+	Clock    func() time.Time
 }
 
 // Counter counts what the registry holds, for one caller at a time.
@@ -208,7 +200,7 @@ func (c *census) finish(e *Report, total *Row, first bool) error {
 func (c *census) row(name store.Name) *Row {
 	r := &Row{Repository: name, States: map[store.State]int{}, SBOM: map[string]int{}, Licenses: map[string]int{}, versions: roaring.New()}
 	if c.matched {
-		r.Vulnerabilities = newFindings(c.n.o.Classes)
+		r.Vulnerabilities = newFindings()
 	}
 	return r
 }
@@ -280,7 +272,7 @@ func (c *census) image(row *Row, i store.Item, state store.State, signed map[sto
 	} else if ok {
 		row.Signed++
 	}
-	origin, waits, err := c.n.o.Images.SBOMOrigin(c.s.Records, i)
+	origin, waits, err := inventory.Origin(c.s.Records, i)
 	if err != nil {
 		return err
 	}
@@ -299,9 +291,9 @@ func (c *census) image(row *Row, i store.Item, state store.State, signed map[sto
 	if row.Vulnerabilities == nil {
 		return nil
 	}
-	known, err := c.n.o.Images.Matched(c.s.Records, i)
+	known, err := findings.Count(c.s.Records, i)
 	if err == nil && known != nil {
-		row.Vulnerabilities.count(c.n.o.Classes, known)
+		row.Vulnerabilities.count(known)
 	}
 	return err
 }
@@ -328,7 +320,7 @@ func (c *census) signed(i store.Item, seen map[store.Digest]bool, depth int) (bo
 		}
 		is = proves(k)
 	}
-	for _, k := range c.n.o.Images.Borrowed(c.s, i.Repository, i.Digest) {
+	for _, k := range c.n.o.Borrowed(c.s, i.Repository, i.Digest) {
 		is = is || proves(k)
 	}
 	for _, parent := range c.s.Parents(i.Repository, i.Digest) {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/findings"
+	"github.com/assay-registry/assay/policy/inventory"
 	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/store"
@@ -29,21 +31,13 @@ func (set) Decide(context.Context, *contract.Input) (*contract.Decision, error) 
 func (set) Traits(store.Name) contract.Traits { return contract.Traits{} }
 func (set) Revision() string                  { return "one" }
 
-// images is what is kept of the images of a test: of those of app that another repository has a signature.
-type images struct{}
-
-func (images) Borrowed(_ store.Snapshot, repo store.Name, d store.Digest) map[store.Digest]*proof.Known {
+// borrowed is what another repository knows of the images of app: that they are signed.
+func borrowed(_ store.Snapshot, repo store.Name, d store.Digest) map[store.Digest]*proof.Known {
 	if repo != app {
 		return nil
 	}
 	return map[store.Digest]*proof.Known{d: {Under: map[string]proof.Judged{"release": {Facts: []verify.Fact{{Verified: true, Kind: verify.KindSignature, Authority: "release"}}}}}}
 }
-
-func (images) SBOMOrigin(_ store.Records, i store.Item) (origin string, waits bool, err error) {
-	return map[bool]string{true: "generated"}[i.Repository == app], i.Repository != app, nil
-}
-
-func (images) Matched(store.Records, store.Item) (*Matched, error) { return nil, nil }
 
 func user(name string, roles access.Roles, glob store.Glob) access.Principal {
 	return access.Principal{Name: name, Kind: access.KindUser, Grants: []access.Grant{{Repositories: store.Globs{glob}, Roles: roles}}}
@@ -67,7 +61,7 @@ func newCounter(t *testing.T, put func(tx *store.Txn)) *Counter {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	return New(Options{Local: local, Trust: func() *trust.Snapshot { return now }, Images: images{}, Classes: []string{"high", "low"}, Clock: clock})
+	return New(Options{Local: local, Trust: func() *trust.Snapshot { return now }, Borrowed: borrowed, Clock: clock})
 }
 
 // put stores records of n images in a state.
@@ -76,6 +70,15 @@ func put(tx *store.Txn, repo store.Name, n int, kind store.Kind, state store.Sta
 		rec := &store.ManifestRecord{Digest: store.DigestOf("sha256", fmt.Append(nil, repo, kind, state, i)), MediaType: store.TypeImage, Kind: kind, State: state, Seq: 9}
 		rec.SetDetail(&store.Detail{Pushers: []string{"pusher"}})
 		tx.PutManifest(repo, rec)
+		if repo == app { // its SBOM is made, and not indexed yet
+			i := store.Item{Repository: repo, Digest: rec.Digest}
+			tx.PutSBOM(repo, rec.Digest, []byte(`{"summary":{},"docs":{"spdx-json":"`+string(rec.Digest)+`"}}`))
+			c, err := inventory.Choose(tx.Records, i, nil, nil, nil)
+			if err != nil {
+				panic(err)
+			}
+			c.Request(tx, i)
+		}
 	}
 }
 
@@ -102,7 +105,7 @@ func TestEachIsCountedWhatItCouldGet(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if x := r.Total; len(r.Repositories) != c.rows || x.Images != c.images || x.Signed != c.signed || x.SBOM["none"] != c.none || x.SBOM["generated"] != c.images-c.none || x.Pending != c.none {
+		if x := r.Total; len(r.Repositories) != c.rows || x.Images != c.images || x.Signed != c.signed || x.SBOM["none"] != c.none || x.SBOM["generated"] != c.images-c.none || x.Pending != c.images-c.none {
 			t.Errorf("%s: %d rows, %+v", c.by.Name, len(r.Repositories), x)
 		}
 	}
@@ -117,11 +120,9 @@ func TestEachIsCountedWhatItCouldGet(t *testing.T) {
 }
 
 func TestFindingsAreCountedByClass(t *testing.T) {
-	classes := []string{"high", "low"}
-	all := newFindings(classes)
-	f := newFindings(classes)
-	f.count(classes, &Matched{Affected: true, Counts: []int{2, 3}, Fixable: []int{1, 0}})
-	f.count(classes, &Matched{Uncovered: true, Counts: []int{0, 0}, Fixable: []int{0, 0}})
+	all, f := newFindings(), newFindings()
+	f.count(&findings.Matched{Affected: true, Counts: []int{0, 2, 0, 3, 0, 0}, Fixable: []int{0, 1, 0, 0, 0, 0}})
+	f.count(&findings.Matched{Uncovered: true, Counts: make([]int, 6), Fixable: make([]int, 6)})
 	all.add(f)
 	if all.add(f); all.Images != 4 || all.Affected != 2 || all.Uncovered != 2 || all.Counts["low"] != 6 || all.Fixable["high"] != 2 {
 		t.Errorf("%+v", all)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 
+	"github.com/assay-registry/assay/policy/findings"
 	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
 )
@@ -52,15 +53,15 @@ type Findings struct {
 	Fixable   map[string]int `json:"fixable"` // those of them that a version fixes
 }
 
-func newFindings(classes []string) *Findings {
+func newFindings() *Findings {
 	f := &Findings{Counts: map[string]int{}, Fixable: map[string]int{}}
-	for _, class := range classes {
+	for _, class := range findings.Classes() {
 		f.Counts[class], f.Fixable[class] = 0, 0
 	}
 	return f
 }
 
-func (f *Findings) count(classes []string, known *Matched) {
+func (f *Findings) count(known *findings.Matched) {
 	f.Images++
 	if known.Affected {
 		f.Affected++
@@ -68,7 +69,7 @@ func (f *Findings) count(classes []string, known *Matched) {
 	if known.Uncovered {
 		f.Uncovered++
 	}
-	for n, class := range classes {
+	for n, class := range findings.Classes() {
 		f.Counts[class] += known.Counts[n]
 		f.Fixable[class] += known.Fixable[n]
 	}
@@ -94,14 +95,6 @@ type Query struct {
 	Repositories store.Globs // empty: all
 	After        string
 	Limit        int // repositories of a page: 0 is 1000, which is the most
-}
-
-// Matched counts what databases say of one image.
-type Matched struct {
-	Affected  bool  // there are findings
-	Uncovered bool  // there are packages of which no database speaks
-	Counts    []int // by class, as [Options.Classes]
-	Fixable   []int // those of them that a version fixes
 }
 
 func (r *Row) add(other *Row) {

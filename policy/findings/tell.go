@@ -1,14 +1,16 @@
-package policy
+package findings
 
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/inventory"
+	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/finding"
 	"github.com/assay-registry/assay/sbom/index"
@@ -24,11 +26,36 @@ const (
 	maxExcused = 1000
 )
 
-// assessment is what the registry itself knows of the vulnerabilities of an image.
-type assessment struct {
-	report    *vulns.Report         // nil where there is none
-	said      [][]contract.VEXInput // of each finding, by authority
-	unmatched string                // why there is none: a part of a sentence
+// Options are what a Reader is made of.
+type Options struct {
+	Local   *store.Local
+	Indexed bool // whether the registry keeps an index of what images contain: without, it knows of no vulnerabilities
+	Clock   func() time.Time
+	Log     *slog.Logger
+}
+
+// Reader reads what is known of the vulnerabilities of images, and what authorities state about them. It keeps nothing but documents that it read lately.
+type Reader struct {
+	o      Options
+	spoken spoken
+}
+
+// New makes a Reader.
+func New(o Options) *Reader { return &Reader{o: o} }
+
+// Image is an image with whose word counts about it.
+type Image struct {
+	store.Item
+	Parents     []store.Digest    // the indexes that hold it: a statement about one is about what it holds
+	Facts       []verify.Fact     // of which statements are read: see [Spoken]
+	Authorities []trust.Authority // the most trusted first
+}
+
+// Assessment is what the registry itself knows of the vulnerabilities of an image.
+type Assessment struct {
+	Report    *vulns.Report         // nil where there is none
+	Said      [][]contract.VEXInput // of each finding, by authority
+	Unmatched string                // why there is none: a part of a sentence
 }
 
 // Why the registry knows of no vulnerabilities of an image: parts of sentences.
@@ -39,38 +66,38 @@ const (
 	unmatchedAnybodys = "its only SBOM is one that nobody who is trusted signed"
 )
 
-// assess compares what an image contains with the databases, and with what facts say about exploitability, for people. It reads in the caller's snapshot.
-func (a *Admission) assess(ctx context.Context, r store.Records, t *grounds, i store.Item, facts []verify.Fact, parents []store.Digest) (*assessment, error) {
-	if a.o.Inventories == nil {
-		return &assessment{unmatched: unmatchedOff}, nil
+// Assess compares what an image contains with the databases, and with what facts say about exploitability, for people. It reads in the caller's snapshot.
+func (r *Reader) Assess(ctx context.Context, records store.Records, m *Image) (*Assessment, error) {
+	if !r.o.Indexed {
+		return &Assessment{Unmatched: unmatchedOff}, nil
 	}
-	report, err := vulns.Findings(r, i)
+	report, err := vulns.Findings(records, m.Item)
 	switch {
-	case unreported(err):
-		return &assessment{unmatched: err.Error()}, nil
+	case Unreported(err):
+		return &Assessment{Unmatched: err.Error()}, nil
 	case err != nil:
 		return nil, err
 	case report == nil:
-		return &assessment{unmatched: unmatchedUnread}, nil
+		return &Assessment{Unmatched: unmatchedUnread}, nil
 	case !advised(report.Databases):
-		return &assessment{unmatched: unmatchedNothing}, nil
+		return &Assessment{Unmatched: unmatchedNothing}, nil
 	}
-	statements, err := a.statements(ctx, t, i, facts)
+	statements, err := r.statements(ctx, m)
 	if err != nil {
 		return nil, err
 	}
-	return &assessment{report: report, said: applyVEX(i, parents, report.Findings, statements)}, nil
+	return &Assessment{Report: report, Said: apply(m, report.Findings, statements)}, nil
 }
 
 // matches are what a decision is told of the registry's own findings; nil where there are none, with the reason. They are read as they are kept: of what has more findings than a policy is told of,
 // all are looked at only where statements may excuse some.
-func (a *Admission) matches(ctx context.Context, tx *store.Txn, t *grounds, i store.Item, facts []verify.Fact, in *contract.Input) (*contract.VulnerabilitiesInput, string, error) {
-	if a.o.Inventories == nil {
+func (r *Reader) matches(ctx context.Context, tx *store.Txn, m *Image, now time.Time) (*contract.VulnerabilitiesInput, string, error) {
+	if !r.o.Indexed {
 		return nil, unmatchedOff, nil
 	}
-	known, err := vulns.Summarize(tx, i)
+	known, err := vulns.Summarize(tx, m.Item)
 	switch {
-	case unreported(err):
+	case Unreported(err):
 		return nil, err.Error(), nil
 	case err != nil:
 		return nil, "", err
@@ -79,20 +106,20 @@ func (a *Admission) matches(ctx context.Context, tx *store.Txn, t *grounds, i st
 	case !known.Advised:
 		return nil, unmatchedNothing, nil
 	}
-	if anybodys, err := unsigned(tx.Records, i); err != nil || anybodys {
+	if anybodys, err := unsigned(tx.Records, m.Item); err != nil || anybodys {
 		return nil, unmatchedAnybodys, err
 	}
-	statements, err := a.statements(ctx, t, i, facts)
+	statements, err := r.statements(ctx, m)
 	if err != nil {
 		return nil, "", err
 	}
 	list, said := known.Worst, []stated(nil)
 	if len(statements) > 0 {
-		if list, said, err = excused(tx, i, known, statements, in.Subject.Parents); err != nil {
+		if list, said, err = excused(tx, m, known, statements); err != nil {
 			return nil, "", err
 		}
 	}
-	return matchesInput(known, list, said, in.Request.Time), "", nil
+	return matchesInput(known, list, said, now), "", nil
 }
 
 // stated is what statements say of a finding.
@@ -102,10 +129,10 @@ type stated struct {
 }
 
 // excused is what statements say of the findings of an image, of which some may be excused that a summary does not name.
-func excused(tx *store.Txn, i store.Item, known *vulns.Summary, statements []vex.Statement, parents []store.Digest) ([]vulns.Known, []stated, error) {
+func excused(tx *store.Txn, m *Image, known *vulns.Summary, statements []vex.Statement) ([]vulns.Known, []stated, error) {
 	list, findings := known.Worst, make([]finding.Finding, 0, len(known.Worst))
 	if known.Total > len(list) {
-		report, err := vulns.Unscored(tx.Records, i)
+		report, err := vulns.Unscored(tx.Records, m.Item)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -120,7 +147,7 @@ func excused(tx *store.Txn, i store.Item, known *vulns.Summary, statements []vex
 		}
 	}
 	said := make([]stated, len(list))
-	for n, by := range applyVEX(i, parents, findings, statements) {
+	for n, by := range apply(m, findings, statements) {
 		if said[n].by = by; findings[n].VEX != nil {
 			said[n].status = string(findings[n].VEX.Status)
 		}
@@ -128,8 +155,8 @@ func excused(tx *store.Txn, i store.Item, known *vulns.Summary, statements []vex
 	return list, said, nil
 }
 
-// unreported reports whether an error says why there is no report of what an image contains.
-func unreported(err error) bool {
+// Unreported reports whether an error says why there is no report of what an image contains.
+func Unreported(err error) bool {
 	return errors.Is(err, vulns.ErrTooMany) || errors.Is(err, vulns.ErrWaits)
 }
 
@@ -139,19 +166,14 @@ func unsigned(r store.Records, i store.Item) (bool, error) {
 	return read == nil || read.Origin == inventory.OriginAttached, err // of whom nobody knows any more, it is anybody's
 }
 
-// vulnerabilities are what a policy is told: the registry's own matches where there are any, else the newest report that an authority attested. Reports in attestations are told of
-// statements, too: there is one place that reads those. Where no policy asks, nothing is looked up.
-func (a *Admission) vulnerabilities(ctx context.Context, tx *store.Txn, t *grounds, s *subjectManifest, facts []verify.Fact, in *contract.Input) error {
-	in.Vulnerabilities = attestedVulnerabilities(facts)
-	if !t.Engine.Traits(s.repo).Vulnerabilities || in.Subject.Kind != store.KindImage {
-		return nil
-	}
-	i := store.Item{Repository: s.repo, Digest: s.rec.Digest}
-	matched, unmatched, err := a.matches(ctx, tx, t, i, facts, in)
+// Tell tells a policy what is known: the registry's own matches where there are any, else the newest report that an authority attested ([Attested]), which is in the input already. Reports in
+// attestations are told of statements, too: there is one place that reads those. It reads in the transaction of the decision, which conflicts with whatever makes that old.
+func (r *Reader) Tell(ctx context.Context, tx *store.Txn, m *Image, in *contract.Input) error {
+	matched, unmatched, err := r.matches(ctx, tx, m, in.Request.Time)
 	if err != nil {
 		return err
 	}
-	if err := a.excuseReports(ctx, t, i, facts, in); err != nil {
+	if err := r.excuseReports(ctx, m, in); err != nil {
 		return err
 	}
 	switch {
@@ -165,8 +187,17 @@ func (a *Admission) vulnerabilities(ctx context.Context, tx *store.Txn, t *groun
 	return nil
 }
 
-// classes are the severities, the worst first.
-func classes() []string {
+// Mark marks findings with what statements say of them, and lists what each authority says, the most trusted first.
+func (r *Reader) Mark(ctx context.Context, m *Image, list []finding.Finding) ([][]contract.VEXInput, error) {
+	statements, err := r.statements(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	return apply(m, list, statements), nil
+}
+
+// Classes are the severities, the worst first.
+func Classes() []string {
 	return []string{"critical", "high", "medium", "low", "negligible", "unknown"}
 }
 
@@ -194,15 +225,15 @@ func matchesInput(known *vulns.Summary, list []vulns.Known, said []stated, now t
 }
 
 func findingInput(f *vulns.Known, about stated) contract.VulnerabilityInput {
-	in := contract.VulnerabilityInput{ID: f.ID, Severity: f.Severity.String(), Package: packageOf(f.Package), FixedIn: f.Fixed, Aliases: f.Aliases, Exploited: f.Exploited, Uncertain: f.Uncertain, VEX: about.status, Statements: about.by}
+	in := contract.VulnerabilityInput{ID: f.ID, Severity: f.Severity.String(), Package: PackageOf(f.Package), FixedIn: f.Fixed, Aliases: f.Aliases, Exploited: f.Exploited, Uncertain: f.Uncertain, VEX: about.status, Statements: about.by}
 	if !f.Published.IsZero() {
 		in.Published = f.Published.UTC().Format(time.RFC3339)
 	}
 	return in
 }
 
-// packageOf names a package version as reports do.
-func packageOf(v *index.PackageVersion) string {
+// PackageOf names a package version as reports do.
+func PackageOf(v *index.PackageVersion) string {
 	if v.PURL != "" {
 		return v.PURL
 	}
@@ -210,11 +241,11 @@ func packageOf(v *index.PackageVersion) string {
 }
 
 // excuseReports tells beside each finding of an attested report what authorities say of it.
-func (a *Admission) excuseReports(ctx context.Context, t *grounds, i store.Item, facts []verify.Fact, in *contract.Input) error {
-	if !slices.ContainsFunc(facts, vexFact) {
+func (r *Reader) excuseReports(ctx context.Context, m *Image, in *contract.Input) error {
+	if !slices.ContainsFunc(m.Facts, Spoken) {
 		return nil
 	}
-	statements, err := a.statements(ctx, t, i, facts)
+	statements, err := r.statements(ctx, m)
 	if err != nil || len(statements) == 0 {
 		return err
 	}
@@ -222,7 +253,7 @@ func (a *Admission) excuseReports(ctx context.Context, t *grounds, i store.Item,
 		f := &in.Attestations[n]
 		if top, ok := f.Summary["top"].([]any); ok && f.Verified && verify.ScanPredicate(f.PredicateType) {
 			f.Summary = maps.Clone(f.Summary) // it is the fact's
-			f.Summary["top"] = excuseSummary(i, in.Subject.Parents, top, statements)
+			f.Summary["top"] = excuseSummary(m, top, statements)
 		}
 	}
 	if v := in.Vulnerabilities; v != nil {
@@ -230,7 +261,7 @@ func (a *Admission) excuseReports(ctx context.Context, t *grounds, i store.Item,
 		for n, one := range v.Top {
 			list[n] = attestedFinding(one.ID, one.Package)
 		}
-		for n, said := range applyVEX(i, in.Subject.Parents, list, statements) {
+		for n, said := range apply(m, list, statements) {
 			if v.Top[n].Statements = said; list[n].VEX != nil {
 				v.Top[n].VEX = string(list[n].VEX.Status)
 			}
@@ -239,7 +270,7 @@ func (a *Admission) excuseReports(ctx context.Context, t *grounds, i store.Item,
 	return nil
 }
 
-func excuseSummary(i store.Item, parents []store.Digest, top []any, statements []vex.Statement) []any {
+func excuseSummary(image *Image, top []any, statements []vex.Statement) []any {
 	list := make([]finding.Finding, len(top))
 	for n, one := range top {
 		m, _ := one.(map[string]any)
@@ -248,7 +279,7 @@ func excuseSummary(i store.Item, parents []store.Digest, top []any, statements [
 		list[n] = attestedFinding(id, name)
 	}
 	out := slices.Clone(top)
-	for n, said := range applyVEX(i, parents, list, statements) {
+	for n, said := range apply(image, list, statements) {
 		m, ok := top[n].(map[string]any)
 		if !ok || len(said) == 0 {
 			continue

@@ -1,4 +1,4 @@
-package policy
+package findings
 
 import (
 	"context"
@@ -17,8 +17,8 @@ import (
 	"github.com/assay-registry/assay/verify"
 )
 
-// vexFact reports whether a fact is a statement about exploitability that is proven: a document that nobody signed is none. Whose word never counts: the registry's own, and a TUF repository's, which pins and does not vouch.
-func vexFact(f verify.Fact) bool {
+// Spoken reports whether a fact is a statement about exploitability that is proven: a document that nobody signed is none. Whose word never counts: the registry's own, and a TUF repository's, which pins and does not vouch.
+func Spoken(f verify.Fact) bool {
 	if !f.Verified || f.Authority == "" || f.Authority == verify.ReservedAuthority || f.Scheme == verify.SchemeTUF {
 		return false
 	}
@@ -33,22 +33,22 @@ const maxVEXAhead = 24 * time.Hour
 
 // statements are what authorities say about the exploitability of vulnerabilities in an image. The one that the configuration names first is trusted most; those that were added at
 // run time follow. What cannot be read says nothing, with a warning.
-func (a *Admission) statements(ctx context.Context, t *grounds, i store.Item, facts []verify.Fact) ([]vex.Statement, error) {
+func (r *Reader) statements(ctx context.Context, m *Image) ([]vex.Statement, error) {
 	var all []vex.Statement
-	latest := a.now().Add(maxVEXAhead)
-	for _, f := range facts {
-		if !vexFact(f) {
+	latest := r.o.Clock().UTC().Add(maxVEXAhead)
+	for _, f := range m.Facts {
+		if !Spoken(f) {
 			continue
 		}
-		list, err := a.vex(ctx, f)
+		list, err := r.vex(ctx, f)
 		if store.CodeOf(err) == store.CodeUnavailable || ctx.Err() != nil {
 			return nil, err
 		}
 		if err != nil {
-			a.log.Warn("a VEX document cannot be read", "repository", i.Repository, "evidence", f.Evidence, "reason", err.Error())
+			r.o.Log.Warn("a VEX document cannot be read", "repository", m.Repository, "evidence", f.Evidence, "reason", err.Error())
 			continue
 		}
-		rank := slices.IndexFunc(t.Authorities, func(au trust.Authority) bool { return au.Name == f.Authority })
+		rank := slices.IndexFunc(m.Authorities, func(au trust.Authority) bool { return au.Name == f.Authority })
 		if rank < 0 {
 			continue
 		}
@@ -61,7 +61,7 @@ func (a *Admission) statements(ctx context.Context, t *grounds, i store.Item, fa
 				continue
 			}
 			if len(s.Products) == 0 { // it is about what it is attested of
-				s.Products = []vex.Product{{Digests: []store.Digest{i.Digest}}}
+				s.Products = []vex.Product{{Digests: []store.Digest{m.Digest}}}
 			}
 			all = append(all, s)
 		}
@@ -70,11 +70,11 @@ func (a *Admission) statements(ctx context.Context, t *grounds, i store.Item, fa
 }
 
 // vex reads the statements of a document that was proven, from memory if it was read lately.
-func (a *Admission) vex(ctx context.Context, f verify.Fact) ([]vex.Statement, error) {
-	if list, ok := a.spoken.get(f.Layer); ok {
+func (r *Reader) vex(ctx context.Context, f verify.Fact) ([]vex.Statement, error) {
+	if list, ok := r.spoken.get(f.Layer); ok {
 		return list, nil
 	}
-	b, err := a.local.ReadContent(ctx, f.Layer, maxVEX)
+	b, err := r.o.Local.ReadContent(ctx, f.Layer, maxVEX)
 	if err != nil {
 		return nil, err
 	}
@@ -83,12 +83,12 @@ func (a *Admission) vex(ctx context.Context, f verify.Fact) ([]vex.Statement, er
 		return nil, err
 	}
 	if strings.HasPrefix(f.PredicateType, "https://cyclonedx.org/") && !mayAnalyse(st.Predicate) {
-		a.spoken.put(f.Layer, nil, 0)
+		r.spoken.put(f.Layer, nil, 0)
 		return nil, nil // an SBOM as most are
 	}
 	list, err := vex.Parse("", st.Predicate)
 	if err == nil {
-		a.spoken.put(f.Layer, list, len(b))
+		r.spoken.put(f.Layer, list, len(b))
 	}
 	return list, err
 }
@@ -130,14 +130,13 @@ func (s *spoken) put(d store.Digest, list []vex.Statement, size int) {
 	s.bytes += size
 }
 
-// apply marks findings with the statement that decides about each, and lists what each authority says, the most trusted first. parents are the indexes that hold the image: a statement about
-// one is about what it holds.
-func applyVEX(i store.Item, parents []store.Digest, list []finding.Finding, statements []vex.Statement) [][]contract.VEXInput {
+// apply marks findings with the statement that decides about each, and lists what each authority says, the most trusted first.
+func apply(m *Image, list []finding.Finding, statements []vex.Statement) [][]contract.VEXInput {
 	said := make([][]contract.VEXInput, len(list))
 	if len(statements) == 0 || len(list) == 0 {
 		return said
 	}
-	finding.Suppress(i, parents, list, statements)
+	finding.Suppress(m.Item, m.Parents, list, statements)
 	ranks := map[int][]vex.Statement{}
 	for _, s := range statements {
 		ranks[s.Rank] = append(ranks[s.Rank], s)
@@ -152,7 +151,7 @@ func applyVEX(i store.Item, parents []store.Digest, list []finding.Finding, stat
 		for n := range alone {
 			alone[n].VEX = nil
 		}
-		finding.Suppress(i, parents, alone, ranks[rank])
+		finding.Suppress(m.Item, m.Parents, alone, ranks[rank])
 		for n := range alone {
 			if v := alone[n].VEX; v != nil {
 				said[n] = append(said[n], vexInput(v))

@@ -1,4 +1,4 @@
-package policy
+package findings
 
 import (
 	"time"
@@ -7,9 +7,9 @@ import (
 	"github.com/assay-registry/assay/verify"
 )
 
-// attestedVulnerabilities is the newest verified report among the facts: by when it says that it was made, then by its evidence, so that the order of facts does not matter. nil
+// Attested is the newest verified report among the facts: by when it says that it was made, then by its evidence, so that the order of facts does not matter. nil
 // if there is none.
-func attestedVulnerabilities(facts []verify.Fact) *contract.VulnerabilitiesInput {
+func Attested(facts []verify.Fact) *contract.VulnerabilitiesInput {
 	var newest *contract.VulnerabilitiesInput
 	for _, f := range facts {
 		if !f.Verified || f.Kind != verify.KindAttestation || f.Authority == verify.ReservedAuthority || !verify.ScanPredicate(f.PredicateType) {
