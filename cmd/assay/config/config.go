@@ -44,7 +44,7 @@ type Config struct {
 	Log               Log             `yaml:"log" doc:"The log on standard error."`
 
 	path      string
-	warnings  []settings.Problem
+	warnings  []doubt
 	advice    []settings.Problem
 	trust     []verify.Authority
 	grants    []access.Grant
@@ -184,8 +184,23 @@ func (c *Config) WaiverRules() waiverkeep.Rules {
 // Path is the file that was read; empty if there was none.
 func (c *Config) Path() string { return c.path }
 
-// Warnings are what is allowed and probably not meant.
-func (c *Config) Warnings() []settings.Problem { return c.warnings }
+// doubt is a warning, which may be about an authority that is not in the configuration.
+type doubt struct {
+	settings.Problem
+	absent store.Glob // its name, or a pattern; empty for all other warnings
+}
+
+// Warnings are what is allowed and probably not meant. added are the names of the authorities that were added at run time, where the caller knows them: that the
+// configuration does not have them is no matter then.
+func (c *Config) Warnings(added ...string) []settings.Problem {
+	var list []settings.Problem
+	for _, w := range c.warnings {
+		if w.absent == "" || !slices.ContainsFunc(added, func(name string) bool { return w.absent.Match(store.Name(name)) }) {
+			list = append(list, w.Problem)
+		}
+	}
+	return settings.SortProblems(list)
+}
 
 // Advice is what a careful reader would want to know about a configuration that is well meant.
 func (c *Config) Advice() []settings.Problem { return c.advice }

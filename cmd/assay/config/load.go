@@ -54,7 +54,7 @@ func Load(o Options) (*Config, error) {
 	if len(b.Problems) > 0 {
 		return nil, &settings.Error{File: o.Path, Problems: settings.SortProblems(b.Problems)}
 	}
-	c.warnings, c.advice = settings.SortProblems(v.warnings), settings.SortProblems(v.advice)
+	c.warnings, c.advice = v.warnings, settings.SortProblems(v.advice)
 	return c, nil
 }
 

@@ -22,7 +22,7 @@ type validator struct {
 	*settings.Binder
 	c        *Config
 	o        Options
-	warnings []settings.Problem
+	warnings []doubt
 	advice   []settings.Problem
 }
 
@@ -48,7 +48,12 @@ func (v *validator) fail(path, hint, format string, args ...any) {
 }
 
 func (v *validator) warn(path, hint, format string, args ...any) {
-	v.warnings = append(v.warnings, v.problem(path, hint, format, args...))
+	v.warnings = append(v.warnings, doubt{Problem: v.problem(path, hint, format, args...)})
+}
+
+// absent warns of a pattern that no authority of the configuration matches, as long as none does that was added at run time.
+func (v *validator) absent(pattern, path, hint, format string, args ...any) {
+	v.warnings = append(v.warnings, doubt{v.problem(path, hint, format, args...), store.Glob(pattern)})
 }
 
 func (v *validator) advise(path, hint, format string, args ...any) {
@@ -379,7 +384,7 @@ func (v *validator) waivers() {
 		case known >= 0 && v.c.Authorities[known].Kind == verify.KindTUF:
 			v.fail(path, "name an authority of kind key, sigstore or x509", "%q is a TUF repository, which signs no statements", settings.Clip(name))
 		case known < 0:
-			v.warn(path, "add it to authorities, or with assay trust add", "%q is no authority of this configuration: no waiver of it counts until it is added at run time", settings.Clip(name))
+			v.absent(name, path, "add it to authorities, or with assay trust add", "%q is no authority of this configuration: no waiver of it counts until it is added at run time", settings.Clip(name))
 		}
 	}
 }
@@ -420,7 +425,7 @@ func (v *validator) sbom() {
 			if !ValidName(strings.ReplaceAll(pattern, "*", "x")) {
 				v.fail(fmt.Sprintf("%s.authorities[%d]", path, j), `write a name, or a pattern such as "ci-*"`, "%q names no authority", settings.Clip(pattern))
 			} else if !v.namesAuthority(pattern) {
-				v.warn(fmt.Sprintf("%s.authorities[%d]", path, j), "", "no authority of this configuration is called %q; one that is added at run time may be", settings.Clip(pattern))
+				v.absent(pattern, fmt.Sprintf("%s.authorities[%d]", path, j), "", "no authority of this configuration is called %q; one that is added at run time may be", settings.Clip(pattern))
 			}
 		}
 	}

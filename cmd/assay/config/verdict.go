@@ -58,7 +58,7 @@ func (v *validator) verdicts() {
 			v.fail(path+".level", "write one such as SLSA_BUILD_LEVEL_3", "%q is no level of SLSA", settings.Clip(l.Level))
 		}
 		if !slices.ContainsFunc(v.c.Authorities, func(a Authority) bool { return a.Name == l.Authority }) {
-			v.warn(path+".authority", "add it to authorities, or with assay trust add", "%q is no authority of this configuration", settings.Clip(l.Authority))
+			v.absent(l.Authority, path+".authority", "add it to authorities, or with assay trust add", "%q is no authority of this configuration", settings.Clip(l.Authority))
 		}
 	}
 }

@@ -82,7 +82,11 @@ func examine(ctx context.Context, a *cli.App, cfg *config.Config) (findings []fi
 
 // configured is what the configuration may not mean.
 func configured(_ context.Context, _ *cli.App, cfg *config.Config) (found []finding) {
-	for _, w := range append(slices.Clone(cfg.Warnings()), cfg.Advice()...) {
+	var added []string
+	if _, err := place.KeptState(cfg.Data, place.StateAuthorities, place.MaxState, &added); err != nil {
+		found = append(found, finding{"configuration", warning, err.Error()})
+	}
+	for _, w := range append(cfg.Warnings(added...), cfg.Advice()...) {
 		found = append(found, finding{"configuration", warning, w.In(cfg.Path())})
 	}
 	return found

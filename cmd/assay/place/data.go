@@ -19,7 +19,7 @@ import (
 //	blobs/      content (store/fs)
 //	meta.db     metadata (store/bolt)
 //	views/      what the SBOM worker learned of layers: a cache, safe to delete (sbom.Views)
-//	trust.json  where the TUF repositories stand, for the doctor; so policies.json, vulndb.json, sbom.json and glass.json
+//	trust.json  where the TUF repositories stand, for the doctor; so authorities.json, policies.json, vulndb.json, sbom.json and glass.json
 type Directory struct {
 	Path string
 	lock *os.File

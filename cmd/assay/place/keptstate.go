@@ -15,11 +15,12 @@ import (
 
 // The files of a data directory in which a server writes down how things stand, for the doctor, who cannot open the store of a running server.
 const (
-	StateTrust     = "trust.json"    // the TUF repositories
-	StatePolicies  = "policies.json" // the policies, and where they come from
-	StateDatabases = "vulndb.json"   // the databases of vulnerabilities
-	StateSBOMs     = "sbom.json"     // what there is to do about SBOMs
-	StateGlass     = "glass.json"    // the waivers of every code
+	StateTrust       = "trust.json"       // the TUF repositories
+	StateAuthorities = "authorities.json" // the names of the authorities that were added at run time
+	StatePolicies    = "policies.json"    // the policies, and where they come from
+	StateDatabases   = "vulndb.json"      // the databases of vulnerabilities
+	StateSBOMs       = "sbom.json"        // what there is to do about SBOMs
+	StateGlass       = "glass.json"       // the waivers of every code
 )
 
 // MaxState bounds what is read of most of them, in bytes.

@@ -47,9 +47,7 @@ func reload(a *cli.App, ctx context.Context, p place.Flags, r *registry, log *sl
 	if kept := restartNeeded(r.config, cfg); len(kept) > 0 {
 		log.Warn("changed, and in force only after a restart", "keys", kept)
 	}
-	for _, w := range cfg.Warnings() {
-		log.Warn("configuration", "warning", w.In(cfg.Path()))
-	}
+	warn(r, cfg, log)
 	if err := errors.Join(r.auth.Configure(ctx, cfg.PolicyGrants(), cfg.AnonymousRoles()), r.certificate.replace(cfg.TLS), r.webhooks.Reload()); err != nil {
 		return fmt.Errorf("%w: %w", errPartly, err)
 	}

@@ -54,14 +54,12 @@ wrong changes nothing and is reported.`,
 func runServer(a *cli.App, ctx context.Context, p place.Flags, cfg *config.Config) (err error) {
 	began := a.Clock()
 	log := logger(a, cfg.Log)
-	for _, w := range cfg.Warnings() {
-		log.Warn("configuration", "warning", w.In(cfg.Path()))
-	}
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 
 	r, err := open(a, ctx, cfg, log)
+	warn(r, cfg, log)
 	if err != nil {
 		return err
 	}
@@ -104,6 +102,7 @@ func runServer(a *cli.App, ctx context.Context, p place.Flags, cfg *config.Confi
 	loops.Go(func() { r.vulns.Run(background) })
 	loops.Go(func() { r.databases.Run(background) })
 	loops.Go(func() { r.sbomTeller(a.Clock, log).run(background) })
+	loops.Go(func() { (&authorityTeller{r.admission, r.directory.Path, log, nil}).run(background) })
 	if r.decisions != nil {
 		loops.Go(func() { r.decisions.Run(background) })
 	}
@@ -120,6 +119,17 @@ func runServer(a *cli.App, ctx context.Context, p place.Flags, cfg *config.Confi
 	loops.Wait()
 	log.Info("stopped")
 	return err
+}
+
+// warn tells what the configuration may not mean, of a registry that may not have opened.
+func warn(r *registry, cfg *config.Config, log *slog.Logger) {
+	var added []string
+	if r.admission != nil {
+		added = addedAtRunTime(r.admission)
+	}
+	for _, w := range cfg.Warnings(added...) {
+		log.Warn("configuration", "warning", w.In(cfg.Path()))
+	}
 }
 
 // unheard is why an address cannot be listened on, and what helps.

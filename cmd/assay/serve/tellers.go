@@ -15,8 +15,23 @@ import (
 	"github.com/assay-registry/assay/policy/waiverkeep"
 )
 
-// sbomsTold is how often it is written, if anything changed.
-const sbomsTold = 10 * time.Second
+// told is how often the doctor is told of something, if anything changed.
+const told = 10 * time.Second
+
+// repeat tells until ctx ends, and then once more: who looks into a stopped server's directory finds what it left.
+func repeat(ctx context.Context, tell func(context.Context)) {
+	tick := time.NewTicker(told)
+	defer tick.Stop()
+	for {
+		tell(ctx)
+		select {
+		case <-ctx.Done():
+			tell(context.WithoutCancel(ctx))
+			return
+		case <-tick.C:
+		}
+	}
+}
 
 // sbomTeller writes the state of SBOMs.
 type sbomTeller struct {
@@ -31,20 +46,7 @@ func (r *registry) sbomTeller(clock func() time.Time, log *slog.Logger) *sbomTel
 	return &sbomTeller{r.admission, r.directory.Path, clock, log, nil}
 }
 
-// run tells until ctx ends, and then once more: who looks into a stopped server's directory finds what it left.
-func (t *sbomTeller) run(ctx context.Context) {
-	tick := time.NewTicker(sbomsTold)
-	defer tick.Stop()
-	for {
-		t.tell(ctx)
-		select {
-		case <-ctx.Done():
-			t.tell(context.WithoutCancel(ctx))
-			return
-		case <-tick.C:
-		}
-	}
-}
+func (t *sbomTeller) run(ctx context.Context) { repeat(ctx, t.tell) }
 
 func (t *sbomTeller) tell(ctx context.Context) {
 	if err := t.attempt(ctx); err != nil && ctx.Err() == nil {
@@ -75,6 +77,40 @@ func (t *sbomTeller) attempt(ctx context.Context) error {
 	}
 	t.last = last
 	return nil
+}
+
+// authorityTeller writes the names of the authorities that were added at run time.
+type authorityTeller struct {
+	admission *policy.Admission
+	data      string // directory
+	log       *slog.Logger
+	last      []string // what was written
+}
+
+func (t *authorityTeller) run(ctx context.Context) { repeat(ctx, t.tell) }
+
+func (t *authorityTeller) tell(context.Context) {
+	names := addedAtRunTime(t.admission)
+	if t.last != nil && slices.Equal(names, t.last) {
+		return
+	}
+	if err := place.KeepState(t.data, place.StateAuthorities, names); err != nil {
+		t.log.Warn("which authorities were added at run time could not be written for assay doctor", "error", err)
+		return
+	}
+	t.last = names
+}
+
+// addedAtRunTime are the names of the authorities that are in no configuration, sorted.
+func addedAtRunTime(a *policy.Admission) []string {
+	names := []string{}
+	for _, au := range a.Trust().Authorities {
+		if au.Origin == "runtime" {
+			names = append(names, au.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // glassTeller writes the waivers of every code down for the doctor.
