@@ -22,8 +22,9 @@ func (a *App) WithRows(c *cobra.Command) *cobra.Command {
 	return c
 }
 
-// Rows prints a list: a table for people, CSV (RFC 4180) for spreadsheets. A cell that a spreadsheet would take for a formula is made text.
-func (a *App) Rows(raw []byte, head []string, list [][]string) error {
+// Rows prints a list: a table for people, CSV (RFC 4180) for spreadsheets. A cell that a spreadsheet would take for a formula is made text. Where the
+// list is empty, none says to people what that means.
+func (a *App) Rows(raw []byte, none string, head []string, list [][]string) error {
 	switch a.Output {
 	case "json":
 		return a.Print(raw, nil)
@@ -44,7 +45,7 @@ func (a *App) Rows(raw []byte, head []string, list [][]string) error {
 		return w.Error()
 	}
 	if len(list) == 0 {
-		return a.Say("nothing was found")
+		return a.Say("%s", none)
 	}
 	return Table(a.Stdout, head, list)
 }

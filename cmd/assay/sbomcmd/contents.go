@@ -74,7 +74,7 @@ func query(a *cli.App, c *cobra.Command, from *client.Client, q client.ContentQu
 	if err != nil {
 		return err
 	}
-	return a.Rows(raw, []string{"REPOSITORY", "DIGEST", "PACKAGE", "VERSION", "LICENCES", "SBOM"}, rows)
+	return a.Rows(raw, "nothing was found", []string{"REPOSITORY", "DIGEST", "PACKAGE", "VERSION", "LICENCES", "SBOM"}, rows)
 }
 
 func packageName(p index.PackageVersion) string {
@@ -101,7 +101,7 @@ func sbomList(a *cli.App) *cobra.Command {
 			for _, p := range list.Value.Packages {
 				rows = append(rows, []string{p.Type, packageName(p), p.Version, strings.Join(p.Licenses, ", ")})
 			}
-			if err := a.Rows(list.Raw, []string{"TYPE", "PACKAGE", "VERSION", "LICENCES"}, rows); err != nil || a.Output != "table" {
+			if err := a.Rows(list.Raw, "no package was found in the image", []string{"TYPE", "PACKAGE", "VERSION", "LICENCES"}, rows); err != nil || a.Output != "table" {
 				return err
 			}
 			if d := list.Value.Drift; d != nil {
@@ -148,7 +148,7 @@ undeclared; the first 100 of each. Policies read the numbers as input.sbom.drift
 			for _, p := range d.Value.UndeclaredList {
 				rows = append(rows, []string{"undeclared", p})
 			}
-			if err := a.Rows(d.Raw, []string{"WHAT", "PACKAGE"}, rows); err != nil || a.Output != "table" {
+			if err := a.Rows(d.Raw, "what is declared is what was found", []string{"WHAT", "PACKAGE"}, rows); err != nil || a.Output != "table" {
 				return err
 			}
 			if more := d.Value.Absent + d.Value.Undeclared - len(rows); more > 0 {
@@ -189,7 +189,7 @@ func sbomWhy(a *cli.App) *cobra.Command {
 			if len(rows) == 0 {
 				return &cli.Failure{Code: cli.ExitNotFound, Err: fmt.Errorf("no package %q is in the image", args[1])}
 			}
-			return a.Rows(why.Raw, []string{"PACKAGE", "FOUND AT", "NEEDED BY"}, rows)
+			return a.Rows(why.Raw, "nothing was found", []string{"PACKAGE", "FOUND AT", "NEEDED BY"}, rows)
 		},
 	}
 	c.Flags().StringVar(&platform, "platform", "", "os/architecture[/variant], for an image with several")
@@ -226,7 +226,7 @@ func sbomDiff(a *cli.App) *cobra.Command {
 			for _, ch := range d.Value.Changed {
 				rows = append(rows, []string{"changed", ch.Name, strings.Join(ch.From, ", "), strings.Join(ch.To, ", ")})
 			}
-			return a.Rows(d.Raw, []string{"WHAT", "PACKAGE", "FROM", "TO"}, rows)
+			return a.Rows(d.Raw, "the two images contain the same packages", []string{"WHAT", "PACKAGE", "FROM", "TO"}, rows)
 		},
 	}
 	c.Flags().StringVar(&platform, "platform", "", "os/architecture[/variant], for images with several")

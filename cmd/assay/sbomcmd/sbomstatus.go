@@ -47,10 +47,7 @@ reason. For administrators.`,
 			for _, f := range v.Failed {
 				rows = append(rows, []string{string(f.Repository), string(f.Digest), "not " + f.What, f.Reason})
 			}
-			if len(rows) == 0 && a.Output == "table" {
-				return a.Say("nothing failed")
-			}
-			return a.Rows(s.Raw, []string{"REPOSITORY", "DIGEST", "WHAT", "REASON"}, rows)
+			return a.Rows(s.Raw, "nothing failed", []string{"REPOSITORY", "DIGEST", "WHAT", "REASON"}, rows)
 		},
 	}
 	return a.WithServer(a.WithRows(c))
@@ -103,7 +100,7 @@ what you may not pull, and of what is gone or was never described, only the dige
 					rows = append(rows, changes(at, d, m.Difference)...)
 				}
 			}
-			return a.Rows(h.Raw, []string{"AT", "DIGEST", "WHAT", "PACKAGE", "FROM", "TO"}, rows)
+			return a.Rows(h.Raw, "no move of the tag is known", []string{"AT", "DIGEST", "WHAT", "PACKAGE", "FROM", "TO"}, rows)
 		},
 	}
 	c.Flags().StringVar(&platform, "platform", "", "os/architecture[/variant], for an image with several")

@@ -78,7 +78,7 @@ func printEstate(a *cli.App, e *census.Report) error {
 	if e.Total != nil && a.Output != "csv" && len(rows) > 0 {
 		rows = append(rows, estateRow("total", e.Total))
 	}
-	if err := a.Rows(raw, head, rows); err != nil || a.Output != "table" || e.Total == nil || len(rows) == 0 {
+	if err := a.Rows(raw, "nothing was found", head, rows); err != nil || a.Output != "table" || e.Total == nil || len(rows) == 0 {
 		return err
 	}
 	if len(e.Licenses) > 0 {

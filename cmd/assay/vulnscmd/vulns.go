@@ -86,7 +86,7 @@ func imageVulns(a *cli.App, ctx context.Context, text, platform string) error {
 		}
 		return sayDatabases(a, v.Databases)
 	}
-	if err := a.Rows(raw, []string{"SEVERITY", "ID", "PACKAGE", "VERSION", "FIXED IN", "STATUS", "EPSS", "EXPLOITED", "ADVISORIES"}, rows); err != nil || a.Output != "table" {
+	if err := a.Rows(raw, "nothing was found", []string{"SEVERITY", "ID", "PACKAGE", "VERSION", "FIXED IN", "STATUS", "EPSS", "EXPLOITED", "ADVISORIES"}, rows); err != nil || a.Output != "table" {
 		return err
 	}
 	return sayRest(a, v)
@@ -242,7 +242,7 @@ func affected(a *cli.App, ctx context.Context, id string, repositories []string)
 		}
 	}
 	head := []string{"REPOSITORY", "DIGEST", "STATE", "SEVERITY", "ID", "PACKAGE", "VERSION", "FIXED IN", "STATUS", "EPSS", "EXPLOITED"}
-	if err := a.Rows(raw, head, rows); err != nil || a.Output != "table" {
+	if err := a.Rows(raw, "nothing was found", head, rows); err != nil || a.Output != "table" {
 		return err
 	}
 	if all.Pending > 0 {
