@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/asked"
 	"github.com/assay-registry/assay/policy/census"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/decisionlog"
@@ -105,7 +106,7 @@ type Admission struct {
 	census  *census.Counter
 
 	enriching, ingesting pauses // pieces of their queues that failed
-	asked                asked
+	recent               *asked.Memory
 	outbox               *outbox.Outbox // what is to be done after decisions
 
 	manifests parsedCache // of all but indexes
@@ -133,12 +134,12 @@ func New(ctx context.Context, o Options) (*Admission, error) {
 	a.answering = turns.New(answers, maxAsking, maxAskingEach)
 	a.reading = turns.New(readings, maxReading, maxReadingEach)
 	a.packages = &inventory.Answers{Local: o.Local, Turn: turns.New(readings, math.MaxInt, math.MaxInt)} // decisions are bounded themselves
-	a.uploads.clock, a.pulls = o.Clock, pulls.New(o.Local, o.Clock)
+	a.uploads.clock, a.pulls, a.recent = o.Clock, pulls.New(o.Local, o.Clock), asked.New(o.Local, o.Clock)
 	a.outbox = outbox.New(outbox.Options{Local: o.Local, Targets: o.Targets, Source: o.Verdicts.Verifier, Clock: o.Clock, Log: o.Log})
 	if err := a.loadTrust(ctx); err != nil {
 		return nil, err
 	}
-	if err := a.loadAsked(ctx); err != nil {
+	if err := a.recent.Load(ctx); err != nil {
 		return nil, err
 	}
 	return a, nil

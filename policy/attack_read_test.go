@@ -12,6 +12,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/asked"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/store"
@@ -499,7 +500,7 @@ func TestAttackVerdictsOnImagesOfOthers(t *testing.T) {
 	k := newKit(t)
 	i := k.push(pusher, app, "v1", "one")
 	ask := func(p access.Principal, repo store.Name, r store.Reference) string {
-		v, err := k.a.ImageFor(k.ctx, p, policy.ImageQuestion{Repository: repo, Reference: r, Protocol: "api"})
+		v, err := k.a.ImageFor(k.ctx, p, asked.Image{Repository: repo, Reference: r, Protocol: "api"})
 		if err != nil {
 			return string(store.CodeOf(err))
 		}

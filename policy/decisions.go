@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/asked"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/decisionlog"
 	"github.com/assay-registry/assay/policy/journal"
@@ -75,7 +76,7 @@ func (a *Admission) logVerdict(tx *store.Txn, s *subjectManifest, v *verdict, wh
 }
 
 // logImage notes that a cluster was refused an image.
-func (a *Admission) logImage(q *ImageQuestion, v *ImageVerdict) {
+func (a *Admission) logImage(q *asked.Image, v *ImageVerdict) {
 	if a.o.Decisions == nil || v == nil || v.Outcome != ImageRefused {
 		return
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/asked"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/decisionlog"
 	"github.com/assay-registry/assay/policy/journal"
@@ -101,7 +102,7 @@ func TestClustersAreInTheDecisionLog(t *testing.T) {
 	i := k.push(pusher, "acme/app", "v1", "one")
 	ask := func() {
 		t.Helper()
-		if _, err := k.a.Image(k.ctx, policy.ImageQuestion{Repository: "acme/app", Reference: store.Reference{Tag: "v1"}, Protocol: "k8s.validating",
+		if _, err := k.a.Image(k.ctx, asked.Image{Repository: "acme/app", Reference: store.Reference{Tag: "v1"}, Protocol: "k8s.validating",
 			K8s: contract.K8sInput{Image: "registry.example/acme/app:v1", Registry: "registry.example", Namespace: "team"}}); err != nil {
 			t.Fatal(err)
 		}

@@ -10,23 +10,13 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/asked"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/policy/sight"
 	"github.com/assay-registry/assay/store"
 )
-
-// ImageQuestion is one image that somebody is about to run.
-type ImageQuestion struct {
-	Repository store.Name
-	Reference  store.Reference
-	// Elsewhere is true of an image of another registry; Repository is then the registry's host, a slash, and the repository there.
-	Elsewhere bool
-	Protocol  string // k8s.validating, k8s.mutating, gatekeeper, imagepolicy, api
-	DryRun    bool
-	K8s       contract.K8sInput // Image and Registry are set for whatever protocol
-}
 
 // ImageOutcome is what follows for an image.
 type ImageOutcome string
@@ -64,16 +54,16 @@ func cluster() access.Principal {
 
 // Image says what a pull of an image gets now, by the very look-up of a pull, and asks the policies' entry point k8s where one has rules there. A refusal is
 // an answer. An error is none: ctx ended, or the store failed.
-func (a *Admission) Image(ctx context.Context, q ImageQuestion) (*ImageVerdict, error) {
+func (a *Admission) Image(ctx context.Context, q asked.Image) (*ImageVerdict, error) {
 	v, err := a.image(ctx, q)
 	if err == nil {
-		a.remembersImage(&q)
+		a.recent.Image(&q)
 	}
 	a.logImage(&q, v)
 	return v, err
 }
 
-func (a *Admission) image(ctx context.Context, q ImageQuestion) (*ImageVerdict, error) {
+func (a *Admission) image(ctx context.Context, q asked.Image) (*ImageVerdict, error) {
 	if q.Elsewhere {
 		return a.elsewhere(ctx, q)
 	}
@@ -87,7 +77,7 @@ func (a *Admission) image(ctx context.Context, q ImageQuestion) (*ImageVerdict, 
 	return r.answer, nil
 }
 
-func (a *Admission) lookUp(ctx context.Context, q ImageQuestion) (*ImageVerdict, error) {
+func (a *Admission) lookUp(ctx context.Context, q asked.Image) (*ImageVerdict, error) {
 	v := view{a: a, p: cluster()}
 	epoch, quiet := a.local.Epoch()
 	var known *grounds
@@ -162,7 +152,7 @@ func (c *imageCache) get(a *Admission, repo store.Name, ref store.Reference) (r 
 	return r, ok && (r.answer.Until.IsZero() || a.now().Before(r.answer.Until))
 }
 
-func (c *imageCache) put(epoch uint64, t *grounds, q *ImageQuestion, r remembered) {
+func (c *imageCache) put(epoch uint64, t *grounds, q *asked.Image, r remembered) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.m == nil || c.epoch != epoch || c.trust != t || len(c.m) >= maxImages {
@@ -173,7 +163,7 @@ func (c *imageCache) put(epoch uint64, t *grounds, q *ImageQuestion, r remembere
 
 // image is the verdict on what the look-up found. more says that it takes more than the verdict: policies have rules about clusters, or the manifest is what some
 // index calls an attestation, which is readable with what it is about, whoever pushed it.
-func (l *look) image(m *store.Manifest, q *ImageQuestion) (answer *ImageVerdict, more bool, err error) {
+func (l *look) image(m *store.Manifest, q *asked.Image) (answer *ImageVerdict, more bool, err error) {
 	rec, err := l.s.Manifest(l.repo, m.Digest)
 	if err != nil {
 		return nil, false, err
@@ -194,14 +184,14 @@ func (l *look) image(m *store.Manifest, q *ImageQuestion) (answer *ImageVerdict,
 	return answer, rec.Kind == store.KindAttestation || l.t.Engine.Traits(l.repo).K8sRules, nil
 }
 
-func (v *ImageVerdict) refuseEvidence(q *ImageQuestion) {
+func (v *ImageVerdict) refuseEvidence(q *asked.Image) {
 	v.Outcome, v.Code, v.Until, v.Decision = ImageRefused, CodeImageEvidence, time.Time{}, ""
 	v.Message = sentence.Of(imageName(q)+" is evidence about an image", "it may be read, and nothing admits it to run", "name the image")
 }
 
 // examine judges what is called an attestation as what its bytes are, and gathers what the entry point k8s reads; or there is a refusal. It writes nothing but
 // facts that had to be found anew.
-func (a *Admission) examine(ctx context.Context, answer *ImageVerdict, q *ImageQuestion) (r *remembered, refusal *ImageVerdict, err error) {
+func (a *Admission) examine(ctx context.Context, answer *ImageVerdict, q *asked.Image) (r *remembered, refusal *ImageVerdict, err error) {
 	var in *contract.Input
 	var engine contract.Engine
 	own := true
@@ -242,7 +232,7 @@ func (a *Admission) examine(ctx context.Context, answer *ImageVerdict, q *ImageQ
 }
 
 // askAbout asks the entry point k8s about what is known, for one asker.
-func (a *Admission) askAbout(ctx context.Context, r remembered, q ImageQuestion) (*ImageVerdict, error) {
+func (a *Admission) askAbout(ctx context.Context, r remembered, q asked.Image) (*ImageVerdict, error) {
 	answer, in := *r.answer, *r.in
 	answer.Warnings = slices.Clone(answer.Warnings)
 	a.fromCluster(&in, &q)
@@ -250,7 +240,7 @@ func (a *Admission) askAbout(ctx context.Context, r remembered, q ImageQuestion)
 }
 
 // k8sInput is everything that is known of a manifest and its tag.
-func (a *Admission) k8sInput(ctx context.Context, tx *store.Txn, t *grounds, s *subjectManifest, q *ImageQuestion) (*contract.Input, error) {
+func (a *Admission) k8sInput(ctx context.Context, tx *store.Txn, t *grounds, s *subjectManifest, q *asked.Image) (*contract.Input, error) {
 	in, _, err := a.input(ctx, tx, t, s)
 	if err != nil {
 		return nil, err
@@ -272,7 +262,7 @@ func (a *Admission) k8sInput(ctx context.Context, tx *store.Txn, t *grounds, s *
 }
 
 // fromCluster fills in who asks, how, and where.
-func (a *Admission) fromCluster(in *contract.Input, q *ImageQuestion) {
+func (a *Admission) fromCluster(in *contract.Input, q *asked.Image) {
 	now := a.now()
 	in.Schema = contract.InputSchema
 	in.Request = contract.RequestInput{ID: a.local.ID(now), Entry: contract.EntryK8s, Time: now, Protocol: q.Protocol, DryRun: q.DryRun}
@@ -282,7 +272,7 @@ func (a *Admission) fromCluster(in *contract.Input, q *ImageQuestion) {
 }
 
 // elsewhere asks the entry point k8s about an image of another registry.
-func (a *Admission) elsewhere(ctx context.Context, q ImageQuestion) (*ImageVerdict, error) {
+func (a *Admission) elsewhere(ctx context.Context, q asked.Image) (*ImageVerdict, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -296,7 +286,7 @@ func (a *Admission) elsewhere(ctx context.Context, q ImageQuestion) (*ImageVerdi
 }
 
 // inputElsewhere is all that is known of an image of another registry.
-func (a *Admission) inputElsewhere(q *ImageQuestion) *contract.Input {
+func (a *Admission) inputElsewhere(q *asked.Image) *contract.Input {
 	in := &contract.Input{Signatures: []contract.SignatureInput{}, Attestations: []contract.AttestationInput{}}
 	in.Subject = contract.SubjectInput{Repository: q.Repository, Tag: q.Reference.Tag, Digest: q.Reference.Digest, State: contract.StateUnknown}
 	a.fromCluster(in, q)
@@ -326,7 +316,7 @@ func (a *Admission) askK8s(ctx context.Context, engine contract.Engine, in *cont
 }
 
 // refusedImage makes the verdict of a pull that the gate refuses. Whatever else went wrong is no answer, and stays an error.
-func refusedImage(q *ImageQuestion, err error) (*ImageVerdict, error) {
+func refusedImage(q *asked.Image, err error) (*ImageVerdict, error) {
 	v := &ImageVerdict{Outcome: ImageRefused}
 	e, ok := errors.AsType[*store.Error](err)
 	switch {
@@ -341,7 +331,7 @@ func refusedImage(q *ImageQuestion, err error) (*ImageVerdict, error) {
 	return v, nil
 }
 
-func imageName(q *ImageQuestion) string {
+func imageName(q *asked.Image) string {
 	if q.Reference.Digest != "" {
 		return string(q.Repository) + "@" + string(q.Reference.Digest)
 	}
@@ -349,7 +339,7 @@ func imageName(q *ImageQuestion) string {
 }
 
 // ImageFor is Image for one principal: of what it may not read it learns nothing.
-func (a *Admission) ImageFor(ctx context.Context, p access.Principal, q ImageQuestion) (*ImageVerdict, error) {
+func (a *Admission) ImageFor(ctx context.Context, p access.Principal, q asked.Image) (*ImageVerdict, error) {
 	if !q.Elsewhere {
 		if err := a.mayExplain(p, q.Repository); err != nil {
 			return refusedImage(&q, err)

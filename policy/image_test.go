@@ -12,6 +12,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/asked"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/policy/trust"
@@ -28,7 +29,7 @@ func (k *kit) image(repo store.Name, ref string) *policy.ImageVerdict {
 	if r.Digest != "" {
 		sep = "@"
 	}
-	v, err := k.a.Image(k.ctx, policy.ImageQuestion{Repository: repo, Reference: r, Protocol: "api",
+	v, err := k.a.Image(k.ctx, asked.Image{Repository: repo, Reference: r, Protocol: "api",
 		K8s: contract.K8sInput{Namespace: "team", User: "jane", Image: "registry.example/" + string(repo) + sep + ref, Registry: "registry.example"}})
 	if err != nil {
 		k.t.Fatal(err)
@@ -149,7 +150,7 @@ func TestImageEntryPoint(t *testing.T) {
 		t.Errorf("evidence that came later is not seen: %+v", v)
 	}
 	elsewhere := func(host, repo string) *policy.ImageVerdict {
-		v, err := k.a.Image(k.ctx, policy.ImageQuestion{Repository: store.Name(host + "/" + repo), Reference: store.Reference{Tag: "v1"}, Elsewhere: true, Protocol: "api",
+		v, err := k.a.Image(k.ctx, asked.Image{Repository: store.Name(host + "/" + repo), Reference: store.Reference{Tag: "v1"}, Elsewhere: true, Protocol: "api",
 			K8s: contract.K8sInput{Image: host + "/" + repo + ":v1", Registry: host}})
 		if err != nil {
 			t.Fatal(err)
@@ -196,7 +197,7 @@ func TestImageWithoutTime(t *testing.T) {
 	ctx, cancel := context.WithCancel(k.ctx)
 	cancel()
 	for _, elsewhere := range []bool{false, true} {
-		v, err := k.a.Image(ctx, policy.ImageQuestion{Repository: app, Reference: store.Reference{Tag: "v1"}, Elsewhere: elsewhere})
+		v, err := k.a.Image(ctx, asked.Image{Repository: app, Reference: store.Reference{Tag: "v1"}, Elsewhere: elsewhere})
 		if v != nil || !errors.Is(err, context.Canceled) {
 			t.Errorf("%+v %v", v, err)
 		}
@@ -214,7 +215,7 @@ func BenchmarkImage(b *testing.B) {
 			k := newKit(b, func(o *policy.Options) { o.Engine = compile(b, bm.policies...) })
 			i := k.push(pusher, app, "v1", "one")
 			k.sign(signer, app, i.desc.Digest, k.key)
-			q := policy.ImageQuestion{Repository: app, Reference: store.Reference{Tag: "v1"}, Protocol: "api", K8s: contract.K8sInput{Image: "registry.example/acme/app:v1", Registry: "registry.example"}}
+			q := asked.Image{Repository: app, Reference: store.Reference{Tag: "v1"}, Protocol: "api", K8s: contract.K8sInput{Image: "registry.example/acme/app:v1", Registry: "registry.example"}}
 			b.ReportAllocs()
 			for b.Loop() {
 				if bm.changing {

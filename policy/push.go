@@ -405,7 +405,7 @@ func (w *writing) pushGate(ctx context.Context) error {
 			return &store.Error{Code: store.CodeDenied, Message: "The push policies gave no answer, so nothing was stored; try again, or ask the operator to read the log.", Detail: "policy.no_answer", Cause: err}
 		}
 		if !d.Allow {
-			w.remembersRefused(doc)
+			w.a.recent.Refused(doc)
 			return denied("this push to "+string(in.repo), d)
 		}
 	}

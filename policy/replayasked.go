@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/assay-registry/assay/policy/asked"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/policy/shadow"
@@ -37,9 +38,9 @@ func behind(e contract.Engine) contract.Engine {
 func (r *replay) requests(ctx context.Context) error {
 	t := r.now.clone()
 	t.Engine = bothRead{r.now.Engine, r.candidate.Engine}
-	return r.a.asked.each(func(e contract.Entry, table *askedTable) error {
+	for _, e := range asked.Entries() {
 		sum := ReplayRequests{Entry: e}
-		for _, q := range table.all() {
+		for _, q := range r.a.recent.Of(e) {
 			if len(r.o.Repositories) > 0 && !r.o.Repositories.Match(q.Repository) {
 				continue
 			}
@@ -61,8 +62,8 @@ func (r *replay) requests(ctx context.Context) error {
 			}
 		}
 		r.report.Requests = append(r.report.Requests, sum)
-		return nil
-	})
+	}
+	return nil
 }
 
 // bothRead is an engine for whose documents everything is gathered that another one reads, too.
@@ -77,7 +78,7 @@ func (b bothRead) Traits(repo store.Name) contract.Traits {
 }
 
 // askBoth counts how the sets differ about one request.
-func (r *replay) askBoth(ctx context.Context, sum *ReplayRequests, q *request, in *contract.Input) error {
+func (r *replay) askBoth(ctx context.Context, sum *ReplayRequests, q *asked.Request, in *contract.Input) error {
 	before, err := askEntry(ctx, r.now.Engine, in)
 	if err != nil {
 		return err
@@ -123,7 +124,7 @@ func askEntry(ctx context.Context, e contract.Engine, in *contract.Input) (*cont
 }
 
 // again is what a request would be asked with now; nil where what it is about is gone.
-func (a *Admission) again(ctx context.Context, t *grounds, e contract.Entry, q *request) (in *contract.Input, err error) {
+func (a *Admission) again(ctx context.Context, t *grounds, e contract.Entry, q *asked.Request) (in *contract.Input, err error) {
 	defer func() {
 		if in != nil {
 			in.Request.Entry, in.Request.Replay, in.Content = e, true, a.local
@@ -172,7 +173,7 @@ func (a *Admission) again(ctx context.Context, t *grounds, e contract.Entry, q *
 }
 
 // pushAgain is what the entry point push would be told of a manifest that was pushed. The tag did not show it yet unless it did before.
-func (a *Admission) pushAgain(ctx context.Context, tx *store.Txn, t *grounds, s *subjectManifest, q *request) (in *contract.Input, err error) {
+func (a *Admission) pushAgain(ctx context.Context, tx *store.Txn, t *grounds, s *subjectManifest, q *asked.Request) (in *contract.Input, err error) {
 	in = a.describe(s.repo, s.rec.Digest, s.rec.Size, s.parsed, s.rec.Kind, a.now())
 	a.describeConfig(ctx, tx, in, s.parsed)
 	t.waivers.Waive(in, nil, s.det.Alternate)
@@ -189,4 +190,24 @@ func (a *Admission) pushAgain(ctx context.Context, tx *store.Txn, t *grounds, s 
 	in.Tags.Visible = slices.DeleteFunc(visible, func(name string) bool { return name == q.Tag && q.Previous != s.rec.Digest })
 	in.Tags.History, err = historyBefore(tx, t, s.repo, q.Tag, s.rec.Digest)
 	return in, err
+}
+
+// remembers remembers a push once it is stored.
+func (w *writing) remembers(tags []string) error {
+	in := w.in
+	if len(in.meant) > 0 {
+		return nil // it is asked again when the tags are written
+	}
+	for _, tag := range tags {
+		r := asked.Request{Repository: in.repo, Tag: tag, Digest: in.digest, Actor: &contract.ActorInput{Kind: in.by.Kind, Name: in.by.Name, Roles: in.roles.Names()}}
+		if tag != "" {
+			old, err := w.tx.Tag(in.repo, tag)
+			if err != nil {
+				return err
+			}
+			r.Previous = shown(w.tx, in.repo, tag, old)
+		}
+		w.tx.AfterCommit(func() { w.a.recent.Push(r) })
+	}
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/asked"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/shadow"
 	"github.com/assay-registry/assay/store"
@@ -16,7 +17,7 @@ import (
 // asks asks as a cluster does.
 func (k *kit) asks(namespace, image string, elsewhere bool) {
 	k.t.Helper()
-	q := policy.ImageQuestion{Repository: app, Reference: store.Reference{Tag: "v1"}, Elsewhere: elsewhere, Protocol: "k8s.validating",
+	q := asked.Image{Repository: app, Reference: store.Reference{Tag: "v1"}, Elsewhere: elsewhere, Protocol: "k8s.validating",
 		K8s: contract.K8sInput{Operation: "CREATE", Kind: "Pod", Namespace: namespace, Container: "app", ContainerKind: "container", Image: image, Registry: "registry.example"}}
 	if elsewhere {
 		q.Repository = "docker.io/library/nginx"

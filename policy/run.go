@@ -364,14 +364,14 @@ func (a *Admission) runPulls(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			last := context.WithoutCancel(ctx)
-			if err := errors.Join(a.pulls.Flush(last), a.FlushAsked(last)); err != nil {
+			if err := errors.Join(a.pulls.Flush(last), a.recent.Flush(last)); err != nil {
 				a.log.Warn("what was pulled and asked in the last minute could not be written", "error", err)
 			}
 			return
 		case <-tick.C:
 		case <-a.pulls.Wake():
 		}
-		if err := errors.Join(a.pulls.Flush(ctx), a.FlushAsked(ctx)); err != nil && ctx.Err() == nil {
+		if err := errors.Join(a.pulls.Flush(ctx), a.recent.Flush(ctx)); err != nil && ctx.Err() == nil {
 			a.log.Warn("what was pulled and asked could not be written", "error", err)
 		}
 	}
@@ -379,3 +379,6 @@ func (a *Admission) runPulls(ctx context.Context) {
 
 // FlushPulls writes what was pulled since the last time.
 func (a *Admission) FlushPulls(ctx context.Context) error { return a.pulls.Flush(ctx) }
+
+// FlushAsked writes what was asked since the last time.
+func (a *Admission) FlushAsked(ctx context.Context) error { return a.recent.Flush(ctx) }

@@ -13,26 +13,26 @@ import (
 )
 
 // asked answers with what it was asked.
-type asked struct{ last string }
+type shownFindings struct{ last string }
 
-func (a *asked) Count(_ context.Context, p access.Principal, q census.Query) (*census.Report, error) {
+func (a *shownFindings) Count(_ context.Context, p access.Principal, q census.Query) (*census.Report, error) {
 	a.last = fmt.Sprintf("%s %s %s %d", p.Name, q.Repositories, q.After, q.Limit)
 	return &census.Report{Repositories: []census.Row{}}, nil
 }
 
-func (a *asked) Vulnerabilities(_ context.Context, _ access.Principal, r policy.ImageRef, platform, after string, limit int, locations bool) (*policy.Vulnerabilities, error) {
+func (a *shownFindings) Vulnerabilities(_ context.Context, _ access.Principal, r policy.ImageRef, platform, after string, limit int, locations bool) (*policy.Vulnerabilities, error) {
 	a.last = fmt.Sprintf("%s %s %s %s %d %t", r.Repository, r.Reference, platform, after, limit, locations)
 	return &policy.Vulnerabilities{}, nil
 }
 
-func (a *asked) AffectedImages(_ context.Context, _ access.Principal, id string, repositories store.Globs, after string, limit int) (*policy.AffectedImages, error) {
+func (a *shownFindings) AffectedImages(_ context.Context, _ access.Principal, id string, repositories store.Globs, after string, limit int) (*policy.AffectedImages, error) {
 	a.last = fmt.Sprintf("%s %s %s %d", id, repositories, after, limit)
 	return &policy.AffectedImages{}, nil
 }
 
 // What is not understood is an error and no wider question.
 func TestQuestionsAboutVulnerabilitiesAndNumbers(t *testing.T) {
-	a := &asked{}
+	a := &shownFindings{}
 	h := newHouse(t, func(o *Options, _ *auth.Options) { o.Report, o.Findings = a, a })
 	for _, tc := range []struct {
 		target, asked string

@@ -16,6 +16,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/asked"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/server/kubernetes"
 	"github.com/assay-registry/assay/store"
@@ -24,8 +25,8 @@ import (
 // Images judges what is about to run. Implementation: policy.Admission. A refusal is an answer; an error is none.
 type Images interface {
 	// Image answers whoever may ask about everything; ImageFor answers p about what it may read.
-	Image(ctx context.Context, q policy.ImageQuestion) (*policy.ImageVerdict, error)
-	ImageFor(ctx context.Context, p access.Principal, q policy.ImageQuestion) (*policy.ImageVerdict, error)
+	Image(ctx context.Context, q asked.Image) (*policy.ImageVerdict, error)
+	ImageFor(ctx context.Context, p access.Principal, q asked.Image) (*policy.ImageVerdict, error)
 }
 
 // Cluster is what the names of images mean to whoever runs them.
@@ -186,7 +187,7 @@ func (j *judge) judge(ctx context.Context, q kubernetes.Question) (*kubernetes.A
 	if err != nil {
 		return &kubernetes.Answer{Outcome: kubernetes.Refused, Image: q.Image, Code: policy.CodeImageMalformed, Message: visible(err.Error())}, nil
 	}
-	question := policy.ImageQuestion{Repository: r.Repository, Reference: store.Reference{Tag: r.Tag, Digest: r.Digest}, Protocol: q.Protocol, DryRun: q.DryRun,
+	question := asked.Image{Repository: r.Repository, Reference: store.Reference{Tag: r.Tag, Digest: r.Digest}, Protocol: q.Protocol, DryRun: q.DryRun,
 		K8s: contract.K8sInput{Operation: q.Operation, Kind: q.Kind, Namespace: q.Namespace, Name: q.Name, User: q.User, Container: q.Container, ContainerKind: q.ContainerKind,
 			NamespaceLabels: j.labels, Image: q.Image, Registry: r.Host}}
 	if r.Digest != "" {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/asked"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/server/auth"
 	"github.com/assay-registry/assay/server/kubernetes"
@@ -23,9 +24,9 @@ import (
 )
 
 // shownImages judges by name, without a gate behind it: what is called good is admitted, what is called slow has no answer before the time is over.
-type shownImages struct{ asked []policy.ImageQuestion }
+type shownImages struct{ asked []asked.Image }
 
-func (s *shownImages) Image(ctx context.Context, q policy.ImageQuestion) (*policy.ImageVerdict, error) {
+func (s *shownImages) Image(ctx context.Context, q asked.Image) (*policy.ImageVerdict, error) {
 	s.asked = append(s.asked, q)
 	switch {
 	case strings.Contains(string(q.Repository), "slow"):
@@ -41,7 +42,7 @@ func (s *shownImages) Image(ctx context.Context, q policy.ImageQuestion) (*polic
 	return &policy.ImageVerdict{Outcome: policy.ImageRefused, Code: "signature.missing", Message: string(q.Repository) + " is quarantined. To fix: cosign sign <registry>/" + string(q.Repository)}, nil
 }
 
-func (s *shownImages) ImageFor(ctx context.Context, p access.Principal, q policy.ImageQuestion) (*policy.ImageVerdict, error) {
+func (s *shownImages) ImageFor(ctx context.Context, p access.Principal, q asked.Image) (*policy.ImageVerdict, error) {
 	if !p.Roles(q.Repository).Has(access.RolePull) && !q.Elsewhere {
 		return &policy.ImageVerdict{Outcome: policy.ImageRefused, Code: policy.CodeImageAbsent, Message: string(q.Repository) + " is not in this registry."}, nil
 	}
@@ -140,7 +141,7 @@ func TestWebhooksHaveTheirOwnListener(t *testing.T) {
 func TestWebhookQuestion(t *testing.T) {
 	h, images := judging(t, "")
 	h.webhook("POST", "/k8s/v1/validate/enforce", podReview("registry.example.com/acme/good:v1@"+sha256, "docker.io/acme/app:v2"))
-	want := []policy.ImageQuestion{
+	want := []asked.Image{
 		{Repository: "acme/good", Reference: store.Reference{Digest: sha256}, Protocol: "k8s.validating", DryRun: true, K8s: contract.K8sInput{Operation: "CREATE", Kind: "Pod", Namespace: "team",
 			Name: "p", User: "jane", Container: "c0", ContainerKind: "container", Image: "registry.example.com/acme/good:v1@" + sha256, Registry: "registry.example.com"}},
 		{Repository: "docker.io/acme/app", Reference: store.Reference{Tag: "v2"}, Elsewhere: true, Protocol: "k8s.validating", DryRun: true, K8s: contract.K8sInput{Operation: "CREATE", Kind: "Pod",
@@ -257,7 +258,7 @@ func TestVerifyImagesWithinATime(t *testing.T) {
 // brokenImages is a gate whose store fails.
 type brokenImages struct{ shownImages }
 
-func (*brokenImages) Image(context.Context, policy.ImageQuestion) (*policy.ImageVerdict, error) {
+func (*brokenImages) Image(context.Context, asked.Image) (*policy.ImageVerdict, error) {
 	return nil, store.Errorf(store.CodeUnavailable, "the store does not answer")
 }
 
