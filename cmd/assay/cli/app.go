@@ -1,10 +1,8 @@
 package cli
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -14,37 +12,6 @@ type App struct {
 	World
 	Output string // table or json; csv for those that list
 	Remote Remote
-}
-
-// Run runs one command line with the commands that root makes, and returns the exit code.
-func Run(ctx context.Context, w World, root func(*App) *cobra.Command, args []string) int {
-	a := &App{World: w}
-	c := root(a)
-	c.SetArgs(args)
-	err := c.ExecuteContext(ctx)
-	if err == nil {
-		return ExitOK
-	}
-	if text := Sentence(err); text != "" {
-		fmt.Fprintln(a.Stderr, "assay: "+PrintableLines(text))
-	}
-	return exitCode(err)
-}
-
-// Group makes a command that only holds others: asked for something that it does not hold, it says what is near.
-func Group(c *cobra.Command) *cobra.Command {
-	c.Args = cobra.ArbitraryArgs
-	c.RunE = func(c *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return c.Help()
-		}
-		c.SuggestionsMinimumDistance = 2
-		if near := c.SuggestionsFor(args[0]); len(near) > 0 {
-			return Usage("there is no command %q; did you mean %s %s?", args[0], c.CommandPath(), strings.Join(near, " or "))
-		}
-		return Usage("there is no command %q; see %s --help", args[0], c.CommandPath())
-	}
-	return c
 }
 
 // Exactly takes n arguments, named for the message.
