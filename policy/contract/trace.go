@@ -95,7 +95,7 @@ type Trace struct {
 	Policies     []TraceNode `json:"policies"`
 }
 
-// Lines renders a trace for people: what nearly happened first, then the tree, each line with "+" where it holds and "-" where it does not.
+// Lines renders a trace for people: what nearly happened first, then the tree, whose marks are explained above it.
 func (t *Trace) Lines() []string {
 	outcome := "denied"
 	if t.Allow {
@@ -111,9 +111,9 @@ func (t *Trace) Lines() []string {
 	for _, p := range t.Policies {
 		for i, m := range p.Nearest {
 			if i == 0 {
-				lines = append(lines, "", "What failed last in "+p.Text+", the nearest first:")
+				lines = append(lines, "", "Conditions of "+p.Text+" that did not hold, the nearest miss first:")
 			}
-			lines = append(lines, fmt.Sprintf("  %d. %s, step %d of %d: %s  (%s)", i+1, m.Rule, m.Step, m.Steps, m.Expression, m.Location))
+			lines = append(lines, fmt.Sprintf("  %d. %s, condition %d of %d: %s  (%s)", i+1, m.Rule, m.Step, m.Steps, m.Expression, m.Location))
 			if m.Value != "" {
 				lines = append(lines, "     "+m.Value)
 			}
@@ -122,7 +122,7 @@ func (t *Trace) Lines() []string {
 			}
 		}
 	}
-	lines = append(lines, "")
+	lines = append(lines, "", "All that was asked: + holds, - does not, and below each line what it was made of. A policy holds where none of its deny rules does.")
 	for _, p := range t.Policies {
 		lines = p.lines(lines, "")
 	}

@@ -201,9 +201,9 @@ func ExplainCommand(a *cli.App) *cobra.Command {
 evidence under every authority what it proves, or why it does not. With --wide also who
 signed it: identities, serial numbers, log entries, times.
 
-With --tree how the policies came to their decision: each rule, what its expressions gave,
-which values they had and from which evidence, what failed last first. --decision ID looks
-at that decision instead of an image's last one.`,
+With --tree how the policies came to their last decision: first the conditions that did
+not hold, then each rule with its conditions, the values that they had, and the evidence
+that these are from. --decision ID asks about an earlier decision, in the place of REF.`,
 		Example: "  assay explain acme/app:v1\n  assay explain --tree acme/app:v1\n  assay explain --tree --decision 01JD2R7J5M",
 		RunE: func(c *cobra.Command, args []string) error {
 			if tree {
@@ -221,8 +221,8 @@ at that decision instead of an image's last one.`,
 		},
 	}
 	c.Flags().BoolVar(&wide, "wide", false, "everything that is known of each piece of evidence")
-	c.Flags().BoolVar(&tree, "tree", false, "how the policies came to the decision")
-	c.Flags().StringVar(&decision, "decision", "", "with --tree: the decision of this id")
+	c.Flags().BoolVar(&tree, "tree", false, "how the policies came to their last decision: each rule, and the conditions that held or did not")
+	c.Flags().StringVar(&decision, "decision", "", "with --tree, in the place of REF: the ID of a decision, which assay explain and the decision log tell")
 	return a.WithServer(a.WithOutput(c))
 }
 
