@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/assay-registry/assay/policy/pulls"
+	"github.com/assay-registry/assay/policy/replay"
 	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/policy/waiverkeep"
 	"github.com/assay-registry/assay/store"
@@ -13,7 +14,7 @@ import (
 type grounds struct {
 	*trust.Snapshot
 	waivers *waiverkeep.Book
-	assumed *assumed // of a replay: what other manifests would be
+	assumed *replay.Assumed // of a replay: what other manifests would be
 }
 
 // clone is a copy to be changed: lists and maps of it are replaced, never written to.

@@ -411,7 +411,7 @@ func (a *Admission) input(ctx context.Context, tx *store.Txn, t *grounds, s *sub
 		counted := t.Engine.Traits(s.repo).AllChildren
 		for i := range in.Index.Manifests {
 			m := &in.Index.Manifests[i]
-			if state, ok := t.assumed.of(store.Item{Repository: s.repo, Digest: m.Digest}); ok {
+			if state, ok := t.assumed.Of(store.Item{Repository: s.repo, Digest: m.Digest}); ok {
 				m.State = state
 				continue
 			}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/inventory"
+	"github.com/assay-registry/assay/policy/shadow"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -161,7 +162,7 @@ func (a *Admission) deniedContents(ctx context.Context, i store.Item) (d *contra
 		if b := s.Decision(det.Decision); b == nil || json.Unmarshal(b, &r) != nil || r.Result == nil {
 			return nil
 		}
-		engine, ok := behind(a.grounds.Load().Engine).(contract.ContentReader)
+		engine, ok := shadow.Behind(a.grounds.Load().Engine).(contract.ContentReader)
 		deny := slices.DeleteFunc(slices.Clone(r.Result.Deny), func(r contract.Reason) bool { return !ok || !engine.ReadsContents(r.Policy) || demandsEvidence(r.Code) })
 		if len(deny) > 0 {
 			d = &contract.Decision{Deny: deny}

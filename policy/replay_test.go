@@ -13,6 +13,7 @@ import (
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
+	"github.com/assay-registry/assay/policy/replay"
 	"github.com/assay-registry/assay/policy/shadow"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
@@ -26,9 +27,9 @@ func ruled(name, rego string, globs ...store.Glob) engine.Policy {
 	return engine.Policy{Name: name, Repositories: globs, Source: map[string]string{name + ".rego": "package assay\n\n" + rego}}
 }
 
-func (k *kit) replay(candidate contract.Engine, globs ...store.Glob) *policy.ReplayReport {
+func (k *kit) replay(candidate contract.Engine, globs ...store.Glob) *replay.Report {
 	k.t.Helper()
-	r, err := k.a.Replay(k.ctx, admin, candidate, policy.ReplayOptions{Repositories: globs, Examples: 10})
+	r, err := k.a.Replay(k.ctx, admin, candidate, replay.Options{Repositories: globs, Examples: 10})
 	if err != nil {
 		k.t.Fatal(err)
 	}
@@ -36,7 +37,7 @@ func (k *kit) replay(candidate contract.Engine, globs ...store.Glob) *policy.Rep
 }
 
 // inOneLine is a report in one line.
-func inOneLine(r *policy.ReplayReport) string {
+func inOneLine(r *replay.Report) string {
 	return fmt.Sprintf("%d: +%d -%d ~%d tags +%d -%d", r.Manifests, r.NewlyAllowed, r.NewlyDenied, r.OtherReason, r.TagsShown, r.TagsHidden)
 }
 
@@ -69,14 +70,14 @@ func TestReplay(t *testing.T) {
 		}
 	}
 	r := k.replay(compile(t, signedPolicy(), big))
-	if len(r.Examples) != 1 || len(r.Reasons) != 1 || r.Reasons[0] != (policy.ReplayReason{Difference: shadow.NewlyDenied, Policy: "size", Code: "config.layers", Count: 1}) {
+	if len(r.Examples) != 1 || len(r.Reasons) != 1 || r.Reasons[0] != (replay.Reason{Difference: shadow.NewlyDenied, Policy: "size", Code: "config.layers", Count: 1}) {
 		t.Fatalf("%+v", r)
 	}
 	if e := r.Examples[0]; e.Digest != signed.desc.Digest || e.Remedy != "have none" || !strings.HasPrefix(e.Reason, "It has a layer") || fmt.Sprint(e.Tags) != "[v1]" {
 		t.Errorf("%+v", e)
 	}
 	want(t, "after it", k.get(puller, "acme/app", "v1"), string(signed.desc.Digest))
-	if _, err := k.a.Replay(k.ctx, pusher, compile(t), policy.ReplayOptions{}); store.CodeOf(err) != store.CodeDenied {
+	if _, err := k.a.Replay(k.ctx, pusher, compile(t), replay.Options{}); store.CodeOf(err) != store.CodeDenied {
 		t.Errorf("whoever is no administrator: %v", err)
 	}
 }
@@ -128,7 +129,7 @@ func BenchmarkReplay(b *testing.B) {
 	before := cpu(b)
 	b.ResetTimer()
 	for b.Loop() {
-		r, err := k.a.Replay(k.ctx, admin, candidate, policy.ReplayOptions{Examples: 20})
+		r, err := k.a.Replay(k.ctx, admin, candidate, replay.Options{Examples: 20})
 		if err != nil || r.Manifests < images || r.Failed > 0 || r.NewlyDenied > 2+images/500 { // a digest in a config may look like the sum of a tar header
 			b.Fatal(r, err)
 		}

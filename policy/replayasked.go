@@ -5,66 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
-	"time"
 
 	"github.com/assay-registry/assay/policy/asked"
 	"github.com/assay-registry/assay/policy/contract"
-	"github.com/assay-registry/assay/policy/sentence"
-	"github.com/assay-registry/assay/policy/shadow"
 	"github.com/assay-registry/assay/store"
 )
-
-// ReplayRequests is what a candidate would answer to what was asked lately at an entry point: the newest different requests, as they would be asked now.
-type ReplayRequests struct {
-	Entry        contract.Entry `json:"entry"`    // push, k8s
-	Requests     int            `json:"requests"` // different ones
-	Asked        uint64         `json:"asked"`    // how often, in all
-	Since        time.Time      `json:"since,omitzero"`
-	NewlyDenied  int            `json:"newly_denied"`
-	NewlyAllowed int            `json:"newly_allowed"`
-	OtherReason  int            `json:"other_reason"`
-	Gone         int            `json:"gone,omitempty"` // about what is not here any more: not among the requests
-}
-
-// behind is the engine that decides: a replay is no live traffic.
-func behind(e contract.Engine) contract.Engine {
-	if s, ok := e.(*shadow.Pair); ok {
-		return s.Engine
-	}
-	return e
-}
-
-// requests asks both sets what was asked lately.
-func (r *replay) requests(ctx context.Context) error {
-	t := r.now.clone()
-	t.Engine = bothRead{r.now.Engine, r.candidate.Engine}
-	for _, e := range asked.Entries() {
-		sum := ReplayRequests{Entry: e}
-		for _, q := range r.a.recent.Of(e) {
-			if len(r.o.Repositories) > 0 && !r.o.Repositories.Match(q.Repository) {
-				continue
-			}
-			in, err := r.a.again(ctx, t, e, &q)
-			if err != nil {
-				return err
-			}
-			if in == nil {
-				sum.Gone++
-				continue
-			}
-			sum.Requests++
-			sum.Asked += q.Count
-			if sum.Since.IsZero() || q.First.Before(sum.Since) {
-				sum.Since = q.First
-			}
-			if err := r.askBoth(ctx, &sum, &q, in); err != nil {
-				return err
-			}
-		}
-		r.report.Requests = append(r.report.Requests, sum)
-	}
-	return nil
-}
 
 // bothRead is an engine for whose documents everything is gathered that another one reads, too.
 type bothRead struct {
@@ -77,54 +22,10 @@ func (b bothRead) Traits(repo store.Name) contract.Traits {
 	return b.Engine.Traits(repo).And(b.other.Traits(repo))
 }
 
-// askBoth counts how the sets differ about one request.
-func (r *replay) askBoth(ctx context.Context, sum *ReplayRequests, q *asked.Request, in *contract.Input) error {
-	before, err := askEntry(ctx, r.now.Engine, in)
-	if err != nil {
-		return err
-	}
-	after, err := askEntry(ctx, r.candidate.Engine, in)
-	if err != nil {
-		return err
-	}
-	reason := after.First()
-	e := ReplayDifference{Entry: in.Request.Entry, Repository: q.Repository, Digest: in.Subject.Digest, Tag: q.Tag, Asked: q.Count}
-	if q.Actor != nil {
-		e.Actor = q.Actor.Name
-	}
-	if q.Image != nil {
-		e.Namespace = q.Image.K8s.Namespace
-	}
-	switch {
-	case before.Allow && !after.Allow:
-		e.Difference = shadow.NewlyDenied
-		sum.NewlyDenied++
-	case !before.Allow && after.Allow:
-		e.Difference, reason = shadow.NewlyAllowed, before.First()
-		sum.NewlyAllowed++
-	case !before.Allow && !shadow.SameReason(before.First(), reason):
-		e.Difference, e.Was = shadow.OtherReason, before.First().Code
-		sum.OtherReason++
-	default:
-		return nil
-	}
-	e.Policy, e.Code, e.Reason, e.Remedy = reason.Policy, reason.Code, sentence.Clip(reason.Message, sentence.Max), reason.Remedy
-	r.report.tell(e, r.o.Examples)
-	return nil
-}
-
-// askEntry asks as the gate does: nobody where there are no rules.
-func askEntry(ctx context.Context, e contract.Engine, in *contract.Input) (*contract.Decision, error) {
-	t := e.Traits(in.Subject.Repository)
-	if in.Request.Entry == contract.EntryPush && !t.PushRules || in.Request.Entry == contract.EntryK8s && (!t.K8sRules || in.Subject.State == contract.StateUnknown && !t.Matched) {
-		return &contract.Decision{Allow: true}, nil
-	}
-	own := *in
-	return e.Decide(ctx, &own)
-}
-
-// again is what a request would be asked with now; nil where what it is about is gone.
-func (a *Admission) again(ctx context.Context, t *grounds, e contract.Entry, q *asked.Request) (in *contract.Input, err error) {
+// Input is [replay.Gate].
+func (r *replaying) Input(ctx context.Context, e contract.Entry, q *asked.Request) (in *contract.Input, err error) {
+	a, t := r.a, r.now.clone()
+	t.Engine = bothRead{r.now.Engine, r.candidate.Engine}
 	defer func() {
 		if in != nil {
 			in.Request.Entry, in.Request.Replay, in.Content = e, true, a.local

@@ -10,6 +10,7 @@ import (
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/asked"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/replay"
 	"github.com/assay-registry/assay/policy/shadow"
 	"github.com/assay-registry/assay/store"
 )
@@ -27,7 +28,7 @@ func (k *kit) asks(namespace, image string, elsewhere bool) {
 	}
 }
 
-func requests(r *policy.ReplayReport) string {
+func requests(r *replay.Report) string {
 	text := ""
 	for _, q := range r.Requests {
 		text += fmt.Sprintf("%s %d/%d: +%d -%d ~%d gone %d; ", q.Entry, q.Requests, q.Asked, q.NewlyAllowed, q.NewlyDenied, q.OtherReason, q.Gone)

@@ -64,7 +64,7 @@ func (a *Admission) staged(tx *store.Txn, t *grounds, i store.Item) bool {
 
 // counts reports whether what is proven of an index counts for its children: it is admitted by a verdict that can be used, or staged.
 func (a *Admission) counts(tx *store.Txn, t *grounds, i store.Item) bool {
-	if state, ok := t.assumed.of(i); ok {
+	if state, ok := t.assumed.Of(i); ok {
 		return state == store.StateAdmitted
 	}
 	v := tx.Verdict(i.Repository, i.Digest)

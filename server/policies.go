@@ -9,6 +9,7 @@ import (
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/replay"
 	"github.com/assay-registry/assay/policy/shadow"
 	"github.com/assay-registry/assay/store"
 )
@@ -18,7 +19,7 @@ import (
 type Policies interface {
 	PolicyStatus(ctx context.Context, p access.Principal) (*PolicyStatus, error)
 	// ReplayPolicies evaluates a candidate over everything that is stored, and changes nothing.
-	ReplayPolicies(ctx context.Context, p access.Principal, c Candidate, o policy.ReplayOptions) (*policy.ReplayReport, error)
+	ReplayPolicies(ctx context.Context, p access.Principal, c Candidate, o replay.Options) (*replay.Report, error)
 	// StagePolicies keeps a candidate beside the policies in force, which decides live traffic too, without effect. UnstagePolicies forgets it.
 	StagePolicies(ctx context.Context, p access.Principal, c Candidate) (*policy.PolicySet, error)
 	UnstagePolicies(ctx context.Context, p access.Principal) error
@@ -40,8 +41,8 @@ type Candidate struct {
 
 // Activation is a set that came into force, and what that changed.
 type Activation struct {
-	Set    policy.PolicySet     `json:"set"` // without the text of its policies
-	Report *policy.ReplayReport `json:"report"`
+	Set    policy.PolicySet `json:"set"` // without the text of its policies
+	Report *replay.Report   `json:"report"`
 }
 
 // PolicyStatus is what is in force, and beside it.
@@ -196,7 +197,7 @@ func (c *call) replay(ps Policies) error {
 		c.note(lines.Encode(v))
 		_ = flush.Flush() // where it is not supported, lines come together
 	}
-	report, err := ps.ReplayPolicies(ctx, c.principal, in.Candidate, policy.ReplayOptions{Repositories: in.Repositories, Examples: in.Examples, Progress: func(done int) {
+	report, err := ps.ReplayPolicies(ctx, c.principal, in.Candidate, replay.Options{Repositories: in.Repositories, Examples: in.Examples, Progress: func(done int) {
 		if now := c.h.options.Clock(); now.Sub(told) >= replayTells {
 			told = now
 			write(map[string]int{"done": done})

@@ -7,6 +7,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/replay"
 	"github.com/assay-registry/assay/server/auth"
 	"github.com/assay-registry/assay/store"
 )
@@ -18,11 +19,11 @@ func (s *smallPolicies) PolicyStatus(context.Context, access.Principal) (*Policy
 	return &PolicyStatus{Set: "sha256:1", Policies: []PolicyEntry{{Name: "open", From: "builtin:open"}}}, nil
 }
 
-func (s *smallPolicies) ReplayPolicies(_ context.Context, _ access.Principal, c Candidate, o policy.ReplayOptions) (*policy.ReplayReport, error) {
+func (s *smallPolicies) ReplayPolicies(_ context.Context, _ access.Principal, c Candidate, o replay.Options) (*replay.Report, error) {
 	if len(c.Policies) == 0 {
 		return nil, store.Errorf(store.CodeInvalid, "the policies do not compile")
 	}
-	return &policy.ReplayReport{Candidate: c.Policies[0].Name, Manifests: o.Examples}, nil
+	return &replay.Report{Candidate: c.Policies[0].Name, Manifests: o.Examples}, nil
 }
 
 func (s *smallPolicies) StagePolicies(_ context.Context, p access.Principal, c Candidate) (*policy.PolicySet, error) {
@@ -39,7 +40,7 @@ func (s *smallPolicies) ActivatePolicies(_ context.Context, _ access.Principal, 
 	if most < 2 {
 		return nil, store.Errorf(store.CodeConflict, "it would newly deny 2 of 3 manifests")
 	}
-	return &Activation{Set: policy.PolicySet{Revision: 1}, Report: &policy.ReplayReport{}}, nil
+	return &Activation{Set: policy.PolicySet{Revision: 1}, Report: &replay.Report{}}, nil
 }
 
 func (s *smallPolicies) RollBackPolicies(ctx context.Context, p access.Principal, source string, _ store.Digest) (*PolicyStatus, error) {

@@ -18,6 +18,7 @@ import (
 	"github.com/assay-registry/assay/policy/census"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
+	"github.com/assay-registry/assay/policy/replay"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/sbom/osv"
@@ -77,7 +78,7 @@ func BenchmarkDecide(b *testing.B) {
 				b.Fatal(err)
 			}
 			decide := func() {
-				r, err := a.Replay(b.Context(), reportRoot, candidate, policy.ReplayOptions{Examples: 3})
+				r, err := a.Replay(b.Context(), reportRoot, candidate, replay.Options{Examples: 3})
 				if err != nil || r.Manifests < len(items) || r.Failed > 0 {
 					b.Fatalf("%+v %v", r, err)
 				}

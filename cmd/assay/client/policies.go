@@ -12,6 +12,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/replay"
 	"github.com/assay-registry/assay/policy/shadow"
 	"github.com/assay-registry/assay/store"
 )
@@ -72,8 +73,8 @@ type PolicyOrigin struct {
 
 // Activation is a set that came into force, and what that changed.
 type Activation struct {
-	Set    policy.PolicySet     `json:"set"`
-	Report *policy.ReplayReport `json:"report"`
+	Set    policy.PolicySet `json:"set"`
+	Report *replay.Report   `json:"report"`
 }
 
 // PolicySets are sets that were in force.
@@ -123,7 +124,7 @@ type Replay struct {
 }
 
 // ReplayPolicies has a candidate decide everything that is stored. It answers when that is done.
-func (c *Client) ReplayPolicies(ctx context.Context, r Replay) (*Answer[policy.ReplayReport], error) {
+func (c *Client) ReplayPolicies(ctx context.Context, r Replay) (*Answer[replay.Report], error) {
 	body, err := json.Marshal(r)
 	if err != nil {
 		return nil, err
@@ -146,7 +147,7 @@ func (c *Client) ReplayPolicies(ctx context.Context, r Replay) (*Answer[policy.R
 		case line.Error != "":
 			return nil, &StatusError{Status: http.StatusConflict, Code: line.Code, Message: line.Error}
 		case line.Report != nil:
-			answer := &Answer[policy.ReplayReport]{Raw: line.Report}
+			answer := &Answer[replay.Report]{Raw: line.Report}
 			return answer, json.Unmarshal(line.Report, &answer.Value)
 		}
 	}

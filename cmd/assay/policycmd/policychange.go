@@ -20,6 +20,7 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/rules"
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/replay"
 	"github.com/assay-registry/assay/policy/shadow"
 	"github.com/assay-registry/assay/store"
 )
@@ -165,7 +166,7 @@ func differences() []struct {
 	return []row{{shadow.NewlyDenied, "newly denied"}, {shadow.TagHidden, "tag hidden"}, {shadow.OtherReason, "other reason"}, {shadow.NewlyAllowed, "newly allowed"}, {shadow.TagShown, "tag shown"}}
 }
 
-func replayed(a *cli.App, r *policy.ReplayReport) error {
+func replayed(a *cli.App, r *replay.Report) error {
 	if err := a.Say("%d manifests: %d allowed, %d denied\n%d newly denied, %d newly allowed, %d denied for another reason; %d tags would be hidden, %d shown",
 		r.Manifests, r.Allowed, r.Denied, r.NewlyDenied, r.NewlyAllowed, r.OtherReason, r.TagsHidden, r.TagsShown); err != nil {
 		return err
@@ -216,14 +217,14 @@ func replayed(a *cli.App, r *policy.ReplayReport) error {
 }
 
 // entryOf is the entry point that a reason comes from.
-func entryOf(r policy.ReplayReason) contract.Entry {
+func entryOf(r replay.Reason) contract.Entry {
 	if r.Difference == shadow.TagHidden || r.Difference == shadow.TagShown {
 		return contract.EntryTag
 	}
 	return cmp.Or(r.Entry, contract.EntryAdmit)
 }
 
-func example(word string, e policy.ReplayDifference) string {
+func example(word string, e replay.Difference) string {
 	name := string(e.Repository) + "@" + string(e.Digest)
 	if e.Tag != "" {
 		name = string(e.Repository) + ":" + e.Tag

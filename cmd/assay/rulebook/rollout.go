@@ -14,6 +14,7 @@ import (
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
+	"github.com/assay-registry/assay/policy/replay"
 	"github.com/assay-registry/assay/server"
 	"github.com/assay-registry/assay/store"
 )
@@ -111,7 +112,7 @@ func (b *Book) compile(ctx context.Context, c server.Candidate) (*compiled, erro
 }
 
 // ReplayPolicies is [server.Policies]. One at a time: each takes what processors the registry can spare.
-func (b *Book) ReplayPolicies(ctx context.Context, p access.Principal, c server.Candidate, options policy.ReplayOptions) (*policy.ReplayReport, error) {
+func (b *Book) ReplayPolicies(ctx context.Context, p access.Principal, c server.Candidate, options replay.Options) (*replay.Report, error) {
 	made, err := b.compile(ctx, c)
 	if err != nil {
 		return nil, err
@@ -119,7 +120,7 @@ func (b *Book) ReplayPolicies(ctx context.Context, p access.Principal, c server.
 	return b.replay(ctx, p, made.set, options)
 }
 
-func (b *Book) replay(ctx context.Context, p access.Principal, set *engine.Set, options policy.ReplayOptions) (*policy.ReplayReport, error) {
+func (b *Book) replay(ctx context.Context, p access.Principal, set *engine.Set, options replay.Options) (*replay.Report, error) {
 	if !b.replaying.TryLock() {
 		return nil, store.Errorf(store.CodeTooManyRequests, "another replay is under way; try again when it is done")
 	}
@@ -192,7 +193,7 @@ func (b *Book) ActivatePolicies(ctx context.Context, p access.Principal, maxNewl
 	if err != nil {
 		return nil, err
 	}
-	report, err := b.replay(ctx, p, made.set, policy.ReplayOptions{Examples: 20})
+	report, err := b.replay(ctx, p, made.set, replay.Options{Examples: 20})
 	if err != nil {
 		return nil, err
 	}

@@ -5,13 +5,13 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/replay"
 	"github.com/assay-registry/assay/policy/shadow"
 	"github.com/assay-registry/assay/store"
 )
 
 // RequestsDenied is how many of the requests of late would newly be denied.
-func RequestsDenied(r *policy.ReplayReport) (n int) {
+func RequestsDenied(r *replay.Report) (n int) {
 	for _, q := range r.Requests {
 		n += q.NewlyDenied
 	}
@@ -19,7 +19,7 @@ func RequestsDenied(r *policy.ReplayReport) (n int) {
 }
 
 // PulledTimes is how often what would newly be denied was pulled, and how much that says.
-func PulledTimes(r *policy.ReplayReport) string {
+func PulledTimes(r *replay.Report) string {
 	text := fmt.Sprintf("%d times in the last 7 days", r.PullsDenied)
 	if r.At.Sub(r.PullsSince) < 7*24*time.Hour {
 		text = fmt.Sprintf("%d times since %s, when counting began", r.PullsDenied, cli.Moment(r.PullsSince))
@@ -31,7 +31,7 @@ func PulledTimes(r *policy.ReplayReport) string {
 }
 
 // TooMany refuses an activation in one sentence, with an example.
-func TooMany(r *policy.ReplayReport, limit int) error {
+func TooMany(r *replay.Report, limit int) error {
 	example, pulled := "", ""
 	if r.NewlyDenied > 0 {
 		pulled = " (pulled " + PulledTimes(r) + ")"
