@@ -40,7 +40,7 @@ func (f Fact) late() (Code, string) {
 		return f.Ends, fmt.Sprintf("The certificate of %q under authority %s ended at %s, and no trusted timestamp shows that the signature is older; sign again with a current one, and a timestamp.",
 			f.Identity, f.Authority, until)
 	case CodeRevokedCertificate:
-		return f.Ends, fmt.Sprintf("Whether the certificate of %q is revoked is not known since %s, when the revocation list of authority %s ran out; give a newer one as crls.", f.Identity, until, f.Authority)
+		return f.Ends, fmt.Sprintf("Whether the certificate of %q, or of who stamped the time, is revoked is not known since %s, when a revocation list of authority %s ran out; give a newer one as crls.", f.Identity, until, f.Authority)
 	}
 	return f.Ends, fmt.Sprintf("What authority %s says counted only until %s; it must be renewed.", f.Authority, until)
 }

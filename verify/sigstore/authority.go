@@ -89,7 +89,7 @@ func (a *authority) readTrust() error {
 			return err
 		}
 	}
-	lists, err := readLists(a.CRLs, a.trust.issuers)
+	lists, err := readLists(a.CRLs, a.trust.listing())
 	a.trust.lists = lists
 	return err
 }

@@ -26,7 +26,7 @@ const (
 )
 
 // readLists reads revocation lists. One whose issuer is known must be signed by it; the issuer may also be an intermediate that comes with a signature.
-func readLists(text string, issuers []*root.FulcioCertificateAuthority) ([]*revocationList, error) {
+func readLists(text string, issuers []*x509.Certificate) ([]*revocationList, error) {
 	if text == "" {
 		return nil, nil
 	}
@@ -79,19 +79,31 @@ func readable(l *x509.RevocationList) error {
 }
 
 // genuine reports whether one of the known certificates of the list's issuer signed it, or none of them is known.
-func genuine(l *x509.RevocationList, issuers []*root.FulcioCertificateAuthority) bool {
+func genuine(l *x509.RevocationList, issuers []*x509.Certificate) bool {
 	known := false
-	for _, ca := range issuers {
-		for _, c := range append([]*x509.Certificate{ca.Root}, ca.Intermediates...) {
-			if !bytes.Equal(c.RawSubject, l.RawIssuer) {
-				continue
-			}
-			if known = true; l.CheckSignatureFrom(c) == nil {
-				return true
-			}
+	for _, c := range issuers {
+		if !bytes.Equal(c.RawSubject, l.RawIssuer) {
+			continue
+		}
+		if known = true; l.CheckSignatureFrom(c) == nil {
+			return true
 		}
 	}
 	return !known
+}
+
+// listing are the certificates that may have issued those of signatures and of timestamps, and so may list them.
+func (t *trust) listing() []*x509.Certificate {
+	var all []*x509.Certificate
+	for _, ca := range t.issuers {
+		all = append(append(all, ca.Root), ca.Intermediates...)
+	}
+	for _, tsa := range t.timestampers {
+		if tsa, ok := tsa.(*root.SigstoreTimestampingAuthority); ok {
+			all = append(append(all, tsa.Root), tsa.Intermediates...)
+		}
+	}
+	return all
 }
 
 // standing is what revocation says of one chain: the certificate that it cuts off and why, or how long nothing is known against it.

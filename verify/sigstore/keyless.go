@@ -50,8 +50,8 @@ func (v *Verifier) byCertificate(ctx context.Context, a *authority, c *claim, re
 		needed = max(needed, 1)
 	} else if needed == 0 {
 		f.ValidFrom, f.ValidUntil, f.Ends = p.from.UTC(), p.until.UTC(), p.ends
-	} else if !p.fresh.IsZero() {
-		f.ValidUntil, f.Ends = p.fresh.UTC(), verify.CodeRevokedCertificate
+	} else if fresh := earlier(p.fresh, s.stamps.fresh); !fresh.IsZero() {
+		f.ValidUntil, f.Ends = fresh.UTC(), verify.CodeRevokedCertificate
 	}
 	return c.finish(f, first(a.revokedBearer(att.leaf, who, p),
 		func() *refusal { return s.revokedEntry(a) },
@@ -86,8 +86,8 @@ func (c *claim) byLeaf(leaf *x509.Certificate, good *memo) (*maker, *refusal) {
 // circumstances is what logs and timestamping authorities prove of a signature.
 type circumstances struct {
 	logProof
-	mistimed bool // a timestamp came along and proves nothing
-	indexes  []int64
+	stamps  stamps
+	indexes []int64
 }
 
 // gather proves what the authority's profile asks for, and looks at nothing else.
@@ -100,8 +100,8 @@ func (v *Verifier) gather(ctx context.Context, a *authority, t *trust, c *claim,
 		}
 	}
 	if a.wants.Timestamps > 0 {
-		times, failed := t.times(m, att, c.stamped())
-		s.times, s.mistimed = append(s.times, times...), failed
+		s.stamps = t.times(m, att, c.stamped())
+		s.logProof.times = append(s.logProof.times, s.stamps.times...)
 	}
 	s.retire(t)
 	return s
@@ -127,6 +127,14 @@ func (s *circumstances) path(t *trust, leaf *x509.Certificate) (p *path, late *r
 func expired(leaf *x509.Certificate, at time.Time) *refusal {
 	return refused(verify.CodeCertificateExpired, "The signature was made at %s, and the certificate, valid from %s to %s, or one that issued it does not count then; sign again.",
 		instant(at), instant(leaf.NotBefore), instant(leaf.NotAfter))
+}
+
+// earlier is the first of two times, of which zero is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // tell adds what is proven to a fact: the entries, and the earliest time.
@@ -191,7 +199,9 @@ func (s *circumstances) lacks(a *authority, times int) *refusal {
 		return s.failure
 	case len(s.entries) < a.wants.Tlog:
 		return refused(verify.CodeNoLog, "The signature has proven entries of %d transparency logs, and authority %s wants %d; sign with a log (cosign sign --tlog-upload).", len(s.entries), a.Name, a.wants.Tlog)
-	case len(s.times) < times && s.mistimed:
+	case len(s.times) < times && s.stamps.cut != nil:
+		return refused(verify.CodeNoTimestamp, "A timestamp beside the signature does not count. %s", s.stamps.cut.message)
+	case len(s.times) < times && s.stamps.failed:
 		return refused(verify.CodeNoTimestamp, "The timestamp beside the signature is of no authority that %s trusts, or about something else; complete its timestamp roots, or sign again.", a.Name)
 	case len(s.times) < times:
 		return refused(verify.CodeNoTimestamp, "The signature has %d trusted times, and authority %s wants %d; sign with a timestamping authority, or a transparency log that promises a time.", len(s.times), a.Name, times)

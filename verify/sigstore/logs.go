@@ -12,7 +12,6 @@ import (
 
 	"github.com/assay-registry/assay/verify"
 	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
-	"github.com/sigstore/sigstore-go/pkg/bundle"
 	"github.com/sigstore/sigstore-go/pkg/tlog"
 	engine "github.com/sigstore/sigstore-go/pkg/verify"
 )
@@ -204,26 +203,6 @@ func (p *logProof) retire(t *trust) {
 		p.fail(refused(verify.CodeNoLog, "The log %s counts from %s to %s, and the signature was made at another time; sign with a log that counts.", short(l.Log), instant(log.ValidityPeriodStart), instant(log.ValidityPeriodEnd)))
 		return true
 	})
-}
-
-// times proves the responses of timestamping authorities that came along: over the signature, or, in cosign's attestations, over the whole envelope.
-func (t *trust) times(m *maker, a *attached, over []byte) (times []seen, failed bool) {
-	sober := slices.DeleteFunc(slices.Clone(a.timestamps), func(b []byte) bool { return !sober(b) })
-	if len(sober) == 0 || len(t.timestampers) == 0 {
-		return nil, len(a.timestamps) > 0
-	}
-	if over == nil {
-		over = m.sig
-	}
-	shown := &entity{content: bundle.NewMessageSignature(nil, "", over), timestamps: sober}
-	verified, _, err := engine.VerifySignedTimestamp(shown, t)
-	if err != nil {
-		return nil, true
-	}
-	for _, ts := range verified {
-		times = append(times, seen{ts.Time.UTC(), verify.TimeTSA})
-	}
-	return times, len(times) < len(a.timestamps)
 }
 
 // short keeps an ID readable in a sentence.

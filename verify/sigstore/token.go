@@ -3,25 +3,16 @@ package sigstore
 import (
 	"crypto/rsa"
 	"crypto/x509"
-	"encoding/asn1"
 	"slices"
 
 	"github.com/assay-registry/assay/verify"
-	"github.com/digitorus/pkcs7"
 )
 
 // sober reports whether a timestamp (RFC 3161 response) is worth a look: one signer, as RFC 3161 section 2.4.2 wants, few certificates, and none with a key whose
 // signatures take long to check. The library checks a token by the certificate inside it before it asks who issued that one, and strangers choose the key:
-// one that fills a token takes most of a second, for each of eight tokens beside each of 64 layers. It is read by the parser that the library reads it by.
+// one that fills a token takes most of a second, for each of eight tokens beside each of 64 layers.
 func sober(response []byte) bool {
-	var outer struct {
-		Status asn1.RawValue
-		Token  asn1.RawValue `asn1:"optional"`
-	}
-	if rest, err := asn1.Unmarshal(response, &outer); err != nil || len(rest) > 0 {
-		return false
-	}
-	token, err := pkcs7.Parse(outer.Token.FullBytes)
+	token, err := readToken(response)
 	return err == nil && len(token.Signers) == 1 && len(token.Certificates) <= verify.MaxCertificates && !slices.ContainsFunc(token.Certificates, heavy)
 }
 
