@@ -34,11 +34,7 @@ func (t *Snapshot) join(tx *store.Txn) {
 		if au.Material != "" {
 			j.supply(t.tuf[au.Material])
 		}
-		for _, r := range t.overlay {
-			if r.Authority == au.Name {
-				r.apply(&j.Authority)
-			}
-		}
+		apply(t.about(au.Name), &j.Authority)
 		j.revision = j.Authority.Revision()
 		t.Authorities = append(t.Authorities, j)
 	}

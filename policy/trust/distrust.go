@@ -75,29 +75,48 @@ func (r Distrust) Check() error {
 	return nil
 }
 
-// apply takes what is revoked from an authority. Its lists are shared: they are replaced.
-func (r Distrust) apply(a *verify.Authority) {
-	add := func(list *[]string) {
-		if !slices.Contains(*list, r.Value) {
-			*list = append(slices.Clip(*list), r.Value)
+// apply takes what is revoked from an authority: all records about it, of which no two are alike. Its lists are shared: they are replaced.
+func apply(rs []Distrust, a *verify.Authority) {
+	r := &a.Revoked
+	r.Keys, r.Serials, r.Identities = joined(r.Keys, rs, RevokedKey, asText), joined(r.Serials, rs, RevokedSerial, asText), joined(r.Identities, rs, RevokedIdentity, asText)
+	r.LogIndexes = joined(r.LogIndexes, rs, RevokedLogIndex, func(value string) (int64, bool) {
+		n, err := strconv.ParseInt(value, 10, 64)
+		return n, err == nil
+	})
+	keys := map[string]bool{}
+	for _, r := range rs {
+		if r.Kind == RevokedKey {
+			keys[r.Value] = true
 		}
 	}
-	switch r.Kind {
-	case RevokedKey:
-		add(&a.Revoked.Keys)
+	if len(keys) > 0 {
 		a.Keys = slices.Clone(a.Keys)
 		for i := range a.Keys {
-			a.Keys[i].Revoked = a.Keys[i].Revoked || a.Keys[i].ID == r.Value
-		}
-	case RevokedSerial:
-		add(&a.Revoked.Serials)
-	case RevokedIdentity:
-		add(&a.Revoked.Identities)
-	case RevokedLogIndex:
-		if n, err := strconv.ParseInt(r.Value, 10, 64); err == nil && !slices.Contains(a.Revoked.LogIndexes, n) {
-			a.Revoked.LogIndexes = append(slices.Clip(a.Revoked.LogIndexes), n)
+			a.Keys[i].Revoked = a.Keys[i].Revoked || keys[a.Keys[i].ID]
 		}
 	}
+}
+
+func asText(value string) (string, bool) { return value, true }
+
+// joined is a list with the values of a kind that it does not have, in their order. A list to which nothing is added stays the one it is.
+func joined[T comparable](list []T, rs []Distrust, kind DistrustKind, read func(string) (T, bool)) []T {
+	var have map[T]bool
+	for _, r := range rs {
+		if r.Kind != kind {
+			continue
+		}
+		if have == nil {
+			have, list = make(map[T]bool, len(list)), slices.Clone(list)
+			for _, v := range list {
+				have[v] = true
+			}
+		}
+		if v, ok := read(r.Value); ok && !have[v] {
+			have[v], list = true, append(list, v)
+		}
+	}
+	return list
 }
 
 // in reports whether an authority itself revokes the same.
@@ -128,6 +147,16 @@ func (t *Snapshot) loadOverlay(tx *store.Txn) error {
 
 func compareDistrusts(x, y Distrust) int {
 	return cmp.Or(strings.Compare(x.Authority, y.Authority), strings.Compare(string(x.Kind), string(y.Kind)), strings.Compare(x.Value, y.Value))
+}
+
+// about are the records about one authority, which lie beside each other.
+func (t *Snapshot) about(authority string) []Distrust {
+	from, _ := slices.BinarySearchFunc(t.overlay, authority, func(r Distrust, name string) int { return strings.Compare(r.Authority, name) })
+	to := from
+	for to < len(t.overlay) && t.overlay[to].Authority == authority {
+		to++
+	}
+	return t.overlay[from:to]
 }
 
 // Distrusted lists the records in force, ordered by authority, kind and value.
