@@ -16,6 +16,7 @@ import (
 	"github.com/assay-registry/assay/policy/census"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/decisionlog"
+	"github.com/assay-registry/assay/policy/explain"
 	"github.com/assay-registry/assay/policy/findings"
 	"github.com/assay-registry/assay/policy/inventory"
 	"github.com/assay-registry/assay/policy/outbox"
@@ -88,6 +89,8 @@ type Options struct {
 
 // Admission decides what may come in and what may leave. It is made once; [Admission.As] gives each principal its registry.
 type Admission struct {
+	*explain.Explainer // questions of people about what was decided
+
 	o     Options
 	local *store.Local
 	log   *slog.Logger
@@ -129,13 +132,18 @@ type Admission struct {
 func New(ctx context.Context, o Options) (*Admission, error) {
 	o.Verifier = verify.Scoped(o.Verifier)
 	a := &Admission{o: o, local: o.Local, log: o.Log, draining: make(chan struct{}, 1), wakeReview: make(chan struct{}, 1), wakeSBOM: make(chan struct{}, 1), wakeIngest: make(chan struct{}, 1), wakeVSA: make(chan struct{}, 1)}
-	a.findings = findings.New(findings.Options{Local: o.Local, Indexed: o.Inventories != nil, Clock: o.Clock, Log: o.Log})
+	a.findings = findings.New(findings.Options{Local: o.Local, Indexed: o.Inventories != nil, Trust: a.Trust, Borrowed: a.borrowed, Clock: o.Clock, Log: o.Log})
 	a.census = census.New(census.Options{Local: o.Local, Trust: a.Trust, Borrowed: a.borrowed, Clock: o.Clock})
 	a.answering = turns.New(answers, maxAsking, maxAskingEach)
 	a.reading = turns.New(readings, maxReading, maxReadingEach)
 	a.packages = &inventory.Answers{Local: o.Local, Turn: turns.New(readings, math.MaxInt, math.MaxInt)} // decisions are bounded themselves
 	a.uploads.clock, a.pulls, a.recent = o.Clock, pulls.New(o.Local, o.Clock), asked.New(o.Local, o.Clock)
 	a.outbox = outbox.New(outbox.Options{Local: o.Local, Targets: o.Targets, Source: o.Verdicts.Verifier, Clock: o.Clock, Log: o.Log})
+	about := explain.Options{Local: o.Local, Grounds: a.inForce, Borrowed: a.borrowed, Refresh: a.refresh, Findings: a.findings, Pulls: a.pulls, Patience: o.QuarantineMax, Clock: o.Clock}
+	if o.Inventories != nil {
+		about.Packages = a.packages
+	}
+	a.Explainer = explain.New(about)
 	if err := a.loadTrust(ctx); err != nil {
 		return nil, err
 	}

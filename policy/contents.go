@@ -161,7 +161,7 @@ func (a *Admission) contents(s store.Snapshot, p access.Principal, r ImageRef, p
 
 // contentsOf finds the one image that a question about contents means, if the caller could GET it.
 func (a *Admission) contentsOf(s store.Snapshot, p access.Principal, r ImageRef, platform string) (store.Item, error) {
-	if err := a.mayExplain(p, r.Repository); err != nil {
+	if err := p.MayRead(r.Repository, sight.Unknown()); err != nil {
 		return store.Item{}, err
 	}
 	d, _, err := sight.Resolve(s, r.Repository, r.Reference)

@@ -28,6 +28,12 @@ func (t *grounds) clone() *grounds {
 // Trust is what is in force now.
 func (a *Admission) Trust() *trust.Snapshot { return a.grounds.Load().Snapshot }
 
+// inForce is what is trusted now, and which waivers count.
+func (a *Admission) inForce() (*trust.Snapshot, *waiverkeep.Book) {
+	t := a.grounds.Load()
+	return t.Snapshot, t.waivers
+}
+
 // trusted is the snapshot that a transaction decides by. The transaction reads the stored state too, so that it cannot commit
 // across a change of trust; between such a change's commit and its publication it waits.
 func (a *Admission) trusted(tx *store.Txn) *grounds {

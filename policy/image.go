@@ -341,7 +341,7 @@ func imageName(q *asked.Image) string {
 // ImageFor is Image for one principal: of what it may not read it learns nothing.
 func (a *Admission) ImageFor(ctx context.Context, p access.Principal, q asked.Image) (*ImageVerdict, error) {
 	if !q.Elsewhere {
-		if err := a.mayExplain(p, q.Repository); err != nil {
+		if err := p.MayRead(q.Repository, sight.Unknown()); err != nil {
 			return refusedImage(&q, err)
 		}
 	}

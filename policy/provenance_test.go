@@ -12,6 +12,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/engine"
+	"github.com/assay-registry/assay/policy/explain"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -181,7 +182,7 @@ func (k *kit) wantAll(f *foreign) {
 	want(k.t, "a repository that the authority does not cover", k.get(puller, "other/app", "v1"), unknown)
 }
 
-func (k *kit) explain(repo store.Name, d store.Digest) *policy.Explanation {
+func (k *kit) explain(repo store.Name, d store.Digest) *explain.Explanation {
 	k.t.Helper()
 	e, err := k.a.Explain(k.ctx, admin, repo, store.Reference{Digest: d})
 	if err != nil || e.Decision == nil {

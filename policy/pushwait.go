@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/explain"
 	"github.com/assay-registry/assay/policy/inventory"
 	"github.com/assay-registry/assay/policy/shadow"
 	"github.com/assay-registry/assay/store"
@@ -158,7 +159,7 @@ func (a *Admission) deniedContents(ctx context.Context, i store.Item) (d *contra
 		if err != nil {
 			return err
 		}
-		var r DecisionRecord
+		var r explain.Record
 		if b := s.Decision(det.Decision); b == nil || json.Unmarshal(b, &r) != nil || r.Result == nil {
 			return nil
 		}

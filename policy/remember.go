@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/explain"
 	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/policy/waiverkeep"
 	"github.com/assay-registry/assay/store"
@@ -48,7 +49,7 @@ func (v *verdict) material() string {
 }
 
 func (a *Admission) putDecision(tx *store.Txn, t *grounds, s *subjectManifest, v *verdict, now time.Time) {
-	b, err := json.Marshal(DecisionRecord{ID: v.decision.ID, Repository: s.repo, Digest: s.rec.Digest, At: now, State: v.state, Authorities: t.Revisions(s.repo), Input: v.input, Result: v.decision})
+	b, err := json.Marshal(explain.Record{ID: v.decision.ID, Repository: s.repo, Digest: s.rec.Digest, At: now, State: v.state, Authorities: t.Revisions(s.repo), Input: v.input, Result: v.decision})
 	if err != nil {
 		a.log.Error("a decision does not marshal", "digest", s.rec.Digest, "error", err)
 		return

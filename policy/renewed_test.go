@@ -5,12 +5,13 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/engine"
+	"github.com/assay-registry/assay/policy/explain"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
 
 // decision is the one by which a manifest stands where it does.
-func (k *kit) decision(repo store.Name, d store.Digest) *policy.DecisionRecord {
+func (k *kit) decision(repo store.Name, d store.Digest) *explain.Record {
 	k.t.Helper()
 	e, err := k.a.Explain(k.ctx, admin, repo, store.Reference{Digest: d})
 	if err != nil || e.Decision == nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/explain"
 	"github.com/assay-registry/assay/policy/pulls"
 	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/store"
@@ -207,7 +208,7 @@ func (a *Admission) pruneDecisions(ctx context.Context) error {
 
 // isLast reports whether a decision is the last one of its manifest.
 func (a *Admission) isLast(tx *store.Txn, id string) bool {
-	var r DecisionRecord
+	var r explain.Record
 	if json.Unmarshal(tx.Decision(id), &r) != nil {
 		return false
 	}

@@ -71,7 +71,7 @@ type ContentMove struct {
 func (a *Admission) HistoryContents(ctx context.Context, p access.Principal, repo store.Name, tag, platform string) (list []ContentMove, err error) {
 	err = a.answer(ctx, p, func(s store.Snapshot) error {
 		list = []ContentMove{}
-		if err := a.mayExplain(p, repo); err != nil {
+		if err := p.MayRead(repo, sight.Unknown()); err != nil {
 			return err
 		}
 		record, err := s.Tag(repo, tag)

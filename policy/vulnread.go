@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"slices"
@@ -12,14 +11,12 @@ import (
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/findings"
 	"github.com/assay-registry/assay/policy/inventory"
-	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/policy/sight"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/finding"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
-	"github.com/assay-registry/assay/verify"
 )
 
 // KnownFinding is a finding, with what each authority states about it.
@@ -68,7 +65,7 @@ const maxLocations = 8
 // Vulnerabilities lists what is known of an image's vulnerabilities. after is Next of the page before. Errors: as for a GET of the image; CodeInvalid where a platform must be chosen, or
 // where the databases changed since the page before; CodeNotFound where nothing is indexed.
 func (a *Admission) Vulnerabilities(ctx context.Context, p access.Principal, r ImageRef, platform, after string, limit int, locations bool) (*Vulnerabilities, error) {
-	if err := a.mayExplain(p, r.Repository); err != nil {
+	if err := p.MayRead(r.Repository, sight.Unknown()); err != nil {
 		return nil, err
 	}
 	a.refresh(ctx, r.Repository, r.Reference)
@@ -79,7 +76,7 @@ func (a *Admission) Vulnerabilities(ctx context.Context, p access.Principal, r I
 			return err
 		}
 		v.Repository, v.Digest, v.SBOM = e.Image.Repository, e.Image.Digest, e.Origin
-		x, err := a.known(ctx, s, e.Image)
+		x, err := a.findings.Assess(ctx, s, e.Image)
 		if err != nil {
 			return err
 		}
@@ -119,53 +116,6 @@ func (v *Vulnerabilities) page(x *findings.Assessment, after string, limit int) 
 		v.Next = strconv.FormatUint(x.Report.Generation, 10) + "." + strconv.Itoa(next)
 	}
 	return nil
-}
-
-// known is what is known of an image's vulnerabilities in a snapshot.
-func (a *Admission) known(ctx context.Context, s store.Snapshot, i store.Item) (*findings.Assessment, error) {
-	t := a.grounds.Load()
-	facts, err := a.spokenFacts(s, t, i, maxDepth)
-	if err != nil {
-		return nil, err
-	}
-	return a.findings.Assess(ctx, s.Records, &findings.Image{Item: i, Parents: s.Parents(i.Repository, i.Digest), Facts: facts, Authorities: t.Authorities})
-}
-
-// spokenFacts are the proven statements about exploitability that a manifest is judged by, its own and those of the admitted indexes above.
-func (a *Admission) spokenFacts(s store.Snapshot, t *grounds, i store.Item, depth int) ([]verify.Fact, error) {
-	covering, now := t.Covering(i.Repository), a.now()
-	var facts []verify.Fact
-	add := func(k *proof.Known) {
-		for _, f := range k.Told(covering, now) {
-			if findings.Spoken(f) {
-				facts = append(facts, f)
-			}
-		}
-	}
-	for evidence, b := range s.Facts(i.Repository, i.Digest) {
-		if !bytes.Contains(b, []byte("openvex.dev")) && !bytes.Contains(b, []byte("cyclonedx.org")) ||
-			s.Verdict(i.Repository, evidence).State != store.StateEvidence || t.Revocation(i.Repository, evidence) != nil {
-			continue
-		}
-		k, err := proof.Decode(evidence, b)
-		if err != nil {
-			return nil, err
-		}
-		add(k)
-	}
-	for _, k := range a.borrowed(s, i.Repository, i.Digest) {
-		add(k)
-	}
-	for _, parent := range s.Parents(i.Repository, i.Digest) {
-		if depth > 0 && s.Verdict(i.Repository, parent).State == store.StateAdmitted {
-			above, err := a.spokenFacts(s, t, store.Item{Repository: i.Repository, Digest: parent}, depth-1)
-			if err != nil {
-				return nil, err
-			}
-			facts = append(facts, above...)
-		}
-	}
-	return facts, nil
 }
 
 // locate adds where packages are, from the document that the index was made of.
@@ -260,10 +210,9 @@ func (a *Admission) affected(ctx context.Context, s store.Snapshot, one *vulns.A
 	if err != nil {
 		return nil, err
 	}
-	t := a.grounds.Load()
 	out := &AffectedImage{Repository: i.Repository, Digest: i.Digest, Findings: []KnownFinding{}}
 	if rec != nil {
-		out.State = sight.Standing(s, t.Snapshot, a.now(), i.Repository, rec)
+		out.State = sight.Standing(s, a.Trust(), a.now(), i.Repository, rec)
 	}
 	report, err := vulns.Evaluate(s.Records, one.Packages, func(f *finding.Finding) bool { return named(f, ids) })
 	if findings.Unreported(err) {
@@ -273,11 +222,7 @@ func (a *Admission) affected(ctx context.Context, s store.Snapshot, one *vulns.A
 		return nil, err
 	}
 	list := report.Findings
-	facts, err := a.spokenFacts(s, t, i, maxDepth)
-	if err != nil {
-		return nil, err
-	}
-	marks, err := a.findings.Mark(ctx, &findings.Image{Item: i, Parents: s.Parents(i.Repository, i.Digest), Facts: facts, Authorities: t.Authorities}, list)
+	marks, err := a.findings.Mark(ctx, s, i, list)
 	if err != nil {
 		return nil, err
 	}
@@ -293,20 +238,4 @@ func named(f *finding.Finding, ids []string) bool {
 		return slices.ContainsFunc(ids, func(x string) bool { return strings.EqualFold(x, id) })
 	}
 	return same(f.ID) || slices.ContainsFunc(f.Aliases, same) || slices.ContainsFunc(f.Advisories, func(r finding.Reference) bool { return same(r.ID) })
-}
-
-// maxAssessed is of how many images of a tree the vulnerabilities are told.
-const maxAssessed = 16
-
-// explainFindings are the lines about one image. What cannot be had is left out: assay vulns says why.
-func (a *Admission) explainFindings(ctx context.Context, s store.Snapshot, i store.Item, kind store.Kind) []string {
-	if kind != store.KindImage || a.o.Inventories == nil {
-		return nil
-	}
-	x, err := a.known(ctx, s, i)
-	if err != nil {
-		a.log.Warn("the vulnerabilities of an image cannot be read", "repository", i.Repository, "digest", i.Digest, "error", err)
-		return nil
-	}
-	return x.Lines()
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
+	"github.com/assay-registry/assay/policy/explain"
 	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/policy/waiver"
 	"github.com/assay-registry/assay/policy/waiverkeep"
@@ -92,7 +93,7 @@ func (w *waiving) state(id string) waiverkeep.State {
 	return all[0].State
 }
 
-func (w *waiving) explain(repo store.Name, ref string) *policy.Explanation {
+func (w *waiving) explain(repo store.Name, ref string) *explain.Explanation {
 	w.t.Helper()
 	r, err := store.ParseReference(ref)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/explain"
 	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -17,10 +18,10 @@ import (
 // Admin is the administration of the gate. Implementation: policy.Admission, which decides what p may ask. Errors: CodeUnauthorized,
 // CodeDenied, CodeNotFound, CodeManifestUnknown, CodeNameUnknown, CodeInvalid, CodeConflict.
 type Admin interface {
-	Explain(ctx context.Context, p access.Principal, repo store.Name, ref store.Reference) (*policy.Explanation, error)
-	Decision(ctx context.Context, p access.Principal, id string) (*policy.DecisionRecord, error)
-	Tree(ctx context.Context, p access.Principal, repo store.Name, ref store.Reference) (*policy.TreeNode, error)
-	Verify(ctx context.Context, p access.Principal, repo store.Name, ref store.Reference) (*policy.VerifyReport, error)
+	Explain(ctx context.Context, p access.Principal, repo store.Name, ref store.Reference) (*explain.Explanation, error)
+	Decision(ctx context.Context, p access.Principal, id string) (*explain.Record, error)
+	Tree(ctx context.Context, p access.Principal, repo store.Name, ref store.Reference) (*explain.TreeNode, error)
+	Verify(ctx context.Context, p access.Principal, repo store.Name, ref store.Reference) (*explain.VerifyReport, error)
 
 	Authorities(ctx context.Context, p access.Principal) ([]verify.Authority, error)
 	AddAuthority(ctx context.Context, p access.Principal, a verify.Authority) error
@@ -105,7 +106,7 @@ func (c *call) administer(routeErr error) error {
 	case EndpointExplain, EndpointTree, EndpointVerify:
 		return c.inspect(c.h.options.Admin)
 	case EndpointDecision:
-		return answer(c, func(ctx context.Context) (*policy.DecisionRecord, error) {
+		return answer(c, func(ctx context.Context) (*explain.Record, error) {
 			return c.h.options.Admin.Decision(ctx, c.principal, c.route.Arg)
 		})
 	case EndpointAuthorities, EndpointAuthority:
@@ -169,13 +170,13 @@ func (c *call) inspect(admin Admin) error {
 	}
 	switch c.route.Endpoint {
 	case EndpointTree:
-		return answer(c, func(ctx context.Context) (*policy.TreeNode, error) { return admin.Tree(ctx, c.principal, repo, ref) })
+		return answer(c, func(ctx context.Context) (*explain.TreeNode, error) { return admin.Tree(ctx, c.principal, repo, ref) })
 	case EndpointVerify:
-		return answer(c, func(ctx context.Context) (*policy.VerifyReport, error) {
+		return answer(c, func(ctx context.Context) (*explain.VerifyReport, error) {
 			return admin.Verify(ctx, c.principal, repo, ref)
 		})
 	}
-	return answer(c, func(ctx context.Context) (*policy.Explanation, error) {
+	return answer(c, func(ctx context.Context) (*explain.Explanation, error) {
 		e, err := admin.Explain(ctx, c.principal, repo, ref)
 		if err == nil {
 			e.Remedy = c.addressed(e.Remedy)

@@ -11,6 +11,7 @@ import (
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/explain"
 	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/server/auth"
 	"github.com/assay-registry/assay/store"
@@ -32,26 +33,26 @@ func (a *smallAdmin) may(p access.Principal) error {
 	return nil
 }
 
-func (a *smallAdmin) Explain(_ context.Context, p access.Principal, repo store.Name, ref store.Reference) (*policy.Explanation, error) {
+func (a *smallAdmin) Explain(_ context.Context, p access.Principal, repo store.Name, ref store.Reference) (*explain.Explanation, error) {
 	if !p.Roles(repo).Has(access.RolePull) {
 		return nil, store.Errorf(store.CodeNameUnknown, "there is no such repository")
 	}
-	return &policy.Explanation{Repository: repo, Reference: ref.String(), State: store.StateQuarantined, Reason: "no signature", Authorities: []string{}}, nil
+	return &explain.Explanation{Repository: repo, Reference: ref.String(), State: store.StateQuarantined, Reason: "no signature", Authorities: []string{}}, nil
 }
 
-func (a *smallAdmin) Decision(_ context.Context, p access.Principal, id string) (*policy.DecisionRecord, error) {
+func (a *smallAdmin) Decision(_ context.Context, p access.Principal, id string) (*explain.Record, error) {
 	if id != "D-1" {
 		return nil, store.Errorf(store.CodeNotFound, "there is no such decision")
 	}
-	return &policy.DecisionRecord{ID: id, Result: &contract.Decision{Entry: contract.EntryAdmit}}, a.may(p)
+	return &explain.Record{ID: id, Result: &contract.Decision{Entry: contract.EntryAdmit}}, a.may(p)
 }
 
-func (a *smallAdmin) Tree(_ context.Context, p access.Principal, _ store.Name, ref store.Reference) (*policy.TreeNode, error) {
-	return &policy.TreeNode{Digest: ref.Digest, Kind: store.KindImage}, a.may(p)
+func (a *smallAdmin) Tree(_ context.Context, p access.Principal, _ store.Name, ref store.Reference) (*explain.TreeNode, error) {
+	return &explain.TreeNode{Digest: ref.Digest, Kind: store.KindImage}, a.may(p)
 }
 
-func (a *smallAdmin) Verify(_ context.Context, p access.Principal, repo store.Name, ref store.Reference) (*policy.VerifyReport, error) {
-	return &policy.VerifyReport{Repository: repo, Digest: ref.Digest, Facts: []verify.Fact{}}, a.may(p)
+func (a *smallAdmin) Verify(_ context.Context, p access.Principal, repo store.Name, ref store.Reference) (*explain.VerifyReport, error) {
+	return &explain.VerifyReport{Repository: repo, Digest: ref.Digest, Facts: []verify.Fact{}}, a.may(p)
 }
 
 func (a *smallAdmin) Authorities(_ context.Context, p access.Principal) ([]verify.Authority, error) {

@@ -74,7 +74,7 @@ func TestTheMostTrustedAuthorityDecidesAndAllAreHeard(t *testing.T) {
 		"what cannot be read is quiet": {facts: []verify.Fact{absent, states(t, r, "vendor", vex.NotAffected, epoch)}, status: vex.NotAffected, suppressed: true, said: []string{"vendor not_affected"}},
 	} {
 		list := []finding.Finding{{ID: "CVE-2026-1", Package: index.PackageVersion{Name: "a", Version: "1", PURL: "pkg:npm/a@1", Type: "npm"}}, {ID: "CVE-2026-2"}}
-		said, err := r.Mark(t.Context(), &Image{Item: image, Facts: c.facts, Authorities: authorities("security", "vendor")}, list)
+		said, err := r.mark(t.Context(), &Image{Item: image, Facts: c.facts, Authorities: authorities("security", "vendor")}, list)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue

@@ -12,8 +12,8 @@ import (
 // maxExplained is of how many findings an explanation tells what is stated.
 const maxExplained = 20
 
-// Lines say for people what is known: how many findings there are, on what that rests, and what is stated of which by whom.
-func (x *Assessment) Lines() []string {
+// lines say for people what is known: how many findings there are, on what that rests, and what is stated of which by whom.
+func (x *Assessment) lines() []string {
 	if x.Report == nil {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/inventory"
+	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/finding"
@@ -29,9 +30,12 @@ const (
 // Options are what a Reader is made of.
 type Options struct {
 	Local   *store.Local
-	Indexed bool // whether the registry keeps an index of what images contain: without, it knows of no vulnerabilities
-	Clock   func() time.Time
-	Log     *slog.Logger
+	Indexed bool                   // whether the registry keeps an index of what images contain: without, it knows of no vulnerabilities
+	Trust   func() *trust.Snapshot // in force now
+	// Borrowed is what is known of a manifest by the evidence that another repository keeps about it, by evidence.
+	Borrowed func(s store.Snapshot, repo store.Name, d store.Digest) map[store.Digest]*proof.Known
+	Clock    func() time.Time
+	Log      *slog.Logger
 }
 
 // Reader reads what is known of the vulnerabilities of images, and what authorities state about them. It keeps nothing but documents that it read lately.
@@ -66,8 +70,8 @@ const (
 	unmatchedAnybodys = "its only SBOM is one that nobody who is trusted signed"
 )
 
-// Assess compares what an image contains with the databases, and with what facts say about exploitability, for people. It reads in the caller's snapshot.
-func (r *Reader) Assess(ctx context.Context, records store.Records, m *Image) (*Assessment, error) {
+// assess compares what an image contains with the databases, and with what facts say about exploitability.
+func (r *Reader) assess(ctx context.Context, records store.Records, m *Image) (*Assessment, error) {
 	if !r.o.Indexed {
 		return &Assessment{Unmatched: unmatchedOff}, nil
 	}
@@ -185,15 +189,6 @@ func (r *Reader) Tell(ctx context.Context, tx *store.Txn, m *Image, in *contract
 		in.Vulnerabilities.Unmatched = unmatched
 	}
 	return nil
-}
-
-// Mark marks findings with what statements say of them, and lists what each authority says, the most trusted first.
-func (r *Reader) Mark(ctx context.Context, m *Image, list []finding.Finding) ([][]contract.VEXInput, error) {
-	statements, err := r.statements(ctx, m)
-	if err != nil {
-		return nil, err
-	}
-	return apply(m, list, statements), nil
 }
 
 // Classes are the severities, the worst first.

@@ -49,6 +49,11 @@ func MayGet(p access.Principal, repo store.Name, rec *store.ManifestRecord, stat
 	return p.Allows(repo, access.ActionPull) && (access.Reads(q) == access.Granted || rec.State == store.StateTombstoned && q.Roles.Has(access.RoleAdmin))
 }
 
+// Gets reports whether a caller could GET a manifest at this moment.
+func Gets(s store.Snapshot, t *trust.Snapshot, now time.Time, p access.Principal, repo store.Name, rec *store.ManifestRecord) bool {
+	return MayGet(p, repo, rec, Standing(s, t, now, repo, rec))
+}
+
 // Uploaded reports whether a caller is among the manifest's pushers.
 func Uploaded(p access.Principal, rec *store.ManifestRecord) bool {
 	if !p.Authenticated() {

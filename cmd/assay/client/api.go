@@ -11,6 +11,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/docker"
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/explain"
 	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -56,23 +57,23 @@ func image(r docker.Ref) url.Values {
 }
 
 // Explain asks why an image may or may not be pulled.
-func (c *Client) Explain(ctx context.Context, r docker.Ref) (*Answer[policy.Explanation], error) {
-	return ask[policy.Explanation](ctx, c, http.MethodGet, "explain", image(r), nil)
+func (c *Client) Explain(ctx context.Context, r docker.Ref) (*Answer[explain.Explanation], error) {
+	return ask[explain.Explanation](ctx, c, http.MethodGet, "explain", image(r), nil)
 }
 
 // Decision asks for one decision as it was made.
-func (c *Client) Decision(ctx context.Context, id string) (*Answer[policy.DecisionRecord], error) {
-	return ask[policy.DecisionRecord](ctx, c, http.MethodGet, "decisions/"+id, nil, nil)
+func (c *Client) Decision(ctx context.Context, id string) (*Answer[explain.Record], error) {
+	return ask[explain.Record](ctx, c, http.MethodGet, "decisions/"+id, nil, nil)
 }
 
 // Tree asks for an image with its platforms and evidence.
-func (c *Client) Tree(ctx context.Context, r docker.Ref) (*Answer[policy.TreeNode], error) {
-	return ask[policy.TreeNode](ctx, c, http.MethodGet, "tree", image(r), nil)
+func (c *Client) Tree(ctx context.Context, r docker.Ref) (*Answer[explain.TreeNode], error) {
+	return ask[explain.TreeNode](ctx, c, http.MethodGet, "tree", image(r), nil)
 }
 
 // Verify asks what is proven about an image.
-func (c *Client) Verify(ctx context.Context, r docker.Ref) (*Answer[policy.VerifyReport], error) {
-	return ask[policy.VerifyReport](ctx, c, http.MethodGet, "verify", image(r), nil)
+func (c *Client) Verify(ctx context.Context, r docker.Ref) (*Answer[explain.VerifyReport], error) {
+	return ask[explain.VerifyReport](ctx, c, http.MethodGet, "verify", image(r), nil)
 }
 
 // Authorities is whom the registry trusts.

@@ -9,8 +9,8 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/verifyhere"
 	"github.com/spf13/cobra"
 
-	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/explain"
 )
 
 // RepoCommand is assay repo.
@@ -67,7 +67,7 @@ func TreeCommand(a *cli.App) *cobra.Command {
 const maxTree = 16
 
 // node draws a manifest and what hangs from it.
-func node(a *cli.App, n *policy.TreeNode, first, rest string, depth int) error {
+func node(a *cli.App, n *explain.TreeNode, first, rest string, depth int) error {
 	line := []string{string(n.Kind)}
 	if n.Platform != "" {
 		line = append(line, n.Platform)
@@ -98,7 +98,7 @@ func node(a *cli.App, n *policy.TreeNode, first, rest string, depth int) error {
 	if depth == maxTree {
 		text("...")
 	} else {
-		for _, list := range [][]policy.TreeNode{n.Evidence, n.Children} {
+		for _, list := range [][]explain.TreeNode{n.Evidence, n.Children} {
 			for i := range list {
 				hanging = append(hanging, func(first, rest string) error { return node(a, &list[i], first, rest, depth+1) })
 			}
@@ -164,7 +164,7 @@ The exit code is 3 where the image may not be pulled, or nothing is proven about
 	return a.WithServer(a.WithOutput(c))
 }
 
-func printVerified(a *cli.App, repository string, v *policy.VerifyReport, wide bool) error {
+func printVerified(a *cli.App, repository string, v *explain.VerifyReport, wide bool) error {
 	word := "refused"
 	if v.Allowed {
 		word = "allowed"
@@ -226,7 +226,7 @@ that these are from. --decision ID asks about an earlier decision, in the place 
 	return a.WithServer(a.WithOutput(c))
 }
 
-func explained(a *cli.App, repository string, e *policy.Explanation, wide bool) error {
+func explained(a *cli.App, repository string, e *explain.Explanation, wide bool) error {
 	var b strings.Builder
 	field := func(name, format string, args ...any) {
 		if value := cli.Printable(fmt.Sprintf(format, args...)); value != "" {

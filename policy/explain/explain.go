@@ -1,4 +1,4 @@
-package policy
+package explain
 
 import (
 	"context"
@@ -10,27 +10,64 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/findings"
 	"github.com/assay-registry/assay/policy/proof"
+	"github.com/assay-registry/assay/policy/pulls"
 	"github.com/assay-registry/assay/policy/sight"
+	"github.com/assay-registry/assay/policy/trust"
+	"github.com/assay-registry/assay/policy/waiverkeep"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
 
-// mayExplain: whoever may read in a repository may know why.
-func (a *Admission) mayExplain(p access.Principal, repo store.Name) error {
-	v := &view{a: a, p: p}
-	return v.p.MayRead(repo, sight.Unknown())
+// Limits of an answer: facts, manifests of a tree, and images of a tree whose vulnerabilities are told.
+const (
+	maxFacts    = 1000
+	maxNodes    = 1000
+	maxAssessed = 16
+)
+
+// Options are what an Explainer is made of.
+type Options struct {
+	Local    *store.Local
+	Grounds  func() (*trust.Snapshot, *waiverkeep.Book) // in force now
+	Borrowed func(s store.Snapshot, repo store.Name, d store.Digest) map[store.Digest]*proof.Known
+	// Refresh decides again what of a reference is in doubt, so that the explanation is of now.
+	Refresh  func(ctx context.Context, repo store.Name, ref store.Reference)
+	Findings *findings.Reader
+	Packages contract.Packages // that a trace may ask about; nil where nothing is indexed
+	Pulls    *pulls.Counter
+	Patience time.Duration // how long content may wait for evidence
+	Clock    func() time.Time
+}
+
+// Explainer answers why something may, or may not, be pulled.
+type Explainer struct{ o Options }
+
+// New makes an Explainer.
+func New(o Options) *Explainer { return &Explainer{o} }
+
+func (x *Explainer) now() time.Time { return x.o.Clock().UTC() }
+
+func (x *Explainer) trust() *trust.Snapshot {
+	t, _ := x.o.Grounds()
+	return t
+}
+
+// mayGet reports whether a caller could GET a manifest: only then may it be shown what its bytes say.
+func (x *Explainer) mayGet(s store.Snapshot, p access.Principal, repo store.Name, rec *store.ManifestRecord) bool {
+	return sight.Gets(s, x.trust(), x.now(), p, repo, rec)
 }
 
 // Explain says why a manifest may, or may not, be pulled, on which evidence, and what would change it. Whoever may read in the repository may
 // ask; names of pushers are for writers.
-func (a *Admission) Explain(ctx context.Context, p access.Principal, repo store.Name, ref store.Reference) (*Explanation, error) {
-	if err := a.mayExplain(p, repo); err != nil {
+func (x *Explainer) Explain(ctx context.Context, p access.Principal, repo store.Name, ref store.Reference) (*Explanation, error) {
+	if err := p.MayRead(repo, sight.Unknown()); err != nil {
 		return nil, err
 	}
-	a.refresh(ctx, repo, ref)
+	x.o.Refresh(ctx, repo, ref)
 	var e *Explanation
-	err := a.local.View(ctx, func(s store.Snapshot) error {
+	err := x.o.Local.View(ctx, func(s store.Snapshot) error {
 		d, tag, err := sight.Resolve(s, repo, ref)
 		if err != nil {
 			return err
@@ -42,41 +79,21 @@ func (a *Admission) Explain(ctx context.Context, p access.Principal, repo store.
 		if rec == nil || !sight.Knows(p, repo, rec) {
 			return sight.Unknown()
 		}
-		if e, err = a.explain(s, p, repo, ref, rec, tag); err == nil && a.mayGet(s, p, repo, rec) {
-			e.Findings = a.explainFindings(ctx, s, store.Item{Repository: repo, Digest: d}, rec.Kind)
+		if e, err = x.explain(s, p, repo, ref, rec, tag); err == nil && rec.Kind == store.KindImage && x.mayGet(s, p, repo, rec) {
+			e.Findings = x.o.Findings.Explain(ctx, s, store.Item{Repository: repo, Digest: d})
 		}
 		return err
 	})
 	return e, err
 }
 
-// mayGet reports whether a caller could GET a manifest: only then may it be shown what its bytes say.
-func (a *Admission) mayGet(s store.Snapshot, p access.Principal, repo store.Name, rec *store.ManifestRecord) bool {
-	return sight.MayGet(p, repo, rec, sight.Standing(s, a.Trust(), a.now(), repo, rec))
-}
-
-// refresh decides again what is in doubt, so that the explanation is of now. A failure shows in the explanation itself.
-func (a *Admission) refresh(ctx context.Context, repo store.Name, ref store.Reference) {
-	settled, err := a.read(ctx, func(s store.Snapshot, t *grounds) ([]store.Item, error) {
-		d, _, err := sight.Resolve(s, repo, ref)
-		i := store.Item{Repository: repo, Digest: d}
-		if err != nil || !t.Doubtful(s.Records, a.now(), i, s.Verdict(repo, d)) {
-			return nil, err
-		}
-		return []store.Item{i}, nil
-	})
-	if !settled && ctx.Err() == nil {
-		a.log.Warn("a verdict could not be renewed", "repository", repo, "reference", ref.String(), "error", err)
-	}
-}
-
-func (a *Admission) explain(s store.Snapshot, p access.Principal, repo store.Name, ref store.Reference, rec *store.ManifestRecord, tag *store.TagRecord) (*Explanation, error) {
+func (x *Explainer) explain(s store.Snapshot, p access.Principal, repo store.Name, ref store.Reference, rec *store.ManifestRecord, tag *store.TagRecord) (*Explanation, error) {
 	det, err := rec.Detail()
 	if err != nil {
 		return nil, err
 	}
-	t := a.grounds.Load()
-	e := &Explanation{Repository: repo, Reference: ref.String(), Digest: rec.Digest, Kind: rec.Kind, State: sight.Standing(s, t.Snapshot, a.now(), repo, rec), Remedy: det.Remedy,
+	t, waivers := x.o.Grounds()
+	e := &Explanation{Repository: repo, Reference: ref.String(), Digest: rec.Digest, Kind: rec.Kind, State: sight.Standing(s, t, x.now(), repo, rec), Remedy: det.Remedy,
 		FirstSeen: det.FirstSeen, DecidedAt: det.DecidedAt, Authorities: []string{}}
 	e.Readable = e.State == store.StateAdmitted || e.State == store.StateEvidence
 	e.Reason = explainReason(rec, det)
@@ -90,28 +107,28 @@ func (a *Admission) explain(s store.Snapshot, p access.Principal, repo store.Nam
 		e.Authorities = append(e.Authorities, au.Name)
 	}
 	if p.Roles(repo).Has(access.RolesWriting) {
-		e.Pushers, e.Pulls = det.Pushers, a.pulls.Of(s.Records, store.Item{Repository: repo, Digest: rec.Digest})
+		e.Pushers, e.Pulls = det.Pushers, x.o.Pulls.Of(s.Records, store.Item{Repository: repo, Digest: rec.Digest})
 	}
 	if (rec.State == store.StateQuarantined || rec.State == store.StatePending) && !det.EverAdmitted {
-		e.ExpiresAt = det.Clock.Add(a.o.QuarantineMax)
+		e.ExpiresAt = det.Clock.Add(x.o.Patience)
 	}
 	if tag != nil {
 		e.Tag = &TagView{Name: ref.Tag, Current: tag.Current, Visible: tag.Visible, Reason: tag.Reason}
 	}
 	stored := s.Facts(repo, rec.Digest)
 	e.EvidenceKept = len(stored)
-	e.Waivers = t.waivers.Explain(repo, append([]store.Digest{rec.Digest, det.Alternate}, s.Parents(repo, rec.Digest)...), a.now())
-	if e.Facts, err = explainFacts(t, proof.Subject(repo, rec), stored, a.borrowed(s, repo, rec.Digest), a.now()); err != nil {
+	e.Waivers = waivers.Explain(repo, append([]store.Digest{rec.Digest, det.Alternate}, s.Parents(repo, rec.Digest)...), x.now())
+	if e.Facts, err = explainFacts(t, proof.Subject(repo, rec), stored, x.o.Borrowed(s, repo, rec.Digest), x.now()); err != nil {
 		return nil, err
 	}
 	if b := s.Decision(det.Decision); det.Decision != "" && b != nil {
-		var r DecisionRecord
+		var r Record
 		if err := json.Unmarshal(b, &r); err == nil {
 			e.Decision = r.Result
 			if ids := r.Result.WaiverIDs(false); len(ids) > 0 && e.Reason == satisfied {
 				e.Reason = "policies deny it, and the waiver " + strings.Join(ids, ", ") + " excepts it"
 			}
-			if r.Input != nil && a.mayGet(s, p, repo, rec) {
+			if r.Input != nil && x.mayGet(s, p, repo, rec) {
 				e.SBOM = r.Input.SBOM
 			}
 		}
@@ -121,7 +138,7 @@ func (a *Admission) explain(s store.Snapshot, p access.Principal, repo store.Nam
 
 // explainFacts are all facts about a manifest: every layer of its evidence under every authority that covers the repository, the newest evidence first, and what
 // TUF targets say. A refused one names the authority that it was judged under. Beyond a page, what is refused is left out.
-func explainFacts(t *grounds, s verify.Subject, stored map[store.Digest][]byte, all map[store.Digest]*proof.Known, now time.Time) ([]verify.Fact, error) {
+func explainFacts(t *trust.Snapshot, s verify.Subject, stored map[store.Digest][]byte, all map[store.Digest]*proof.Known, now time.Time) ([]verify.Fact, error) {
 	for d, b := range stored {
 		k, err := proof.Decode(d, b)
 		if err != nil {
@@ -140,9 +157,9 @@ func explainFacts(t *grounds, s verify.Subject, stored map[store.Digest][]byte, 
 			}
 		})
 	}
-	if len(facts) > maxPage {
+	if len(facts) > maxFacts {
 		slices.SortStableFunc(facts, func(x, y verify.Fact) int { return rank(y) - rank(x) })
-		facts = facts[:maxPage]
+		facts = facts[:maxFacts]
 	}
 	return facts, nil
 }
@@ -171,8 +188,8 @@ func explainReason(rec *store.ManifestRecord, det *store.Detail) string {
 
 // Decision returns a decision as it was made. Of what the caller could not GET, it shows what was decided and on which evidence, not what the bytes say.
 // Errors: CodeNotFound.
-func (a *Admission) Decision(ctx context.Context, p access.Principal, id string) (*DecisionRecord, error) {
-	r, bytes, err := a.decision(ctx, p, id)
+func (x *Explainer) Decision(ctx context.Context, p access.Principal, id string) (*Record, error) {
+	r, bytes, err := x.decision(ctx, p, id)
 	if err != nil {
 		return nil, err
 	}
@@ -187,13 +204,13 @@ func (a *Admission) Decision(ctx context.Context, p access.Principal, id string)
 }
 
 // decision is a decision as it is stored, and whether the caller could GET what it is about.
-func (a *Admission) decision(ctx context.Context, p access.Principal, id string) (_ *DecisionRecord, bytes bool, _ error) {
+func (x *Explainer) decision(ctx context.Context, p access.Principal, id string) (_ *Record, bytes bool, _ error) {
 	notFound := store.Errorf(store.CodeNotFound, "there is no decision %.40q here, or you may not read it", id)
 	if len(id) > 64 {
 		return nil, false, notFound
 	}
-	r := new(DecisionRecord)
-	err := a.local.View(ctx, func(s store.Snapshot) error {
+	r := new(Record)
+	err := x.o.Local.View(ctx, func(s store.Snapshot) error {
 		b := s.Decision(id)
 		if b == nil {
 			return notFound
@@ -201,10 +218,10 @@ func (a *Admission) decision(ctx context.Context, p access.Principal, id string)
 		if err := json.Unmarshal(b, r); err != nil {
 			return store.Errorf(store.CodeInternal, "the decision is damaged; run assay check: %w", err)
 		}
-		if a.mayExplain(p, r.Repository) != nil {
+		if p.MayRead(r.Repository, sight.Unknown()) != nil {
 			return notFound
 		}
-		if err := a.hideReferrers(s, p, r); err != nil {
+		if err := x.hideReferrers(s, p, r); err != nil {
 			return err
 		}
 		rec, err := s.Manifest(r.Repository, r.Digest)
@@ -214,7 +231,7 @@ func (a *Admission) decision(ctx context.Context, p access.Principal, id string)
 		case rec == nil: // forgotten: what remains is the administrators'
 			bytes = p.Roles(r.Repository).Has(access.RoleAdmin)
 		case sight.Knows(p, r.Repository, rec):
-			bytes = a.mayGet(s, p, r.Repository, rec)
+			bytes = x.mayGet(s, p, r.Repository, rec)
 			return nil
 		}
 		if !bytes {
@@ -226,7 +243,7 @@ func (a *Admission) decision(ctx context.Context, p access.Principal, id string)
 }
 
 // hideReferrers takes out of a decision the referrers that the caller could not GET, unless that is a writer there.
-func (a *Admission) hideReferrers(s store.Snapshot, p access.Principal, r *DecisionRecord) error {
+func (x *Explainer) hideReferrers(s store.Snapshot, p access.Principal, r *Record) error {
 	if r.Input == nil || r.Input.Referrers == nil || p.Roles(r.Repository).Has(access.RolesWriting) {
 		return nil
 	}
@@ -236,7 +253,7 @@ func (a *Admission) hideReferrers(s store.Snapshot, p access.Principal, r *Decis
 		if err != nil {
 			return err
 		}
-		if rec == nil || !a.mayGet(s, p, r.Repository, rec) {
+		if rec == nil || !x.mayGet(s, p, r.Repository, rec) {
 			continue
 		}
 		if shown.ByArtifactType == nil {
@@ -251,14 +268,14 @@ func (a *Admission) hideReferrers(s store.Snapshot, p access.Principal, r *Decis
 }
 
 // Verify says what is known of one digest. Allowed is for a principal that holds only the role pull.
-func (a *Admission) Verify(ctx context.Context, p access.Principal, repo store.Name, ref store.Reference) (*VerifyReport, error) {
-	e, err := a.Explain(ctx, p, repo, ref)
+func (x *Explainer) Verify(ctx context.Context, p access.Principal, repo store.Name, ref store.Reference) (*VerifyReport, error) {
+	e, err := x.Explain(ctx, p, repo, ref)
 	if err != nil {
 		return nil, err
 	}
 	facts := e.Facts
 	if e.Decision != nil {
-		if r, err := a.Decision(ctx, p, e.Decision.ID); err == nil && r.Input != nil {
+		if r, err := x.Decision(ctx, p, e.Decision.ID); err == nil && r.Input != nil {
 			facts = append(facts, inheritedFacts(r.Input)...)
 		}
 	}
@@ -285,18 +302,18 @@ func inheritedFacts(in *contract.Input) []verify.Fact {
 }
 
 // Tree shows a manifest with its children and its evidence, each with its state, as far as the caller may know of them.
-func (a *Admission) Tree(ctx context.Context, p access.Principal, repo store.Name, ref store.Reference) (*TreeNode, error) {
-	if err := a.mayExplain(p, repo); err != nil {
+func (x *Explainer) Tree(ctx context.Context, p access.Principal, repo store.Name, ref store.Reference) (*TreeNode, error) {
+	if err := p.MayRead(repo, sight.Unknown()); err != nil {
 		return nil, err
 	}
-	a.refresh(ctx, repo, ref)
+	x.o.Refresh(ctx, repo, ref)
 	var n *TreeNode
-	err := a.local.View(ctx, func(s store.Snapshot) error {
+	err := x.o.Local.View(ctx, func(s store.Snapshot) error {
 		d, _, err := sight.Resolve(s, repo, ref)
 		if err != nil {
 			return err
 		}
-		b := &treeBuilder{ctx: ctx, a: a, s: s, p: p, repo: repo, left: maxPage, assess: maxAssessed}
+		b := &treeBuilder{ctx: ctx, x: x, s: s, p: p, repo: repo, left: maxNodes, assess: maxAssessed}
 		if n, err = b.node(d, 0); err == nil && n == nil {
 			err = sight.Unknown()
 		}
@@ -307,7 +324,7 @@ func (a *Admission) Tree(ctx context.Context, p access.Principal, repo store.Nam
 
 type treeBuilder struct {
 	ctx    context.Context
-	a      *Admission
+	x      *Explainer
 	s      store.Snapshot
 	p      access.Principal
 	repo   store.Name
@@ -317,7 +334,7 @@ type treeBuilder struct {
 
 func (b *treeBuilder) node(d store.Digest, depth int) (*TreeNode, error) {
 	rec, err := b.s.Manifest(b.repo, d)
-	if err != nil || rec == nil || b.left <= 0 || depth > maxDepth || !sight.Knows(b.p, b.repo, rec) {
+	if err != nil || rec == nil || b.left <= 0 || depth > proof.MaxDepth || !sight.Knows(b.p, b.repo, rec) {
 		return nil, err
 	}
 	b.left--
@@ -329,11 +346,11 @@ func (b *treeBuilder) node(d store.Digest, depth int) (*TreeNode, error) {
 	if rec.State != store.StateAdmitted && rec.State != store.StateEvidence {
 		n.Reason = det.Reason
 	}
-	if !b.a.mayGet(b.s, b.p, b.repo, rec) {
+	if !b.x.mayGet(b.s, b.p, b.repo, rec) {
 		return n, b.evidence(n, d, depth)
 	}
 	if b.assess--; rec.Kind == store.KindImage && b.assess >= 0 {
-		n.Findings = b.a.explainFindings(b.ctx, b.s, store.Item{Repository: b.repo, Digest: d}, rec.Kind)
+		n.Findings = b.x.o.Findings.Explain(b.ctx, b.s, store.Item{Repository: b.repo, Digest: d})
 	}
 	if p, err := store.ParseManifest(rec.MediaType, b.s.Content(d)); err == nil {
 		if err := b.children(n, p, depth); err != nil {
@@ -367,7 +384,7 @@ func (b *treeBuilder) children(n *TreeNode, p *store.Parsed, depth int) error {
 func (b *treeBuilder) evidence(n *TreeNode, d store.Digest, depth int) error {
 	stored := b.s.Facts(b.repo, d)
 	var all []store.Digest
-	for _, e := range b.s.Edges(b.repo, d, "", maxPage) {
+	for _, e := range b.s.Edges(b.repo, d, "", maxNodes) {
 		all = append(all, e.Evidence)
 	}
 	for e := range stored {
@@ -386,7 +403,7 @@ func (b *treeBuilder) evidence(n *TreeNode, d store.Digest, depth int) error {
 		}
 		var k proof.Known
 		if v := stored[e]; v != nil && json.Unmarshal(v, &k) == nil {
-			for _, f := range k.Told(b.a.grounds.Load().Covering(b.repo), b.a.now()) {
+			for _, f := range k.Told(b.x.trust().Covering(b.repo), b.x.now()) {
 				c.Facts = append(c.Facts, factLine(f))
 			}
 		}

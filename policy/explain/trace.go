@@ -1,4 +1,4 @@
-package policy
+package explain
 
 import (
 	"context"
@@ -11,23 +11,20 @@ import (
 
 // Trace says how a decision came about. Only who could GET what it is about may know that: what policies compute quotes the image's bytes. Errors: CodeNotFound,
 // CodeDenied, CodeUnsupported.
-func (a *Admission) Trace(ctx context.Context, p access.Principal, id string) (*contract.Trace, error) {
-	r, bytes, err := a.decision(ctx, p, id)
+func (x *Explainer) Trace(ctx context.Context, p access.Principal, id string) (*contract.Trace, error) {
+	r, bytes, err := x.decision(ctx, p, id)
 	if err != nil {
 		return nil, err
 	}
 	if !bytes {
 		return nil, store.Errorf(store.CodeDenied, "how this was decided quotes the image, which you may not pull; an administrator of %s may look", r.Repository)
 	}
-	tracer, ok := a.grounds.Load().Engine.(contract.Tracer)
+	tracer, ok := x.trust().Engine.(contract.Tracer)
 	if !ok || r.Input == nil || r.Result == nil {
 		return nil, store.Errorf(store.CodeUnsupported, "how this was decided cannot be shown: nothing is kept of what was asked")
 	}
 	in := *r.Input
-	in.Content = a.local
-	if a.o.Inventories != nil {
-		in.Packages = a.packages
-	}
+	in.Content, in.Packages = x.o.Local, x.o.Packages
 	if !p.Roles(r.Repository).Has(access.RolesWriting) {
 		in.Subject.Pushers = nil // names of people; a policy that reads them comes out otherwise, and Reproduced says so
 	}
@@ -37,4 +34,14 @@ func (a *Admission) Trace(ctx context.Context, p access.Principal, id string) (*
 	}
 	return &contract.Trace{ID: id, Repository: r.Repository, Digest: r.Digest, At: in.Request.Time, Entry: in.Request.Entry, Allow: d.Allow, Policies: nodes,
 		Reproduced: slices.Equal(codes(d.Deny), codes(r.Result.Deny)), SamePolicies: d.PolicySet == r.Result.PolicySet}, nil
+}
+
+// codes are those of denials, each once.
+func codes(reasons []contract.Reason) (list []string) {
+	for _, r := range reasons {
+		if !slices.Contains(list, r.Code) {
+			list = append(list, r.Code)
+		}
+	}
+	return list
 }
