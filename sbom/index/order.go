@@ -40,6 +40,9 @@ func parseVersion(ecosystem, version string) (semantic.Version, error) {
 	if grammar != nil && !grammar.MatchString(text) {
 		return nil, store.Errorf(store.CodeInvalid, "%.60q is no version of %s", version, ecosystem)
 	}
+	if order == "Alpine" {
+		return apkParse(text), nil
+	}
 	v, err := semantic.Parse(text, order)
 	if err != nil {
 		return nil, store.Errorf(store.CodeInvalid, "%.60q is no version of %s: %w", version, ecosystem, err)
