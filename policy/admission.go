@@ -14,6 +14,7 @@ import (
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/asked"
 	"github.com/assay-registry/assay/policy/census"
+	"github.com/assay-registry/assay/policy/contents"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/decisionlog"
 	"github.com/assay-registry/assay/policy/explain"
@@ -89,7 +90,8 @@ type Options struct {
 
 // Admission decides what may come in and what may leave. It is made once; [Admission.As] gives each principal its registry.
 type Admission struct {
-	*explain.Explainer // questions of people about what was decided
+	*explain.Explainer // questions of people about what was decided,
+	*contents.Reader   // and about what images contain
 
 	o     Options
 	local *store.Local
@@ -144,6 +146,7 @@ func New(ctx context.Context, o Options) (*Admission, error) {
 		about.Packages = a.packages
 	}
 	a.Explainer = explain.New(about)
+	a.Reader = contents.New(contents.Options{Local: o.Local, Trust: a.Trust, Findings: a.findings, Answering: a.answering, Reading: a.reading, Refresh: a.refresh, Clock: o.Clock})
 	if err := a.loadTrust(ctx); err != nil {
 		return nil, err
 	}

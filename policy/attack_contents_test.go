@@ -10,6 +10,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/contents"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/sbom"
@@ -147,7 +148,7 @@ func TestImagesAreFoundAsTheyStand(t *testing.T) {
 	stands := func(want store.State) {
 		t.Helper()
 		for _, state := range []store.State{store.StateAdmitted, store.StatePending, store.StateQuarantined, store.StateRevoked} {
-			page, err := k.a.QueryContents(k.ctx, admin, index.Query{Pattern: "pkg:npm/*"}, policy.ContentFilter{States: []store.State{state}})
+			page, err := k.a.QueryContents(k.ctx, admin, index.Query{Pattern: "pkg:npm/*"}, contents.Filter{States: []store.State{state}})
 			if err != nil || (len(page.Matches) == 1) != (state == want) {
 				t.Errorf("%v: %d images, where it is %v: %v", state, len(page.Matches), want, err)
 			}

@@ -7,6 +7,7 @@ import (
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/census"
+	"github.com/assay-registry/assay/policy/contents"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
@@ -21,7 +22,7 @@ func TestAttackQueriesTellOfWhatIsNotTheCallers(t *testing.T) {
 		t.Fatal(err)
 	}
 	ask := func(p access.Principal) string {
-		page, err := k.a.QueryContents(k.ctx, p, index.Query{Pattern: "*secret*", Range: "<2"}, policy.ContentFilter{})
+		page, err := k.a.QueryContents(k.ctx, p, index.Query{Pattern: "*secret*", Range: "<2"}, contents.Filter{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -47,11 +48,11 @@ func TestAttackATokenQueriesBeyondItsScope(t *testing.T) {
 	want(t, "with the token", k.holding(scoped, "pkg:npm/*"), "pkg:npm/left-pad@1.0.0")
 	scoped = pusher
 	scoped.Token, scoped.Scopes = true, []access.Scope{{Repository: app, Actions: access.ActionPull}}
-	if _, err := k.a.RetrySBOM(k.ctx, scoped, policy.ImageRef{Repository: app, Reference: store.Reference{Digest: i.desc.Digest}}); store.CodeOf(err) != store.CodeDenied {
+	if _, err := k.a.RetrySBOM(k.ctx, scoped, contents.Ref{Repository: app, Reference: store.Reference{Digest: i.desc.Digest}}); store.CodeOf(err) != store.CodeDenied {
 		t.Errorf("a token for pulls has SBOMs made again: %v", err)
 	}
 	for _, p := range []access.Principal{puller, signer, scanner, user("deleter", access.RoleDelete), user("elsewhere", access.RolePush, "acme/other"), {Kind: access.KindAnonymous}} {
-		if _, err := k.a.RetrySBOM(k.ctx, p, policy.ImageRef{Repository: app, Reference: store.Reference{Digest: i.desc.Digest}}); store.CodeOf(err) != store.CodeDenied {
+		if _, err := k.a.RetrySBOM(k.ctx, p, contents.Ref{Repository: app, Reference: store.Reference{Digest: i.desc.Digest}}); store.CodeOf(err) != store.CodeDenied {
 			t.Errorf("%q has SBOMs made again: %v", p.Name, err)
 		}
 	}
@@ -91,7 +92,7 @@ func TestAttackAnSBOMThatIsReadAgainIsStillAnybodys(t *testing.T) {
 		return fmt.Sprint(e.Total.SBOM)
 	}
 	want(t, "read", origins(), "map[attached:1]")
-	if _, err := k.a.RetrySBOM(k.ctx, pusher, policy.ImageRef{Repository: app, Reference: store.Reference{Digest: i.desc.Digest}}); err != nil {
+	if _, err := k.a.RetrySBOM(k.ctx, pusher, contents.Ref{Repository: app, Reference: store.Reference{Digest: i.desc.Digest}}); err != nil {
 		t.Fatal(err)
 	}
 	want(t, "to be read again", origins(), "map[attached:1]")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contents"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/policy/inventory"
@@ -43,14 +44,14 @@ func (k *kit) ingest(x *index.Index) {
 	if _, err := x.Fold(k.ctx); err != nil {
 		k.t.Fatal(err)
 	}
-	if problems, err := policy.CheckContents(k.ctx, k.local, true, 10); err != nil || len(problems) > 0 {
+	if problems, err := contents.Check(k.ctx, k.local, true, 10); err != nil || len(problems) > 0 {
 		k.t.Errorf("the index: %v %v", problems, err)
 	}
 }
 
 func (k *kit) holding(p access.Principal, pattern string) string {
 	k.t.Helper()
-	page, err := k.a.QueryContents(k.ctx, p, index.Query{Pattern: pattern}, policy.ContentFilter{})
+	page, err := k.a.QueryContents(k.ctx, p, index.Query{Pattern: pattern}, contents.Filter{})
 	if err != nil {
 		return string(store.CodeOf(err))
 	}
@@ -84,11 +85,11 @@ func TestContentsFollowTheBestSBOM(t *testing.T) {
 	evidence := r.Descriptor.Digest
 	k.ingest(x)
 	want(t, "attested", k.holding(puller, "pkg:npm/*"), "pkg:npm/right-pad@2.0.0")
-	e, err := k.a.Contents(k.ctx, puller, policy.ImageRef{Repository: app, Reference: store.Reference{Tag: "v1"}}, "")
+	e, err := k.a.Contents(k.ctx, puller, contents.Ref{Repository: app, Reference: store.Reference{Tag: "v1"}}, "")
 	if err != nil || e.Origin.Kind != "ingested" || e.Origin.Signer != "release" || e.Origin.Evidence != evidence {
 		t.Errorf("%+v %v", e, err)
 	}
-	reasons, err := k.a.WhyContents(k.ctx, puller, policy.ImageRef{Repository: app, Reference: store.Reference{Tag: "v1"}}, "", "right-pad", "")
+	reasons, err := k.a.WhyContents(k.ctx, puller, contents.Ref{Repository: app, Reference: store.Reference{Tag: "v1"}}, "", "right-pad", "")
 	if err != nil || len(reasons) != 1 {
 		t.Errorf("%+v %v", reasons, err)
 	}
@@ -113,7 +114,7 @@ func TestQueriesShowWhatTheCallerCouldPull(t *testing.T) {
 	k.ingest(x)
 	want(t, "quarantined, to a puller", k.holding(puller, "pkg:npm/*"), "")
 	want(t, "quarantined, to an administrator", k.holding(admin, "pkg:npm/*"), "pkg:npm/left-pad@1.0.0")
-	ref := policy.ImageRef{Repository: app, Reference: store.Reference{Tag: "v1"}}
+	ref := contents.Ref{Repository: app, Reference: store.Reference{Tag: "v1"}}
 	if _, err := k.a.Contents(k.ctx, puller, ref, ""); store.CodeOf(err) != store.CodeDenied {
 		t.Errorf("contents of what is quarantined: %v", err)
 	}
@@ -166,7 +167,7 @@ func TestTheCheckTellsOfDocumentsThatAreGone(t *testing.T) {
 	k.ingest(x)
 	documents := map[string][]byte{} // by their keys in the store
 	for _, tag := range []string{"v1", "v2"} {
-		e, err := k.a.Contents(k.ctx, puller, policy.ImageRef{Repository: app, Reference: store.Reference{Tag: tag}}, "")
+		e, err := k.a.Contents(k.ctx, puller, contents.Ref{Repository: app, Reference: store.Reference{Tag: tag}}, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -205,11 +206,11 @@ func TestTheCheckTellsOfDocumentsThatAreGone(t *testing.T) {
 			}
 		}
 		put(test.now)
-		problems, err := policy.CheckContents(k.ctx, k.local, true, 10)
+		problems, err := contents.Check(k.ctx, k.local, true, 10)
 		if err != nil || len(problems) != 2 || !strings.Contains(problems[0].String(), test.what) || !strings.Contains(problems[1].String(), test.what) {
 			t.Errorf("%s: %v %v", test.what, problems, err)
 		}
-		if problems, err = policy.CheckContents(k.ctx, k.local, true, 1); err != nil || len(problems) != 1 {
+		if problems, err = contents.Check(k.ctx, k.local, true, 1); err != nil || len(problems) != 1 {
 			t.Errorf("%s, at most one: %v %v", test.what, problems, err)
 		}
 		put(func(tx store.Tx, key []byte) { tx.Put(key, documents[string(key)]) })

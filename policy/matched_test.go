@@ -16,6 +16,7 @@ import (
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/census"
+	"github.com/assay-registry/assay/policy/contents"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/outbox"
 	"github.com/assay-registry/assay/sbom/index"
@@ -224,7 +225,7 @@ func TestStatementsExcuseFindings(t *testing.T) {
 	want(t, "a stranger says it is not", pulled(), denied)
 	m.say(ci, vex, openVEX("CVE-2026-7", "not_affected", "vulnerable_code_not_in_execute_path", "2026-11-19T00:00:00Z", i.desc.Digest), i.desc.Digest)
 	want(t, "ci says it is not", pulled(), string(i.desc.Digest))
-	v, err := m.a.Vulnerabilities(m.ctx, puller, policy.ImageRef{Repository: app, Reference: store.Reference{Tag: "v1"}}, "", "", 0, false)
+	v, err := m.a.Vulnerabilities(m.ctx, puller, contents.Ref{Repository: app, Reference: store.Reference{Tag: "v1"}}, "", "", 0, false)
 	if err != nil || len(v.Findings) != 1 || v.Counts.Suppressed != 1 || len(v.Databases) != 1 {
 		t.Fatalf("%+v %v", v, err)
 	}
@@ -332,8 +333,8 @@ func TestWhoSeesVulnerabilities(t *testing.T) {
 	bad, good := m.image(app, "bad", "pkg:npm/left-pad@1.0.0"), m.image("acme/other", "good", "pkg:npm/left-pad@1.2.0")
 	records := []string{osvRecord("CVE-2026-7", "left-pad", "1.1.0", "critical"), osvRecord("CVE-2026-8", "left-pad", "1.3.0", "low"), osvRecord("CVE-2026-9", "left-pad", "1.3.0", "low")}
 	m.database(1, records...)
-	image := func(repo store.Name, d store.Digest) policy.ImageRef {
-		return policy.ImageRef{Repository: repo, Reference: store.Reference{Digest: d}}
+	image := func(repo store.Name, d store.Digest) contents.Ref {
+		return contents.Ref{Repository: repo, Reference: store.Reference{Digest: d}}
 	}
 	if _, err := m.a.Vulnerabilities(m.ctx, puller, image(app, bad.desc.Digest), "", "", 0, false); store.CodeOf(err) != store.CodeDenied {
 		t.Error(err)
@@ -472,7 +473,7 @@ func TestTooManyFindingsAreNone(t *testing.T) {
 		if len(deny) != 1 || deny[0].Code != "vuln.missing" || !strings.Contains(deny[0].Message, "more than 100000 findings") {
 			t.Errorf("%s: %+v", repo, deny)
 		}
-		got, err := m.a.Vulnerabilities(m.ctx, admin, policy.ImageRef{Repository: repo, Reference: store.Reference{Digest: d}}, "", "", 10, false)
+		got, err := m.a.Vulnerabilities(m.ctx, admin, contents.Ref{Repository: repo, Reference: store.Reference{Digest: d}}, "", "", 10, false)
 		if err != nil || !strings.Contains(got.Unmatched, "more than 100000") || len(got.Findings) != 0 {
 			t.Errorf("%s: %+v, %v", repo, got, err)
 		}

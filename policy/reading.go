@@ -3,7 +3,6 @@ package policy
 import (
 	"context"
 
-	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/sight"
 	"github.com/assay-registry/assay/store"
 )
@@ -22,25 +21,6 @@ const (
 	maxAsking     = 512
 	maxAskingEach = 64
 )
-
-// askInTurn answers a question about the contents of images in turn. Errors: CodeTooManyRequests.
-func (a *Admission) askInTurn(ctx context.Context, p access.Principal, answer func() error) error {
-	if err := a.answering.Take(ctx, p.Name); err != nil {
-		return err
-	}
-	defer a.answering.Leave()
-	return answer()
-}
-
-// answer reads in turn, in one view, what a question about one image takes. Errors: CodeTooManyRequests.
-func (a *Admission) answer(ctx context.Context, p access.Principal, read func(store.Snapshot) error) error {
-	return a.askInTurn(ctx, p, func() error { return a.local.View(ctx, read) })
-}
-
-// mayGet reports whether a caller could GET a manifest: only then may it be shown what its bytes say.
-func (a *Admission) mayGet(s store.Snapshot, p access.Principal, repo store.Name, rec *store.ManifestRecord) bool {
-	return sight.Gets(s, a.Trust(), a.now(), p, repo, rec)
-}
 
 // refresh decides again what is in doubt, so that the explanation is of now. A failure shows in the explanation itself.
 func (a *Admission) refresh(ctx context.Context, repo store.Name, ref store.Reference) {

@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contents"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
@@ -43,7 +43,7 @@ func TestAttackManyQuestionsThatReadDocuments(t *testing.T) {
 	k.ingest(x)
 	free := k.a.FillReading()
 	why := func(ctx context.Context) error {
-		_, err := k.a.WhyContents(ctx, admin, policy.ImageRef{Repository: app, Reference: store.Reference{Digest: i.desc.Digest}}, "", "harmless", "")
+		_, err := k.a.WhyContents(ctx, admin, contents.Ref{Repository: app, Reference: store.Reference{Digest: i.desc.Digest}}, "", "harmless", "")
 		return err
 	}
 	if err := why(&impatient{Context: k.ctx}); !errors.Is(err, context.Canceled) {
@@ -60,7 +60,7 @@ func TestAttackManyQuestionsThatReadDocuments(t *testing.T) {
 	if err := why(k.ctx); store.CodeOf(err) != store.CodeTooManyRequests {
 		t.Errorf("one more: %v", err)
 	}
-	if _, err := k.a.WhyContents(&impatient{Context: k.ctx}, pusher, policy.ImageRef{Repository: app, Reference: store.Reference{Digest: i.desc.Digest}}, "", "harmless", ""); !errors.Is(err, context.Canceled) {
+	if _, err := k.a.WhyContents(&impatient{Context: k.ctx}, pusher, contents.Ref{Repository: app, Reference: store.Reference{Digest: i.desc.Digest}}, "", "harmless", ""); !errors.Is(err, context.Canceled) {
 		t.Errorf("somebody else: %v", err)
 	}
 	k.catchup()
@@ -81,10 +81,10 @@ func TestAttackManyQuestionsAboutContents(t *testing.T) {
 	m := matchingKit(t)
 	i := m.image(app, "v1", "pkg:npm/left-pad@1.0.0")
 	m.database(1, osvRecord("GHSA-1", "left-pad", "2.0.0", "low"))
-	ref := policy.ImageRef{Repository: app, Reference: store.Reference{Digest: i.desc.Digest}}
+	ref := contents.Ref{Repository: app, Reference: store.Reference{Digest: i.desc.Digest}}
 	questions := map[string]func(context.Context, access.Principal) error{
 		"query": func(ctx context.Context, p access.Principal) error {
-			_, err := m.a.QueryContents(ctx, p, index.Query{Pattern: "*left*"}, policy.ContentFilter{})
+			_, err := m.a.QueryContents(ctx, p, index.Query{Pattern: "*left*"}, contents.Filter{})
 			return err
 		},
 		"contents": func(ctx context.Context, p access.Principal) error {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/moves"
 	"github.com/assay-registry/assay/policy/sight"
 	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/referrers"
@@ -228,7 +229,7 @@ func (w *writing) deleteTag(name string) error {
 		return sight.Unknown()
 	}
 	w.tx.DeleteTag(w.in.repo, name, tag)
-	w.tx.Space(movesSpace).Delete(movesKey(w.in.repo, name))
+	moves.Forget(w.tx, w.in.repo, name)
 	if admin {
 		w.tx.DeleteDoc(classBound, boundName(w.in.repo, name))
 	} else {
@@ -340,7 +341,7 @@ func (w *writing) untag(d store.Digest) error {
 		}
 		if now.Current == "" {
 			w.tx.DeleteTag(w.in.repo, name, tag)
-			w.tx.Space(movesSpace).Delete(movesKey(w.in.repo, name))
+			moves.Forget(w.tx, w.in.repo, name)
 		} else {
 			w.tx.PutTag(w.in.repo, name, tag, &now)
 		}

@@ -11,6 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/contents"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/inventory"
 	"github.com/assay-registry/assay/referrers"
@@ -145,7 +146,7 @@ func TestSBOMsOfEveryConvention(t *testing.T) {
 			c.push(k, i)
 			k.ingest(x)
 			want(t, "found", k.holding(admin, "pkg:npm/*"), purl)
-			e, err := k.a.Contents(k.ctx, admin, policy.ImageRef{Repository: app, Reference: store.Reference{Digest: i.desc.Digest}}, "")
+			e, err := k.a.Contents(k.ctx, admin, contents.Ref{Repository: app, Reference: store.Reference{Digest: i.desc.Digest}}, "")
 			if err != nil || e.Origin.Kind != "ingested" || e.Origin.Signer != c.signer {
 				t.Errorf("%+v %v", e, err)
 			}

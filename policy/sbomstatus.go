@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contents"
 	"github.com/assay-registry/assay/policy/inventory"
 	"github.com/assay-registry/assay/policy/sight"
 	"github.com/assay-registry/assay/store"
@@ -46,7 +47,7 @@ func (a *Admission) CountSBOMs(ctx context.Context) (*SBOMStatus, error) {
 
 // RetrySBOM has the SBOM of an image made and read again, whatever became of it before. For whoever pushes to the repository or administers it. Errors: CodeDenied, CodeManifestUnknown,
 // CodeInvalid for what is no image.
-func (a *Admission) RetrySBOM(ctx context.Context, p access.Principal, r ImageRef) (*store.Item, error) {
+func (a *Admission) RetrySBOM(ctx context.Context, p access.Principal, r contents.Ref) (*store.Item, error) {
 	if err := p.MayWrite(r.Repository, access.RolePush|access.RoleAdmin); err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/moves"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -15,7 +16,7 @@ func (w *writing) moved(tag string, old *store.TagRecord, now time.Time) error {
 	if old != nil && old.Visible != "" && old.Visible != in.digest && w.t.Engine.Traits(in.repo).TagHistory {
 		w.seeds = append(w.seeds, store.Item{Repository: in.repo, Digest: old.Visible})
 	}
-	return noteMove(w.tx, in.repo, tag, old, tagMove{in.digest, now, in.by.Name})
+	return moves.Note(w.tx, in.repo, tag, old, moves.Move{Digest: in.digest, At: now, By: in.by.Name})
 }
 
 // tagHistory is what policies are told of where a tag was moved to; nil where none reads it.
@@ -23,15 +24,15 @@ func tagHistory(r store.Records, t *grounds, repo store.Name, name string, tag *
 	if name == "" || !t.Engine.Traits(repo).TagHistory {
 		return nil, nil
 	}
-	moves, err := movesOf(r, repo, name)
+	list, err := moves.Of(r, repo, name)
 	if err != nil {
 		return nil, err
 	}
-	if len(moves) == 0 && tag != nil {
-		moves = []tagMove{{Digest: tag.Current, At: tag.CurrentAt}}
+	if len(list) == 0 && tag != nil {
+		list = []moves.Move{{Digest: tag.Current, At: tag.CurrentAt}}
 	}
-	history := make([]contract.TagMoveInput, 0, len(moves))
-	for _, m := range slices.Backward(moves) {
+	history := make([]contract.TagMoveInput, 0, len(list))
+	for _, m := range slices.Backward(list) {
 		history = append(history, contract.TagMoveInput(m))
 	}
 	return history, nil

@@ -9,25 +9,26 @@ import (
 
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contents"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
 )
 
-// Contents answers what images contain. Implementation: policy.Admission, which shows each caller what that caller could GET. Errors: CodeInvalid, CodeNotFound, CodeDenied,
+// Contents answers what images contain. Implementation: contents.Reader, which shows each caller what that caller could GET. Errors: CodeInvalid, CodeNotFound, CodeDenied,
 // CodeManifestUnknown, CodeNameUnknown, CodeUnauthorized.
 type Contents interface {
-	QueryContents(ctx context.Context, p access.Principal, q index.Query, filter policy.ContentFilter) (index.Page, error)
-	Contents(ctx context.Context, p access.Principal, r policy.ImageRef, platform string) (*policy.ContentList, error)
-	DriftContents(ctx context.Context, p access.Principal, r policy.ImageRef, platform string) (*policy.ContentDrift, error)
-	WhyContents(ctx context.Context, p access.Principal, r policy.ImageRef, platform, pattern, versions string) ([]index.Reason, error)
-	DiffContents(ctx context.Context, p access.Principal, from, to policy.ImageRef, platform string) (*index.Difference, error)
+	QueryContents(ctx context.Context, p access.Principal, q index.Query, filter contents.Filter) (index.Page, error)
+	Contents(ctx context.Context, p access.Principal, r contents.Ref, platform string) (*contents.List, error)
+	DriftContents(ctx context.Context, p access.Principal, r contents.Ref, platform string) (*contents.Drift, error)
+	WhyContents(ctx context.Context, p access.Principal, r contents.Ref, platform, pattern, versions string) ([]index.Reason, error)
+	DiffContents(ctx context.Context, p access.Principal, from, to contents.Ref, platform string) (*index.Difference, error)
 }
 
 // ContentWork is what there is to do about SBOMs, and the history of tags. Implementation: policy.Admission. Errors: as for Contents.
 type ContentWork interface {
-	HistoryContents(ctx context.Context, p access.Principal, repo store.Name, tag, platform string) ([]policy.ContentMove, error)
+	HistoryContents(ctx context.Context, p access.Principal, repo store.Name, tag, platform string) ([]contents.Move, error)
 	SBOMStatus(ctx context.Context, p access.Principal) (*policy.SBOMStatus, error)
-	RetrySBOM(ctx context.Context, p access.Principal, r policy.ImageRef) (*store.Item, error)
+	RetrySBOM(ctx context.Context, p access.Principal, r contents.Ref) (*store.Item, error)
 }
 
 // contentWork answers /api/v1/sbom/history, status and retry.
@@ -56,9 +57,9 @@ func (c *call) contentWork(from ContentWork) error {
 	if ref.Reference.Tag == "" {
 		return store.Errorf(store.CodeInvalid, "a history is that of a tag; name one, not a digest")
 	}
-	return answer(c, func(ctx context.Context) (map[string][]policy.ContentMove, error) {
+	return answer(c, func(ctx context.Context) (map[string][]contents.Move, error) {
 		moves, err := from.HistoryContents(ctx, c.principal, ref.Repository, ref.Reference.Tag, values["platform"])
-		return map[string][]policy.ContentMove{"moves": moves}, err
+		return map[string][]contents.Move{"moves": moves}, err
 	})
 }
 
@@ -94,11 +95,11 @@ func (c *call) contents(from Contents) error {
 		return c.json(http.StatusOK, map[string][]index.Reason{"reasons": append([]index.Reason{}, reasons...)})
 	}
 	if c.route.Endpoint == EndpointSBOMDrift {
-		return answer(c, func(ctx context.Context) (*policy.ContentDrift, error) {
+		return answer(c, func(ctx context.Context) (*contents.Drift, error) {
 			return from.DriftContents(ctx, c.principal, ref, values["platform"])
 		})
 	}
-	return answer(c, func(ctx context.Context) (*policy.ContentList, error) {
+	return answer(c, func(ctx context.Context) (*contents.List, error) {
 		return from.Contents(ctx, c.principal, ref, values["platform"])
 	})
 }
@@ -123,13 +124,13 @@ func (q query) texts(names ...string) (map[string]string, error) {
 	return values, nil
 }
 
-func imageRef(repository, reference string) (policy.ImageRef, error) {
+func imageRef(repository, reference string) (contents.Ref, error) {
 	name, err := store.ParseName(repository)
 	if err != nil {
-		return policy.ImageRef{}, err
+		return contents.Ref{}, err
 	}
 	ref, err := store.ParseReference(reference)
-	return policy.ImageRef{Repository: name, Reference: ref}, err
+	return contents.Ref{Repository: name, Reference: ref}, err
 }
 
 func (c *call) queryContents(ctx context.Context, from Contents, q query) error {
@@ -153,15 +154,15 @@ func (c *call) queryContents(ctx context.Context, from Contents, q query) error 
 	if err != nil {
 		return err
 	}
-	out := policy.ContentPage{Images: []policy.ContentMatch{}, Next: page.Next, Pending: page.Pending, Uncompared: page.Uncompared}
+	out := contents.Page{Images: []contents.Match{}, Next: page.Next, Pending: page.Pending, Uncompared: page.Uncompared}
 	for _, m := range page.Matches {
-		out.Images = append(out.Images, policy.ContentMatch{Repository: m.Image.Repository, Digest: m.Image.Digest, Origin: m.Origin, Packages: m.Packages})
+		out.Images = append(out.Images, contents.Match{Repository: m.Image.Repository, Digest: m.Image.Digest, Origin: m.Origin, Packages: m.Packages})
 	}
 	return c.json(http.StatusOK, out)
 }
 
 // contentFilter reads state (several, separated by commas), newer and older: ages such as 36h or 30d, or times of RFC 3339.
-func contentFilter(values map[string]string, now time.Time) (f policy.ContentFilter, err error) {
+func contentFilter(values map[string]string, now time.Time) (f contents.Filter, err error) {
 	if values["state"] != "" {
 		for s := range strings.SplitSeq(values["state"], ",") {
 			switch state := store.State(s); state {

@@ -3,15 +3,15 @@ package server
 import (
 	"context"
 
-	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/contents"
 	"github.com/assay-registry/assay/store"
 )
 
-// Findings answers what is vulnerable. Implementation: policy.Admission, which shows each caller what that caller could GET. Errors: as [Contents].
+// Findings answers what is vulnerable. Implementation: contents.Reader, which shows each caller what that caller could GET. Errors: as [Contents].
 type Findings interface {
-	Vulnerabilities(ctx context.Context, p access.Principal, r policy.ImageRef, platform, after string, limit int, locations bool) (*policy.Vulnerabilities, error)
-	AffectedImages(ctx context.Context, p access.Principal, id string, repositories store.Globs, after string, limit int) (*policy.AffectedImages, error)
+	Vulnerabilities(ctx context.Context, p access.Principal, r contents.Ref, platform, after string, limit int, locations bool) (*contents.Vulnerabilities, error)
+	AffectedImages(ctx context.Context, p access.Principal, id string, repositories store.Globs, after string, limit int) (*contents.AffectedImages, error)
 }
 
 // findings answers /api/v1/vulns: of one image (repository, reference, platform, locations), or the images of one vulnerability (cve, and any number of repository patterns).
@@ -43,7 +43,7 @@ func (c *call) findings(from Findings) error {
 	if l := values["locations"]; l != "" && l != "true" && l != "false" {
 		return store.Errorf(store.CodeInvalid, "locations is true or false")
 	}
-	return answer(c, func(ctx context.Context) (*policy.Vulnerabilities, error) {
+	return answer(c, func(ctx context.Context) (*contents.Vulnerabilities, error) {
 		return from.Vulnerabilities(ctx, c.principal, ref, values["platform"], values["after"], limit, values["locations"] == "true")
 	})
 }
@@ -61,7 +61,7 @@ func (c *call) affected(from Findings, id string, q query) error {
 	if err != nil {
 		return err
 	}
-	return answer(c, func(ctx context.Context) (*policy.AffectedImages, error) {
+	return answer(c, func(ctx context.Context) (*contents.AffectedImages, error) {
 		return from.AffectedImages(ctx, c.principal, id, globs, values["after"], limit)
 	})
 }

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/census"
+	"github.com/assay-registry/assay/policy/contents"
 	"github.com/assay-registry/assay/server/auth"
 	"github.com/assay-registry/assay/store"
 )
@@ -20,14 +20,14 @@ func (a *shownFindings) Count(_ context.Context, p access.Principal, q census.Qu
 	return &census.Report{Repositories: []census.Row{}}, nil
 }
 
-func (a *shownFindings) Vulnerabilities(_ context.Context, _ access.Principal, r policy.ImageRef, platform, after string, limit int, locations bool) (*policy.Vulnerabilities, error) {
+func (a *shownFindings) Vulnerabilities(_ context.Context, _ access.Principal, r contents.Ref, platform, after string, limit int, locations bool) (*contents.Vulnerabilities, error) {
 	a.last = fmt.Sprintf("%s %s %s %s %d %t", r.Repository, r.Reference, platform, after, limit, locations)
-	return &policy.Vulnerabilities{}, nil
+	return &contents.Vulnerabilities{}, nil
 }
 
-func (a *shownFindings) AffectedImages(_ context.Context, _ access.Principal, id string, repositories store.Globs, after string, limit int) (*policy.AffectedImages, error) {
+func (a *shownFindings) AffectedImages(_ context.Context, _ access.Principal, id string, repositories store.Globs, after string, limit int) (*contents.AffectedImages, error) {
 	a.last = fmt.Sprintf("%s %s %s %d", id, repositories, after, limit)
-	return &policy.AffectedImages{}, nil
+	return &contents.AffectedImages{}, nil
 }
 
 // What is not understood is an error and no wider question.

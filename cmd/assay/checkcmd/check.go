@@ -9,7 +9,7 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/cmd/assay/place"
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/contents"
 	"github.com/assay-registry/assay/policy/inventory"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
@@ -151,6 +151,6 @@ func checkDirectory(a *cli.App, ctx context.Context, path string, deep bool) (pr
 	if problems, err = local.Check(ctx, deep, MaxFound); err != nil || len(problems) >= MaxFound {
 		return problems, err
 	}
-	more, err := policy.CheckContents(ctx, local, deep, MaxFound-len(problems))
+	more, err := contents.Check(ctx, local, deep, MaxFound-len(problems))
 	return append(problems, more...), err
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/docker"
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/contents"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
 )
@@ -22,7 +23,7 @@ type ContentQuery struct {
 }
 
 // QueryContents asks for one page of an answer.
-func (c *Client) QueryContents(ctx context.Context, q ContentQuery) (*Answer[policy.ContentPage], error) {
+func (c *Client) QueryContents(ctx context.Context, q ContentQuery) (*Answer[contents.Page], error) {
 	values := url.Values{}
 	for key, value := range map[string]string{"package": q.Package, "range": q.Range, "license": q.License, "after": q.After, "state": q.State, "newer": q.Newer, "older": q.Older} {
 		if value != "" {
@@ -33,12 +34,12 @@ func (c *Client) QueryContents(ctx context.Context, q ContentQuery) (*Answer[pol
 		values.Set("limit", strconv.Itoa(q.Limit))
 	}
 	values["repository"] = q.Repositories
-	return ask[policy.ContentPage](ctx, c, http.MethodGet, "sbom/query", values, nil)
+	return ask[contents.Page](ctx, c, http.MethodGet, "sbom/query", values, nil)
 }
 
 // Contents asks what an image contains.
-func (c *Client) Contents(ctx context.Context, r docker.Ref, platform string) (*Answer[policy.ContentList], error) {
-	return ask[policy.ContentList](ctx, c, http.MethodGet, "sbom/packages", withPlatform(image(r), platform), nil)
+func (c *Client) Contents(ctx context.Context, r docker.Ref, platform string) (*Answer[contents.List], error) {
+	return ask[contents.List](ctx, c, http.MethodGet, "sbom/packages", withPlatform(image(r), platform), nil)
 }
 
 // WhyContents asks where a package is in an image, and what needs it.
@@ -62,13 +63,13 @@ func (c *Client) DiffContents(ctx context.Context, from, to docker.Ref, platform
 }
 
 // DriftContents asks how what a client declares about an image differs from what the registry found in it.
-func (c *Client) DriftContents(ctx context.Context, r docker.Ref, platform string) (*Answer[policy.ContentDrift], error) {
-	return ask[policy.ContentDrift](ctx, c, http.MethodGet, "sbom/drift", withPlatform(image(r), platform), nil)
+func (c *Client) DriftContents(ctx context.Context, r docker.Ref, platform string) (*Answer[contents.Drift], error) {
+	return ask[contents.Drift](ctx, c, http.MethodGet, "sbom/drift", withPlatform(image(r), platform), nil)
 }
 
 // ContentMoves is the answer of HistoryContents.
 type ContentMoves struct {
-	Moves []policy.ContentMove `json:"moves"`
+	Moves []contents.Move `json:"moves"`
 }
 
 // HistoryContents asks what changed at each move of a tag.

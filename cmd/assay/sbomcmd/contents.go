@@ -8,7 +8,7 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/cmd/assay/docker"
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/contents"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/spf13/cobra"
 )
@@ -48,7 +48,7 @@ package's ecosystem: @<2.17.1, @>=1.2,<2, @vers:npm/>=1.0|<2.`,
 
 // query follows the pages of an answer.
 func query(a *cli.App, c *cobra.Command, from *client.Client, q client.ContentQuery) error {
-	all := policy.ContentPage{Images: []policy.ContentMatch{}}
+	all := contents.Page{Images: []contents.Match{}}
 	wanted := q.Limit
 	for {
 		if q.Limit = 1000; wanted > 0 {
@@ -115,7 +115,7 @@ func sbomList(a *cli.App) *cobra.Command {
 }
 
 // whoSays names the SBOM that a list is from.
-func whoSays(l *policy.ContentList) string {
+func whoSays(l *contents.List) string {
 	switch {
 	case l.Origin.Kind == "generated":
 		return "the registry's own SBOM"

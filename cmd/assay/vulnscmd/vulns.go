@@ -10,7 +10,7 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/cmd/assay/docker"
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/contents"
 	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/spf13/cobra"
 )
@@ -93,8 +93,8 @@ func imageVulns(a *cli.App, ctx context.Context, text, platform string) error {
 }
 
 // allFindings follows the pages.
-func allFindings(ctx context.Context, server *client.Client, ref docker.Ref, platform string, locations bool) (*policy.Vulnerabilities, error) {
-	var all *policy.Vulnerabilities
+func allFindings(ctx context.Context, server *client.Client, ref docker.Ref, platform string, locations bool) (*contents.Vulnerabilities, error) {
+	var all *contents.Vulnerabilities
 	for after := ""; ; {
 		page, err := server.Vulnerabilities(ctx, ref, platform, after, locations)
 		if err != nil {
@@ -113,7 +113,7 @@ func allFindings(ctx context.Context, server *client.Client, ref docker.Ref, pla
 }
 
 // findingRow are the cells that both tables have.
-func findingRow(f *policy.KnownFinding) []string {
+func findingRow(f *contents.KnownFinding) []string {
 	epss, exploited := "", ""
 	if f.EPSS != nil {
 		epss = fmt.Sprintf("%.3f", f.EPSS.Score)
@@ -126,7 +126,7 @@ func findingRow(f *policy.KnownFinding) []string {
 }
 
 // status is what is to be made of a finding, and who said so.
-func status(f *policy.KnownFinding) string {
+func status(f *contents.KnownFinding) string {
 	s := "affected"
 	if f.State == "unknown" {
 		s = "uncertain: " + f.Reason
@@ -141,7 +141,7 @@ func status(f *policy.KnownFinding) string {
 	return s
 }
 
-func advisories(f *policy.KnownFinding) string {
+func advisories(f *contents.KnownFinding) string {
 	var names []string
 	for _, r := range f.Advisories {
 		if r.ID != f.ID {
@@ -151,7 +151,7 @@ func advisories(f *policy.KnownFinding) string {
 	return strings.Join(names, ", ")
 }
 
-func sayRest(a *cli.App, v *policy.Vulnerabilities) error {
+func sayRest(a *cli.App, v *contents.Vulnerabilities) error {
 	if v.Counts.Suppressed > 0 {
 		if err := a.Say("statements excuse %d of them", v.Counts.Suppressed); err != nil {
 			return err
@@ -171,7 +171,7 @@ func sayRest(a *cli.App, v *policy.Vulnerabilities) error {
 }
 
 // uncovered are the ecosystems that nobody speaks of, with how many packages they have.
-func uncovered(v *policy.Vulnerabilities) []string {
+func uncovered(v *contents.Vulnerabilities) []string {
 	list := make([]string, len(v.Uncovered))
 	for i, name := range v.Uncovered {
 		if list[i] = name; v.Unlooked[name] > 0 {
@@ -213,7 +213,7 @@ func affected(a *cli.App, ctx context.Context, id string, repositories []string)
 	if err != nil {
 		return err
 	}
-	var all *policy.AffectedImages
+	var all *contents.AffectedImages
 	for after := ""; ; {
 		page, err := server.AffectedImages(ctx, id, repositories, after)
 		if err != nil {

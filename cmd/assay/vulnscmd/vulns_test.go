@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/cmd/assay/cli"
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/contents"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/exploit"
 	"github.com/assay-registry/assay/sbom/finding"
@@ -24,15 +24,15 @@ import (
 var updateSARIF = flag.Bool("update-sarif", false, "write testdata/sarif anew")
 
 // answerOf is what a server may answer about an image: of every kind of finding one.
-func answerOf() *policy.Vulnerabilities {
+func answerOf() *contents.Vulnerabilities {
 	day := func(d int) time.Time { return time.Date(2026, 11, d, 0, 0, 0, 0, time.UTC) }
 	pkg := func(purl, name, version string) index.PackageVersion {
 		return index.PackageVersion{Name: name, PURL: purl, Version: version}
 	}
-	return &policy.Vulnerabilities{
+	return &contents.Vulnerabilities{
 		Repository: "acme/app", Digest: "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
 		Databases: []vulns.Database{{Name: "main", Kind: "osv", Built: day(1), Advisories: 5}}, Counts: finding.Counts{BySeverity: map[string]int{"critical": 2}, Suppressed: 1},
-		Findings: []policy.KnownFinding{
+		Findings: []contents.KnownFinding{
 			{Finding: finding.Finding{ID: "CVE-2021-44228", Aliases: []string{"GHSA-jfh8-c2jp-5v3q"}, Summary: "Remote code injection in Log4j", State: "affected", Severity: osv.Critical, Score: 10, Published: day(1),
 				Advisories: []finding.Reference{{Database: "main", ID: "GHSA-jfh8-c2jp-5v3q", URL: "https://example.com/GHSA-jfh8-c2jp-5v3q"}}, EPSS: &exploit.EPSS{Score: 0.975, Percentile: 1}, KEV: &exploit.KEV{Added: day(2)},
 				Package: pkg("pkg:maven/org.apache.logging.log4j/log4j-core@2.14.1", "pkg:maven/org.apache.logging.log4j/log4j-core", "2.14.1"), Fixed: []string{"2.15.0"}},
@@ -48,7 +48,7 @@ func answerOf() *policy.Vulnerabilities {
 
 // What code hosts import: every member that SARIF 2.1.0 requires, the same bytes for the same answer, and results that keep their fingerprints when the image is built again.
 func TestSARIF(t *testing.T) {
-	write := func(v *policy.Vulnerabilities) string {
+	write := func(v *contents.Vulnerabilities) string {
 		log := sarif(v, "test")
 		log.Runs[0].Tool.Driver.Version = "test"
 		raw, err := json.Marshal(log)
@@ -88,7 +88,7 @@ func TestSARIF(t *testing.T) {
 	if a, b := fingerprints(sarif(answerOf(), "test")), fingerprints(sarif(again, "test")); !slices.Equal(a, b) || len(slices.Compact(slices.Sorted(slices.Values(a)))) != 4 {
 		t.Errorf("%v and %v", a, b)
 	}
-	empty := &policy.Vulnerabilities{Repository: "acme/app", Digest: again.Digest}
+	empty := &contents.Vulnerabilities{Repository: "acme/app", Digest: again.Digest}
 	checkSARIF(t, []byte(write(empty)))
 }
 

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/contents"
 	"github.com/assay-registry/assay/sbom"
 )
 
@@ -105,7 +105,7 @@ type (
 const imageRoot = "IMAGE"
 
 // sarif makes the document of one image. It depends on the answer alone.
-func sarif(v *policy.Vulnerabilities, release string) *sarifLog {
+func sarif(v *contents.Vulnerabilities, release string) *sarifLog {
 	run := sarifRun{
 		Tool:       sarifTool{sarifDriver{Name: "assay", Version: release, Rules: []sarifRule{}}},
 		Automation: sarifAutomation{"assay/" + string(v.Repository) + "/"},
@@ -135,8 +135,8 @@ func sarif(v *policy.Vulnerabilities, release string) *sarifLog {
 }
 
 // sarifRuleOf describes a vulnerability: by the worst of its findings, which comes first.
-func sarifRuleOf(v *policy.Vulnerabilities, id string) sarifRule {
-	f := &v.Findings[slices.IndexFunc(v.Findings, func(f policy.KnownFinding) bool { return f.ID == id })]
+func sarifRuleOf(v *contents.Vulnerabilities, id string) sarifRule {
+	f := &v.Findings[slices.IndexFunc(v.Findings, func(f contents.KnownFinding) bool { return f.ID == id })]
 	r := sarifRule{ID: id, Short: sarifText{plain(cmp.Or(f.Summary, id))}, Default: sarifDefault{sarifLevel(f)},
 		Properties: map[string]any{"tags": []string{"security", "vulnerability", f.Severity.String()}, "security-severity": securitySeverity(f)}}
 	help := []string{id + " is of severity " + f.Severity.String()}
@@ -155,7 +155,7 @@ func sarifRuleOf(v *policy.Vulnerabilities, id string) sarifRule {
 	return r
 }
 
-func sarifResultOf(v *policy.Vulnerabilities, f *policy.KnownFinding, rule int) sarifResult {
+func sarifResultOf(v *contents.Vulnerabilities, f *contents.KnownFinding, rule int) sarifResult {
 	text := fmt.Sprintf("%s %s is affected by %s", f.Package.Name, f.Package.Version, f.ID)
 	if f.State == "unknown" {
 		text = fmt.Sprintf("%s %s may be affected by %s: %s", f.Package.Name, f.Package.Version, f.ID, f.Reason)
@@ -181,7 +181,7 @@ func sarifResultOf(v *policy.Vulnerabilities, f *policy.KnownFinding, rule int) 
 }
 
 // sarifPlace is where a package is: a file below the image's root, and the layer. Where no document says it, it is the image.
-func sarifPlace(v *policy.Vulnerabilities, f *policy.KnownFinding, l sbom.Location) sarifLocation {
+func sarifPlace(v *contents.Vulnerabilities, f *contents.KnownFinding, l sbom.Location) sarifLocation {
 	file := l.Path
 	if strings.Trim(file, "/") == "" {
 		file = strings.TrimPrefix(f.Package.Name, "pkg:")
@@ -199,7 +199,7 @@ func sarifPlace(v *policy.Vulnerabilities, f *policy.KnownFinding, l sbom.Locati
 // plain takes brackets out of text that images and databases give: in a message they would make links (SARIF 2.1.0, 3.11.6).
 func plain(s string) string { return strings.NewReplacer("[", "(", "]", ")").Replace(s) }
 
-func sarifLevel(f *policy.KnownFinding) string {
+func sarifLevel(f *contents.KnownFinding) string {
 	switch f.Severity.String() {
 	case "critical", "high":
 		return "error"
@@ -210,7 +210,7 @@ func sarifLevel(f *policy.KnownFinding) string {
 }
 
 // securitySeverity is the number by which code hosts sort: the score, or the least of the class.
-func securitySeverity(f *policy.KnownFinding) string {
+func securitySeverity(f *contents.KnownFinding) string {
 	if f.Score > 0 {
 		return fmt.Sprintf("%.1f", f.Score)
 	}

@@ -1,68 +1,107 @@
-package policy
+package contents
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/findings"
 	"github.com/assay-registry/assay/policy/inventory"
-	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/policy/sight"
+	"github.com/assay-registry/assay/policy/trust"
+	"github.com/assay-registry/assay/policy/turns"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
-	"github.com/assay-registry/assay/sbom/vulns"
 	"github.com/assay-registry/assay/store"
 )
 
-// ImageRef is a manifest that a question about contents names.
-type ImageRef struct {
+// Options are what a Reader is made of.
+type Options struct {
+	Local     *store.Local
+	Trust     func() *trust.Snapshot // in force now
+	Findings  *findings.Reader
+	Answering *turns.Queue // questions, of which the widest takes a second, and a hundred megabytes
+	Reading   *turns.Queue // SBOMs that are read: each may take several times its 40 MiB
+	// Refresh decides again what of a reference is in doubt.
+	Refresh func(ctx context.Context, repo store.Name, ref store.Reference)
+	Clock   func() time.Time
+}
+
+// Reader answers what images contain, to each caller what that caller could GET.
+type Reader struct{ o Options }
+
+// New makes a Reader.
+func New(o Options) *Reader { return &Reader{o} }
+
+func (r *Reader) now() time.Time { return r.o.Clock().UTC() }
+
+// askInTurn answers a question about the contents of images in turn. Errors: CodeTooManyRequests.
+func (r *Reader) askInTurn(ctx context.Context, p access.Principal, answer func() error) error {
+	if err := r.o.Answering.Take(ctx, p.Name); err != nil {
+		return err
+	}
+	defer r.o.Answering.Leave()
+	return answer()
+}
+
+// answer reads in turn, in one view, what a question about one image takes. Errors: CodeTooManyRequests.
+func (r *Reader) answer(ctx context.Context, p access.Principal, read func(store.Snapshot) error) error {
+	return r.askInTurn(ctx, p, func() error { return r.o.Local.View(ctx, read) })
+}
+
+// mayGet reports whether a caller could GET a manifest: only then may it be shown what its bytes say.
+func (r *Reader) mayGet(s store.Snapshot, p access.Principal, repo store.Name, rec *store.ManifestRecord) bool {
+	return sight.Gets(s, r.o.Trust(), r.now(), p, repo, rec)
+}
+
+// Ref is a manifest that a question about contents names.
+type Ref struct {
 	Repository store.Name
 	Reference  store.Reference
 }
 
-// ContentMatch is an image that a query found.
-type ContentMatch struct {
+// Match is an image that a query found.
+type Match struct {
 	Repository store.Name             `json:"repository"`
 	Digest     store.Digest           `json:"digest"`
 	Origin     index.Origin           `json:"origin"`
 	Packages   []index.PackageVersion `json:"packages"`
 }
 
-// ContentPage is a page of a query's answer.
-type ContentPage struct {
-	Images     []ContentMatch `json:"images"`
-	Next       string         `json:"next,omitempty"`       // the parameter after of the next page
-	Pending    int            `json:"pending,omitempty"`    // images that are not in the answer yet
-	Uncompared []string       `json:"uncompared,omitempty"` // versions that the range could not be compared with
+// Page is a page of a query's answer.
+type Page struct {
+	Images     []Match  `json:"images"`
+	Next       string   `json:"next,omitempty"`       // the parameter after of the next page
+	Pending    int      `json:"pending,omitempty"`    // images that are not in the answer yet
+	Uncompared []string `json:"uncompared,omitempty"` // versions that the range could not be compared with
 }
 
-// ContentList is what one image contains.
-type ContentList struct {
+// List is what one image contains.
+type List struct {
 	Repository store.Name   `json:"repository"`
 	Digest     store.Digest `json:"digest"`
 	*index.Entry
 	Drift *contract.DriftInput `json:"drift,omitempty"` // what a client declares against what the registry found, once both are there
 }
 
-// ContentDrift is the drift of one image.
-type ContentDrift struct {
+// Drift is the drift of one image.
+type Drift struct {
 	Repository store.Name   `json:"repository"`
 	Digest     store.Digest `json:"digest"`
 	*inventory.Drift
 }
 
-// ContentFilter restricts a query to images in some states, and to those first seen in some time. What is zero restricts nothing.
-type ContentFilter struct {
+// Filter restricts a query to images in some states, and to those first seen in some time. What is zero restricts nothing.
+type Filter struct {
 	States []store.State
 	Since  time.Time // first seen then or later
 	Until  time.Time // first seen before
 }
 
 // lets reports whether an image passes that stands so, whatever its last verdict said.
-func (f ContentFilter) lets(rec *store.ManifestRecord, state store.State) bool {
+func (f Filter) lets(rec *store.ManifestRecord, state store.State) bool {
 	if len(f.States) > 0 && !slices.Contains(f.States, state) {
 		return false
 	}
@@ -74,17 +113,17 @@ func (f ContentFilter) lets(rec *store.ManifestRecord, state store.State) bool {
 }
 
 // QueryContents finds the images that hold packages, of those that the caller could GET and the filter lets through.
-func (a *Admission) QueryContents(ctx context.Context, p access.Principal, q index.Query, filter ContentFilter) (page index.Page, err error) {
+func (r *Reader) QueryContents(ctx context.Context, p access.Principal, q index.Query, filter Filter) (page index.Page, err error) {
 	if err := sight.MayAsk(p); err != nil {
 		return page, err
 	}
-	err = a.askInTurn(ctx, p, func() error {
-		page, err = index.Find(ctx, a.local, q, func(s store.Snapshot, i store.Item) bool {
+	err = r.askInTurn(ctx, p, func() error {
+		page, err = index.Find(ctx, r.o.Local, q, func(s store.Snapshot, i store.Item) bool {
 			rec, err := s.Manifest(i.Repository, i.Digest)
 			if err != nil || rec == nil {
 				return false
 			}
-			state := sight.Standing(s, a.Trust(), a.now(), i.Repository, rec)
+			state := sight.Standing(s, r.o.Trust(), r.now(), i.Repository, rec)
 			return filter.lets(rec, state) && sight.MayGet(p, i.Repository, rec, state)
 		})
 		return err
@@ -94,13 +133,13 @@ func (a *Admission) QueryContents(ctx context.Context, p access.Principal, q ind
 
 // Contents lists what an image contains. Of an image of several platforms, platform (os/architecture[/variant]) says which is meant. Errors: as for a GET of the
 // image; CodeInvalid where a platform must be chosen; CodeNotFound where nothing is indexed.
-func (a *Admission) Contents(ctx context.Context, p access.Principal, r ImageRef, platform string) (list *ContentList, err error) {
-	err = a.answer(ctx, p, func(s store.Snapshot) error {
-		e, err := a.contents(s, p, r, platform)
+func (r *Reader) Contents(ctx context.Context, p access.Principal, ref Ref, platform string) (list *List, err error) {
+	err = r.answer(ctx, p, func(s store.Snapshot) error {
+		e, err := r.contents(s, p, ref, platform)
 		if err != nil {
 			return err
 		}
-		list = &ContentList{Repository: e.Image.Repository, Digest: e.Image.Digest, Entry: e}
+		list = &List{Repository: e.Image.Repository, Digest: e.Image.Digest, Entry: e}
 		read, err := inventory.Of(s.Records, e.Image)
 		if read != nil && read.Drift != nil {
 			list.Drift = read.Drift.Input()
@@ -111,18 +150,18 @@ func (a *Admission) Contents(ctx context.Context, p access.Principal, r ImageRef
 }
 
 // entry is what one image contains.
-func (a *Admission) entry(ctx context.Context, p access.Principal, r ImageRef, platform string) (e *index.Entry, err error) {
-	err = a.answer(ctx, p, func(s store.Snapshot) error {
-		e, err = a.contents(s, p, r, platform)
+func (r *Reader) entry(ctx context.Context, p access.Principal, ref Ref, platform string) (e *index.Entry, err error) {
+	err = r.answer(ctx, p, func(s store.Snapshot) error {
+		e, err = r.contents(s, p, ref, platform)
 		return err
 	})
 	return e, err
 }
 
 // DriftContents says how what a client declares about an image differs from what the registry found in it. Errors: as for Contents; CodeNotFound where there are not both.
-func (a *Admission) DriftContents(ctx context.Context, p access.Principal, r ImageRef, platform string) (out *ContentDrift, err error) {
-	err = a.local.View(ctx, func(s store.Snapshot) error {
-		i, err := a.contentsOf(s, p, r, platform)
+func (r *Reader) DriftContents(ctx context.Context, p access.Principal, ref Ref, platform string) (out *Drift, err error) {
+	err = r.o.Local.View(ctx, func(s store.Snapshot) error {
+		i, err := r.contentsOf(s, p, ref, platform)
 		if err != nil {
 			return err
 		}
@@ -133,7 +172,7 @@ func (a *Admission) DriftContents(ctx context.Context, p access.Principal, r Ima
 		waits := inventory.Queued(s.Records, i) != nil
 		switch {
 		case read != nil && read.Drift != nil:
-			out = &ContentDrift{i.Repository, i.Digest, read.Drift}
+			out = &Drift{i.Repository, i.Digest, read.Drift}
 			return nil
 		case waits:
 			return store.Errorf(store.CodeNotFound, "the SBOMs of %s are being read; ask again in a moment", i.Digest)
@@ -147,8 +186,8 @@ func (a *Admission) DriftContents(ctx context.Context, p access.Principal, r Ima
 	return out, err
 }
 
-func (a *Admission) contents(s store.Snapshot, p access.Principal, r ImageRef, platform string) (*index.Entry, error) {
-	i, err := a.contentsOf(s, p, r, platform)
+func (r *Reader) contents(s store.Snapshot, p access.Principal, ref Ref, platform string) (*index.Entry, error) {
+	i, err := r.contentsOf(s, p, ref, platform)
 	if err != nil {
 		return nil, err
 	}
@@ -160,30 +199,30 @@ func (a *Admission) contents(s store.Snapshot, p access.Principal, r ImageRef, p
 }
 
 // contentsOf finds the one image that a question about contents means, if the caller could GET it.
-func (a *Admission) contentsOf(s store.Snapshot, p access.Principal, r ImageRef, platform string) (store.Item, error) {
-	if err := p.MayRead(r.Repository, sight.Unknown()); err != nil {
+func (r *Reader) contentsOf(s store.Snapshot, p access.Principal, ref Ref, platform string) (store.Item, error) {
+	if err := p.MayRead(ref.Repository, sight.Unknown()); err != nil {
 		return store.Item{}, err
 	}
-	d, _, err := sight.Resolve(s, r.Repository, r.Reference)
+	d, _, err := sight.Resolve(s, ref.Repository, ref.Reference)
 	if err != nil {
 		return store.Item{}, err
 	}
-	rec, err := s.Manifest(r.Repository, d)
+	rec, err := s.Manifest(ref.Repository, d)
 	switch {
 	case err != nil:
 		return store.Item{}, err
-	case rec == nil || !sight.Knows(p, r.Repository, rec):
+	case rec == nil || !sight.Knows(p, ref.Repository, rec):
 		return store.Item{}, sight.Unknown()
-	case !a.mayGet(s, p, r.Repository, rec):
-		return store.Item{}, sight.Refusal(r.Repository, rec, r.Reference)
+	case !r.mayGet(s, p, ref.Repository, rec):
+		return store.Item{}, sight.Refusal(ref.Repository, rec, ref.Reference)
 	}
 	if rec.Kind == store.KindIndex {
 		if d, err = choosePlatform(s, d, rec, platform); err != nil {
 			return store.Item{}, err
 		}
-		return a.contentsOf(s, p, ImageRef{r.Repository, store.Reference{Digest: d}}, "")
+		return r.contentsOf(s, p, Ref{ref.Repository, store.Reference{Digest: d}}, "")
 	}
-	return store.Item{Repository: r.Repository, Digest: d}, nil
+	return store.Item{Repository: ref.Repository, Digest: d}, nil
 }
 
 // choosePlatform finds the one image of an index that is meant.
@@ -216,13 +255,13 @@ func choosePlatform(s store.Snapshot, d store.Digest, rec *store.ManifestRecord,
 }
 
 // WhyContents says where a package was found and what needs it, from the document that the index was made of.
-func (a *Admission) WhyContents(ctx context.Context, p access.Principal, r ImageRef, platform, pattern, versions string) ([]index.Reason, error) {
-	e, err := a.entry(ctx, p, r, platform)
+func (r *Reader) WhyContents(ctx context.Context, p access.Principal, ref Ref, platform, pattern, versions string) ([]index.Reason, error) {
+	e, err := r.entry(ctx, p, ref, platform)
 	if err != nil {
 		return nil, err
 	}
 	var reasons []index.Reason
-	err = inventory.WithDocument(ctx, a.local, a.reading, p.Name, e.Origin, func(inv *sbom.Inventory) (err error) {
+	err = inventory.WithDocument(ctx, r.o.Local, r.o.Reading, p.Name, e.Origin, func(inv *sbom.Inventory) (err error) {
 		reasons, err = index.Why(inv, pattern, versions)
 		return err
 	})
@@ -230,49 +269,15 @@ func (a *Admission) WhyContents(ctx context.Context, p access.Principal, r Image
 }
 
 // DiffContents says what an image contains that another does not, and the reverse.
-func (a *Admission) DiffContents(ctx context.Context, p access.Principal, from, to ImageRef, platform string) (*index.Difference, error) {
-	x, err := a.entry(ctx, p, from, platform)
+func (r *Reader) DiffContents(ctx context.Context, p access.Principal, from, to Ref, platform string) (*index.Difference, error) {
+	x, err := r.entry(ctx, p, from, platform)
 	if err != nil {
 		return nil, err
 	}
-	y, err := a.entry(ctx, p, to, platform)
+	y, err := r.entry(ctx, p, to, platform)
 	if err != nil {
 		return nil, err
 	}
 	d := index.Diff(x, y)
 	return &d, nil
-}
-
-// CheckContents verifies the package index and, if deep, that it says what the stored documents say and that what was matched of vulnerabilities is what matching again
-// finds. A document that is gone or cannot be read is a problem of its image. It reports at most limit problems.
-func CheckContents(ctx context.Context, local *store.Local, deep bool, limit int) ([]store.Problem, error) {
-	if !deep {
-		return index.Check(ctx, local, nil, limit)
-	}
-	var unreadable []store.Problem
-	read := func(ctx context.Context, image store.Item, origin index.Origin) (*sbom.Inventory, error) {
-		b, err := local.ReadContent(ctx, origin.Document, inventory.MaxDocument)
-		if store.CodeOf(err) == store.CodeBlobUnknown {
-			return nil, nil // the index says that it is gone, unless its image is, too
-		}
-		if err != nil {
-			return nil, err
-		}
-		inv, _, err := inventory.Read(b)
-		if err == nil {
-			return inv, nil
-		}
-		if len(unreadable) < limit {
-			unreadable = append(unreadable, store.Problem{Key: "package index " + string(image.Repository) + "@" + string(image.Digest),
-				What: fmt.Sprintf("its document %s cannot be read: %s; have it made again: assay sbom retry", origin.Document, sentence.Clip(err.Error(), sentence.Max))})
-		}
-		return nil, index.ErrUnread
-	}
-	problems, err := index.Check(ctx, local, read, limit)
-	problems = append(problems, unreadable[:min(len(unreadable), limit-len(problems))]...)
-	if err != nil || len(problems) >= limit {
-		return problems, err
-	}
-	more, err := vulns.Check(ctx, local, limit-len(problems))
-	return append(problems, more...), err
 }

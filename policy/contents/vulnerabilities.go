@@ -1,4 +1,4 @@
-package policy
+package contents
 
 import (
 	"cmp"
@@ -64,19 +64,19 @@ const maxLocations = 8
 
 // Vulnerabilities lists what is known of an image's vulnerabilities. after is Next of the page before. Errors: as for a GET of the image; CodeInvalid where a platform must be chosen, or
 // where the databases changed since the page before; CodeNotFound where nothing is indexed.
-func (a *Admission) Vulnerabilities(ctx context.Context, p access.Principal, r ImageRef, platform, after string, limit int, locations bool) (*Vulnerabilities, error) {
-	if err := p.MayRead(r.Repository, sight.Unknown()); err != nil {
+func (r *Reader) Vulnerabilities(ctx context.Context, p access.Principal, ref Ref, platform, after string, limit int, locations bool) (*Vulnerabilities, error) {
+	if err := p.MayRead(ref.Repository, sight.Unknown()); err != nil {
 		return nil, err
 	}
-	a.refresh(ctx, r.Repository, r.Reference)
+	r.o.Refresh(ctx, ref.Repository, ref.Reference)
 	v := &Vulnerabilities{Findings: []KnownFinding{}, Databases: []vulns.Database{}}
 	var e *index.Entry
-	err := a.answer(ctx, p, func(s store.Snapshot) (err error) {
-		if e, err = a.contents(s, p, r, platform); err != nil {
+	err := r.answer(ctx, p, func(s store.Snapshot) (err error) {
+		if e, err = r.contents(s, p, ref, platform); err != nil {
 			return err
 		}
 		v.Repository, v.Digest, v.SBOM = e.Image.Repository, e.Image.Digest, e.Origin
-		x, err := a.findings.Assess(ctx, s, e.Image)
+		x, err := r.o.Findings.Assess(ctx, s, e.Image)
 		if err != nil {
 			return err
 		}
@@ -87,7 +87,7 @@ func (a *Admission) Vulnerabilities(ctx context.Context, p access.Principal, r I
 		return v.page(x, after, bounded(limit))
 	})
 	if err == nil && locations && len(v.Findings) > 0 {
-		err = a.locate(ctx, p, e, v.Findings)
+		err = r.locate(ctx, p, e, v.Findings)
 	}
 	if err != nil {
 		return nil, err
@@ -119,9 +119,9 @@ func (v *Vulnerabilities) page(x *findings.Assessment, after string, limit int) 
 }
 
 // locate adds where packages are, from the document that the index was made of.
-func (a *Admission) locate(ctx context.Context, p access.Principal, e *index.Entry, list []KnownFinding) error {
+func (r *Reader) locate(ctx context.Context, p access.Principal, e *index.Entry, list []KnownFinding) error {
 	places := map[string][]sbom.Location{}
-	if err := inventory.WithDocument(ctx, a.local, a.reading, p.Name, e.Origin, func(inv *sbom.Inventory) error {
+	if err := inventory.WithDocument(ctx, r.o.Local, r.o.Reading, p.Name, e.Origin, func(inv *sbom.Inventory) error {
 		for n := range inv.Packages {
 			found := &inv.Packages[n]
 			k := cmp.Or(found.PURL, found.Base()+"@"+found.Version)
@@ -143,7 +143,7 @@ func (a *Admission) locate(ctx context.Context, p access.Principal, e *index.Ent
 
 // AffectedImages finds the images that a vulnerability is in, of those that the caller could GET. id is a CVE's, an alias or an advisory's. Errors: CodeUnauthorized; CodeNotFound where no
 // installed database knows it; CodeInvalid.
-func (a *Admission) AffectedImages(ctx context.Context, p access.Principal, id string, repositories store.Globs, after string, limit int) (*AffectedImages, error) {
+func (r *Reader) AffectedImages(ctx context.Context, p access.Principal, id string, repositories store.Globs, after string, limit int) (*AffectedImages, error) {
 	if err := sight.MayAsk(p); err != nil {
 		return nil, err
 	}
@@ -151,16 +151,16 @@ func (a *Admission) AffectedImages(ctx context.Context, p access.Principal, id s
 		return nil, store.Errorf(store.CodeInvalid, "a vulnerability has an id of 1 to 128 bytes, such as CVE-2021-44228")
 	}
 	out := &AffectedImages{ID: id, Images: []AffectedImage{}, Databases: []vulns.Database{}}
-	err := a.askInTurn(ctx, p, func() error {
+	err := r.askInTurn(ctx, p, func() error {
 		may := func(s store.Snapshot, i store.Item) bool {
 			if len(repositories) > 0 && !repositories.Match(i.Repository) {
 				return false
 			}
 			rec, err := s.Manifest(i.Repository, i.Digest)
-			return err == nil && rec != nil && a.mayGet(s, p, i.Repository, rec)
+			return err == nil && rec != nil && r.mayGet(s, p, i.Repository, rec)
 		}
 		var page vulns.AffectedPage
-		if err := a.local.View(ctx, func(s store.Snapshot) error {
+		if err := r.o.Local.View(ctx, func(s store.Snapshot) error {
 			status, err := vulns.Status(s.Records)
 			if err != nil {
 				return err
@@ -173,7 +173,7 @@ func (a *Admission) AffectedImages(ctx context.Context, p access.Principal, id s
 		}
 		out.Aliases, out.Next, out.Pending = page.IDs, page.Next, page.Pending
 		for part := range slices.Chunk(page.Images, partAffected) {
-			if err := a.local.View(ctx, func(s store.Snapshot) error { return a.affectedOf(ctx, s, part, may, out) }); err != nil {
+			if err := r.o.Local.View(ctx, func(s store.Snapshot) error { return r.affectedOf(ctx, s, part, may, out) }); err != nil {
 				return err
 			}
 		}
@@ -189,12 +189,12 @@ func (a *Admission) AffectedImages(ctx context.Context, p access.Principal, id s
 const partAffected = 32
 
 // affectedOf adds a part of a page. What became of an image since the page was made counts: who may not see it any more is not told of it.
-func (a *Admission) affectedOf(ctx context.Context, s store.Snapshot, part []vulns.AffectedImage, may func(store.Snapshot, store.Item) bool, out *AffectedImages) error {
+func (r *Reader) affectedOf(ctx context.Context, s store.Snapshot, part []vulns.AffectedImage, may func(store.Snapshot, store.Item) bool, out *AffectedImages) error {
 	for n := range part {
 		if !may(s, part[n].Image) {
 			continue
 		}
-		found, err := a.affected(ctx, s, &part[n], out.Aliases)
+		found, err := r.affected(ctx, s, &part[n], out.Aliases)
 		if err != nil {
 			return err
 		}
@@ -204,7 +204,7 @@ func (a *Admission) affectedOf(ctx context.Context, s store.Snapshot, part []vul
 }
 
 // affected is one image with what a vulnerability, by any of its names, is in.
-func (a *Admission) affected(ctx context.Context, s store.Snapshot, one *vulns.AffectedImage, ids []string) (*AffectedImage, error) {
+func (r *Reader) affected(ctx context.Context, s store.Snapshot, one *vulns.AffectedImage, ids []string) (*AffectedImage, error) {
 	i := one.Image
 	rec, err := s.Manifest(i.Repository, i.Digest)
 	if err != nil {
@@ -212,7 +212,7 @@ func (a *Admission) affected(ctx context.Context, s store.Snapshot, one *vulns.A
 	}
 	out := &AffectedImage{Repository: i.Repository, Digest: i.Digest, Findings: []KnownFinding{}}
 	if rec != nil {
-		out.State = sight.Standing(s, a.Trust(), a.now(), i.Repository, rec)
+		out.State = sight.Standing(s, r.o.Trust(), r.now(), i.Repository, rec)
 	}
 	report, err := vulns.Evaluate(s.Records, one.Packages, func(f *finding.Finding) bool { return named(f, ids) })
 	if findings.Unreported(err) {
@@ -222,7 +222,7 @@ func (a *Admission) affected(ctx context.Context, s store.Snapshot, one *vulns.A
 		return nil, err
 	}
 	list := report.Findings
-	marks, err := a.findings.Mark(ctx, s, i, list)
+	marks, err := r.o.Findings.Mark(ctx, s, i, list)
 	if err != nil {
 		return nil, err
 	}
@@ -238,4 +238,14 @@ func named(f *finding.Finding, ids []string) bool {
 		return slices.ContainsFunc(ids, func(x string) bool { return strings.EqualFold(x, id) })
 	}
 	return same(f.ID) || slices.ContainsFunc(f.Aliases, same) || slices.ContainsFunc(f.Advisories, func(r finding.Reference) bool { return same(r.ID) })
+}
+
+// maxPage is how many findings, or images, one page has at most.
+const maxPage = 1000
+
+func bounded(limit int) int {
+	if limit <= 0 || limit > maxPage {
+		return maxPage
+	}
+	return limit
 }
