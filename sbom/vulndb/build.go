@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/assay-registry/assay/sbom/osv"
@@ -193,11 +192,10 @@ func day(s string) time.Time {
 
 // repack unpacks lines, shows them, and writes them packed.
 func repack(name string, r io.Reader, w io.Writer, see func(line string, n int) error) (err error) {
-	plain, done, err := unpack(name, r)
+	plain, err := osv.Unpack(name, r, MaxSide)
 	if err != nil {
 		return err
 	}
-	defer done()
 	z, err := compressor(w)
 	if err != nil {
 		return err
@@ -221,48 +219,10 @@ func repack(name string, r io.Reader, w io.Writer, see func(line string, n int) 
 			return err
 		}
 	}
-	if err := lines.Err(); err != nil {
-		return store.Errorf(store.CodeInvalid, "%.200s is damaged or truncated: %w", name, err)
+	if err := lines.Err(); !errors.Is(err, bufio.ErrTooLong) {
+		return err
 	}
-	return nil
-}
-
-// unpack reads gzip and zstd by their first bytes, up to MaxSide.
-func unpack(name string, r io.Reader) (io.Reader, func(), error) {
-	b := bufio.NewReader(r)
-	magic, _ := b.Peek(4) // an empty file has none, and says so later
-	var plain io.Reader = b
-	done := func() {}
-	switch {
-	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
-		z, err := gzip.NewReader(b)
-		if err != nil {
-			return nil, nil, store.Errorf(store.CodeInvalid, "%.200s cannot be unpacked: %w", name, err)
-		}
-		plain = z
-	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		z, err := zstd.NewReader(b, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(128<<20))
-		if err != nil {
-			return nil, nil, store.Errorf(store.CodeInvalid, "%.200s cannot be unpacked: %w", name, err)
-		}
-		plain, done = z, z.Close
-	}
-	return &limited{plain, MaxSide, name}, done, nil
-}
-
-// limited is an error beyond so many bytes.
-type limited struct {
-	r    io.Reader
-	left int64
-	name string
-}
-
-func (l *limited) Read(p []byte) (int, error) {
-	n, err := l.r.Read(p)
-	if l.left -= int64(n); l.left < 0 {
-		return 0, store.Errorf(store.CodeInvalid, "%.200s unpacks to more than %d bytes", l.name, int64(MaxSide))
-	}
-	return n, err
+	return store.Errorf(store.CodeInvalid, "%.200s has a line of more than 64 KiB, so it is damaged or something else; fetch it again", name)
 }
 
 // maxCatalogue is the most bytes of a KEV catalogue: today's has one and a half million.
@@ -270,14 +230,13 @@ const maxCatalogue = 64 << 20
 
 // WriteKEV writes a catalogue as its layer, plain or packed as it comes, and counts its entries. built is when it was released; zero if it does not say. Errors: CodeInvalid.
 func WriteKEV(name string, r io.Reader, w io.Writer) (count int, built time.Time, err error) {
-	plain, done, err := unpack(name, r)
+	plain, err := osv.Unpack(name, r, maxCatalogue)
 	if err != nil {
 		return 0, built, err
 	}
-	defer done()
-	text, err := io.ReadAll(io.LimitReader(plain, maxCatalogue+1))
-	if err != nil || len(text) > maxCatalogue {
-		return 0, built, store.Errorf(store.CodeInvalid, "%.200s is damaged, truncated, or larger than %d bytes: %w", name, maxCatalogue, err)
+	text, err := io.ReadAll(plain)
+	if err != nil {
+		return 0, built, err
 	}
 	var c struct {
 		Released string `json:"dateReleased"`

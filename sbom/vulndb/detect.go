@@ -1,14 +1,11 @@
 package vulndb
 
 import (
-	"bufio"
 	"bytes"
 	"io"
 	"strings"
 
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
-
+	"github.com/assay-registry/assay/sbom/osv"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -29,7 +26,7 @@ const detectBytes = 4 << 10
 
 // Detect tells the kind of a file by how it begins. Errors: CodeInvalid where it is none.
 func Detect(name string, r io.Reader) (Kind, error) {
-	head, err := unpackedHead(r)
+	head, err := unpackedHead(name, r)
 	text := strings.TrimLeft(string(head), "\ufeff \t\r\n")
 	tar := len(head) > 262 && string(head[257:262]) == "ustar"
 	switch {
@@ -54,28 +51,10 @@ func Detect(name string, r io.Reader) (Kind, error) {
 }
 
 // unpackedHead reads the first bytes, of what is packed by gzip or zstd too.
-func unpackedHead(r io.Reader) ([]byte, error) {
-	b := bufio.NewReader(r)
-	magic, err := b.Peek(4)
-	if err != nil && len(magic) == 0 {
+func unpackedHead(name string, r io.Reader) ([]byte, error) {
+	in, err := osv.Unpack(name, r, MaxSide)
+	if err != nil {
 		return nil, err
-	}
-	in := io.Reader(b)
-	switch {
-	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
-		z, err := gzip.NewReader(b)
-		if err != nil {
-			return nil, err
-		}
-		defer z.Close()
-		in = z
-	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		z, err := zstd.NewReader(b, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(128<<20))
-		if err != nil {
-			return nil, err
-		}
-		defer z.Close()
-		in = z
 	}
 	head := make([]byte, detectBytes)
 	n, err := io.ReadFull(in, head)

@@ -139,14 +139,39 @@ func TestSideFiles(t *testing.T) {
 	}
 }
 
-func TestDetect(t *testing.T) {
-	packed := func(text string) string {
-		var b bytes.Buffer
-		z := gzip.NewWriter(&b)
-		io.WriteString(z, text)
-		z.Close()
-		return b.String()
+func packed(text string) string {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	io.WriteString(z, text)
+	z.Close()
+	return b.String()
+}
+
+// Side files that are cut off, or of which a few bytes become gigabytes, are refused with a sentence.
+func TestSideFilesThatAreDamaged(t *testing.T) {
+	var lines strings.Builder
+	for i := range 100 {
+		fmt.Fprintf(&lines, "CVE-2021-%d,0.1,0.2\n", i)
 	}
+	whole := packed("cve,epss,percentile\n" + lines.String())
+	for text, says := range map[string]string{
+		whole[:len(whole)-9]: "ends too soon or is damaged", "\x1f\x8b": "cannot be unpacked", packed(strings.Repeat("# nothing\n", 9<<20)): "times its size",
+		"cve,epss,percentile\n" + strings.Repeat("x", 64<<10): "a line of more than 64 KiB",
+	} {
+		_, _, err := WriteEPSS("epss.csv.gz", strings.NewReader(text), io.Discard)
+		if store.CodeOf(err) != store.CodeInvalid || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "%!") {
+			t.Errorf("%s: %v", says, err)
+		}
+	}
+	for text, says := range map[string]string{strings.Repeat(" ", maxCatalogue+1): "has more than 67108864 bytes, unpacked", whole[:len(whole)-9]: "ends too soon or is damaged"} {
+		_, _, err := WriteKEV("kev.json", strings.NewReader(text), io.Discard)
+		if store.CodeOf(err) != store.CodeInvalid || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "%!") {
+			t.Errorf("%s: %v", says, err)
+		}
+	}
+}
+
+func TestDetect(t *testing.T) {
 	layout, _ := made(t)
 	for text, want := range map[string]Kind{
 		"PK\x03\x04...": KindOSV, record("A-1", "2026-01-01T00:00:00Z", "p"): KindOSV, "[" + record("A-1", "", "p") + "]": KindOSV, packed(record("A-1", "", "p")): KindOSV,
