@@ -105,12 +105,12 @@ type Admission struct {
 
 	uploads sessions
 	pushing turns.Waiters // pushes that wait for SBOMs
-	flights flights
+	flights turns.Flights
 	images  imageCache
 	pulls   *pulls.Counter
 	census  *census.Counter
 
-	enriching, ingesting pauses // pieces of their queues that failed
+	enriching, ingesting turns.Pauses // pieces of their queues that failed
 	recent               *asked.Memory
 	outbox               *outbox.Outbox // what is to be done after decisions
 
@@ -125,7 +125,7 @@ type Admission struct {
 	wakeReview   chan struct{}      // something is queued, or trust changed
 	wakeSBOM     chan struct{}
 	wakeIngest   chan struct{}
-	contentsRead bell                       // an SBOM was made, given up, or read
+	contentsRead turns.Bell                 // an SBOM was made, given up, or read
 	describing   atomic.Pointer[store.Item] // the image that the generator works on
 	wakeVSA      chan struct{}
 }
@@ -188,59 +188,4 @@ func wake(c chan struct{}) {
 	case c <- struct{}{}:
 	default: // already awake
 	}
-}
-
-// flights lets one caller decide while the others for the same manifest wait.
-type flights struct {
-	mu sync.Mutex
-	m  map[store.Item]chan struct{}
-}
-
-// do runs fn with those of the items that no other caller is running it for, and waits for the others' to end.
-func (f *flights) do(ctx context.Context, items []store.Item, fn func(mine []store.Item) error) error {
-	mine, theirs := f.begin(items)
-	if len(mine) > 0 {
-		if err := f.run(mine, fn); err != nil {
-			return err
-		}
-	}
-	for _, done := range theirs {
-		select {
-		case <-done:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return nil
-}
-
-func (f *flights) begin(items []store.Item) (mine []store.Item, theirs []chan struct{}) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.m == nil {
-		f.m = map[store.Item]chan struct{}{}
-	}
-	done := make(chan struct{}) // one for all of this flight
-	for _, i := range items {
-		switch other, ok := f.m[i]; {
-		case !ok:
-			f.m[i] = done
-			mine = append(mine, i)
-		case other != done:
-			theirs = append(theirs, other)
-		}
-	}
-	return mine, theirs
-}
-
-func (f *flights) run(mine []store.Item, fn func([]store.Item) error) error {
-	defer func() {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		close(f.m[mine[0]])
-		for _, i := range mine {
-			delete(f.m, i)
-		}
-	}()
-	return fn(mine)
 }

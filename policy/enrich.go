@@ -15,6 +15,7 @@ import (
 	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/policy/sight"
+	"github.com/assay-registry/assay/policy/turns"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
@@ -85,7 +86,7 @@ func (a *Admission) EnrichAll(ctx context.Context) (more bool, err error) {
 
 // Enrich makes and attaches the SBOMs that are due.
 func (a *Admission) Enrich(ctx context.Context) error {
-	return inTurn(ctx, func(after *store.Item, limit int) (page []store.Item, err error) {
+	return turns.Rounds(ctx, func(after *store.Item, limit int) (page []store.Item, err error) {
 		err = a.local.View(ctx, func(s store.Snapshot) error {
 			page = s.SBOMWorkPage(after, limit)
 			return nil
@@ -96,11 +97,11 @@ func (a *Admission) Enrich(ctx context.Context) error {
 		if err := a.local.View(ctx, func(s store.Snapshot) error {
 			work = bytes.Clone(s.SBOMWork(i))
 			return nil
-		}); err != nil || work == nil || !a.enriching.over(a.now(), i, work) {
+		}); err != nil || work == nil || !a.enriching.Over(a.now(), i, work) {
 			return false, err
 		}
 		worked, err := a.enrichAs(ctx, i, work)
-		a.enriching.note(a.now(), i, work, err)
+		a.enriching.Note(a.now(), i, work, err)
 		return worked, err
 	})
 }
@@ -253,7 +254,7 @@ func (a *Admission) record(ctx context.Context, i store.Item, r *inventory.Gener
 			tx.AddReference(i.Repository, d, i.Digest, store.RefLayer)
 		}
 		a.putSBOM(tx, i, r)
-		tx.AfterCommit(a.contentsRead.ring)
+		tx.AfterCommit(a.contentsRead.Ring)
 		_, err := a.settle(ctx, tx, a.trusted(tx), []store.Item{i}, cause{actor: "system", action: "sbom"})
 		return err
 	})
@@ -280,7 +281,7 @@ func (a *Admission) postpone(ctx context.Context, i store.Item, w sbomWork, caus
 	}
 	return a.local.Update(ctx, func(tx *store.Txn) error {
 		if w.Attempts >= maxAttempts {
-			tx.AfterCommit(a.contentsRead.ring)
+			tx.AfterCommit(a.contentsRead.Ring)
 			tx.DropSBOMWork(i)
 			if !w.Again || tx.SBOM(i.Repository, i.Digest) == nil {
 				a.putSBOM(tx, i, &inventory.Generated{Failed: w.Reason, At: a.now()})

@@ -6,6 +6,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/findings"
 	"github.com/assay-registry/assay/policy/inventory"
+	"github.com/assay-registry/assay/policy/turns"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -61,7 +62,7 @@ func (a *Admission) Ingest(ctx context.Context) error {
 	if a.o.Inventories == nil {
 		return nil
 	}
-	return inTurn(ctx, func(after *store.Item, limit int) (page []store.Item, err error) {
+	return turns.Rounds(ctx, func(after *store.Item, limit int) (page []store.Item, err error) {
 		err = a.local.View(ctx, func(s store.Snapshot) error {
 			page, err = inventory.QueuePage(s.Records, after, limit)
 			return err
@@ -72,11 +73,11 @@ func (a *Admission) Ingest(ctx context.Context) error {
 		if err := a.local.View(ctx, func(s store.Snapshot) error {
 			want = inventory.Queued(s.Records, i)
 			return nil
-		}); err != nil || want == nil || !a.ingesting.over(a.now(), i, want) {
+		}); err != nil || want == nil || !a.ingesting.Over(a.now(), i, want) {
 			return false, err
 		}
 		err := a.ingest(ctx, i, string(want))
-		a.ingesting.note(a.now(), i, want, err)
+		a.ingesting.Note(a.now(), i, want, err)
 		return true, err
 	})
 }
@@ -93,7 +94,7 @@ func (a *Admission) ingest(ctx context.Context, i store.Item, want string) error
 		if err != nil || !kept {
 			return err
 		}
-		tx.AfterCommit(a.contentsRead.ring)
+		tx.AfterCommit(a.contentsRead.Ring)
 		if indexed {
 			if _, err := a.noteFindings(tx, i); err != nil {
 				return err

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/explain"
@@ -16,31 +15,6 @@ import (
 
 // A push of an image whose policies read the SBOM may wait for the answer (Options.PushWait): the manifest is first stored by its digest, in quarantine, and its tags are written when the
 // policies on contents do not deny it. Where they do, the push is refused and its tags stay where they were. No answer within the time leaves the image in quarantine, as ever.
-
-// bell wakes all who wait at a moment.
-type bell struct {
-	mu sync.Mutex
-	c  chan struct{} // guarded by mu; closed by the next ring
-}
-
-// next is closed by the next ring.
-func (b *bell) next() <-chan struct{} {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.c == nil {
-		b.c = make(chan struct{})
-	}
-	return b.c
-}
-
-func (b *bell) ring() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.c != nil {
-		close(b.c)
-		b.c = nil
-	}
-}
 
 // How many pushes wait at a time, of everybody and of one principal: each holds a connection, and looks at what was read whenever something was. What is beyond is answered at once, and its
 // image waits in quarantine as one that got no answer does.
@@ -108,7 +82,7 @@ func (a *Admission) awaitContents(ctx context.Context, i store.Item) error {
 		return err
 	}
 	for {
-		rung := a.contentsRead.next()
+		rung := a.contentsRead.Next()
 		done, queued, err := a.contentsKnown(ctx, i)
 		if err == nil && queued { // what was read is not judged yet: nobody else need do it
 			if err = a.review(ctx, []store.Item{i}); err == nil {

@@ -494,7 +494,7 @@ func (a *Admission) decideTag(ctx context.Context, tx *store.Txn, t *grounds, s 
 
 // review decides manifests again, inline: each once for all who wait for it.
 func (a *Admission) review(ctx context.Context, items []store.Item) error {
-	return a.flights.do(ctx, items, func(mine []store.Item) error {
+	return a.flights.Do(ctx, items, func(mine []store.Item) error {
 		failed, err := a.decide(ctx, mine)
 		if err != nil {
 			return err

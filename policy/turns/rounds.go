@@ -1,4 +1,4 @@
-package policy
+package turns
 
 import (
 	"cmp"
@@ -12,12 +12,15 @@ import (
 // turn is how many pieces of work of one repository are done before the next has its turn: whoever fills the queue of one, in whatever order, keeps no other waiting for longer.
 const turn = 4
 
+// batch is how much of a queue is listed at once.
+const batch = 256
+
 // lastDigest stands behind all that a repository has.
 func lastDigest() store.Digest { return store.Digest("sha512:" + strings.Repeat("f", 128)) }
 
-// inTurn does what a queue holds until all of it was looked at: of each repository a few pieces, in turn. list has the queue, ordered by repository and digest, after an item (nil: from the
+// Rounds does what a queue holds until all of it was looked at: of each repository a few pieces, in turn. list has the queue, ordered by repository and digest, after an item (nil: from the
 // beginning); do reports whether there was anything to do about one. A piece that fails holds up no other; the first failure is returned.
-func inTurn(ctx context.Context, list func(after *store.Item, limit int) ([]store.Item, error), do func(store.Item) (worked bool, err error)) (failed error) {
+func Rounds(ctx context.Context, list func(after *store.Item, limit int) ([]store.Item, error), do func(store.Item) (worked bool, err error)) (failed error) {
 	looked := map[store.Name]store.Digest{} // how far, where there is more
 	for more := true; more; {
 		more = false

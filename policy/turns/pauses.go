@@ -1,4 +1,4 @@
-package policy
+package turns
 
 import (
 	"hash/maphash"
@@ -15,9 +15,9 @@ const (
 	maxPauses  = 10_000 // pieces that are remembered: what fails beyond is tried in each round
 )
 
-// pauses remembers which pieces of a queue failed. It is in memory alone: the queue itself is in the store, so that nothing is lost with it. A piece whose work is another than the
+// Pauses remembers which pieces of a queue failed. It is in memory alone: the queue itself is in the store, so that nothing is lost with it. A piece whose work is another than the
 // one that failed is tried at once.
-type pauses struct {
+type Pauses struct {
 	mu    sync.Mutex
 	seed  maphash.Seed          // guarded by mu
 	at    map[store.Item]paused // guarded by mu
@@ -30,16 +30,16 @@ type paused struct {
 	until  time.Time
 }
 
-// over reports whether a piece of work may be tried.
-func (p *pauses) over(now time.Time, i store.Item, work []byte) bool {
+// Over reports whether a piece of work may be tried.
+func (p *Pauses) Over(now time.Time, i store.Item, work []byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	known, failed := p.at[i]
 	return !failed || !now.Before(known.until) || known.work != maphash.Bytes(p.seed, work)
 }
 
-// note remembers what became of a piece of work.
-func (p *pauses) note(now time.Time, i store.Item, work []byte, err error) {
+// Note remembers what became of a piece of work.
+func (p *Pauses) Note(now time.Time, i store.Item, work []byte, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err == nil {
@@ -65,7 +65,7 @@ func (p *pauses) note(now time.Time, i store.Item, work []byte, err error) {
 }
 
 // sweep forgets, at most once in the longest pause, what has been due for so long: it is in the queue no more. mu is held.
-func (p *pauses) sweep(now time.Time) {
+func (p *Pauses) sweep(now time.Time) {
 	if now.Before(p.swept.Add(maxPause)) {
 		return
 	}
