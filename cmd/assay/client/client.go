@@ -38,6 +38,8 @@ type Client struct {
 	creds  docker.Credentials
 	agent  string
 	http   *http.Client
+	// listing is the most bytes of a listing, over all of its pages.
+	listing int64
 }
 
 // The limits of what a server may answer, in bytes, and how long it may take to begin.
@@ -67,7 +69,7 @@ func New(o Options) (*Client, error) {
 		}
 		t.TLSClientConfig.RootCAs = pool
 	}
-	return &Client{server: o.Server, creds: o.Credentials, agent: o.Agent, http: &http.Client{Transport: t, CheckRedirect: redirect}}, nil
+	return &Client{server: o.Server, creds: o.Credentials, agent: o.Agent, http: &http.Client{Transport: t, CheckRedirect: redirect}, listing: maxListing}, nil
 }
 
 // redirect follows reads to another place over no weaker a protocol. Credentials are for the server alone: net/http would take them along to another port, and to names below the server's.

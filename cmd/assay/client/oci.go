@@ -17,12 +17,6 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// maxPages bounds how long a listing is followed.
-const maxPages = 10_000
-
-// errPages ends a listing without end.
-var errPages = errors.New("the server's listing does not end")
-
 // follow returns the query of the next page from a Link header (RFC 8288), or nil. Only the query counts: the path stays ours.
 func follow(h http.Header) url.Values {
 	for _, link := range h.Values("Link") {
@@ -42,9 +36,12 @@ func follow(h http.Header) url.Values {
 func (c *Client) Repositories(ctx context.Context) ([]string, error) {
 	all := []string{}
 	query := url.Values{"n": {"1000"}}
-	for range maxPages {
+	for l := c.Listing(); ; {
 		a, err := c.do(ctx, request{method: http.MethodGet, path: "/v2/_catalog", query: query})
 		if err != nil {
+			return nil, err
+		}
+		if err := l.Add(a.body); err != nil {
 			return nil, err
 		}
 		var page struct {
@@ -58,7 +55,6 @@ func (c *Client) Repositories(ctx context.Context) ([]string, error) {
 			return all, nil
 		}
 	}
-	return nil, errPages
 }
 
 // Ping asks whether the server takes the credentials: the base of the distribution API.
@@ -194,9 +190,12 @@ func (c *Client) referrers(ctx context.Context, repo store.Name, subject store.D
 	if artifactType != "" {
 		query.Set("artifactType", artifactType)
 	}
-	for range maxPages {
+	for l := c.Listing(); ; {
 		a, err := c.do(ctx, request{method: http.MethodGet, path: "/v2/" + string(repo) + "/referrers/" + string(subject), query: query, accept: []string{store.TypeIndex}})
 		if err != nil {
+			return nil, err
+		}
+		if err := l.Add(a.body); err != nil {
 			return nil, err
 		}
 		var index struct {
@@ -214,5 +213,4 @@ func (c *Client) referrers(ctx context.Context, repo store.Name, subject store.D
 			return all, nil
 		}
 	}
-	return nil, errPages
 }

@@ -25,12 +25,16 @@ func AuditCommand(a *cli.App) *cobra.Command {
 				return err
 			}
 			records := []policy.AuditRecord{}
+			l := server.Listing()
 			for most == 0 || len(records) < most {
 				n := auditPage
 				if most > 0 {
 					n = min(n, most-len(records))
 				}
 				page, err := server.Audit(c.Context(), after, n)
+				if err == nil {
+					err = l.Add(page.Raw)
+				}
 				if err != nil {
 					return err
 				}

@@ -75,9 +75,13 @@ func decisionsList(a *cli.App) *cobra.Command {
 				return err
 			}
 			page := decisionlog.Page{Events: []decisionlog.Event{}}
+			l := server.Listing()
 			for len(page.Events) < most {
 				q.Set("n", strconv.Itoa(min(most-len(page.Events), 1000)))
 				some, err := server.Decisions(c.Context(), q)
+				if err == nil {
+					err = l.Add(some.Raw)
+				}
 				if err != nil {
 					return err
 				}

@@ -49,12 +49,15 @@ package's ecosystem: @<2.17.1, @>=1.2,<2, @vers:npm/>=1.0|<2.`,
 // query follows the pages of an answer.
 func query(a *cli.App, c *cobra.Command, from *client.Client, q client.ContentQuery) error {
 	all := contents.Page{Images: []contents.Match{}}
-	wanted := q.Limit
+	wanted, l := q.Limit, from.Listing()
 	for {
 		if q.Limit = 1000; wanted > 0 {
 			q.Limit = min(q.Limit, wanted-len(all.Images))
 		}
 		page, err := from.QueryContents(c.Context(), q)
+		if err == nil {
+			err = l.Add(page.Raw)
+		}
 		if err != nil {
 			return err
 		}

@@ -47,8 +47,12 @@ high findings; all are counted, whatever statements say of them.`,
 // wholeEstate follows the pages; the total comes with the first.
 func wholeEstate(ctx context.Context, from *client.Client, repositories []string) (*census.Report, error) {
 	var all *census.Report
+	l := from.Listing()
 	for after := ""; ; {
 		page, err := from.Estate(ctx, repositories, after)
+		if err == nil {
+			err = l.Add(page.Raw)
+		}
 		if err != nil {
 			return nil, err
 		}

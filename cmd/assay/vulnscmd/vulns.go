@@ -95,8 +95,12 @@ func imageVulns(a *cli.App, ctx context.Context, text, platform string) error {
 // allFindings follows the pages.
 func allFindings(ctx context.Context, server *client.Client, ref docker.Ref, platform string, locations bool) (*contents.Vulnerabilities, error) {
 	var all *contents.Vulnerabilities
+	l := server.Listing()
 	for after := ""; ; {
 		page, err := server.Vulnerabilities(ctx, ref, platform, after, locations)
+		if err == nil {
+			err = l.Add(page.Raw)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -214,8 +218,12 @@ func affected(a *cli.App, ctx context.Context, id string, repositories []string)
 		return err
 	}
 	var all *contents.AffectedImages
+	l := server.Listing()
 	for after := ""; ; {
 		page, err := server.AffectedImages(ctx, id, repositories, after)
+		if err == nil {
+			err = l.Add(page.Raw)
+		}
 		if err != nil {
 			return err
 		}
