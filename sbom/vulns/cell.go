@@ -178,8 +178,8 @@ type cursor struct {
 	numbering string
 }
 
-// rules numbers what soughtFor, classFor and encodeMatches do: where it differs from the cursor's, all package versions are matched again.
-const rules = 7
+// rules numbers what soughtFor, classFor and encodeMatches do, and how versions are ordered: where it differs from the cursor's, all package versions are matched again.
+const rules = 8
 
 func (c *cursor) encode() []byte {
 	w := pack.Writer{}
