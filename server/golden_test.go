@@ -47,7 +47,8 @@ func TestWire(t *testing.T) {
 			"dev PUT /v2/acme/app/manifests/v1 " + typ, "dev GET /v2/acme/app/manifests/v1", "dev HEAD /v2/acme/app/manifests/" + md, "dev PUT /v2/acme/app/manifests/" + md + "?tag=a&tag=b " + typ,
 			"dev PUT /v2/acme/app/manifests/sig " + typ, "dev GET /v2/acme/app/manifests/none", "dev PUT /v2/acme/app/manifests/v1 Content-Type: " + store.TypeIndex,
 			"dev PUT /v2/acme/app/manifests/v1 Content-Encoding: gzip", "remover DELETE /v2/acme/app/manifests/v1", "dev GET /v2/acme/app/manifests/sha256:bad",
-		}, map[int][]byte{0: m, 3: m, 4: sig, 6: m, 7: m}},
+			"dev PUT /v2/acme/app/manifests/sig If-None-Match: *",
+		}, map[int][]byte{0: m, 3: m, 4: sig, 6: m, 7: m, 10: m}},
 		{"lists", nil, []string{
 			"dev PUT /v2/acme/app/manifests/v1 " + typ, "dev PUT /v2/acme/app/manifests/v2 " + typ, "dev PUT /v2/acme/app/manifests/sig " + typ,
 			"dev GET /v2/acme/app/tags/list", "dev GET /v2/acme/app/tags/list?n=1", "dev GET /v2/acme/app/tags/list?n=0", "dev GET /v2/_catalog", "dev GET /v2/acme/app/referrers/" + md,
