@@ -8,6 +8,7 @@ import (
 
 	"github.com/assay-registry/assay/verify"
 	"github.com/assay-registry/assay/verify/estate"
+	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
 )
 
 // The certificates of timestamping authorities are asked about like all others: a time that one says whose certificate is on its issuer's list is none, whenever it was
@@ -85,5 +86,26 @@ func TestAListAboutATimestampingAuthorityIsSigned(t *testing.T) {
 	a.TimestampRoots, a.CRLs = e.TSA.RootsPEM(), other.TSA.CA.CRL()
 	if err := newVerifier().Check(a); err == nil || !strings.Contains(err.Error(), "not signed by the issuer") {
 		t.Errorf("%v", err)
+	}
+}
+
+// Of the authorities in a trusted root, too, one certificate can be revoked by its serial number, while the root and what others stamped or logged still count.
+func TestARevokedTimestampingAuthorityOfATrustedRoot(t *testing.T) {
+	e, _ := newEstate("seed")
+	f := forms()[0]
+	s := e.Keyless(estate.Claims{Subject: workflow, Extensions: certificate.Extensions{Issuer: actions}})
+	a := keylessOf(e)
+	a.Revoked.Serials = []string{serial(e.TSA.Leaf)}
+	a.Profile = &verify.Profile{Timestamps: 1}
+	fact := one(t, app(), f.layer(f.sign(s, stamped(e), image)), a)
+	want(t, fact, verify.CodeNoTimestamp)
+	if !strings.Contains(fact.Message, "with the serial number "+serial(e.TSA.Leaf)+" is revoked") {
+		t.Errorf("%q", fact.Message)
+	}
+	a.Profile = &verify.Profile{Tlog: 1, Timestamps: 1, SCT: 1}
+	fact = one(t, app(), f.layer(f.sign(s, both(e), image)), a)
+	want(t, fact, "")
+	if fact.TimeSource != verify.TimeRekor {
+		t.Errorf("%+v", fact)
 	}
 }
