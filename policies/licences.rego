@@ -129,7 +129,7 @@ reasons contains {
 }
 
 # At least so many: each package with a licence is counted once or more.
-unlicensed := max([packages.unlicensed, packages.count - sum([n | some n in object.get(packages, "by_license", {})])])
+unlicensed := max([packages.unlicensed, packages.count - judged.packages])
 
 # Which expressions are refused, before exceptions.
 judged := assay.licence.judge(object.get(packages, "by_license", {}), {

@@ -126,7 +126,7 @@ attested := assay.attestations(input.attestations, {"predicate_types": scans, "a
 } else := []
 
 # What is counted, by the place of its report among these: the attestations, and after them the registry's own.
-reports := array.concat([a | some a in attested; countable(a)], own)
+reports := [r | some list in [[a | some a in attested; countable(a)], own]; some r in list]
 
 countable(a) if is_object(a.summary.counts)
 

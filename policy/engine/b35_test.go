@@ -201,7 +201,7 @@ const denyNothing = "package assay\n\nadmit.deny := set()\n"
 func TestB35_Panic(t *testing.T) {
 	var log bytes.Buffer
 	s := one(t, denyNothing, Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
-	evaluatorOf(t, s, func(topdown.Cancel, ast.Value, time.Time) ([]*ast.Term, error) {
+	evaluatorOf(t, s, func(topdown.Cancel, *question, time.Time) ([]*ast.Term, error) {
 		panic("out of cheese\x1b[31m")
 	})
 	d := decide(t, s, ask(contract.EntryAdmit))
@@ -219,7 +219,7 @@ func TestB35_Uninterruptible(t *testing.T) {
 	s := one(t, denyNothing, Options{})
 	s.runner.hard = 20 * time.Millisecond
 	release := make(chan struct{})
-	evaluatorOf(t, s, func(topdown.Cancel, ast.Value, time.Time) ([]*ast.Term, error) {
+	evaluatorOf(t, s, func(topdown.Cancel, *question, time.Time) ([]*ast.Term, error) {
 		<-release
 		return nil, errors.New("late")
 	})
@@ -242,7 +242,7 @@ func TestB35_Uninterruptible(t *testing.T) {
 // TestB35_Busy: an evaluation that was hardly let run by its deadline is no timeout.
 func TestB35_Busy(t *testing.T) {
 	s := one(t, denyNothing, Options{Deadline: time.Nanosecond})
-	evaluatorOf(t, s, func(cancel topdown.Cancel, _ ast.Value, _ time.Time) ([]*ast.Term, error) {
+	evaluatorOf(t, s, func(cancel topdown.Cancel, _ *question, _ time.Time) ([]*ast.Term, error) {
 		for !cancel.(*budget).late.Load() {
 			runtime.Gosched()
 		}

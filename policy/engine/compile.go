@@ -55,7 +55,7 @@ type entry struct {
 	evaluate  evaluate // until there is a plan
 	interpret evaluate
 	planned   atomic.Pointer[second] // nil until there is one, and where there cannot be
-	traced    func(topdown.Cancel, ast.Value, time.Time, *recorder) ([]*ast.Term, error)
+	traced    func(topdown.Cancel, *question, time.Time, *recorder) ([]*ast.Term, error)
 }
 
 // parse reads a policy's modules, tests left out.

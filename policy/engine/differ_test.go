@@ -133,7 +133,7 @@ func (c *tally) differ(ctx context.Context, source string, caps *ast.Capabilitie
 					c.left++ // the interpreter decides
 					continue
 				}
-				want, wantErr := interpreted[name](nil, input, now)
+				want, wantErr := interpreted[name](nil, &question{value: input}, now)
 				switch {
 				case errors.Is(wantErr, errUndefined):
 					if got[0] != nil {

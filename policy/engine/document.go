@@ -10,23 +10,30 @@ import (
 	"github.com/assay-registry/assay/verify"
 )
 
-// document is one input on its way to several policies: each member is encoded once, when the first entry point that reads it is evaluated.
+// document is one input on its way to several policies.
 type document struct {
-	terms terms
-	in    contract.Input // a copy, with what is over by now no longer verified
-	value reflect.Value
-	built map[string][2]*ast.Term
-	ends  map[string]time.Time // per member: when the first of its verified facts ends
+	encoder *encoder
+	in      contract.Input       // a copy, with what is over by now no longer verified
+	parts   *parts               // what was encoded of it
+	ends    map[string]time.Time // per member: when the first of its verified facts ends
 }
 
 func newDocument(e *encoder, in *contract.Input) *document {
-	d := &document{terms: terms{encoder: e}, in: *in, built: map[string][2]*ast.Term{}, ends: map[string]time.Time{}}
+	d := &document{encoder: e, in: *in, ends: map[string]time.Time{}}
 	d.settle()
 	if in.Request.Entry == contract.EntryAdmit {
 		d.in.Subject.Tag = "" // unreadable there, and absent: one verdict for every reader
 	}
-	d.value = reflect.ValueOf(&d.in).Elem()
+	d.renew()
 	return d
+}
+
+// renew leaves what was encoded to an evaluation that may still run and read it.
+func (d *document) renew() { d.parts = newParts(d.encoder, reflect.ValueOf(&d.in).Elem()) }
+
+// question is the input of one evaluation: what an entry point reads, and the parameters of its policy.
+func (d *document) question(r Reads, params *ast.Term) *question {
+	return &question{parts: d.parts, reads: r, params: params}
 }
 
 // settle withdraws the facts whose time is over: a fact is stored with its end, and whether it still holds depends on when one asks.
@@ -100,39 +107,6 @@ func over(s verify.Scheme) verify.Code {
 	}
 	return verify.CodeKeyExpired
 }
-
-// input is what one entry point of one policy is given: the members that it reads, and the policy's parameters.
-func (d *document) input(r Reads, params *ast.Term) (ast.Value, error) {
-	missing := false
-	for _, field := range r.Fields {
-		if _, ok := d.built[field]; !ok {
-			missing = true
-		}
-	}
-	if missing {
-		pairs, err := d.terms.fields(d.value, func(name string) bool {
-			_, done := d.built[name]
-			return !done && r.Has(name)
-		})
-		if err != nil {
-			return nil, err
-		}
-		for _, pair := range pairs {
-			d.built[string(pair[0].Value.(ast.String))] = pair
-		}
-	}
-	pairs := make([][2]*ast.Term, 0, len(r.Fields))
-	for _, field := range r.Fields {
-		if field == paramsField {
-			pairs = append(pairs, [2]*ast.Term{ast.StringTerm(paramsField), params})
-		} else if pair, ok := d.built[field]; ok {
-			pairs = append(pairs, pair)
-		}
-	}
-	return ast.NewObject(pairs...), nil
-}
-
-const paramsField = "params"
 
 // end is when the first fact that an entry point reads ends; zero if none does.
 func (d *document) end(r Reads) time.Time {

@@ -72,7 +72,7 @@ func TestDocument(t *testing.T) {
 	everything := Reads{Fields: slices.Sorted(maps.Keys(schemaOf(t, policies.InputSchema())["properties"].(map[string]any)))}
 	for name, in := range map[string]contract.Input{"full": full, "sparse": sparse} {
 		in.Request.Entry = contract.EntryPush
-		got, err := newDocument(enc, &in).input(everything, nil)
+		got, err := newDocument(enc, &in).question(everything, nil).Made()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +126,7 @@ func TestDocument_Sparse(t *testing.T) {
 		thin(reflect.ValueOf(&v).Elem())
 		thin(reflect.ValueOf(&s).Elem())
 		v.ValidUntil, in.Vulnerabilities, in.Signatures, in.Attestations = time.Time{}, &v, append(s, s...), []contract.AttestationInput{}
-		got, err := newDocument(enc, &in).input(Reads{Fields: []string{"signatures", "vulnerabilities"}}, nil)
+		got, err := newDocument(enc, &in).question(Reads{Fields: []string{"signatures", "vulnerabilities"}}, nil).Made()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -152,7 +152,7 @@ func TestDocument_Mended(t *testing.T) {
 	}
 	in := ask(contract.EntryPush)
 	in.Manifest = &contract.ManifestInput{Annotations: map[string]string{"a\xff": "x", "a\xfe": "x", "b": "\xff"}}
-	got, err := newDocument(enc, in).input(Reads{Fields: []string{"manifest"}}, nil)
+	got, err := newDocument(enc, in).question(Reads{Fields: []string{"manifest"}}, nil).Made()
 	want := ast.MustParseTerm(`{"manifest": {"layers": [], "annotations": {"a\ufffd": "x", "b": "\ufffd"}}}`)
 	if err != nil || got.Compare(want.Value) != 0 {
 		t.Errorf("%v, %v", got, err)
@@ -168,7 +168,7 @@ func TestDocument_Numbers(t *testing.T) {
 	of := func(summary map[string]any) ast.Value {
 		in := ask(contract.EntryAdmit)
 		in.Attestations = []contract.AttestationInput{{Summary: summary}}
-		v, err := newDocument(enc, in).input(Reads{Fields: []string{"attestations"}}, nil)
+		v, err := newDocument(enc, in).question(Reads{Fields: []string{"attestations"}}, nil).Made()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -208,7 +208,7 @@ admit.deny contains {"code": "a.b", "msg": "null"} if {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := newDocument(enc, in).input(Reads{Fields: []string{"subject"}}, nil)
+	v, err := newDocument(enc, in).question(Reads{Fields: []string{"subject"}}, nil).Made()
 	if err != nil || strings.Contains(v.String(), "only-a-tag") || strings.Contains(v.String(), "null") {
 		t.Errorf("%v, %v", v, err)
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 // evaluate runs one prepared query: its outputs in their order, or why there are none.
-type evaluate func(cancel topdown.Cancel, input ast.Value, now time.Time) ([]*ast.Term, error)
+type evaluate func(cancel topdown.Cancel, input *question, now time.Time) ([]*ast.Term, error)
 
 // errUndefined says that an output has no value.
 var errUndefined = errors.New("a result is undefined")
@@ -23,9 +23,13 @@ var errUndefined = errors.New("a result is undefined")
 // evaluator wraps a prepared query of these outputs. Terms come back as they are: nothing that a policy built is converted before it was judged.
 func evaluator(query rego.PreparedEvalQuery, outputs []string, more ...rego.EvalOption) evaluate {
 	asTerm := rego.EvalGenerateJSON(func(t *ast.Term, _ *rego.EvalContext) (any, error) { return t, nil })
-	return func(cancel topdown.Cancel, input ast.Value, now time.Time) ([]*ast.Term, error) {
+	return func(cancel topdown.Cancel, input *question, now time.Time) ([]*ast.Term, error) {
 		reserve(false)
-		options := append([]rego.EvalOption{rego.EvalParsedInput(input), rego.EvalTime(now), rego.EvalExternalCancel(cancel), asTerm}, more...)
+		value, err := input.Made()
+		if err != nil {
+			return nil, err
+		}
+		options := append([]rego.EvalOption{rego.EvalParsedInput(value), rego.EvalTime(now), rego.EvalExternalCancel(cancel), asTerm}, more...)
 		results, err := query.Eval(context.Background(), options...)
 		if err != nil {
 			return nil, err
@@ -93,7 +97,7 @@ type runner struct {
 
 // run evaluates in a goroutine of its own, because a single call of a built-in cannot be interrupted: the decision does not wait for it, and it is
 // counted until it ends. ctx ends the evaluation with ctx's error.
-func (r *runner) run(ctx context.Context, eval evaluate, input ast.Value, help aids, now time.Time) answer {
+func (r *runner) run(ctx context.Context, eval evaluate, input *question, help aids, now time.Time) answer {
 	if n := r.strays.Load(); n >= maxStrays {
 		return answer{err: fmt.Errorf("%w: %d earlier evaluations could not be stopped and still run", errTimeout, n)}
 	}
@@ -175,7 +179,7 @@ func (r *runner) abandon(state *atomic.Int32) {
 }
 
 // contain turns a panic into an answer.
-func contain(eval evaluate, cancel topdown.Cancel, input ast.Value, now time.Time) (a answer) {
+func contain(eval evaluate, cancel topdown.Cancel, input *question, now time.Time) (a answer) {
 	defer func() {
 		if v := recover(); v != nil {
 			a = answer{err: fmt.Errorf("%w: %v", errPanic, v), stack: debug.Stack()}

@@ -5,10 +5,45 @@ import (
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/assay-registry/assay/policy/plan"
 )
 
 // factTerm reads a fact of the input: a signature or an attestation as a policy has it.
-type factTerm struct{ ast.Object }
+type factTerm struct {
+	getter
+	term *ast.Term
+}
+
+// getter is an object, made or not.
+type getter interface {
+	Get(key *ast.Term) *ast.Term
+}
+
+// getterOf is a term that is an object; false if it is none.
+func getterOf(t *ast.Term) (getter, bool) {
+	switch v := t.Value.(type) {
+	case ast.Object:
+		return v, true
+	case *plan.Unread:
+		return unreadObject{v}, !v.List()
+	}
+	return nil, false
+}
+
+// unreadObject is an object of which a member is encoded when it is asked for. One that cannot be is not there: nothing counts for what it does not say.
+type unreadObject struct{ *plan.Unread }
+
+func (o unreadObject) Get(key *ast.Term) *ast.Term {
+	t, _ := o.Member(key)
+	return t
+}
+
+// factOf is a term as a fact.
+func factOf(t *ast.Term) (factTerm, bool) {
+	o, ok := getterOf(t)
+	return factTerm{o, t}, ok
+}
 
 // The names of its members, as terms.
 var (
@@ -49,18 +84,18 @@ var (
 // noObject has no members, and gets none.
 var noObject = ast.NewObject()
 
-func (f factTerm) text(key *ast.Term) string { return memberText(f.Object, key) }
+func (f factTerm) text(key *ast.Term) string { return memberText(f.getter, key) }
 
-func memberText(o ast.Object, key *ast.Term) string {
+func memberText(o getter, key *ast.Term) string {
 	if t := o.Get(key); t != nil {
 		return text(t)
 	}
 	return ""
 }
 
-func (f factTerm) object(key *ast.Term) ast.Object {
+func (f factTerm) object(key *ast.Term) getter {
 	if t := f.Get(key); t != nil {
-		if o, ok := t.Value.(ast.Object); ok {
+		if o, ok := getterOf(t); ok {
 			return o
 		}
 	}
@@ -118,7 +153,7 @@ func (f factTerm) annotated(wanted ast.Object) bool {
 // logs is in how many different transparency logs it was proven to be.
 func (f factTerm) logs() int {
 	seen := map[string]bool{}
-	if t := f.Get(keyLogs); t != nil {
+	if t := f.Get(keyLogs); t != nil && plan.Make(t) == nil {
 		if list, ok := t.Value.(*ast.Array); ok {
 			list.Foreach(func(t *ast.Term) {
 				if entry, ok := t.Value.(ast.Object); ok && entry.Get(keyLog) != nil {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/policy/plan"
 	"github.com/assay-registry/assay/verify"
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
@@ -90,22 +91,51 @@ type judgement struct {
 }
 
 func judgeFacts(bctx rego.BuiltinContext, operands []*ast.Term, kind string) (*ast.Term, error) {
-	list, ok := operands[0].Value.(*ast.Array)
-	if !ok {
-		return nil, fmt.Errorf("a %s stands where the facts of the input are wanted", ast.ValueName(operands[0].Value))
-	}
 	j := judgement{kind: kind, steps: maxGlobSteps, recorder: aidsOf(bctx).recorder, query: bctx.QueryID}
 	known, err := j.want.read(operands[1])
 	if err != nil {
 		return nil, err
 	}
-	for i := 0; known && i < list.Len(); i++ {
-		j.judge(list.Elem(i))
-		if j.steps <= 0 {
-			return nil, errTooLong
+	err = eachMember(operands[0], func(t *ast.Term) error {
+		if known {
+			j.judge(t)
 		}
+		if j.steps <= 0 {
+			return errTooLong
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return j.value(), nil
+}
+
+// eachMember calls f for the facts of an array, which may be unread.
+func eachMember(t *ast.Term, f func(*ast.Term) error) error {
+	if list, ok := t.Value.(*ast.Array); ok {
+		return list.Iter(f)
+	}
+	list, ok := t.Value.(*plan.Unread)
+	if !ok || !list.List() {
+		return fmt.Errorf("a %s stands where the facts of the input are wanted", nameOf(t))
+	}
+	n, err := list.Len()
+	for i := 0; err == nil && i < n; i++ {
+		var one *ast.Term
+		if one, err = list.Member(ast.InternedTerm(i)); err == nil {
+			err = f(one)
+		}
+	}
+	return err
+}
+
+// nameOf is what kind of value a term has.
+func nameOf(t *ast.Term) string {
+	if _, ok := t.Value.(*plan.Unread); ok {
+		return "object"
+	}
+	return ast.ValueName(t.Value)
 }
 
 // read reports whether all of a wish is known.
@@ -162,11 +192,10 @@ func (w *wish) read(t *ast.Term) (known bool, err error) {
 
 // judge sorts one fact.
 func (j *judgement) judge(t *ast.Term) {
-	object, ok := t.Value.(ast.Object)
+	f, ok := factOf(t)
 	if !ok {
 		return
 	}
-	f := factTerm{object}
 	code := j.miss(f)
 	if j.recorder != nil {
 		j.recorder.fact(j.query, f, code)
@@ -255,19 +284,19 @@ func (j *judgement) value() *ast.Term {
 	}
 	facts, signers := make([]*ast.Term, len(counted)), ast.NewSetWithCapacity(len(counted))
 	for i, f := range counted {
-		facts[i] = ast.NewTerm(f.Object)
+		facts[i] = f.term
 		if who := f.signer(); who != nil {
 			signers.Add(who)
 		}
 	}
-	items := [][2]*ast.Term{{keyFacts, ast.ArrayTerm(facts...)}, {keySigners, ast.NewTerm(signers)}, {keyNear, ast.InternedEmptyArray}}
+	items := [][2]*ast.Term{{keyFacts, plan.NewList(facts)}, {keySigners, ast.NewTerm(signers)}, {keyNear, ast.InternedEmptyArray}}
 	if len(counted) == 0 {
-		items[2][1] = ast.ArrayTerm(j.near...)
+		items[2][1] = plan.NewList(j.near)
 		if j.nearest != "" {
 			items = append(items, [2]*ast.Term{keyNearest, ast.StringTerm(j.nearest)})
 		}
 	}
-	return ast.ObjectTerm(items...)
+	return plan.NewObject(items...)
 }
 
 // newest leaves out what the same signer said earlier in the same type. What has no time is never left out.
@@ -311,11 +340,10 @@ func signersOf(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 
 // provenanceOf is the built-in assay.provenance(attestation): what provenance says, the certificate first: builders, workflows and sources by all the names they may have, source and ref.
 func provenanceOf(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
-	object, ok := operands[0].Value.(ast.Object)
+	f, ok := factOf(operands[0])
 	if !ok {
 		return nil, sentence("an attestation of the input is wanted")
 	}
-	f := factTerm{object}
 	set := func(list []string) *ast.Term {
 		s := ast.NewSetWithCapacity(len(list))
 		for _, one := range list {
@@ -329,11 +357,11 @@ func provenanceOf(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error
 
 func eachFact(t *ast.Term, f func(factTerm)) error {
 	one := func(t *ast.Term) error {
-		object, ok := t.Value.(ast.Object)
+		fact, ok := factOf(t)
 		if !ok {
 			return sentence("facts of the input are wanted")
 		}
-		f(factTerm{object})
+		f(fact)
 		return nil
 	}
 	switch v := t.Value.(type) {
@@ -341,6 +369,10 @@ func eachFact(t *ast.Term, f func(factTerm)) error {
 		return v.Iter(one)
 	case ast.Set:
 		return v.Iter(one)
+	case *plan.Unread:
+		if v.List() {
+			return eachMember(t, one)
+		}
 	}
 	return one(t)
 }
@@ -354,7 +386,7 @@ func newestOf(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 	kept := newest(list)
 	terms := make([]*ast.Term, len(kept))
 	for i, f := range kept {
-		terms[i] = ast.NewTerm(f.Object)
+		terms[i] = f.term
 	}
-	return ast.ArrayTerm(terms...), nil
+	return plan.NewList(terms), nil
 }

@@ -259,7 +259,7 @@ func TestLicenceJudge(t *testing.T) {
 	many := strings.Repeat("(MIT OR Zlib) AND ", 7) + "AGPL-3.0-only" // 128 alternatives
 	for call, want := range map[string]string{
 		`assay.licence.judge(["MIT", "AGPL-3.0-only"], {"denied_categories": ["network"]})`:                          `{"denied": ["AGPL-3.0-only"], "not_allowed": []}`,
-		`assay.licence.judge({"MIT": 3, "Foo": 1}, {"allowed_categories": ["permissive"]})`:                          `{"denied": [], "not_allowed": ["Foo"]}`,
+		`assay.licence.judge({"MIT": 3, "Foo": 1, "Bar": -7, "Baz": "2"}, {"allowed_categories": ["permissive"]})`:   `{"denied": [], "not_allowed": ["Bar", "Baz", "Foo"], "packages": 4}`,
 		`assay.licence.judge({"agpl-3.0-only"}, {"denied_categories": ["network"], "allowed": ["AGPL-*"]})`:          `{"denied": [], "not_allowed": []}`,
 		`assay.licence.judge(["AGPL-3.0-only"], {"denied": ["agpl-3.0-*"], "allowed": ["AGPL-*"]})`:                  `{"denied": ["AGPL-3.0-only"], "not_allowed": []}`,
 		`assay.licence.judge(["MIT OR AGPL-3.0-only", "MIT AND AGPL-3.0-only"], {"denied_categories": ["network"]})`: `{"denied": ["MIT AND AGPL-3.0-only"], "not_allowed": []}`,
@@ -273,7 +273,7 @@ func TestLicenceJudge(t *testing.T) {
 		`assay.licence.judge([""], {"allowed": ["MIT"]})`:                                                            `{"denied": [], "not_allowed": [""]}`,
 		`assay.licence.judge(["MIT"], {"alowed": ["MIT"]})`:                                                          CodeError,
 		`assay.licence.judge(["MIT"], {"allowed": [1]})`:                                                             CodeError,
-		`assay.licence.judge([1], {})`:                                                                               CodeError,
+		`assay.licence.judge([1], {})`: CodeError,
 	} {
 		t.Run(call, func(t *testing.T) {
 			if got := answers(t, call); got != want {

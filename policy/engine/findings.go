@@ -1,14 +1,12 @@
 package engine
 
 import (
-	"encoding/json"
 	"fmt"
-	"math/big"
-	"slices"
-	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
+
+	"github.com/assay-registry/assay/policy/plan"
 )
 
 // The built-in assay.findings(findings, rules) sorts findings of a report, such as input.vulnerabilities.top, by rules that have any of
@@ -57,25 +55,29 @@ type findingRules struct {
 }
 
 func judgeFindings(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
-	list, ok := operands[0].Value.(*ast.Array)
-	if !ok {
-		return nil, fmt.Errorf("a %s stands where findings of a report are wanted", ast.ValueName(operands[0].Value))
-	}
 	r := findingRules{steps: maxGlobSteps}
 	if err := r.read(operands[1]); err != nil {
 		return nil, err
 	}
-	s := sorting{rules: &r, recorder: aidsOf(bctx).recorder, query: bctx.QueryID}
-	for i := range s.groups {
-		s.groups[i].counts = make([]int, len(r.severities))
-	}
-	for i := range list.Len() {
-		s.add(list.Elem(i))
-		if r.steps <= 0 {
-			return nil, errTooLong
+	s := newSorting(&r)
+	s.recorder, s.query = aidsOf(bctx).recorder, bctx.QueryID
+	if u, ok := operands[0].Value.(*plan.Unread); ok {
+		if report, ok := u.Source.(report); ok && s.all(report) {
+			return s.answer()
+		}
+		if err := plan.Make(operands[0]); err != nil {
+			return nil, err
+		}
+		if s = newSorting(&r); r.steps > 0 {
+			r.steps = maxGlobSteps
 		}
 	}
-	return s.value(), nil
+	list, ok := operands[0].Value.(*ast.Array)
+	if !ok {
+		return nil, fmt.Errorf("a %s stands where findings of a report are wanted", ast.ValueName(operands[0].Value))
+	}
+	s.all(termReport{list})
+	return s.answer()
 }
 
 // read has the rules. Times that are over, and entries that are none, excuse nothing.
@@ -150,151 +152,4 @@ func eachOf(t *ast.Term, f func(*ast.Term) error) error {
 		return v.Iter(f)
 	}
 	return fmt.Errorf("a %s stands where a list is wanted", ast.ValueName(t.Value))
-}
-
-// sorting is findings on their way into groups.
-type sorting struct {
-	rules  *findingRules
-	groups [findingGroups]findingGroup
-	first  int64 // when the first of what is new was published
-
-	recorder *recorder // tells a person which finding went where; nil where nobody asked
-	query    uint64
-}
-
-type findingGroup struct {
-	findings, ids []*ast.Term
-	counts        []int // of each severity that is looked at
-}
-
-// add puts a finding where it belongs, if it is looked at.
-func (s *sorting) add(t *ast.Term) {
-	f, ok := t.Value.(ast.Object)
-	if !ok {
-		return
-	}
-	severity := slices.Index(s.rules.severities, memberText(f, keySeverity))
-	if severity < 0 || s.rules.fixableOnly && !fixed(f) {
-		return
-	}
-	where, at := findingLeft, int64(0)
-	if s.rules.ignored(f) || s.rules.excused(f) {
-		where = findingExcused
-	} else if at, ok = s.rules.fresh(f); ok {
-		where = findingNew
-		if g := &s.groups[findingNew]; len(g.findings) == 0 || at < s.first {
-			s.first = at
-		}
-	}
-	g := &s.groups[where]
-	g.findings = append(g.findings, t)
-	g.counts[severity]++
-	if id := f.Get(keyID); id != nil {
-		if _, ok := id.Value.(ast.String); ok {
-			g.ids = append(g.ids, id)
-		}
-	}
-	if s.recorder != nil {
-		s.recorder.finding(s.query, f, where)
-	}
-}
-
-// fixed reports whether a version fixes it.
-func fixed(f ast.Object) bool {
-	t := f.Get(keyFixedIn)
-	return t != nil && t.Value.Compare(ast.String("")) != 0
-}
-
-// ignored reports whether an entry that is not over names a finding.
-func (r *findingRules) ignored(f ast.Object) bool {
-	if len(r.ignore) == 0 {
-		return false
-	}
-	name := memberText(f, keyPackage)
-	if r.borne(memberText(f, keyID), name) {
-		return true
-	}
-	t := f.Get(keyAliases)
-	if t == nil {
-		return false
-	}
-	aliases, ok := t.Value.(*ast.Array)
-	return ok && aliases.Until(func(t *ast.Term) bool { return r.borne(text(t), name) })
-}
-
-func (r *findingRules) borne(id, name string) bool {
-	return slices.ContainsFunc(r.ignore[id], func(p string) bool { return p == "**" || inPaths.match(p, name, &r.steps) })
-}
-
-// excused reports whether the first statement that is heard excuses a finding.
-func (r *findingRules) excused(f ast.Object) bool {
-	if !r.respect {
-		return false
-	}
-	t := f.Get(keyStatements)
-	if t == nil {
-		return false
-	}
-	list, ok := t.Value.(*ast.Array)
-	if !ok {
-		return false
-	}
-	for i := range list.Len() {
-		if said, ok := list.Elem(i).Value.(ast.Object); ok && r.hears(said.Get(keyAuthority)) {
-			return flagged(said, keySuppresses)
-		}
-	}
-	return false
-}
-
-func (r *findingRules) hears(authority *ast.Term) bool {
-	if authority == nil {
-		return false
-	}
-	name := text(authority)
-	return name != "registry" && (len(r.heard) == 0 && name != "" || slices.Contains(r.heard, name))
-}
-
-// fresh is when a finding was published that is new.
-func (r *findingRules) fresh(f ast.Object) (published int64, ok bool) {
-	if r.graceDays <= 0 {
-		return 0, false
-	}
-	at, ok := instant(memberText(f, keyPublished))
-	if !ok {
-		return 0, false
-	}
-	published = at.UnixNano()
-	return published, published >= r.now || r.graceDays > (r.now-published)/dayNanoseconds // now - published < days, rounded down to whole ones
-}
-
-// value is what a policy reads.
-func (s *sorting) value() *ast.Term {
-	var until *ast.Term
-	if len(s.groups[findingNew].findings) > 0 {
-		end := new(big.Int).Mul(big.NewInt(s.rules.graceDays), big.NewInt(dayNanoseconds))
-		until = ast.NumberTerm(json.Number(end.Add(end, big.NewInt(s.first)).String()))
-	}
-	return ast.ObjectTerm(ast.Item(keyExcused, s.group(findingExcused, nil)), ast.Item(keyLeft, s.group(findingLeft, nil)), ast.Item(keyNew, s.group(findingNew, until)))
-}
-
-func (s *sorting) group(which int, until *ast.Term) *ast.Term {
-	g := &s.groups[which]
-	counts := make([][2]*ast.Term, 0, len(g.counts))
-	for i, n := range g.counts {
-		if n > 0 {
-			counts = append(counts, ast.Item(s.rules.terms[i], wholeTerm(int64(n))))
-		}
-	}
-	byText := func(a, b *ast.Term) int { return strings.Compare(text(a), text(b)) }
-	if !slices.IsSortedFunc(g.ids, byText) {
-		slices.SortFunc(g.ids, byText)
-	}
-	ids := slices.CompactFunc(g.ids, func(a, b *ast.Term) bool { return text(a) == text(b) })
-	members := [4][2]*ast.Term{ast.Item(keyCounts, ast.ObjectTerm(counts...)), ast.Item(keyFindings, ast.ArrayTerm(g.findings...)), ast.Item(keyIDs, ast.ArrayTerm(ids...))}
-	if until == nil {
-		return ast.ObjectTerm(members[:3]...)
-	}
-	members[3] = ast.Item(keyUntil, until)
-	return ast.ObjectTerm(members[:]...)
 }

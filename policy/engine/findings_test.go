@@ -9,6 +9,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/rego"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/plan"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -16,6 +17,9 @@ import (
 func sorted(t *testing.T, findings, rules string) string {
 	t.Helper()
 	v, err := judgeFindings(rego.BuiltinContext{}, []*ast.Term{ast.MustParseTerm(findings), ast.MustParseTerm(rules)})
+	if err == nil {
+		err = plan.Make(v)
+	}
 	if err != nil {
 		t.Fatalf("%s: %v", rules, err)
 	}

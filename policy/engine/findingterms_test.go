@@ -56,7 +56,7 @@ func TestReportedFindings(t *testing.T) {
 		summary := map[string]any{"top": list, "counts": map[string]any{"high": 1.0}}
 		in := ask(contract.EntryAdmit)
 		in.Attestations = []contract.AttestationInput{{Summary: summary}}
-		got, err := newDocument(e, in).input(Reads{Fields: []string{"attestations"}}, nil)
+		got, err := newDocument(e, in).question(Reads{Fields: []string{"attestations"}}, nil).Made()
 		if err != nil {
 			t.Fatal(err)
 		}

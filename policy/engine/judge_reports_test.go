@@ -9,18 +9,18 @@ import (
 	"github.com/assay-registry/assay/store"
 )
 
-// report is a question about findings that are named, of which a policy looks at those of severity high and above.
-type report struct {
+// reportCase is a question about findings that are named, of which a policy looks at those of severity high and above.
+type reportCase struct {
 	name   string
 	params map[string]any
 	input  func(n int) *contract.Input
 }
 
 // reports are those that somebody attested and those that the registry matched: of nothing that matters, of what refuses, and of what statements or the time since its publication excuse.
-func reports() []report {
+func reports() []reportCase {
 	looked := map[string]any{"severities": []any{"critical", "high"}}
 	grace := map[string]any{"severities": []any{"critical", "high"}, "grace_days": 60}
-	return []report{
+	return []reportCase{
 		{"attested_admitted", looked, func(n int) *contract.Input { return attestedReport(manyFindings(n, "medium", false)) }},
 		{"attested_refused", looked, func(n int) *contract.Input { return attestedReport(manyFindings(n, "high", false)) }},
 		{"attested_excused", looked, func(n int) *contract.Input { return attestedReport(manyFindings(n, "high", true)) }},

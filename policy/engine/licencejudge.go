@@ -7,66 +7,115 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
+
+	"github.com/assay-registry/assay/policy/plan"
+)
+
+// licenceJudge is the built-in assay.licence.judge(expressions, rules): which licence expressions (an array, a set, or the keys of an object) the rules refuse, as {"denied": [...],
+// "not_allowed": [...]}, and of an object "packages", the sum of its values, whole numbers of 0 or more. The rules have any of allowed and denied (SPDX identifiers or globs over them, in whatever
+// capitals), allowed_categories and denied_categories. Of an expression one alternative has to be fine; what is no expression is taken as the name of a licence. A licence that is named stands before
+// its category, and what is denied before what is allowed; with nothing allowed, what is not denied is fine. An expression is denied where each of its alternatives has a licence that is.
+func licenceJudge(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
+	known := aidsOf(bctx).licences
+	rules, err := known.rulesOf(operands[1])
+	if err != nil {
+		return nil, err
+	}
+	j := licenceJudging{rules: rules, known: known, steps: maxGlobSteps}
+	if u, ok := operands[0].Value.(*plan.Unread); ok {
+		if counts, ok := u.Source.(*mapPart[int]); ok && counts.plain() {
+			return j.counts(counts.members)
+		}
+		if err := plan.Make(operands[0]); err != nil {
+			return nil, err
+		}
+	}
+	if o, ok := operands[0].Value.(ast.Object); ok {
+		j.counted = true
+		err = o.Iter(func(t, n *ast.Term) error {
+			name, ok := t.Value.(ast.String)
+			if !ok {
+				return fmt.Errorf("a %s stands where a licence expression is wanted", ast.ValueName(t.Value))
+			}
+			whole, _ := wholeOf(n)
+			return j.one(string(name), whole)
+		})
+	} else {
+		err = eachText(operands[0], func(_ *ast.Term, name string) error { return j.one(name, 0) })
+	}
+	if err != nil {
+		return nil, err
+	}
+	return j.answer(), nil
+}
+
+// licenceJudging is expressions on their way to an answer.
+type licenceJudging struct {
+	rules         *licenceRules
+	known         *licences
+	steps         int
+	denied, other []string
+	packages      int64
+	counted       bool // they are told
+}
+
+// one judges an expression that so many packages have.
+func (j *licenceJudging) one(expression string, packages int64) error {
+	j.packages = min(j.packages+max(packages, 0), quickLimit)
+	found := j.rules.verdict(j.known, expression)
+	switch found.what {
+	case licenceDenied:
+		j.denied = append(j.denied, expression)
+	case licenceOther:
+		j.other = append(j.other, expression)
+	}
+	if j.steps -= found.steps; j.steps <= 0 {
+		return errTooLong
+	}
+	return nil
+}
+
+// counts judges the expressions of an input, without having made terms of them.
+func (j *licenceJudging) counts(m map[string]int) (*ast.Term, error) {
+	j.counted = true
+	for expression, n := range m {
+		if err := j.one(expression, int64(n)); err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(j.denied)
+	slices.Sort(j.other)
+	return j.answer(), nil
+}
+
+func (j *licenceJudging) answer() *ast.Term {
+	members := [3][2]*ast.Term{ast.Item(keyDenied, newTexts(j.denied)), ast.Item(keyNotAllowed, newTexts(j.other)), ast.Item(keyPackages, wholeTerm(j.packages))}
+	if !j.counted {
+		return plan.NewObject(members[:2]...)
+	}
+	return plan.NewObject(members[:]...)
+}
+
+var (
+	keyDenied     = ast.StringTerm("denied")
+	keyNotAllowed = ast.StringTerm("not_allowed")
+	keyPackages   = ast.StringTerm("packages")
 )
 
 // licenceRules are what a policy says of licences: names and globs over them in capitals, and categories.
 type licenceRules struct {
 	allowed, denied                     []string
 	allowedCategories, deniedCategories []string
-	steps                               int
+
+	verdicts places[licenceVerdict]
 }
 
-// licenceJudge is the built-in assay.licence.judge(expressions, rules): which licence expressions (an array, a set, or the keys of an object) the rules refuse, as {"denied": [...],
-// "not_allowed": [...]}. The rules have any of allowed and denied (SPDX identifiers or globs over them, in whatever capitals), allowed_categories and denied_categories. Of an expression one
-// alternative has to be fine; what is no expression is taken as the name of a licence. A licence that is named stands before its category, and what is denied before what is allowed;
-// with nothing allowed, what is not denied is fine. An expression is denied where each of its alternatives has a licence that is.
-func licenceJudge(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
-	r, err := licenceRulesOf(operands[1])
-	if err != nil {
-		return nil, err
-	}
-	known := aidsOf(bctx).licences
-	var denied, other []*ast.Term
-	one := func(t *ast.Term, expression string) error {
-		switch r.judge(known.read(expression)) {
-		case licenceDenied:
-			denied = append(denied, t)
-		case licenceOther:
-			other = append(other, t)
-		}
-		if r.steps <= 0 {
-			return errTooLong
-		}
-		return nil
-	}
-	if o, ok := operands[0].Value.(ast.Object); ok {
-		err = o.Iter(func(t, _ *ast.Term) error {
-			name, ok := t.Value.(ast.String)
-			if !ok {
-				return fmt.Errorf("a %s stands where a licence expression is wanted", ast.ValueName(t.Value))
-			}
-			return one(t, string(name))
-		})
-	} else {
-		err = eachText(operands[0], one)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return ast.ObjectTerm(ast.Item(keyDenied, ast.ArrayTerm(denied...)), ast.Item(keyNotAllowed, ast.ArrayTerm(other...))), nil
-}
-
-var (
-	keyDenied     = ast.StringTerm("denied")
-	keyNotAllowed = ast.StringTerm("not_allowed")
-)
-
-func licenceRulesOf(t *ast.Term) (*licenceRules, error) {
+func readLicenceRules(t *ast.Term) (*licenceRules, error) {
 	object, ok := t.Value.(ast.Object)
 	if !ok {
 		return nil, fmt.Errorf("rules about licences are an object, and not a %s", ast.ValueName(t.Value))
 	}
-	r := &licenceRules{steps: maxGlobSteps}
+	r := &licenceRules{}
 	err := object.Iter(func(k, v *ast.Term) (err error) {
 		switch text(k) {
 		case "allowed":
@@ -100,24 +149,41 @@ const (
 	licenceDenied
 )
 
-func (r *licenceRules) judge(alternatives [][]licence) int {
-	found := licenceDenied
-	for _, together := range alternatives {
-		worst := licenceFine
-		for _, one := range together {
-			worst = max(worst, r.one(one))
+// licenceVerdict is what rules say of an expression, and how many steps it took to find out: as many are taken from who knows it already, so that an answer does not depend on that.
+type licenceVerdict struct {
+	what, steps int
+}
+
+func (r *licenceRules) verdict(known *licences, expression string) licenceVerdict {
+	judge := func(expression string) (licenceVerdict, bool) {
+		v := licenceVerdict{what: licenceDenied}
+		for _, together := range known.read(expression) {
+			worst := licenceFine
+			for _, one := range together {
+				worst = max(worst, r.one(one, &v.steps))
+			}
+			v.what = min(v.what, worst)
 		}
-		found = min(found, worst)
+		return v, true
 	}
-	return found
+	if known == nil || len(expression) > longestRemembered {
+		v, _ := judge(expression)
+		return v
+	}
+	return r.verdicts.of(known.seed, expression, judge)
 }
 
 // one judges a licence.
-func (r *licenceRules) one(l licence) int {
+func (r *licenceRules) one(l licence, steps *int) int {
+	named := func(how globbing, patterns []string) bool {
+		left := maxGlobSteps
+		defer func() { *steps += maxGlobSteps - left }()
+		return slices.ContainsFunc(patterns, func(p string) bool { return how.match(p, l.upper, &left) })
+	}
 	switch {
-	case r.named(inNames, r.denied, l.upper): // a name of somebody's own may have slashes, and is denied by its beginning all the same
+	case named(inNames, r.denied): // a name of somebody's own may have slashes, and is denied by its beginning all the same
 		return licenceDenied
-	case r.named(inPaths, r.allowed, l.upper):
+	case named(inPaths, r.allowed):
 		return licenceFine
 	case slices.Contains(r.deniedCategories, l.category):
 		return licenceDenied
@@ -125,8 +191,4 @@ func (r *licenceRules) one(l licence) int {
 		return licenceFine
 	}
 	return licenceOther
-}
-
-func (r *licenceRules) named(how globbing, patterns []string, upper string) bool {
-	return slices.ContainsFunc(patterns, func(p string) bool { return how.match(p, upper, &r.steps) })
 }

@@ -2,8 +2,11 @@ package engine
 
 import (
 	"hash/maphash"
+	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
+
+	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/assay-registry/assay/sbom"
 )
@@ -14,49 +17,79 @@ type licence struct {
 	category string
 }
 
-// licences remembers what expressions come to: an estate has some hundred, and each image has dozens of them again. It has so many places of a kilobyte at most, whatever an SBOM says: an
-// expression has two that it may be in, and puts out what is in the second. Safe for concurrent use; nil remembers nothing.
+// licences remembers what expressions come to, and what rules say of them: an estate has some hundred, and each image has dozens of them again. It takes a kilobyte for each at most, whatever an
+// SBOM says. Safe for concurrent use; nil remembers nothing.
 type licences struct {
-	seed   maphash.Seed
-	places [licencePlaces]atomic.Pointer[licenceReading]
+	seed     maphash.Seed
+	readings places[[][]licence]
+
+	mutex sync.Mutex
+	rules []knownRules // asked for last, the latest last
 }
 
 const (
-	licencePlaces     = 2048
 	longestRemembered = 128 // bytes of an expression
 	mostRemembered    = 16  // licences of its alternatives together
+	mostRules         = 8   // of which verdicts are remembered
 )
 
-// licenceReading is what an expression comes to: alternatives of licences that hold together.
-type licenceReading struct {
-	expression   string
-	alternatives [][]licence
+// knownRules are the rules that an object of these members came to. Parameters, and what a policy writes out, are the same terms in every evaluation.
+type knownRules struct {
+	members [4]*ast.Term
+	rules   *licenceRules
 }
+
+// ruleKeys are the members that rules may have.
+var ruleKeys = [4]*ast.Term{ast.StringTerm("allowed"), ast.StringTerm("denied"), ast.StringTerm("allowed_categories"), ast.StringTerm("denied_categories")}
 
 func newLicences() *licences { return &licences{seed: maphash.MakeSeed()} }
 
-// read is what an expression comes to.
+// rulesOf reads rules.
+func (l *licences) rulesOf(t *ast.Term) (*licenceRules, error) {
+	object, ok := t.Value.(ast.Object)
+	if l == nil || !ok {
+		return readLicenceRules(t)
+	}
+	var members [4]*ast.Term
+	n := 0
+	for i, key := range ruleKeys {
+		if members[i] = object.Get(key); members[i] != nil {
+			n++
+		}
+	}
+	if n < object.Len() {
+		return readLicenceRules(t)
+	}
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	for _, known := range l.rules {
+		if known.members == members {
+			return known.rules, nil
+		}
+	}
+	r, err := readLicenceRules(t)
+	if err != nil {
+		return nil, err
+	}
+	if len(l.rules) == mostRules {
+		l.rules = slices.Delete(l.rules, 0, 1)
+	}
+	l.rules = append(l.rules, knownRules{members, r})
+	return r, nil
+}
+
+// read is what an expression comes to: alternatives of licences that hold together.
 func (l *licences) read(expression string) [][]licence {
 	if l == nil || len(expression) > longestRemembered {
 		return readLicences(expression)
 	}
-	hash := maphash.String(l.seed, expression)
-	first, second := &l.places[hash%licencePlaces], &l.places[hash>>32%licencePlaces]
-	for _, place := range [...]*atomic.Pointer[licenceReading]{first, second} {
-		if known := place.Load(); known != nil && known.expression == expression {
-			return known.alternatives
+	return l.readings.of(l.seed, expression, func(expression string) ([][]licence, bool) {
+		r, n := readLicences(expression), 0
+		for _, together := range r {
+			n += len(together)
 		}
-	}
-	expression = strings.Clone(expression) // the document that it is a part of is not kept
-	r := &licenceReading{expression: expression, alternatives: readLicences(expression)}
-	n := 0
-	for _, together := range r.alternatives {
-		n += len(together)
-	}
-	if n <= mostRemembered && !first.CompareAndSwap(nil, r) {
-		second.Store(r)
-	}
-	return r.alternatives
+		return r, n <= mostRemembered
+	})
 }
 
 // readLicences reads an expression. What is none, or offers too much to be counted out, is taken for all that it names, or for one name.

@@ -14,7 +14,7 @@ func TestLicencesAreRemembered(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			for n := range 4 * licencePlaces {
+			for n := range 4 * textPlaces {
 				for _, expression := range []string{"MIT", "(Apache-2.0 AND MIT) OR Zlib", fmt.Sprintf("LicenseRef-%d WITH x OR MIT", n), "MIT AND", "", " ", "a b c", "lgpl-2.1+"} {
 					if got, want := known.read(expression), readLicences(expression); !reflect.DeepEqual(got, want) {
 						t.Errorf("%q: %v, want %v", expression, got, want)
@@ -29,8 +29,8 @@ func TestLicencesAreRemembered(t *testing.T) {
 		if got, want := fresh.read(large), readLicences(large); !reflect.DeepEqual(got, want) {
 			t.Errorf("%q: %v, want %v", large, got, want)
 		}
-		for i := range fresh.places {
-			if fresh.places[i].Load() != nil {
+		for i := range fresh.readings.list {
+			if fresh.readings.list[i].Load() != nil {
 				t.Errorf("%.40s is kept", large)
 			}
 		}

@@ -42,8 +42,8 @@ func instant(s string) (time.Time, bool) {
 
 // made is the built-in assay.made(attestation): when it was made, as nanoseconds since 1970: by a trusted clock, else as its author says. An error where nobody does.
 func made(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
-	if fact, ok := operands[0].Value.(ast.Object); ok {
-		if at, ok := (factTerm{fact}).made(); ok {
+	if fact, ok := factOf(operands[0]); ok {
+		if at, ok := fact.made(); ok {
 			return nanoseconds(at), nil
 		}
 	}

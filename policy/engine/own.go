@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/assay-registry/assay/policy/plan"
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/topdown"
@@ -54,7 +55,13 @@ func function(args ...types.Type) *types.Function {
 
 // option registers the implementation with a query.
 func (o own) option() func(*rego.Rego) {
-	return rego.FunctionDyn(&rego.Function{Name: o.name, Decl: o.decl}, o.call)
+	return rego.FunctionDyn(&rego.Function{Name: o.name, Decl: o.decl}, func(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
+		answer, err := o.call(bctx, operands)
+		if err == nil {
+			err = plan.Make(answer)
+		}
+		return answer, err
+	})
 }
 
 // value is what stands under "value" in the answer; nil where there is an error instead.
@@ -69,7 +76,7 @@ func (o own) value(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, e
 func (o own) call(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 	value, err := o.answer(bctx, operands)
 	if err == nil {
-		return ast.ObjectTerm(ast.Item(keyValue, value)), nil
+		return plan.NewObject(ast.Item(keyValue, value)), nil
 	}
 	if said, ok := errors.AsType[sentence](err); ok {
 		return ast.ObjectTerm(ast.Item(keyError, ast.StringTerm(string(said)))), nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
@@ -179,12 +178,12 @@ func (p *packages) find(q contract.PackageQuery) (*ast.Term, error) {
 }
 
 // located makes an evaluation again that found packages, now with where they are.
-func (s *Set) located(ctx context.Context, e *entry, input ast.Value, help aids, now time.Time, a answer) (answer, error) {
+func (s *Set) located(ctx context.Context, p *program, e *entry, doc *document, help aids, a answer) (answer, error) {
 	again, err := help.packages.locate()
 	if err != nil || !again {
 		return a, err
 	}
-	a = s.runner.run(ctx, e.run(), input, help, now)
+	a = s.evaluate(ctx, e.run(), p, e, doc, help)
 	return a, a.err
 }
 

@@ -72,7 +72,7 @@ func (p *program) quickened(ctx context.Context, modules map[string]*ast.Module,
 			all, outputs[name] = append(all, ref), append(outputs[name], ref.String())
 		}
 	}
-	planned, err := plan.Compile(ctx, modules, caps, all, plan.Builtins{Whole: planBuiltins(), Value: valueBuiltins()})
+	planned, err := plan.Compile(ctx, modules, caps, all, plan.Builtins{Whole: planBuiltins(), Value: valueBuiltins(), Unread: unreadBuiltins()})
 	if err != nil {
 		return err
 	}
@@ -85,8 +85,8 @@ func (p *program) quickened(ctx context.Context, modules map[string]*ast.Module,
 
 // quick evaluates by a plan, and has the interpreter decide where that ends in an error: it is the one that is tried and known, and its error is the one that people read.
 func (e *entry) quick(planned *plan.Program, names []string) evaluate {
-	return func(cancel topdown.Cancel, input ast.Value, now time.Time) ([]*ast.Term, error) {
-		outputs, err := planned.Eval(cancel, input, now, names)
+	return func(cancel topdown.Cancel, input *question, now time.Time) ([]*ast.Term, error) {
+		outputs, err := planned.Eval(cancel, plan.NewUnread(input).Value, now, names)
 		if err != nil && !topdown.IsCancel(err) {
 			return e.interpret(cancel, input, now)
 		}
@@ -106,6 +106,7 @@ func planBuiltins() map[string]plan.Builtin {
 		}
 	}
 	maps.Copy(all, quickBuiltins())
+	maps.Copy(all, lazyBuiltins())
 	for _, o := range ownBuiltins() {
 		all[o.name] = func(bctx *topdown.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 			return o.call(*bctx, operands)

@@ -37,7 +37,7 @@ func bothWays(tb testing.TB, name string, params map[string]any, mode contract.M
 	for _, e := range planned.programs[0].entries {
 		interpret := e.interpret
 		e.planned.Load().asked.Store(1) // the interpreter is not due
-		e.interpret = func(cancel topdown.Cancel, input ast.Value, now time.Time) ([]*ast.Term, error) {
+		e.interpret = func(cancel topdown.Cancel, input *question, now time.Time) ([]*ast.Term, error) {
 			out, err := interpret(cancel, input, now)
 			if err == nil {
 				tb.Errorf("%s: the interpreter was asked, and has an answer: %v", name, out)

@@ -247,13 +247,13 @@ func (r *recorder) fact(query uint64, f factTerm, code string) {
 	of.tried++
 	if code == "" {
 		of.held++
-		of.note("", r.sources(ast.NewTerm(f.Object)))
+		of.note("", r.sources(f.term))
 		return
 	}
 	c := of.child(condition)
 	c.kind, c.location, c.text, c.place = contract.TraceExpression, above.location, condition, slices.Index(factConditions(), condition)
 	c.tried++
-	c.note(fmt.Sprintf("code = %q, authority = %q", code, clean(f.text(keyAuthority), maxCode)), r.sources(ast.NewTerm(f.Object)))
+	c.note(fmt.Sprintf("code = %q, authority = %q", code, clean(f.text(keyAuthority), maxCode)), r.sources(f.term))
 	of.furthest, of.reached = c, c.place
 }
 

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"github.com/assay-registry/assay/store"
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -47,12 +46,12 @@ func (e *entry) run() evaluate {
 }
 
 // confirmed is the answer of a plan, or that of the interpreter where it was asked and says something else. One that does not answer says nothing, and is asked again.
-func (s *Set) confirmed(ctx context.Context, p *program, e *entry, doc *document, input ast.Value, help aids, now time.Time, a answer) answer {
+func (s *Set) confirmed(ctx context.Context, p *program, e *entry, doc *document, help aids, a answer) answer {
 	plan := e.planned.Load()
 	if plan == nil || a.err != nil || plan.apart.Load() || !plan.due() {
 		return a
 	}
-	other := s.runner.run(ctx, e.interpret, input, help.again(ctx, doc), now)
+	other := s.evaluate(ctx, e.interpret, p, e, doc, help.again(ctx, doc))
 	if ctx.Err() != nil || passing(other.err) {
 		plan.unanswered()
 		return a

@@ -25,7 +25,7 @@ func TestAPlanThatIsWrong(t *testing.T) {
 		e := set.programs[0].entries[contract.EntryAdmit]
 		planAll(t, set)
 		planned, asked := e.planned.Load().evaluate, 0
-		e.planned.Load().evaluate = func(cancel topdown.Cancel, input ast.Value, now time.Time) ([]*ast.Term, error) {
+		e.planned.Load().evaluate = func(cancel topdown.Cancel, input *question, now time.Time) ([]*ast.Term, error) {
 			if asked++; asked < wrongFrom {
 				return planned(cancel, input, now)
 			}
@@ -58,7 +58,7 @@ func TestAnInterpreterThatDoesNotAnswer(t *testing.T) {
 			e := set.programs[0].entries[contract.EntryAdmit]
 			planAll(t, set)
 			interpret, asked := e.interpret, 0
-			e.interpret = func(topdown.Cancel, ast.Value, time.Time) ([]*ast.Term, error) { asked++; return nil, fails }
+			e.interpret = func(topdown.Cancel, *question, time.Time) ([]*ast.Term, error) { asked++; return nil, fails }
 			for range secondEvery {
 				if d := decide(t, set, ask(contract.EntryAdmit)); codes(d.Deny) != "a.b" {
 					t.Fatalf("%+v", d.Deny)
@@ -72,7 +72,7 @@ func TestAnInterpreterThatDoesNotAnswer(t *testing.T) {
 			if n := e.planned.Load().silent.Load(); n != 0 || log.Len() > 0 {
 				t.Errorf("after an answer %d are silent; the log: %s", n, &log)
 			}
-			e.interpret = func(topdown.Cancel, ast.Value, time.Time) ([]*ast.Term, error) { return nil, errUndefined }
+			e.interpret = func(topdown.Cancel, *question, time.Time) ([]*ast.Term, error) { return nil, errUndefined }
 			for range secondEvery {
 				decide(t, set, ask(contract.EntryAdmit))
 			}

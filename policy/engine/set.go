@@ -252,8 +252,6 @@ func (p *program) record(d *contract.Decision, o *outcome, subject store.Digest)
 // ask evaluates one entry point. Whatever is no answer becomes a denial; an error means that ctx ended.
 func (s *Set) ask(ctx context.Context, p *program, e *entry, doc *document) (*outcome, error) {
 	now := doc.in.Request.Time
-	input, err := doc.input(e.reads, p.params)
-	var a answer
 	help := aids{licences: s.licences}
 	if e.reads.Predicates {
 		help.predicates = newPredicates(ctx, &doc.in)
@@ -261,14 +259,13 @@ func (s *Set) ask(ctx context.Context, p *program, e *entry, doc *document) (*ou
 	if e.reads.Packages {
 		help.packages = newPackages(ctx, &doc.in)
 	}
+	if err := p.planner.note(ctx); err != nil {
+		s.log.WarnContext(ctx, "a policy cannot be planned, the interpreter goes on with it", "policy", p.Name, "error", clean(err.Error(), 2048))
+	}
+	a := s.confirmed(ctx, p, e, doc, help, s.evaluate(ctx, e.run(), p, e, doc, help))
+	err := a.err
 	if err == nil {
-		if err := p.planner.note(ctx); err != nil {
-			s.log.WarnContext(ctx, "a policy cannot be planned, the interpreter goes on with it", "policy", p.Name, "error", clean(err.Error(), 2048))
-		}
-		a = s.confirmed(ctx, p, e, doc, input, help, now, s.runner.run(ctx, e.run(), input, help, now))
-		if err = a.err; err == nil {
-			a, err = s.located(ctx, e, input, help, now, a)
-		}
+		a, err = s.located(ctx, p, e, doc, help, a)
 	}
 	var o *outcome
 	if err == nil {
@@ -287,6 +284,15 @@ func (s *Set) ask(ctx context.Context, p *program, e *entry, doc *document) (*ou
 	}
 	o.validUntil = earliest(o.validUntil, doc.end(e.reads))
 	return o, nil
+}
+
+// evaluate runs an evaluation of an entry point. What one that was given up still reads is nobody else's.
+func (s *Set) evaluate(ctx context.Context, how evaluate, p *program, e *entry, doc *document, help aids) answer {
+	a := s.runner.run(ctx, how, doc.question(e.reads, p.params), help, doc.in.Request.Time)
+	if ctx.Err() != nil || errors.Is(a.err, errTimeout) {
+		doc.renew()
+	}
+	return a
 }
 
 // failure is the denial for what is no answer. The cause is for the log: it may quote what was evaluated.

@@ -62,7 +62,8 @@ func truth(b bool) int {
 // trace evaluates one entry point of one policy with a recorder.
 func (s *Set) trace(ctx context.Context, p *program, e *entry, doc *document) (*contract.TraceNode, error) {
 	n := &contract.TraceNode{Kind: contract.TracePolicy, Text: p.Name + " (" + string(p.Mode) + ")"}
-	input, err := doc.input(e.reads, p.params)
+	asked := doc.question(e.reads, p.params)
+	input, err := asked.Made()
 	if err != nil {
 		return nil, err
 	}
@@ -81,10 +82,10 @@ func (s *Set) trace(ctx context.Context, p *program, e *entry, doc *document) (*
 		help.packages.slow = true
 	}
 	slow := runner{deadline: traceDeadline, hard: 2 * traceDeadline}
-	a := slow.run(ctx, func(cancel topdown.Cancel, input ast.Value, now time.Time) ([]*ast.Term, error) {
+	a := slow.run(ctx, func(cancel topdown.Cancel, input *question, now time.Time) ([]*ast.Term, error) {
 		r.cancel = cancel
 		return e.traced(cancel, input, now, r)
-	}, input, help, doc.in.Request.Time)
+	}, asked, help, doc.in.Request.Time)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -104,8 +105,8 @@ func (s *Set) trace(ctx context.Context, p *program, e *entry, doc *document) (*
 }
 
 // tracing makes of a prepared query an evaluation that tells a recorder. Rules that an index would skip are evaluated too: they are what nearly applied.
-func tracing(query rego.PreparedEvalQuery, outputs []string) func(topdown.Cancel, ast.Value, time.Time, *recorder) ([]*ast.Term, error) {
-	return func(cancel topdown.Cancel, input ast.Value, now time.Time, r *recorder) ([]*ast.Term, error) {
+func tracing(query rego.PreparedEvalQuery, outputs []string) func(topdown.Cancel, *question, time.Time, *recorder) ([]*ast.Term, error) {
+	return func(cancel topdown.Cancel, input *question, now time.Time, r *recorder) ([]*ast.Term, error) {
 		return evaluator(query, outputs, rego.EvalQueryTracer(r), rego.EvalRuleIndexing(false), rego.EvalEarlyExit(false))(cancel, input, now)
 	}
 }

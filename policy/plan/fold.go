@@ -176,7 +176,7 @@ func (l *linker) gathered(stmts []ir.Stmt, depth int) (block, int, error) {
 		if s := inner(m, at); s != onward {
 			return s
 		}
-		at[place] = ast.ArrayTerm(list.terms...)
+		at[place] = NewList(list.terms)
 		return onward
 	}}, 2, nil
 }
@@ -220,7 +220,7 @@ func member(value operand, first, n, all, target int) step {
 			return m.fail(errNothing)
 		}
 		if at[first+n] = v; n == all-1 {
-			at[target] = ast.ArrayTerm(append([]*ast.Term(nil), at[first:first+all]...)...)
+			at[target] = NewList(append([]*ast.Term(nil), at[first:first+all]...))
 		}
 		return onward
 	}

@@ -270,7 +270,7 @@ func (l *linker) call(s *ir.CallStmt) (step, error) {
 	if answer == nil || !l.external[s.Func] {
 		return nil, fmt.Errorf("%w: there is no function %s", ErrUnsupported, s.Func)
 	}
-	return answering(answer, args, result, quickly(s.Func)), nil
+	return answering(answer, args, result, quickly(s.Func), l.builtins.Unread[s.Func]), nil
 }
 
 // quickly reports whether a built-in takes no longer than a step, unless values are large. What takes longer is not called without having asked whether to go on.
@@ -279,13 +279,13 @@ func quickly(name string) bool {
 }
 
 // answering calls a built-in.
-func answering(answer func(*machine, []*ast.Term) (*ast.Term, error), args []operand, result int, quick bool) step {
+func answering(answer func(*machine, []*ast.Term) (*ast.Term, error), args []operand, result int, quick bool, unread int) step {
 	goOn := (*machine).ask
 	if quick {
 		goOn = (*machine).goOn
 	}
 	return func(m *machine, at []*ast.Term) signal {
-		operands := m.operands(args, at)
+		operands := m.operands(args, unread, at)
 		if operands == nil || !goOn(m) {
 			return failed
 		}
@@ -325,7 +325,7 @@ func (l *linker) valued(stmts []ir.Stmt) (block, int, error) {
 		return nil, 0, nil
 	}
 	value := l.builtins.Value[call.Func]
-	return block{answering(func(m *machine, operands []*ast.Term) (*ast.Term, error) { return value(&m.bctx, operands) }, args, int(dot.Target), false)}, 3, nil
+	return block{answering(func(m *machine, operands []*ast.Term) (*ast.Term, error) { return value(&m.bctx, operands) }, args, int(dot.Target), false, l.builtins.Unread[call.Func])}, 3, nil
 }
 
 // builtin finds a built-in by its name.

@@ -58,7 +58,7 @@ const indexed = 16
 // pace is how many steps are made between two questions whether to go on: about as much work as one step of the interpreter, which asks each time.
 const pace = 16
 
-// Eval evaluates entries for an input at a time. An entry that is undefined is left out. It asks cancel, if there is one, whether to go on, and its built-ins are handed it; an error of a
+// Eval evaluates entries for an input, which may be [Unread], at a time. An entry that is undefined is left out. It asks cancel, if there is one, whether to go on, and its built-ins are handed it; an error of a
 // cancelled evaluation is one of which [topdown.IsCancel] is true.
 func (p *Program) Eval(cancel topdown.Cancel, input ast.Value, now time.Time, entries []string) ([]*ast.Term, error) {
 	m := &machine{known: make([]answer, len(p.functions)), calls: make([]*answers, len(p.functions)), stack: newStack(192)}
@@ -78,7 +78,7 @@ func (p *Program) Eval(cancel topdown.Cancel, input ast.Value, now time.Time, en
 		var s signal
 		if fn.constant != nil {
 			out[i] = fn.constant
-		} else if out[i], s = m.rule(fn, args, at); s != onward {
+		} else if out[i], s = m.rule(fn, args, at); s != onward || out[i] != nil && m.made(out[i]) == nil {
 			return nil, m.err
 		}
 	}
@@ -94,8 +94,11 @@ func (m *machine) take(t *ast.Term) error {
 	return nil
 }
 
+// fail ends the evaluation with an error, or with the one that it has already.
 func (m *machine) fail(err error) signal {
-	m.err = err
+	if m.err == nil {
+		m.err = err
+	}
 	return failed
 }
 
@@ -140,13 +143,16 @@ func (s *stack) frame(places int) []*ast.Term {
 	return at
 }
 
-// operands are the values of a few operands, until the next call. All of them have one, or the machine has the error.
-func (m *machine) operands(list []operand, at []*ast.Term) []*ast.Term {
+// operands are the values of a few operands, until the next call: made, but for the first, so many, which may be unread. All of them have one, or the machine has the error.
+func (m *machine) operands(list []operand, unread int, at []*ast.Term) []*ast.Term {
 	values := m.given[:0]
-	for _, o := range list {
+	for i, o := range list {
 		v := o.get(at)
 		if v == nil {
 			m.err = errNothing
+			return nil
+		}
+		if i >= unread && m.made(v) == nil {
 			return nil
 		}
 		values = append(values, v)
@@ -178,7 +184,7 @@ func (m *machine) call(fn *function, args []operand, at []*ast.Term) (*ast.Term,
 		if v == nil {
 			return nil, m.fail(errNothing)
 		}
-		hash = hash*31 + v.Value.Hash()
+		hash = hash*31 + hashOf(v)
 	}
 	known := m.calls[fn.number]
 	if known == nil {
@@ -241,7 +247,7 @@ func (a *answers) find(hash int, args []operand, at []*ast.Term) int {
 
 func (c *call) same(args []operand, at []*ast.Term) bool {
 	for i, o := range args {
-		if !c.args[i].Equal(o.get(at)) {
+		if !identical(c.args[i], o.get(at)) {
 			return false
 		}
 	}
@@ -291,6 +297,12 @@ func (m *machine) blocks(list []block, at []*ast.Term) signal {
 func (m *machine) scan(source *ast.Term, key, value int, inner block, at []*ast.Term) signal {
 	if source == nil {
 		return onward
+	}
+	if u, ok := source.Value.(*Unread); ok && u.List() {
+		return m.scanUnread(u, key, value, inner, at)
+	}
+	if source = m.made(source); source == nil {
+		return m.fail(errNothing)
 	}
 	switch v := source.Value.(type) {
 	case *ast.Array:

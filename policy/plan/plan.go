@@ -31,6 +31,8 @@ type Builtins struct {
 	// Value are those that answer an object of which a policy mostly wants the member "value": that member, or nothing where there is none. They are called where nothing else of the answer
 	// is used, so that the object need not be made.
 	Value map[string]Builtin
+	// Unread says of how many of the first operands some take what is [Unread]. They may answer what is.
+	Unread map[string]int
 }
 
 // Program is a policy, ready to be run. It is immutable and safe for concurrent use.

@@ -34,7 +34,7 @@ func (l *linker) assignment(s ir.Stmt) (step, error) {
 			switch old := at[target]; {
 			case old == nil:
 				at[target] = value
-			case !alike(old, value):
+			case old != value && !alike(m.made(old), m.made(value)):
 				return m.fail(errConflict)
 			}
 			return onward
@@ -48,10 +48,10 @@ func (l *linker) assignment(s ir.Stmt) (step, error) {
 	case *ir.LenStmt:
 		source, err := l.operand(s.Source)
 		target := int(s.Target)
-		return func(_ *machine, at []*ast.Term) signal {
-			n, ok := size(source.get(at))
+		return func(m *machine, at []*ast.Term) signal {
+			n, ok := size(m.value(source, at))
 			if !ok {
-				return undefined
+				return m.without()
 			}
 			at[target] = ast.InternedTerm(n)
 			return onward
@@ -68,14 +68,18 @@ func constant(target int, term *ast.Term) step {
 }
 
 func dot(source, key operand, target int) step {
-	return func(_ *machine, at []*ast.Term) signal {
-		from, name := source.get(at), key.get(at)
+	return func(m *machine, at []*ast.Term) signal {
+		from, name := source.get(at), m.value(key, at)
 		if from == nil || name == nil {
 			at[target] = nil
-			return undefined
+			return m.without()
 		}
 		var found *ast.Term
 		switch v := from.Value.(type) {
+		case *Unread:
+			var s signal
+			at[target], s = m.within(v, name)
+			return s
 		case ast.Object:
 			found = v.Get(name)
 		case *ast.Array:
@@ -142,7 +146,7 @@ func (l *linker) equality(a, b ir.Operand, want bool) (step, error) {
 	}
 	left, right := both[0], both[1]
 	return func(m *machine, at []*ast.Term) signal {
-		x, y := left.get(at), right.get(at)
+		x, y := m.value(left, at), m.value(right, at)
 		if x == nil || y == nil {
 			return m.fail(errNothing)
 		}
@@ -155,9 +159,12 @@ func (l *linker) equality(a, b ir.Operand, want bool) (step, error) {
 
 func (l *linker) typed(source ir.Operand, is func(ast.Value) bool) (step, error) {
 	o, err := l.operand(source)
-	return func(_ *machine, at []*ast.Term) signal {
-		t := o.get(at)
-		return holds(t != nil && is(t.Value))
+	return func(m *machine, at []*ast.Term) signal {
+		t := m.value(o, at)
+		if t == nil {
+			return m.without()
+		}
+		return holds(is(t.Value))
 	}, err
 }
 
@@ -201,16 +208,16 @@ func (l *linker) filler(s ir.Stmt) (step, error) {
 		return func(m *machine, at []*ast.Term) signal { return m.push(at[s.Array], value.get(at)) }, err
 	case *ir.SetAddStmt:
 		value, err := l.operand(s.Value)
-		return func(m *machine, at []*ast.Term) signal { return m.add(at[s.Set], value.get(at)) }, err
+		return func(m *machine, at []*ast.Term) signal { return m.add(at[s.Set], m.value(value, at)) }, err
 	case *ir.ObjectInsertStmt:
 		both, err := l.operands(s.Key, s.Value)
 		return func(m *machine, at []*ast.Term) signal {
-			return m.insert(at[s.Object], both[0].get(at), both[1].get(at), false)
+			return m.insert(at[s.Object], m.value(both[0], at), both[1].get(at), false)
 		}, err
 	case *ir.ObjectInsertOnceStmt:
 		both, err := l.operands(s.Key, s.Value)
 		return func(m *machine, at []*ast.Term) signal {
-			return m.insert(at[s.Object], both[0].get(at), both[1].get(at), true)
+			return m.insert(at[s.Object], m.value(both[0], at), both[1].get(at), true)
 		}, err
 	}
 	return nil, fmt.Errorf("%w: a %T", ErrUnsupported, s)
@@ -218,6 +225,9 @@ func (l *linker) filler(s ir.Stmt) (step, error) {
 
 // alike reports whether two values are the same, written the same: which of 1 and 1.0 stays is the interpreter's to say.
 func alike(a, b *ast.Term) bool {
+	if a == nil || b == nil {
+		return false
+	}
 	switch v := a.Value.(type) {
 	case ast.Number:
 		return v == b.Value
@@ -236,6 +246,9 @@ func (m *machine) push(to, value *ast.Term) signal {
 	case *gathering:
 		list.terms = append(list.terms, value)
 	case *ast.Array:
+		if m.made(value) == nil {
+			return failed
+		}
 		to.Value = list.Append(value)
 	default:
 		return m.fail(errNothing)
@@ -260,6 +273,12 @@ func (m *machine) add(to, value *ast.Term) signal {
 func (m *machine) insert(to, key, value *ast.Term, once bool) signal {
 	if to == nil || key == nil || value == nil {
 		return m.fail(errNothing)
+	}
+	if (unread(to) || unread(value)) && m.keep(to, key, value) {
+		return onward
+	}
+	if m.made(to) == nil || m.made(value) == nil {
+		return failed
 	}
 	object, ok := to.Value.(ast.Object)
 	if !ok {

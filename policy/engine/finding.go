@@ -1,0 +1,140 @@
+package engine
+
+import (
+	"unicode/utf8"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/assay-registry/assay/policy/contract"
+)
+
+// report has findings, as terms or as they came.
+type report interface {
+	// each calls f for the findings until it returns false, and reports whether all were read, and f wanted them all. What is no finding is left out.
+	each(f func(i int, f finding) bool) bool
+	// term is what a policy has of one.
+	term(i int) *ast.Term
+}
+
+// finding is what rules ask of one. What it does not say, or says in another type, is empty.
+type finding interface {
+	id() (string, bool)
+	severity() string
+	in() string // the package
+	fixed() bool
+	published() string
+	alias(is func(id string) bool) bool // one of its other names is
+	excused(r *findingRules) bool       // by the first statement that is heard
+}
+
+// termReport are findings as terms.
+type termReport struct{ list *ast.Array }
+
+func (r termReport) each(do func(int, finding) bool) bool {
+	f := &termFinding{}
+	for i := range r.list.Len() {
+		var ok bool
+		if f.Object, ok = r.list.Elem(i).Value.(ast.Object); ok && !do(i, f) {
+			return false
+		}
+	}
+	return true
+}
+
+func (r termReport) term(i int) *ast.Term { return r.list.Elem(i) }
+
+// termFinding is a finding as a term.
+type termFinding struct{ ast.Object }
+
+func (f *termFinding) id() (string, bool) {
+	t := f.Get(keyID)
+	if t == nil {
+		return "", false
+	}
+	id, ok := t.Value.(ast.String)
+	return string(id), ok
+}
+
+func (f *termFinding) severity() string  { return memberText(f, keySeverity) }
+func (f *termFinding) in() string        { return memberText(f, keyPackage) }
+func (f *termFinding) published() string { return memberText(f, keyPublished) }
+
+func (f *termFinding) fixed() bool {
+	t := f.Get(keyFixedIn)
+	return t != nil && t.Value.Compare(ast.String("")) != 0
+}
+
+func (f *termFinding) alias(is func(string) bool) bool {
+	list, ok := f.array(keyAliases)
+	return ok && list.Until(func(t *ast.Term) bool { return is(text(t)) })
+}
+
+func (f *termFinding) excused(r *findingRules) bool {
+	list, ok := f.array(keyStatements)
+	for i := 0; ok && i < list.Len(); i++ {
+		said, ok := list.Elem(i).Value.(ast.Object)
+		if !ok {
+			continue
+		}
+		if by := said.Get(keyAuthority); by != nil && r.hears(text(by)) {
+			return flagged(said, keySuppresses)
+		}
+	}
+	return false
+}
+
+func (f *termFinding) array(key *ast.Term) (*ast.Array, bool) {
+	t := f.Get(key)
+	if t == nil {
+		return nil, false
+	}
+	list, ok := t.Value.(*ast.Array)
+	return list, ok
+}
+
+// inputFinding is a finding of the input.
+type inputFinding contract.VulnerabilityInput
+
+func (f *inputFinding) id() (string, bool) { return f.ID, true }
+func (f *inputFinding) severity() string   { return f.Severity }
+func (f *inputFinding) in() string         { return f.Package }
+func (f *inputFinding) fixed() bool        { return f.FixedIn != "" }
+func (f *inputFinding) published() string  { return f.Published }
+
+func (f *inputFinding) alias(is func(string) bool) bool {
+	for _, a := range f.Aliases {
+		if is(a) {
+			return true
+		}
+	}
+	return false
+}
+
+func (f *inputFinding) excused(r *findingRules) bool {
+	for i := range f.Statements {
+		if said := &f.Statements[i]; r.hears(said.Authority) {
+			return said.Suppresses
+		}
+	}
+	return false
+}
+
+// legible reports whether what rules ask of a finding is UTF-8: else a policy has something else of it.
+func (f *inputFinding) legible() bool {
+	for _, s := range [...]string{f.ID, f.Severity, f.Package, f.Published} {
+		if !utf8.ValidString(s) {
+			return false
+		}
+	}
+	for _, a := range f.Aliases {
+		if !utf8.ValidString(a) {
+			return false
+		}
+	}
+	for i := range f.Statements {
+		if !utf8.ValidString(f.Statements[i].Authority) {
+			return false
+		}
+	}
+	return true
+}

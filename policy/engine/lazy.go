@@ -1,0 +1,115 @@
+package engine
+
+import (
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/topdown"
+
+	"github.com/assay-registry/assay/policy/plan"
+)
+
+// unreadBuiltins are those of which the first operands, so many, may be unread.
+func unreadBuiltins() map[string]int {
+	return map[string]int{
+		ast.Count.Name: 1, ast.ObjectGet.Name: 1, ast.Concat.Name: 2, ast.ArraySlice.Name: 1,
+		"assay.licence.judge": 1, "assay.signatures": 1, "assay.attestations": 1, "assay.findings": 1, "assay.signers": 1, "assay.provenance": 1, "assay.newest": 1, "assay.made": 1, "assay.until": 1,
+	}
+}
+
+// lazyBuiltins are built-ins of OPA that need not have everything made: what they do not take is made, and left to OPA.
+func lazyBuiltins() map[string]plan.Builtin {
+	all := map[string]plan.Builtin{}
+	for name, lazy := range map[string]func(operands []*ast.Term) (*ast.Term, error){
+		ast.Count.Name: lazyCount, ast.ObjectGet.Name: lazyGet, ast.Concat.Name: lazyJoin, ast.ArraySlice.Name: lazySlice,
+	} {
+		open := openBuiltin(name)
+		all[name] = func(bctx *topdown.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
+			answer, err := lazy(operands)
+			for i := 0; answer == nil && err == nil && i < len(operands); i++ {
+				err = plan.Make(operands[i])
+			}
+			if answer != nil || err != nil {
+				return answer, err
+			}
+			return open(bctx, operands)
+		}
+	}
+	return all
+}
+
+func unreadOf(t *ast.Term) *plan.Unread {
+	u, _ := t.Value.(*plan.Unread)
+	return u
+}
+
+func lazyCount(operands []*ast.Term) (*ast.Term, error) {
+	u := unreadOf(operands[0])
+	if u == nil {
+		return nil, nil
+	}
+	n, err := u.Len()
+	return ast.InternedTerm(n), err
+}
+
+// lazyGet goes into objects. A path may go on in lists.
+func lazyGet(operands []*ast.Term) (*ast.Term, error) {
+	u := unreadOf(operands[0])
+	if u == nil || u.List() {
+		return nil, nil
+	}
+	path, ok := operands[1].Value.(*ast.Array)
+	if !ok {
+		path = ast.NewArray(operands[1])
+	}
+	at := operands[0]
+	for i := range path.Len() {
+		if u := unreadOf(at); u != nil {
+			var err error
+			if at, err = u.Member(path.Elem(i)); err != nil {
+				return nil, err
+			}
+		} else {
+			at = at.Get(path.Elem(i))
+		}
+		if at == nil {
+			return operands[2], nil
+		}
+	}
+	return at, nil
+}
+
+// lazySlice is a part of a list of texts.
+func lazySlice(operands []*ast.Term) (*ast.Term, error) {
+	texts, ok := textsOfPart(operands[0])
+	start, whole := wholeOf(operands[1])
+	stop, also := wholeOf(operands[2])
+	if stop = min(stop, int64(len(texts))); !ok || !whole || !also || start < 0 || start > stop {
+		return nil, nil
+	}
+	return newTexts(texts[start:stop]), nil
+}
+
+func textsOfPart(t *ast.Term) (textsPart, bool) {
+	if u := unreadOf(t); u != nil {
+		texts, ok := u.Source.(textsPart)
+		return texts, ok
+	}
+	return nil, false
+}
+
+// lazyJoin joins texts.
+func lazyJoin(operands []*ast.Term) (*ast.Term, error) {
+	texts, ok := textsOfPart(operands[1])
+	between, also := operands[0].Value.(ast.String)
+	if !ok || !also {
+		return nil, nil
+	}
+	n := 0
+	for _, s := range texts {
+		if n += len(s) + len(between) + 2; n > maxOutput {
+			return nil, nil
+		}
+	}
+	return ast.StringTerm(strings.Join(texts, string(between))), nil
+}

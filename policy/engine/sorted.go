@@ -1,0 +1,135 @@
+package engine
+
+import (
+	"encoding/json"
+	"math/big"
+	"slices"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/assay-registry/assay/policy/plan"
+)
+
+// What sorted findings are to a policy ([plan.Source]): mostly their numbers, sometimes their names, and rarely themselves.
+
+// answer is what a policy reads.
+func (s *sorting) answer() (*ast.Term, error) {
+	if s.rules.steps <= 0 {
+		return nil, errTooLong
+	}
+	var members [findingGroups][2]*ast.Term
+	for i, key := range [...]*ast.Term{findingExcused: keyExcused, findingNew: keyNew, findingLeft: keyLeft} {
+		members[i] = ast.Item(key, plan.NewUnread(&groupPart{sorting: s, which: i}))
+	}
+	return plan.NewObject(members[:]...), nil
+}
+
+// groupPart is a group of findings.
+type groupPart struct {
+	sorting *sorting
+	which   int
+	counts  *ast.Term
+	ids     *ast.Term
+}
+
+// Made implements plan.Source.
+func (p *groupPart) Made() (ast.Value, error) {
+	var members [][2]*ast.Term
+	for _, key := range [...]*ast.Term{keyCounts, keyFindings, keyIDs, keyUntil} {
+		t, err := p.Member(key)
+		if err == nil && t != nil {
+			err = plan.Make(t)
+			members = append(members, ast.Item(key, t))
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return ast.NewObject(members...), nil
+}
+
+// Member implements plan.Source.
+func (p *groupPart) Member(key *ast.Term) (*ast.Term, error) {
+	g := &p.sorting.groups[p.which]
+	switch text(key) {
+	case "counts":
+		if p.counts == nil {
+			p.counts = p.sorting.counted(g)
+		}
+		return p.counts, nil
+	case "ids":
+		if p.ids == nil {
+			slices.Sort(g.ids)
+			p.ids = newTexts(slices.Compact(g.ids))
+		}
+		return p.ids, nil
+	case "findings":
+		found := make([]*ast.Term, len(g.at))
+		for i, at := range g.at {
+			found[i] = p.sorting.report.term(int(at))
+		}
+		return ast.ArrayTerm(found...), nil
+	case "until":
+		if p.which == findingNew && len(g.at) > 0 {
+			end := new(big.Int).Mul(big.NewInt(p.sorting.rules.graceDays), big.NewInt(dayNanoseconds))
+			return ast.NumberTerm(json.Number(end.Add(end, big.NewInt(p.sorting.first)).String())), nil
+		}
+	}
+	return nil, nil
+}
+
+func (s *sorting) counted(g *findingGroup) *ast.Term {
+	counts := make([][2]*ast.Term, 0, len(g.counts))
+	for i, n := range g.counts {
+		if n > 0 {
+			counts = append(counts, ast.Item(s.rules.terms[i], wholeTerm(int64(n))))
+		}
+	}
+	return ast.ObjectTerm(counts...)
+}
+
+// Len implements plan.Source.
+func (p *groupPart) Len() (int, error) {
+	if t, _ := p.Member(keyUntil); t != nil {
+		return 4, nil
+	}
+	return 3, nil
+}
+
+// List implements plan.Source.
+func (p *groupPart) List() bool { return false }
+
+// textsPart is an array of texts that are UTF-8.
+type textsPart []string
+
+// newTexts is an array of texts that are UTF-8, to a plan.
+func newTexts(list []string) *ast.Term {
+	if len(list) == 0 {
+		return ast.InternedEmptyArray
+	}
+	return plan.NewUnread(textsPart(list))
+}
+
+// Made implements plan.Source.
+func (p textsPart) Made() (ast.Value, error) {
+	terms, room := make([]*ast.Term, len(p)), make([]ast.Term, len(p))
+	for i, s := range p {
+		room[i].Value = ast.String(s)
+		terms[i] = &room[i]
+	}
+	return ast.NewArray(terms...), nil
+}
+
+// Member implements plan.Source.
+func (p textsPart) Member(key *ast.Term) (*ast.Term, error) {
+	if i := placeIn(key, len(p)); i >= 0 {
+		return ast.StringTerm(p[i]), nil
+	}
+	return nil, nil
+}
+
+// Len implements plan.Source.
+func (p textsPart) Len() (int, error) { return len(p), nil }
+
+// List implements plan.Source.
+func (p textsPart) List() bool { return true }

@@ -1,0 +1,101 @@
+package engine
+
+import (
+	"slices"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// sorting is findings on their way into groups.
+type sorting struct {
+	rules  *findingRules
+	report report
+	groups [findingGroups]findingGroup
+	first  int64 // when the first of what is new was published
+
+	recorder *recorder // tells a person which finding went where; nil where nobody asked
+	query    uint64
+}
+
+type findingGroup struct {
+	at     []int32  // its findings, by their place in the report
+	ids    []string // of those that have one
+	counts []int    // of each severity that is looked at
+}
+
+func newSorting(r *findingRules) *sorting {
+	s := &sorting{rules: r}
+	for i := range s.groups {
+		s.groups[i].counts = make([]int, len(r.severities))
+	}
+	return s
+}
+
+// all sorts the findings of a report, unless it cannot be read or there are no steps left.
+func (s *sorting) all(r report) bool {
+	s.report = r
+	return r.each(func(i int, f finding) bool {
+		s.add(i, f)
+		return s.rules.steps > 0
+	})
+}
+
+// add puts a finding where it belongs, if it is looked at.
+func (s *sorting) add(i int, f finding) {
+	severity := slices.Index(s.rules.severities, f.severity())
+	if severity < 0 || s.rules.fixableOnly && !f.fixed() {
+		return
+	}
+	where, at := findingLeft, int64(0)
+	if s.rules.ignored(f) || s.rules.respect && f.excused(s.rules) {
+		where = findingExcused
+	} else if published, ok := s.rules.fresh(f); ok {
+		where, at = findingNew, published
+		if g := &s.groups[findingNew]; len(g.at) == 0 || at < s.first {
+			s.first = at
+		}
+	}
+	g := &s.groups[where]
+	g.at = append(g.at, int32(i))
+	g.counts[severity]++
+	if id, ok := f.id(); ok {
+		g.ids = append(g.ids, id)
+	}
+	if s.recorder != nil {
+		if t, ok := s.report.term(i).Value.(ast.Object); ok {
+			s.recorder.finding(s.query, t, where)
+		}
+	}
+}
+
+// ignored reports whether an entry that is not over names a finding.
+func (r *findingRules) ignored(f finding) bool {
+	if len(r.ignore) == 0 {
+		return false
+	}
+	id, _ := f.id()
+	name := f.in()
+	return r.borne(id, name) || f.alias(func(id string) bool { return r.borne(id, name) })
+}
+
+func (r *findingRules) borne(id, name string) bool {
+	return slices.ContainsFunc(r.ignore[id], func(p string) bool { return p == "**" || inPaths.match(p, name, &r.steps) })
+}
+
+// hears reports whether statements of an authority count.
+func (r *findingRules) hears(authority string) bool {
+	return authority != "registry" && (len(r.heard) == 0 && authority != "" || slices.Contains(r.heard, authority))
+}
+
+// fresh is when a finding was published that is new.
+func (r *findingRules) fresh(f finding) (published int64, ok bool) {
+	if r.graceDays <= 0 {
+		return 0, false
+	}
+	at, ok := instant(f.published())
+	if !ok {
+		return 0, false
+	}
+	published = at.UnixNano()
+	return published, published >= r.now || r.graceDays > (r.now-published)/dayNanoseconds // now - published < days, rounded down to whole ones
+}
