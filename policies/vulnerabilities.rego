@@ -267,7 +267,7 @@ reasons contains {
 # What is new enough to be borne for now refuses on the day when the first of it is not.
 reasons contains {
 	"code": "vuln.threshold",
-	"msg": sprintf("%s has too many findings, %s (%s), not refused yet because they are new: %s.", [lib.label, excess(over(r, later(r))), by(r), names(lasting(r))]),
+	"msg": sprintf("%s has too many findings, %s (%s), not refused yet because they are new: %s.", [lib.label, excess(over(r, later(r))), by(r), names(sorted(r).ids)]),
 	"remedy": update,
 	"evidence": evidence(r),
 	"effective_on": time.format(sorted(r)["new"].until),
@@ -296,8 +296,6 @@ sorted(r) := assay.findings(object.get(r.summary, "top", []), {
 now(r) := [sorted(r).excused.counts, sorted(r)["new"].counts]
 
 later(r) := [sorted(r).excused.counts]
-
-lasting(r) := {id | some ids in [sorted(r).left.ids, sorted(r)["new"].ids]; some id in ids}
 
 # total is how many findings of a severity the report has; what it says of fixes counts only where that is asked for.
 total(r, severity) := object.get(r.summary, ["counts", severity], 0) if {

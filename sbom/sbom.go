@@ -45,14 +45,14 @@ type Result struct {
 
 // Summary is the part of an SBOM that policies read (input.sbom).
 type Summary struct {
-	Generator  string         `json:"generator"` // name and version
-	Created    time.Time      `json:"created,omitzero"`
-	Distro     string         `json:"distro,omitempty"`
-	DistroVer  string         `json:"distro_version,omitempty"`
-	Packages   int            `json:"packages"`
-	ByType     map[string]int `json:"by_type,omitempty"`
-	ByLicense  map[string]int `json:"by_license,omitempty"` // by SPDX expression; of what several expressions hold for, each counts it
-	Unlicensed int            `json:"unlicensed,omitempty"` // packages of which no licence is known
+	Generator  string       `json:"generator"` // name and version
+	Created    time.Time    `json:"created,omitzero"`
+	Distro     string       `json:"distro,omitempty"`
+	DistroVer  string       `json:"distro_version,omitempty"`
+	Packages   int          `json:"packages"`
+	ByType     store.Counts `json:"by_type,omitempty"`
+	ByLicense  store.Counts `json:"by_license,omitempty"` // by SPDX expression; of what several expressions hold for, each counts it
+	Unlicensed int          `json:"unlicensed,omitempty"` // packages of which no licence is known
 	// DiffIDs is "match", "mismatch" or "unknown": the layers' uncompressed digests against the config's rootfs.diff_ids.
 	DiffIDs string `json:"diff_ids,omitempty"`
 }

@@ -1,6 +1,10 @@
 package sbom
 
-import "time"
+import (
+	"time"
+
+	"github.com/assay-registry/assay/store"
+)
 
 // MaxDocument is the size of the largest document that is read or written: 40 MiB.
 const MaxDocument = 40 << 20
@@ -29,18 +33,20 @@ func Summarize(mediaType string, b []byte) (Summary, error) {
 func (inv *Inventory) Summary() Summary {
 	s := Summary{
 		Generator: inv.Generator, Created: inv.Created, Distro: inv.Distro.ID, DistroVer: inv.Distro.Version,
-		Packages: len(inv.Packages), ByType: map[string]int{}, ByLicense: map[string]int{},
+		Packages: len(inv.Packages),
 	}
+	types, licences := map[string]int{}, map[string]int{}
 	for i := range inv.Packages {
 		p := &inv.Packages[i]
-		s.ByType[p.Type]++
+		types[p.Type]++
 		if len(p.Licenses) == 0 {
 			s.Unlicensed++
 		}
 		for _, expression := range p.Licenses {
-			s.ByLicense[expression]++
+			licences[expression]++
 		}
 	}
+	s.ByType, s.ByLicense = store.NewCounts(types), store.NewCounts(licences)
 	return s
 }
 

@@ -3,10 +3,12 @@ package sbom
 import (
 	"bytes"
 	"io"
-	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/assay-registry/assay/store"
 )
 
 const spdxExample = `{"spdxVersion":"SPDX-2.3","creationInfo":{"created":"2024-01-02T03:04:05Z","creators":["Organization: X","Tool: syft-1","Tool: other"]},
@@ -34,16 +36,16 @@ func TestSummarize(t *testing.T) {
 		want                      Summary
 	}{
 		{"spdx", MediaTypeSPDX, spdxExample, Summary{
-			Generator: "syft-1", Created: when, Packages: 3, ByType: map[string]int{"deb": 1, "npm": 1, "unknown": 1}, Unlicensed: 1,
-			ByLicense: map[string]int{"MIT": 1, "(GPL-2.0-only WITH Classpath-exception-2.0 OR LicenseRef-Some-Licence)": 1, "Apache-2.0": 1},
+			Generator: "syft-1", Created: when, Packages: 3, ByType: store.NewCounts(map[string]int{"deb": 1, "npm": 1, "unknown": 1}), Unlicensed: 1,
+			ByLicense: store.NewCounts(map[string]int{"MIT": 1, "(GPL-2.0-only WITH Classpath-exception-2.0 OR LicenseRef-Some-Licence)": 1, "Apache-2.0": 1}),
 		}},
 		{"cyclonedx", "", cycloneExample, Summary{
-			Generator: "syft-1", Created: when, Packages: 2, ByType: map[string]int{"deb": 1, "npm": 1}, Distro: "debian", DistroVer: "12",
-			ByLicense: map[string]int{"MIT": 1, "Some Licence": 1, "Apache-2.0 OR MIT": 1},
+			Generator: "syft-1", Created: when, Packages: 2, ByType: store.NewCounts(map[string]int{"deb": 1, "npm": 1}), Distro: "debian", DistroVer: "12",
+			ByLicense: store.NewCounts(map[string]int{"MIT": 1, "Some Licence": 1, "Apache-2.0 OR MIT": 1}),
 		}},
 		{"syft", MediaTypeSyft, syftExample, Summary{
-			Generator: "syft-1.0", Packages: 2, ByType: map[string]int{"apk": 1, "unknown": 1}, Distro: "alpine", DistroVer: "3.20",
-			ByLicense: map[string]int{"MIT": 1, "BSD-3-Clause": 1, "custom": 1},
+			Generator: "syft-1.0", Packages: 2, ByType: store.NewCounts(map[string]int{"apk": 1, "unknown": 1}), Distro: "alpine", DistroVer: "3.20",
+			ByLicense: store.NewCounts(map[string]int{"MIT": 1, "BSD-3-Clause": 1, "custom": 1}),
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -53,7 +55,7 @@ func TestSummarize(t *testing.T) {
 			}
 			if got.Generator != c.want.Generator || !got.Created.Equal(c.want.Created) || got.Packages != c.want.Packages ||
 				got.Unlicensed != c.want.Unlicensed || got.Distro != c.want.Distro || got.DistroVer != c.want.DistroVer ||
-				!maps.Equal(got.ByType, c.want.ByType) || !maps.Equal(got.ByLicense, c.want.ByLicense) {
+				!slices.Equal(got.ByType, c.want.ByType) || !slices.Equal(got.ByLicense, c.want.ByLicense) {
 				t.Errorf("got  %+v\nwant %+v", got, c.want)
 			}
 		})
@@ -89,7 +91,7 @@ func FuzzSummarize(f *testing.F) {
 		}
 		n := 0
 		for _, k := range s.ByType {
-			n += k
+			n += k.N
 		}
 		if n != s.Packages {
 			t.Errorf("%d packages, %d by type", s.Packages, n)

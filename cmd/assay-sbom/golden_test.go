@@ -302,7 +302,7 @@ func TestTwoRunsGiveTheSameBytes(t *testing.T) {
 			}
 		}
 	}
-	if first.summary.DiffIDs != "match" || first.summary.Packages < 20 || first.summary.ByType["deb"] != 12 || first.summary.Generator != generator() {
+	if first.summary.DiffIDs != "match" || first.summary.Packages < 20 || !slices.Contains(first.summary.ByType, store.Count{Name: "deb", N: 12}) || first.summary.Generator != generator() {
 		t.Errorf("summary %+v", first.summary)
 	}
 	if got := first.summary.Created.Format("2006-01-02T15:04:05Z"); got != "2024-05-06T07:08:09Z" {

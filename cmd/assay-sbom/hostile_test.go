@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,6 +20,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/assay-registry/assay/sbom"
+	"github.com/assay-registry/assay/store"
 )
 
 // zeros compresses n zero bytes after head: a bomb.
@@ -224,7 +226,7 @@ func TestD9_HostileLayers(t *testing.T) {
 			}
 			if h.want == "" {
 				var s sbom.Summary
-				if err != nil || json.Unmarshal(out.Bytes(), &s) != nil || s.ByType["apk"] != 2 {
+				if err != nil || json.Unmarshal(out.Bytes(), &s) != nil || !slices.Contains(s.ByType, store.Count{Name: "apk", N: 2}) {
 					t.Errorf("%v %s%s, want a summary with two packages", err, out.Bytes(), errs.Bytes())
 				}
 				return

@@ -216,13 +216,15 @@ func reportImage(tx *store.Txn, x *index.Index, repo store.Name, r, n, first int
 		}
 		inv.Packages = append(inv.Packages, sbom.Package{PURL: "pkg:npm/" + name + "@" + version, Name: name, Version: version, Type: "npm", Licenses: []string{[]string{"MIT", "Apache-2.0", "GPL-3.0-only"}[p%3]}})
 	}
-	summary := sbom.Summary{Generator: "assay", Created: time.Unix(1, 0), Packages: reportPackages, ByType: map[string]int{"npm": reportPackages}, ByLicense: map[string]int{}}
+	summary := sbom.Summary{Generator: "assay", Created: time.Unix(1, 0), Packages: reportPackages, ByType: store.Counts{{Name: "npm", N: reportPackages}}}
+	licences := map[string]int{}
 	for _, p := range inv.Packages {
-		summary.ByLicense[p.Licenses[0]]++
+		licences[p.Licenses[0]]++
 	}
 	for l := range reportLicenses {
-		summary.ByLicense[fmt.Sprintf("MIT AND LicenseRef-%d", l)] = 1
+		licences[fmt.Sprintf("MIT AND LicenseRef-%d", l)] = 1
 	}
+	summary.ByLicense = store.NewCounts(licences)
 	made, err := json.Marshal(map[string]any{"summary": summary, "docs": map[sbom.Format]store.Digest{sbom.SPDX: image.Digest}, "attached": []store.Digest{image.Digest}, "at": time.Unix(1, 0)})
 	if err != nil {
 		return err

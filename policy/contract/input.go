@@ -272,10 +272,10 @@ type DistroInput struct {
 
 // PackagesInput summarises the packages: the list itself never enters the input.
 type PackagesInput struct {
-	Count      int            `json:"count"`
-	ByType     map[string]int `json:"by_type,omitempty"`
-	ByLicense  map[string]int `json:"by_license,omitempty"` // by SPDX expression, as the SBOM has it: of "MIT OR GPL-2.0-only" either will do
-	Unlicensed int            `json:"unlicensed"`           // packages of which no licence is known
+	Count      int          `json:"count"`
+	ByType     store.Counts `json:"by_type,omitempty"`
+	ByLicense  store.Counts `json:"by_license,omitempty"` // by SPDX expression, as the SBOM has it: of "MIT OR GPL-2.0-only" either will do
+	Unlicensed int          `json:"unlicensed"`           // packages of which no licence is known
 }
 
 // ReferrersInput is what refers to the manifest in this repository, whoever put it there: being listed proves nothing. The registry's own statements are not among it, nor what is revoked or

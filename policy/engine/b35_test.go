@@ -361,13 +361,13 @@ func hostile(in *contract.Input) {
 	in.Subject.Tag, in.Subject.FirstSeen = "v1", noon()
 	in.Config = &contract.ConfigInput{User: word, Created: word, Entrypoint: []string{word}, Labels: map[string]string{word: word}, Base: &contract.BaseInput{Name: word}}
 	in.Manifest = &contract.ManifestInput{Annotations: map[string]string{"org.opencontainers.image.base.name": word}}
-	in.SBOM = &contract.SBOMInput{Present: true, Origin: "generated", Format: word, Verified: true, Packages: &contract.PackagesInput{Count: 1, ByLicense: map[string]int{}}}
+	in.SBOM = &contract.SBOMInput{Present: true, Origin: "generated", Format: word, Verified: true, Packages: &contract.PackagesInput{Count: 1}}
 	in.K8s = &contract.K8sInput{Namespace: word, Image: word, Container: word, ContainerKind: "ephemeral", Registry: word}
 	in.Tags = &contract.TagsInput{Visible: []string{word}, PreviousDigest: evidenceA}
 	for i := range 100 {
 		one := fmt.Sprintf("%s%d", word, i)
 		in.Config.EnvNames, in.Config.ExposedPorts = append(in.Config.EnvNames, one), append(in.Config.ExposedPorts, one)
-		in.SBOM.Packages.ByLicense[one] = 1
+		in.SBOM.Packages.ByLicense = append(in.SBOM.Packages.ByLicense, store.Count{Name: one, N: 1})
 		in.Signatures = append(in.Signatures, contract.SignatureInput{Evidence: evidenceA, Verified: i%2 == 0, Authority: one, Identity: one, Issuer: one, KeyID: one, ClaimedReference: one, Code: verify.CodeInvalid})
 		in.Attestations = append(in.Attestations, contract.AttestationInput{Evidence: evidenceA, Layer: evidenceA, PredicateType: "https://cosign.sigstore.dev/attestation/vuln/v1", Verified: i%2 == 0, Authority: "a", KeyID: one,
 			Summary: map[string]any{"finished": one, "db_time": "2026-11-31T00:00:00Z", "counts": map[string]any{"critical": 1}, "result": one,

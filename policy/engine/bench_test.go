@@ -64,7 +64,7 @@ func BenchmarkPackages(b *testing.B) {
 		b.Fatal(err)
 	}
 	in := ask(contract.EntryAdmit)
-	in.SBOM = &contract.SBOMInput{Present: true, Origin: "generated", Verified: true, Packages: &contract.PackagesInput{Count: n, ByLicense: licences}}
+	in.SBOM = &contract.SBOMInput{Present: true, Origin: "generated", Verified: true, Packages: &contract.PackagesInput{Count: n, ByLicense: store.NewCounts(licences)}}
 	in.Packages = &shelf{}
 	in.Attestations = []contract.AttestationInput{{Evidence: evidenceA, Verified: true, Authority: "scanner", KeyID: "sha256:1", PredicateType: "https://cosign.sigstore.dev/attestation/vuln/v1",
 		Summary: map[string]any{"finished": "2026-11-20T12:00:00Z", "counts": map[string]any{"critical": 0, "high": 12}}}}

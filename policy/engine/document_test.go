@@ -15,6 +15,7 @@ import (
 
 	"github.com/assay-registry/assay/policies"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
 
@@ -32,6 +33,10 @@ func fill(v reflect.Value, n *int) {
 		v.Set(reflect.New(v.Type().Elem()))
 		fill(v.Elem(), n)
 	case reflect.Slice:
+		if v.Type() == countsType {
+			v.Set(reflect.ValueOf(store.NewCounts(map[string]int{fmt.Sprintf("text %d ü", *n): *n << 33, "": -1})))
+			return
+		}
 		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
 		fill(v.Index(0), n)
 		fill(v.Index(1), n)
@@ -287,6 +292,11 @@ func compareSchema(t *testing.T, path string, schema map[string]any, typ reflect
 	case reflect.Int, reflect.Int64:
 		want("integer")
 	case reflect.Slice:
+		if typ == countsType {
+			want("object")
+			compareSchema(t, path+".*", schema["additionalProperties"].(map[string]any), reflect.TypeFor[int]())
+			return
+		}
 		want("array")
 		compareSchema(t, path+"[]", schema["items"].(map[string]any), typ.Elem())
 	case reflect.Map:

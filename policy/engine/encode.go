@@ -13,6 +13,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/store"
 )
 
 // terms makes the terms of one input: one after the other in the same room, and texts that come again once. One goroutine uses it; what it made may be read by many.
@@ -191,6 +192,9 @@ var errDepth = fmt.Errorf("the input is nested deeper than %d", maxDepth)
 
 // slice encodes nil as an empty array: optional parts are absent, never null.
 func (t *terms) slice(v reflect.Value, depth int) (*ast.Term, error) {
+	if v.Type() == countsType {
+		return t.counts(v.Interface().(store.Counts)), nil
+	}
 	if v.Len() == 0 {
 		return ast.InternedEmptyArray, nil
 	}
@@ -205,6 +209,15 @@ func (t *terms) slice(v reflect.Value, depth int) (*ast.Term, error) {
 		}
 	}
 	return t.term(ast.NewArray(list...)), nil
+}
+
+// counts encodes numbers by name.
+func (t *terms) counts(c store.Counts) *ast.Term {
+	begun := t.begin()
+	for _, one := range c {
+		t.put(t.name(one.Name), t.number(int64(one.N)))
+	}
+	return t.end(begun)
 }
 
 func (t *terms) mapping(v reflect.Value, depth int) (*ast.Term, error) {

@@ -10,6 +10,7 @@ import (
 
 // report has findings, as terms or as they came.
 type report interface {
+	size() int
 	// each calls f for the findings until it returns false, and reports whether all were read, and f wanted them all. What is no finding is left out.
 	each(f func(i int, f finding) bool) bool
 	// term is what a policy has of one.
@@ -29,6 +30,8 @@ type finding interface {
 
 // termReport are findings as terms.
 type termReport struct{ list *ast.Array }
+
+func (r termReport) size() int { return r.list.Len() }
 
 func (r termReport) each(do func(int, finding) bool) bool {
 	f := &termFinding{}
@@ -137,4 +140,74 @@ func (f *inputFinding) legible() bool {
 		}
 	}
 	return true
+}
+
+// mapFinding is a finding that a report names, as its JSON has it. It reads what termFinding reads of the same as a term; where that is not sure, it says so.
+type mapFinding struct {
+	members map[string]any
+	odd     bool // something is no UTF-8, or of no type that JSON has
+}
+
+func (f *mapFinding) get(name string) any {
+	v := f.members[name]
+	f.check(v)
+	return v
+}
+
+// check notices what a policy may have something else of.
+func (f *mapFinding) check(v any) {
+	switch v := v.(type) {
+	case nil, bool, float64, []any, map[string]any:
+	case string:
+		f.odd = f.odd || !utf8.ValidString(v)
+	default:
+		f.odd = true
+	}
+}
+
+func (f *mapFinding) text(name string) string {
+	s, _ := f.get(name).(string)
+	return s
+}
+
+func (f *mapFinding) id() (string, bool) {
+	id, ok := f.get("id").(string)
+	return id, ok
+}
+
+func (f *mapFinding) severity() string  { return f.text("severity") }
+func (f *mapFinding) in() string        { return f.text("package") }
+func (f *mapFinding) published() string { return f.text("published") }
+
+func (f *mapFinding) fixed() bool {
+	v, ok := f.members["fixed_in"]
+	f.check(v)
+	s, isText := v.(string)
+	return ok && (!isText || s != "")
+}
+
+func (f *mapFinding) alias(is func(string) bool) bool {
+	list, _ := f.get("aliases").([]any)
+	for _, a := range list {
+		f.check(a)
+		if s, _ := a.(string); is(s) {
+			return true
+		}
+	}
+	return false
+}
+
+func (f *mapFinding) excused(r *findingRules) bool {
+	list, _ := f.get("statements").([]any)
+	for _, one := range list {
+		f.check(one)
+		said, _ := one.(map[string]any)
+		by, ok := said["authority"]
+		f.check(by)
+		if name, _ := by.(string); ok && r.hears(name) {
+			f.check(said["suppresses"])
+			return said["suppresses"] == true
+		}
+	}
+	return false
 }

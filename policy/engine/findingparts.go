@@ -72,19 +72,32 @@ func (p *findingsPart) each(do func(int, finding) bool) bool {
 // term implements report.
 func (p *findingsPart) term(i int) *ast.Term { return p.terms.known.of(p.terms, &p.list[i]) }
 
-// each implements report, where all are nothing but findings.
+// size implements report.
+func (p *findingsPart) size() int { return len(p.list) }
+
+// size implements report.
+func (p *reportedPart) size() int { return len(p.list) }
+
+// each implements report.
 func (p *reportedPart) each(do func(int, finding) bool) bool {
-	f := &p.terms.scratch
+	f := &mapFinding{}
 	for i, one := range p.list {
-		if m, ok := one.(map[string]any); !ok || !p.terms.asFinding(m) || !(*inputFinding)(f).legible() || !do(i, (*inputFinding)(f)) {
+		var ok bool
+		if f.members, ok = one.(map[string]any); ok && !do(i, f) || f.odd {
 			return false
 		}
+		if !ok {
+			f.check(one)
+		}
 	}
-	return true
+	return !f.odd
 }
 
 // term implements report.
 func (p *reportedPart) term(i int) *ast.Term {
-	p.terms.asFinding(p.list[i].(map[string]any))
-	return p.terms.known.of(p.terms, &p.terms.scratch)
+	t, err := p.Member(ast.InternedTerm(i))
+	if err != nil || t == nil {
+		return ast.NullTerm() // such a one is none of the findings that were sorted
+	}
+	return t
 }

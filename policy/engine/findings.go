@@ -18,8 +18,8 @@ import (
 //	vex              "respect" lets statements excuse, "ignore" does not
 //	vex_authorities  whose statements are heard; none is anybody's but the registry's. Of several the first decides
 //
-// into {"excused", "new", "left"}: what an entry or a statement excuses, else what is new, else what is left. Each has findings, counts (by severity) and ids (sorted, each once), and new has
-// until, when the first of it is new no more. A rule that is not known ends the evaluation.
+// into {"excused", "new", "left", "ids"}: what an entry or a statement excuses, else what is new, else what is left. Each has findings, counts (by severity) and ids (sorted, each once), and new has
+// until, when the first of it is new no more. The ids beside them are those of what is new and left. A rule that is not known ends the evaluation.
 
 // The names of rules and answers.
 var (

@@ -88,7 +88,7 @@ func manyLicences(n int) *contract.Input {
 		licences[name] = 5000 / n
 	}
 	in := ask(contract.EntryAdmit)
-	in.SBOM = &contract.SBOMInput{Present: true, Origin: "generated", Origins: []string{"generated"}, Verified: true, Packages: &contract.PackagesInput{Count: 5000, ByLicense: licences}}
+	in.SBOM = &contract.SBOMInput{Present: true, Origin: "generated", Origins: []string{"generated"}, Verified: true, Packages: &contract.PackagesInput{Count: 5000, ByLicense: store.NewCounts(licences)}}
 	return in
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/rego"
 
 	"github.com/assay-registry/assay/policy/plan"
+	"github.com/assay-registry/assay/store"
 )
 
 // licenceJudge is the built-in assay.licence.judge(expressions, rules): which licence expressions (an array, a set, or the keys of an object) the rules refuse, as {"denied": [...],
@@ -23,8 +24,8 @@ func licenceJudge(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, er
 	}
 	j := licenceJudging{rules: rules, known: known, steps: maxGlobSteps}
 	if u, ok := operands[0].Value.(*plan.Unread); ok {
-		if counts, ok := u.Source.(*mapPart[int]); ok && counts.plain() {
-			return j.counts(counts.members)
+		if p, ok := u.Source.(*countsPart); ok && p.plain() {
+			return j.counts(p.counts)
 		}
 		if err := plan.Make(operands[0]); err != nil {
 			return nil, err
@@ -76,15 +77,13 @@ func (j *licenceJudging) one(expression string, packages int64) error {
 }
 
 // counts judges the expressions of an input, without having made terms of them.
-func (j *licenceJudging) counts(m map[string]int) (*ast.Term, error) {
+func (j *licenceJudging) counts(c store.Counts) (*ast.Term, error) {
 	j.counted = true
-	for expression, n := range m {
-		if err := j.one(expression, int64(n)); err != nil {
+	for i := range c {
+		if err := j.one(c[i].Name, int64(c[i].N)); err != nil {
 			return nil, err
 		}
 	}
-	slices.Sort(j.denied)
-	slices.Sort(j.other)
 	return j.answer(), nil
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/plan"
+	"github.com/assay-registry/assay/store"
 )
 
 // Parts of the input as plans have them ([plan.Source]): a member is encoded when it is asked for, and what nobody asks for never is. Made, a part is what terms make of it.
@@ -27,6 +28,9 @@ func (t *terms) part(v reflect.Value, depth int) (*ast.Term, error) {
 			return plan.NewUnread(&structPart{terms: t, value: v, depth: depth}), nil
 		}
 	case reflect.Slice:
+		if v.Type() == countsType {
+			return plan.NewUnread(&countsPart{terms: t, counts: v.Interface().(store.Counts)}), nil
+		}
 		if v.Len() == 0 || v.Type().Elem().Kind() != reflect.Struct {
 			break
 		}

@@ -17,11 +17,68 @@ func (s *sorting) answer() (*ast.Term, error) {
 	if s.rules.steps <= 0 {
 		return nil, errTooLong
 	}
-	var members [findingGroups][2]*ast.Term
-	for i, key := range [...]*ast.Term{findingExcused: keyExcused, findingNew: keyNew, findingLeft: keyLeft} {
-		members[i] = ast.Item(key, plan.NewUnread(&groupPart{sorting: s, which: i}))
+	p := &sortedPart{sorting: s}
+	for i := range p.groups {
+		p.groups[i] = plan.NewUnread(&groupPart{sorting: s, which: i})
 	}
-	return plan.NewObject(members[:]...), nil
+	return plan.NewUnread(p), nil
+}
+
+// sortedPart are the groups, and the names of what is not excused.
+type sortedPart struct {
+	sorting *sorting
+	groups  [findingGroups]*ast.Term
+	ids     *ast.Term
+}
+
+// Made implements plan.Source.
+func (p *sortedPart) Made() (ast.Value, error) { return madeOf(p, keyExcused, keyNew, keyLeft, keyIDs) }
+
+// Member implements plan.Source.
+func (p *sortedPart) Member(key *ast.Term) (*ast.Term, error) {
+	switch text(key) {
+	case "excused":
+		return p.groups[findingExcused], nil
+	case "new":
+		return p.groups[findingNew], nil
+	case "left":
+		return p.groups[findingLeft], nil
+	case "ids":
+		if p.ids == nil {
+			p.ids = newTexts(names(p.sorting.groups[findingNew].ids, p.sorting.groups[findingLeft].ids))
+		}
+		return p.ids, nil
+	}
+	return nil, nil
+}
+
+// Len implements plan.Source.
+func (p *sortedPart) Len() (int, error) { return len(p.groups) + 1, nil }
+
+// List implements plan.Source.
+func (p *sortedPart) List() bool { return false }
+
+// madeOf is an object of some members of a source, those that there are.
+func madeOf(s plan.Source, keys ...*ast.Term) (ast.Value, error) {
+	var members [][2]*ast.Term
+	for _, key := range keys {
+		t, err := s.Member(key)
+		if err == nil && t != nil {
+			err = plan.Make(t)
+			members = append(members, ast.Item(key, t))
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return ast.NewObject(members...), nil
+}
+
+// names are those of lists, sorted, each once.
+func names(lists ...[]string) []string {
+	all := slices.Concat(lists...)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // groupPart is a group of findings.
@@ -34,18 +91,7 @@ type groupPart struct {
 
 // Made implements plan.Source.
 func (p *groupPart) Made() (ast.Value, error) {
-	var members [][2]*ast.Term
-	for _, key := range [...]*ast.Term{keyCounts, keyFindings, keyIDs, keyUntil} {
-		t, err := p.Member(key)
-		if err == nil && t != nil {
-			err = plan.Make(t)
-			members = append(members, ast.Item(key, t))
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	return ast.NewObject(members...), nil
+	return madeOf(p, keyCounts, keyFindings, keyIDs, keyUntil)
 }
 
 // Member implements plan.Source.
@@ -59,8 +105,7 @@ func (p *groupPart) Member(key *ast.Term) (*ast.Term, error) {
 		return p.counts, nil
 	case "ids":
 		if p.ids == nil {
-			slices.Sort(g.ids)
-			p.ids = newTexts(slices.Compact(g.ids))
+			p.ids = newTexts(names(g.ids))
 		}
 		return p.ids, nil
 	case "findings":

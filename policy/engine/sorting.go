@@ -56,6 +56,9 @@ func (s *sorting) add(i int, f finding) {
 		}
 	}
 	g := &s.groups[where]
+	if g.at == nil {
+		g.at, g.ids = make([]int32, 0, s.report.size()), make([]string, 0, s.report.size())
+	}
 	g.at = append(g.at, int32(i))
 	g.counts[severity]++
 	if id, ok := f.id(); ok {

@@ -8,9 +8,15 @@ import (
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/assay-registry/assay/store"
 )
 
-var timeType = reflect.TypeFor[time.Time]()
+var (
+	timeType   = reflect.TypeFor[time.Time]()
+	countType  = reflect.TypeFor[store.Count]()
+	countsType = reflect.TypeFor[store.Counts]()
+)
 
 // maxDepth bounds nesting: what is deeper is no summary.
 const maxDepth = 64
@@ -52,7 +58,7 @@ func (e *encoder) plan(t reflect.Type) error {
 	default:
 		return nil
 	}
-	if _, done := e.plans[t]; done || t == timeType {
+	if _, done := e.plans[t]; done || t == timeType || t == countType {
 		return nil
 	}
 	e.plans[t] = nil // for types that contain themselves

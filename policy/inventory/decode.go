@@ -63,9 +63,9 @@ func readSummary(p *store.Plain) (s sbom.Summary) {
 		case "packages":
 			s.Packages = int(p.Int())
 		case "by_type":
-			s.ByType = readCounts(p)
+			s.ByType = p.Counts()
 		case "by_license":
-			s.ByLicense = readCounts(p)
+			s.ByLicense = p.Counts()
 		case "unlicensed":
 			s.Unlicensed = int(p.Int())
 		case "diff_ids":
@@ -75,15 +75,6 @@ func readSummary(p *store.Plain) (s sbom.Summary) {
 		}
 	}
 	return s
-}
-
-func readCounts(p *store.Plain) map[string]int {
-	counts := map[string]int{}
-	for p.Enter('{'); p.More('}'); {
-		name := p.Key()
-		counts[name] = int(p.Int())
-	}
-	return counts
 }
 
 // read decodes what was read of an image's documents.

@@ -13,7 +13,7 @@ import (
 // Records of SBOMs are read as encoding/json reads them, with every field that there is or will be, and without it.
 func TestSBOMRecordsAreReadAsTheyWereWritten(t *testing.T) {
 	at, digests := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), []store.Digest{"sha256:a", "sha256:b"}
-	summary := sbom.Summary{Generator: "<syft> é", Created: at, Distro: "debian", DistroVer: "12", Packages: -1, ByType: map[string]int{"npm": 1}, ByLicense: map[string]int{"MIT OR é": 2, "": 0}, Unlicensed: 3, DiffIDs: "match"}
+	summary := sbom.Summary{Generator: "<syft> é", Created: at, Distro: "debian", DistroVer: "12", Packages: -1, ByType: store.Counts{{Name: "npm", N: 1}}, ByLicense: store.NewCounts(map[string]int{"MIT OR é": 2, "": 0}), Unlicensed: 3, DiffIDs: "match"}
 	full := Generated{Failed: "no", Summary: summary, Docs: map[sbom.Format]store.Digest{sbom.SPDX: "sha256:c"}, Attached: digests, By: "assay", Renewed: true, Old: digests, At: at}
 	read := Record{Work: "w", Origin: "o", Declared: "d", Format: "f", Summary: &summary, Found: "x", Failed: "no",
 		Drift: &Drift{Declared: "a", Signer: "s", Absent: 1, Undeclared: 2, AbsentList: []string{"p", ""}, UndeclaredList: []string{"q"}}}
