@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -95,7 +96,7 @@ func TestD9_WorkerGivesReasons(t *testing.T) {
 		}
 		result, err := w.Generate(t.Context(), request(t, h.picture, ""))
 		switch {
-		case h.want == "" && (err != nil || result.Summary.ByType["apk"] != 2):
+		case h.want == "" && (err != nil || !slices.Contains(result.Summary.ByType, store.Count{Name: "apk", N: 2})):
 			t.Errorf("%s: %v %+v", h.name, err, result)
 		case h.want != "" && (err == nil || errors.Is(err, sbom.ErrRetry) || !strings.Contains(err.Error(), h.want)):
 			t.Errorf("%s: %v, want a final reason with %q", h.name, err, h.want)

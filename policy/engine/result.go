@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
@@ -233,9 +234,12 @@ func clean(s string, limit int) string {
 	if len(s) > 4*limit {
 		s = s[:4*limit]
 	}
+	if utf8.ValidString(s) && utf8.RuneCountInString(s) <= limit && strings.IndexFunc(s, unprintable) < 0 {
+		return s
+	}
 	runes := []rune(strings.ToValidUTF8(s, "\ufffd"))
 	for i, r := range runes {
-		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029' {
+		if unprintable(r) {
 			runes[i] = '\ufffd'
 		}
 	}
@@ -243,6 +247,10 @@ func clean(s string, limit int) string {
 		return string(runes[:limit-1]) + "…"
 	}
 	return string(runes)
+}
+
+func unprintable(r rune) bool {
+	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
 }
 
 // plain reports whether a text is printable ASCII, which most are.

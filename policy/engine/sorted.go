@@ -45,7 +45,7 @@ func (p *sortedPart) Member(key *ast.Term) (*ast.Term, error) {
 		return p.groups[findingLeft], nil
 	case "ids":
 		if p.ids == nil {
-			p.ids = newTexts(names(p.sorting.groups[findingNew].ids, p.sorting.groups[findingLeft].ids))
+			p.ids = newTexts(merged(p.sorting.groups[findingNew].names(), p.sorting.groups[findingLeft].names()))
 		}
 		return p.ids, nil
 	}
@@ -74,9 +74,24 @@ func madeOf(s plan.Source, keys ...*ast.Term) (ast.Value, error) {
 	return ast.NewObject(members...), nil
 }
 
-// names are those of lists, sorted, each once.
-func names(lists ...[]string) []string {
-	all := slices.Concat(lists...)
+// names are those of a group, sorted, each once.
+func (g *findingGroup) names() []string {
+	if !g.sorted {
+		slices.Sort(g.ids)
+		g.ids, g.sorted = slices.Compact(g.ids), true
+	}
+	return g.ids
+}
+
+// merged are the texts of two sorted lists.
+func merged(a, b []string) []string {
+	switch {
+	case len(a) == 0:
+		return b
+	case len(b) == 0:
+		return a
+	}
+	all := slices.Concat(a, b)
 	slices.Sort(all)
 	return slices.Compact(all)
 }
@@ -105,7 +120,7 @@ func (p *groupPart) Member(key *ast.Term) (*ast.Term, error) {
 		return p.counts, nil
 	case "ids":
 		if p.ids == nil {
-			p.ids = newTexts(names(g.ids))
+			p.ids = newTexts(g.names())
 		}
 		return p.ids, nil
 	case "findings":

@@ -20,6 +20,7 @@ type sorting struct {
 type findingGroup struct {
 	at     []int32  // its findings, by their place in the report
 	ids    []string // of those that have one
+	sorted bool     // they are, each once
 	counts []int    // of each severity that is looked at
 }
 

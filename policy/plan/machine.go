@@ -61,8 +61,8 @@ const pace = 16
 // Eval evaluates entries for an input, which may be [Unread], at a time. An entry that is undefined is left out. It asks cancel, if there is one, whether to go on, and its built-ins are handed it; an error of a
 // cancelled evaluation is one of which [topdown.IsCancel] is true.
 func (p *Program) Eval(cancel topdown.Cancel, input ast.Value, now time.Time, entries []string) ([]*ast.Term, error) {
-	m := &machine{known: make([]answer, len(p.functions)), calls: make([]*answers, len(p.functions)), stack: newStack(192)}
-	m.yield = m.take
+	m := p.machine()
+	defer p.done(m)
 	m.bctx.Cancel, m.bctx.Time = cancel, ast.NumberTerm(json.Number(strconv.FormatInt(now.UnixNano(), 10)))
 	at := m.stack.frame(hidden)
 	if at[1] = ast.NewTerm(p.data); input != nil {
@@ -83,6 +83,28 @@ func (p *Program) Eval(cancel topdown.Cancel, input ast.Value, now time.Time, en
 		}
 	}
 	return out, nil
+}
+
+// machine is one that is at rest, or a new one.
+func (p *Program) machine() *machine {
+	if m, ok := p.rest.Get().(*machine); ok {
+		return m
+	}
+	m := &machine{known: make([]answer, len(p.functions)), calls: make([]*answers, len(p.functions)), stack: newStack(192)}
+	m.yield = m.take
+	return m
+}
+
+// done lets a machine rest, with nothing of its evaluation. One that grew is not used again.
+func (p *Program) done(m *machine) {
+	if len(m.stack.pieces) > 1 {
+		return
+	}
+	clear(m.known)
+	clear(m.calls)
+	clear(m.stack.pieces[0])
+	*m = machine{known: m.known, calls: m.calls, stack: stack{pieces: m.stack.pieces}, yield: m.yield}
+	p.rest.Put(m)
 }
 
 // take has the one value that a built-in yields.

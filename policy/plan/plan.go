@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/bundle"
@@ -35,11 +36,12 @@ type Builtins struct {
 	Unread map[string]int
 }
 
-// Program is a policy, ready to be run. It is immutable and safe for concurrent use.
+// Program is a policy, ready to be run. It is safe for concurrent use.
 type Program struct {
 	functions []*function
 	entries   map[string]*function
 	data      ast.Value // policies have none
+	rest      sync.Pool // machines
 }
 
 // function is one planned rule or function. By convention its first two parameters are the input and the data.
