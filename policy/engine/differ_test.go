@@ -50,7 +50,7 @@ func bothWaysOf(ctx context.Context, source string, caps *ast.Capabilities) (int
 	if plan.Fits(c) != nil {
 		return interpreted, planned, nil
 	}
-	builtins := plan.Builtins{Whole: planBuiltins(), Value: valueBuiltins()}
+	builtins := plan.Builtins{Whole: planBuiltins(), Value: valueBuiltins(), Unread: unreadBuiltins()}
 	if all, err := plan.Compile(ctx, modules, caps, refs, builtins); err == nil {
 		for _, name := range names {
 			planned[name] = all
@@ -129,6 +129,9 @@ func (c *tally) differ(ctx context.Context, source string, caps *ast.Capabilitie
 				input := ast.MustParseTerm(document).Value
 				got, err := planned[name].Eval(nil, input, now, []string{ref})
 				c.evaluated++
+				if said := unreadToo(planned[name], input, now, ref, got, err); said != "" {
+					return fmt.Sprintf("%s of input %d: %s", name, i, said)
+				}
 				if err != nil {
 					c.left++ // the interpreter decides
 					continue
@@ -152,6 +155,54 @@ func (c *tally) differ(ctx context.Context, source string, caps *ast.Capabilitie
 		}
 	}
 	return ""
+}
+
+// unreadToo evaluates a plan with an input that is unread, and says where that differs.
+func unreadToo(p *plan.Program, input ast.Value, now time.Time, ref string, want []*ast.Term, wantErr error) string {
+	got, err := p.Eval(nil, unreadTerm(ast.NewTerm(input)).Value, now, []string{ref})
+	switch {
+	case (err == nil) != (wantErr == nil):
+		return fmt.Sprintf("%v, and with the input unread %v", wantErr, err)
+	case err != nil || want[0] == nil && got[0] == nil:
+		return ""
+	case want[0] == nil || got[0] == nil || want[0].Value.Compare(got[0].Value) != 0 || want[0].String() != got[0].String() || want[0].Value.Hash() != got[0].Value.Hash():
+		return fmt.Sprintf("%v, and with the input unread %v", want[0], got[0])
+	}
+	return ""
+}
+
+// lazily is a collection of OPA that is not read, nor are those in it.
+type lazily struct{ value ast.Value }
+
+// unreadTerm is a term with every array and object in it unread.
+func unreadTerm(t *ast.Term) *ast.Term {
+	switch t.Value.(type) {
+	case *ast.Array, ast.Object:
+		return plan.NewUnread(lazily{t.Value})
+	}
+	return t
+}
+
+func (l lazily) Made() (ast.Value, error) { return l.value, nil }
+
+func (l lazily) Member(key *ast.Term) (*ast.Term, error) {
+	t := ast.NewTerm(l.value).Get(key)
+	if t == nil {
+		return nil, nil
+	}
+	return unreadTerm(t), nil
+}
+
+func (l lazily) Len() (int, error) {
+	if o, ok := l.value.(ast.Object); ok {
+		return o.Len(), nil
+	}
+	return l.value.(*ast.Array).Len(), nil
+}
+
+func (l lazily) List() bool {
+	_, ok := l.value.(*ast.Array)
+	return ok
 }
 
 // shortened is a policy without the lines that are not needed for what it does wrong.

@@ -92,6 +92,7 @@ func TestDocument(t *testing.T) {
 		if got.Compare(want) != 0 {
 			t.Errorf("%s:\ngot  %v\nwant %v", name, got, want)
 		}
+		readsAs(t, enc, &in, everything, want)
 	}
 }
 
@@ -146,6 +147,7 @@ func TestDocument_Sparse(t *testing.T) {
 		if err != nil || got.Compare(want) != 0 || got.Hash() != want.Hash() {
 			t.Fatalf("%v\ngot  %v\nwant %v", err, got, want)
 		}
+		readsAs(t, enc, &in, Reads{Fields: []string{"signatures", "vulnerabilities"}}, want)
 	}
 }
 
@@ -162,6 +164,7 @@ func TestDocument_Mended(t *testing.T) {
 	if err != nil || got.Compare(want.Value) != 0 {
 		t.Errorf("%v, %v", got, err)
 	}
+	readsAs(t, enc, in, Reads{Fields: []string{"manifest"}}, want.Value)
 }
 
 // TestDocument_Numbers: a summary is the same whether it was just made or read back from the store.

@@ -68,6 +68,7 @@ func TestReportedFindings(t *testing.T) {
 		if err != nil || got.Compare(want) != 0 || got.Hash() != want.Hash() {
 			t.Fatalf("%v\ngot  %v\nwant %v", err, got, want)
 		}
+		readsAs(t, e, in, Reads{Fields: []string{"attestations"}}, want)
 	}
 	if plain < 200 {
 		t.Errorf("only %d of them were nothing but findings", plain)

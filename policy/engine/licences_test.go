@@ -1,11 +1,14 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/open-policy-agent/opa/v1/ast"
 )
 
 // TestLicencesAreRemembered: what is read again is what it comes to, whoever reads beside, and there are never more places; what is long is not kept.
@@ -33,6 +36,43 @@ func TestLicencesAreRemembered(t *testing.T) {
 			if fresh.readings.list[i].Load() != nil {
 				t.Errorf("%.40s is kept", large)
 			}
+		}
+	}
+}
+
+// TestLicenceVerdictsAreRemembered: of each rules their own, and what is known takes as many steps as what is found out.
+func TestLicenceVerdictsAreRemembered(t *testing.T) {
+	s := one(t, `package assay
+
+strict := {"denied": ["MIT*"], "allowed": []}
+
+admit.deny contains {"code": "a.strict", "msg": "no"} if count(assay.licence.judge(input.sbom.packages.by_license, strict).value.denied) > 0
+
+admit.deny contains {"code": "a.own", "msg": "no"} if count(assay.licence.judge(input.sbom.packages.by_license, {"denied": input.sbom.origins}).value.denied) > 0
+
+admit.deny contains {"code": "a.none", "msg": "no"} if count(assay.licence.judge(input.sbom.packages.by_license, {}).value.denied) > 0
+`, Options{})
+	planAll(t, s)
+	for range 3 {
+		if got := codes(decide(t, s, manyLicences(10)).Deny); got != "a.strict" {
+			t.Errorf("got %s", got)
+		}
+	}
+	known, rules := newLicences(), ast.MustParseTerm(`{"denied": ["`+strings.Repeat("**A", 40)+`*B*"]}`)
+	list := make([]string, 800)
+	for i := range list {
+		list[i] = fmt.Sprintf("%s%d", strings.Repeat("a", 100), i)
+	}
+	for n := range 3 {
+		j := licenceJudging{known: known, steps: maxGlobSteps}
+		j.rules, _ = known.rulesOf(rules)
+		var err error
+		judged := 0
+		for ; judged < len(list) && err == nil; judged++ {
+			err = j.one(list[judged], 1)
+		}
+		if !errors.Is(err, errTooLong) || judged < 2 || judged == len(list) {
+			t.Errorf("%d: %d were judged: %v, %d steps are left", n, judged, err, j.steps)
 		}
 	}
 }
