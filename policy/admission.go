@@ -21,6 +21,7 @@ import (
 	"github.com/assay-registry/assay/policy/findings"
 	"github.com/assay-registry/assay/policy/inventory"
 	"github.com/assay-registry/assay/policy/outbox"
+	"github.com/assay-registry/assay/policy/parsed"
 	"github.com/assay-registry/assay/policy/pulls"
 	"github.com/assay-registry/assay/policy/turns"
 	"github.com/assay-registry/assay/policy/vsa"
@@ -114,9 +115,8 @@ type Admission struct {
 	recent               *asked.Memory
 	outbox               *outbox.Outbox // what is to be done after decisions
 
-	manifests parsedCache // of all but indexes
-	indexes   parsedCache
-	findings  *findings.Reader
+	parsed   parsed.Cache
+	findings *findings.Reader
 
 	answering    *turns.Queue       // questions about contents
 	reading      *turns.Queue       // SBOMs that are read for people

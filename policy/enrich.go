@@ -12,6 +12,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/inventory"
+	"github.com/assay-registry/assay/policy/parsed"
 	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/policy/sight"
@@ -190,7 +191,7 @@ func (a *Admission) generate(ctx context.Context, s *subjectManifest, i store.It
 	defer a.describing.Store(nil)
 	result, err := a.o.Generator.Generate(ctx, sbom.Request{Repository: i.Repository, Subject: s.rec.Descriptor(), Manifest: manifest, Formats: a.formats(),
 		Open: func(ctx context.Context, d store.Digest) (*store.Blob, error) {
-			if !slices.ContainsFunc(blobsOf(s.parsed), func(b store.Descriptor) bool { return b.Digest == d }) || !a.linked(ctx, i.Repository, d) {
+			if !slices.ContainsFunc(parsed.Blobs(s.parsed), func(b store.Descriptor) bool { return b.Digest == d }) || !a.linked(ctx, i.Repository, d) {
 				return nil, sight.UnknownBlob() // what only other repositories have is not for this one to tell of
 			}
 			return a.local.OpenContent(ctx, d)

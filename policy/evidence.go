@@ -77,7 +77,7 @@ func (w *writing) adopt(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if p, err := w.a.parse(w.tx, d, rec.MediaType); err != nil || p.Index() || slices.Contains(det.About, in.digest) {
+			if p, err := w.a.parsed.Read(w.tx.Records, d, rec.MediaType); err != nil || p.Index() || slices.Contains(det.About, in.digest) {
 				if err != nil {
 					return err
 				}

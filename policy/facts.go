@@ -27,7 +27,7 @@ func (a *Admission) load(ctx context.Context, tx *store.Txn, repo store.Name, d 
 	if rec == nil {
 		return nil, store.Errorf(store.CodeUnavailable, "the evidence %s is missing; run assay check", d)
 	}
-	p, err := a.parse(tx, d, rec.MediaType)
+	p, err := a.parsed.Read(tx.Records, d, rec.MediaType)
 	if err != nil {
 		return nil, err
 	}

@@ -4,15 +4,14 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/findings"
 	"github.com/assay-registry/assay/policy/inventory"
+	"github.com/assay-registry/assay/policy/parsed"
 	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/policy/sentence"
-	"github.com/assay-registry/assay/policy/sight"
 	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
@@ -67,130 +66,9 @@ func (a *Admission) recorded(tx *store.Txn, i store.Item) (*subjectManifest, err
 // open reads the manifest's bytes, unless that was done.
 func (a *Admission) open(tx *store.Txn, s *subjectManifest) (err error) {
 	if s.parsed == nil {
-		s.parsed, err = a.parse(tx, s.rec.Digest, s.rec.MediaType)
+		s.parsed, err = a.parsed.Read(tx.Records, s.rec.Digest, s.rec.MediaType)
 	}
 	return err
-}
-
-// lists reports whether a manifest is an index, by its type.
-func (s *subjectManifest) lists() bool {
-	return s.rec.MediaType == store.TypeIndex || s.rec.MediaType == store.TypeDockerList
-}
-
-// parse reads a stored manifest, from memory if it was read lately: an index with thousands of children is parsed once, not once per child.
-func (a *Admission) parse(tx *store.Txn, d store.Digest, mediaType string) (*store.Parsed, error) {
-	k := parsedKey{d, mediaType}
-	cache := &a.manifests
-	if mediaType == store.TypeIndex || mediaType == store.TypeDockerList {
-		cache = &a.indexes
-	}
-	if p := cache.get(k); p != nil {
-		return p.Parsed, nil
-	}
-	b := tx.Content(d)
-	if b == nil {
-		return nil, store.Errorf(store.CodeUnavailable, "the content of %s is missing; run assay check", d)
-	}
-	p, err := store.ReadManifest(mediaType, b)
-	if err == nil {
-		cache.put(k, &parsedManifest{Parsed: p}, len(b))
-	}
-	return p, err
-}
-
-// relations are what the entries of an index say about each other: which attestations are about a child, and which children an attestation names.
-type relations struct {
-	about, names map[store.Digest][]store.Digest
-}
-
-// relations of an index of a repository, found once for as long as it is remembered.
-func (a *Admission) relations(tx *store.Txn, repo store.Name, index store.Digest) (*relations, error) {
-	rec, err := tx.Manifest(repo, index)
-	if err != nil {
-		return nil, err
-	}
-	if rec == nil {
-		return nil, sight.Unknown()
-	}
-	p, err := a.parse(tx, index, rec.MediaType)
-	if err != nil {
-		return nil, err
-	}
-	m := a.indexes.get(parsedKey{index, rec.MediaType})
-	if m == nil {
-		m = &parsedManifest{Parsed: p} // forgotten since
-	}
-	m.once.Do(func() { m.relations = relate(p) })
-	return m.relations, nil
-}
-
-func relate(p *store.Parsed) *relations {
-	r := &relations{map[store.Digest][]store.Digest{}, map[store.Digest][]store.Digest{}}
-	listed := make(map[store.Digest]bool, len(p.Manifests))
-	for _, m := range p.Manifests {
-		listed[m.Digest] = true
-	}
-	for _, m := range p.Manifests {
-		if named := store.Digest(m.Annotations[annotationReference]); listed[named] {
-			r.about[named] = append(r.about[named], m.Digest)
-			r.names[m.Digest] = append(r.names[m.Digest], named)
-		}
-	}
-	return r
-}
-
-// parseIn reads a manifest of a repository.
-func (a *Admission) parseIn(tx *store.Txn, repo store.Name, d store.Digest) (*store.Parsed, error) {
-	rec, err := tx.Manifest(repo, d)
-	if err != nil {
-		return nil, err
-	}
-	if rec == nil {
-		return nil, sight.Unknown()
-	}
-	return a.parse(tx, d, rec.MediaType)
-}
-
-// parsedKey: bytes that name no type themselves may be stored under different ones.
-type parsedKey struct {
-	digest    store.Digest
-	mediaType string
-}
-
-// parsedManifest is a manifest that was parsed, with what was found out about it since.
-type parsedManifest struct {
-	*store.Parsed
-	once      sync.Once
-	relations *relations // of an index
-}
-
-// parsedCache holds manifests that were parsed lately. Content never changes under its digest, so nothing in it is ever stale.
-type parsedCache struct {
-	mu    sync.Mutex
-	m     map[parsedKey]*parsedManifest
-	bytes int // of the manifests' content
-}
-
-// Limits of one cache: manifests, and bytes of their content, of which the parsed form takes a few times as much.
-const (
-	maxParsed      = 128
-	maxParsedBytes = 8 << 20
-)
-
-func (c *parsedCache) get(k parsedKey) *parsedManifest {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.m[k]
-}
-
-func (c *parsedCache) put(k parsedKey, p *parsedManifest, size int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.m == nil || len(c.m) >= maxParsed || c.bytes+size > maxParsedBytes {
-		c.m, c.bytes = map[parsedKey]*parsedManifest{}, 0
-	}
-	c.m[k] = p
-	c.bytes += size
 }
 
 // judge decides on a snapshot: evidence, policies, nothing written but refreshed facts. An error means that no answer could be had.
@@ -278,22 +156,12 @@ func (a *Admission) withdrawn(t *grounds, s *subjectManifest) *trust.Revocation 
 	if r := t.Revocation(s.repo, s.rec.Digest, s.det.Alternate); r != nil {
 		return r
 	}
-	for _, b := range blobsOf(s.parsed) {
+	for _, b := range parsed.Blobs(s.parsed) {
 		if r := t.Revocation(s.repo, b.Digest); r != nil {
 			return r
 		}
 	}
 	return nil
-}
-
-// blobsOf lists the blobs that a manifest references, the config first.
-func blobsOf(p *store.Parsed) []store.Descriptor {
-	var ds []store.Descriptor
-	if p.Config != nil {
-		ds = append(ds, *p.Config)
-	}
-	ds = append(ds, p.Layers...)
-	return append(ds, p.Blobs...)
 }
 
 // judgeAttestation: a BuildKit attestation is readable when its index is, or the child that it names, for as long as that is. What rides on a child alone
@@ -320,11 +188,11 @@ func (a *Admission) judgeAttestation(tx *store.Txn, t *grounds, s *subjectManife
 	}
 	if alone || s.rec.State == store.StateAdmitted {
 		for _, parent := range parents {
-			rel, err := a.relations(tx, s.repo, parent)
+			rel, err := a.parsed.Relations(tx.Records, s.repo, parent)
 			if err != nil {
 				return nil, err
 			}
-			for _, named := range rel.names[s.rec.Digest] {
+			for _, named := range rel.Names[s.rec.Digest] {
 				cover(named)
 			}
 		}
@@ -337,7 +205,7 @@ func (a *Admission) judgeAttestation(tx *store.Txn, t *grounds, s *subjectManife
 
 // standsAlone reports whether no blob of a manifest is a blob of ordinary content, too.
 func (a *Admission) standsAlone(tx *store.Txn, s *subjectManifest) (bool, error) {
-	for _, b := range blobsOf(s.parsed) {
+	for _, b := range parsed.Blobs(s.parsed) {
 		for _, d := range tx.ReferencedBy(s.repo, b.Digest, scanLimit) {
 			rec, err := tx.Manifest(s.repo, d)
 			if err != nil {
@@ -350,9 +218,6 @@ func (a *Admission) standsAlone(tx *store.Txn, s *subjectManifest) (bool, error)
 	}
 	return true, nil
 }
-
-// annotationReference names, on an index entry of a BuildKit attestation, the child that it is about.
-const annotationReference = "vnd.docker.reference.digest"
 
 // basis is what the facts in an input say beyond themselves.
 type basis struct {
@@ -392,7 +257,7 @@ func (a *Admission) input(ctx context.Context, tx *store.Txn, t *grounds, s *sub
 	}
 	in.Subject.State, in.Subject.Parents = s.rec.State, parents
 	in.Subject.FirstSeen, in.Subject.Pushers = s.det.FirstSeen, s.det.Pushers
-	in.Signatures, in.Attestations = sortFacts(all.Facts)
+	in.Signatures, in.Attestations = proof.Inputs(all.Facts)
 	in.Vulnerabilities = findings.Attested(all.Facts)
 	if in.Subject.Kind == store.KindImage && t.Engine.Traits(s.repo).Vulnerabilities { // where no policy asks, nothing is looked up
 		image := &findings.Image{Item: store.Item{Repository: s.repo, Digest: s.rec.Digest}, Parents: parents, Facts: all.Facts, Authorities: t.Authorities}
@@ -404,7 +269,7 @@ func (a *Admission) input(ctx context.Context, tx *store.Txn, t *grounds, s *sub
 	if in.Referrers, err = a.referrersOf(tx, t, s.repo, s.rec.Digest); err != nil {
 		return nil, nil, err
 	}
-	if err := a.enclose(tx, s, in); err != nil {
+	if err := a.parsed.Enclose(tx.Records, s.repo, s.rec.Digest, in); err != nil {
 		return nil, nil, err
 	}
 	if in.Index != nil {
@@ -438,27 +303,6 @@ func (a *Admission) input(ctx context.Context, tx *store.Txn, t *grounds, s *sub
 	return in, found, nil
 }
 
-// sortFacts maps facts to the parts of the input that they make. Documents make none: their contents are in sbomInput.
-func sortFacts(facts []verify.Fact) ([]contract.SignatureInput, []contract.AttestationInput) {
-	signatures, attestations := []contract.SignatureInput{}, []contract.AttestationInput{}
-	signers := verify.Signers(facts)
-	for i, f := range facts {
-		switch f.Kind {
-		case verify.KindSignature:
-			signatures = append(signatures, contract.SignatureInput{Evidence: f.Evidence, Layer: f.Layer, Scheme: f.Scheme, Found: f.Found, InheritedFrom: f.InheritedFrom,
-				Verified: f.Verified, Code: f.Code, Authority: f.Authority, KeyID: f.KeyID, Signer: signers[i], Issuer: f.Issuer, Identity: f.Identity, Extensions: f.Extensions,
-				Serial: f.Serial, Annotations: f.Annotations, ClaimedReference: f.ClaimedReference, Logs: f.Logs, TimeSource: f.TimeSource,
-				SignedAt: f.SignedAt, ValidUntil: f.ValidUntil, Target: f.Target, Role: f.Role})
-		case verify.KindAttestation:
-			attestations = append(attestations, contract.AttestationInput{Evidence: f.Evidence, Layer: f.Layer, Scheme: f.Scheme, Found: f.Found, InheritedFrom: f.InheritedFrom,
-				PredicateType: f.PredicateType, Verified: f.Verified, Code: f.Code, Authority: f.Authority, KeyID: f.KeyID, Signer: signers[i], Issuer: f.Issuer,
-				Identity: f.Identity, Extensions: f.Extensions, Serial: f.Serial, Logs: f.Logs, TimeSource: f.TimeSource, SignedAt: f.SignedAt,
-				ValidUntil: f.ValidUntil, Summary: f.Summary})
-		}
-	}
-	return signatures, attestations
-}
-
 // describe is the part of the input that the manifest's bytes say; p is nil where nobody reads that.
 func (a *Admission) describe(repo store.Name, d store.Digest, size int64, p *store.Parsed, kind store.Kind, now time.Time) *contract.Input {
 	in := &contract.Input{
@@ -467,32 +311,10 @@ func (a *Admission) describe(repo store.Name, d store.Digest, size int64, p *sto
 		Subject:    contract.SubjectInput{Repository: repo, Digest: d, Size: size, Kind: kind},
 		Signatures: []contract.SignatureInput{}, Attestations: []contract.AttestationInput{},
 	}
-	if p == nil {
-		return in
-	}
-	in.Subject.MediaType, in.Subject.ArtifactType = p.MediaType, p.ArtifactType
-	if p.Index() {
-		in.Index = &contract.IndexInput{Manifests: []contract.IndexEntryInput{}}
-		for _, m := range p.Manifests {
-			in.Index.Manifests = append(in.Index.Manifests, contract.IndexEntryInput{Digest: m.Digest, Platform: platform(m)})
-		}
-		return in
-	}
-	in.Manifest = &contract.ManifestInput{Layers: []contract.DescriptorInput{}, Annotations: p.Annotations}
-	for _, l := range p.Layers {
-		in.Manifest.Layers = append(in.Manifest.Layers, contract.DescriptorInput{MediaType: l.MediaType, Digest: l.Digest, Size: l.Size})
-	}
-	if p.Config != nil {
-		in.Manifest.Config = &contract.DescriptorInput{MediaType: p.Config.MediaType, Digest: p.Config.Digest, Size: p.Config.Size}
+	if p != nil {
+		parsed.Describe(in, p)
 	}
 	return in
-}
-
-func platform(m store.Descriptor) *contract.Platform {
-	if m.Platform == nil {
-		return nil
-	}
-	return &contract.Platform{OS: m.Platform.OS, Architecture: m.Platform.Architecture, Variant: m.Platform.Variant}
 }
 
 // smallConfig is the config of a manifest if the repository has it: what only others have is not there. nil if it is not, or too large to be one.
@@ -515,21 +337,7 @@ func (a *Admission) describeConfig(ctx context.Context, tx *store.Txn, in *contr
 	if in.Subject.Kind != store.KindImage {
 		return
 	}
-	b := a.smallConfig(ctx, tx, in.Subject.Repository, p)
-	if b == nil {
-		return
-	}
-	c, err := store.ParseImageConfig(b)
-	if err != nil {
-		return
-	}
-	in.Subject.Platform = &contract.Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant}
-	in.Config = &contract.ConfigInput{User: c.User, Entrypoint: c.Entrypoint, Cmd: c.Cmd, EnvNames: c.EnvNames, Labels: c.Labels, ExposedPorts: c.ExposedPorts}
-	if !c.Created.IsZero() {
-		in.Config.Created = c.Created.UTC().Format(time.RFC3339)
-	}
-	base := contract.BaseInput{Name: p.Annotations["org.opencontainers.image.base.name"], Digest: store.Digest(p.Annotations["org.opencontainers.image.base.digest"])}
-	if base != (contract.BaseInput{}) {
-		in.Config.Base = &base
+	if b := a.smallConfig(ctx, tx, in.Subject.Repository, p); b != nil {
+		parsed.Config(in, b, p)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/parsed"
 	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/policy/sight"
@@ -106,7 +107,7 @@ func isReserved(tag string) bool {
 
 func (a *Admission) put(ctx context.Context, in *incoming) (*store.Receipt, error) {
 	if !in.parsed.Index() { // it is looked at again when it is judged
-		a.manifests.put(parsedKey{in.digest, in.parsed.MediaType}, &parsedManifest{Parsed: in.parsed}, len(in.bytes))
+		a.parsed.Keep(in.digest, in.parsed, len(in.bytes))
 	}
 	var receipt *store.Receipt
 	var queued, waives bool
@@ -162,7 +163,7 @@ func (w *writing) manifest(ctx context.Context) (*store.Receipt, error) {
 	if r := w.t.Revocation(in.repo, in.digest, in.alternate); r != nil {
 		return nil, sight.Refuse(in.repo, string(in.digest), store.StateRevoked, "policy.revoked", r.Reason, "push a fixed version")
 	}
-	for _, b := range blobsOf(in.parsed) {
+	for _, b := range parsed.Blobs(in.parsed) {
 		if r := w.t.Revocation(in.repo, b.Digest); r != nil {
 			return nil, sight.Refuse(in.repo, string(b.Digest), store.StateRevoked, "policy.revoked", r.Reason, "replace this blob")
 		}
@@ -224,7 +225,7 @@ func (w *writing) settle(ctx context.Context) (err error) {
 func (w *writing) references() ([]store.Digest, error) {
 	rule := w.a.rule(w.in.repo)
 	var missing []store.Digest
-	for _, b := range blobsOf(w.in.parsed) {
+	for _, b := range parsed.Blobs(w.in.parsed) {
 		link, err := w.tx.Blob(w.in.repo, b.Digest)
 		switch {
 		case err != nil:
@@ -349,7 +350,7 @@ func (w *writing) scanOnly() error {
 			if len(other) == 0 {
 				return nil
 			}
-			if p, err := w.a.parseIn(w.tx, w.in.repo, d); err == nil {
+			if p, err := w.a.parsed.In(w.tx.Records, w.in.repo, d); err == nil {
 				for _, l := range p.Layers {
 					delete(other, l.Digest)
 				}
@@ -447,7 +448,7 @@ func (w *writing) record(missing []store.Digest) (*store.ManifestRecord, *store.
 		det.Pushers = append(det.Pushers, in.by.Name)
 	}
 	if w.kind == store.KindEvidence && rec.State != store.StateEvidence {
-		for _, b := range blobsOf(in.parsed) {
+		for _, b := range parsed.Blobs(in.parsed) {
 			w.tx.Shut(in.repo, b.Digest, in.digest) // what it opened by being admitted is not what evidence opens
 		}
 		w.a.transition(w.tx, in.repo, rec, det, store.StateEvidence, AuditRecord{Actor: w.cause.actor, Action: "evidence"})
@@ -465,7 +466,7 @@ func (w *writing) record(missing []store.Digest) (*store.ManifestRecord, *store.
 // links writes references, openings of evidence, parents, and the kinds of BuildKit attestations.
 func (w *writing) links(ctx context.Context) error {
 	in := w.in
-	for i, b := range blobsOf(in.parsed) {
+	for i, b := range parsed.Blobs(in.parsed) {
 		kind := byte(store.RefLayer)
 		if i == 0 && in.parsed.Config != nil {
 			kind = store.RefConfig
@@ -520,10 +521,10 @@ func (w *writing) attestation(ctx context.Context, m store.Descriptor) error {
 	if err != nil || rec == nil || rec.Kind != store.KindArtifact && rec.Kind != store.KindImage {
 		return err
 	}
-	if m.Annotations[annotationReference] == "" && m.ArtifactType != referrers.TypeAttestation {
+	if m.Annotations[parsed.Reference] == "" && m.ArtifactType != referrers.TypeAttestation {
 		return nil
 	}
-	p, err := w.a.parse(w.tx, m.Digest, rec.MediaType)
+	p, err := w.a.parsed.Read(w.tx.Records, m.Digest, rec.MediaType)
 	if err != nil {
 		return err
 	}

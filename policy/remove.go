@@ -7,6 +7,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/moves"
+	"github.com/assay-registry/assay/policy/parsed"
 	"github.com/assay-registry/assay/policy/sight"
 	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/referrers"
@@ -352,7 +353,7 @@ func (w *writing) untag(d store.Digest) error {
 // detach removes what a manifest contributes: openings, references, parents, its edge and its facts, its own SBOM.
 func (w *writing) detach(s *subjectManifest) {
 	repo, d := w.in.repo, s.rec.Digest
-	for _, b := range blobsOf(s.parsed) {
+	for _, b := range parsed.Blobs(s.parsed) {
 		w.tx.Shut(repo, b.Digest, d)
 		w.tx.DropReference(repo, b.Digest, d)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/parsed"
 	"github.com/assay-registry/assay/policy/pulls"
 	"github.com/assay-registry/assay/policy/replay"
 	"github.com/assay-registry/assay/policy/shadow"
@@ -60,7 +61,7 @@ func (r *replaying) Scan(ctx context.Context, repositories store.Globs, indexes 
 func (r *replaying) Listed(ctx context.Context, index store.Item) (items []store.Item, err error) {
 	err = r.a.local.Peek(ctx, func(tx *store.Txn) error {
 		items = nil
-		p, err := r.a.parseIn(tx, index.Repository, index.Digest)
+		p, err := r.a.parsed.In(tx.Records, index.Repository, index.Digest)
 		if err != nil {
 			return nil
 		}
@@ -77,13 +78,13 @@ func (r *replaying) Decide(ctx context.Context, i store.Item, wanted func(lists 
 	err = r.a.local.Peek(ctx, func(tx *store.Txn) error {
 		o = nil
 		s, err := r.a.recorded(tx, i)
-		if err == nil && s != nil && (s.lists() || r.now.Revokes()) {
+		if err == nil && s != nil && (parsed.Lists(s.rec.MediaType) || r.now.Revokes()) {
 			err = r.a.open(tx, s)
 		}
 		if err != nil || s == nil || !trust.Judged(s.rec.State) || r.a.withdrawn(r.now, s) != nil {
 			return err // gone, or revoked, meanwhile
 		}
-		if !wanted(s.lists(), tx.Parents(i.Repository, i.Digest)) {
+		if !wanted(parsed.Lists(s.rec.MediaType), tx.Parents(i.Repository, i.Digest)) {
 			return nil
 		}
 		o, err = r.decide(ctx, tx, i, s)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/explain"
+	"github.com/assay-registry/assay/policy/parsed"
 	"github.com/assay-registry/assay/policy/pulls"
 	"github.com/assay-registry/assay/policy/trust"
 	"github.com/assay-registry/assay/store"
@@ -323,7 +324,7 @@ func (a *Admission) expire(ctx context.Context, i store.Item) error {
 			return err
 		}
 		w.withdraw(s.det, i.Digest, append([]store.Digest{}, s.det.About...))
-		for _, b := range blobsOf(s.parsed) {
+		for _, b := range parsed.Blobs(s.parsed) {
 			tx.Shut(i.Repository, b.Digest, i.Digest)
 		}
 		a.transition(tx, i.Repository, s.rec, s.det, store.StateExpired, AuditRecord{Actor: "system", Action: "expire", Reason: "nothing admitted it in time"})

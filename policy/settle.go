@@ -7,6 +7,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/inventory"
+	"github.com/assay-registry/assay/policy/parsed"
 	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/policy/trust"
@@ -178,16 +179,16 @@ func (w *settling) before(i store.Item) ([]store.Item, error) {
 	switch {
 	case rec.Kind == store.KindAttestation:
 		for _, p := range w.tx.Parents(i.Repository, i.Digest) {
-			rel, err := w.a.relations(w.tx, i.Repository, p)
+			rel, err := w.a.parsed.Relations(w.tx.Records, i.Repository, p)
 			if err != nil {
 				return nil, err
 			}
-			for _, d := range rel.names[i.Digest] {
+			for _, d := range rel.Names[i.Digest] {
 				add(d)
 			}
 		}
 	case rec.Kind == store.KindIndex && w.t.Engine.Traits(i.Repository).AllChildren:
-		p, err := w.a.parse(w.tx, i.Digest, rec.MediaType)
+		p, err := w.a.parsed.Read(w.tx.Records, i.Digest, rec.MediaType)
 		if err != nil {
 			return nil, err
 		}
@@ -202,7 +203,7 @@ func (w *settling) before(i store.Item) ([]store.Item, error) {
 func (w *settling) decide(ctx context.Context, i store.Item) error {
 	a, tx, t := w.a, w.tx, w.t
 	s, err := a.recorded(tx, i)
-	if err == nil && s != nil && s.lists() {
+	if err == nil && s != nil && parsed.Lists(s.rec.MediaType) {
 		err = a.open(tx, s)
 	}
 	if err != nil {
@@ -267,7 +268,7 @@ func (w *settling) stands(ctx context.Context, i store.Item, s *subjectManifest)
 	a, rec := w.a, s.rec
 	judged := rec.State == store.StateAdmitted || rec.State == store.StateQuarantined
 	if !judged || !w.light[i] || rec.Kind == store.KindAttestation || w.tx.Queued(i) || w.t.Doubts(s.repo, rec.Verdict(), a.now(), true) != trust.OfEvidence ||
-		s.lists() && w.t.Engine.Traits(s.repo).AllChildren {
+		parsed.Lists(s.rec.MediaType) && w.t.Engine.Traits(s.repo).AllChildren {
 		return false, nil
 	}
 	all, _, err := a.everything(ctx, w.tx, w.t, s)
@@ -351,7 +352,7 @@ func (a *Admission) transition(tx *store.Txn, repo store.Name, rec *store.Manife
 
 // openBlobs makes the openings of a manifest equal to its state.
 func (a *Admission) openBlobs(tx *store.Txn, s *subjectManifest) error {
-	for _, b := range blobsOf(s.parsed) {
+	for _, b := range parsed.Blobs(s.parsed) {
 		switch s.rec.State {
 		case store.StateAdmitted:
 			tx.Open(s.repo, b.Digest, s.rec.Digest)
@@ -392,11 +393,11 @@ func (a *Admission) dependents(tx *store.Txn, t *grounds, s *subjectManifest, be
 		if all {
 			items = append(items, store.Item{Repository: s.repo, Digest: parent})
 		}
-		rel, err := a.relations(tx, s.repo, parent)
+		rel, err := a.parsed.Relations(tx.Records, s.repo, parent)
 		if err != nil {
 			return nil, err
 		}
-		for _, d := range rel.about[s.rec.Digest] {
+		for _, d := range rel.About[s.rec.Digest] {
 			items = append(items, store.Item{Repository: s.repo, Digest: d})
 		}
 	}

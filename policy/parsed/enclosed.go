@@ -1,4 +1,4 @@
-package policy
+package parsed
 
 import (
 	"slices"
@@ -16,21 +16,21 @@ const annotationPredicate = "in-toto.io/predicate-type"
 // maxEnclosed is how many statements inside the indexes above a manifest are told.
 const maxEnclosed = 64
 
-// enclose adds what the indexes above a manifest hold about it in BuildKit's form: statements that nobody signed, and so facts that prove nothing by themselves. Whose signature on the index
+// Enclose adds what the indexes above a manifest hold about it in BuildKit's form: statements that nobody signed, and so facts that prove nothing by themselves. Whose signature on the index
 // covers their bytes is told beside them. Newer ones are referrers, too, and listed already: of them only that is added.
-func (a *Admission) enclose(tx *store.Txn, s *subjectManifest, in *contract.Input) error {
+func (c *Cache) Enclose(r store.Records, repo store.Name, image store.Digest, in *contract.Input) error {
 	told := 0
 	for _, index := range in.Subject.Parents {
-		if !trust.Judged(tx.Verdict(s.repo, index).State) {
+		if !trust.Judged(r.Verdict(repo, index).State) {
 			continue // withdrawn: it holds nothing any more
 		}
-		rel, err := a.relations(tx, s.repo, index)
+		rel, err := c.Relations(r, repo, index)
 		if err != nil {
 			return err
 		}
 		covered := covering(in.Signatures, index)
-		for _, d := range rel.about[s.rec.Digest] {
-			rec, err := tx.Manifest(s.repo, d)
+		for _, d := range rel.About[image] {
+			rec, err := r.Manifest(repo, d)
 			if err != nil {
 				return err
 			}
@@ -45,7 +45,7 @@ func (a *Admission) enclose(tx *store.Txn, s *subjectManifest, in *contract.Inpu
 			if rec.Kind != store.KindAttestation {
 				continue
 			}
-			p, err := a.parse(tx, d, rec.MediaType)
+			p, err := c.Read(r, d, rec.MediaType)
 			if err != nil {
 				return err
 			}
