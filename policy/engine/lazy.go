@@ -2,6 +2,7 @@ package engine
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
@@ -12,7 +13,7 @@ import (
 // unreadBuiltins are those of which the first operands, so many, may be unread.
 func unreadBuiltins() map[string]int {
 	return map[string]int{
-		ast.Count.Name: 1, ast.ObjectGet.Name: 1, ast.Concat.Name: 2, ast.ArraySlice.Name: 1,
+		ast.Count.Name: 1, ast.ObjectGet.Name: 1, ast.Concat.Name: 2, ast.ArraySlice.Name: 1, ast.IsObject.Name: 1,
 		"assay.licence.judge": 1, "assay.signatures": 1, "assay.attestations": 1, "assay.findings": 1, "assay.signers": 1, "assay.provenance": 1, "assay.newest": 1, "assay.made": 1, "assay.until": 1,
 	}
 }
@@ -21,7 +22,7 @@ func unreadBuiltins() map[string]int {
 func lazyBuiltins() map[string]plan.Builtin {
 	all := map[string]plan.Builtin{}
 	for name, lazy := range map[string]func(operands []*ast.Term) (*ast.Term, error){
-		ast.Count.Name: lazyCount, ast.ObjectGet.Name: lazyGet, ast.Concat.Name: lazyJoin, ast.ArraySlice.Name: lazySlice,
+		ast.Count.Name: lazyCount, ast.ObjectGet.Name: lazyGet, ast.Concat.Name: lazyJoin, ast.ArraySlice.Name: lazySlice, ast.IsObject.Name: lazyIsObject,
 	} {
 		open := openBuiltin(name)
 		all[name] = func(bctx *topdown.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
@@ -44,12 +45,21 @@ func unreadOf(t *ast.Term) *plan.Unread {
 }
 
 func lazyCount(operands []*ast.Term) (*ast.Term, error) {
-	u := unreadOf(operands[0])
-	if u == nil {
-		return nil, nil
+	switch v := operands[0].Value.(type) {
+	case *plan.Unread:
+		n, err := v.Len()
+		return ast.InternedTerm(n), err
+	case ast.String:
+		return ast.InternedTerm(utf8.RuneCountInString(string(v))), nil
 	}
-	n, err := u.Len()
-	return ast.InternedTerm(n), err
+	return nil, nil
+}
+
+func lazyIsObject(operands []*ast.Term) (*ast.Term, error) {
+	if u := unreadOf(operands[0]); u != nil {
+		return ast.InternedTerm(!u.List()), nil
+	}
+	return nil, nil
 }
 
 // lazyGet goes into objects. A path may go on in lists.
