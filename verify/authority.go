@@ -125,8 +125,16 @@ func (a Authority) Revision() string {
 		keys[i] = k.revision()
 	}
 	slices.Sort(keys)
-	return hashLists([]string{"assay.authority/v3", a.Name, a.Kind, binding}, keys, sortedGlobs(a.Repositories), sortedGlobs(a.PromoteFrom),
+	return hashLists([]string{a.rules(), a.Name, a.Kind, binding}, keys, sortedGlobs(a.Repositories), sortedGlobs(a.PromoteFrom),
 		[]string{a.TrustedRoot, a.Roots, a.TimestampRoots, a.CRLs, a.Material}, a.identityRevisions(), a.Wants().revision(), a.Revoked.revision(), a.TUF.revision(), a.attestsRevision())
+}
+
+// rules name what is asked of evidence: when that becomes stricter, what was proven before is proven again. What is revoked of timestamping authorities was not asked everywhere at first.
+func (a Authority) rules() string {
+	if a.Kind != KindNotation && (a.CRLs != "" || len(a.Revoked.Serials) > 0) {
+		return "assay.authority/v4"
+	}
+	return "assay.authority/v3"
 }
 
 // revision covers the PEM too: an ID that is not the PEM's proves nothing, and must not share a revision with one that does.

@@ -216,3 +216,16 @@ func TestSubjectCheck(t *testing.T) {
 		t.Errorf("without an alternate: %v", err)
 	}
 }
+
+// TestAuthority_RevisionStays: what an authority proved is proven again by all registries at once where its revision changes with the program: on purpose alone.
+func TestAuthority_RevisionStays(t *testing.T) {
+	for want, a := range map[string]Authority{
+		"sha256:246f9ff1b26ded233983ff8afa089f2348d0a2628ff1958943f9790376a4369b": {Name: "a", Kind: KindX509, Roots: "pem"},
+		"sha256:cd052b8fb549be25987574d52f044043c9d6a6a69de8df068e233d1541b78142": {Name: "a", Kind: KindX509, Roots: "pem", CRLs: "pem"},
+		"sha256:6d476c22f4be86463d3dbe451752846e908d3729c4af73e62ceeadc6e333724c": {Name: "a", Kind: KindNotation, Roots: "pem", CRLs: "pem"},
+	} {
+		if got := a.Revision(); got != want {
+			t.Errorf("%+v has the revision %s, and had %s", a, got, want)
+		}
+	}
+}
