@@ -19,6 +19,7 @@ import (
 	"github.com/assay-registry/assay/policy/decisionlog"
 	"github.com/assay-registry/assay/policy/explain"
 	"github.com/assay-registry/assay/policy/findings"
+	"github.com/assay-registry/assay/policy/ingest"
 	"github.com/assay-registry/assay/policy/inventory"
 	"github.com/assay-registry/assay/policy/outbox"
 	"github.com/assay-registry/assay/policy/parsed"
@@ -80,7 +81,7 @@ type Options struct {
 	SBOMKey         crypto.Signer
 	Preferences     inventory.Preferences // whose SBOMs go before the registry's own
 	PushWait        time.Duration         // how long the push of a tag waits for policies on contents; 0: it does not
-	Inventories     inventory.Index       // nil: what images contain is not indexed
+	Inventories     ingest.Index          // nil: what images contain is not indexed
 	Verdicts        vsa.Options
 	Targets         []outbox.Target // of events
 	Host            string          // how clients name this registry, for remedies; may be empty
@@ -118,11 +119,11 @@ type Admission struct {
 	parsed   parsed.Cache
 	findings *findings.Reader
 
-	answering    *turns.Queue       // questions about contents
-	reading      *turns.Queue       // SBOMs that are read for people
-	packages     *inventory.Answers // to policies that ask
-	draining     chan struct{}      // holds a value while somebody works the queue off
-	wakeReview   chan struct{}      // something is queued, or trust changed
+	answering    *turns.Queue    // questions about contents
+	reading      *turns.Queue    // SBOMs that are read for people
+	packages     *ingest.Answers // to policies that ask
+	draining     chan struct{}   // holds a value while somebody works the queue off
+	wakeReview   chan struct{}   // something is queued, or trust changed
 	wakeSBOM     chan struct{}
 	wakeIngest   chan struct{}
 	contentsRead turns.Bell                 // an SBOM was made, given up, or read
@@ -138,7 +139,7 @@ func New(ctx context.Context, o Options) (*Admission, error) {
 	a.census = census.New(census.Options{Local: o.Local, Trust: a.Trust, Borrowed: a.borrowed, Clock: o.Clock})
 	a.answering = turns.New(answers, maxAsking, maxAskingEach)
 	a.reading = turns.New(readings, maxReading, maxReadingEach)
-	a.packages = &inventory.Answers{Local: o.Local, Turn: turns.New(readings, math.MaxInt, math.MaxInt)} // decisions are bounded themselves
+	a.packages = &ingest.Answers{Local: o.Local, Turn: turns.New(readings, math.MaxInt, math.MaxInt)} // decisions are bounded themselves
 	a.uploads.clock, a.pulls, a.recent = o.Clock, pulls.New(o.Local, o.Clock), asked.New(o.Local, o.Clock)
 	a.outbox = outbox.New(outbox.Options{Local: o.Local, Targets: o.Targets, Source: o.Verdicts.Verifier, Clock: o.Clock, Log: o.Log})
 	about := explain.Options{Local: o.Local, Grounds: a.inForce, Borrowed: a.borrowed, Refresh: a.refresh, Findings: a.findings, Pulls: a.pulls, Patience: o.QuarantineMax, Clock: o.Clock}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/access"
+	"github.com/assay-registry/assay/policy/ingest"
 	"github.com/assay-registry/assay/policy/inventory"
 	"github.com/assay-registry/assay/policy/parsed"
 	"github.com/assay-registry/assay/policy/proof"
@@ -322,7 +323,7 @@ func (a *Admission) attach(ctx context.Context, s *subjectManifest, r *inventory
 	for _, f := range slices.Sorted(maps.Keys(r.Docs)) {
 		b, err := r.Made[f], error(nil)
 		if b == nil {
-			b, err = a.local.ReadContent(ctx, r.Docs[f], inventory.MaxDocument)
+			b, err = a.local.ReadContent(ctx, r.Docs[f], ingest.MaxDocument)
 		}
 		if err != nil {
 			return nil, err

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/findings"
+	"github.com/assay-registry/assay/policy/ingest"
 	"github.com/assay-registry/assay/policy/inventory"
 	"github.com/assay-registry/assay/policy/turns"
 	"github.com/assay-registry/assay/store"
@@ -84,7 +85,7 @@ func (a *Admission) Ingest(ctx context.Context) error {
 
 // ingest reads the documents of one image, and has it decided again with what they say.
 func (a *Admission) ingest(ctx context.Context, i store.Item, want string) error {
-	reader := inventory.Reader{Local: a.local, Index: a.o.Inventories, Log: a.log}
+	reader := ingest.Reader{Local: a.local, Index: a.o.Inventories, Log: a.log}
 	read, err := reader.Read(ctx, i, want)
 	if err != nil {
 		return err

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/assay-registry/assay/policy/inventory"
+	"github.com/assay-registry/assay/policy/ingest"
 	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
@@ -20,14 +20,14 @@ func Check(ctx context.Context, local *store.Local, deep bool, limit int) ([]sto
 	}
 	var unreadable []store.Problem
 	read := func(ctx context.Context, image store.Item, origin index.Origin) (*sbom.Inventory, error) {
-		b, err := local.ReadContent(ctx, origin.Document, inventory.MaxDocument)
+		b, err := local.ReadContent(ctx, origin.Document, ingest.MaxDocument)
 		if store.CodeOf(err) == store.CodeBlobUnknown {
 			return nil, nil // the index says that it is gone, unless its image is, too
 		}
 		if err != nil {
 			return nil, err
 		}
-		inv, _, err := inventory.Read(b)
+		inv, _, err := ingest.Read(b)
 		if err == nil {
 			return inv, nil
 		}

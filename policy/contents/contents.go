@@ -8,6 +8,7 @@ import (
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/findings"
+	"github.com/assay-registry/assay/policy/ingest"
 	"github.com/assay-registry/assay/policy/inventory"
 	"github.com/assay-registry/assay/policy/sight"
 	"github.com/assay-registry/assay/policy/trust"
@@ -193,7 +194,7 @@ func (r *Reader) contents(s store.Snapshot, p access.Principal, ref Ref, platfor
 	}
 	e, err := index.Image(s.Records, i)
 	if err == nil && e == nil {
-		err = inventory.Missing(i.Digest)
+		err = ingest.Missing(i.Digest)
 	}
 	return e, err
 }
@@ -261,7 +262,7 @@ func (r *Reader) WhyContents(ctx context.Context, p access.Principal, ref Ref, p
 		return nil, err
 	}
 	var reasons []index.Reason
-	err = inventory.WithDocument(ctx, r.o.Local, r.o.Reading, p.Name, e.Origin, func(inv *sbom.Inventory) (err error) {
+	err = ingest.WithDocument(ctx, r.o.Local, r.o.Reading, p.Name, e.Origin, func(inv *sbom.Inventory) (err error) {
 		reasons, err = index.Why(inv, pattern, versions)
 		return err
 	})

@@ -10,7 +10,7 @@ import (
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/findings"
-	"github.com/assay-registry/assay/policy/inventory"
+	"github.com/assay-registry/assay/policy/ingest"
 	"github.com/assay-registry/assay/policy/sight"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/finding"
@@ -121,7 +121,7 @@ func (v *Vulnerabilities) page(x *findings.Assessment, after string, limit int) 
 // locate adds where packages are, from the document that the index was made of.
 func (r *Reader) locate(ctx context.Context, p access.Principal, e *index.Entry, list []KnownFinding) error {
 	places := map[string][]sbom.Location{}
-	if err := inventory.WithDocument(ctx, r.o.Local, r.o.Reading, p.Name, e.Origin, func(inv *sbom.Inventory) error {
+	if err := ingest.WithDocument(ctx, r.o.Local, r.o.Reading, p.Name, e.Origin, func(inv *sbom.Inventory) error {
 		for n := range inv.Packages {
 			found := &inv.Packages[n]
 			k := cmp.Or(found.PURL, found.Base()+"@"+found.Version)

@@ -48,7 +48,7 @@ func Choose(r store.Records, i store.Item, prefer Preferences, facts []verify.Fa
 		all.consider(declared(i.Repository, prefer, &facts[n]))
 	}
 	for n := range told {
-		if t := &told[n]; t.Found == verify.FoundIndex && t.Code == verify.CodeUnsigned && sbomPredicate(t.PredicateType) {
+		if t := &told[n]; t.Found == verify.FoundIndex && t.Code == verify.CodeUnsigned && SBOMPredicate(t.PredicateType) {
 			all.consider(&candidate{Source: Source{Origin: OriginAttached, Evidence: t.Evidence, Layer: t.Layer}, class: 3})
 		}
 	}
@@ -175,16 +175,16 @@ func sbomFact(f *verify.Fact) bool {
 	if f.Kind == verify.KindDocument {
 		return f.MediaType == "" || referrers.SBOMType(f.MediaType) // facts of before that was told are of SBOMs
 	}
-	return f.Kind == verify.KindAttestation && sbomPredicate(f.PredicateType)
+	return f.Kind == verify.KindAttestation && SBOMPredicate(f.PredicateType)
 }
 
-// sbomPredicate reports whether a predicate type is that of an SBOM: SPDX of any version (also with a version behind it), CycloneDX.
-func sbomPredicate(t string) bool {
+// SBOMPredicate reports whether a predicate type is that of an SBOM: SPDX of any version (also with a version behind it), CycloneDX.
+func SBOMPredicate(t string) bool {
 	return t == sbom.PredicateSPDX || strings.HasPrefix(t, sbom.PredicateSPDX+"/") || strings.HasPrefix(t, "https://cyclonedx.org/")
 }
 
-// vouches reports whether an inventory of the index is from an SBOM that speaks, or that a better one is about to take the place of.
-func (all *Choice) vouches(o index.Origin, unsigned bool) bool {
+// Vouches reports whether an inventory of the index is from an SBOM that speaks, or that a better one is about to take the place of.
+func (all *Choice) Vouches(o index.Origin, unsigned bool) bool {
 	if o.Kind == OriginGenerated {
 		return all.generated != nil
 	}

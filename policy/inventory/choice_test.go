@@ -1,9 +1,7 @@
 package inventory
 
 import (
-	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -11,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/assay-registry/assay/policy/contract"
-	"github.com/assay-registry/assay/policy/turns"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
@@ -111,147 +107,12 @@ func TestSourcesAndWorkAreReadAsTheyWereWritten(t *testing.T) {
 		if got := parseSource(s.String()); got != s {
 			t.Errorf("%q: %+v", s, got)
 		}
-		if w := (work{best: s, generated: Source{Origin: OriginGenerated, Layer: "sha256:c"}}); s.Origin != "" && parseWork(w.String()) != w {
-			t.Errorf("%q: %+v", w, parseWork(w.String()))
+		if w := (Work{Best: s, Generated: Source{Origin: OriginGenerated, Layer: "sha256:c"}}); s.Origin != "" && ParseWork(w.String()) != w {
+			t.Errorf("%q: %+v", w, ParseWork(w.String()))
 		}
 	}
-	if w := parseWork("damaged"); w != (work{}) || w.String() != "" {
+	if w := ParseWork("damaged"); w != (Work{}) || w.String() != "" {
 		t.Errorf("%+v", w)
-	}
-}
-
-// kept is an index in memory, which takes no inventory that names too much.
-type kept struct{ origin index.Origin }
-
-func (k *kept) Put(_ *store.Txn, _ store.Item, o index.Origin, inv *sbom.Inventory) error {
-	if len(inv.Packages) > 1 {
-		return store.Errorf(store.CodeInvalid, "too many packages")
-	}
-	k.origin = o
-	return nil
-}
-func (k *kept) Drop(*store.Txn, store.Item) { k.origin = index.Origin{} }
-
-func document(t *testing.T, local *store.Local, packages ...string) store.Digest {
-	t.Helper()
-	var list []string
-	for _, p := range packages {
-		list = append(list, fmt.Sprintf(`{"SPDXID":"SPDXRef-%s","name":%q,"versionInfo":"1","externalRefs":[{"referenceCategory":"PACKAGE-MANAGER","referenceType":"purl","referenceLocator":"pkg:npm/%s@1"}]}`, p, p, p))
-	}
-	d, err := local.PutBlob(t.Context(), image.Repository, []byte(`{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT","name":"x","packages":[`+strings.Join(list, ",")+`]}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d.Digest
-}
-
-func TestWhatIsWantedIsReadOnceAndKeptWhileItIsWanted(t *testing.T) {
-	local, x := newLocal(t), &kept{}
-	reader := Reader{Local: local, Index: x, Log: slog.New(slog.DiscardHandler)}
-	small, large := attached(1), attached(2)
-	small.Layer, large.Layer = document(t, local, "a"), document(t, local, "a", "b")
-	request := func(facts ...verify.Fact) (queued, gone bool) {
-		c := choose(t, local, nil, facts...)
-		in(t, local, func(tx *store.Txn) error {
-			queued, gone = c.Request(tx, image)
-			return nil
-		})
-		return queued, gone
-	}
-	read := func() (record *Record, kept, indexed bool) {
-		var want []byte
-		in(t, local, func(tx *store.Txn) error {
-			want = Queued(tx.Records, image)
-			return nil
-		})
-		got, err := reader.Read(t.Context(), image, string(want))
-		if err != nil {
-			t.Fatal(err)
-		}
-		in(t, local, func(tx *store.Txn) (err error) {
-			if kept, indexed, err = reader.Keep(tx, got); err == nil {
-				record, err = Of(tx.Records, image)
-			}
-			return err
-		})
-		return record, kept, indexed
-	}
-	if queued, gone := request(); queued || gone {
-		t.Error("nothing is wanted of an image without SBOMs")
-	}
-	if queued, _ := request(small); !queued {
-		t.Error("an SBOM is not read")
-	}
-	if queued, _ := request(small); queued {
-		t.Error("it is queued already")
-	}
-	if r, kept, indexed := read(); !kept || !indexed || r.Origin != OriginAttached || r.Summary.Packages != 1 || x.origin.Evidence != small.Evidence {
-		t.Errorf("%v %v %+v %+v", kept, indexed, r, x.origin)
-	}
-	if queued, _ := request(small); queued {
-		t.Error("it was read")
-	}
-	if queued, _ := request(large); !queued {
-		t.Error("another document takes its place")
-	}
-	if r, kept, indexed := read(); !kept || indexed || !strings.Contains(r.Failed, "too many packages") || x.origin != (index.Origin{}) {
-		t.Errorf("%v %v %+v %+v", kept, indexed, r, x.origin)
-	}
-	in(t, local, func(tx *store.Txn) error {
-		if failed, more := Failures(tx.Records, 1); more || len(failed) != 1 || failed[0].What != "read" {
-			t.Errorf("%+v", failed)
-		}
-		return ReadAgain(tx, image)
-	})
-	if queued, _ := request(large); !queued {
-		t.Error("it is not read again where that is asked for")
-	}
-	in(t, local, func(tx *store.Txn) error { // displaced while it is read
-		tx.Space(space).Put(keyOf('q', image), []byte("another"))
-		return nil
-	})
-	got, err := reader.Read(t.Context(), image, "attached "+string(small.Evidence)+" "+string(small.Layer))
-	if err != nil {
-		t.Fatal(err)
-	}
-	in(t, local, func(tx *store.Txn) error {
-		if kept, _, err := reader.Keep(tx, got); kept || err != nil {
-			t.Errorf("kept, though another is wanted: %v", err)
-		}
-		return nil
-	})
-	if _, gone := request(); !gone {
-		t.Error("nobody speaks for it any more")
-	}
-	in(t, local, func(tx *store.Txn) error {
-		if !Drop(tx, image) || Drop(tx, image) || Waiting(tx.Records, 10) != 0 {
-			t.Error("it is not forgotten once")
-		}
-		return nil
-	})
-}
-
-// What is missing for the moment is read later, and marks nothing as unreadable.
-func TestWhatCannotBeReadNowIsTriedAgain(t *testing.T) {
-	reader := Reader{Local: newLocal(t), Index: &kept{}, Log: slog.New(slog.DiscardHandler)}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := reader.Read(ctx, image, "generated - "+string(digest(5))); err == nil {
-		t.Error("a reading that was interrupted is taken for one")
-	}
-}
-
-func TestWhatIsNotIndexedIsNoAnswer(t *testing.T) {
-	local := newLocal(t)
-	answers := &Answers{Local: local, Turn: turns.New(1, 1, 1)}
-	for _, p := range []contract.Packages{answers, answers.For(choose(t, local, nil, attached(1)))} {
-		_, _, err := p.FindPackages(t.Context(), image.Repository, image.Digest, contract.PackageQuery{PURL: "pkg:npm/*"}, 1)
-		if e, ok := errors.AsType[*store.Error](err); !ok || e.Code != store.CodeNotFound {
-			t.Error(err)
-		}
-		if places, err := p.LocatePackages(t.Context(), image.Repository, image.Digest, []string{"pkg:npm/a@1"}); err != nil || len(places) != 0 {
-			t.Error(places, err)
-		}
 	}
 }
 
@@ -266,12 +127,12 @@ func TestWhoseInventoryVouches(t *testing.T) {
 	c := choose(t, local, prefer, signed, attested(4, "release"), other, loose)
 	var got []bool
 	for _, o := range []index.Origin{origin(signed), origin(attested(4, "release")), origin(other), origin(loose), {Kind: OriginGenerated}} {
-		got = append(got, c.vouches(o, false))
+		got = append(got, c.Vouches(o, false))
 	}
 	if !slices.Equal(got, []bool{true, true, false, false, false}) {
 		t.Error(got)
 	}
-	if alone := choose(t, local, prefer, loose); alone.vouches(origin(loose), false) || !alone.vouches(origin(loose), true) {
+	if alone := choose(t, local, prefer, loose); alone.Vouches(origin(loose), false) || !alone.Vouches(origin(loose), true) {
 		t.Error("what anybody attached counts only where it is believed unsigned")
 	}
 }

@@ -25,8 +25,8 @@ type Drift struct {
 	UndeclaredList []string `json:"undeclared_list,omitempty"` // the same
 }
 
-// driftOf compares two documents.
-func driftOf(source Source, declared, found *sbom.Inventory) *Drift {
+// DriftOf compares two documents.
+func DriftOf(source Source, declared, found *sbom.Inventory) *Drift {
 	absent, undeclared := sbom.Drift(declared, found)
 	return &Drift{Declared: source.Origin, Signer: source.Signer, Absent: len(absent), Undeclared: len(undeclared), AbsentList: packageNames(absent), UndeclaredList: packageNames(undeclared)}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // Request notes that an image's inventory should come from other documents than it does. queued says that documents are to be read now that were not; gone that nothing speaks for the image any
-// more of which something is remembered: see [Drop]. It reads no document: that is the [Reader]'s.
+// more of which something is remembered: see [Drop]. It reads no document: that is the worker's.
 func (all *Choice) Request(tx *store.Txn, i store.Item) (queued, gone bool) {
 	sp, want := tx.Space(space), all.work().String()
 	has, waits := sp.Get(keyOf('s', i)), string(sp.Get(keyOf('q', i)))
@@ -29,6 +29,20 @@ func (all *Choice) Request(tx *store.Txn, i store.Item) (queued, gone bool) {
 		return true, false
 	}
 	return false, false
+}
+
+// Remember keeps what was read of an image, which is wanted no more: want is what [Queued] said.
+func Remember(tx *store.Txn, i store.Item, want string, r *Record) error {
+	r.Work = workName(want)
+	b, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	sp := tx.Space(space)
+	sp.Delete(keyOf('q', i))
+	sp.Put(keyOf('s', i), b)
+	NoteFailed(tx, FailedRead, i, r.Failed)
+	return nil
 }
 
 // Drop forgets what was read of an image, and what is to be; it reports whether there was anything.

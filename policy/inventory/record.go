@@ -12,42 +12,43 @@ import (
 	"github.com/assay-registry/assay/store"
 )
 
-// space remembers, for each image, what was read of its documents ('s': [Record]), which documents are to be read ('q': [work]), and why none could be made or read ('x', 'y').
+// space remembers, for each image, what was read of its documents ('s': [Record]), which documents are to be read ('q': [Work]), and why none could be made or read ('x', 'y').
 const space = "ingest"
 
 func keyOf(kind byte, i store.Item) []byte {
 	return append([]byte{kind}, string(i.Repository)+"\x00"+string(i.Digest)...)
 }
 
-// work says which documents are to be read: the one that speaks for the image is indexed, and what a client declares is compared with what the registry found.
-type work struct{ best, declared, generated Source }
+// Work says which documents are to be read: the one that speaks for the image is indexed, and what a client declares is compared with what the registry found.
+type Work struct{ Best, Declared, Generated Source }
 
 // work is what is to be read of an image's SBOMs.
-func (all *Choice) work() (w work) {
+func (all *Choice) work() (w Work) {
 	if all.best == nil {
 		return w
 	}
-	w.best = all.best.Source
+	w.Best = all.best.Source
 	if d := all.declared; d != nil {
-		w.declared = d.Source
+		w.Declared = d.Source
 		if all.generated != nil {
-			w.generated = all.generated.Source
+			w.Generated = all.generated.Source
 		}
 	}
 	return w
 }
 
 // String is a line for each document; empty if there is nothing to read.
-func (w work) String() string {
-	if w.best.Origin == "" {
+func (w Work) String() string {
+	if w.Best.Origin == "" {
 		return ""
 	}
-	return strings.Join([]string{w.best.String(), w.declared.String(), w.generated.String()}, "\n")
+	return strings.Join([]string{w.Best.String(), w.Declared.String(), w.Generated.String()}, "\n")
 }
 
-func parseWork(text string) (w work) {
+// ParseWork reads what [Work.String] wrote; what is damaged is nothing to read.
+func ParseWork(text string) (w Work) {
 	lines := append(strings.Split(text, "\n"), "", "")
-	w.best, w.declared, w.generated = parseSource(lines[0]), parseSource(lines[1]), parseSource(lines[2])
+	w.Best, w.Declared, w.Generated = parseSource(lines[0]), parseSource(lines[1]), parseSource(lines[2])
 	return w
 }
 
@@ -89,7 +90,7 @@ func Of(r store.Records, i store.Item) (*Record, error) {
 // Origin is the origin of the SBOM that speaks for an image, empty if there is none, and whether it still waits to be read.
 func Origin(r store.Records, i store.Item) (origin string, waits bool, err error) {
 	if b := r.Space(space).Get(keyOf('q', i)); b != nil {
-		return parseWork(string(b)).best.Origin, true, nil
+		return ParseWork(string(b)).Best.Origin, true, nil
 	}
 	in, err := Of(r, i)
 	if in != nil {

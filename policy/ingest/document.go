@@ -1,4 +1,4 @@
-package inventory
+package ingest
 
 import (
 	"bytes"
@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 
+	"github.com/assay-registry/assay/policy/inventory"
 	"github.com/assay-registry/assay/policy/proof"
 	"github.com/assay-registry/assay/policy/turns"
 	"github.com/assay-registry/assay/sbom"
@@ -80,7 +81,7 @@ func Read(b []byte) (*sbom.Inventory, *verify.Statement, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		if !sbomPredicate(st.PredicateType) {
+		if !inventory.SBOMPredicate(st.PredicateType) {
 			return nil, nil, errors.New("the statement holds no SBOM")
 		}
 		about, predicate = st, st.Predicate

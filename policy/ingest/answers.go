@@ -1,4 +1,4 @@
-package inventory
+package ingest
 
 import (
 	"cmp"
@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/inventory"
 	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/policy/turns"
 	"github.com/assay-registry/assay/sbom"
@@ -23,22 +24,22 @@ type Answers struct {
 // For is [contract.Packages] for one decision: the index of packages, as far as what it has of the image is from an SBOM that counts now. The index is behind: between the event that makes
 // another SBOM speak and the end of its reading, it has what the one before said. That stands only if it would count as well, so that nothing that was withdrawn, and no document of
 // anybody's, answers in the place of what policies are told of.
-func (a *Answers) For(c *Choice) contract.Packages { return answering{a, c} }
+func (a *Answers) For(c *inventory.Choice) contract.Packages { return answering{a, c} }
 
 type answering struct {
 	*Answers
-	choice *Choice
+	choice *inventory.Choice
 }
 
 // FindPackages is [contract.Packages].
 func (p answering) FindPackages(ctx context.Context, repo store.Name, d store.Digest, q contract.PackageQuery, limit int) (found []contract.Package, more bool, err error) {
-	return p.packages(ctx, repo, d, q, limit, p.choice.vouches)
+	return p.packages(ctx, repo, d, q, limit, p.choice.Vouches)
 }
 
 // FindPackages is [contract.Packages].
 func (a *Answers) FindPackages(ctx context.Context, repo store.Name, d store.Digest, q contract.PackageQuery, limit int) (found []contract.Package, more bool, err error) {
 	return a.packages(ctx, repo, d, q, limit, func(o index.Origin, unsigned bool) bool {
-		return unsigned || o.Kind == OriginGenerated || o.Signer != ""
+		return unsigned || o.Kind == inventory.OriginGenerated || o.Signer != ""
 	})
 }
 
