@@ -106,7 +106,7 @@ type licenceRules struct {
 	allowed, denied                     []string
 	allowedCategories, deniedCategories []string
 
-	verdicts places[licenceVerdict]
+	verdicts *places[licenceVerdict] // nil remembers none
 }
 
 func readLicenceRules(t *ast.Term) (*licenceRules, error) {
@@ -165,7 +165,7 @@ func (r *licenceRules) verdict(known *licences, expression string) licenceVerdic
 		}
 		return v, true
 	}
-	if known == nil || len(expression) > longestRemembered {
+	if r.verdicts == nil || len(expression) > longestRemembered {
 		v, _ := judge(expression)
 		return v
 	}

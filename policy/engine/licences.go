@@ -71,6 +71,7 @@ func (l *licences) rulesOf(t *ast.Term) (*licenceRules, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.verdicts = &places[licenceVerdict]{}
 	if len(l.rules) == mostRules {
 		l.rules = slices.Delete(l.rules, 0, 1)
 	}
