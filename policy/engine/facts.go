@@ -342,7 +342,7 @@ func signersOf(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 func provenanceOf(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 	f, ok := factOf(operands[0])
 	if !ok {
-		return nil, sentence("an attestation of the input is wanted")
+		return nil, withheld("an attestation of the input is wanted")
 	}
 	set := func(list []string) *ast.Term {
 		s := ast.NewSetWithCapacity(len(list))
@@ -359,7 +359,7 @@ func eachFact(t *ast.Term, f func(factTerm)) error {
 	one := func(t *ast.Term) error {
 		fact, ok := factOf(t)
 		if !ok {
-			return sentence("facts of the input are wanted")
+			return withheld("facts of the input are wanted")
 		}
 		f(fact)
 		return nil

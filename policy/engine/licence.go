@@ -47,7 +47,7 @@ const licenceSeparators = " ()\t\n"
 // parseLicence reads an expression (SPDX specification 2.3, annex D): AND binds stronger than OR, WITH stronger than both.
 func parseLicence(expression string) ([][]string, error) {
 	if len(expression) > maxExpression {
-		return nil, sentence(fmt.Sprintf("a licence expression has at most %d bytes", maxExpression))
+		return nil, withheld(fmt.Sprintf("a licence expression has at most %d bytes", maxExpression))
 	}
 	if !strings.ContainsAny(expression, licenceSeparators) && expression != "" { // most are one name
 		p := &licenceParser{words: []string{expression}}
@@ -59,7 +59,7 @@ func parseLicence(expression string) ([][]string, error) {
 	p := &licenceParser{words: strings.Fields(expression)}
 	alternatives, err := p.either(0)
 	if err == nil && len(p.words) > 0 {
-		err = sentence(fmt.Sprintf("the licence expression has %.40q where AND, OR or its end is wanted", p.words[0]))
+		err = withheld(fmt.Sprintf("the licence expression has %.40q where AND, OR or its end is wanted", p.words[0]))
 	}
 	return alternatives, err
 }
@@ -81,7 +81,7 @@ func (p *licenceParser) either(depth int) ([][]string, error) {
 		var more [][]string
 		more, err = p.both(depth)
 		if all = append(all, more...); err == nil && len(all) > maxAlternatives {
-			return nil, sentence(fmt.Sprintf("a licence expression offers at most %d alternatives", maxAlternatives))
+			return nil, withheld(fmt.Sprintf("a licence expression offers at most %d alternatives", maxAlternatives))
 		}
 	}
 	return all, err
@@ -95,12 +95,12 @@ func (p *licenceParser) both(depth int) ([][]string, error) {
 			break
 		}
 		if len(all)*len(more) > maxAlternatives {
-			return nil, sentence(fmt.Sprintf("a licence expression offers at most %d alternatives", maxAlternatives))
+			return nil, withheld(fmt.Sprintf("a licence expression offers at most %d alternatives", maxAlternatives))
 		}
 		for _, x := range all {
 			for _, y := range more {
 				if len(x)+len(y) > maxTogether {
-					return nil, sentence(fmt.Sprintf("a licence expression joins at most %d licences", maxTogether))
+					return nil, withheld(fmt.Sprintf("a licence expression joins at most %d licences", maxTogether))
 				}
 				product = append(product, slices.Concat(x, y))
 			}
@@ -113,11 +113,11 @@ func (p *licenceParser) both(depth int) ([][]string, error) {
 func (p *licenceParser) one(depth int) ([][]string, error) {
 	if p.next("(") {
 		if depth >= maxNesting {
-			return nil, sentence(fmt.Sprintf("a licence expression nests at most %d deep", maxNesting))
+			return nil, withheld(fmt.Sprintf("a licence expression nests at most %d deep", maxNesting))
 		}
 		all, err := p.either(depth + 1)
 		if err == nil && !p.next(")") {
-			err = sentence("the licence expression lacks a closing parenthesis")
+			err = withheld("the licence expression lacks a closing parenthesis")
 		}
 		return all, err
 	}
@@ -142,7 +142,7 @@ func operator(word string) bool {
 
 func (p *licenceParser) word() (string, error) {
 	if len(p.words) == 0 || operator(p.words[0]) {
-		return "", sentence("the licence expression lacks a licence where one is wanted")
+		return "", withheld("the licence expression lacks a licence where one is wanted")
 	}
 	word := p.words[0]
 	p.words = p.words[1:]

@@ -27,7 +27,7 @@ var (
 // chosen is the value of both: what was found under its name, and whether there may be more.
 func chosen(name, what string, found []*ast.Term, more bool) (*ast.Term, error) {
 	if more && len(found) == 0 {
-		return nil, sentence("nothing like that is among " + what + ", and there are others")
+		return nil, withheld("nothing like that is among " + what + ", and there are others")
 	}
 	return ast.ObjectTerm(ast.Item(ast.StringTerm(name), ast.ArrayTerm(found...)), ast.Item(keyMore, ast.BooleanTerm(more))), nil
 }

@@ -18,7 +18,7 @@ const (
 func matching(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 	lists, ok := operands[0].Value.(*ast.Array)
 	if !ok || lists.Len() > maxLists {
-		return nil, sentence(fmt.Sprintf("at most %d lists can be matched", maxLists))
+		return nil, withheld(fmt.Sprintf("at most %d lists can be matched", maxLists))
 	}
 	index := map[string]int{}
 	choices := make([][]int, lists.Len())
@@ -30,17 +30,17 @@ func matching(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 		case ast.Set:
 			members = v.Slice()
 		default:
-			return nil, sentence("what is matched is a list of lists")
+			return nil, withheld("what is matched is a list of lists")
 		}
 		for _, m := range members {
 			if size(m) > maxQueryText*8 {
-				return nil, sentence("a member is too large to be matched")
+				return nil, withheld("a member is too large to be matched")
 			}
 			name := m.Value.String()
 			n, known := index[name]
 			if !known {
 				if n = len(index); n >= maxChoice {
-					return nil, sentence(fmt.Sprintf("at most %d different members can be matched", maxChoice))
+					return nil, withheld(fmt.Sprintf("at most %d different members can be matched", maxChoice))
 				}
 				index[name] = n
 			}

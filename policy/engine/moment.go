@@ -16,7 +16,7 @@ import (
 func moment(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 	at, ok := instant(text(operands[0]))
 	if !ok {
-		return nil, sentence("a time is written in RFC 3339, such as 2026-11-30T12:00:00Z, between 1970 and 2199")
+		return nil, withheld("a time is written in RFC 3339, such as 2026-11-30T12:00:00Z, between 1970 and 2199")
 	}
 	return nanoseconds(at), nil
 }
@@ -78,7 +78,7 @@ func made(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 			return nanoseconds(at), nil
 		}
 	}
-	return nil, sentence("nobody says when the attestation was made")
+	return nil, withheld("nobody says when the attestation was made")
 }
 
 // dayNanoseconds is a day of 24 hours.
@@ -103,7 +103,7 @@ func until(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 		return nil, err
 	}
 	if newest.IsZero() {
-		return nil, sentence("nobody says when it was")
+		return nil, withheld("nobody says when it was")
 	}
 	end := new(big.Int).Mul(big.NewInt(days), big.NewInt(dayNanoseconds))
 	return ast.NumberTerm(json.Number(end.Add(end, big.NewInt(newest.UnixNano())).String())), nil

@@ -67,7 +67,7 @@ func (o own) option() func(*rego.Rego) {
 // value is what stands under "value" in the answer; nil where there is an error instead.
 func (o own) value(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 	value, err := o.answer(bctx, operands)
-	if _, ok := errors.AsType[sentence](err); ok {
+	if _, ok := errors.AsType[withheld](err); ok {
 		return nil, nil
 	}
 	return value, err
@@ -78,7 +78,7 @@ func (o own) call(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, er
 	if err == nil {
 		return plan.NewObject(ast.Item(keyValue, value)), nil
 	}
-	if said, ok := errors.AsType[sentence](err); ok {
+	if said, ok := errors.AsType[withheld](err); ok {
 		return ast.ObjectTerm(ast.Item(keyError, ast.StringTerm(string(said)))), nil
 	}
 	return nil, topdown.Halt{Err: err}
@@ -90,11 +90,11 @@ var (
 	keyError = ast.StringTerm("error")
 )
 
-// sentence is why a value is not given, for the policy.
-type sentence string
+// withheld is why a value is not given, for the policy.
+type withheld string
 
 // Error implements error.
-func (s sentence) Error() string { return string(s) }
+func (s withheld) Error() string { return string(s) }
 
 // ownBuiltin is one of them by its name.
 func ownBuiltin(name string) (own, bool) {

@@ -51,12 +51,12 @@ func findPackages(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, er
 func packageQuery(t *ast.Term) (q contract.PackageQuery, err error) {
 	object, ok := t.Value.(ast.Object)
 	if !ok || object.Len() == 0 {
-		return q, sentence("a query is an object of purl, range and licence")
+		return q, withheld("a query is an object of purl, range and licence")
 	}
 	err = object.Iter(func(k, v *ast.Term) error {
 		value, ok := v.Value.(ast.String)
 		if !ok || value == "" || len(value) > maxQueryText {
-			return sentence(fmt.Sprintf("a member of a query is a text of 1 to %d bytes", maxQueryText))
+			return withheld(fmt.Sprintf("a member of a query is a text of 1 to %d bytes", maxQueryText))
 		}
 		switch text(k) {
 		case queryPURL:
@@ -67,10 +67,10 @@ func packageQuery(t *ast.Term) (q contract.PackageQuery, err error) {
 			q.License = string(value)
 		case queryUnsigned:
 			if q.Unsigned = value == believed; !q.Unsigned {
-				return sentence(fmt.Sprintf("unsigned is %q, or left out", believed))
+				return withheld(fmt.Sprintf("unsigned is %q, or left out", believed))
 			}
 		default:
-			return sentence(fmt.Sprintf("a query has purl, range, licence and unsigned, and not %.40q", text(k)))
+			return withheld(fmt.Sprintf("a query has purl, range, licence and unsigned, and not %.40q", text(k)))
 		}
 		return nil
 	})
@@ -138,19 +138,19 @@ func (p *packages) note(found []contract.Package) {
 
 func (p *packages) find(q contract.PackageQuery) (*ast.Term, error) {
 	if p == nil || p.index == nil {
-		return nil, sentence("the index of packages is not at hand")
+		return nil, withheld("the index of packages is not at hand")
 	}
 	if known := p.asked[q]; known != nil {
 		return known, nil
 	}
 	if len(p.asked) >= maxQueries {
-		return nil, sentence(fmt.Sprintf("an evaluation asks at most %d questions about packages", maxQueries))
+		return nil, withheld(fmt.Sprintf("an evaluation asks at most %d questions about packages", maxQueries))
 	}
 	found, more, err := p.index.FindPackages(p.ctx, p.subject.Repository, p.subject.Digest, q, maxPackages)
 	switch store.CodeOf(err) {
 	case "":
 	case store.CodeNotFound:
-		return nil, sentence("the packages of the image are not known: it has no SBOM that counts and is indexed")
+		return nil, withheld("the packages of the image are not known: it has no SBOM that counts and is indexed")
 	case store.CodeInvalid:
 		return nil, saying(err)
 	default:

@@ -56,7 +56,7 @@ func newPredicates(ctx context.Context, in *contract.Input) *predicates {
 // open returns a predicate, or a sentence why the policy does not get it. Any other error is no answer.
 func (p *predicates) open(name attested) (*ast.Term, error) {
 	if p == nil || p.content == nil {
-		return nil, sentence("the stored evidence is not at hand where a document is judged by itself")
+		return nil, withheld("the stored evidence is not at hand where a document is judged by itself")
 	}
 	a, err := p.find(name)
 	if err != nil {
@@ -66,7 +66,7 @@ func (p *predicates) open(name attested) (*ast.Term, error) {
 		return known, nil
 	}
 	if len(p.opened) >= maxPredicates {
-		return nil, sentence(fmt.Sprintf("an evaluation opens at most %d predicates", maxPredicates))
+		return nil, withheld(fmt.Sprintf("an evaluation opens at most %d predicates", maxPredicates))
 	}
 	b, err := p.read(a)
 	if err != nil {
@@ -74,7 +74,7 @@ func (p *predicates) open(name attested) (*ast.Term, error) {
 	}
 	value, err := ast.ValueFromReader(bytes.NewReader(b))
 	if err != nil {
-		return nil, sentence("the predicate is not JSON")
+		return nil, withheld("the predicate is not JSON")
 	}
 	p.opened[name] = ast.NewTerm(value)
 	return p.opened[name], nil
@@ -93,16 +93,16 @@ func (p *predicates) find(name attested) (*contract.AttestationInput, error) {
 		listed = true
 	}
 	if listed {
-		return nil, sentence("the attestation is not verified")
+		return nil, withheld("the attestation is not verified")
 	}
-	return nil, sentence("the input has no attestation of that evidence and layer")
+	return nil, withheld("the input has no attestation of that evidence and layer")
 }
 
 // read returns the predicate's JSON, within the limits.
 func (p *predicates) read(a *contract.AttestationInput) ([]byte, error) {
 	layer, err := p.content.ReadContent(p.ctx, a.Layer, maxPredicateLayer)
 	if store.CodeOf(err) == store.CodeSizeInvalid {
-		return nil, sentence(fmt.Sprintf("the attestation has more than %d bytes", maxPredicateLayer))
+		return nil, withheld(fmt.Sprintf("the attestation has more than %d bytes", maxPredicateLayer))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the evidence %s cannot be read: %w", a.Evidence, err)
@@ -112,16 +112,16 @@ func (p *predicates) read(a *contract.AttestationInput) ([]byte, error) {
 	}
 	st, err := verify.StatementIn(a.Scheme, layer)
 	if err != nil {
-		return nil, sentence(fmt.Sprintf("the attestation cannot be read: %v", err))
+		return nil, withheld(fmt.Sprintf("the attestation cannot be read: %v", err))
 	}
 	if st.PredicateType != a.PredicateType {
-		return nil, sentence("the attestation has another predicate type than the input says")
+		return nil, withheld("the attestation has another predicate type than the input says")
 	}
 	if len(st.Predicate) > maxPredicate {
-		return nil, sentence(fmt.Sprintf("the predicate has more than %d bytes", maxPredicate))
+		return nil, withheld(fmt.Sprintf("the predicate has more than %d bytes", maxPredicate))
 	}
 	if p.values += countValues(st.Predicate); p.values > maxPredicateValues {
-		return nil, sentence(fmt.Sprintf("the predicates of an evaluation have more than %d values", maxPredicateValues))
+		return nil, withheld(fmt.Sprintf("the predicates of an evaluation have more than %d values", maxPredicateValues))
 	}
 	return st.Predicate, nil
 }

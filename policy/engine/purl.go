@@ -10,7 +10,7 @@ import (
 func purlParse(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 	p, err := sbom.ParsePURL(text(operands[0]))
 	if err != nil {
-		return nil, sentence(err.Error())
+		return nil, withheld(err.Error())
 	}
 	items := [][2]*ast.Term{ast.Item(ast.StringTerm("type"), ast.StringTerm(p.Type)), ast.Item(ast.StringTerm("name"), ast.StringTerm(p.Name))}
 	for _, part := range [][2]string{{"namespace", p.Namespace}, {"version", p.Version}, {"subpath", p.Subpath}} {

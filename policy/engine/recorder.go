@@ -10,6 +10,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -107,7 +108,7 @@ func ruleLabel(r *ast.Rule) string {
 		}
 		name += "(" + strings.Join(args, ", ") + ")"
 	}
-	return clean(name, maxTraceText)
+	return sentence.Clean(name, maxTraceText)
 }
 
 func (r *recorder) eval(e topdown.Event) {
@@ -202,7 +203,7 @@ func (s *step) note(value string, evidence []store.Digest) {
 	case s.value == "":
 		s.value = value
 	case value != "" && !strings.Contains(s.value, value):
-		s.value = clean(s.value+", "+value, 2*maxTraceValue)
+		s.value = sentence.Clean(s.value+", "+value, 2*maxTraceValue)
 	}
 	for _, d := range evidence {
 		if !slices.Contains(s.evidence, d) && len(s.evidence) < maxEvidence {
@@ -253,7 +254,7 @@ func (r *recorder) fact(query uint64, f factTerm, code string) {
 	c := of.child(condition)
 	c.kind, c.location, c.text, c.place = contract.TraceExpression, above.location, condition, slices.Index(factConditions(), condition)
 	c.tried++
-	c.note(fmt.Sprintf("code = %q, authority = %q", code, clean(f.text(keyAuthority), maxCode)), r.sources(f.term))
+	c.note(fmt.Sprintf("code = %q, authority = %q", code, sentence.Clean(f.text(keyAuthority), maxCode)), r.sources(f.term))
 	of.furthest, of.reached = c, c.place
 }
 
@@ -280,7 +281,7 @@ func (r *recorder) finding(query uint64, f ast.Object, where int) {
 	if of.tried++; where != findingLeft {
 		of.held++
 	}
-	said := fmt.Sprintf("id = %q", clean(memberText(f, keyID), maxCode))
+	said := fmt.Sprintf("id = %q", sentence.Clean(memberText(f, keyID), maxCode))
 	if t := f.Get(keyStatements); t != nil {
 		said += ", statements = " + shown(t.Value)
 	}
@@ -301,7 +302,7 @@ func (r *recorder) source(l *ast.Location, otherwise fmt.Stringer) string {
 	if text == "" {
 		text = otherwise.String()
 	}
-	return clean(text, maxTraceText)
+	return sentence.Clean(text, maxTraceText)
 }
 
 // values are those of an expression's variables and of what it reads of the input, and the evidence that they come from.
@@ -365,7 +366,7 @@ func (r *recorder) values(expr *ast.Expr, e topdown.Event) (string, []store.Dige
 		}
 		return false
 	})
-	return clean(strings.Join(parts, ", "), 2*maxTraceValue), evidence
+	return sentence.Clean(strings.Join(parts, ", "), 2*maxTraceValue), evidence
 }
 
 // sources are the digests of evidence in a fact.
@@ -400,9 +401,9 @@ func shown(v ast.Value) string {
 	if o, ok := v.(ast.Object); ok && o.Len() > 4 {
 		for _, key := range []string{"code", "evidence", "digest", "name"} {
 			if m := o.Get(ast.StringTerm(key)); m != nil {
-				return clean(fmt.Sprintf("{%s: %s, ...}", key, m), maxTraceValue)
+				return sentence.Clean(fmt.Sprintf("{%s: %s, ...}", key, m), maxTraceValue)
 			}
 		}
 	}
-	return clean(v.String(), maxTraceValue)
+	return sentence.Clean(v.String(), maxTraceValue)
 }

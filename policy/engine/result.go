@@ -5,12 +5,11 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -143,7 +142,7 @@ func decodeReason(name string, member *ast.Term) (contract.Reason, error) {
 	case f[1] == "":
 		return r, malformed(fmt.Sprintf("a member of %s has no msg", name))
 	}
-	r.Code, r.Message, r.Remedy, r.Evidence = f[0], clean(f[1], maxMessage), clean(f[2], maxRemedy), evidence
+	r.Code, r.Message, r.Remedy, r.Evidence = f[0], sentence.Clean(f[1], maxMessage), sentence.Clean(f[2], maxRemedy), evidence
 	if s := f[3]; s != "" {
 		if r.Subject, err = store.ParseDigest(s); err != nil {
 			return r, malformed(fmt.Sprintf("a member of %s has a subject that is no digest", name))
@@ -219,44 +218,6 @@ func validCode(s string) bool {
 	}
 	for _, w := range words {
 		if w == "" || strings.Trim(w, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
-			return false
-		}
-	}
-	return true
-}
-
-// clean makes a text of a policy fit for a terminal, a header and a log: valid, of one line, without controls or marks that turn the direction of
-// writing, and no longer than limit characters.
-func clean(s string, limit int) string {
-	if len(s) <= limit && plain(s) {
-		return s
-	}
-	if len(s) > 4*limit {
-		s = s[:4*limit]
-	}
-	if utf8.ValidString(s) && utf8.RuneCountInString(s) <= limit && strings.IndexFunc(s, unprintable) < 0 {
-		return s
-	}
-	runes := []rune(strings.ToValidUTF8(s, "\ufffd"))
-	for i, r := range runes {
-		if unprintable(r) {
-			runes[i] = '\ufffd'
-		}
-	}
-	if len(runes) > limit {
-		return string(runes[:limit-1]) + "…"
-	}
-	return string(runes)
-}
-
-func unprintable(r rune) bool {
-	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
-}
-
-// plain reports whether a text is printable ASCII, which most are.
-func plain(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' {
 			return false
 		}
 	}

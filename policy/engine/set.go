@@ -15,6 +15,7 @@ import (
 
 	"github.com/assay-registry/assay/policies"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/policy/waiver"
 	"github.com/assay-registry/assay/store"
 )
@@ -100,7 +101,7 @@ func Compile(ctx context.Context, list []Policy, o Options) (*Set, error) {
 // binding says what is wrong with a policy apart from its source.
 func binding(p Policy, taken map[string]bool) string {
 	switch {
-	case p.Name == "" || len(p.Name) > 64 || clean(p.Name, 64) != p.Name:
+	case p.Name == "" || len(p.Name) > 64 || sentence.Clean(p.Name, 64) != p.Name:
 		return "its name has 1 to 64 printable characters"
 	case taken[p.Name]:
 		return "there are two policies of this name"
@@ -212,7 +213,7 @@ func (s *Set) Decide(ctx context.Context, in *contract.Input) (*contract.Decisio
 	}
 	if !matched {
 		d.Deny = append(d.Deny, contract.Reason{Code: CodeNone, Subject: in.Subject.Digest,
-			Message: clean(fmt.Sprintf("No policy is in force for the repository %s, and without one nothing is admitted.", in.Subject.Repository), maxMessage),
+			Message: sentence.Clean(fmt.Sprintf("No policy is in force for the repository %s, and without one nothing is admitted.", in.Subject.Repository), maxMessage),
 			Remedy:  "name a policy for it in the configuration; builtin:open allows everything"})
 	}
 	waiver.Waive(d, in)
@@ -260,7 +261,7 @@ func (s *Set) ask(ctx context.Context, p *program, e *entry, doc *document) (*ou
 		help.packages = newPackages(ctx, &doc.in)
 	}
 	if err := p.planner.note(ctx); err != nil {
-		s.log.WarnContext(ctx, "a policy cannot be planned, the interpreter goes on with it", "policy", p.Name, "error", clean(err.Error(), 2048))
+		s.log.WarnContext(ctx, "a policy cannot be planned, the interpreter goes on with it", "policy", p.Name, "error", sentence.Clean(err.Error(), 2048))
 	}
 	a := s.confirmed(ctx, p, e, doc, help, s.evaluate(ctx, e.run(), p, e, doc, help))
 	err := a.err
@@ -276,7 +277,7 @@ func (s *Set) ask(ctx context.Context, p *program, e *entry, doc *document) (*ou
 			return nil, cause
 		}
 		s.log.WarnContext(ctx, "a policy gave no answer", "policy", p.Name, "entry", string(e.name), "repository", string(doc.in.Subject.Repository),
-			"digest", string(doc.in.Subject.Digest), "error", clean(err.Error(), 2048), "stack", string(a.stack))
+			"digest", string(doc.in.Subject.Digest), "error", sentence.Clean(err.Error(), 2048), "stack", string(a.stack))
 		return failure(p.Name, err, now), nil
 	}
 	if o.validUntil.IsZero() && e.reads.Clock {

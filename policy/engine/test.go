@@ -11,6 +11,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/tester"
 	"github.com/open-policy-agent/opa/v1/topdown"
+
+	"github.com/assay-registry/assay/policy/sentence"
 )
 
 // TestResult is one test of a policy.
@@ -123,7 +125,7 @@ func runTests(ctx context.Context, modules map[string]*ast.Module, caps *ast.Cap
 		if r.Location != nil {
 			result.File, result.Line = strings.Replace(r.Location.File, ".tests.rego", ".rego", 1), r.Location.Row
 		}
-		message := clean(string(r.Output), 4096)
+		message := sentence.Clean(string(r.Output), 4096)
 		if r.Error != nil {
 			message += r.Error.Error()
 		}

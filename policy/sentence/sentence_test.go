@@ -30,3 +30,15 @@ func TestALongReasonLeavesItsRemedyWhole(t *testing.T) {
 		}
 	}
 }
+
+// What a stranger wrote is one line without anything that moves a cursor or turns the direction of writing.
+func TestCleanTextsStayWhereTheyAre(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "", "plain": "plain", "a\x1b[2Jb": "a\ufffd[2Jb", "a\nb": "a\ufffdb", "a\u202eb": "a\ufffdb", "a\u2028b": "a\ufffdb", "a\xffb": "a\ufffdb", "naïve": "naïve",
+		strings.Repeat("x", 11): "xxxxxxxxx…", strings.Repeat("ü", 10): strings.Repeat("ü", 10), strings.Repeat("\x00", 400): strings.Repeat("\ufffd", 9) + "…",
+	} {
+		if got := sentence.Clean(text, 10); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/docker"
 	"github.com/assay-registry/assay/cmd/assay/rules"
 	"github.com/assay-registry/assay/cmd/assay/signcmd"
+	"github.com/assay-registry/assay/policy/bundle"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/referrers"
 	"github.com/assay-registry/assay/store"
@@ -31,7 +32,7 @@ digest that is printed: assay sign, cosign sign.
 They are compiled and their tests are run first.`,
 		Example: "  assay policy push policies registry.example.com/acme/policies:v3 --revision 7 --key policies.key",
 		RunE: func(c *cobra.Command, args []string) error {
-			number, err := engine.ParseRevision(revision)
+			number, err := bundle.ParseRevision(revision)
 			if err != nil {
 				return cli.Usage("--revision: %s", cli.Sentence(err))
 			}
@@ -50,7 +51,7 @@ They are compiled and their tests are run first.`,
 
 // packPolicies checks a directory, runs its tests, and makes a bundle of it. Tests stay behind.
 func packPolicies(a *cli.App, ctx context.Context, dir string, revision uint64) ([]byte, error) {
-	all, err := rules.Sources(a.Path(dir), ".rego", ".txtar", engine.DataFile)
+	all, err := rules.Sources(a.Path(dir), ".rego", ".txtar", bundle.DataFile)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +66,7 @@ func packPolicies(a *cli.App, ctx context.Context, dir string, revision uint64) 
 	}
 	files := map[string]string{}
 	for name, text := range all {
-		if name == engine.DataFile || strings.HasSuffix(name, ".rego") && !strings.HasSuffix(name, "_test.rego") {
+		if name == bundle.DataFile || strings.HasSuffix(name, ".rego") && !strings.HasSuffix(name, "_test.rego") {
 			files[name] = text
 		}
 	}
@@ -79,7 +80,7 @@ func packPolicies(a *cli.App, ctx context.Context, dir string, revision uint64) 
 		}
 		return nil, err
 	}
-	return engine.PackBundle(files, revision)
+	return bundle.Pack(files, revision)
 }
 
 // pushed is what a person and a script are told.

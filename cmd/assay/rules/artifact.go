@@ -8,7 +8,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/follow"
 	"github.com/assay-registry/assay/policy"
-	"github.com/assay-registry/assay/policy/engine"
+	"github.com/assay-registry/assay/policy/bundle"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -24,16 +24,16 @@ func ReadArtifact(ctx context.Context, repo *follow.Repository, d store.Digest) 
 	}
 	s := &policy.PolicySource{Digest: d}
 	if text, ok := m.Annotations[AnnotationRevision]; ok {
-		if s.Revision, err = engine.ParseRevision(text); err != nil {
+		if s.Revision, err = bundle.ParseRevision(text); err != nil {
 			return nil, err
 		}
 	}
 	if len(m.Layers) == 1 && m.Layers[0].MediaType == TypePolicyLayer {
-		packed, err := repo.Read(ctx, m.Layers[0].Digest, engine.MaxBundle)
+		packed, err := repo.Read(ctx, m.Layers[0].Digest, bundle.MaxSize)
 		if err != nil {
 			return nil, err
 		}
-		b, err := engine.ReadBundle(bytes.NewReader(packed))
+		b, err := bundle.Read(bytes.NewReader(packed))
 		if err != nil {
 			return nil, err
 		}
@@ -56,7 +56,7 @@ func conftestFiles(ctx context.Context, repo *follow.Repository, s *policy.Polic
 		name := l.Annotations[AnnotationTitle]
 		switch {
 		case l.MediaType == TypeConftestData:
-			name = engine.DataFile
+			name = bundle.DataFile
 		case l.MediaType != TypeConftest:
 			return store.Errorf(store.CodeInvalid, "it holds a layer of type %.80q: policies are one layer of type %s, or layers of type %s", l.MediaType, TypePolicyLayer, TypeConftest)
 		case name == "":

@@ -15,6 +15,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy"
+	"github.com/assay-registry/assay/policy/bundle"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/store"
@@ -132,16 +133,16 @@ func Fill(p *engine.Policy, files map[string]string, whence string) error {
 			p.Source[name] = text
 		}
 	}
-	data, ok := files[engine.DataFile]
+	data, ok := files[bundle.DataFile]
 	if !ok {
 		return nil
 	}
 	if err := store.StrictJSON([]byte(data)); err != nil {
-		return fmt.Errorf("%s of %s: %w", engine.DataFile, whence, err)
+		return fmt.Errorf("%s of %s: %w", bundle.DataFile, whence, err)
 	}
 	var params map[string]map[string]any
 	if err := json.Unmarshal([]byte(data), &params); err != nil {
-		return fmt.Errorf("%s of %s is no object of parameters by policy name: %w", engine.DataFile, whence, err)
+		return fmt.Errorf("%s of %s is no object of parameters by policy name: %w", bundle.DataFile, whence, err)
 	}
 	merged := maps.Clone(params[p.Name])
 	if merged == nil {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/policy"
-	"github.com/assay-registry/assay/policy/engine"
+	"github.com/assay-registry/assay/policy/bundle"
 	"github.com/assay-registry/assay/store"
 	"github.com/opencontainers/go-digest"
 )
@@ -33,11 +33,11 @@ func ReadBundle(ref, keyFile string) (*policy.PolicySource, error) {
 	if err != nil {
 		return nil, err
 	}
-	packed, err := io.ReadAll(io.LimitReader(f, engine.MaxBundle+1))
+	packed, err := io.ReadAll(io.LimitReader(f, bundle.MaxSize+1))
 	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, err
 	}
-	b, err := engine.ReadBundle(bytes.NewReader(packed))
+	b, err := bundle.Read(bytes.NewReader(packed))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

@@ -1,4 +1,4 @@
-package engine
+package bundle
 
 import (
 	"archive/tar"
@@ -22,17 +22,18 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/store"
 	"github.com/open-policy-agent/opa/v1/bundle"
 )
 
 // Limits of a bundle. What is larger is refused before it was unpacked.
 const (
-	MaxBundle     = 8 << 20  // bytes, compressed
-	maxUnpacked   = 32 << 20 // bytes, with everything that tar adds
-	maxBundleFile = 4 << 20
-	maxBundled    = 256 // files
-	maxBundlePath = 255
+	MaxSize     = 8 << 20  // bytes, compressed
+	maxUnpacked = 32 << 20 // bytes, with everything that tar adds
+	maxFile     = 4 << 20  // bytes
+	maxFiles    = 256
+	maxPath     = 255 // bytes
 )
 
 // The files of a bundle that are no modules (Open Policy Agent, "Bundles").
@@ -54,10 +55,10 @@ type Bundle struct {
 	all      map[string][]byte // every file as it came
 }
 
-// ReadBundle unpacks a bundle (tar.gz) within its limits. Every path stays inside; links, devices, names that are there twice and files that no policy
+// Read unpacks a bundle (tar.gz) within its limits. Every path stays inside; links, devices, names that are there twice and files that no policy
 // consists of are errors. Nothing is proven by that: see [Bundle.Verify].
-func ReadBundle(r io.Reader) (*Bundle, error) {
-	packed := &io.LimitedReader{R: r, N: MaxBundle + 1}
+func Read(r io.Reader) (*Bundle, error) {
+	packed := &io.LimitedReader{R: r, N: MaxSize + 1}
 	z, err := gzip.NewReader(packed)
 	if err != nil {
 		return nil, store.Errorf(store.CodeInvalid, "it is no bundle: not compressed with gzip")
@@ -78,7 +79,7 @@ func ReadBundle(r io.Reader) (*Bundle, error) {
 		}
 		switch {
 		case packed.N <= 0 || unpacked.N <= 0:
-			return nil, store.Errorf(store.CodeInvalid, "a bundle has at most %d MiB, and %d unpacked", MaxBundle>>20, maxUnpacked>>20)
+			return nil, store.Errorf(store.CodeInvalid, "a bundle has at most %d MiB, and %d unpacked", MaxSize>>20, maxUnpacked>>20)
 		case err != nil:
 			return nil, err
 		case ended:
@@ -95,18 +96,18 @@ func (b *Bundle) add(h *tar.Header, content io.Reader) error {
 	switch {
 	case h.Typeflag == tar.TypeDir && (name == "" || fs.ValidPath(strings.TrimSuffix(name, "/"))):
 		return nil
-	case !fs.ValidPath(name) || len(name) > maxBundlePath || strings.ContainsAny(name, "\\:\x00") || clean(name, maxBundlePath) != name:
-		return store.Errorf(store.CodeInvalid, "the bundle holds a file %q, whose name leads elsewhere", clean(h.Name, 80))
+	case !fs.ValidPath(name) || len(name) > maxPath || strings.ContainsAny(name, "\\:\x00") || sentence.Clean(name, maxPath) != name:
+		return store.Errorf(store.CodeInvalid, "the bundle holds a file %q, whose name leads elsewhere", sentence.Clean(h.Name, 80))
 	case h.Typeflag != tar.TypeReg:
 		return store.Errorf(store.CodeInvalid, "the bundle holds %s, which is no plain file", name)
-	case h.Size > maxBundleFile:
-		return store.Errorf(store.CodeInvalid, "the bundle's %s has more than %d MiB", name, maxBundleFile>>20)
-	case len(b.all) == maxBundled:
-		return store.Errorf(store.CodeInvalid, "the bundle holds more than %d files", maxBundled)
+	case h.Size > maxFile:
+		return store.Errorf(store.CodeInvalid, "the bundle's %s has more than %d MiB", name, maxFile>>20)
+	case len(b.all) == maxFiles:
+		return store.Errorf(store.CodeInvalid, "the bundle holds more than %d files", maxFiles)
 	case b.all[name] != nil:
 		return store.Errorf(store.CodeInvalid, "the bundle holds %s twice", name)
 	}
-	text, err := io.ReadAll(io.LimitReader(content, maxBundleFile))
+	text, err := io.ReadAll(io.LimitReader(content, maxFile))
 	if err != nil || int64(len(text)) != h.Size {
 		return store.Errorf(store.CodeInvalid, "it is no bundle: the archive is damaged")
 	}
@@ -157,7 +158,7 @@ func (b *Bundle) manifest(text []byte) error {
 func ParseRevision(text string) (uint64, error) {
 	n, err := strconv.ParseUint(text, 10, 63)
 	if err != nil || n == 0 || strconv.FormatUint(n, 10) != text {
-		return 0, store.Errorf(store.CodeInvalid, "the revision %q is no decimal number of 1 and up, by which one sees what is newer", clean(text, 40))
+		return 0, store.Errorf(store.CodeInvalid, "the revision %q is no decimal number of 1 and up, by which one sees what is newer", sentence.Clean(text, 40))
 	}
 	return n, nil
 }
@@ -180,14 +181,14 @@ func (b *Bundle) Verify(keyPEM []byte) error {
 	config := bundle.NewVerificationConfig(map[string]*bundle.KeyConfig{id: {Key: string(keyPEM), Algorithm: algorithm}}, id, "", nil)
 	files, err := (&bundle.DefaultVerifier{}).VerifyBundleSignature(s, config)
 	if err != nil {
-		return store.Errorf(store.CodeInvalid, "the bundle's signature does not verify under bundle_key: %s", clean(err.Error(), 200))
+		return store.Errorf(store.CodeInvalid, "the bundle's signature does not verify under bundle_key: %s", sentence.Clean(err.Error(), 200))
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.all)) {
 		if name == fileSignatures {
 			continue
 		}
 		if f := files[name]; f.Name != "" && f.Algorithm != "SHA-256" && f.Algorithm != "SHA-384" && f.Algorithm != "SHA-512" {
-			return store.Errorf(store.CodeInvalid, "the bundle's signature names %s by %q, and not by SHA-256 or better", name, clean(f.Algorithm, 20))
+			return store.Errorf(store.CodeInvalid, "the bundle's signature names %s by %q, and not by SHA-256 or better", name, sentence.Clean(f.Algorithm, 20))
 		}
 		if err := bundle.VerifyBundleFile(name, *bytes.NewBuffer(b.all[name]), files); err != nil {
 			return store.Errorf(store.CodeInvalid, "the bundle's %s is not what was signed", name)
@@ -214,7 +215,7 @@ func algorithmOf(keyPEM []byte, token string) (string, error) {
 		return "", err
 	}
 	if !slices.Contains(may, h.Algorithm) {
-		return "", store.Errorf(store.CodeInvalid, "the bundle's signature is of the algorithm %q, and bundle_key makes %s", clean(h.Algorithm, 20), strings.Join(may, ", "))
+		return "", store.Errorf(store.CodeInvalid, "the bundle's signature is of the algorithm %q, and bundle_key makes %s", sentence.Clean(h.Algorithm, 20), strings.Join(may, ", "))
 	}
 	return h.Algorithm, nil
 }
@@ -244,8 +245,8 @@ func AlgorithmsOf(keyPEM []byte) ([]string, error) {
 	return nil, store.Errorf(store.CodeInvalid, "it is no key of ECDSA (P-256, P-384, P-521), RSA (2048 bits and up) or Ed25519")
 }
 
-// PackBundle makes a bundle of modules and data.json: the same bytes for the same files. It is not signed.
-func PackBundle(files map[string]string, revision uint64) ([]byte, error) {
+// Pack makes a bundle of modules and data.json: the same bytes for the same files. It is not signed.
+func Pack(files map[string]string, revision uint64) ([]byte, error) {
 	manifest, err := json.Marshal(map[string]any{"revision": strconv.FormatUint(revision, 10), "roots": []string{"assay"}})
 	if err != nil {
 		return nil, err
@@ -267,7 +268,7 @@ func PackBundle(files map[string]string, revision uint64) ([]byte, error) {
 	if err := errors.Join(archive.Close(), z.Close()); err != nil {
 		return nil, err
 	}
-	if _, err := ReadBundle(bytes.NewReader(packed.Bytes())); err != nil {
+	if _, err := Read(bytes.NewReader(packed.Bytes())); err != nil {
 		return nil, err
 	}
 	return packed.Bytes(), nil

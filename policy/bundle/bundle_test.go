@@ -1,4 +1,4 @@
-package engine
+package bundle
 
 import (
 	"archive/tar"
@@ -19,7 +19,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/bundle"
 )
 
-const bundledPolicy = "package assay\n\nadmit.deny contains {\"code\": \"config.no\", \"msg\": \"No.\"} if input.subject.size > 3\n"
+const policy = "package assay\n\nadmit.deny contains {\"code\": \"config.no\", \"msg\": \"No.\"} if input.subject.size > 3\n"
 
 // packed is a tar.gz of headers with their content.
 func packed(t testing.TB, entries ...tar.Header) []byte {
@@ -75,12 +75,12 @@ func zeros(t testing.TB, n int64) []byte {
 }
 
 func TestD18_BundlesThatLeadElsewhereOrNeverEnd(t *testing.T) {
-	good := file("a.rego", bundledPolicy)
-	many := make([]tar.Header, maxBundled+1)
+	good := file("a.rego", policy)
+	many := make([]tar.Header, maxFiles+1)
 	for i := range many {
-		many[i] = file(fmt.Sprintf("m%d.rego", i), bundledPolicy)
+		many[i] = file(fmt.Sprintf("m%d.rego", i), policy)
 	}
-	noise := make([]byte, MaxBundle+2)
+	noise := make([]byte, MaxSize+2)
 	_, _ = rand.Read(noise)
 	for name, c := range map[string]struct {
 		content []byte
@@ -97,7 +97,7 @@ func TestD18_BundlesThatLeadElsewhereOrNeverEnd(t *testing.T) {
 		"hard link":      {packed(t, good, tar.Header{Name: "x.rego", Typeflag: tar.TypeLink, Linkname: "a.rego"}), "no plain file"},
 		"device":         {packed(t, good, tar.Header{Name: "x.rego", Typeflag: tar.TypeChar}), "no plain file"},
 		"twice":          {packed(t, good, good), "twice"},
-		"twice by root":  {packed(t, good, file("/a.rego", bundledPolicy)), "twice"},
+		"twice by root":  {packed(t, good, file("/a.rego", policy)), "twice"},
 		"foreign":        {packed(t, good, file("policy.wasm", "x")), "consists of modules"},
 		"nested data":    {packed(t, good, file("x/data.json", "{}")), "consists of modules"},
 		"empty":          {packed(t), "no module"},
@@ -105,12 +105,12 @@ func TestD18_BundlesThatLeadElsewhereOrNeverEnd(t *testing.T) {
 		"cut":            {packed(t, good)[:60], "damaged"},
 		"many":           {packed(t, many...), "more than 256 files"},
 		"bomb":           {zeros(t, 1<<30), "at most 4 MiB|more than 4 MiB"},
-		"large":          {packed(t, file("x.rego", strings.Repeat("#", maxBundleFile+1))), "more than 4 MiB"},
-		"noise":          {packed(t, file("x.rego", base64.StdEncoding.EncodeToString(noise)[:maxBundleFile]), file("y.rego", base64.StdEncoding.EncodeToString(noise)[maxBundleFile:2*maxBundleFile]), file("z.rego", base64.StdEncoding.EncodeToString(noise)[:maxBundleFile])), "at most 8 MiB"},
+		"large":          {packed(t, file("x.rego", strings.Repeat("#", maxFile+1))), "more than 4 MiB"},
+		"noise":          {packed(t, file("x.rego", base64.StdEncoding.EncodeToString(noise)[:maxFile]), file("y.rego", base64.StdEncoding.EncodeToString(noise)[maxFile:2*maxFile]), file("z.rego", base64.StdEncoding.EncodeToString(noise)[:maxFile])), "at most 8 MiB"},
 		"revision":       {packed(t, good, file(".manifest", `{"revision":"007"}`)), "no decimal number"},
 		"manifest":       {packed(t, good, file(".manifest", `{"revision":"1","revision":"9"}`)), ".manifest"},
 	} {
-		_, err := ReadBundle(bytes.NewReader(c.content))
+		_, err := Read(bytes.NewReader(c.content))
 		found := false
 		for want := range strings.SplitSeq(c.want, "|") {
 			found = found || err != nil && strings.Contains(err.Error(), want)
@@ -121,7 +121,7 @@ func TestD18_BundlesThatLeadElsewhereOrNeverEnd(t *testing.T) {
 	}
 }
 
-func bundleKey(t *testing.T) (private, public string) {
+func newKey(t *testing.T) (private, public string) {
 	t.Helper()
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -138,10 +138,10 @@ func bundleKey(t *testing.T) (private, public string) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: priv})), string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: pub}))
 }
 
-// opaBundle is a bundle as Open Policy Agent writes and signs it.
-func opaBundle(t *testing.T, private, revision string) []byte {
+// ofOPA is a bundle as Open Policy Agent writes and signs it.
+func ofOPA(t *testing.T, private, revision string) []byte {
 	t.Helper()
-	raw := packed(t, file("/a.rego", bundledPolicy), file("/data.json", `{"team": {"least":  1}}`), file("/.manifest", `{"revision": "`+revision+`", "roots": ["assay", "team"]}`))
+	raw := packed(t, file("/a.rego", policy), file("/data.json", `{"team": {"least":  1}}`), file("/.manifest", `{"revision": "`+revision+`", "roots": ["assay", "team"]}`))
 	b, err := bundle.NewReader(bytes.NewReader(raw)).Read()
 	if err != nil {
 		t.Fatal(err)
@@ -157,22 +157,22 @@ func opaBundle(t *testing.T, private, revision string) []byte {
 }
 
 func TestD18_BundlesAreSigned(t *testing.T) {
-	private, public := bundleKey(t)
-	_, other := bundleKey(t)
+	private, public := newKey(t)
+	_, other := newKey(t)
 	read := func(content []byte) *Bundle {
 		t.Helper()
-		b, err := ReadBundle(bytes.NewReader(content))
+		b, err := Read(bytes.NewReader(content))
 		if err != nil {
 			t.Fatal(err)
 		}
 		return b
 	}
-	signed := read(opaBundle(t, private, "7"))
-	if err := signed.Verify([]byte(public)); err != nil || signed.Revision != 7 || signed.Files["a.rego"] != bundledPolicy {
+	signed := read(ofOPA(t, private, "7"))
+	if err := signed.Verify([]byte(public)); err != nil || signed.Revision != 7 || signed.Files["a.rego"] != policy {
 		t.Fatalf("%v, %+v", err, signed)
 	}
 	change := func(edit func(b *Bundle)) *Bundle {
-		b := read(opaBundle(t, private, "7"))
+		b := read(ofOPA(t, private, "7"))
 		edit(b)
 		return b
 	}
@@ -189,13 +189,13 @@ func TestD18_BundlesAreSigned(t *testing.T) {
 		key  string
 		want string
 	}{
-		"unsigned":         {read(packed(t, file("a.rego", bundledPolicy))), public, "not signed"},
+		"unsigned":         {read(packed(t, file("a.rego", policy))), public, "not signed"},
 		"another key":      {signed, other, "does not verify"},
 		"no key":           {signed, "x", "no public key"},
 		"changed":          {change(func(b *Bundle) { b.all["a.rego"] = []byte("package assay\n") }), public, "not what was signed"},
 		"changed data":     {change(func(b *Bundle) { b.all["data.json"] = []byte(`{"team": {"least": 2}}`) }), public, "not what was signed"},
 		"changed revision": {change(func(b *Bundle) { b.all[".manifest"] = []byte(`{"revision": "8", "roots": ["assay", "team"]}`) }), public, "not what was signed"},
-		"more":             {change(func(b *Bundle) { b.all["more.rego"] = []byte(bundledPolicy) }), public, "not what was signed"},
+		"more":             {change(func(b *Bundle) { b.all["more.rego"] = []byte(policy) }), public, "not what was signed"},
 		"less":             {change(func(b *Bundle) { delete(b.all, "data.json") }), public, "lacks data.json"},
 		"none":             {change(func(b *Bundle) { b.all[fileSignatures] = []byte(token("none")) }), public, `algorithm "none"`},
 		"key as secret":    {change(func(b *Bundle) { b.all[fileSignatures] = []byte(token("HS256")) }), public, `algorithm "HS256"`},
@@ -208,27 +208,27 @@ func TestD18_BundlesAreSigned(t *testing.T) {
 	}
 }
 
-func TestPackBundle(t *testing.T) {
-	files := map[string]string{"a.rego": bundledPolicy, "data.json": "{}"}
-	one, err := PackBundle(files, 3)
+func TestPack(t *testing.T) {
+	files := map[string]string{"a.rego": policy, "data.json": "{}"}
+	one, err := Pack(files, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
-	two, err := PackBundle(files, 3)
+	two, err := Pack(files, 3)
 	if err != nil || !bytes.Equal(one, two) {
 		t.Errorf("not the same bytes: %v", err)
 	}
-	b, err := ReadBundle(bytes.NewReader(one))
+	b, err := Read(bytes.NewReader(one))
 	if err != nil || b.Revision != 3 || len(b.Files) != 2 {
 		t.Errorf("%+v, %v", b, err)
 	}
 }
 
-func FuzzReadBundle(f *testing.F) {
-	f.Add(packed(f, file("a.rego", bundledPolicy), file(".manifest", `{"revision":"1"}`)))
+func FuzzRead(f *testing.F) {
+	f.Add(packed(f, file("a.rego", policy), file(".manifest", `{"revision":"1"}`)))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, content []byte) {
-		b, err := ReadBundle(bytes.NewReader(content))
+		b, err := Read(bytes.NewReader(content))
 		if err == nil && len(b.Files) == 0 {
 			t.Error("a bundle of nothing")
 		}
