@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -32,6 +33,18 @@ func BenchmarkJudge(b *testing.B) {
 			judging(b, "licences", map[string]any{"denied": []any{"GPL-*"}, "denied_categories": []any{"network"}}, contract.ModeEnforce, manyLicences(n))
 		})
 	}
+	b.Run("licences/500_others", func(b *testing.B) { // expressions that nobody ever had before
+		var list []*contract.Input
+		for i := range 64 {
+			in := manyLicences(500)
+			for j := range in.SBOM.Packages.ByLicense {
+				in.SBOM.Packages.ByLicense[j].Name += fmt.Sprintf(" OR LicenseRef-of-%d-%d", i, j)
+			}
+			slices.SortFunc(in.SBOM.Packages.ByLicense, func(a, b store.Count) int { return strings.Compare(a.Name, b.Name) })
+			list = append(list, in)
+		}
+		judging(b, "licences", nil, contract.ModeEnforce, list...)
+	})
 	for _, n := range []int{1, 10, 100} {
 		for _, r := range reports() {
 			b.Run(fmt.Sprintf("vulnerabilities/%d_%s", n, r.name), func(b *testing.B) { judging(b, "vulnerabilities", r.params, contract.ModeEnforce, r.input(n)) })

@@ -9,6 +9,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/rego"
 
 	"github.com/assay-registry/assay/policy/plan"
+	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -17,12 +18,11 @@ import (
 // capitals), allowed_categories and denied_categories. Of an expression one alternative has to be fine; what is no expression is taken as the name of a licence. A licence that is named stands before
 // its category, and what is denied before what is allowed; with nothing allowed, what is not denied is fine. An expression is denied where each of its alternatives has a licence that is.
 func licenceJudge(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
-	known := aidsOf(bctx).licences
-	rules, err := known.rulesOf(operands[1])
+	rules, err := aidsOf(bctx).licences.rulesOf(operands[1])
 	if err != nil {
 		return nil, err
 	}
-	j := licenceJudging{rules: rules, known: known, steps: maxGlobSteps}
+	j := licenceJudging{rules: rules, steps: maxGlobSteps}
 	if u, ok := operands[0].Value.(*plan.Unread); ok {
 		if p, ok := u.Source.(*countsPart); ok && p.plain() {
 			return j.counts(p.counts)
@@ -53,7 +53,6 @@ func licenceJudge(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, er
 // licenceJudging is expressions on their way to an answer.
 type licenceJudging struct {
 	rules         *licenceRules
-	known         *licences
 	steps         int
 	denied, other []string
 	packages      int64
@@ -63,7 +62,7 @@ type licenceJudging struct {
 // one judges an expression that so many packages have.
 func (j *licenceJudging) one(expression string, packages int64) error {
 	j.packages = min(j.packages+max(packages, 0), quickLimit)
-	found := j.rules.verdict(j.known, expression)
+	found := j.rules.verdict(expression)
 	switch found.what {
 	case licenceDenied:
 		j.denied = append(j.denied, expression)
@@ -153,41 +152,36 @@ type licenceVerdict struct {
 	what, steps int
 }
 
-func (r *licenceRules) verdict(known *licences, expression string) licenceVerdict {
-	judge := func(expression string) (licenceVerdict, bool) {
-		v := licenceVerdict{what: licenceDenied}
-		for _, together := range known.read(expression) {
-			worst := licenceFine
-			for _, one := range together {
-				worst = max(worst, r.one(one, &v.steps))
-			}
-			v.what = min(v.what, worst)
-		}
-		return v, true
+func (r *licenceRules) verdict(expression string) licenceVerdict {
+	return r.remembered(expression, func(expression string) licenceVerdict {
+		return r.expression(expression, func(name string) licenceVerdict { return r.remembered(name, r.one) })
+	})
+}
+
+// remembered is what was said of a text before, or what is found out now. A name alone is an expression, of which the same is said.
+func (r *licenceRules) remembered(text string, judge func(text string) licenceVerdict) licenceVerdict {
+	if r.verdicts == nil || len(text) > longestRemembered {
+		return judge(text)
 	}
-	if r.verdicts == nil || len(expression) > longestRemembered {
-		v, _ := judge(expression)
-		return v
-	}
-	return r.verdicts.of(known.seed, expression, judge)
+	return r.verdicts.of(text, judge)
 }
 
 // one judges a licence.
-func (r *licenceRules) one(l licence, steps *int) int {
+func (r *licenceRules) one(name string) licenceVerdict {
+	upper, left := strings.ToUpper(name), maxGlobSteps
 	named := func(how globbing, patterns []string) bool {
-		left := maxGlobSteps
-		defer func() { *steps += maxGlobSteps - left }()
-		return slices.ContainsFunc(patterns, func(p string) bool { return how.match(p, l.upper, &left) })
+		return slices.ContainsFunc(patterns, func(p string) bool { return how.match(p, upper, &left) })
 	}
-	switch {
+	what := licenceOther
+	switch category := sbom.LicenseCategory(name); {
 	case named(inNames, r.denied): // a name of somebody's own may have slashes, and is denied by its beginning all the same
-		return licenceDenied
+		what = licenceDenied
 	case named(inPaths, r.allowed):
-		return licenceFine
-	case slices.Contains(r.deniedCategories, l.category):
-		return licenceDenied
-	case len(r.allowed)+len(r.allowedCategories) == 0 || slices.Contains(r.allowedCategories, l.category):
-		return licenceFine
+		what = licenceFine
+	case slices.Contains(r.deniedCategories, category):
+		what = licenceDenied
+	case len(r.allowed)+len(r.allowedCategories) == 0 || slices.Contains(r.allowedCategories, category):
+		what = licenceFine
 	}
-	return licenceOther
+	return licenceVerdict{what, maxGlobSteps - left}
 }

@@ -3,39 +3,82 @@ package engine
 import (
 	"errors"
 	"fmt"
-	"reflect"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/assay-registry/assay/sbom"
 )
 
-// TestLicencesAreRemembered: what is read again is what it comes to, whoever reads beside, and there are never more places; what is long is not kept.
-func TestLicencesAreRemembered(t *testing.T) {
-	known := newLicences()
+// countedOut judges an expression by its alternatives, counted out.
+func countedOut(r *licenceRules, expression string) int {
+	alternatives, err := parseLicence(expression)
+	if err != nil || !strings.ContainsAny(expression, licenceSeparators) {
+		alternatives = [][]string{sbom.Identifiers(expression)}
+		if len(alternatives[0]) == 0 || !strings.ContainsAny(expression, licenceSeparators) {
+			alternatives = [][]string{{expression}}
+		}
+	}
+	found := licenceDenied
+	for _, together := range alternatives {
+		worst := licenceFine
+		for _, name := range together {
+			worst = max(worst, r.one(name).what)
+		}
+		found = min(found, worst)
+	}
+	return found
+}
+
+// TestLicenceExpressions: an expression is judged as its alternatives are, whoever judges beside, and whether it is known or not.
+func TestLicenceExpressions(t *testing.T) {
+	known := &licences{}
+	var all []*licenceRules
+	for _, s := range []string{`{"denied": ["GPL-*", "mit/*"], "denied_categories": ["network"]}`, `{"allowed": ["MIT", "apache-*"], "denied_categories": ["copyleft"]}`, `{"allowed_categories": ["permissive", "weak"]}`, `{}`} {
+		rules := ast.MustParseTerm(s)
+		fresh, err := readLicenceRules(rules)
+		if err != nil {
+			t.Fatal(err)
+		}
+		remembering, err := known.rulesOf(rules)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, fresh, remembering)
+	}
+	words := []string{"MIT", "GPL-2.0-only", "GPL-2.0-or-later WITH Classpath-exception-2.0", "AGPL-3.0-only", "LicenseRef-x", "lgpl-2.1+", "mit/x", "(", ")", "(", ")", "AND", "OR", "and", "or", "WITH", "AND", "OR", "AND", "OR", "ü\u00a0ü", "\x01", "", "a b", "\t"}
 	var wg sync.WaitGroup
-	for range 4 {
+	for n := range uint64(4) {
 		wg.Go(func() {
-			for n := range 4 * textPlaces {
-				for _, expression := range []string{"MIT", "(Apache-2.0 AND MIT) OR Zlib", fmt.Sprintf("LicenseRef-%d WITH x OR MIT", n), "MIT AND", "", " ", "a b c", "lgpl-2.1+"} {
-					if got, want := known.read(expression), readLicences(expression); !reflect.DeepEqual(got, want) {
-						t.Errorf("%q: %v, want %v", expression, got, want)
-					}
+			random := rand.New(rand.NewPCG(n, 1))
+			for range 20_000 {
+				var parts []string
+				for range random.IntN(9) {
+					parts = append(parts, words[random.IntN(len(words))])
+				}
+				expression := strings.Join(parts, []string{" ", " ", " ", "", "\n"}[random.IntN(5)])
+				r := all[random.IntN(len(all))]
+				if got, want := r.verdict(expression).what, countedOut(r, expression); got != want {
+					t.Errorf("%q is %d, want %d", expression, got, want)
+					return
 				}
 			}
 		})
 	}
 	wg.Wait()
-	for _, large := range []string{strings.Repeat("x", longestRemembered+1), "(a OR b OR c) AND (a OR b OR c)"} {
-		fresh := newLicences()
-		if got, want := fresh.read(large), readLicences(large); !reflect.DeepEqual(got, want) {
-			t.Errorf("%q: %v, want %v", large, got, want)
-		}
-		for i := range fresh.readings.list {
-			if fresh.readings.list[i].Load() != nil {
-				t.Errorf("%.40s is kept", large)
-			}
+	r := all[0]
+	for expression, want := range map[string]int{
+		strings.Repeat("(MIT OR Zlib) AND ", 60) + "MIT":                                              licenceFine, // offers more than can be counted out
+		strings.Repeat("(MIT OR GPL-2.0-only) AND ", 60) + "GPL-2.0-only":                             licenceDenied,
+		strings.Repeat("(", maxNesting) + "MIT" + strings.Repeat(")", maxNesting):                     licenceFine,
+		strings.Repeat("(MIT OR GPL-2.0-only) AND ", maxExpression) + "MIT":                           licenceDenied, // too long to be read: all that it names
+		strings.Repeat("(", maxNesting+1) + "MIT OR GPL-2.0-only" + strings.Repeat(")", maxNesting+1): licenceDenied,
+	} {
+		if got := r.verdict(expression).what; got != want {
+			t.Errorf("%.60s is %d, want %d", expression, got, want)
 		}
 	}
 }
@@ -58,13 +101,13 @@ admit.deny contains {"code": "a.none", "msg": "no"} if count(assay.licence.judge
 			t.Errorf("got %s", got)
 		}
 	}
-	known, rules := newLicences(), ast.MustParseTerm(`{"denied": ["`+strings.Repeat("**A", 40)+`*B*"]}`)
+	known, rules := &licences{}, ast.MustParseTerm(`{"denied": ["`+strings.Repeat("**A", 40)+`*B*"]}`)
 	list := make([]string, 800)
 	for i := range list {
 		list[i] = fmt.Sprintf("%s%d", strings.Repeat("a", 100), i)
 	}
 	for n := range 3 {
-		j := licenceJudging{known: known, steps: maxGlobSteps}
+		j := licenceJudging{steps: maxGlobSteps}
 		j.rules, _ = known.rulesOf(rules)
 		var err error
 		judged := 0

@@ -67,7 +67,7 @@ func Compile(ctx context.Context, list []Policy, o Options) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Set{encoder: enc, licences: newLicences(), log: o.Log, runner: runner{deadline: o.Deadline, hard: hardDeadline}}
+	s := &Set{encoder: enc, licences: &licences{}, log: o.Log, runner: runner{deadline: o.Deadline, hard: hardDeadline}}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
