@@ -9,6 +9,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/topdown"
 	"github.com/open-policy-agent/opa/v1/types"
+
+	"github.com/assay-registry/assay/policy/terms"
 )
 
 const (
@@ -156,11 +158,6 @@ func stopAt(left int) error {
 // product multiplies without overflow: both factors are at most maxOutput+2.
 func product(a, b int) int64 { return int64(a) * int64(b) }
 
-func text(t *ast.Term) string {
-	s, _ := t.Value.(ast.String)
-	return string(s)
-}
-
 func length(t *ast.Term) int {
 	switch v := t.Value.(type) {
 	case *ast.Array:
@@ -172,11 +169,11 @@ func length(t *ast.Term) int {
 }
 
 func fitsConcat(o []*ast.Term) bool {
-	return int64(size(o[1]))+product(len(text(o[0])), length(o[1])) <= maxOutput
+	return int64(size(o[1]))+product(len(terms.Text(o[0])), length(o[1])) <= maxOutput
 }
 
 func fitsReplace(o []*ast.Term) bool {
-	s, old, with := text(o[0]), text(o[1]), text(o[2])
+	s, old, with := terms.Text(o[0]), terms.Text(o[1]), terms.Text(o[2])
 	return int64(len(s))+int64(strings.Count(s, old))*int64(len(with)) <= maxOutput
 }
 
@@ -186,8 +183,8 @@ func fitsReplaceN(o []*ast.Term) bool {
 		return true // the built-in refuses it
 	}
 	longest := 1
-	_ = patterns.Iter(func(_, with *ast.Term) error { longest = max(longest, len(text(with))); return nil })
-	return int64(len(text(o[1]))+1)*int64(longest) <= maxOutput
+	_ = patterns.Iter(func(_, with *ast.Term) error { longest = max(longest, len(terms.Text(with))); return nil })
+	return int64(len(terms.Text(o[1]))+1)*int64(longest) <= maxOutput
 }
 
 // fitsUnion: with an empty one there is no more than there was.
@@ -219,7 +216,7 @@ func fitsRange(o []*ast.Term) bool {
 
 // fitsSprintf refuses a width or precision beyond maxWidth, and one that is an argument.
 func fitsSprintf(o []*ast.Term) bool {
-	format, width := text(o[0]), 0
+	format, width := terms.Text(o[0]), 0
 	for i := 0; i < len(format); i++ {
 		if format[i] != '%' {
 			continue

@@ -1,24 +1,24 @@
 package engine
 
 import (
-	"reflect"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/terms"
 	"github.com/assay-registry/assay/verify"
 )
 
 // document is one input on its way to several policies.
 type document struct {
-	encoder *encoder
+	encoder *terms.Encoder
 	in      contract.Input       // a copy, with what is over by now no longer verified
-	parts   *parts               // what was encoded of it
+	parts   *terms.Input         // what was encoded of it
 	ends    map[string]time.Time // per member: when the first of its verified facts ends
 }
 
-func newDocument(e *encoder, in *contract.Input) *document {
+func newDocument(e *terms.Encoder, in *contract.Input) *document {
 	d := &document{encoder: e, in: *in, ends: map[string]time.Time{}}
 	d.settle()
 	if in.Request.Entry == contract.EntryAdmit {
@@ -29,7 +29,7 @@ func newDocument(e *encoder, in *contract.Input) *document {
 }
 
 // renew leaves what was encoded to an evaluation that may still run and read it.
-func (d *document) renew() { d.parts = newParts(d.encoder, reflect.ValueOf(&d.in).Elem()) }
+func (d *document) renew() { d.parts = terms.NewInput(d.encoder, &d.in) }
 
 // question is the input of one evaluation: what an entry point reads, and the parameters of its policy.
 func (d *document) question(r Reads, params *ast.Term) *question {

@@ -7,6 +7,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/assay-registry/assay/policy/plan"
+	"github.com/assay-registry/assay/policy/terms"
 )
 
 // factTerm reads a fact of the input: a signature or an attestation as a policy has it.
@@ -88,7 +89,7 @@ func (f factTerm) text(key *ast.Term) string { return memberText(f.getter, key) 
 
 func memberText(o getter, key *ast.Term) string {
 	if t := o.Get(key); t != nil {
-		return text(t)
+		return terms.Text(t)
 	}
 	return ""
 }
@@ -132,7 +133,7 @@ func (f factTerm) signer() *ast.Term {
 	case f.text(keySigner) != "":
 		return ast.ArrayTerm(keySigner, f.Get(keySigner))
 	case f.text(keyScheme) == "tuf" && authority != nil && role != nil:
-		return ast.ArrayTerm(keyRole, ast.StringTerm(text(authority)), ast.StringTerm(text(role)))
+		return ast.ArrayTerm(keyRole, ast.StringTerm(terms.Text(authority)), ast.StringTerm(terms.Text(role)))
 	case f.text(keyIdentity) != "":
 		return ast.ArrayTerm(keyIdentity, ast.StringTerm(f.text(keyIssuer)), f.Get(keyIdentity))
 	case f.text(keyKeyID) != "":

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/assay-registry/assay/policy/plan"
+	"github.com/assay-registry/assay/policy/terms"
 	"github.com/assay-registry/assay/verify"
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
@@ -146,7 +147,7 @@ func (w *wish) read(t *ast.Term) (known bool, err error) {
 	}
 	known = true
 	err = object.Iter(func(k, v *ast.Term) (err error) {
-		switch text(k) {
+		switch terms.Text(k) {
 		case "authorities":
 			w.authorities, err = textsOf(v)
 		case "issuer":

@@ -6,6 +6,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/plan"
+	"github.com/assay-registry/assay/policy/terms"
 )
 
 // report has findings, as terms or as they came.
@@ -13,8 +15,8 @@ type report interface {
 	size() int
 	// each calls f for the findings until it returns false, and reports whether all were read, and f wanted them all. What is no finding is left out.
 	each(f func(i int, f finding) bool) bool
-	// term is what a policy has of one.
-	term(i int) *ast.Term
+	// Term is what a policy has of one.
+	Term(i int) *ast.Term
 }
 
 // finding is what rules ask of one. What it does not say, or says in another type, is empty.
@@ -26,6 +28,51 @@ type finding interface {
 	published() string
 	alias(is func(id string) bool) bool // one of its other names is
 	excused(r *findingRules) bool       // by the first statement that is heard
+}
+
+// reportOf are findings that are unread; nil if they are none.
+func reportOf(s plan.Source) report {
+	switch v := s.(type) {
+	case *terms.Findings:
+		return inputReport{v}
+	case *terms.Reported:
+		return namedReport{v}
+	}
+	return nil
+}
+
+// inputReport are findings that the registry matched.
+type inputReport struct{ *terms.Findings }
+
+func (r inputReport) size() int { return len(r.All()) }
+
+func (r inputReport) each(do func(int, finding) bool) bool {
+	list := r.All()
+	for i := range list {
+		if f := (*inputFinding)(&list[i]); !f.legible() || !do(i, f) {
+			return false
+		}
+	}
+	return true
+}
+
+// namedReport are findings that a report names, which somebody attested.
+type namedReport struct{ *terms.Reported }
+
+func (r namedReport) size() int { return len(r.All()) }
+
+func (r namedReport) each(do func(int, finding) bool) bool {
+	f := &mapFinding{}
+	for i, one := range r.All() {
+		var ok bool
+		if f.members, ok = one.(map[string]any); ok && !do(i, f) || f.odd {
+			return false
+		}
+		if !ok {
+			f.check(one)
+		}
+	}
+	return !f.odd
 }
 
 // termReport are findings as terms.
@@ -44,7 +91,7 @@ func (r termReport) each(do func(int, finding) bool) bool {
 	return true
 }
 
-func (r termReport) term(i int) *ast.Term { return r.list.Elem(i) }
+func (r termReport) Term(i int) *ast.Term { return r.list.Elem(i) }
 
 // termFinding is a finding as a term.
 type termFinding struct{ ast.Object }
@@ -69,7 +116,7 @@ func (f *termFinding) fixed() bool {
 
 func (f *termFinding) alias(is func(string) bool) bool {
 	list, ok := f.array(keyAliases)
-	return ok && list.Until(func(t *ast.Term) bool { return is(text(t)) })
+	return ok && list.Until(func(t *ast.Term) bool { return is(terms.Text(t)) })
 }
 
 func (f *termFinding) excused(r *findingRules) bool {
@@ -79,7 +126,7 @@ func (f *termFinding) excused(r *findingRules) bool {
 		if !ok {
 			continue
 		}
-		if by := said.Get(keyAuthority); by != nil && r.hears(text(by)) {
+		if by := said.Get(keyAuthority); by != nil && r.hears(terms.Text(by)) {
 			return flagged(said, keySuppresses)
 		}
 	}

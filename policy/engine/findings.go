@@ -7,6 +7,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/rego"
 
 	"github.com/assay-registry/assay/policy/plan"
+	"github.com/assay-registry/assay/policy/terms"
 )
 
 // The built-in assay.findings(findings, rules) sorts findings of a report, such as input.vulnerabilities.top, by rules that have any of
@@ -31,6 +32,18 @@ var (
 	keyIDs      = ast.StringTerm("ids")
 	keyUntil    = ast.StringTerm("until")
 	keyExpires  = ast.StringTerm("expires")
+)
+
+// The names of what is asked of a finding, and of a statement about it.
+var (
+	keyID         = ast.StringTerm("id")
+	keySeverity   = ast.StringTerm("severity")
+	keyPackage    = ast.StringTerm("package")
+	keyFixedIn    = ast.StringTerm("fixed_in")
+	keyPublished  = ast.StringTerm("published")
+	keyStatements = ast.StringTerm("statements")
+	keyAliases    = ast.StringTerm("aliases")
+	keySuppresses = ast.StringTerm("suppresses")
 )
 
 // Where a finding goes.
@@ -62,7 +75,7 @@ func judgeFindings(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, e
 	s := newSorting(&r)
 	s.recorder, s.query = aidsOf(bctx).recorder, bctx.QueryID
 	if u, ok := operands[0].Value.(*plan.Unread); ok {
-		if report, ok := u.Source.(report); ok && s.all(report) {
+		if report := reportOf(u.Source); report != nil && s.all(report) {
 			return s.answer()
 		}
 		if err := plan.Make(operands[0]); err != nil {
@@ -98,8 +111,8 @@ func (r *findingRules) read(t *ast.Term) error {
 		case "ignore":
 			ignore = v
 		case "vex":
-			r.respect = text(v) == "respect"
-			ok = r.respect || text(v) == "ignore"
+			r.respect = terms.Text(v) == "respect"
+			ok = r.respect || terms.Text(v) == "ignore"
 		case "vex_authorities":
 			r.heard, err = textsOf(v)
 		default:

@@ -6,6 +6,8 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
+
+	"github.com/assay-registry/assay/policy/terms"
 )
 
 // globbing is how patterns are read. '*' is the only character that is special; text without one is compared as it is.
@@ -24,14 +26,14 @@ const maxGlobSteps = 1 << 22
 // "fold" (see [globbing]). Whatever is no text ends the evaluation, as does a call that takes too long.
 func globs(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 	how := inPaths
-	switch text(operands[2]) {
+	switch terms.Text(operands[2]) {
 	case "path":
 	case "name":
 		how = inNames
 	case "fold":
 		how = folded
 	default:
-		return nil, fmt.Errorf("a pattern is for a path, a name or, in whatever capitals, fold, and not %.40q", text(operands[2]))
+		return nil, fmt.Errorf("a pattern is for a path, a name or, in whatever capitals, fold, and not %.40q", terms.Text(operands[2]))
 	}
 	patterns, err := textsOf(operands[0])
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/assay-registry/assay/policy/plan"
+	"github.com/assay-registry/assay/policy/terms"
 )
 
 // unreadBuiltins are those of which the first operands, so many, may be unread.
@@ -97,12 +98,12 @@ func lazySlice(operands []*ast.Term) (*ast.Term, error) {
 	if stop = min(stop, int64(len(texts))); !ok || !whole || !also || start < 0 || start > stop {
 		return nil, nil
 	}
-	return newTexts(texts[start:stop]), nil
+	return terms.NewTexts(texts[start:stop]), nil
 }
 
-func textsOfPart(t *ast.Term) (textsPart, bool) {
+func textsOfPart(t *ast.Term) (terms.Texts, bool) {
 	if u := unreadOf(t); u != nil {
-		texts, ok := u.Source.(textsPart)
+		texts, ok := u.Source.(terms.Texts)
 		return texts, ok
 	}
 	return nil, false

@@ -7,6 +7,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/assay-registry/assay/policy/plan"
+	"github.com/assay-registry/assay/policy/terms"
 )
 
 // FuzzLazy: of what is unread they yield what OPA yields of the same made.
@@ -63,5 +64,5 @@ func halfRead(t *ast.Term) *ast.Term {
 		}
 		texts = append(texts, string(s))
 	}
-	return newTexts(texts)
+	return terms.NewTexts(texts)
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/assay-registry/assay/policy/terms"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
@@ -21,12 +22,12 @@ const (
 
 // licenceCategory is the built-in assay.licence.category(id): permissive, weak, copyleft, network, restricted or unknown.
 func licenceCategory(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
-	return ast.StringTerm(sbom.LicenseCategory(text(operands[0]))), nil
+	return ast.StringTerm(sbom.LicenseCategory(terms.Text(operands[0]))), nil
 }
 
 // licenceParse is the built-in assay.licence.parse(expression): the alternatives that an SPDX expression offers, each a list of licences that hold together.
 func licenceParse(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
-	alternatives, err := parseLicence(text(operands[0]))
+	alternatives, err := parseLicence(terms.Text(operands[0]))
 	if err != nil {
 		return nil, err
 	}

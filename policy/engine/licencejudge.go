@@ -9,6 +9,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/rego"
 
 	"github.com/assay-registry/assay/policy/plan"
+	"github.com/assay-registry/assay/policy/terms"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/store"
 )
@@ -24,8 +25,10 @@ func licenceJudge(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, er
 	}
 	j := licenceJudging{rules: rules, steps: maxGlobSteps}
 	if u, ok := operands[0].Value.(*plan.Unread); ok {
-		if p, ok := u.Source.(*countsPart); ok && p.plain() {
-			return j.counts(p.counts)
+		if p, ok := u.Source.(*terms.Counts); ok {
+			if counts, plain := p.All(); plain {
+				return j.counts(counts)
+			}
 		}
 		if err := plan.Make(operands[0]); err != nil {
 			return nil, err
@@ -87,7 +90,7 @@ func (j *licenceJudging) counts(c store.Counts) (*ast.Term, error) {
 }
 
 func (j *licenceJudging) answer() *ast.Term {
-	members := [3][2]*ast.Term{ast.Item(keyDenied, newTexts(j.denied)), ast.Item(keyNotAllowed, newTexts(j.other)), ast.Item(keyPackages, wholeTerm(j.packages))}
+	members := [3][2]*ast.Term{ast.Item(keyDenied, terms.NewTexts(j.denied)), ast.Item(keyNotAllowed, terms.NewTexts(j.other)), ast.Item(keyPackages, wholeTerm(j.packages))}
 	if !j.counted {
 		return plan.NewObject(members[:2]...)
 	}
@@ -115,7 +118,7 @@ func readLicenceRules(t *ast.Term) (*licenceRules, error) {
 	}
 	r := &licenceRules{}
 	err := object.Iter(func(k, v *ast.Term) (err error) {
-		switch text(k) {
+		switch terms.Text(k) {
 		case "allowed":
 			r.allowed, err = upperTexts(v)
 		case "denied":
@@ -125,7 +128,7 @@ func readLicenceRules(t *ast.Term) (*licenceRules, error) {
 		case "denied_categories":
 			r.deniedCategories, err = textsOf(v)
 		default:
-			err = fmt.Errorf("rules about licences have allowed, denied, allowed_categories and denied_categories, and not %.40q", text(k))
+			err = fmt.Errorf("rules about licences have allowed, denied, allowed_categories and denied_categories, and not %.40q", terms.Text(k))
 		}
 		return err
 	})

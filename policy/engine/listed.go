@@ -8,6 +8,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/rego"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/terms"
 )
 
 // The built-ins assay.referrers(input.referrers, want) and assay.tag_history(input.tags.history, want) choose from what the input lists, of which both are handed the list. Lists are bounded: where
@@ -177,5 +178,5 @@ func eachWanted(t *ast.Term, f func(name string, v *ast.Term) error) error {
 	if !ok {
 		return fmt.Errorf("what is wanted is an object, and not a %s", ast.ValueName(t.Value))
 	}
-	return object.Iter(func(k, v *ast.Term) error { return f(text(k), v) })
+	return object.Iter(func(k, v *ast.Term) error { return f(terms.Text(k), v) })
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/types"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/terms"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -58,7 +59,7 @@ func packageQuery(t *ast.Term) (q contract.PackageQuery, err error) {
 		if !ok || value == "" || len(value) > maxQueryText {
 			return withheld(fmt.Sprintf("a member of a query is a text of 1 to %d bytes", maxQueryText))
 		}
-		switch text(k) {
+		switch terms.Text(k) {
 		case queryPURL:
 			q.PURL = string(value)
 		case queryRange:
@@ -70,7 +71,7 @@ func packageQuery(t *ast.Term) (q contract.PackageQuery, err error) {
 				return withheld(fmt.Sprintf("unsigned is %q, or left out", believed))
 			}
 		default:
-			return withheld(fmt.Sprintf("a query has purl, range, licence and unsigned, and not %.40q", text(k)))
+			return withheld(fmt.Sprintf("a query has purl, range, licence and unsigned, and not %.40q", terms.Text(k)))
 		}
 		return nil
 	})

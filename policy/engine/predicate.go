@@ -10,6 +10,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/types"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/terms"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -34,7 +35,7 @@ func predicateDecl() *types.Function {
 }
 
 func openPredicate(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
-	return aidsOf(bctx).predicates.open(attested{store.Digest(text(operands[0])), store.Digest(text(operands[1]))})
+	return aidsOf(bctx).predicates.open(attested{store.Digest(terms.Text(operands[0])), store.Digest(terms.Text(operands[1]))})
 }
 
 // attested names an attestation.

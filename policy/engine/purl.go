@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"github.com/assay-registry/assay/policy/terms"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
@@ -8,7 +9,7 @@ import (
 
 // purlParse is the built-in assay.purl.parse(text): type, name, qualifiers (an object), and where they are there namespace, version and subpath.
 func purlParse(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
-	p, err := sbom.ParsePURL(text(operands[0]))
+	p, err := sbom.ParsePURL(terms.Text(operands[0]))
 	if err != nil {
 		return nil, withheld(err.Error())
 	}

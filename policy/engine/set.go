@@ -16,6 +16,7 @@ import (
 	"github.com/assay-registry/assay/policies"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/sentence"
+	"github.com/assay-registry/assay/policy/terms"
 	"github.com/assay-registry/assay/policy/waiver"
 	"github.com/assay-registry/assay/store"
 )
@@ -53,7 +54,7 @@ type Options struct {
 type Set struct {
 	programs []*program
 	revision string
-	encoder  *encoder
+	encoder  *terms.Encoder
 	licences *licences
 	runner   runner
 	log      *slog.Logger
@@ -63,7 +64,7 @@ var _ contract.Engine = (*Set)(nil)
 
 // Compile makes a set. Any problem in any policy is a *CompileError, and there is no set: a policy that cannot be read must not be left out.
 func Compile(ctx context.Context, list []Policy, o Options) (*Set, error) {
-	enc, err := newEncoder(reflect.TypeFor[contract.Input]())
+	enc, err := terms.NewEncoder(reflect.TypeFor[contract.Input]())
 	if err != nil {
 		return nil, err
 	}

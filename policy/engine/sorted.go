@@ -8,6 +8,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/assay-registry/assay/policy/plan"
+	"github.com/assay-registry/assay/policy/terms"
 )
 
 // What sorted findings are to a policy ([plan.Source]): mostly their numbers, sometimes their names, and rarely themselves.
@@ -36,7 +37,7 @@ func (p *sortedPart) Made() (ast.Value, error) { return madeOf(p, keyExcused, ke
 
 // Member implements plan.Source.
 func (p *sortedPart) Member(key *ast.Term) (*ast.Term, error) {
-	switch text(key) {
+	switch terms.Text(key) {
 	case "excused":
 		return p.groups[findingExcused], nil
 	case "new":
@@ -45,7 +46,7 @@ func (p *sortedPart) Member(key *ast.Term) (*ast.Term, error) {
 		return p.groups[findingLeft], nil
 	case "ids":
 		if p.ids == nil {
-			p.ids = newTexts(merged(p.sorting.groups[findingNew].names(), p.sorting.groups[findingLeft].names()))
+			p.ids = terms.NewTexts(merged(p.sorting.groups[findingNew].names(), p.sorting.groups[findingLeft].names()))
 		}
 		return p.ids, nil
 	}
@@ -112,7 +113,7 @@ func (p *groupPart) Made() (ast.Value, error) {
 // Member implements plan.Source.
 func (p *groupPart) Member(key *ast.Term) (*ast.Term, error) {
 	g := &p.sorting.groups[p.which]
-	switch text(key) {
+	switch terms.Text(key) {
 	case "counts":
 		if p.counts == nil {
 			p.counts = p.sorting.counted(g)
@@ -120,13 +121,13 @@ func (p *groupPart) Member(key *ast.Term) (*ast.Term, error) {
 		return p.counts, nil
 	case "ids":
 		if p.ids == nil {
-			p.ids = newTexts(g.names())
+			p.ids = terms.NewTexts(g.names())
 		}
 		return p.ids, nil
 	case "findings":
 		found := make([]*ast.Term, len(g.at))
 		for i, at := range g.at {
-			found[i] = p.sorting.report.term(int(at))
+			found[i] = p.sorting.report.Term(int(at))
 		}
 		return ast.ArrayTerm(found...), nil
 	case "until":
@@ -158,38 +159,3 @@ func (p *groupPart) Len() (int, error) {
 
 // List implements plan.Source.
 func (p *groupPart) List() bool { return false }
-
-// textsPart is an array of texts that are UTF-8.
-type textsPart []string
-
-// newTexts is an array of texts that are UTF-8, to a plan.
-func newTexts(list []string) *ast.Term {
-	if len(list) == 0 {
-		return ast.InternedEmptyArray
-	}
-	return plan.NewUnread(textsPart(list))
-}
-
-// Made implements plan.Source.
-func (p textsPart) Made() (ast.Value, error) {
-	terms, room := make([]*ast.Term, len(p)), make([]ast.Term, len(p))
-	for i, s := range p {
-		room[i].Value = ast.String(s)
-		terms[i] = &room[i]
-	}
-	return ast.NewArray(terms...), nil
-}
-
-// Member implements plan.Source.
-func (p textsPart) Member(key *ast.Term) (*ast.Term, error) {
-	if i := placeIn(key, len(p)); i >= 0 {
-		return ast.StringTerm(p[i]), nil
-	}
-	return nil, nil
-}
-
-// Len implements plan.Source.
-func (p textsPart) Len() (int, error) { return len(p), nil }
-
-// List implements plan.Source.
-func (p textsPart) List() bool { return true }

@@ -66,7 +66,7 @@ func (s *sorting) add(i int, f finding) {
 		g.ids = append(g.ids, id)
 	}
 	if s.recorder != nil {
-		if t, ok := s.report.term(i).Value.(ast.Object); ok {
+		if t, ok := s.report.Term(i).Value.(ast.Object); ok {
 			s.recorder.finding(s.query, t, where)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/assay-registry/assay/policy/sentence"
+	"github.com/assay-registry/assay/policy/terms"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
@@ -31,14 +32,14 @@ func orderOf(purlType string) (string, error) {
 
 // versionCompare is the built-in assay.version.compare(type, a, b): -1, 0 or 1. The type is a package URL's (deb, rpm, apk, pypi, maven, npm, golang, ...), or semver.
 func versionCompare(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
-	ecosystem, err := orderOf(text(operands[0]))
+	ecosystem, err := orderOf(terms.Text(operands[0]))
 	if err != nil {
 		return nil, err
 	}
-	if max(len(text(operands[1])), len(text(operands[2]))) > maxVersion {
+	if max(len(terms.Text(operands[1])), len(terms.Text(operands[2]))) > maxVersion {
 		return nil, withheld(fmt.Sprintf("a version has at most %d bytes", maxVersion))
 	}
-	order, err := index.Compare(ecosystem, text(operands[1]), text(operands[2]))
+	order, err := index.Compare(ecosystem, terms.Text(operands[1]), terms.Text(operands[2]))
 	if err != nil {
 		return nil, saying(err)
 	}
@@ -47,9 +48,9 @@ func versionCompare(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, err
 
 // versIncludes is the built-in assay.vers.includes(range, version) for a range such as vers:maven/>=2.0|<2.17.1.
 func versIncludes(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
-	vers := text(operands[0])
+	vers := terms.Text(operands[0])
 	purlType, _, found := strings.Cut(strings.TrimPrefix(vers, "vers:"), "/")
-	if !strings.HasPrefix(vers, "vers:") || !found || len(vers) > maxRangeText || len(text(operands[1])) > maxVersion {
+	if !strings.HasPrefix(vers, "vers:") || !found || len(vers) > maxRangeText || len(terms.Text(operands[1])) > maxVersion {
 		return nil, withheld("a range is written as vers:TYPE/CONSTRAINTS, such as vers:maven/>=2.0|<2.17.1, and a version has at most 256 bytes")
 	}
 	ecosystem, err := orderOf(purlType)
@@ -60,7 +61,7 @@ func versIncludes(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error
 	if err != nil {
 		return nil, saying(err)
 	}
-	in, err := r.Contains(purlType, ecosystem, text(operands[1]))
+	in, err := r.Contains(purlType, ecosystem, terms.Text(operands[1]))
 	if err != nil {
 		return nil, saying(err)
 	}

@@ -1,4 +1,4 @@
-package engine
+package terms
 
 import (
 	"fmt"
@@ -21,9 +21,9 @@ var (
 // maxDepth bounds nesting: what is deeper is no summary.
 const maxDepth = 64
 
-// encoder turns Go values into what Rego reads: exactly the value that their JSON has, without writing the JSON. Plans are made for the types of the
+// Encoder turns Go values into what Rego reads: exactly the value that their JSON has, without writing the JSON. Plans are made for the types of the
 // input once, when a set is compiled; afterwards an encoder is only read, but for the findings that it knows.
-type encoder struct {
+type Encoder struct {
 	plans map[reflect.Type][]member
 	names map[string]*ast.Term // of members of summaries, which come again and again
 	known *findingTerms
@@ -38,19 +38,20 @@ type member struct {
 	omitZero  bool
 }
 
-func newEncoder(root reflect.Type) (*encoder, error) {
-	e := &encoder{plans: map[reflect.Type][]member{}, names: map[string]*ast.Term{}, known: newFindingTerms()}
+// NewEncoder plans for a type of documents. A field that has no name in JSON is an error.
+func NewEncoder(root reflect.Type) (*Encoder, error) {
+	e := &Encoder{plans: map[reflect.Type][]member{}, names: map[string]*ast.Term{}, known: newFindingTerms()}
 	for _, name := range []string{"builder", "source", "ref", "counts", "fixable", "top", "critical", "high", "medium", "low", "negligible", "unknown", "finished", "started", "db_time", "scanner"} {
 		e.names[name] = ast.StringTerm(name)
 	}
 	for _, key := range findingKeys() {
-		e.names[text(key)] = key
+		e.names[Text(key)] = key
 	}
 	return e, e.plan(root)
 }
 
 // plan prepares a type and all that it contains.
-func (e *encoder) plan(t reflect.Type) error {
+func (e *Encoder) plan(t reflect.Type) error {
 	switch t.Kind() {
 	case reflect.Pointer, reflect.Slice, reflect.Map:
 		return e.plan(t.Elem())

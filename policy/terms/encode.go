@@ -1,4 +1,4 @@
-package engine
+package terms
 
 import (
 	"encoding/json"
@@ -16,9 +16,9 @@ import (
 	"github.com/assay-registry/assay/store"
 )
 
-// terms makes the terms of one input: one after the other in the same room, and texts that come again once. One goroutine uses it; what it made may be read by many.
-type terms struct {
-	*encoder
+// maker makes the terms of one input: one after the other in the same room, and texts that come again once. One goroutine uses it; what it made may be read by many.
+type maker struct {
+	*Encoder
 	pairs      [][2]*ast.Term              // members of objects that are being made, each behind those of the object around it
 	room       []ast.Term                  // for terms to come
 	size       int                         // of the last room
@@ -36,7 +36,7 @@ const (
 )
 
 // term takes the room of a term.
-func (t *terms) term(v ast.Value) *ast.Term {
+func (t *maker) term(v ast.Value) *ast.Term {
 	if len(t.room) == 0 {
 		t.size = min(max(2*t.size, firstRoom), lastRoom)
 		t.room = make([]ast.Term, t.size)
@@ -48,7 +48,7 @@ func (t *terms) term(v ast.Value) *ast.Term {
 }
 
 // text is a text, with what is no UTF-8 replaced as JSON does. Most texts of an input are there many times: severities, packages, authorities.
-func (t *terms) text(s string) *ast.Term {
+func (t *maker) text(s string) *ast.Term {
 	n := len(s)
 	if n == 0 {
 		return ast.InternedEmptyString
@@ -64,7 +64,7 @@ func (t *terms) text(s string) *ast.Term {
 	return *place
 }
 
-func (t *terms) number(n int64) *ast.Term {
+func (t *maker) number(n int64) *ast.Term {
 	if n >= 0 && n <= 512 {
 		return ast.InternedTerm(int(n))
 	}
@@ -72,23 +72,23 @@ func (t *terms) number(n int64) *ast.Term {
 }
 
 // put adds a member to the object that is being made: what was put since begin.
-func (t *terms) put(key, value *ast.Term) { t.pairs = append(t.pairs, [2]*ast.Term{key, value}) }
+func (t *maker) put(key, value *ast.Term) { t.pairs = append(t.pairs, [2]*ast.Term{key, value}) }
 
-func (t *terms) putText(key *ast.Term, s string) {
+func (t *maker) putText(key *ast.Term, s string) {
 	if s != "" {
 		t.put(key, t.text(s))
 	}
 }
 
-func (t *terms) putTrue(key *ast.Term, is bool) {
+func (t *maker) putTrue(key *ast.Term, is bool) {
 	if is {
 		t.put(key, ast.InternedTerm(true))
 	}
 }
 
-func (t *terms) begin() int { return len(t.pairs) }
+func (t *maker) begin() int { return len(t.pairs) }
 
-func (t *terms) end(begun int) *ast.Term {
+func (t *maker) end(begun int) *ast.Term {
 	var object ast.Object
 	if members := t.pairs[begun:]; !t.mended {
 		object = ast.NewObject(members...)
@@ -103,7 +103,7 @@ func (t *terms) end(begun int) *ast.Term {
 }
 
 // fields encodes the members of a struct that keep accepts.
-func (t *terms) fields(v reflect.Value, keep func(name string) bool) ([][2]*ast.Term, error) {
+func (t *maker) fields(v reflect.Value, keep func(name string) bool) ([][2]*ast.Term, error) {
 	members := t.plans[v.Type()]
 	pairs := make([][2]*ast.Term, 0, len(members))
 	for i := range members {
@@ -122,7 +122,7 @@ func (t *terms) fields(v reflect.Value, keep func(name string) bool) ([][2]*ast.
 }
 
 // object encodes a struct.
-func (t *terms) object(v reflect.Value, depth int) (*ast.Term, error) {
+func (t *maker) object(v reflect.Value, depth int) (*ast.Term, error) {
 	begun := t.begin()
 	members := t.plans[v.Type()]
 	for i := range members {
@@ -156,7 +156,7 @@ func empty(v reflect.Value) bool {
 	}
 }
 
-func (t *terms) value(v reflect.Value, depth int) (*ast.Term, error) {
+func (t *maker) value(v reflect.Value, depth int) (*ast.Term, error) {
 	if depth > maxDepth {
 		return nil, errDepth
 	}
@@ -191,7 +191,7 @@ func (t *terms) value(v reflect.Value, depth int) (*ast.Term, error) {
 var errDepth = fmt.Errorf("the input is nested deeper than %d", maxDepth)
 
 // slice encodes nil as an empty array: optional parts are absent, never null.
-func (t *terms) slice(v reflect.Value, depth int) (*ast.Term, error) {
+func (t *maker) slice(v reflect.Value, depth int) (*ast.Term, error) {
 	if v.Type() == countsType {
 		return t.counts(v.Interface().(store.Counts)), nil
 	}
@@ -212,7 +212,7 @@ func (t *terms) slice(v reflect.Value, depth int) (*ast.Term, error) {
 }
 
 // counts encodes numbers by name.
-func (t *terms) counts(c store.Counts) *ast.Term {
+func (t *maker) counts(c store.Counts) *ast.Term {
 	begun := t.begin()
 	for _, one := range c {
 		t.put(t.name(one.Name), t.number(int64(one.N)))
@@ -220,7 +220,7 @@ func (t *terms) counts(c store.Counts) *ast.Term {
 	return t.end(begun)
 }
 
-func (t *terms) mapping(v reflect.Value, depth int) (*ast.Term, error) {
+func (t *maker) mapping(v reflect.Value, depth int) (*ast.Term, error) {
 	if v.Type().Key().Kind() != reflect.String {
 		return nil, fmt.Errorf("a %s cannot be in the input", v.Type())
 	}
@@ -249,7 +249,7 @@ func (t *terms) mapping(v reflect.Value, depth int) (*ast.Term, error) {
 }
 
 // name is the name of a member.
-func (t *terms) name(s string) *ast.Term {
+func (t *maker) name(s string) *ast.Term {
 	if known := t.names[s]; known != nil {
 		return known
 	}
@@ -258,7 +258,7 @@ func (t *terms) name(s string) *ast.Term {
 }
 
 // members encodes an object of a summary.
-func (t *terms) members(m map[string]any, depth int) (*ast.Term, error) {
+func (t *maker) members(m map[string]any, depth int) (*ast.Term, error) {
 	begun := t.begin()
 	for k, v := range m {
 		var value *ast.Term
@@ -277,7 +277,7 @@ func (t *terms) members(m map[string]any, depth int) (*ast.Term, error) {
 }
 
 // foreign encodes what a summary holds: the types of encoding/json, or anything that it can write.
-func (t *terms) foreign(x any, depth int) (*ast.Term, error) {
+func (t *maker) foreign(x any, depth int) (*ast.Term, error) {
 	if depth > maxDepth {
 		return nil, errDepth
 	}

@@ -1,4 +1,4 @@
-package engine
+package terms
 
 import (
 	"reflect"
@@ -14,7 +14,7 @@ import (
 // Parts of the input as plans have them ([plan.Source]): a member is encoded when it is asked for, and what nobody asks for never is. Made, a part is what terms make of it.
 
 // part is a value for a plan: a collection of some size unread, and everything else made.
-func (t *terms) part(v reflect.Value, depth int) (*ast.Term, error) {
+func (t *maker) part(v reflect.Value, depth int) (*ast.Term, error) {
 	if depth > maxDepth {
 		return nil, errDepth
 	}
@@ -29,14 +29,14 @@ func (t *terms) part(v reflect.Value, depth int) (*ast.Term, error) {
 		}
 	case reflect.Slice:
 		if v.Type() == countsType {
-			return plan.NewUnread(&countsPart{terms: t, counts: v.Interface().(store.Counts)}), nil
+			return plan.NewUnread(&Counts{terms: t, counts: v.Interface().(store.Counts)}), nil
 		}
 		if v.Len() == 0 || v.Type().Elem().Kind() != reflect.Struct {
 			break
 		}
 		list := listPart{terms: t, value: v, depth: depth}
 		if v.Type() == findingsType {
-			return plan.NewUnread(&findingsPart{list, v.Interface().([]contract.VulnerabilityInput)}), nil
+			return plan.NewUnread(&Findings{list, v.Interface().([]contract.VulnerabilityInput)}), nil
 		}
 		return plan.NewUnread(&list), nil
 	case reflect.Map:
@@ -53,7 +53,7 @@ func (t *terms) part(v reflect.Value, depth int) (*ast.Term, error) {
 }
 
 // foreignPart is what a summary holds, for a plan.
-func (t *terms) foreignPart(x any, depth int) (*ast.Term, error) {
+func (t *maker) foreignPart(x any, depth int) (*ast.Term, error) {
 	if m, ok := x.(map[string]any); ok && depth <= maxDepth {
 		return plan.NewUnread(&mapPart[any]{terms: t, members: m, depth: depth, one: t.foreignPart, top: t.reportedPart}), nil
 	}
@@ -62,7 +62,7 @@ func (t *terms) foreignPart(x any, depth int) (*ast.Term, error) {
 
 // structPart is a struct of the input.
 type structPart struct {
-	terms   *terms
+	terms   *maker
 	value   reflect.Value
 	depth   int
 	members []*ast.Term // that were asked for, as the encoder orders them
@@ -118,7 +118,7 @@ func (p *structPart) List() bool { return false }
 
 // listPart is a list of structs, of which there is one at least.
 type listPart struct {
-	terms    *terms
+	terms    *maker
 	value    reflect.Value
 	depth    int
 	elements []*ast.Term // that were asked for
@@ -162,7 +162,7 @@ func placeIn(key *ast.Term, n int) int {
 
 // mapPart is a map of the input. Where names have to be mended, of which two may become one, it is made first.
 type mapPart[V any] struct {
-	terms   *terms
+	terms   *maker
 	members map[string]V
 	depth   int
 	one     func(v V, depth int) (*ast.Term, error)

@@ -1,4 +1,4 @@
-package engine
+package terms
 
 import (
 	"hash/maphash"
@@ -34,7 +34,7 @@ type findingTerm struct {
 func newFindingTerms() *findingTerms { return &findingTerms{seed: maphash.MakeSeed()} }
 
 // of is the term of a finding.
-func (m *findingTerms) of(t *terms, f *contract.VulnerabilityInput) *ast.Term {
+func (m *findingTerms) of(t *maker, f *contract.VulnerabilityInput) *ast.Term {
 	hash := maphash.String(m.seed, f.ID)*31 + maphash.String(m.seed, f.Package)
 	first, second := &m.places[hash%findingPlaces], &m.places[hash>>32%findingPlaces]
 	for _, place := range [...]*atomic.Pointer[findingTerm]{first, second} {
@@ -48,7 +48,7 @@ func (m *findingTerms) of(t *terms, f *contract.VulnerabilityInput) *ast.Term {
 		return t.finding(f, t.said(&t.once, f.Statements))
 	}
 	kept := &findingTerm{finding: ownTexts(f, n)}
-	own := terms{encoder: t.encoder, pairs: t.pairs[len(t.pairs):], room: make([]ast.Term, 8)} // nothing else of the input is kept
+	own := maker{Encoder: t.Encoder, pairs: t.pairs[len(t.pairs):], room: make([]ast.Term, 8)} // nothing else of the input is kept
 	kept.term = own.finding(&kept.finding, t.said(&t.kept, kept.finding.Statements))
 	if !first.CompareAndSwap(nil, kept) {
 		second.Store(kept)
@@ -97,9 +97,9 @@ type lastSaid struct {
 }
 
 // said are statements. One document mostly says the same of many findings: then they are the same term. Those of findings that are kept are apart, for their texts are.
-func (t *terms) said(last *lastSaid, list []contract.VEXInput) *ast.Term {
+func (t *maker) said(last *lastSaid, list []contract.VEXInput) *ast.Term {
 	if len(list) > 0 && (last.term == nil || !slices.Equal(last.list, list)) {
-		own := terms{encoder: t.encoder}
+		own := maker{Encoder: t.Encoder}
 		*last = lastSaid{slices.Clone(list), own.statements(list)}
 	}
 	return last.term

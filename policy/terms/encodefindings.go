@@ -1,4 +1,4 @@
-package engine
+package terms
 
 import (
 	"reflect"
@@ -15,29 +15,32 @@ var findingsType = reflect.TypeFor[[]contract.VulnerabilityInput]()
 
 // The names of the members of a finding and of a statement about it, as terms.
 var (
-	keyID         = ast.StringTerm("id")
-	keySeverity   = ast.StringTerm("severity")
-	keyPackage    = ast.StringTerm("package")
-	keyFixedIn    = ast.StringTerm("fixed_in")
-	keyPublished  = ast.StringTerm("published")
-	keyVEX        = ast.StringTerm("vex")
-	keyStatements = ast.StringTerm("statements")
-	keyAliases    = ast.StringTerm("aliases")
-	keyExploited  = ast.StringTerm("exploited")
-	keyUncertain  = ast.StringTerm("uncertain")
-	keyStatus     = ast.StringTerm("status")
-	keySuppresses = ast.StringTerm("suppresses")
-	keyReason     = ast.StringTerm("reason")
+	nameID         = ast.StringTerm("id")
+	nameSeverity   = ast.StringTerm("severity")
+	namePackage    = ast.StringTerm("package")
+	nameFixedIn    = ast.StringTerm("fixed_in")
+	namePublished  = ast.StringTerm("published")
+	nameVEX        = ast.StringTerm("vex")
+	nameStatements = ast.StringTerm("statements")
+	nameAliases    = ast.StringTerm("aliases")
+	nameExploited  = ast.StringTerm("exploited")
+	nameUncertain  = ast.StringTerm("uncertain")
+	nameAuthority  = ast.StringTerm("authority")
+	nameStatus     = ast.StringTerm("status")
+	nameSuppresses = ast.StringTerm("suppresses")
+	nameReason     = ast.StringTerm("reason")
+	nameEvidence   = ast.StringTerm("evidence")
+	nameAt         = ast.StringTerm("at")
 )
 
 func findingKeys() []*ast.Term {
 	return []*ast.Term{
-		keyID, keySeverity, keyPackage, keyFixedIn, keyPublished, keyVEX, keyStatements, keyAliases, keyExploited, keyUncertain, keyAuthority, keyStatus, keySuppresses, keyReason, keyIsEvidence, keyAt,
+		nameID, nameSeverity, namePackage, nameFixedIn, namePublished, nameVEX, nameStatements, nameAliases, nameExploited, nameUncertain, nameAuthority, nameStatus, nameSuppresses, nameReason, nameEvidence, nameAt,
 	}
 }
 
 // findings encodes findings.
-func (t *terms) findings(list []contract.VulnerabilityInput) *ast.Term {
+func (t *maker) findings(list []contract.VulnerabilityInput) *ast.Term {
 	all := make([]*ast.Term, len(list))
 	for i := range list {
 		all[i] = t.known.of(t, &list[i])
@@ -46,41 +49,41 @@ func (t *terms) findings(list []contract.VulnerabilityInput) *ast.Term {
 }
 
 // finding encodes a finding with its statements, the members in order.
-func (t *terms) finding(f *contract.VulnerabilityInput, statements *ast.Term) *ast.Term {
+func (t *maker) finding(f *contract.VulnerabilityInput, statements *ast.Term) *ast.Term {
 	begun := t.begin()
 	if len(f.Aliases) > 0 {
-		t.put(keyAliases, t.texts(f.Aliases))
+		t.put(nameAliases, t.texts(f.Aliases))
 	}
-	t.putTrue(keyExploited, f.Exploited)
-	t.putText(keyFixedIn, f.FixedIn)
-	t.put(keyID, t.text(f.ID))
-	t.putText(keyPackage, f.Package)
-	t.putText(keyPublished, f.Published)
-	t.put(keySeverity, t.name(f.Severity))
+	t.putTrue(nameExploited, f.Exploited)
+	t.putText(nameFixedIn, f.FixedIn)
+	t.put(nameID, t.text(f.ID))
+	t.putText(namePackage, f.Package)
+	t.putText(namePublished, f.Published)
+	t.put(nameSeverity, t.name(f.Severity))
 	if len(f.Statements) > 0 {
-		t.put(keyStatements, statements)
+		t.put(nameStatements, statements)
 	}
-	t.putTrue(keyUncertain, f.Uncertain)
-	t.putText(keyVEX, f.VEX)
+	t.putTrue(nameUncertain, f.Uncertain)
+	t.putText(nameVEX, f.VEX)
 	return t.end(begun)
 }
 
-func (t *terms) statements(list []contract.VEXInput) *ast.Term {
+func (t *maker) statements(list []contract.VEXInput) *ast.Term {
 	all := make([]*ast.Term, len(list))
 	for i := range list {
 		s, begun := &list[i], t.begin()
-		t.putText(keyAt, s.At)
-		t.put(keyAuthority, t.text(s.Authority))
-		t.put(keyIsEvidence, t.text(string(s.Evidence)))
-		t.putText(keyReason, s.Reason)
-		t.put(keyStatus, t.text(s.Status))
-		t.put(keySuppresses, ast.InternedTerm(s.Suppresses))
+		t.putText(nameAt, s.At)
+		t.put(nameAuthority, t.text(s.Authority))
+		t.put(nameEvidence, t.text(string(s.Evidence)))
+		t.putText(nameReason, s.Reason)
+		t.put(nameStatus, t.text(s.Status))
+		t.put(nameSuppresses, ast.InternedTerm(s.Suppresses))
 		all[i] = t.end(begun)
 	}
 	return t.term(ast.NewArray(all...))
 }
 
-func (t *terms) texts(list []string) *ast.Term {
+func (t *maker) texts(list []string) *ast.Term {
 	all := make([]*ast.Term, len(list))
 	for i, s := range list {
 		all[i] = t.text(s)
@@ -89,7 +92,7 @@ func (t *terms) texts(list []string) *ast.Term {
 }
 
 // reported encodes the findings that a report names. Those that have what findings have are such.
-func (t *terms) reported(list []any, depth int) (*ast.Term, error) {
+func (t *maker) reported(list []any, depth int) (*ast.Term, error) {
 	if depth > maxDepth {
 		return nil, errDepth
 	}
@@ -108,7 +111,7 @@ func (t *terms) reported(list []any, depth int) (*ast.Term, error) {
 }
 
 // asFinding reads a finding that is nothing but that, so that it is encoded to the same: what is left out where it is empty is not there.
-func (t *terms) asFinding(m map[string]any) bool {
+func (t *maker) asFinding(m map[string]any) bool {
 	f, must := &t.scratch, 0
 	*f = contract.VulnerabilityInput{Statements: f.Statements[:0]}
 	for name, v := range m {
@@ -139,7 +142,7 @@ func (t *terms) asFinding(m map[string]any) bool {
 	return must == 2
 }
 
-func (t *terms) asStatements(x any) bool {
+func (t *maker) asStatements(x any) bool {
 	list, _ := x.([]any)
 	for _, one := range list {
 		m, _ := one.(map[string]any)

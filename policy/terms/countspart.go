@@ -1,4 +1,4 @@
-package engine
+package terms
 
 import (
 	"unicode/utf8"
@@ -8,9 +8,9 @@ import (
 	"github.com/assay-registry/assay/store"
 )
 
-// countsPart are numbers by name of the input.
-type countsPart struct {
-	terms   *terms
+// Counts are numbers by name of the input.
+type Counts struct {
+	terms   *maker
 	counts  store.Counts
 	checked bool // whether they are as they should be: names in order that are UTF-8
 	odd     bool
@@ -18,7 +18,7 @@ type countsPart struct {
 }
 
 // plain reports whether members are found as they are. Else two names may be one, and they are made first.
-func (p *countsPart) plain() bool {
+func (p *Counts) plain() bool {
 	if !p.checked {
 		for i := range p.counts {
 			name := p.counts[i].Name
@@ -29,7 +29,7 @@ func (p *countsPart) plain() bool {
 	return !p.odd
 }
 
-func (p *countsPart) object() ast.Object {
+func (p *Counts) object() ast.Object {
 	if p.made == nil {
 		p.made = p.terms.counts(p.counts).Value.(ast.Object)
 	}
@@ -37,10 +37,10 @@ func (p *countsPart) object() ast.Object {
 }
 
 // Made implements plan.Source.
-func (p *countsPart) Made() (ast.Value, error) { return p.object(), nil }
+func (p *Counts) Made() (ast.Value, error) { return p.object(), nil }
 
 // Member implements plan.Source.
-func (p *countsPart) Member(key *ast.Term) (*ast.Term, error) {
+func (p *Counts) Member(key *ast.Term) (*ast.Term, error) {
 	name, ok := key.Value.(ast.String)
 	if !ok {
 		return nil, nil
@@ -55,7 +55,7 @@ func (p *countsPart) Member(key *ast.Term) (*ast.Term, error) {
 }
 
 // Len implements plan.Source.
-func (p *countsPart) Len() (int, error) {
+func (p *Counts) Len() (int, error) {
 	if !p.plain() {
 		return p.object().Len(), nil
 	}
@@ -63,4 +63,7 @@ func (p *countsPart) Len() (int, error) {
 }
 
 // List implements plan.Source.
-func (p *countsPart) List() bool { return false }
+func (p *Counts) List() bool { return false }
+
+// All are the numbers by their names, which are in order and UTF-8; false where they are not, and two names may be one to a policy: then they are to be made.
+func (p *Counts) All() (store.Counts, bool) { return p.counts, p.plain() }
