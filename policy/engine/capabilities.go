@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/assay-registry/assay/policy/bounded"
 )
 
 // allowed names the built-ins that policies may call. It is an allow-list, so that a built-in that a later OPA brings is refused until somebody
@@ -41,8 +43,8 @@ func capabilities() *ast.Capabilities {
 			kept = append(kept, b)
 		}
 	}
-	for _, b := range boundedBuiltins() {
-		kept = append(kept, &ast.Builtin{Name: b.name, Decl: b.decl})
+	for _, b := range bounded.Builtins() {
+		kept = append(kept, &ast.Builtin{Name: b.Name, Decl: b.Decl})
 	}
 	for _, o := range ownBuiltins() {
 		kept = append(kept, &ast.Builtin{Name: o.name, Decl: o.decl})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"github.com/assay-registry/assay/policy/bounded"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/store"
 )
@@ -44,7 +45,7 @@ test_too_much if replace(concat("", [x | some _ in numbers.range(1, 9000); x := 
 		t.Fatal(err)
 	}
 	want := map[string]string{"assay_test.test_large": "pass", "assay_test.test_wrong": "size 9", "assay_test.test_error": "to_number", "assay_test.todo_test_later": "skip",
-		"assay_test.test_too_much": errTooLarge.Error(), "good.txtar": "pass", "wrong.txtar": "the decision differs", "empty.txtar": "input.json", "typo.txtar": "shema"}
+		"assay_test.test_too_much": bounded.ErrTooLarge.Error(), "good.txtar": "pass", "wrong.txtar": "the decision differs", "empty.txtar": "input.json", "typo.txtar": "shema"}
 	for _, r := range results {
 		w, ok := want[r.Name]
 		switch delete(want, r.Name); {

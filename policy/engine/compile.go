@@ -16,6 +16,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/assay-registry/assay/policies"
+	"github.com/assay-registry/assay/policy/bounded"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/plan"
 )
@@ -217,7 +218,7 @@ func newCompiler(caps *ast.Capabilities, declared map[string]Parameter) (*ast.Co
 	}
 	return ast.NewCompiler().WithCapabilities(caps).WithStrict(true).WithSchemas(schema).WithUseTypeCheckAnnotations(false).
 		WithDefaultRegoVersion(ast.RegoV1).
-		WithStageAfterID(ast.StageRewriteTemplateStrings, ast.CompilerStageDefinition{Name: "BoundBuiltins", MetricName: "assay_bound_builtins", Stage: bound}), nil
+		WithStageAfterID(ast.StageRewriteTemplateStrings, bounded.Stage()), nil
 }
 
 // compile makes a program of a policy, or says everything that is wrong with it. A panic of OPA's compiler is wrong with it too: a policy that is
@@ -288,8 +289,8 @@ func prepare(ctx context.Context, c *ast.Compiler, e *entry) (evaluate, error) {
 		terms[i] = fmt.Sprintf("%s = data.%s.%s.%s", output, root, e.name, output)
 	}
 	options := []func(*rego.Rego){rego.Query(strings.Join(terms, "; ")), rego.Compiler(c), rego.StrictBuiltinErrors(true)}
-	for _, b := range boundedBuiltins() {
-		options = append(options, b.option())
+	for _, b := range bounded.Builtins() {
+		options = append(options, b.Option())
 	}
 	for _, o := range ownBuiltins() {
 		options = append(options, o.option())

@@ -13,6 +13,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
 
+	"github.com/assay-registry/assay/policy/bounded"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/plan"
 )
@@ -82,7 +83,7 @@ func pruned(source string, caps *ast.Capabilities) (modules map[string]*ast.Modu
 		if err == nil {
 			modules = map[string]*ast.Module{"p.rego": m}
 			c = ast.NewCompiler().WithCapabilities(caps).WithDefaultRegoVersion(ast.RegoV1).SetErrorLimit(0).
-				WithStageAfterID(ast.StageRewriteTemplateStrings, ast.CompilerStageDefinition{Name: "BoundBuiltins", MetricName: "assay_bound_builtins", Stage: bound})
+				WithStageAfterID(ast.StageRewriteTemplateStrings, bounded.Stage())
 			if c.Compile(modules); !c.Failed() {
 				return modules, c, nil
 			}

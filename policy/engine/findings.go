@@ -105,9 +105,9 @@ func (r *findingRules) read(t *ast.Term) error {
 			_, ok = v.Value.(ast.Boolean)
 			r.fixableOnly = v.Value.Compare(ast.Boolean(true)) == 0
 		case "grace_days":
-			r.graceDays, ok = wholeOf(v)
+			r.graceDays, ok = terms.Whole(v)
 		case "now":
-			r.now, ok = wholeOf(v)
+			r.now, ok = terms.Whole(v)
 		case "ignore":
 			ignore = v
 		case "vex":
@@ -126,7 +126,7 @@ func (r *findingRules) read(t *ast.Term) error {
 	if err != nil {
 		return err
 	}
-	if r.now <= 0 && (r.graceDays > 0 || ignore != nil && length(ignore) > 0) {
+	if r.now <= 0 && (r.graceDays > 0 || ignore != nil && terms.Length(ignore) > 0) {
 		return fmt.Errorf("whether findings are new, or entries are over, cannot be told without now")
 	}
 	for _, s := range r.severities {

@@ -41,7 +41,7 @@ func licenceJudge(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, er
 			if !ok {
 				return fmt.Errorf("a %s stands where a licence expression is wanted", ast.ValueName(t.Value))
 			}
-			whole, _ := wholeOf(n)
+			whole, _ := terms.Whole(n)
 			return j.one(string(name), whole)
 		})
 	} else {
@@ -64,7 +64,7 @@ type licenceJudging struct {
 
 // one judges an expression that so many packages have.
 func (j *licenceJudging) one(expression string, packages int64) error {
-	j.packages = min(j.packages+max(packages, 0), quickLimit)
+	j.packages = min(j.packages+max(packages, 0), terms.MaxWhole)
 	found := j.rules.verdict(expression)
 	switch found.what {
 	case licenceDenied:
@@ -90,7 +90,7 @@ func (j *licenceJudging) counts(c store.Counts) (*ast.Term, error) {
 }
 
 func (j *licenceJudging) answer() *ast.Term {
-	members := [3][2]*ast.Term{ast.Item(keyDenied, terms.NewTexts(j.denied)), ast.Item(keyNotAllowed, terms.NewTexts(j.other)), ast.Item(keyPackages, wholeTerm(j.packages))}
+	members := [3][2]*ast.Term{ast.Item(keyDenied, terms.NewTexts(j.denied)), ast.Item(keyNotAllowed, terms.NewTexts(j.other)), ast.Item(keyPackages, terms.NewWhole(j.packages))}
 	if !j.counted {
 		return plan.NewObject(members[:2]...)
 	}

@@ -5,6 +5,8 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
+
+	"github.com/assay-registry/assay/policy/bounded"
 )
 
 // Limits of assay.matching.
@@ -33,7 +35,7 @@ func matching(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 			return nil, withheld("what is matched is a list of lists")
 		}
 		for _, m := range members {
-			if size(m) > maxQueryText*8 {
+			if bounded.Size(m) > maxQueryText*8 {
 				return nil, withheld("a member is too large to be matched")
 			}
 			name := m.Value.String()

@@ -18,33 +18,34 @@ type own struct {
 	decl   *types.Function
 	weight int // leaves that the weigher takes a call's value for; negative where the value is parts of the argument gives: so many times what that one weighs
 	gives  int
+	unread int // operands that may be unread: the first, so many
 	answer func(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error)
 }
 
 // ownBuiltins lists them. All but assay.predicate and assay.packages are pure.
 func ownBuiltins() []own {
 	return []own{
-		{predicateName, predicateDecl(), predicateWeight, 0, openPredicate},
-		{packagesName, packagesDecl(), packagesWeight, 0, findPackages},
-		{"assay.purl.parse", function(types.S), 1, 0, purlParse},
-		{"assay.version.compare", function(types.S, types.S, types.S), 1, 0, versionCompare},
-		{"assay.vers.includes", function(types.S, types.S), 1, 0, versIncludes},
-		{"assay.licence.category", function(types.S), 1, 0, licenceCategory},
-		{"assay.licence.parse", function(types.S), licenceWeight, 0, licenceParse},
-		{"assay.licence.judge", function(types.A, types.NewObject(nil, types.NewDynamicProperty(types.S, types.A))), -1, 0, licenceJudge},
-		{"assay.matching", function(types.NewArray(nil, types.A)), 1, 0, matching},
-		{"assay.signatures", function(types.NewArray(nil, types.A), wishType()), -3, 0, judgeSignatures},
-		{"assay.attestations", function(types.NewArray(nil, types.A), wishType()), -3, 0, judgeAttestations},
-		{"assay.findings", function(types.NewArray(nil, types.A), wishType()), -3, 0, judgeFindings},
-		{"assay.signers", function(types.A), -1, 0, signersOf},
-		{"assay.provenance", function(types.A), provenanceWeight, 0, provenanceOf},
-		{"assay.newest", function(types.NewArray(nil, types.A)), -1, 0, newestOf},
-		{"assay.made", function(types.A), 1, 0, made},
-		{"assay.until", function(types.A, types.N), 1, 0, until},
-		{"assay.moment", function(types.S), 1, 0, moment},
-		{"assay.referrers", function(wishType(), wishType()), -2, 0, findReferrers},
-		{"assay.tag_history", function(types.NewArray(nil, types.A), wishType()), -2, 0, findMoves},
-		{"assay.globs", function(types.A, types.A, types.S), -1, 1, globs},
+		{name: predicateName, decl: predicateDecl(), weight: predicateWeight, answer: openPredicate},
+		{name: packagesName, decl: packagesDecl(), weight: packagesWeight, answer: findPackages},
+		{name: "assay.purl.parse", decl: function(types.S), weight: 1, answer: purlParse},
+		{name: "assay.version.compare", decl: function(types.S, types.S, types.S), weight: 1, answer: versionCompare},
+		{name: "assay.vers.includes", decl: function(types.S, types.S), weight: 1, answer: versIncludes},
+		{name: "assay.licence.category", decl: function(types.S), weight: 1, answer: licenceCategory},
+		{name: "assay.licence.parse", decl: function(types.S), weight: licenceWeight, answer: licenceParse},
+		{name: "assay.licence.judge", decl: function(types.A, types.NewObject(nil, types.NewDynamicProperty(types.S, types.A))), weight: -1, unread: 1, answer: licenceJudge},
+		{name: "assay.matching", decl: function(types.NewArray(nil, types.A)), weight: 1, answer: matching},
+		{name: "assay.signatures", decl: function(types.NewArray(nil, types.A), wishType()), weight: -3, unread: 1, answer: judgeSignatures},
+		{name: "assay.attestations", decl: function(types.NewArray(nil, types.A), wishType()), weight: -3, unread: 1, answer: judgeAttestations},
+		{name: "assay.findings", decl: function(types.NewArray(nil, types.A), wishType()), weight: -3, unread: 1, answer: judgeFindings},
+		{name: "assay.signers", decl: function(types.A), weight: -1, unread: 1, answer: signersOf},
+		{name: "assay.provenance", decl: function(types.A), weight: provenanceWeight, unread: 1, answer: provenanceOf},
+		{name: "assay.newest", decl: function(types.NewArray(nil, types.A)), weight: -1, unread: 1, answer: newestOf},
+		{name: "assay.made", decl: function(types.A), weight: 1, unread: 1, answer: made},
+		{name: "assay.until", decl: function(types.A, types.N), weight: 1, unread: 1, answer: until},
+		{name: "assay.moment", decl: function(types.S), weight: 1, answer: moment},
+		{name: "assay.referrers", decl: function(wishType(), wishType()), weight: -2, answer: findReferrers},
+		{name: "assay.tag_history", decl: function(types.NewArray(nil, types.A), wishType()), weight: -2, answer: findMoves},
+		{name: "assay.globs", decl: function(types.A, types.A, types.S), weight: -1, gives: 1, answer: globs},
 	}
 }
 

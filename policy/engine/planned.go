@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/assay-registry/assay/policy/bounded"
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/plan"
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -97,16 +98,9 @@ func (e *entry) quick(planned *plan.Program, names []string) evaluate {
 	}
 }
 
-// planBuiltins are the bounded built-ins in the place of those that they bound, those with a shorter way, and our own.
+// planBuiltins are OPA's as plans call them, and our own.
 func planBuiltins() map[string]plan.Builtin {
-	all := map[string]plan.Builtin{}
-	for _, b := range boundedBuiltins() {
-		all[b.inner] = func(bctx *topdown.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
-			return b.call(*bctx, operands)
-		}
-	}
-	maps.Copy(all, quickBuiltins())
-	maps.Copy(all, lazyBuiltins())
+	all := bounded.ForPlans()
 	for _, o := range ownBuiltins() {
 		all[o.name] = func(bctx *topdown.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 			return o.call(*bctx, operands)
@@ -121,6 +115,17 @@ func valueBuiltins() map[string]plan.Builtin {
 	for _, o := range ownBuiltins() {
 		all[o.name] = func(bctx *topdown.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 			return o.value(*bctx, operands)
+		}
+	}
+	return all
+}
+
+// unreadBuiltins are those of which the first operands, so many, may be unread.
+func unreadBuiltins() map[string]int {
+	all := bounded.Unread()
+	for _, o := range ownBuiltins() {
+		if o.unread > 0 {
+			all[o.name] = o.unread
 		}
 	}
 	return all

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/assay-registry/assay/policy/bounded"
 )
 
 // Problem is one thing that is wrong with a policy, where it stands.
@@ -63,7 +65,7 @@ func problemsOf(policy string, err error) []Problem {
 		if e.Details != nil {
 			message += "; " + strings.Join(e.Details.Lines(), "; ")
 		}
-		out = append(out, problem(policy, "%s", strings.ReplaceAll(message, boundedPrefix, "")).at(e.Location))
+		out = append(out, problem(policy, "%s", strings.ReplaceAll(message, bounded.Prefix, "")).at(e.Location))
 	}
 	slices.SortStableFunc(out, func(a, b Problem) int {
 		if c := strings.Compare(a.File, b.File); c != 0 {

@@ -143,7 +143,7 @@ func (s *sorting) counted(g *findingGroup) *ast.Term {
 	counts := make([][2]*ast.Term, 0, len(g.counts))
 	for i, n := range g.counts {
 		if n > 0 {
-			counts = append(counts, ast.Item(s.rules.terms[i], wholeTerm(int64(n))))
+			counts = append(counts, ast.Item(s.rules.terms[i], terms.NewWhole(int64(n))))
 		}
 	}
 	return ast.ObjectTerm(counts...)

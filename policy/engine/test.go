@@ -12,6 +12,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/tester"
 	"github.com/open-policy-agent/opa/v1/topdown"
 
+	"github.com/assay-registry/assay/policy/bounded"
 	"github.com/assay-registry/assay/policy/sentence"
 )
 
@@ -104,8 +105,8 @@ func runTests(ctx context.Context, modules map[string]*ast.Module, caps *ast.Cap
 	}
 	c = c.WithEnablePrintStatements(true)
 	var extra []*tester.Builtin
-	for _, b := range boundedBuiltins() {
-		extra = append(extra, &tester.Builtin{Decl: &ast.Builtin{Name: b.name, Decl: b.decl}, Func: b.option()})
+	for _, b := range bounded.Builtins() {
+		extra = append(extra, &tester.Builtin{Decl: &ast.Builtin{Name: b.Name, Decl: b.Decl}, Func: b.Option()})
 	}
 	for _, o := range ownBuiltins() {
 		extra = append(extra, &tester.Builtin{Decl: &ast.Builtin{Name: o.name, Decl: o.decl}, Func: o.option()})

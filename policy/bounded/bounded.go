@@ -1,4 +1,4 @@
-package engine
+package bounded
 
 import (
 	"errors"
@@ -13,72 +13,80 @@ import (
 	"github.com/assay-registry/assay/policy/terms"
 )
 
+// Prefix begins the names of bounded built-ins, which nobody writes.
+const Prefix = "bounded."
+
+// Limits of one call.
 const (
-	boundedPrefix = "bounded."
-	maxOutput     = 1 << 20 // bytes that one call may make
-	maxDigits     = 4096    // of a factor
-	maxRange      = 100_000 // elements of a range
-	maxWidth      = 1024    // of a verb of sprintf
+	maxOutput = 1 << 20 // bytes that one call may make
+	maxDigits = 4096    // of a factor
+	maxRange  = 100_000 // elements of a range
+	maxWidth  = 1024    // of a verb of sprintf
 )
 
-// errTooLarge ends an evaluation: a deadline cannot interrupt a single call, and a Go program cannot survive running out of memory.
-var errTooLarge = errors.New("the result would be larger than a policy may make")
+// ErrTooLarge ends an evaluation.
+var ErrTooLarge = errors.New("the result would be larger than a policy may make")
 
-// bounded is a built-in whose one call can make far more than it was given, behind a check of what it would make.
-type bounded struct {
-	name  string // bounded.concat
+// Builtin is a built-in whose one call can make far more than it was given, behind a check of what it would make.
+type Builtin struct {
+	Name  string // bounded.concat
 	inner string // concat
-	decl  *types.Function
+	Decl  *types.Function
 	fits  func(operands []*ast.Term) bool
 
 	answer topdown.BuiltinFunc
 }
 
-// boundedBuiltins lists them. Calls are rewritten to go to these while a policy is compiled (bound).
-func boundedBuiltins() []bounded {
-	list := []bounded{
+// Builtins are in the place of OPA's own. Calls are rewritten to go to these while a policy is compiled ([Stage]).
+func Builtins() []Builtin {
+	list := []Builtin{
 		{inner: "concat", fits: fitsConcat},
 		{inner: "replace", fits: fitsReplace},
 		{inner: "strings.replace_n", fits: fitsReplaceN},
-		{inner: "regex.replace", fits: func(o []*ast.Term) bool { return product(size(o[0])+1, size(o[2])+1) <= maxOutput }},
+		{inner: "regex.replace", fits: func(o []*ast.Term) bool { return product(Size(o[0])+1, Size(o[2])+1) <= maxOutput }},
 		{inner: "sprintf", fits: fitsSprintf},
-		{inner: "internal.template_string", fits: func(o []*ast.Term) bool { return size(o[0]) <= maxOutput }},
-		{inner: "json.marshal", fits: func(o []*ast.Term) bool { return size(o[0]) <= maxOutput }},
+		{inner: "internal.template_string", fits: func(o []*ast.Term) bool { return Size(o[0]) <= maxOutput }},
+		{inner: "json.marshal", fits: func(o []*ast.Term) bool { return Size(o[0]) <= maxOutput }},
 		{inner: "numbers.range", fits: fitsRange},
 		{inner: "numbers.range_step", fits: fitsRange},
-		{inner: "mul", fits: func(o []*ast.Term) bool { return size(o[0]) <= maxDigits && size(o[1]) <= maxDigits }},
-		{inner: "product", fits: func(o []*ast.Term) bool { return size(o[0]) <= maxDigits }},
+		{inner: "mul", fits: func(o []*ast.Term) bool { return Size(o[0]) <= maxDigits && Size(o[1]) <= maxDigits }},
+		{inner: "product", fits: func(o []*ast.Term) bool { return Size(o[0]) <= maxDigits }},
 		{inner: "array.concat", fits: fitsUnion},
 		{inner: "object.union", fits: fitsUnion},
-		{inner: "object.union_n", fits: func(o []*ast.Term) bool { return size(o[0]) <= maxOutput }},
+		{inner: "object.union_n", fits: func(o []*ast.Term) bool { return Size(o[0]) <= maxOutput }},
 	}
 	for i := range list {
-		list[i].name = boundedPrefix + strings.ReplaceAll(list[i].inner, ".", "_")
+		list[i].Name = Prefix + strings.ReplaceAll(list[i].inner, ".", "_")
 		list[i].answer = topdown.GetBuiltin(list[i].inner)
-		list[i].decl = ast.BuiltinMap[list[i].inner].Decl
+		list[i].Decl = ast.BuiltinMap[list[i].inner].Decl
 	}
 	return list
 }
 
-// option registers the implementation with a query.
-func (b bounded) option() func(*rego.Rego) {
-	return rego.FunctionDyn(&rego.Function{Name: b.name, Decl: b.decl}, b.call)
+// Option registers the implementation with a query.
+func (b Builtin) Option() func(*rego.Rego) {
+	return rego.FunctionDyn(&rego.Function{Name: b.Name, Decl: b.Decl}, b.call)
 }
 
-func (b bounded) call(bctx rego.BuiltinContext, operands []*ast.Term) (out *ast.Term, err error) {
+func (b Builtin) call(bctx rego.BuiltinContext, operands []*ast.Term) (out *ast.Term, err error) {
 	if !b.fits(operands) {
-		return nil, topdown.Halt{Err: fmt.Errorf("%s: %w", b.inner, errTooLarge)}
+		return nil, topdown.Halt{Err: fmt.Errorf("%s: %w", b.inner, ErrTooLarge)}
 	}
 	err = b.answer(bctx, operands, func(t *ast.Term) error { out = t; return nil })
 	return out, err
+}
+
+// Stage is the compiler's, after its templates have become calls.
+func Stage() ast.CompilerStageDefinition {
+	return ast.CompilerStageDefinition{Name: "BoundBuiltins", MetricName: "assay_bound_builtins", Stage: bound}
 }
 
 // bound makes the calls of a compiler's modules go to the bounded built-ins. It is a stage of the compiler: names are resolved by then, so that a
 // policy's own function of the same name is left alone, and templates have become calls.
 func bound(c *ast.Compiler) *ast.Error {
 	names := map[string]ast.Ref{}
-	for _, b := range boundedBuiltins() {
-		names[b.inner] = ast.MustParseRef(b.name)
+	for _, b := range Builtins() {
+		names[b.inner] = ast.MustParseRef(b.Name)
 	}
 	rename := func(terms []*ast.Term) {
 		if len(terms) == 0 {
@@ -107,9 +115,9 @@ func bound(c *ast.Compiler) *ast.Error {
 	return nil
 }
 
-// size counts the bytes that a value would take as text, and stops at the limit: a value can be small in memory and endless as text, because its
+// Size counts the bytes that a value would take as text, and stops at the limit: a value can be small in memory and endless as text, because its
 // parts may be shared.
-func size(t *ast.Term) int {
+func Size(t *ast.Term) int {
 	left := maxOutput + 1
 	measure(t, &left)
 	return maxOutput + 1 - left
@@ -150,7 +158,7 @@ func measure(t *ast.Term, left *int) {
 
 func stopAt(left int) error {
 	if left <= 0 {
-		return errTooLarge
+		return ErrTooLarge
 	}
 	return nil
 }
@@ -158,18 +166,8 @@ func stopAt(left int) error {
 // product multiplies without overflow: both factors are at most maxOutput+2.
 func product(a, b int) int64 { return int64(a) * int64(b) }
 
-func length(t *ast.Term) int {
-	switch v := t.Value.(type) {
-	case *ast.Array:
-		return v.Len()
-	case ast.Set:
-		return v.Len()
-	}
-	return 0
-}
-
 func fitsConcat(o []*ast.Term) bool {
-	return int64(size(o[1]))+product(len(terms.Text(o[0])), length(o[1])) <= maxOutput
+	return int64(Size(o[1]))+product(len(terms.Text(o[0])), terms.Length(o[1])) <= maxOutput
 }
 
 func fitsReplace(o []*ast.Term) bool {
@@ -189,7 +187,7 @@ func fitsReplaceN(o []*ast.Term) bool {
 
 // fitsUnion: with an empty one there is no more than there was.
 func fitsUnion(o []*ast.Term) bool {
-	return emptyCollection(o[0]) || emptyCollection(o[1]) || size(o[0])+size(o[1]) <= maxOutput
+	return emptyCollection(o[0]) || emptyCollection(o[1]) || Size(o[0])+Size(o[1]) <= maxOutput
 }
 
 func emptyCollection(t *ast.Term) bool {
@@ -237,6 +235,6 @@ func fitsSprintf(o []*ast.Term) bool {
 		}
 	}
 	// "%[1]s" may write one argument many times.
-	arguments := size(o[1])
+	arguments := Size(o[1])
 	return arguments <= maxOutput && product(strings.Count(format, "%")+1, arguments+maxWidth) <= 16*maxOutput
 }

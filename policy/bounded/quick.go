@@ -1,23 +1,19 @@
-package engine
+package bounded
 
 import (
-	"encoding/json"
-	"math"
 	"math/bits"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/assay-registry/assay/policy/plan"
+	"github.com/assay-registry/assay/policy/terms"
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
 // What sentences and times are made of has a shorter way. Times are nanoseconds since 1970, for which OPA's arithmetic goes through numbers of any size: a microsecond and 20 allocations an operation. Whole numbers below 2^61 are reckoned with as
 // such; everything else is left to OPA, and a test holds both equal.
-
-// quickLimit is what whole numbers stay below.
-const quickLimit = 1 << 61
 
 // quickBuiltins are built-ins of OPA with a shorter way for what is usual.
 func quickBuiltins() map[string]plan.Builtin {
@@ -28,16 +24,9 @@ func quickBuiltins() map[string]plan.Builtin {
 		"mul":         whole2("mul", wholeProduct),
 		"rem":         whole2("rem", func(a, b int64) (int64, bool) { return a % max(b, 1), a >= 0 && b > 0 }),
 		"div":         whole2("div", func(a, b int64) (int64, bool) { return a / max(b, 1), a > 0 && b > 0 && a%b == 0 }),
-		"floor":       whole1("floor", func(a int64) *ast.Term { return wholeTerm(a) }),
+		"floor":       whole1("floor", func(a int64) *ast.Term { return terms.NewWhole(a) }),
 		"time.format": whole1("time.format", func(a int64) *ast.Term { return ast.StringTerm(time.Unix(0, a).UTC().Format(time.RFC3339Nano)) }),
 	}
-}
-
-func wholeTerm(n int64) *ast.Term {
-	if n >= 0 && n <= math.MaxInt16 {
-		return ast.InternedTerm(int(n))
-	}
-	return ast.NumberTerm(json.Number(strconv.FormatInt(n, 10)))
 }
 
 func wholeProduct(a, b int64) (int64, bool) {
@@ -45,23 +34,13 @@ func wholeProduct(a, b int64) (int64, bool) {
 		return 0, false
 	}
 	high, low := bits.Mul64(uint64(a), uint64(b))
-	return int64(low), high == 0 && low < quickLimit
-}
-
-// wholeOf is a number that is whole and not too large.
-func wholeOf(t *ast.Term) (int64, bool) {
-	n, ok := t.Value.(ast.Number)
-	if !ok {
-		return 0, false
-	}
-	i, ok := n.Int64()
-	return i, ok && i > -quickLimit && i < quickLimit
+	return int64(low), high == 0 && low < terms.MaxWhole
 }
 
 func whole1(name string, quick func(int64) *ast.Term) plan.Builtin {
 	slow := openBuiltin(name)
 	return func(bctx *topdown.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
-		if a, ok := wholeOf(operands[0]); ok {
+		if a, ok := terms.Whole(operands[0]); ok {
 			return quick(a), nil
 		}
 		return slow(bctx, operands)
@@ -71,11 +50,11 @@ func whole1(name string, quick func(int64) *ast.Term) plan.Builtin {
 func whole2(name string, quick func(a, b int64) (int64, bool)) plan.Builtin {
 	slow := openBuiltin(name)
 	return func(bctx *topdown.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
-		a, ok := wholeOf(operands[0])
-		b, also := wholeOf(operands[1])
+		a, ok := terms.Whole(operands[0])
+		b, also := terms.Whole(operands[1])
 		if ok && also {
 			if n, fits := quick(a, b); fits {
-				return wholeTerm(n), nil
+				return terms.NewWhole(n), nil
 			}
 		}
 		return slow(bctx, operands)
@@ -136,7 +115,7 @@ func formatted(format, args *ast.Term) (string, bool) {
 
 // openBuiltin is a built-in of OPA as a plan calls it, behind its bound if it has one.
 func openBuiltin(name string) plan.Builtin {
-	for _, b := range boundedBuiltins() {
+	for _, b := range Builtins() {
 		if b.inner == name {
 			return func(bctx *topdown.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 				return b.call(*bctx, operands)

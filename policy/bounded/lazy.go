@@ -1,4 +1,4 @@
-package engine
+package bounded
 
 import (
 	"strings"
@@ -11,12 +11,9 @@ import (
 	"github.com/assay-registry/assay/policy/terms"
 )
 
-// unreadBuiltins are those of which the first operands, so many, may be unread.
-func unreadBuiltins() map[string]int {
-	return map[string]int{
-		ast.Count.Name: 1, ast.ObjectGet.Name: 1, ast.Concat.Name: 2, ast.ArraySlice.Name: 1, ast.IsObject.Name: 1,
-		"assay.licence.judge": 1, "assay.signatures": 1, "assay.attestations": 1, "assay.findings": 1, "assay.signers": 1, "assay.provenance": 1, "assay.newest": 1, "assay.made": 1, "assay.until": 1,
-	}
+// Unread are those of which the first operands, so many, may be unread.
+func Unread() map[string]int {
+	return map[string]int{ast.Count.Name: 1, ast.ObjectGet.Name: 1, ast.Concat.Name: 2, ast.ArraySlice.Name: 1, ast.IsObject.Name: 1}
 }
 
 // lazyBuiltins are built-ins of OPA that need not have everything made: what they do not take is made, and left to OPA.
@@ -93,8 +90,8 @@ func lazyGet(operands []*ast.Term) (*ast.Term, error) {
 // lazySlice is a part of a list of texts.
 func lazySlice(operands []*ast.Term) (*ast.Term, error) {
 	texts, ok := textsOfPart(operands[0])
-	start, whole := wholeOf(operands[1])
-	stop, also := wholeOf(operands[2])
+	start, whole := terms.Whole(operands[1])
+	stop, also := terms.Whole(operands[2])
 	if stop = min(stop, int64(len(texts))); !ok || !whole || !also || start < 0 || start > stop {
 		return nil, nil
 	}
