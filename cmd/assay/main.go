@@ -9,6 +9,7 @@
 //	NAMEcmd, doctor     a command, or a group of them, each
 //	serve               a registry put together and run; its configuration reloaded
 //	rulebook, rules     which policies are in force, and how they change; how they are compiled
+//	rehearse            compiles them in a process of its own first
 //	follow              what all have in common that follow artifacts: trustfollow (TUF), vulndbfollow (databases, which vulndbkeep installs)
 //	metrics, outgoing   what is counted; clients that go no further than an address says
 //	config, settings    what the configuration says; how any such file is read
@@ -22,6 +23,7 @@ import (
 	"crypto/rand"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -44,8 +46,21 @@ func main() {
 		Stdin:   os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Env: os.Getenv, Lookup: os.LookupEnv, Dir: dir, Clock: time.Now, Rand: rand.Reader,
 		Terminal: func(f any) bool { file, ok := f.(*os.File); return ok && term.IsTerminal(int(file.Fd())) },
 		Exit:     os.Exit,
+		Self:     self(),
 		Password: func() ([]byte, error) { return term.ReadPassword(int(os.Stdin.Fd())) },
 	}, os.Args[1:])
 	stop()
 	os.Exit(code)
+}
+
+// self is how this program starts itself once more: as it runs, even where its file was replaced meanwhile.
+func self() string {
+	if runtime.GOOS == "linux" {
+		return "/proc/self/exe"
+	}
+	path, err := os.Executable()
+	if err != nil {
+		return os.Args[0]
+	}
+	return path
 }

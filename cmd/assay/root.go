@@ -13,6 +13,7 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/kubernetescmd"
 	"github.com/assay-registry/assay/cmd/assay/logcmd"
 	"github.com/assay-registry/assay/cmd/assay/policycmd"
+	"github.com/assay-registry/assay/cmd/assay/rehearse"
 	"github.com/assay-registry/assay/cmd/assay/sbomcmd"
 	"github.com/assay-registry/assay/cmd/assay/serve"
 	"github.com/assay-registry/assay/cmd/assay/signcmd"
@@ -60,7 +61,7 @@ func root(a *cli.App) *cobra.Command {
 	root.AddCommand(
 		serve.Command(a), doctor.Command(a), checkcmd.ConfigCommand(a), versionCommand(a), checkcmd.CheckCommand(a), policycmd.Command(a),
 		accountcmd.LoginCommand(a), accountcmd.LogoutCommand(a), signcmd.KeyCommand(a), signcmd.Command(a), signcmd.AttestCommand(a), trustcmd.Command(a), accountcmd.UserCommand(a), imagecmd.RepoCommand(a), imagecmd.TreeCommand(a), imagecmd.VerifyCommand(a), imagecmd.ExplainCommand(a), imagecmd.ObligationsCommand(a), imagecmd.DecisionCommand(a), sbomcmd.Command(a), vulnscmd.Command(a), vulndbcmd.Command(a), vulnscmd.ReportCommand(a),
-		trustcmd.RevokeCommand(a), trustcmd.RevocationCommand(a), trustcmd.RestoreCommand(a), logcmd.AuditCommand(a), waivercmd.Command(a), logcmd.DecisionsCommand(a), tufcmd.Command(a), tufsuite.Command(a), kubernetescmd.Command(a),
+		trustcmd.RevokeCommand(a), trustcmd.RevocationCommand(a), trustcmd.RestoreCommand(a), logcmd.AuditCommand(a), waivercmd.Command(a), logcmd.DecisionsCommand(a), tufcmd.Command(a), tufsuite.Command(a), kubernetescmd.Command(a), rehearse.Command(a),
 	)
 	cli.Group(root)
 	return root

@@ -43,9 +43,9 @@ func (s *Set) Describe() []Description {
 	return out
 }
 
-// Check compiles policies as a server would and reports what is wrong, or what they are. err is for anything but a problem of a policy.
-func Check(ctx context.Context, list []Policy) ([]Description, []Problem, error) {
-	s, err := Compile(ctx, list, Options{})
+// Check compiles policies as a server with these options would, and reports what is wrong, or what they are. err is for anything but a problem of a policy.
+func Check(ctx context.Context, list []Policy, o Options) ([]Description, []Problem, error) {
+	s, err := Compile(ctx, list, o)
 	if wrong, ok := errors.AsType[*CompileError](err); ok {
 		return nil, wrong.Problems, nil
 	}

@@ -93,13 +93,13 @@ func TestCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := Policy{Name: "sbom", Repositories: store.Globs{"**"}, Source: source}
-	found, wrong, err := Check(t.Context(), []Policy{p})
+	found, wrong, err := Check(t.Context(), []Policy{p}, Options{})
 	if err != nil || len(wrong) != 0 || len(found) != 1 || found[0].Title != "sbom" || !found[0].Entries["admit"].Reads.Has("sbom") || len(found[0].Declared) != 4 ||
 		strings.Join(found[0].Entries["admit"].Outputs, " ") != "deny obligations" {
 		t.Errorf("%+v, %v, %v", found, wrong, err)
 	}
 	p.Params = map[string]any{"origin": "x"}
-	if found, wrong, err = Check(t.Context(), []Policy{p}); err != nil || len(found) != 0 || len(wrong) != 1 || wrong[0].Policy != "sbom" {
+	if found, wrong, err = Check(t.Context(), []Policy{p}, Options{}); err != nil || len(found) != 0 || len(wrong) != 1 || wrong[0].Policy != "sbom" {
 		t.Errorf("%+v, %v, %v", found, wrong, err)
 	}
 }

@@ -282,7 +282,7 @@ func TestK8sReadsEverything(t *testing.T) {
 				continue
 			}
 			source := "package assay\n\n" + string(e) + `.deny contains {"code": "x.y", "msg": "m"} if input.` + field
-			_, found, err := Check(t.Context(), []Policy{{Name: "p", Repositories: store.Globs{"**"}, Source: map[string]string{"p.rego": source}}})
+			_, found, err := Check(t.Context(), []Policy{{Name: "p", Repositories: store.Globs{"**"}, Source: map[string]string{"p.rego": source}}}, Options{})
 			if err != nil || (len(found) > 0) == (e == contract.EntryK8s) {
 				t.Errorf("%s reads %s: %v %v", e, field, found, err)
 			}

@@ -48,6 +48,8 @@ type Options struct {
 	Log *slog.Logger // nil discards
 	// Deadline bounds the evaluation of one entry point of one policy; 0 is 50 ms, and a decision takes at most 2 s in any case.
 	Deadline time.Duration
+	// Rehearse tries what is to be compiled; nil does not. Only what came to an end there is compiled here.
+	Rehearse Rehearsal
 }
 
 // Set is a compiled, immutable set of policies. It implements contract.Engine and is safe for concurrent use.
@@ -75,9 +77,14 @@ func Compile(ctx context.Context, list []Policy, o Options) (*Set, error) {
 	if s.runner.deadline <= 0 {
 		s.runner.deadline = defaultDeadline
 	}
-	caps := capabilities()
 	names := map[string]bool{}
-	var problems []Problem
+	problems, err := o.rehearsed(ctx, list)
+	if err != nil {
+		return nil, err
+	}
+	if len(problems) > 0 {
+		return nil, &CompileError{Problems: problems}
+	}
 	for _, p := range list {
 		if p.Mode == "" {
 			p.Mode = contract.ModeEnforce
@@ -88,7 +95,7 @@ func Compile(ctx context.Context, list []Policy, o Options) (*Set, error) {
 			continue
 		}
 		names[p.Name] = true
-		prog, more := compile(ctx, p, caps)
+		prog, more := compile(ctx, p, capabilities()) // of its own: OPA's type checker widens what built-ins declare, and what was rehearsed alone is to be what is compiled here
 		problems = append(problems, more...)
 		s.programs = append(s.programs, prog)
 	}

@@ -9,8 +9,10 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/cmd/assay/place"
+	"github.com/assay-registry/assay/cmd/assay/rehearse"
 	"github.com/assay-registry/assay/cmd/assay/rules"
 	"github.com/assay-registry/assay/cmd/assay/settings"
+	"github.com/assay-registry/assay/policy/engine"
 	"github.com/spf13/cobra"
 )
 
@@ -49,7 +51,7 @@ func configCheck(a *cli.App) *cobra.Command {
 			var wrong *settings.Error
 			switch {
 			case err == nil:
-				if _, err := rules.CompileAlone(c.Context(), cfg); err != nil {
+				if _, err := rules.CompileAlone(c.Context(), cfg, engine.Options{Rehearse: rehearse.New(a.Self).Rehearse}); err != nil {
 					return err
 				}
 				report.Warnings, report.Advice = append(report.Warnings, cfg.Warnings()...), append(report.Advice, cfg.Advice()...)

@@ -18,4 +18,5 @@ type World struct {
 	Terminal       func(any) bool         // whether a stream is a terminal
 	Password       func() ([]byte, error) // reads from the terminal without echo
 	Exit           func(code int)         // ends the process at once, where nothing more may be written
+	Self           string                 // path by which this program starts itself once more; "" where it does not
 }

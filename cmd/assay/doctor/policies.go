@@ -7,7 +7,9 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/cmd/assay/place"
+	"github.com/assay-registry/assay/cmd/assay/rehearse"
 	"github.com/assay-registry/assay/cmd/assay/rules"
+	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/server"
 )
 
@@ -50,7 +52,7 @@ func originStands(o server.PolicyOrigin) finding {
 }
 
 func policiesCompile(ctx context.Context, a *cli.App, cfg *config.Config) []finding {
-	set, err := rules.CompileAlone(ctx, cfg)
+	set, err := rules.CompileAlone(ctx, cfg, engine.Options{Rehearse: rehearse.New(a.Self).Rehearse})
 	if err != nil {
 		return []finding{{"policies", broken, err.Error()}}
 	}

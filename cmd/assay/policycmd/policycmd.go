@@ -12,6 +12,7 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/cli"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/cmd/assay/place"
+	"github.com/assay-registry/assay/cmd/assay/rehearse"
 	"github.com/assay-registry/assay/cmd/assay/rules"
 	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/store"
@@ -71,7 +72,7 @@ func policyCheck(a *cli.App) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			found, problems, err := engine.Check(c.Context(), list)
+			found, problems, err := engine.Check(c.Context(), list, engine.Options{Rehearse: rehearse.New(a.Self).Rehearse})
 			if err != nil {
 				return err
 			}
@@ -131,7 +132,7 @@ func policyTest(a *cli.App) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				some, err := engine.Test(c.Context(), files)
+				some, err := runTests(a, c.Context(), files)
 				if err != nil {
 					return err
 				}
@@ -155,6 +156,18 @@ func policyTest(a *cli.App) *cobra.Command {
 			return nil
 		},
 	})
+}
+
+// runTests runs the tests of a policy, once it is known that compiling it comes to an end.
+func runTests(a *cli.App, ctx context.Context, files map[string]string) ([]engine.TestResult, error) {
+	problems, err := rehearse.New(a.Self).Rehearse(ctx, []engine.Policy{{Name: "test", Source: files}})
+	if err != nil {
+		return nil, err
+	}
+	if len(problems) > 0 {
+		return nil, &engine.CompileError{Problems: problems}
+	}
+	return engine.Test(ctx, files)
 }
 
 func tested(a *cli.App, results []engine.TestResult, failed int) error {
@@ -218,7 +231,7 @@ func document(a *cli.App, file string) ([]byte, error) {
 }
 
 func evaluate(a *cli.App, ctx context.Context, list []engine.Policy, document []byte) error {
-	set, err := engine.Compile(ctx, list, engine.Options{})
+	set, err := engine.Compile(ctx, list, engine.Options{Rehearse: rehearse.New(a.Self).Rehearse})
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/client"
 	"github.com/assay-registry/assay/cmd/assay/config"
 	"github.com/assay-registry/assay/cmd/assay/docker"
+	"github.com/assay-registry/assay/cmd/assay/rehearse"
 	"github.com/assay-registry/assay/cmd/assay/rules"
 	"github.com/assay-registry/assay/cmd/assay/signcmd"
 	"github.com/assay-registry/assay/policy/bundle"
@@ -55,7 +56,7 @@ func packPolicies(a *cli.App, ctx context.Context, dir string, revision uint64) 
 	if err != nil {
 		return nil, err
 	}
-	results, err := engine.Test(ctx, all)
+	results, err := runTests(a, ctx, all)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +75,7 @@ func packPolicies(a *cli.App, ctx context.Context, dir string, revision uint64) 
 	if err := rules.Fill(&p, files, dir); err != nil {
 		return nil, err
 	}
-	if _, problems, err := engine.Check(ctx, []engine.Policy{p}); err != nil || len(problems) > 0 {
+	if _, problems, err := engine.Check(ctx, []engine.Policy{p}, engine.Options{Rehearse: rehearse.New(a.Self).Rehearse}); err != nil || len(problems) > 0 {
 		if err == nil {
 			err = &engine.CompileError{Problems: problems}
 		}

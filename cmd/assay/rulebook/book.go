@@ -25,6 +25,8 @@ type Options struct {
 	Data  string // the data directory, for what the doctor reads
 	Clock func() time.Time
 	Log   *slog.Logger
+	// Rehearse tries policies before they are compiled in this process: see package rehearse.
+	Rehearse engine.Rehearsal
 }
 
 // Book is which policies a running registry has, where they come from, and how they change. It is [server.Policies].
@@ -47,7 +49,7 @@ var _ server.Policies = (*Book)(nil)
 func Open(ctx context.Context, o Options, cfg *config.Config, tuf rules.Published) (*Book, contract.Engine, error) {
 	b := &Book{o: o, shadows: make(chan *shadow.Pair, 1), current: cfg}
 	b.origins = &origins{Watch: follow.NewWatch(o.Clock), book: b, log: o.Log}
-	ed := &edition{local: o.Local, clock: o.Clock, log: o.Log}
+	ed := &edition{local: o.Local, clock: o.Clock, log: o.Log, rehearse: o.Rehearse}
 	if err := ed.configure(cfg); err != nil {
 		return nil, nil, err
 	}
@@ -84,9 +86,9 @@ func (ed *edition) open(ctx context.Context, tuf rules.Published) (*engine.Set, 
 	if err != nil {
 		return nil, nil, err
 	}
-	set, err := rules.Compile(ctx, ed.bindings(), rules.Supplies{Tuf: tuf, Sources: ed.sources}, ed.log)
+	set, err := rules.Compile(ctx, ed.bindings(), rules.Supplies{Tuf: tuf, Sources: ed.sources}, ed.options(ed.log))
 	if err != nil && len(taken) > 0 {
-		if other, again := rules.Compile(ctx, ed.bindings(), rules.Supplies{Tuf: tuf, Sources: accepted}, ed.log); again == nil && ed.all(accepted) {
+		if other, again := rules.Compile(ctx, ed.bindings(), rules.Supplies{Tuf: tuf, Sources: accepted}, ed.options(ed.log)); again == nil && ed.all(accepted) {
 			ed.log.Error("the bundles are not taken; what was accepted last stays in force", "error", err)
 			set, err, taken, ed.sources = other, nil, nil, accepted
 		}
@@ -169,6 +171,11 @@ func (b *Book) runShadows(ctx context.Context) {
 	}
 }
 
+// options are what sets are compiled with; log may be nil.
+func (b *Book) options(log *slog.Logger) engine.Options {
+	return engine.Options{Log: log, Rehearse: b.o.Rehearse}
+}
+
 // supplies are what policies are compiled with now; turn is held.
 func (b *Book) supplies() rules.Supplies {
 	return rules.Supplies{Tuf: rules.InForce(b.admission.Trust().TUFState, b.current.Trust(), b.o.Clock()), Sources: b.edition.sources}
@@ -224,7 +231,7 @@ func (b *Book) prepare(ctx context.Context, cfg *config.Config, tuf rules.Publis
 		next.state = &state
 	}
 	from := rules.Supplies{Tuf: tuf, Sources: next.sources}
-	set, err := rules.Compile(ctx, next.bindings(), from, b.o.Log)
+	set, err := rules.Compile(ctx, next.bindings(), from, b.options(b.o.Log))
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -236,7 +243,7 @@ func (b *Book) prepare(ctx context.Context, cfg *config.Config, tuf rules.Publis
 func (b *Book) recompile(ctx context.Context, from rules.Supplies, commit func(contract.Engine) error) error {
 	next := *b.edition
 	next.sources = from.Sources
-	set, err := rules.Compile(ctx, next.bindings(), from, b.o.Log)
+	set, err := rules.Compile(ctx, next.bindings(), from, b.options(b.o.Log))
 	if err != nil {
 		return err
 	}
@@ -252,7 +259,7 @@ func (b *Book) Settle(ctx context.Context) error {
 		return nil
 	}
 	next, from := *b.edition, b.supplies()
-	set, err := rules.Compile(ctx, next.bindings(), from, b.o.Log)
+	set, err := rules.Compile(ctx, next.bindings(), from, b.options(b.o.Log))
 	if err != nil {
 		return err
 	}
@@ -275,6 +282,6 @@ func (b *Book) Settle(ctx context.Context) error {
 func (b *Book) Accepts(ctx context.Context, tuf rules.Published) error {
 	b.turn.Lock()
 	defer b.turn.Unlock()
-	_, err := rules.Compile(ctx, b.edition.bindings(), rules.Supplies{Tuf: rules.InForce(tuf, b.current.Trust(), b.o.Clock()), Sources: b.edition.sources}, nil)
+	_, err := rules.Compile(ctx, b.edition.bindings(), rules.Supplies{Tuf: rules.InForce(tuf, b.current.Trust(), b.o.Clock()), Sources: b.edition.sources}, b.options(nil))
 	return err
 }

@@ -22,6 +22,7 @@ type edition struct {
 	local      *store.Local
 	clock      func() time.Time
 	log        *slog.Logger
+	rehearse   engine.Rehearsal
 	configured []policy.Binding // of the configuration, with the text of files
 	own        string           // DigestBindings of configured
 	state      *policy.PolicyState
@@ -31,6 +32,11 @@ type edition struct {
 	stagedErr  error
 	tally      *shadow.Tally
 	beside     *shadow.Pair // of the engine in force; nil for none
+}
+
+// options are what sets are compiled with; log may be nil.
+func (ed *edition) options(log *slog.Logger) engine.Options {
+	return engine.Options{Log: log, Rehearse: ed.rehearse}
 }
 
 // bindings are the policies in force.
@@ -110,7 +116,7 @@ func (ed *edition) stage(ctx context.Context, from rules.Supplies) {
 		ed.tally = nil
 		return
 	}
-	if ed.staged, ed.stagedErr = rules.Compile(ctx, ed.state.Staged.Bindings, from, nil); ed.stagedErr != nil {
+	if ed.staged, ed.stagedErr = rules.Compile(ctx, ed.state.Staged.Bindings, from, ed.options(nil)); ed.stagedErr != nil {
 		ed.log.Warn("the staged policies do not compile", "error", ed.stagedErr)
 		ed.staged = nil
 	}

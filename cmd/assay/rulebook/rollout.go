@@ -105,7 +105,7 @@ func (b *Book) compile(ctx context.Context, c server.Candidate) (*compiled, erro
 	if err := rules.Followed(bs, cfg); err != nil {
 		return nil, err
 	}
-	if made.set, err = rules.Compile(ctx, bs, from, nil); err != nil {
+	if made.set, err = rules.Compile(ctx, bs, from, b.options(nil)); err != nil {
 		return nil, store.Errorf(store.CodeInvalid, "the policies do not compile: %s", strings.ReplaceAll(cli.Sentence(err), "\n", "; "))
 	}
 	return made, nil
@@ -207,7 +207,7 @@ func (b *Book) ActivatePolicies(ctx context.Context, p access.Principal, maxNewl
 	if staged == nil || staged.Digest != policy.DigestBindings(made.bindings) {
 		return nil, store.Errorf(store.CodeConflict, "another set was staged meanwhile; look at assay policy status and activate again")
 	}
-	set, err := rules.Compile(ctx, staged.Bindings, b.supplies(), b.o.Log) // sources may have moved since
+	set, err := rules.Compile(ctx, staged.Bindings, b.supplies(), b.options(b.o.Log)) // sources may have moved since
 	if err != nil {
 		return nil, err
 	}
@@ -250,7 +250,7 @@ func (b *Book) RollBackPolicies(ctx context.Context, p access.Principal, source 
 	if earlier != nil {
 		bs = earlier.Bindings
 	}
-	set, err := rules.Compile(ctx, bs, b.supplies(), b.o.Log)
+	set, err := rules.Compile(ctx, bs, b.supplies(), b.options(b.o.Log))
 	if err != nil {
 		return nil, store.Errorf(store.CodeConflict, "the policies before do not compile any more: %s", cli.Sentence(err))
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -27,22 +26,22 @@ type Supplies struct {
 	Sources map[string]*policy.PolicySource // by reference
 }
 
-// Compile makes policies ready to decide. log may be nil.
-func Compile(ctx context.Context, bs []policy.Binding, from Supplies, log *slog.Logger) (*engine.Set, error) {
+// Compile makes policies ready to decide.
+func Compile(ctx context.Context, bs []policy.Binding, from Supplies, o engine.Options) (*engine.Set, error) {
 	list, err := Resolve(bs, from)
 	if err != nil {
 		return nil, err
 	}
-	return engine.Compile(ctx, list, engine.Options{Log: log})
+	return engine.Compile(ctx, list, o)
 }
 
 // CompileAlone makes the policies of a configuration ready without a registry: what its artifacts and TUF repositories say is not known.
-func CompileAlone(ctx context.Context, cfg *config.Config) (*engine.Set, error) {
+func CompileAlone(ctx context.Context, cfg *config.Config, o engine.Options) (*engine.Set, error) {
 	bs, from, err := Alone(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return Compile(ctx, bs, from, nil)
+	return Compile(ctx, bs, from, o)
 }
 
 // Alone are the policies of a configuration, with the bundles that it names.

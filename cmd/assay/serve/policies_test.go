@@ -29,6 +29,7 @@ import (
 	"github.com/assay-registry/assay/policy"
 	"github.com/assay-registry/assay/policy/access"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/engine"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -215,7 +216,7 @@ func TestD18_BundleOfTheConfiguration(t *testing.T) {
 // What was never accepted refuses, whatever it would say.
 func TestPoliciesThatWereNeverAccepted(t *testing.T) {
 	a := &cli.App{World: newConsole(t).world()}
-	set, err := rules.Compile(t.Context(), []policy.Binding{{Name: "team", Repositories: store.Globs{"**"}, Mode: contract.ModeEnforce, Rego: "oci:acme/policies:v1"}}, rules.Supplies{}, nil)
+	set, err := rules.Compile(t.Context(), []policy.Binding{{Name: "team", Repositories: store.Globs{"**"}, Mode: contract.ModeEnforce, Rego: "oci:acme/policies:v1"}}, rules.Supplies{}, engine.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/assay-registry/assay/cmd/assay/metrics"
 	"github.com/assay-registry/assay/cmd/assay/outgoing"
 	"github.com/assay-registry/assay/cmd/assay/place"
+	"github.com/assay-registry/assay/cmd/assay/rehearse"
 	"github.com/assay-registry/assay/cmd/assay/rulebook"
 	"github.com/assay-registry/assay/cmd/assay/rules"
 	"github.com/assay-registry/assay/cmd/assay/trustfollow"
@@ -105,7 +106,7 @@ func open(a *cli.App, ctx context.Context, cfg *config.Config, log *slog.Logger)
 	}
 	published := rules.InForce(func(name string) *verify.TUFState { return stored[name] }, cfg.Trust(), a.Clock())
 	var set contract.Engine
-	if r.book, set, err = rulebook.Open(ctx, rulebook.Options{Local: r.local, Data: r.directory.Path, Clock: a.Clock, Log: log}, cfg, published); err != nil {
+	if r.book, set, err = rulebook.Open(ctx, rulebook.Options{Local: r.local, Data: r.directory.Path, Clock: a.Clock, Log: log, Rehearse: rehearse.New(a.Self).Rehearse}, cfg, published); err != nil {
 		return r, err
 	}
 	generator, err := generator(a, r.directory, cfg, log)
