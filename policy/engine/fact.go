@@ -8,41 +8,18 @@ import (
 
 	"github.com/assay-registry/assay/policy/plan"
 	"github.com/assay-registry/assay/policy/terms"
+	"github.com/assay-registry/assay/policy/wanted"
 )
 
 // factTerm reads a fact of the input: a signature or an attestation as a policy has it.
 type factTerm struct {
-	getter
+	terms.Getter
 	term *ast.Term
-}
-
-// getter is an object, made or not.
-type getter interface {
-	Get(key *ast.Term) *ast.Term
-}
-
-// getterOf is a term that is an object; false if it is none.
-func getterOf(t *ast.Term) (getter, bool) {
-	switch v := t.Value.(type) {
-	case ast.Object:
-		return v, true
-	case *plan.Unread:
-		return unreadObject{v}, !v.List()
-	}
-	return nil, false
-}
-
-// unreadObject is an object of which a member is encoded when it is asked for. One that cannot be is not there: nothing counts for what it does not say.
-type unreadObject struct{ *plan.Unread }
-
-func (o unreadObject) Get(key *ast.Term) *ast.Term {
-	t, _ := o.Member(key)
-	return t
 }
 
 // factOf is a term as a fact.
 func factOf(t *ast.Term) (factTerm, bool) {
-	o, ok := getterOf(t)
+	o, ok := terms.GetterOf(t)
 	return factTerm{o, t}, ok
 }
 
@@ -85,18 +62,11 @@ var (
 // noObject has no members, and gets none.
 var noObject = ast.NewObject()
 
-func (f factTerm) text(key *ast.Term) string { return memberText(f.getter, key) }
+func (f factTerm) text(key *ast.Term) string { return terms.TextIn(f.Getter, key) }
 
-func memberText(o getter, key *ast.Term) string {
-	if t := o.Get(key); t != nil {
-		return terms.Text(t)
-	}
-	return ""
-}
-
-func (f factTerm) object(key *ast.Term) getter {
+func (f factTerm) object(key *ast.Term) terms.Getter {
 	if t := f.Get(key); t != nil {
-		if o, ok := getterOf(t); ok {
+		if o, ok := terms.GetterOf(t); ok {
 			return o
 		}
 	}
@@ -158,7 +128,7 @@ func (f factTerm) logs() int {
 		if list, ok := t.Value.(*ast.Array); ok {
 			list.Foreach(func(t *ast.Term) {
 				if entry, ok := t.Value.(ast.Object); ok && entry.Get(keyLog) != nil {
-					seen[memberText(entry, keyLog)] = true
+					seen[terms.TextIn(entry, keyLog)] = true
 				}
 			})
 		}
@@ -168,12 +138,12 @@ func (f factTerm) logs() int {
 
 // made is when an attestation was made: by a trusted clock, else as its author says.
 func (f factTerm) made() (latest time.Time, ok bool) {
-	if at, ok := instant(f.text(keySignedAt)); ok {
+	if at, ok := wanted.Instant(f.text(keySignedAt)); ok {
 		return at, true
 	}
 	summary := f.object(keySummary)
 	for _, name := range whenMade {
-		if at, told := instant(memberText(summary, name)); told && (!ok || at.After(latest)) {
+		if at, told := wanted.Instant(terms.TextIn(summary, name)); told && (!ok || at.After(latest)) {
 			latest, ok = at, true
 		}
 	}
@@ -181,9 +151,9 @@ func (f factTerm) made() (latest time.Time, ok bool) {
 }
 
 // said is what the certificate says of the build: an extension of Fulcio's by its name.
-func (f factTerm) said(name *ast.Term) string { return memberText(f.object(keyExtensions), name) }
+func (f factTerm) said(name *ast.Term) string { return terms.TextIn(f.object(keyExtensions), name) }
 
-func (f factTerm) claimed(key *ast.Term) string { return memberText(f.object(keySummary), key) }
+func (f factTerm) claimed(key *ast.Term) string { return terms.TextIn(f.object(keySummary), key) }
 
 // The builder, source, reference and workflow of an attestation of provenance. What the certificate says stands before what the predicate claims: the former was established by
 // who issued it, the latter is the word of whoever signed. Builders, workflows and sources are all the forms by which they may be named.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/plan"
 	"github.com/assay-registry/assay/policy/terms"
+	"github.com/assay-registry/assay/policy/wanted"
 	"github.com/assay-registry/assay/verify"
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
@@ -92,7 +93,7 @@ type judgement struct {
 }
 
 func judgeFacts(bctx rego.BuiltinContext, operands []*ast.Term, kind string) (*ast.Term, error) {
-	j := judgement{kind: kind, steps: maxGlobSteps, recorder: aidsOf(bctx).recorder, query: bctx.QueryID}
+	j := judgement{kind: kind, steps: wanted.MaxSteps, recorder: aidsOf(bctx).recorder, query: bctx.QueryID}
 	known, err := j.want.read(operands[1])
 	if err != nil {
 		return nil, err
@@ -102,7 +103,7 @@ func judgeFacts(bctx rego.BuiltinContext, operands []*ast.Term, kind string) (*a
 			j.judge(t)
 		}
 		if j.steps <= 0 {
-			return errTooLong
+			return wanted.ErrTooLong
 		}
 		return nil
 	})
@@ -149,24 +150,24 @@ func (w *wish) read(t *ast.Term) (known bool, err error) {
 	err = object.Iter(func(k, v *ast.Term) (err error) {
 		switch terms.Text(k) {
 		case "authorities":
-			w.authorities, err = textsOf(v)
+			w.authorities, err = wanted.Texts(v)
 		case "issuer":
-			w.issuer, err = textsOf(v)
+			w.issuer, err = wanted.Texts(v)
 		case "identity":
-			w.identity, err = textsOf(v)
+			w.identity, err = wanted.Texts(v)
 		case "predicate_types":
-			w.types, err = textsOf(v)
+			w.types, err = wanted.Texts(v)
 		case "builder":
-			w.builder, err = textsOf(v)
+			w.builder, err = wanted.Texts(v)
 		case "workflow":
-			w.workflow, err = textsOf(v)
+			w.workflow, err = wanted.Texts(v)
 		case "source":
-			w.source, err = textsOf(v)
+			w.source, err = wanted.Texts(v)
 			for i, s := range w.source {
 				w.source[i] = sourceAddress(s)
 			}
 		case "ref":
-			w.ref, err = textsOf(v)
+			w.ref, err = wanted.Texts(v)
 			for i, r := range w.ref {
 				if !strings.HasPrefix(r, "refs/") {
 					w.ref[i] = "refs/heads/" + r
@@ -270,7 +271,7 @@ func (j *judgement) amiss(f factTerm) string {
 
 // among reports whether one of the patterns matches, or there are none.
 func (j *judgement) among(patterns []string, s string) bool {
-	return len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool { return inPaths.match(p, s, &j.steps) })
+	return len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool { return wanted.InPaths.Match(p, s, &j.steps) })
 }
 
 func (j *judgement) oneOf(patterns, forms []string) bool {
@@ -343,7 +344,7 @@ func signersOf(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 func provenanceOf(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 	f, ok := factOf(operands[0])
 	if !ok {
-		return nil, withheld("an attestation of the input is wanted")
+		return nil, wanted.Withheld("an attestation of the input is wanted")
 	}
 	set := func(list []string) *ast.Term {
 		s := ast.NewSetWithCapacity(len(list))
@@ -360,7 +361,7 @@ func eachFact(t *ast.Term, f func(factTerm)) error {
 	one := func(t *ast.Term) error {
 		fact, ok := factOf(t)
 		if !ok {
-			return withheld("facts of the input are wanted")
+			return wanted.Withheld("facts of the input are wanted")
 		}
 		f(fact)
 		return nil

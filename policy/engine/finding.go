@@ -105,9 +105,9 @@ func (f *termFinding) id() (string, bool) {
 	return string(id), ok
 }
 
-func (f *termFinding) severity() string  { return memberText(f, keySeverity) }
-func (f *termFinding) in() string        { return memberText(f, keyPackage) }
-func (f *termFinding) published() string { return memberText(f, keyPublished) }
+func (f *termFinding) severity() string  { return terms.TextIn(f, keySeverity) }
+func (f *termFinding) in() string        { return terms.TextIn(f, keyPackage) }
+func (f *termFinding) published() string { return terms.TextIn(f, keyPublished) }
 
 func (f *termFinding) fixed() bool {
 	t := f.Get(keyFixedIn)
@@ -127,7 +127,7 @@ func (f *termFinding) excused(r *findingRules) bool {
 			continue
 		}
 		if by := said.Get(keyAuthority); by != nil && r.hears(terms.Text(by)) {
-			return flagged(said, keySuppresses)
+			return terms.TrueIn(said, keySuppresses)
 		}
 	}
 	return false

@@ -8,6 +8,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/plan"
 	"github.com/assay-registry/assay/policy/terms"
+	"github.com/assay-registry/assay/policy/wanted"
 )
 
 // The built-in assay.findings(findings, rules) sorts findings of a report, such as input.vulnerabilities.top, by rules that have any of
@@ -68,7 +69,7 @@ type findingRules struct {
 }
 
 func judgeFindings(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
-	r := findingRules{steps: maxGlobSteps}
+	r := findingRules{steps: wanted.MaxSteps}
 	if err := r.read(operands[1]); err != nil {
 		return nil, err
 	}
@@ -82,7 +83,7 @@ func judgeFindings(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, e
 			return nil, err
 		}
 		if s = newSorting(&r); r.steps > 0 {
-			r.steps = maxGlobSteps
+			r.steps = wanted.MaxSteps
 		}
 	}
 	list, ok := operands[0].Value.(*ast.Array)
@@ -96,11 +97,11 @@ func judgeFindings(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, e
 // read has the rules. Times that are over, and entries that are none, excuse nothing.
 func (r *findingRules) read(t *ast.Term) error {
 	var ignore *ast.Term
-	err := eachWanted(t, func(name string, v *ast.Term) (err error) {
+	err := wanted.EachMember(t, func(name string, v *ast.Term) (err error) {
 		ok := true
 		switch name {
 		case "severities":
-			r.severities, err = textsOf(v)
+			r.severities, err = wanted.Texts(v)
 		case "fixable_only":
 			_, ok = v.Value.(ast.Boolean)
 			r.fixableOnly = v.Value.Compare(ast.Boolean(true)) == 0
@@ -114,7 +115,7 @@ func (r *findingRules) read(t *ast.Term) error {
 			r.respect = terms.Text(v) == "respect"
 			ok = r.respect || terms.Text(v) == "ignore"
 		case "vex_authorities":
-			r.heard, err = textsOf(v)
+			r.heard, err = wanted.Texts(v)
 		default:
 			return fmt.Errorf("findings are sorted by severities, fixable_only, grace_days, now, ignore, vex and vex_authorities, and not by %.40q", name)
 		}
@@ -140,13 +141,13 @@ func (r *findingRules) entries(t *ast.Term) error {
 	if t == nil {
 		return nil
 	}
-	return eachOf(t, func(t *ast.Term) error {
+	return wanted.EachOf(t, func(t *ast.Term) error {
 		entry, ok := t.Value.(ast.Object)
 		if !ok {
 			return fmt.Errorf("a %s stands where an entry of what is ignored is wanted", ast.ValueName(t.Value))
 		}
-		end, ok := instant(memberText(entry, keyExpires))
-		if id, pattern := memberText(entry, keyID), memberText(entry, keyPackage); ok && id != "" && pattern != "" && end.UnixNano() > r.now {
+		end, ok := wanted.Instant(terms.TextIn(entry, keyExpires))
+		if id, pattern := terms.TextIn(entry, keyID), terms.TextIn(entry, keyPackage); ok && id != "" && pattern != "" && end.UnixNano() > r.now {
 			if r.ignore == nil {
 				r.ignore = map[string][]string{}
 			}
@@ -154,15 +155,4 @@ func (r *findingRules) entries(t *ast.Term) error {
 		}
 		return nil
 	})
-}
-
-// eachOf calls f for the members of an array or a set.
-func eachOf(t *ast.Term, f func(*ast.Term) error) error {
-	switch v := t.Value.(type) {
-	case *ast.Array:
-		return v.Iter(f)
-	case ast.Set:
-		return v.Iter(f)
-	}
-	return fmt.Errorf("a %s stands where a list is wanted", ast.ValueName(t.Value))
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/terms"
+	"github.com/assay-registry/assay/policy/wanted"
 )
 
 // The built-ins assay.referrers(input.referrers, want) and assay.tag_history(input.tags.history, want) choose from what the input lists, of which both are handed the list. Lists are bounded: where
@@ -28,24 +29,24 @@ var (
 // chosen is the value of both: what was found under its name, and whether there may be more.
 func chosen(name, what string, found []*ast.Term, more bool) (*ast.Term, error) {
 	if more && len(found) == 0 {
-		return nil, withheld("nothing like that is among " + what + ", and there are others")
+		return nil, wanted.Withheld("nothing like that is among " + what + ", and there are others")
 	}
 	return ast.ObjectTerm(ast.Item(ast.StringTerm(name), ast.ArrayTerm(found...)), ast.Item(keyMore, ast.BooleanTerm(more))), nil
 }
 
 // patterns are of a list of texts, or of one. None matches everything.
 type patterns struct {
-	how  globbing
+	how  wanted.Globbing
 	list []string
 }
 
 func (p *patterns) match(s string, steps *int) (bool, error) {
 	for _, one := range p.list {
-		if p.how.match(one, s, steps) {
+		if p.how.Match(one, s, steps) {
 			return true, nil
 		}
 		if *steps <= 0 {
-			return false, errTooLong
+			return false, wanted.ErrTooLong
 		}
 	}
 	return len(p.list) == 0, nil
@@ -61,11 +62,11 @@ func findReferrers(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, erro
 	if !ok {
 		return nil, fmt.Errorf("input.referrers.list is no list")
 	}
-	types, evidence := patterns{how: inPaths}, (*ast.Term)(nil)
-	err := eachWanted(operands[1], func(name string, v *ast.Term) (err error) {
+	types, evidence := patterns{how: wanted.InPaths}, (*ast.Term)(nil)
+	err := wanted.EachMember(operands[1], func(name string, v *ast.Term) (err error) {
 		switch name {
 		case "artifact_types":
-			types.list, err = textsOf(v)
+			types.list, err = wanted.Texts(v)
 		case "evidence":
 			if _, ok := v.Value.(ast.Boolean); !ok {
 				err = fmt.Errorf("evidence is true or false")
@@ -79,16 +80,16 @@ func findReferrers(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, erro
 	if err != nil {
 		return nil, err
 	}
-	steps, found := maxGlobSteps, []*ast.Term(nil)
+	steps, found := wanted.MaxSteps, []*ast.Term(nil)
 	err = list.Iter(func(t *ast.Term) error {
 		one, ok := t.Value.(ast.Object)
 		if !ok {
 			return fmt.Errorf("a %s is no referrer", ast.ValueName(t.Value))
 		}
-		if evidence != nil && evidence.Equal(ast.BooleanTerm(true)) != flagged(one, keyIsEvidence) {
+		if evidence != nil && evidence.Equal(ast.BooleanTerm(true)) != terms.TrueIn(one, keyIsEvidence) {
 			return nil
 		}
-		wanted, err := types.match(memberText(one, keyArtifactType), &steps)
+		wanted, err := types.match(terms.TextIn(one, keyArtifactType), &steps)
 		if wanted {
 			found = append(found, t)
 		}
@@ -97,12 +98,7 @@ func findReferrers(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, erro
 	if err != nil {
 		return nil, err
 	}
-	return chosen("referrers", fmt.Sprintf("the %d referrers that are looked at", list.Len()), found, flagged(all, keyMore))
-}
-
-func flagged(o ast.Object, key *ast.Term) bool {
-	t := o.Get(key)
-	return t != nil && t.Equal(ast.BooleanTerm(true))
+	return chosen("referrers", fmt.Sprintf("the %d referrers that are looked at", list.Len()), found, terms.TrueIn(all, keyMore))
 }
 
 // findMoves is assay.tag_history: since (a time in RFC 3339, or nanoseconds since 1970), by (exact or a glob, as of names) and digest (exact) say which are wanted.
@@ -111,13 +107,13 @@ func findMoves(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 	if !ok {
 		return nil, fmt.Errorf("a %s stands where input.tags.history is wanted", ast.ValueName(operands[0].Value))
 	}
-	by, digests, since := patterns{how: inNames}, patterns{how: inNames}, time.Time{}
-	err := eachWanted(operands[1], func(name string, v *ast.Term) (err error) {
+	by, digests, since := patterns{how: wanted.InNames}, patterns{how: wanted.InNames}, time.Time{}
+	err := wanted.EachMember(operands[1], func(name string, v *ast.Term) (err error) {
 		switch name {
 		case "by":
-			by.list, err = textsOf(v)
+			by.list, err = wanted.Texts(v)
 		case "digest":
-			digests.list, err = textsOf(v)
+			digests.list, err = wanted.Texts(v)
 		case "since":
 			since, err = timeOf(v)
 		default:
@@ -128,13 +124,13 @@ func findMoves(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 	if err != nil {
 		return nil, err
 	}
-	steps, found, more := maxGlobSteps, []*ast.Term(nil), list.Len() >= contract.MaxTagHistory
+	steps, found, more := wanted.MaxSteps, []*ast.Term(nil), list.Len() >= contract.MaxTagHistory
 	err = list.Iter(func(t *ast.Term) error {
 		one, ok := t.Value.(ast.Object)
 		if !ok {
 			return fmt.Errorf("a %s is no move of a tag", ast.ValueName(t.Value))
 		}
-		at, ok := instant(memberText(one, keyAt))
+		at, ok := wanted.Instant(terms.TextIn(one, keyAt))
 		if !ok {
 			return fmt.Errorf("a move of a tag has no time")
 		}
@@ -142,11 +138,11 @@ func findMoves(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 			more = false // what is not remembered is older still
 			return nil
 		}
-		mine, err := by.match(memberText(one, keyBy), &steps)
+		mine, err := by.match(terms.TextIn(one, keyBy), &steps)
 		if err != nil || !mine {
 			return err
 		}
-		wanted, err := digests.match(memberText(one, keyDigest), &steps)
+		wanted, err := digests.match(terms.TextIn(one, keyDigest), &steps)
 		if wanted {
 			found = append(found, t)
 		}
@@ -165,18 +161,9 @@ func timeOf(t *ast.Term) (time.Time, error) {
 			return time.Unix(0, ns), nil
 		}
 	case ast.String:
-		if at, ok := instant(string(v)); ok {
+		if at, ok := wanted.Instant(string(v)); ok {
 			return at, nil
 		}
 	}
 	return time.Time{}, fmt.Errorf("a time is nanoseconds since 1970, or written in RFC 3339, and not %.40s", t)
-}
-
-// eachWanted calls f for the members of an object.
-func eachWanted(t *ast.Term, f func(name string, v *ast.Term) error) error {
-	object, ok := t.Value.(ast.Object)
-	if !ok {
-		return fmt.Errorf("what is wanted is an object, and not a %s", ast.ValueName(t.Value))
-	}
-	return object.Iter(func(k, v *ast.Term) error { return f(terms.Text(k), v) })
 }

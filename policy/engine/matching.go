@@ -7,6 +7,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/rego"
 
 	"github.com/assay-registry/assay/policy/bounded"
+	"github.com/assay-registry/assay/policy/wanted"
 )
 
 // Limits of assay.matching.
@@ -20,7 +21,7 @@ const (
 func matching(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 	lists, ok := operands[0].Value.(*ast.Array)
 	if !ok || lists.Len() > maxLists {
-		return nil, withheld(fmt.Sprintf("at most %d lists can be matched", maxLists))
+		return nil, wanted.Withheld(fmt.Sprintf("at most %d lists can be matched", maxLists))
 	}
 	index := map[string]int{}
 	choices := make([][]int, lists.Len())
@@ -32,17 +33,17 @@ func matching(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 		case ast.Set:
 			members = v.Slice()
 		default:
-			return nil, withheld("what is matched is a list of lists")
+			return nil, wanted.Withheld("what is matched is a list of lists")
 		}
 		for _, m := range members {
 			if bounded.Size(m) > maxQueryText*8 {
-				return nil, withheld("a member is too large to be matched")
+				return nil, wanted.Withheld("a member is too large to be matched")
 			}
 			name := m.Value.String()
 			n, known := index[name]
 			if !known {
 				if n = len(index); n >= maxChoice {
-					return nil, withheld(fmt.Sprintf("at most %d different members can be matched", maxChoice))
+					return nil, wanted.Withheld(fmt.Sprintf("at most %d different members can be matched", maxChoice))
 				}
 				index[name] = n
 			}

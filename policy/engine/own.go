@@ -4,7 +4,9 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/assay-registry/assay/policy/licences"
 	"github.com/assay-registry/assay/policy/plan"
+	"github.com/assay-registry/assay/policy/wanted"
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/topdown"
@@ -30,9 +32,9 @@ func ownBuiltins() []own {
 		{name: "assay.purl.parse", decl: function(types.S), weight: 1, answer: purlParse},
 		{name: "assay.version.compare", decl: function(types.S, types.S, types.S), weight: 1, answer: versionCompare},
 		{name: "assay.vers.includes", decl: function(types.S, types.S), weight: 1, answer: versIncludes},
-		{name: "assay.licence.category", decl: function(types.S), weight: 1, answer: licenceCategory},
-		{name: "assay.licence.parse", decl: function(types.S), weight: licenceWeight, answer: licenceParse},
-		{name: "assay.licence.judge", decl: function(types.A, types.NewObject(nil, types.NewDynamicProperty(types.S, types.A))), weight: -1, unread: 1, answer: licenceJudge},
+		{name: "assay.licence.category", decl: function(types.S), weight: 1, answer: unary(licences.Category)},
+		{name: "assay.licence.parse", decl: function(types.S), weight: licenceWeight, answer: unary(licences.Parse)},
+		{name: "assay.licence.judge", decl: function(types.A, types.NewObject(nil, types.NewDynamicProperty(types.S, types.A))), weight: -1, unread: 1, answer: judgeLicences},
 		{name: "assay.matching", decl: function(types.NewArray(nil, types.A)), weight: 1, answer: matching},
 		{name: "assay.signatures", decl: function(types.NewArray(nil, types.A), wishType()), weight: -3, unread: 1, answer: judgeSignatures},
 		{name: "assay.attestations", decl: function(types.NewArray(nil, types.A), wishType()), weight: -3, unread: 1, answer: judgeAttestations},
@@ -47,6 +49,14 @@ func ownBuiltins() []own {
 		{name: "assay.tag_history", decl: function(types.NewArray(nil, types.A), wishType()), weight: -2, answer: findMoves},
 		{name: "assay.globs", decl: function(types.A, types.A, types.S), weight: -1, gives: 1, answer: globs},
 	}
+}
+
+// licenceWeight is how many leaves the alternatives of a licence expression are taken for.
+const licenceWeight = 1 << 8
+
+// unary is a built-in of one operand that asks for nothing else.
+func unary(f func(*ast.Term) (*ast.Term, error)) func(rego.BuiltinContext, []*ast.Term) (*ast.Term, error) {
+	return func(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) { return f(operands[0]) }
 }
 
 // function declares a built-in that answers an object. Its values have every type: what they are is in README.md of the policies.
@@ -68,7 +78,7 @@ func (o own) option() func(*rego.Rego) {
 // value is what stands under "value" in the answer; nil where there is an error instead.
 func (o own) value(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 	value, err := o.answer(bctx, operands)
-	if _, ok := errors.AsType[withheld](err); ok {
+	if _, ok := errors.AsType[wanted.Withheld](err); ok {
 		return nil, nil
 	}
 	return value, err
@@ -79,7 +89,7 @@ func (o own) call(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, er
 	if err == nil {
 		return plan.NewObject(ast.Item(keyValue, value)), nil
 	}
-	if said, ok := errors.AsType[withheld](err); ok {
+	if said, ok := errors.AsType[wanted.Withheld](err); ok {
 		return ast.ObjectTerm(ast.Item(keyError, ast.StringTerm(string(said)))), nil
 	}
 	return nil, topdown.Halt{Err: err}
@@ -90,12 +100,6 @@ var (
 	keyValue = ast.StringTerm("value")
 	keyError = ast.StringTerm("error")
 )
-
-// withheld is why a value is not given, for the policy.
-type withheld string
-
-// Error implements error.
-func (s withheld) Error() string { return string(s) }
 
 // ownBuiltin is one of them by its name.
 func ownBuiltin(name string) (own, bool) {
@@ -113,8 +117,8 @@ func ownBuiltin(name string) (own, bool) {
 type aids struct {
 	predicates *predicates
 	packages   *packages
-	licences   *licences // that the set has read before
-	recorder   *recorder // of a trace
+	licences   *licences.Memory // that the set has read before
+	recorder   *recorder        // of a trace
 }
 
 // aidsOf finds what an evaluation may reach: it rides on the evaluation's budget, which the interpreter hands to built-ins.
@@ -123,4 +127,8 @@ func aidsOf(bctx rego.BuiltinContext) aids {
 		return b.aids
 	}
 	return aids{}
+}
+
+func judgeLicences(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
+	return licences.Judge(aidsOf(bctx).licences, operands[0], operands[1])
 }

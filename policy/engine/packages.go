@@ -11,6 +11,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/terms"
+	"github.com/assay-registry/assay/policy/wanted"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -52,12 +53,12 @@ func findPackages(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, er
 func packageQuery(t *ast.Term) (q contract.PackageQuery, err error) {
 	object, ok := t.Value.(ast.Object)
 	if !ok || object.Len() == 0 {
-		return q, withheld("a query is an object of purl, range and licence")
+		return q, wanted.Withheld("a query is an object of purl, range and licence")
 	}
 	err = object.Iter(func(k, v *ast.Term) error {
 		value, ok := v.Value.(ast.String)
 		if !ok || value == "" || len(value) > maxQueryText {
-			return withheld(fmt.Sprintf("a member of a query is a text of 1 to %d bytes", maxQueryText))
+			return wanted.Withheld(fmt.Sprintf("a member of a query is a text of 1 to %d bytes", maxQueryText))
 		}
 		switch terms.Text(k) {
 		case queryPURL:
@@ -68,10 +69,10 @@ func packageQuery(t *ast.Term) (q contract.PackageQuery, err error) {
 			q.License = string(value)
 		case queryUnsigned:
 			if q.Unsigned = value == believed; !q.Unsigned {
-				return withheld(fmt.Sprintf("unsigned is %q, or left out", believed))
+				return wanted.Withheld(fmt.Sprintf("unsigned is %q, or left out", believed))
 			}
 		default:
-			return withheld(fmt.Sprintf("a query has purl, range, licence and unsigned, and not %.40q", terms.Text(k)))
+			return wanted.Withheld(fmt.Sprintf("a query has purl, range, licence and unsigned, and not %.40q", terms.Text(k)))
 		}
 		return nil
 	})
@@ -139,19 +140,19 @@ func (p *packages) note(found []contract.Package) {
 
 func (p *packages) find(q contract.PackageQuery) (*ast.Term, error) {
 	if p == nil || p.index == nil {
-		return nil, withheld("the index of packages is not at hand")
+		return nil, wanted.Withheld("the index of packages is not at hand")
 	}
 	if known := p.asked[q]; known != nil {
 		return known, nil
 	}
 	if len(p.asked) >= maxQueries {
-		return nil, withheld(fmt.Sprintf("an evaluation asks at most %d questions about packages", maxQueries))
+		return nil, wanted.Withheld(fmt.Sprintf("an evaluation asks at most %d questions about packages", maxQueries))
 	}
 	found, more, err := p.index.FindPackages(p.ctx, p.subject.Repository, p.subject.Digest, q, maxPackages)
 	switch store.CodeOf(err) {
 	case "":
 	case store.CodeNotFound:
-		return nil, withheld("the packages of the image are not known: it has no SBOM that counts and is indexed")
+		return nil, wanted.Withheld("the packages of the image are not known: it has no SBOM that counts and is indexed")
 	case store.CodeInvalid:
 		return nil, saying(err)
 	default:

@@ -11,6 +11,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/terms"
+	"github.com/assay-registry/assay/policy/wanted"
 	"github.com/assay-registry/assay/store"
 	"github.com/assay-registry/assay/verify"
 )
@@ -57,7 +58,7 @@ func newPredicates(ctx context.Context, in *contract.Input) *predicates {
 // open returns a predicate, or a sentence why the policy does not get it. Any other error is no answer.
 func (p *predicates) open(name attested) (*ast.Term, error) {
 	if p == nil || p.content == nil {
-		return nil, withheld("the stored evidence is not at hand where a document is judged by itself")
+		return nil, wanted.Withheld("the stored evidence is not at hand where a document is judged by itself")
 	}
 	a, err := p.find(name)
 	if err != nil {
@@ -67,7 +68,7 @@ func (p *predicates) open(name attested) (*ast.Term, error) {
 		return known, nil
 	}
 	if len(p.opened) >= maxPredicates {
-		return nil, withheld(fmt.Sprintf("an evaluation opens at most %d predicates", maxPredicates))
+		return nil, wanted.Withheld(fmt.Sprintf("an evaluation opens at most %d predicates", maxPredicates))
 	}
 	b, err := p.read(a)
 	if err != nil {
@@ -75,7 +76,7 @@ func (p *predicates) open(name attested) (*ast.Term, error) {
 	}
 	value, err := ast.ValueFromReader(bytes.NewReader(b))
 	if err != nil {
-		return nil, withheld("the predicate is not JSON")
+		return nil, wanted.Withheld("the predicate is not JSON")
 	}
 	p.opened[name] = ast.NewTerm(value)
 	return p.opened[name], nil
@@ -94,16 +95,16 @@ func (p *predicates) find(name attested) (*contract.AttestationInput, error) {
 		listed = true
 	}
 	if listed {
-		return nil, withheld("the attestation is not verified")
+		return nil, wanted.Withheld("the attestation is not verified")
 	}
-	return nil, withheld("the input has no attestation of that evidence and layer")
+	return nil, wanted.Withheld("the input has no attestation of that evidence and layer")
 }
 
 // read returns the predicate's JSON, within the limits.
 func (p *predicates) read(a *contract.AttestationInput) ([]byte, error) {
 	layer, err := p.content.ReadContent(p.ctx, a.Layer, maxPredicateLayer)
 	if store.CodeOf(err) == store.CodeSizeInvalid {
-		return nil, withheld(fmt.Sprintf("the attestation has more than %d bytes", maxPredicateLayer))
+		return nil, wanted.Withheld(fmt.Sprintf("the attestation has more than %d bytes", maxPredicateLayer))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the evidence %s cannot be read: %w", a.Evidence, err)
@@ -113,16 +114,16 @@ func (p *predicates) read(a *contract.AttestationInput) ([]byte, error) {
 	}
 	st, err := verify.StatementIn(a.Scheme, layer)
 	if err != nil {
-		return nil, withheld(fmt.Sprintf("the attestation cannot be read: %v", err))
+		return nil, wanted.Withheld(fmt.Sprintf("the attestation cannot be read: %v", err))
 	}
 	if st.PredicateType != a.PredicateType {
-		return nil, withheld("the attestation has another predicate type than the input says")
+		return nil, wanted.Withheld("the attestation has another predicate type than the input says")
 	}
 	if len(st.Predicate) > maxPredicate {
-		return nil, withheld(fmt.Sprintf("the predicate has more than %d bytes", maxPredicate))
+		return nil, wanted.Withheld(fmt.Sprintf("the predicate has more than %d bytes", maxPredicate))
 	}
 	if p.values += countValues(st.Predicate); p.values > maxPredicateValues {
-		return nil, withheld(fmt.Sprintf("the predicates of an evaluation have more than %d values", maxPredicateValues))
+		return nil, wanted.Withheld(fmt.Sprintf("the predicates of an evaluation have more than %d values", maxPredicateValues))
 	}
 	return st.Predicate, nil
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"github.com/assay-registry/assay/policy/terms"
+	"github.com/assay-registry/assay/policy/wanted"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
@@ -11,7 +12,7 @@ import (
 func purlParse(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 	p, err := sbom.ParsePURL(terms.Text(operands[0]))
 	if err != nil {
-		return nil, withheld(err.Error())
+		return nil, wanted.Withheld(err.Error())
 	}
 	items := [][2]*ast.Term{ast.Item(ast.StringTerm("type"), ast.StringTerm(p.Type)), ast.Item(ast.StringTerm("name"), ast.StringTerm(p.Name))}
 	for _, part := range [][2]string{{"namespace", p.Namespace}, {"version", p.Version}, {"subpath", p.Subpath}} {

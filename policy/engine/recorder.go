@@ -11,6 +11,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/sentence"
+	"github.com/assay-registry/assay/policy/terms"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -281,7 +282,7 @@ func (r *recorder) finding(query uint64, f ast.Object, where int) {
 	if of.tried++; where != findingLeft {
 		of.held++
 	}
-	said := fmt.Sprintf("id = %q", sentence.Clean(memberText(f, keyID), maxCode))
+	said := fmt.Sprintf("id = %q", sentence.Clean(terms.TextIn(f, keyID), maxCode))
 	if t := f.Get(keyStatements); t != nil {
 		said += ", statements = " + shown(t.Value)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/assay-registry/assay/policies"
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/licences"
 	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/policy/terms"
 	"github.com/assay-registry/assay/policy/waiver"
@@ -57,7 +58,7 @@ type Set struct {
 	programs []*program
 	revision string
 	encoder  *terms.Encoder
-	licences *licences
+	licences *licences.Memory
 	runner   runner
 	log      *slog.Logger
 }
@@ -70,7 +71,7 @@ func Compile(ctx context.Context, list []Policy, o Options) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Set{encoder: enc, licences: &licences{}, log: o.Log, runner: runner{deadline: o.Deadline, hard: hardDeadline}}
+	s := &Set{encoder: enc, licences: &licences.Memory{}, log: o.Log, runner: runner{deadline: o.Deadline, hard: hardDeadline}}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

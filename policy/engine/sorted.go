@@ -9,6 +9,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/plan"
 	"github.com/assay-registry/assay/policy/terms"
+	"github.com/assay-registry/assay/policy/wanted"
 )
 
 // What sorted findings are to a policy ([plan.Source]): mostly their numbers, sometimes their names, and rarely themselves.
@@ -16,7 +17,7 @@ import (
 // answer is what a policy reads.
 func (s *sorting) answer() (*ast.Term, error) {
 	if s.rules.steps <= 0 {
-		return nil, errTooLong
+		return nil, wanted.ErrTooLong
 	}
 	p := &sortedPart{sorting: s}
 	for i := range p.groups {
@@ -132,7 +133,7 @@ func (p *groupPart) Member(key *ast.Term) (*ast.Term, error) {
 		return ast.ArrayTerm(found...), nil
 	case "until":
 		if p.which == findingNew && len(g.at) > 0 {
-			end := new(big.Int).Mul(big.NewInt(p.sorting.rules.graceDays), big.NewInt(dayNanoseconds))
+			end := new(big.Int).Mul(big.NewInt(p.sorting.rules.graceDays), big.NewInt(wanted.Day))
 			return ast.NumberTerm(json.Number(end.Add(end, big.NewInt(p.sorting.first)).String())), nil
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/assay-registry/assay/policy/wanted"
 )
 
 // sorting is findings on their way into groups.
@@ -83,7 +85,7 @@ func (r *findingRules) ignored(f finding) bool {
 }
 
 func (r *findingRules) borne(id, name string) bool {
-	return slices.ContainsFunc(r.ignore[id], func(p string) bool { return p == "**" || inPaths.match(p, name, &r.steps) })
+	return slices.ContainsFunc(r.ignore[id], func(p string) bool { return p == "**" || wanted.InPaths.Match(p, name, &r.steps) })
 }
 
 // hears reports whether statements of an authority count.
@@ -96,10 +98,10 @@ func (r *findingRules) fresh(f finding) (published int64, ok bool) {
 	if r.graceDays <= 0 {
 		return 0, false
 	}
-	at, ok := instant(f.published())
+	at, ok := wanted.Instant(f.published())
 	if !ok {
 		return 0, false
 	}
 	published = at.UnixNano()
-	return published, published >= r.now || r.graceDays > (r.now-published)/dayNanoseconds // now - published < days, rounded down to whole ones
+	return published, published >= r.now || r.graceDays > (r.now-published)/wanted.Day // now - published < days, rounded down to whole ones
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/policy/terms"
+	"github.com/assay-registry/assay/policy/wanted"
 	"github.com/assay-registry/assay/sbom"
 	"github.com/assay-registry/assay/sbom/index"
 	"github.com/assay-registry/assay/store"
@@ -27,7 +28,7 @@ func orderOf(purlType string) (string, error) {
 	if ecosystem != "" || purlType == "generic" || purlType == "github" || purlType == "semver" {
 		return ecosystem, nil
 	}
-	return "", withheld(fmt.Sprintf("no order of versions is known for %.40q", purlType))
+	return "", wanted.Withheld(fmt.Sprintf("no order of versions is known for %.40q", purlType))
 }
 
 // versionCompare is the built-in assay.version.compare(type, a, b): -1, 0 or 1. The type is a package URL's (deb, rpm, apk, pypi, maven, npm, golang, ...), or semver.
@@ -37,7 +38,7 @@ func versionCompare(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, err
 		return nil, err
 	}
 	if max(len(terms.Text(operands[1])), len(terms.Text(operands[2]))) > maxVersion {
-		return nil, withheld(fmt.Sprintf("a version has at most %d bytes", maxVersion))
+		return nil, wanted.Withheld(fmt.Sprintf("a version has at most %d bytes", maxVersion))
 	}
 	order, err := index.Compare(ecosystem, terms.Text(operands[1]), terms.Text(operands[2]))
 	if err != nil {
@@ -51,7 +52,7 @@ func versIncludes(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error
 	vers := terms.Text(operands[0])
 	purlType, _, found := strings.Cut(strings.TrimPrefix(vers, "vers:"), "/")
 	if !strings.HasPrefix(vers, "vers:") || !found || len(vers) > maxRangeText || len(terms.Text(operands[1])) > maxVersion {
-		return nil, withheld("a range is written as vers:TYPE/CONSTRAINTS, such as vers:maven/>=2.0|<2.17.1, and a version has at most 256 bytes")
+		return nil, wanted.Withheld("a range is written as vers:TYPE/CONSTRAINTS, such as vers:maven/>=2.0|<2.17.1, and a version has at most 256 bytes")
 	}
 	ecosystem, err := orderOf(purlType)
 	if err != nil {
@@ -71,7 +72,7 @@ func versIncludes(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error
 // saying is what an error of the store says to people, for the policy.
 func saying(err error) error {
 	if said, ok := errors.AsType[*store.Error](err); ok && said.Message != "" {
-		return withheld(sentence.Clean(said.Message, maxMessage))
+		return wanted.Withheld(sentence.Clean(said.Message, maxMessage))
 	}
-	return withheld("it cannot be read")
+	return wanted.Withheld("it cannot be read")
 }

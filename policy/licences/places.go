@@ -1,4 +1,4 @@
-package engine
+package licences
 
 import (
 	"hash/maphash"

@@ -1,4 +1,4 @@
-package engine
+package licences
 
 import (
 	"slices"
@@ -7,8 +7,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// licences remembers what rules say of expressions and of the names in them: an estate has some hundred, and each image has dozens of them again. Safe for concurrent use; nil remembers nothing.
-type licences struct {
+// Memory remembers what rules say of expressions and of the names in them: an estate has some hundred, and each image has dozens of them again. Safe for concurrent use; nil remembers nothing.
+type Memory struct {
 	mutex sync.Mutex
 	rules []knownRules // asked for last, the latest last
 }
@@ -21,17 +21,17 @@ const (
 // knownRules are the rules that an object of these members came to. Parameters, and what a policy writes out, are the same terms in every evaluation.
 type knownRules struct {
 	members [4]*ast.Term
-	rules   *licenceRules
+	rules   *ruleSet
 }
 
 // ruleKeys are the members that rules may have.
 var ruleKeys = [4]*ast.Term{ast.StringTerm("allowed"), ast.StringTerm("denied"), ast.StringTerm("allowed_categories"), ast.StringTerm("denied_categories")}
 
 // rulesOf reads rules.
-func (l *licences) rulesOf(t *ast.Term) (*licenceRules, error) {
+func (l *Memory) rulesOf(t *ast.Term) (*ruleSet, error) {
 	object, ok := t.Value.(ast.Object)
 	if l == nil || !ok {
-		return readLicenceRules(t)
+		return readRules(t)
 	}
 	var members [4]*ast.Term
 	n := 0
@@ -41,7 +41,7 @@ func (l *licences) rulesOf(t *ast.Term) (*licenceRules, error) {
 		}
 	}
 	if n < object.Len() {
-		return readLicenceRules(t)
+		return readRules(t)
 	}
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
@@ -50,11 +50,11 @@ func (l *licences) rulesOf(t *ast.Term) (*licenceRules, error) {
 			return known.rules, nil
 		}
 	}
-	r, err := readLicenceRules(t)
+	r, err := readRules(t)
 	if err != nil {
 		return nil, err
 	}
-	r.verdicts = newPlaces[licenceVerdict]()
+	r.verdicts = newPlaces[verdict]()
 	if len(l.rules) == mostRules {
 		l.rules = slices.Delete(l.rules, 0, 1)
 	}

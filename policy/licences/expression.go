@@ -1,4 +1,4 @@
-package engine
+package licences
 
 import (
 	"strings"
@@ -7,32 +7,32 @@ import (
 	"github.com/assay-registry/assay/sbom"
 )
 
-// licenceReader judges an expression while it reads it (SPDX specification 2.3, annex D): what holds together is as bad as the worst of it, and of alternatives the best counts. So nothing need be
+// reader judges an expression while it reads it (SPDX specification 2.3, annex D): what holds together is as bad as the worst of it, and of alternatives the best counts. So nothing need be
 // counted out, however many alternatives there are.
-type licenceReader struct {
+type reader struct {
 	rest string
 	word string // that is next: a parenthesis, an operator or a name; empty at the end
-	leaf func(name string) licenceVerdict
+	leaf func(name string) verdict
 
 	steps int
 	bad   bool // it is no expression
 }
 
 // expression is what rules say of an expression. What is none is taken for all that it names, or for one name.
-func (r *licenceRules) expression(expression string, leaf func(name string) licenceVerdict) licenceVerdict {
-	if !strings.ContainsAny(expression, licenceSeparators) {
+func (r *ruleSet) expression(expression string, leaf func(name string) verdict) verdict {
+	if !strings.ContainsAny(expression, separators) {
 		return leaf(expression)
 	}
-	e := licenceReader{rest: expression, leaf: leaf, bad: len(expression) > maxExpression}
+	e := reader{rest: expression, leaf: leaf, bad: len(expression) > maxExpression}
 	e.next()
 	if what := e.either(0); !e.bad && e.word == "" {
-		return licenceVerdict{what, e.steps}
+		return verdict{what, e.steps}
 	}
 	names := sbom.Identifiers(expression)
 	if len(names) == 0 {
 		names = []string{expression}
 	}
-	all := licenceVerdict{what: licenceFine}
+	all := verdict{what: fine}
 	for _, name := range names {
 		one := leaf(name)
 		all.what, all.steps = max(all.what, one.what), all.steps+one.steps
@@ -41,7 +41,7 @@ func (r *licenceRules) expression(expression string, leaf func(name string) lice
 }
 
 // next goes on to the next word.
-func (e *licenceReader) next() {
+func (e *reader) next() {
 	s := strings.TrimLeftFunc(e.rest, unicode.IsSpace)
 	n := strings.IndexFunc(s, func(c rune) bool { return c == '(' || c == ')' || unicode.IsSpace(c) })
 	if n < 0 {
@@ -54,7 +54,7 @@ func (e *licenceReader) next() {
 }
 
 // takes goes on if the next word is this one, in whatever capitals.
-func (e *licenceReader) takes(word string) bool {
+func (e *reader) takes(word string) bool {
 	if len(e.word) != len(word) || !strings.EqualFold(e.word, word) {
 		return false
 	}
@@ -62,7 +62,7 @@ func (e *licenceReader) takes(word string) bool {
 	return true
 }
 
-func (e *licenceReader) either(depth int) int {
+func (e *reader) either(depth int) int {
 	best := e.both(depth)
 	for !e.bad && e.takes("OR") {
 		best = min(best, e.both(depth))
@@ -70,7 +70,7 @@ func (e *licenceReader) either(depth int) int {
 	return best
 }
 
-func (e *licenceReader) both(depth int) int {
+func (e *reader) both(depth int) int {
 	worst := e.one(depth)
 	for !e.bad && e.takes("AND") {
 		worst = max(worst, e.one(depth))
@@ -78,11 +78,11 @@ func (e *licenceReader) both(depth int) int {
 	return worst
 }
 
-func (e *licenceReader) one(depth int) int {
+func (e *reader) one(depth int) int {
 	if e.takes("(") {
 		if depth >= maxNesting {
 			e.bad = true
-			return licenceDenied
+			return denied
 		}
 		found := e.either(depth + 1)
 		e.bad = e.bad || !e.takes(")")
@@ -93,7 +93,7 @@ func (e *licenceReader) one(depth int) int {
 		name += " WITH " + e.name()
 	}
 	if e.bad {
-		return licenceDenied
+		return denied
 	}
 	found := e.leaf(name)
 	e.steps += found.steps
@@ -101,7 +101,7 @@ func (e *licenceReader) one(depth int) int {
 }
 
 // name is the next word, which has to be a name.
-func (e *licenceReader) name() string {
+func (e *reader) name() string {
 	name := e.word
 	if e.bad = e.bad || name == "" || operator(name); !e.bad {
 		e.next()
