@@ -6,6 +6,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/licences"
 	"github.com/assay-registry/assay/policy/plan"
+	"github.com/assay-registry/assay/policy/triage"
 	"github.com/assay-registry/assay/policy/wanted"
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
@@ -131,4 +132,12 @@ func aidsOf(bctx rego.BuiltinContext) aids {
 
 func judgeLicences(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 	return licences.Judge(aidsOf(bctx).licences, operands[0], operands[1])
+}
+
+func judgeFindings(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
+	var note func(f ast.Object, where triage.Group)
+	if r, query := aidsOf(bctx).recorder, bctx.QueryID; r != nil {
+		note = func(f ast.Object, where triage.Group) { r.finding(query, f, where) }
+	}
+	return triage.Sort(operands[0], operands[1], note)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/policy/terms"
+	"github.com/assay-registry/assay/policy/triage"
 	"github.com/assay-registry/assay/store"
 )
 
@@ -259,13 +260,25 @@ func (r *recorder) fact(query uint64, f factTerm, code string) {
 	of.furthest, of.reached = c, c.place
 }
 
-// findingLabels are what findings are that went there.
-func findingLabels() [findingGroups]string {
-	return [...]string{"a finding that is excused", "a finding that is new", "a finding that is left"}
+// The names of what is told of a finding.
+var (
+	keyOfID         = ast.StringTerm("id")
+	keyOfStatements = ast.StringTerm("statements")
+)
+
+// findingLabel is what a finding is that went there.
+func findingLabel(where triage.Group) string {
+	switch where {
+	case triage.Excused:
+		return "a finding that is excused"
+	case triage.New:
+		return "a finding that is new"
+	}
+	return "a finding that is left"
 }
 
 // finding notes where a built-in put a finding: under the expression that called it, one step for each of the places.
-func (r *recorder) finding(query uint64, f ast.Object, where int) {
+func (r *recorder) finding(query uint64, f ast.Object, where triage.Group) {
 	frame := r.frames[query]
 	if frame == nil {
 		return
@@ -274,16 +287,16 @@ func (r *recorder) finding(query uint64, f ast.Object, where int) {
 	if above == nil {
 		above = frame.at
 	}
-	label := findingLabels()[where]
+	label := findingLabel(where)
 	of := above.child(label)
 	if of.tried == 0 {
 		of.kind, of.location, of.text = contract.TraceBody, above.location, label
 	}
-	if of.tried++; where != findingLeft {
+	if of.tried++; where != triage.Left {
 		of.held++
 	}
-	said := fmt.Sprintf("id = %q", sentence.Clean(terms.TextIn(f, keyID), maxCode))
-	if t := f.Get(keyStatements); t != nil {
+	said := fmt.Sprintf("id = %q", sentence.Clean(terms.TextIn(f, keyOfID), maxCode))
+	if t := f.Get(keyOfStatements); t != nil {
 		said += ", statements = " + shown(t.Value)
 	}
 	of.note(said, r.sources(ast.NewTerm(f)))

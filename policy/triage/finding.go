@@ -1,4 +1,4 @@
-package engine
+package triage
 
 import (
 	"unicode/utf8"
@@ -27,7 +27,7 @@ type finding interface {
 	fixed() bool
 	published() string
 	alias(is func(id string) bool) bool // one of its other names is
-	excused(r *findingRules) bool       // by the first statement that is heard
+	excused(r *rules) bool              // by the first statement that is heard
 }
 
 // reportOf are findings that are unread; nil if they are none.
@@ -119,7 +119,7 @@ func (f *termFinding) alias(is func(string) bool) bool {
 	return ok && list.Until(func(t *ast.Term) bool { return is(terms.Text(t)) })
 }
 
-func (f *termFinding) excused(r *findingRules) bool {
+func (f *termFinding) excused(r *rules) bool {
 	list, ok := f.array(keyStatements)
 	for i := 0; ok && i < list.Len(); i++ {
 		said, ok := list.Elem(i).Value.(ast.Object)
@@ -160,7 +160,7 @@ func (f *inputFinding) alias(is func(string) bool) bool {
 	return false
 }
 
-func (f *inputFinding) excused(r *findingRules) bool {
+func (f *inputFinding) excused(r *rules) bool {
 	for i := range f.Statements {
 		if said := &f.Statements[i]; r.hears(said.Authority) {
 			return said.Suppresses
@@ -244,7 +244,7 @@ func (f *mapFinding) alias(is func(string) bool) bool {
 	return false
 }
 
-func (f *mapFinding) excused(r *findingRules) bool {
+func (f *mapFinding) excused(r *rules) bool {
 	list, _ := f.get("statements").([]any)
 	for _, one := range list {
 		f.check(one)

@@ -1,4 +1,4 @@
-package engine
+package triage
 
 import (
 	"encoding/json"
@@ -21,7 +21,7 @@ func (s *sorting) answer() (*ast.Term, error) {
 	}
 	p := &sortedPart{sorting: s}
 	for i := range p.groups {
-		p.groups[i] = plan.NewUnread(&groupPart{sorting: s, which: i})
+		p.groups[i] = plan.NewUnread(&groupPart{sorting: s, which: Group(i)})
 	}
 	return plan.NewUnread(p), nil
 }
@@ -29,7 +29,7 @@ func (s *sorting) answer() (*ast.Term, error) {
 // sortedPart are the groups, and the names of what is not excused.
 type sortedPart struct {
 	sorting *sorting
-	groups  [findingGroups]*ast.Term
+	groups  [manyGroups]*ast.Term
 	ids     *ast.Term
 }
 
@@ -40,14 +40,14 @@ func (p *sortedPart) Made() (ast.Value, error) { return madeOf(p, keyExcused, ke
 func (p *sortedPart) Member(key *ast.Term) (*ast.Term, error) {
 	switch terms.Text(key) {
 	case "excused":
-		return p.groups[findingExcused], nil
+		return p.groups[Excused], nil
 	case "new":
-		return p.groups[findingNew], nil
+		return p.groups[New], nil
 	case "left":
-		return p.groups[findingLeft], nil
+		return p.groups[Left], nil
 	case "ids":
 		if p.ids == nil {
-			p.ids = terms.NewTexts(merged(p.sorting.groups[findingNew].names(), p.sorting.groups[findingLeft].names()))
+			p.ids = terms.NewTexts(merged(p.sorting.groups[New].names(), p.sorting.groups[Left].names()))
 		}
 		return p.ids, nil
 	}
@@ -77,7 +77,7 @@ func madeOf(s plan.Source, keys ...*ast.Term) (ast.Value, error) {
 }
 
 // names are those of a group, sorted, each once.
-func (g *findingGroup) names() []string {
+func (g *group) names() []string {
 	if !g.sorted {
 		slices.Sort(g.ids)
 		g.ids, g.sorted = slices.Compact(g.ids), true
@@ -101,7 +101,7 @@ func merged(a, b []string) []string {
 // groupPart is a group of findings.
 type groupPart struct {
 	sorting *sorting
-	which   int
+	which   Group
 	counts  *ast.Term
 	ids     *ast.Term
 }
@@ -132,7 +132,7 @@ func (p *groupPart) Member(key *ast.Term) (*ast.Term, error) {
 		}
 		return ast.ArrayTerm(found...), nil
 	case "until":
-		if p.which == findingNew && len(g.at) > 0 {
+		if p.which == New && len(g.at) > 0 {
 			end := new(big.Int).Mul(big.NewInt(p.sorting.rules.graceDays), big.NewInt(wanted.Day))
 			return ast.NumberTerm(json.Number(end.Add(end, big.NewInt(p.sorting.first)).String())), nil
 		}
@@ -140,7 +140,7 @@ func (p *groupPart) Member(key *ast.Term) (*ast.Term, error) {
 	return nil, nil
 }
 
-func (s *sorting) counted(g *findingGroup) *ast.Term {
+func (s *sorting) counted(g *group) *ast.Term {
 	counts := make([][2]*ast.Term, 0, len(g.counts))
 	for i, n := range g.counts {
 		if n > 0 {

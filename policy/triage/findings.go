@@ -1,10 +1,9 @@
-package engine
+package triage
 
 import (
 	"fmt"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/rego"
 
 	"github.com/assay-registry/assay/policy/plan"
 	"github.com/assay-registry/assay/policy/terms"
@@ -44,19 +43,23 @@ var (
 	keyPublished  = ast.StringTerm("published")
 	keyStatements = ast.StringTerm("statements")
 	keyAliases    = ast.StringTerm("aliases")
+	keyAuthority  = ast.StringTerm("authority")
 	keySuppresses = ast.StringTerm("suppresses")
 )
 
-// Where a finding goes.
+// Group is where a finding goes.
+type Group int
+
+// The groups of findings.
 const (
-	findingExcused = iota
-	findingNew
-	findingLeft
-	findingGroups
+	Excused Group = iota
+	New
+	Left
+	manyGroups
 )
 
-// findingRules are what a policy says of findings.
-type findingRules struct {
+// rules are what a policy says of findings.
+type rules struct {
 	severities  []string
 	terms       []*ast.Term // of them
 	fixableOnly bool
@@ -68,34 +71,35 @@ type findingRules struct {
 	steps       int
 }
 
-func judgeFindings(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
-	r := findingRules{steps: wanted.MaxSteps}
-	if err := r.read(operands[1]); err != nil {
+// Sort is the built-in, its answer as a policy reads it. Where note is not nil, it is told of each finding where it goes.
+func Sort(findings, by *ast.Term, note func(f ast.Object, where Group)) (*ast.Term, error) {
+	r := rules{steps: wanted.MaxSteps}
+	if err := r.read(by); err != nil {
 		return nil, err
 	}
 	s := newSorting(&r)
-	s.recorder, s.query = aidsOf(bctx).recorder, bctx.QueryID
-	if u, ok := operands[0].Value.(*plan.Unread); ok {
+	s.note = note
+	if u, ok := findings.Value.(*plan.Unread); ok {
 		if report := reportOf(u.Source); report != nil && s.all(report) {
 			return s.answer()
 		}
-		if err := plan.Make(operands[0]); err != nil {
+		if err := plan.Make(findings); err != nil {
 			return nil, err
 		}
 		if s = newSorting(&r); r.steps > 0 {
 			r.steps = wanted.MaxSteps
 		}
 	}
-	list, ok := operands[0].Value.(*ast.Array)
+	list, ok := findings.Value.(*ast.Array)
 	if !ok {
-		return nil, fmt.Errorf("a %s stands where findings of a report are wanted", ast.ValueName(operands[0].Value))
+		return nil, fmt.Errorf("a %s stands where findings of a report are wanted", ast.ValueName(findings.Value))
 	}
 	s.all(termReport{list})
 	return s.answer()
 }
 
 // read has the rules. Times that are over, and entries that are none, excuse nothing.
-func (r *findingRules) read(t *ast.Term) error {
+func (r *rules) read(t *ast.Term) error {
 	var ignore *ast.Term
 	err := wanted.EachMember(t, func(name string, v *ast.Term) (err error) {
 		ok := true
@@ -137,7 +141,7 @@ func (r *findingRules) read(t *ast.Term) error {
 }
 
 // entries reads what is ignored now.
-func (r *findingRules) entries(t *ast.Term) error {
+func (r *rules) entries(t *ast.Term) error {
 	if t == nil {
 		return nil
 	}

@@ -1,26 +1,31 @@
-package engine
+package triage
 
 import (
 	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/rego"
 
 	"github.com/assay-registry/assay/policy/contract"
 	"github.com/assay-registry/assay/policy/plan"
+	"github.com/assay-registry/assay/policy/terms"
 )
 
 // TestReportsAreSortedAlike: findings are sorted to the same as they came, and as terms.
 func TestReportsAreSortedAlike(t *testing.T) {
-	random, e := rand.New(rand.NewPCG(5, 6)), encoderOf(t)
+	random := rand.New(rand.NewPCG(5, 6))
+	e, err := terms.NewEncoder(reflect.TypeFor[contract.Input]())
+	if err != nil {
+		t.Fatal(err)
+	}
 	rules := []string{
 		`{"severities": ["critical", "high"]}`, `{"severities": ["high", "low"], "vex": "respect"}`, `{"severities": ["high"], "vex": "respect", "vex_authorities": ["b", "a"], "fixable_only": true}`,
 		`{"severities": ["high", "high\ufffd"], "grace_days": 20, "now": 1795305600000000000, "ignore": [{"id": "CVE-1", "package": "pkg:npm/*", "expires": "2027-01-01T00:00:00Z"}, {"id": "GHSA-1", "package": "**", "expires": "2027-01-01T00:00:00Z"}]}`,
 	}
 	sorted := func(findings *ast.Term, rule string) string {
-		v, err := judgeFindings(rego.BuiltinContext{}, []*ast.Term{findings, ast.MustParseTerm(rule)})
+		v, err := Sort(findings, ast.MustParseTerm(rule), nil)
 		if err == nil {
 			err = plan.Make(v)
 		}
@@ -30,28 +35,29 @@ func TestReportsAreSortedAlike(t *testing.T) {
 		return v.String()
 	}
 	for n := range 4000 {
-		list, in := oddReport(random), ask(contract.EntryAdmit)
-		in.Attestations = []contract.AttestationInput{{Summary: map[string]any{"top": list}}}
-		in.Vulnerabilities = &contract.VulnerabilitiesInput{Top: oddFindings(random)}
-		r := Reads{Fields: []string{"attestations", "vulnerabilities"}}
-		all, err := newDocument(e, in).question(r, nil).Made()
-		if err != nil {
+		in := &contract.Input{
+			Attestations:    []contract.AttestationInput{{Summary: map[string]any{"top": oddReport(random)}}},
+			Vulnerabilities: &contract.VulnerabilitiesInput{Top: oddFindings(random)},
+		}
+		whole, part := terms.NewInput(e, in), terms.NewInput(e, in)
+		if err := whole.Make(func(name string) bool { return name == "attestations" || name == "vulnerabilities" }); err != nil {
 			t.Fatal(err)
 		}
-		part := newDocument(e, in).question(r, nil)
-		for _, path := range [][]any{{"attestations", 0, "summary", "top"}, {"vulnerabilities", "top"}} {
-			made, unread := ast.NewTerm(all), plan.NewUnread(part)
-			for _, key := range path {
-				var k *ast.Term
-				if s, ok := key.(string); ok {
-					k = ast.StringTerm(s)
-				} else {
-					k = ast.InternedTerm(key.(int))
+		for _, path := range [][]*ast.Term{
+			{ast.StringTerm("attestations"), ast.InternedTerm(0), ast.StringTerm("summary"), ast.StringTerm("top")}, {ast.StringTerm("vulnerabilities"), ast.StringTerm("top")},
+		} {
+			member, _ := whole.Made(terms.Text(path[0]))
+			made := member[1]
+			unread, err := part.Member(path[0])
+			for _, key := range path[1:] {
+				if err != nil || unread == nil {
+					t.Fatal(key, err)
 				}
-				made = made.Get(k)
-				if unread, err = unread.Value.(*plan.Unread).Member(k); err != nil || unread == nil {
-					t.Fatal(k, err)
-				}
+				made = made.Get(key)
+				unread, err = unread.Value.(*plan.Unread).Member(key)
+			}
+			if err != nil {
+				t.Fatal(err)
 			}
 			rule := rules[random.IntN(len(rules))]
 			if got, want := sorted(unread, rule), sorted(made, rule); got != want {

@@ -1,4 +1,4 @@
-package engine
+package triage
 
 import (
 	"slices"
@@ -10,23 +10,22 @@ import (
 
 // sorting is findings on their way into groups.
 type sorting struct {
-	rules  *findingRules
+	rules  *rules
 	report report
-	groups [findingGroups]findingGroup
+	groups [manyGroups]group
 	first  int64 // when the first of what is new was published
 
-	recorder *recorder // tells a person which finding went where; nil where nobody asked
-	query    uint64
+	note func(f ast.Object, where Group) // tells a person which finding went where; nil where nobody asked
 }
 
-type findingGroup struct {
+type group struct {
 	at     []int32  // its findings, by their place in the report
 	ids    []string // of those that have one
 	sorted bool     // they are, each once
 	counts []int    // of each severity that is looked at
 }
 
-func newSorting(r *findingRules) *sorting {
+func newSorting(r *rules) *sorting {
 	s := &sorting{rules: r}
 	for i := range s.groups {
 		s.groups[i].counts = make([]int, len(r.severities))
@@ -49,12 +48,12 @@ func (s *sorting) add(i int, f finding) {
 	if severity < 0 || s.rules.fixableOnly && !f.fixed() {
 		return
 	}
-	where, at := findingLeft, int64(0)
+	where, at := Left, int64(0)
 	if s.rules.ignored(f) || s.rules.respect && f.excused(s.rules) {
-		where = findingExcused
+		where = Excused
 	} else if published, ok := s.rules.fresh(f); ok {
-		where, at = findingNew, published
-		if g := &s.groups[findingNew]; len(g.at) == 0 || at < s.first {
+		where, at = New, published
+		if g := &s.groups[New]; len(g.at) == 0 || at < s.first {
 			s.first = at
 		}
 	}
@@ -67,15 +66,15 @@ func (s *sorting) add(i int, f finding) {
 	if id, ok := f.id(); ok {
 		g.ids = append(g.ids, id)
 	}
-	if s.recorder != nil {
+	if s.note != nil {
 		if t, ok := s.report.Term(i).Value.(ast.Object); ok {
-			s.recorder.finding(s.query, t, where)
+			s.note(t, where)
 		}
 	}
 }
 
 // ignored reports whether an entry that is not over names a finding.
-func (r *findingRules) ignored(f finding) bool {
+func (r *rules) ignored(f finding) bool {
 	if len(r.ignore) == 0 {
 		return false
 	}
@@ -84,17 +83,17 @@ func (r *findingRules) ignored(f finding) bool {
 	return r.borne(id, name) || f.alias(func(id string) bool { return r.borne(id, name) })
 }
 
-func (r *findingRules) borne(id, name string) bool {
+func (r *rules) borne(id, name string) bool {
 	return slices.ContainsFunc(r.ignore[id], func(p string) bool { return p == "**" || wanted.InPaths.Match(p, name, &r.steps) })
 }
 
 // hears reports whether statements of an authority count.
-func (r *findingRules) hears(authority string) bool {
+func (r *rules) hears(authority string) bool {
 	return authority != "registry" && (len(r.heard) == 0 && authority != "" || slices.Contains(r.heard, authority))
 }
 
 // fresh is when a finding was published that is new.
-func (r *findingRules) fresh(f finding) (published int64, ok bool) {
+func (r *rules) fresh(f finding) (published int64, ok bool) {
 	if r.graceDays <= 0 {
 		return 0, false
 	}
