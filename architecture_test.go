@@ -70,11 +70,12 @@ var directions = []row{
 	{"policy/ingest", []string{"store", "verify", "sbom", "sbom/index", "policy/contract", "policy/inventory", "policy/proof", "policy/sentence", "policy/turns"}, "reads the documents that the inventory names, and answers of them; which counts is decided there"},
 	{"policy/census", []string{"store", "verify", "sbom", "sbom/index", "sbom/vulns", "policy/access", "policy/findings", "policy/inventory", "policy/proof", "policy/sight", "policy/trust", "policy/turns"}, "counts what a caller could GET"},
 	{"policy", []string{"store", "referrers", "verify", "sbom", "sbom/index", "sbom/vulns", "policy/contents", "policy/explain", "policy/ingest", "policy/journal", "policy/access", "policy/asked", "policy/census", "policy/contract", "policy/moves", "policy/parsed", "policy/replay", "policy/sentence", "policy/waiver", "policy/decisionlog", "policy/findings", "policy/inventory", "policy/pulls", "policy/shadow", "policy/vsa", "policy/outbox", "policy/pins", "policy/proof", "policy/sight", "policy/trust", "policy/turns", "policy/waiverkeep"}, "decides on facts, through an Engine that it does not know"},
-	{"policy/engine", []string{"store", "referrers", "verify", "sbom", "sbom/index", "policy/bounded", "policy/contract", "policy/licences", "policy/plan", "policy/sentence", "policy/terms", "policy/triage", "policy/waiver", "policy/wanted", "policies"}, "leaf that links OPA; its built-ins order versions as the index does"},
+	{"policy/engine", []string{"store", "referrers", "verify", "sbom", "sbom/index", "policy/bounded", "policy/contract", "policy/facts", "policy/licences", "policy/plan", "policy/sentence", "policy/terms", "policy/triage", "policy/waiver", "policy/wanted", "policies"}, "leaf that links OPA; its built-ins order versions as the index does"},
 	{"policy/terms", []string{"store", "policy/contract", "policy/plan"}, "values of OPA made of Go values, or left unread; what they mean is for who asks"},
 	{"policy/wanted", []string{"policy/terms"}, "texts, patterns and times as policies write them; what is wanted of what is for who asks"},
 	{"policy/licences", []string{"store", "sbom", "policy/plan", "policy/terms", "policy/wanted"}, "what rules say of licence expressions; whose they are is for who asks"},
 	{"policy/triage", []string{"policy/contract", "policy/plan", "policy/terms", "policy/wanted"}, "findings sorted by rules; what follows from that is the policy's to say"},
+	{"policy/facts", []string{"verify", "policy/plan", "policy/terms", "policy/wanted"}, "which facts of an input count for what is wanted; who proved them, and what follows, is above it"},
 	{"policy/bounded", []string{"policy/plan", "policy/terms"}, "OPA's built-ins as policies may call them; who calls, and about what, is no matter of theirs"},
 	{"policy/bundle", []string{"store", "policy/sentence"}, "archives of policies and who signed them; what they say is the engine's matter"},
 	{"policy/plan", nil, "runs plans of OPA's planner, whatever they are about"},
@@ -126,7 +127,7 @@ var directions = []row{
 
 // guarded says which packages alone may import a library directly. A prefix covers everything below it.
 var guarded = []row{
-	{"github.com/open-policy-agent/opa/", []string{"policy/bounded", "policy/bundle", "policy/engine", "policy/licences", "policy/plan", "policy/terms", "policy/triage", "policy/wanted"}, "one place holds the restrictions that Rego runs under; bundles are held against their signatures by OPA's own code"},
+	{"github.com/open-policy-agent/opa/", []string{"policy/bounded", "policy/bundle", "policy/engine", "policy/facts", "policy/licences", "policy/plan", "policy/terms", "policy/triage", "policy/wanted"}, "one place holds the restrictions that Rego runs under; bundles are held against their signatures by OPA's own code"},
 	{"github.com/sigstore/", []string{"verify/sigstore", "verify/estate"}, "one place calls the verifiers, behind its own strict parse"},
 	{"github.com/notaryproject/", []string{"verify/notation"}, "one place calls the verifier, behind its own strict parse"},
 	{"github.com/notaryproject/notation-go/", nil, "its signer is for tests: it pulls a registry client and an LDAP library"},

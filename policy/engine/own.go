@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/assay-registry/assay/policy/facts"
 	"github.com/assay-registry/assay/policy/licences"
 	"github.com/assay-registry/assay/policy/plan"
 	"github.com/assay-registry/assay/policy/triage"
@@ -40,11 +41,11 @@ func ownBuiltins() []own {
 		{name: "assay.signatures", decl: function(types.NewArray(nil, types.A), wishType()), weight: -3, unread: 1, answer: judgeSignatures},
 		{name: "assay.attestations", decl: function(types.NewArray(nil, types.A), wishType()), weight: -3, unread: 1, answer: judgeAttestations},
 		{name: "assay.findings", decl: function(types.NewArray(nil, types.A), wishType()), weight: -3, unread: 1, answer: judgeFindings},
-		{name: "assay.signers", decl: function(types.A), weight: -1, unread: 1, answer: signersOf},
-		{name: "assay.provenance", decl: function(types.A), weight: provenanceWeight, unread: 1, answer: provenanceOf},
-		{name: "assay.newest", decl: function(types.NewArray(nil, types.A)), weight: -1, unread: 1, answer: newestOf},
-		{name: "assay.made", decl: function(types.A), weight: 1, unread: 1, answer: made},
-		{name: "assay.until", decl: function(types.A, types.N), weight: 1, unread: 1, answer: until},
+		{name: "assay.signers", decl: function(types.A), weight: -1, unread: 1, answer: unary(facts.Signers)},
+		{name: "assay.provenance", decl: function(types.A), weight: provenanceWeight, unread: 1, answer: unary(facts.Provenance)},
+		{name: "assay.newest", decl: function(types.NewArray(nil, types.A)), weight: -1, unread: 1, answer: unary(facts.Newest)},
+		{name: "assay.made", decl: function(types.A), weight: 1, unread: 1, answer: unary(facts.Made)},
+		{name: "assay.until", decl: function(types.A, types.N), weight: 1, unread: 1, answer: daysAfter},
 		{name: "assay.moment", decl: function(types.S), weight: 1, answer: moment},
 		{name: "assay.referrers", decl: function(wishType(), wishType()), weight: -2, answer: findReferrers},
 		{name: "assay.tag_history", decl: function(types.NewArray(nil, types.A), wishType()), weight: -2, answer: findMoves},
@@ -55,6 +56,9 @@ func ownBuiltins() []own {
 // licenceWeight is how many leaves the alternatives of a licence expression are taken for.
 const licenceWeight = 1 << 8
 
+// provenanceWeight is how many leaves the names of what provenance says are taken for.
+const provenanceWeight = 1 << 5
+
 // unary is a built-in of one operand that asks for nothing else.
 func unary(f func(*ast.Term) (*ast.Term, error)) func(rego.BuiltinContext, []*ast.Term) (*ast.Term, error) {
 	return func(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) { return f(operands[0]) }
@@ -64,6 +68,8 @@ func unary(f func(*ast.Term) (*ast.Term, error)) func(rego.BuiltinContext, []*as
 func function(args ...types.Type) *types.Function {
 	return types.NewFunction(args, types.NewObject(nil, types.NewDynamicProperty(types.S, types.A)))
 }
+
+func wishType() types.Type { return types.NewObject(nil, types.NewDynamicProperty(types.S, types.A)) }
 
 // option registers the implementation with a query.
 func (o own) option() func(*rego.Rego) {
@@ -140,4 +146,24 @@ func judgeFindings(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, e
 		note = func(f ast.Object, where triage.Group) { r.finding(query, f, where) }
 	}
 	return triage.Sort(operands[0], operands[1], note)
+}
+
+func judgeSignatures(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
+	return facts.Judge(facts.Signature, operands[0], operands[1], factNote(aidsOf(bctx).recorder, bctx.QueryID))
+}
+
+func judgeAttestations(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
+	return facts.Judge(facts.Attestation, operands[0], operands[1], factNote(aidsOf(bctx).recorder, bctx.QueryID))
+}
+
+// factNote tells a recorder, if there is one.
+func factNote(r *recorder, query uint64) func(facts.Fact, string) {
+	if r == nil {
+		return nil
+	}
+	return func(f facts.Fact, code string) { r.fact(query, f, code) }
+}
+
+func daysAfter(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
+	return facts.Until(operands[0], operands[1])
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/assay-registry/assay/policy/contract"
+	"github.com/assay-registry/assay/policy/facts"
 	"github.com/assay-registry/assay/policy/sentence"
 	"github.com/assay-registry/assay/policy/terms"
 	"github.com/assay-registry/assay/policy/triage"
@@ -225,7 +226,7 @@ const (
 func factConditions() []string { return []string{factVerified, factTyped, factAccepted, factWanted} }
 
 // fact notes what a built-in found of one fact of the input: under the expression that called it, one step for each way to miss.
-func (r *recorder) fact(query uint64, f factTerm, code string) {
+func (r *recorder) fact(query uint64, f facts.Fact, code string) {
 	frame := r.frames[query]
 	if frame == nil {
 		return
@@ -236,7 +237,7 @@ func (r *recorder) fact(query uint64, f factTerm, code string) {
 	}
 	condition := factWanted
 	switch {
-	case !f.verified():
+	case !f.Verified():
 		condition = factVerified
 	case code == "attestation.predicate_type" || code == "other":
 		condition = factTyped
@@ -250,18 +251,19 @@ func (r *recorder) fact(query uint64, f factTerm, code string) {
 	of.tried++
 	if code == "" {
 		of.held++
-		of.note("", r.sources(f.term))
+		of.note("", r.sources(f.Term()))
 		return
 	}
 	c := of.child(condition)
 	c.kind, c.location, c.text, c.place = contract.TraceExpression, above.location, condition, slices.Index(factConditions(), condition)
 	c.tried++
-	c.note(fmt.Sprintf("code = %q, authority = %q", code, sentence.Clean(f.text(keyAuthority), maxCode)), r.sources(f.term))
+	c.note(fmt.Sprintf("code = %q, authority = %q", code, sentence.Clean(terms.TextIn(f, keyOfAuthority), maxCode)), r.sources(f.Term()))
 	of.furthest, of.reached = c, c.place
 }
 
-// The names of what is told of a finding.
+// The names of what is told of a fact or a finding.
 var (
+	keyOfAuthority  = ast.StringTerm("authority")
 	keyOfID         = ast.StringTerm("id")
 	keyOfStatements = ast.StringTerm("statements")
 )

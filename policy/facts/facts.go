@@ -1,4 +1,4 @@
-package engine
+package facts
 
 import (
 	"fmt"
@@ -11,8 +11,6 @@ import (
 	"github.com/assay-registry/assay/policy/wanted"
 	"github.com/assay-registry/assay/verify"
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/rego"
-	"github.com/open-policy-agent/opa/v1/types"
 )
 
 // The built-ins assay.signatures(facts, want) and assay.attestations(facts, want) judge facts of the input, input.signatures and input.attestations, by what a policy wants of them: see
@@ -56,18 +54,6 @@ var ranks = func() map[string]int {
 	return m
 }()
 
-func wishType() types.Type { return types.NewObject(nil, types.NewDynamicProperty(types.S, types.A)) }
-
-const provenanceWeight = 1 << 5
-
-func judgeSignatures(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
-	return judgeFacts(bctx, operands, "signature")
-}
-
-func judgeAttestations(bctx rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
-	return judgeFacts(bctx, operands, "attestation")
-}
-
 // The names of what they answer.
 var (
 	keyFacts     = ast.StringTerm("facts")
@@ -79,26 +65,32 @@ var (
 	keySources   = ast.StringTerm("sources")
 )
 
+// The kinds of facts.
+const (
+	Signature   = "signature"
+	Attestation = "attestation"
+)
+
 // judgement is what is found on the way.
 type judgement struct {
 	kind    string
 	want    wish
 	steps   int
-	counted []factTerm
+	counted []Fact
 	near    []*ast.Term
 	nearest string
 
-	recorder *recorder // tells a person which fact missed what; nil where nobody asked
-	query    uint64
+	note func(f Fact, code string) // tells a person which fact missed what; nil where nobody asked
 }
 
-func judgeFacts(bctx rego.BuiltinContext, operands []*ast.Term, kind string) (*ast.Term, error) {
-	j := judgement{kind: kind, steps: wanted.MaxSteps, recorder: aidsOf(bctx).recorder, query: bctx.QueryID}
-	known, err := j.want.read(operands[1])
+// Judge is either of the two, its answer as a policy reads it. Where note is not nil, it is told what each fact misses: the code of the first, empty if it counts.
+func Judge(kind string, facts, want *ast.Term, note func(f Fact, code string)) (*ast.Term, error) {
+	j := judgement{kind: kind, steps: wanted.MaxSteps, note: note}
+	known, err := j.want.read(want)
 	if err != nil {
 		return nil, err
 	}
-	err = eachMember(operands[0], func(t *ast.Term) error {
+	err = eachMember(facts, func(t *ast.Term) error {
 		if known {
 			j.judge(t)
 		}
@@ -194,13 +186,13 @@ func (w *wish) read(t *ast.Term) (known bool, err error) {
 
 // judge sorts one fact.
 func (j *judgement) judge(t *ast.Term) {
-	f, ok := factOf(t)
+	f, ok := of(t)
 	if !ok {
 		return
 	}
 	code := j.miss(f)
-	if j.recorder != nil {
-		j.recorder.fact(j.query, f, code)
+	if j.note != nil {
+		j.note(f, code)
 	}
 	if code == "" {
 		j.counted = append(j.counted, f)
@@ -217,10 +209,10 @@ func (j *judgement) judge(t *ast.Term) {
 }
 
 // miss is why a fact does not count; empty if it does, and a code without rank where it has nothing to do with what is wanted.
-func (j *judgement) miss(f factTerm) string {
+func (j *judgement) miss(f Fact) string {
 	w := &j.want
-	typed := j.kind == "signature" || f.text(keyPredicateType) != "" && j.among(w.types, f.text(keyPredicateType))
-	if !f.verified() {
+	typed := j.kind == Signature || f.text(keyPredicateType) != "" && j.among(w.types, f.text(keyPredicateType))
+	if !f.Verified() {
 		code := f.text(keyCode)
 		switch _, known := ranks[code]; {
 		case !typed && f.text(keyPredicateType) != "":
@@ -242,10 +234,10 @@ func (j *judgement) miss(f factTerm) string {
 }
 
 // amiss is what is not as wanted of a verified fact that an accepted authority signed: the first of these. Whatever is wanted and not said is amiss.
-func (j *judgement) amiss(f factTerm) string {
+func (j *judgement) amiss(f Fact) string {
 	w := &j.want
 	issuer, identity, workflow, builder, source, ref := "attestation.issuer", "attestation.identity", "attestation.workflow", "attestation.builder", "attestation.source", "attestation.ref"
-	if j.kind == "signature" {
+	if j.kind == Signature {
 		issuer, identity = "signature.untrusted", "signature.untrusted"
 	}
 	switch {
@@ -302,7 +294,7 @@ func (j *judgement) value() *ast.Term {
 }
 
 // newest leaves out what the same signer said earlier in the same type. What has no time is never left out.
-func newest(list []factTerm) []factTerm {
+func newest(list []Fact) []Fact {
 	if len(list) < 2 {
 		return list
 	}
@@ -320,7 +312,7 @@ func newest(list []factTerm) []factTerm {
 			}
 		}
 	}
-	kept := make([]factTerm, 0, len(list))
+	kept := make([]Fact, 0, len(list))
 	for i, f := range list {
 		if !all[i].ok || !all[i].at.Before(last[all[i].what]) {
 			kept = append(kept, f)
@@ -329,10 +321,10 @@ func newest(list []factTerm) []factTerm {
 	return kept
 }
 
-// signersOf is the built-in assay.signers(facts): who made them, a set.
-func signersOf(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
+// Signers is the built-in assay.signers(facts): who made them, a set.
+func Signers(facts *ast.Term) (*ast.Term, error) {
 	signers := ast.NewSet()
-	err := eachFact(operands[0], func(f factTerm) {
+	err := eachFact(facts, func(f Fact) {
 		if who := f.signer(); who != nil {
 			signers.Add(who)
 		}
@@ -340,9 +332,9 @@ func signersOf(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 	return ast.NewTerm(signers), err
 }
 
-// provenanceOf is the built-in assay.provenance(attestation): what provenance says, the certificate first: builders, workflows and sources by all the names they may have, source and ref.
-func provenanceOf(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
-	f, ok := factOf(operands[0])
+// Provenance is the built-in assay.provenance(attestation): what provenance says, the certificate first: builders, workflows and sources by all the names they may have, source and ref.
+func Provenance(attestation *ast.Term) (*ast.Term, error) {
+	f, ok := of(attestation)
 	if !ok {
 		return nil, wanted.Withheld("an attestation of the input is wanted")
 	}
@@ -357,9 +349,9 @@ func provenanceOf(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error
 		ast.Item(keySource, ast.StringTerm(f.source())), ast.Item(keyRef, ast.StringTerm(f.ref()))), nil
 }
 
-func eachFact(t *ast.Term, f func(factTerm)) error {
+func eachFact(t *ast.Term, f func(Fact)) error {
 	one := func(t *ast.Term) error {
-		fact, ok := factOf(t)
+		fact, ok := of(t)
 		if !ok {
 			return wanted.Withheld("facts of the input are wanted")
 		}
@@ -379,10 +371,10 @@ func eachFact(t *ast.Term, f func(factTerm)) error {
 	return one(t)
 }
 
-// newestOf is the built-in assay.newest(attestations): the list without what the same signer said earlier in the same type. What has no time is never left out.
-func newestOf(_ rego.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
-	var list []factTerm
-	if err := eachFact(operands[0], func(f factTerm) { list = append(list, f) }); err != nil {
+// Newest is the built-in assay.newest(attestations): the list without what the same signer said earlier in the same type. What has no time is never left out.
+func Newest(attestations *ast.Term) (*ast.Term, error) {
+	var list []Fact
+	if err := eachFact(attestations, func(f Fact) { list = append(list, f) }); err != nil {
 		return nil, err
 	}
 	kept := newest(list)

@@ -1,4 +1,4 @@
-package engine
+package facts
 
 import (
 	"strings"
@@ -11,16 +11,19 @@ import (
 	"github.com/assay-registry/assay/policy/wanted"
 )
 
-// factTerm reads a fact of the input: a signature or an attestation as a policy has it.
-type factTerm struct {
+// Fact reads a fact of the input: a signature or an attestation as a policy has it.
+type Fact struct {
 	terms.Getter
 	term *ast.Term
 }
 
-// factOf is a term as a fact.
-func factOf(t *ast.Term) (factTerm, bool) {
+// Term is the fact as a policy has it.
+func (f Fact) Term() *ast.Term { return f.term }
+
+// of is a term as a fact.
+func of(t *ast.Term) (Fact, bool) {
 	o, ok := terms.GetterOf(t)
-	return factTerm{o, t}, ok
+	return Fact{o, t}, ok
 }
 
 // The names of its members, as terms.
@@ -62,9 +65,9 @@ var (
 // noObject has no members, and gets none.
 var noObject = ast.NewObject()
 
-func (f factTerm) text(key *ast.Term) string { return terms.TextIn(f.Getter, key) }
+func (f Fact) text(key *ast.Term) string { return terms.TextIn(f.Getter, key) }
 
-func (f factTerm) object(key *ast.Term) terms.Getter {
+func (f Fact) object(key *ast.Term) terms.Getter {
 	if t := f.Get(key); t != nil {
 		if o, ok := terms.GetterOf(t); ok {
 			return o
@@ -73,13 +76,14 @@ func (f factTerm) object(key *ast.Term) terms.Getter {
 	return noObject
 }
 
-func (f factTerm) verified() bool {
+// Verified reports whether it was proven.
+func (f Fact) Verified() bool {
 	t := f.Get(keyVerified)
 	return t != nil && t.Value.Compare(ast.Boolean(true)) == 0
 }
 
 // accepted: a fact is by one of these authorities, or by any if there are none. The registry's own word never counts, and a TUF repository, which pins and does not vouch, only by its name.
-func (f factTerm) accepted(authorities []string) bool {
+func (f Fact) accepted(authorities []string) bool {
 	authority := f.text(keyAuthority)
 	if authority == "" || authority == "registry" {
 		return false
@@ -97,7 +101,7 @@ func (f factTerm) accepted(authorities []string) bool {
 
 // signer is who made a fact; nil where nothing says so. The registry tells, for it knows who is one: a key with and without a certificate, an identity with certificates of several
 // issuers. In a document of somebody else's making it is the identity, since a certificate's key is made for one signature.
-func (f factTerm) signer() *ast.Term {
+func (f Fact) signer() *ast.Term {
 	authority, role := f.Get(keyAuthority), f.Get(keyRole)
 	switch {
 	case f.text(keySigner) != "":
@@ -113,7 +117,7 @@ func (f factTerm) signer() *ast.Term {
 }
 
 // annotated reports whether signed annotations have all of these values.
-func (f factTerm) annotated(wanted ast.Object) bool {
+func (f Fact) annotated(wanted ast.Object) bool {
 	has := f.object(keyAnnotations)
 	return !wanted.Until(func(k, v *ast.Term) bool {
 		got := has.Get(k)
@@ -122,7 +126,7 @@ func (f factTerm) annotated(wanted ast.Object) bool {
 }
 
 // logs is in how many different transparency logs it was proven to be.
-func (f factTerm) logs() int {
+func (f Fact) logs() int {
 	seen := map[string]bool{}
 	if t := f.Get(keyLogs); t != nil && plan.Make(t) == nil {
 		if list, ok := t.Value.(*ast.Array); ok {
@@ -137,7 +141,7 @@ func (f factTerm) logs() int {
 }
 
 // made is when an attestation was made: by a trusted clock, else as its author says.
-func (f factTerm) made() (latest time.Time, ok bool) {
+func (f Fact) made() (latest time.Time, ok bool) {
 	if at, ok := wanted.Instant(f.text(keySignedAt)); ok {
 		return at, true
 	}
@@ -151,14 +155,14 @@ func (f factTerm) made() (latest time.Time, ok bool) {
 }
 
 // said is what the certificate says of the build: an extension of Fulcio's by its name.
-func (f factTerm) said(name *ast.Term) string { return terms.TextIn(f.object(keyExtensions), name) }
+func (f Fact) said(name *ast.Term) string { return terms.TextIn(f.object(keyExtensions), name) }
 
-func (f factTerm) claimed(key *ast.Term) string { return terms.TextIn(f.object(keySummary), key) }
+func (f Fact) claimed(key *ast.Term) string { return terms.TextIn(f.object(keySummary), key) }
 
 // The builder, source, reference and workflow of an attestation of provenance. What the certificate says stands before what the predicate claims: the former was established by
 // who issued it, the latter is the word of whoever signed. Builders, workflows and sources are all the forms by which they may be named.
 
-func (f factTerm) builders() []string {
+func (f Fact) builders() []string {
 	if uri := f.said(extBuildSigner); uri != "" {
 		list := forms(uri)
 		// GitHub's own attestations name the runner, and the certificate says of which kind it was.
@@ -170,7 +174,7 @@ func (f factTerm) builders() []string {
 	return forms(f.claimed(keyBuilder))
 }
 
-func (f factTerm) workflows() []string {
+func (f Fact) workflows() []string {
 	if uri := f.said(extBuildConfig); uri != "" {
 		if f.Get(keyIdentity) == nil {
 			return nil
@@ -186,7 +190,7 @@ func (f factTerm) workflows() []string {
 	return nil
 }
 
-func (f factTerm) source() string {
+func (f Fact) source() string {
 	if uri := f.said(extSource); uri != "" {
 		return uri
 	}
@@ -196,7 +200,7 @@ func (f factTerm) source() string {
 	return f.claimed(keySource)
 }
 
-func (f factTerm) ref() string {
+func (f Fact) ref() string {
 	for _, name := range extRefs {
 		if ref := f.said(name); ref != "" {
 			return ref
@@ -206,7 +210,7 @@ func (f factTerm) ref() string {
 }
 
 // sources are the source's address with and without https://, each with and without the reference.
-func (f factTerm) sources() []string {
+func (f Fact) sources() []string {
 	source := f.source()
 	if source == "" {
 		return nil
