@@ -249,6 +249,7 @@ func compile(ctx context.Context, p Policy, caps *ast.Capabilities) (prog *progr
 	if err != nil {
 		return nil, []Problem{problem(p.Name, "%v", err)}
 	}
+	c.WithStageAfterID(ast.StageCheckRecursion, ast.CompilerStageDefinition{Name: "Weigh", MetricName: "assay_weigh", Stage: weigh})
 	if c.Compile(modules); c.Failed() {
 		return nil, problemsOf(p.Name, c.Errors)
 	}
@@ -256,7 +257,6 @@ func compile(ctx context.Context, p Policy, caps *ast.Capabilities) (prog *progr
 	prog.revision = prog.fingerprint(params, modules[libraryFile] != nil)
 	prog.open = isOpen(modules, p.Source)
 	shapes, problems := shape(p.Name, c)
-	problems = append(problems, overweight(p.Name, c)...)
 	for _, name := range entryNames() {
 		outputs := shapes[name]
 		if len(outputs) == 0 {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"maps"
+	"slices"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/types"
@@ -20,19 +21,20 @@ type weigher struct {
 	rules    map[*ast.Rule]int
 }
 
-// overweight finds the first rule of a policy whose value or variables are too heavy.
-func overweight(name string, c *ast.Compiler) []Problem {
+// weigh finds the first rule of a policy whose value or variables are too heavy. It is a stage of the compiler, after it refused recursion and before it infers types, which it compares and prints as trees as well.
+func weigh(c *ast.Compiler) *ast.Error {
+	if c.Failed() {
+		return nil
+	}
 	w := &weigher{compiler: c, rules: map[*ast.Rule]int{}}
-	var problems []Problem
-	for _, m := range c.Modules {
-		for _, rule := range m.Rules {
+	for _, file := range slices.Sorted(maps.Keys(c.Modules)) {
+		for _, rule := range c.Modules[file].Rules {
 			if w.rule(rule) > maxWeight {
-				problems = append(problems, problem(name, "the rule %s builds a value that is larger than a policy may make: its literals hold the same value again and again",
-					ruleName(rule)).at(rule.Loc()))
+				return ast.NewError(ast.CompileErr, rule.Loc(), "the rule %s builds a value that is larger than a policy may make: its literals hold the same value again and again", ruleName(rule))
 			}
 		}
 	}
-	return problems
+	return nil
 }
 
 // env is the weight of each local variable that is bound, and of the heaviest value on the way.

@@ -32,6 +32,7 @@ type Stage struct {
 	path string        // of this program
 	each time.Duration // for one policy
 
+	alone  chan struct{} // has a token while a child runs: there is one at a time
 	turn   sync.Mutex
 	passed map[[sha256.Size]byte]bool
 }
@@ -41,7 +42,7 @@ func New(path string) *Stage {
 	if path == "" {
 		return nil
 	}
-	return &Stage{path: path, each: perPolicy, passed: map[[sha256.Size]byte]bool{}}
+	return &Stage{path: path, each: perPolicy, alone: make(chan struct{}, 1), passed: map[[sha256.Size]byte]bool{}}
 }
 
 // script is what is said to the child about one policy.
@@ -101,6 +102,12 @@ func (s *Stage) learn(sums [][sha256.Size]byte) {
 
 // play has a child go through so many policies. It says how many came to an end, and why the next one did not; err is for what is not the policy's fault.
 func (s *Stage) play(ctx context.Context, texts io.Reader, count int) (passed int, refusal string, err error) {
+	select {
+	case s.alone <- struct{}{}:
+		defer func() { <-s.alone }()
+	case <-ctx.Done():
+		return 0, "", context.Cause(ctx)
+	}
 	own, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	said := &progress{each: s.each, late: time.AfterFunc(s.each, func() { cancel(errLate) })}
@@ -111,21 +118,25 @@ func (s *Stage) play(ctx context.Context, texts io.Reader, count int) (passed in
 	complaint := &head{}
 	cmd.Stderr = complaint
 	err = cmd.Run()
+	passed = min(said.passed, count)
 	why := complaint.first()
 	if why == "" && err != nil {
 		why = err.Error()
 	}
 	switch {
 	case ctx.Err() != nil:
-		return said.passed, "", context.Cause(ctx)
+		return passed, "", context.Cause(ctx)
 	case context.Cause(own) == errLate:
-		return said.passed, fmt.Sprintf("OPA's compiler does not come to an end on it within %v; do not compare values that hold others many times over: compare those", s.each), nil
-	case err == nil && said.passed == count:
+		return passed, fmt.Sprintf("OPA's compiler does not come to an end on it within %v; do not compare values that hold others many times over: compare those", s.each), nil
+	case err == nil && passed == count:
 		return count, "", nil
 	case err == nil || cmd.ProcessState == nil || cmd.ProcessState.ExitCode() == cli.ExitError || strings.HasPrefix(why, "assay: "):
 		return 0, "", store.Errorf(store.CodeUnavailable, "policies could not be tried in a process of their own, and are not compiled without (%s); see whether the machine lets this program start another", why)
 	}
-	return said.passed, fmt.Sprintf("OPA's compiler ends the process on it (%s); a rule that is at times an object, at times another that holds it, and at times no object does so: make each of them a rule of its own", why), nil
+	if !strings.Contains(why, "stack overflow") {
+		return passed, fmt.Sprintf("compiling it takes more memory than %d MiB, or ends the compiler (%s); make it smaller, and do not compare values that hold others many times over", maxMemory>>20, why), nil
+	}
+	return passed, fmt.Sprintf("OPA's compiler ends the process on it (%s); a rule that is at times an object, at times another that holds it, and at times no object does so: make each of them a rule of its own", why), nil
 }
 
 // progress counts what the child has done, a line each, and gives it as long again for the next.
