@@ -8,7 +8,7 @@ import (
 
 	"github.com/assay-registry/assay/policy/terms"
 	"github.com/assay-registry/assay/policy/wanted"
-	"github.com/open-policy-agent/opa/ast"
+	"github.com/open-policy-agent/opa/v1/ast"
 )
 
 // Made is the built-in assay.made(attestation): when it was made, as nanoseconds since 1970: by a trusted clock, else as its author says. An error where nobody does.
