@@ -1,6 +1,7 @@
 package bounded
 
 import (
+	"cmp"
 	"strings"
 	"unicode/utf8"
 
@@ -47,6 +48,12 @@ func lazyCount(operands []*ast.Term) (*ast.Term, error) {
 	case *plan.Unread:
 		n, err := v.Len()
 		return ast.InternedTerm(n), err
+	case *ast.Array:
+		return ast.InternedTerm(v.Len()), nil
+	case ast.Object:
+		return ast.InternedTerm(v.Len()), nil
+	case ast.Set:
+		return ast.InternedTerm(v.Len()), nil
 	case ast.String:
 		return ast.InternedTerm(utf8.RuneCountInString(string(v))), nil
 	}
@@ -63,8 +70,12 @@ func lazyIsObject(operands []*ast.Term) (*ast.Term, error) {
 // lazyGet goes into objects. A path may go on in lists.
 func lazyGet(operands []*ast.Term) (*ast.Term, error) {
 	u := unreadOf(operands[0])
-	if u == nil || u.List() {
+	o, made := operands[0].Value.(ast.Object)
+	if !made && (u == nil || u.List()) {
 		return nil, nil
+	}
+	if _, long := operands[1].Value.(*ast.Array); made && !long {
+		return cmp.Or(o.Get(operands[1]), operands[2]), nil
 	}
 	path, ok := operands[1].Value.(*ast.Array)
 	if !ok {

@@ -24,6 +24,7 @@ func quickBuiltins() map[string]plan.Builtin {
 		"mul":         whole2("mul", wholeProduct),
 		"rem":         whole2("rem", func(a, b int64) (int64, bool) { return a % max(b, 1), a >= 0 && b > 0 }),
 		"div":         whole2("div", func(a, b int64) (int64, bool) { return a / max(b, 1), a > 0 && b > 0 && a%b == 0 }),
+		"sum":         quickSum(),
 		"floor":       whole1("floor", func(a int64) *ast.Term { return terms.NewWhole(a) }),
 		"time.format": whole1("time.format", func(a int64) *ast.Term { return ast.StringTerm(time.Unix(0, a).UTC().Format(time.RFC3339Nano)) }),
 	}
@@ -42,6 +43,26 @@ func whole1(name string, quick func(int64) *ast.Term) plan.Builtin {
 	return func(bctx *topdown.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
 		if a, ok := terms.Whole(operands[0]); ok {
 			return quick(a), nil
+		}
+		return slow(bctx, operands)
+	}
+}
+
+// quickSum is of an array of a few whole numbers.
+func quickSum() plan.Builtin {
+	slow := openBuiltin("sum")
+	return func(bctx *topdown.BuiltinContext, operands []*ast.Term) (*ast.Term, error) {
+		if list, ok := operands[0].Value.(*ast.Array); ok && list.Len() < 64 {
+			total, whole := int64(0), true
+			for i := 0; i < list.Len() && whole; i++ {
+				var n int64
+				n, whole = terms.Whole(list.Elem(i))
+				total += n
+				whole = whole && total > -terms.MaxWhole && total < terms.MaxWhole
+			}
+			if whole {
+				return terms.NewWhole(total), nil
+			}
 		}
 		return slow(bctx, operands)
 	}
