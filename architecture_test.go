@@ -160,7 +160,8 @@ var guarded = []row{
 // unlinked says what may not even be linked, however indirectly, into a package.
 var unlinked = []row{
 	{"cmd/assay", []string{
-		"github.com/anchore/syft/syft", "github.com/anchore/syft/syft/format/cyclonedxjson", "github.com/open-policy-agent/opa/v1/sdk", "k8s.io/client-go",
+		"github.com/anchore/syft/syft", "github.com/anchore/syft/syft/format/cyclonedxjson", "github.com/open-policy-agent/opa/v1/sdk", "github.com/open-policy-agent/opa/ast", "github.com/open-policy-agent/opa/rego", "github.com/open-policy-agent/opa/topdown",
+		"github.com/open-policy-agent/opa/types", "k8s.io/client-go",
 		"github.com/sigstore/cosign/v2/pkg/signature", "github.com/sigstore/cosign/v2/pkg/policy", "github.com/sigstore/cosign/v2/cmd/",
 		"github.com/notaryproject/notation-go/", "github.com/go-ldap/",
 	}, "size, start and attack surface of the server: cloud SDKs, catalogers and cluster clients stay out"},
