@@ -263,7 +263,11 @@ func (a *Admission) record(ctx context.Context, i store.Item, r *inventory.Gener
 	return r, err
 }
 
+// putSBOM keeps a record with its image, unless that was deleted meanwhile: attaching takes transactions of its own, and whoever deletes an image forgets what is there then.
 func (a *Admission) putSBOM(tx *store.Txn, i store.Item, r *inventory.Generated) {
+	if state := tx.Verdict(i.Repository, i.Digest).State; state == "" || state == store.StateTombstoned {
+		return
+	}
 	b, err := json.Marshal(r)
 	if err != nil {
 		panic("policy: an SBOM record that does not marshal") // strings, numbers and times

@@ -224,6 +224,32 @@ func TestAnImageThatIsAdmittedWhileItsSBOMIsMade(t *testing.T) {
 	}
 }
 
+// Nor does what it made outlive an image that is deleted between any two steps, tried again or not.
+func TestAnImageThatIsDeletedWhileItsSBOMIsMade(t *testing.T) {
+	for _, fails := range []error{nil, fmt.Errorf("killed: %w", sbom.ErrRetry), errors.New("it cannot be read")} {
+		for step := 1; step <= 8; step++ {
+			k := sbomKit(t, &generator{err: fails})
+			i := k.push(pusher, app, "v1", "one")
+			k.sign(signer, app, i.desc.Digest, k.key)
+			between := &meantime{KV: k.kv}
+			between.do = func() { k.delete(admin, app, string(i.desc.Digest)) }
+			k.kv = between
+			k.start()
+			between.countdown = step
+			for range 6 {
+				k.enrich()
+				k.clock.advance(10 * time.Minute)
+			}
+			if between.countdown > 0 {
+				between.countdown = 0
+				k.delete(admin, app, string(i.desc.Digest))
+			}
+			k.enrich()
+			k.check()
+		}
+	}
+}
+
 // A registry that makes CycloneDX alone signs CycloneDX, and says so.
 func TestTheAttestedFormatIsTheOneThatWasMade(t *testing.T) {
 	k := sbomKit(t, &generator{}, func(o *policy.Options) { o.Formats = []sbom.Format{sbom.CycloneDX} })
