@@ -123,6 +123,7 @@ func TestUnread_Conflict(t *testing.T) {
 		`deny := {k: e.list | some e in input.items; k := "x"}`:                    true,
 		`deny := {k: e.list | some e in input.items; e.n > 1; k := "x"}`:           false,
 		`deny := e.list if some e in input.items`:                                  true,
+		`deny := {k: v | some v in ["made", input.items]; k := "x"}`:               true,
 		`deny := e.list if { some e in input.items; e.n > 1 }`:                     false,
 		`deny := {k: v | some e in input.items; k := "x"; v := [e.list, e.other]}`: false,
 	} {
